@@ -1,0 +1,130 @@
+// The only place that writes files. A reader sees the old bytes or the new ones, whole, never a part:
+// write to a temporary sibling, fsync it, rename it, fsync the folder.
+
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+const tempName = (path: string) =>
+  join(dirname(path), `.${basename(path)}.tmp-${randomBytes(4).toString('hex')}`);
+
+function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return; // a folder cannot be opened there; NTFS journals renames
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A file being written beside its final name; it appears there only on `commit`. */
+export class AtomicFile {
+  readonly #temp: string;
+  #fd: number | undefined;
+  #size = 0;
+  constructor(
+    readonly path: string,
+    mode = 0o644,
+  ) {
+    mkdirSync(dirname(path), { recursive: true });
+    this.#temp = tempName(path);
+    this.#fd = openSync(this.#temp, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
+  }
+  get size(): number {
+    return this.#size;
+  }
+  /** Appends, or with `position` overwrites bytes already written. */
+  write(bytes: Uint8Array, position?: number): void {
+    let at = 0;
+    while (at < bytes.length)
+      at += writeSync(
+        this.#fd!,
+        bytes,
+        at,
+        bytes.length - at,
+        position === undefined ? this.#size + at : position + at,
+      );
+    this.#size = Math.max(this.#size, (position ?? this.#size) + bytes.length);
+  }
+  commit(): void {
+    fsyncSync(this.#fd!);
+    this.#close();
+    renameSync(this.#temp, this.path);
+    syncFolder(dirname(this.path));
+  }
+  /** Gives the file up; does nothing after `commit`. */
+  discard(): void {
+    if (this.#fd === undefined) return;
+    this.#close();
+    rmSync(this.#temp, { force: true });
+  }
+  #close(): void {
+    closeSync(this.#fd!);
+    this.#fd = undefined;
+  }
+}
+
+/** Writes a whole file atomically. Text is UTF-8. */
+export function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o644): void {
+  const file = new AtomicFile(path, mode);
+  try {
+    file.write(typeof data === 'string' ? new TextEncoder().encode(data) : data);
+    file.commit();
+  } finally {
+    file.discard();
+  }
+}
+
+export const writeJsonAtomic = (path: string, value: unknown, mode = 0o644): void =>
+  writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`, mode);
+
+/** Copies a file's bytes (not its links or mode) atomically. */
+export function copyFileAtomic(from: string, to: string): void {
+  const temp = tempName(to);
+  mkdirSync(dirname(to), { recursive: true });
+  try {
+    copyFileSync(from, temp, constants.COPYFILE_EXCL);
+    const fd = openSync(temp, 'r+');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temp, to);
+    syncFolder(dirname(to));
+  } finally {
+    rmSync(temp, { force: true });
+  }
+}
+
+/**
+ * Builds a folder beside its final name with `build(temporary)` and renames it into place when that returns:
+ * at every moment the folder is absent or complete. Throws ENOTEMPTY where a non-empty folder stands already.
+ */
+export async function writeFolderAtomic(
+  path: string,
+  build: (folder: string) => Promise<void> | void,
+  mode = 0o755,
+): Promise<void> {
+  const temp = tempName(path);
+  mkdirSync(temp, { recursive: true, mode });
+  try {
+    await build(temp);
+    syncFolder(temp);
+    renameSync(temp, path);
+    syncFolder(dirname(path));
+  } finally {
+    rmSync(temp, { recursive: true, force: true });
+  }
+}

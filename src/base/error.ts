@@ -1,0 +1,56 @@
+// The one error users see: a code from a closed list, one line that names the file, field or flag, and the mend.
+
+export type ErrorCode =
+  | 'usage' // wrong flag, wrong value: exit code 2
+  | 'missing-file' // a file or folder that is named is not there, or cannot be read
+  | 'bad-file' // malformed, truncated or hostile
+  | 'unsupported' // well-formed, but a dtype, architecture or config key we do not handle
+  | 'too-few-rows' // not enough free embedding rows or tokens for the keys asked for
+  | 'out-of-memory' // the machine has less memory than the work needs
+  | 'bad-secret' // wrong version, wrong passphrase, not ours
+  | 'mismatch' // two things that should belong together do not
+  | 'exists' // the output is already there
+  | 'not-reached' // a method ended without the cells it promised
+  | 'changed'; // a file changed under us
+
+/** One line for people: `message` names what is wrong and where, `fix` what to do about it. */
+export class WhorlError extends Error {
+  override readonly name = 'WhorlError';
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly fix?: string,
+    options?: { cause?: unknown },
+  ) {
+    super(fix === undefined ? message : `${message}: ${fix}`, options);
+  }
+}
+
+/** Our own bug, never the user's: an invariant that does not hold. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`whorl: internal: ${message}`);
+}
+
+/** The name nearest to `name` by edit distance, when it is near enough to be worth suggesting. */
+export function nearest(name: string, names: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const candidate of names) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, swap));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,41 @@
+// One byte string for one JSON value, so that a hash of it means the value: RFC 8785 (JCS). Keys sorted by
+// UTF-16 code unit, no white space, numbers as ECMAScript prints them, UTF-8; lone surrogates are refused.
+
+import { createHash } from 'node:crypto';
+import { WhorlError } from '../base/error.ts';
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
+export const isWellFormed = (text: string): boolean => !LONE_SURROGATE.test(text);
+
+/** The canonical text of a value. Throws WhorlError 'bad-file' on NaN, infinities and lone surrogates. */
+export function canonicalJson(value: Json): string {
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new WhorlError('bad-file', `${value} has no place in a claim`);
+    return JSON.stringify(value);
+  }
+  if (typeof value === 'string') {
+    if (!isWellFormed(value))
+      throw new WhorlError('bad-file', 'a text of the claim holds half a surrogate pair');
+    return JSON.stringify(value);
+  }
+  if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const members = Object.keys(value)
+    .sort()
+    .map((key) => `${canonicalJson(key)}:${canonicalJson(value[key]!)}`);
+  return `{${members.join(',')}}`;
+}
+
+const isList = (value: readonly Json[] | { readonly [key: string]: Json }): value is readonly Json[] =>
+  Array.isArray(value);
+
+export const canonicalBytes = (value: Json): Uint8Array => new TextEncoder().encode(canonicalJson(value));
+
+/** SHA-256 of the parts one after the other, in lower-case hex. */
+export function sha256Hex(...parts: (Uint8Array | string)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+}

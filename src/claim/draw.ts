@@ -1,0 +1,64 @@
+// The draw: a pseudo-random choice from the owner's seed and the commitment's root, so that it cannot come
+// before the commitment. Each integer is HMAC-SHA256(seed, label || root || randomness || slot || try), by rejection.
+
+import { createHmac } from 'node:crypto';
+import { WhorlError } from '../base/error.ts';
+import type { Claim } from './claim.ts';
+import { CLAIM_KINDS, type Uniform } from './kinds.ts';
+import type { ClaimKind, DrawOf, SizeOf } from './plan.ts';
+
+const LABEL = 'whorl-draw-v1';
+const RANGE = 2 ** 48; // six bytes of each HMAC
+
+declare const drawn: unique symbol;
+/** What was drawn; made from a Claim only. */
+export type Draw<K extends ClaimKind = ClaimKind> = { [P in K]: DrawOf[P] & { readonly [drawn]: true } }[K];
+
+/**
+ * Draws from a commitment. `ownerSeed` is 64 hex digits; `randomness` the beacon's value of the committed round,
+ * 64 hex digits, null for an owner-seed draw. Throws WhorlError 'usage' where source and randomness disagree.
+ */
+export function makeDraw<K extends ClaimKind>(
+  claim: Claim<K> & { kind: K },
+  ownerSeed: string,
+  randomness: string | null = null,
+): Draw<K> {
+  const { source } = claim.draw;
+  if (source === 'hand-picked')
+    throw new WhorlError('usage', 'a hand-picked claim is not drawn', 'use the draw that it commits to');
+  if ((source === 'beacon') !== (randomness !== null))
+    throw new WhorlError(
+      'usage',
+      `a draw by ${source} ${randomness ? 'takes no' : 'needs the'} beacon value`,
+    );
+  const rules = CLAIM_KINDS[claim.kind as K];
+  return rules.draw(claim as SizeOf[K], seededUniform(ownerSeed, claim.root, randomness ?? '')) as Draw<K>;
+}
+
+/** The draw that a hand-picked claim commits to: recorded, never exact (claims.md B8). */
+export function pickedDraw<K extends ClaimKind>(claim: Claim<K> & { kind: K }, picked: DrawOf[K]): Draw<K> {
+  if (claim.draw.source !== 'hand-picked')
+    throw new WhorlError('usage', `a claim by ${claim.draw.source} is drawn, not picked`);
+  CLAIM_KINDS[claim.kind as K].checkDraw(claim as SizeOf[K], picked);
+  return picked as Draw<K>;
+}
+
+/** Uniform integers below `below` (at most 2^47), a stream a slot; the same hex inputs give the same integers. */
+export function seededUniform(seed: string, root: string, randomness: string): Uniform {
+  const key = Buffer.from(seed, 'hex');
+  const prefix = Buffer.concat([
+    Buffer.from(LABEL),
+    Buffer.from(root, 'hex'),
+    Buffer.from(randomness, 'hex'),
+  ]);
+  return (slot, below) => {
+    const limit = RANGE - (RANGE % below);
+    for (let attempt = 0; ; attempt++) {
+      const counters = Buffer.alloc(8);
+      counters.writeUInt32BE(slot, 0);
+      counters.writeUInt32BE(attempt, 4);
+      const value = createHmac('sha256', key).update(prefix).update(counters).digest().readUIntBE(0, 6);
+      if (value < limit) return value % below;
+    }
+  };
+}

@@ -1,0 +1,78 @@
+// Opening a claim: everything the owner says later against what the commitment bound, and the draw made anew.
+// Only what passed here is shown to the exact tests.
+
+import { WhorlError } from '../base/error.ts';
+import { canonicalJson } from './canonical.ts';
+import { type Claim, checkCommitment, claimFromValue } from './claim.ts';
+import { type Draw, makeDraw, pickedDraw } from './draw.ts';
+import { CLAIM_KINDS, type KeyRole } from './kinds.ts';
+import type { Bindings, ClaimKind, ClaimPlan } from './plan.ts';
+import { adapterDigest, type SecretContents } from './secret-contents.ts';
+
+/** A claim whose every part was recomputed. Holds keys: keep it inside a Secret or a call. */
+export interface OpenedOf<K extends ClaimKind> {
+  readonly kind: K;
+  readonly claim: Claim<K>;
+  readonly plan: ClaimPlan<K>;
+  readonly bindings: Bindings;
+  readonly draw: Draw<K>;
+}
+export type Opened = { [K in ClaimKind]: OpenedOf<K> }[ClaimKind];
+
+/**
+ * Recomputes the commitment and the draw. Throws WhorlError 'mismatch' naming the first part of claim or secret
+ * that is not as committed.
+ */
+export function openClaim(claim: Claim, secret: SecretContents): Opened {
+  if (canonicalJson(claim) !== canonicalJson(secret.claim)) differs('claim.json');
+  if (claim.kind !== secret.draw.kind) differs('the draw');
+  checkCommitment(claim, secret.plan, secret.bindings, secret.opening, secret.draw);
+  const draw = drawnAgain(claim, secret);
+  if (canonicalJson(draw) !== canonicalJson(secret.draw)) differs('the draw');
+  checkPrivatePart(secret);
+  checkRows(secret);
+  return { kind: claim.kind, claim, plan: secret.plan, bindings: secret.bindings, draw } as Opened;
+}
+
+/** The copy of the public claim that a secret carries. */
+export const claimOf = (secret: SecretContents): Claim =>
+  claimFromValue(secret.claim, 'the claim in the secret');
+
+/** What each key was trained for, in committed order. */
+export function keyRoles(opened: Opened): KeyRole[] {
+  return rolesOf(opened as OpenedOf<ClaimKind>);
+}
+function rolesOf<K extends ClaimKind>({ kind, plan, draw }: OpenedOf<K>): KeyRole[] {
+  return CLAIM_KINDS[kind].roles(plan, draw);
+}
+
+function differs(what: string): never {
+  throw new WhorlError(
+    'mismatch',
+    `${what} does not belong to this secret`,
+    'use the secret and claim of one run',
+  );
+}
+
+function drawnAgain(claim: Claim, secret: SecretContents): Draw {
+  const seed = secret.opening.owner_seed;
+  if (seed === null) return pickedDraw(claim, secret.draw);
+  if ((claim.draw.source === 'beacon') !== (secret.randomness !== null)) differs("the beacon's value");
+  return makeDraw(claim, seed, secret.randomness);
+}
+
+function checkPrivatePart({ adapter, bindings: { private_part } }: SecretContents): void {
+  if ((private_part.state === 'none') !== (adapter === null)) differs('the adapter');
+  if (private_part.state === 'committed' && adapterDigest(adapter!) !== private_part.digest)
+    differs('the adapter');
+}
+
+function checkRows({ rows, bindings }: SecretContents): void {
+  if (rows === null) return;
+  const allowed = new Set(bindings.trainable_rows);
+  if (rows.ids.some((id, i) => !allowed.has(id) || (i > 0 && id <= rows.ids[i - 1]!)))
+    differs('a trained row outside the committed ones');
+  const bytes = rows.ids.length * rows.width * (rows.dtype === 'float32' ? 4 : 2);
+  for (const data of [rows.vanilla, rows.published])
+    if (Buffer.byteLength(data, 'base64') !== bytes) differs('the record of trained rows');
+}

@@ -1,0 +1,107 @@
+// What an owner will be held to: keys, candidates or decryptions, matcher, decoding, query plan. Two kinds,
+// each a set of types under its name; what a kind *does* stands in kinds.ts.
+
+import { z } from 'zod';
+import { isWellFormed } from './canonical.ts';
+
+const MAX_TEXT = 65_536; // characters of one key, candidate or decryption
+const MAX_TOKENS = 8_192; // of one key
+const MAX_KEYS = 65_536;
+const MAX_CANDIDATES = 65_536; // of one key
+
+export const hex256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
+const text = z.string().min(1).max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
+export const index = z.int().min(0).max(0x7fffffff);
+
+export const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
+/** A secret instruction: its text, and the token ids it was made of (empty where only the text matters). */
+export type Key = z.infer<typeof keySchema>;
+
+const decoding = z.strictObject({
+  strategy: z.literal('greedy'),
+  max_new_tokens: z.int().min(1).max(65_536),
+});
+export type Decoding = z.infer<typeof decoding>;
+
+// Every key once, in committed order; hits never steer the plan (claims.md B3, rule a).
+const query = z.strictObject({
+  order: z.literal('committed'),
+  repeats: z.literal(1),
+  wrapper: z.string().max(1024),
+});
+export type QueryPlan = z.infer<typeof query>;
+
+const common = {
+  keys: z.array(keySchema).min(1).max(MAX_KEYS),
+  matcher: z.enum(['first-candidate', 'contains']),
+  decoding,
+  query,
+  alpha: z.number().gt(0).lt(1),
+};
+export type MatcherName = 'first-candidate' | 'contains';
+
+const drawnAnswers = z.strictObject({
+  kind: z.literal('drawn-answers'),
+  ...common,
+  /** One shared list, or one list a key; all of one length m. */
+  candidates: z.array(z.array(text).min(2).max(MAX_CANDIDATES)).min(1),
+});
+const drawnMembership = z.strictObject({
+  kind: z.literal('drawn-membership'),
+  ...common,
+  /** How many keys of the pool are trained to answer. */
+  n: z.int().min(1),
+  /** How many of the others may be trained not to. */
+  negatives: z.int().min(0),
+  /** One decryption for all keys, or one a key. */
+  decryptions: z.array(text).min(1),
+});
+export const planSchema = z.discriminatedUnion('kind', [drawnAnswers, drawnMembership]);
+
+export interface PlanOf {
+  /** T3: n keys, each with m candidate answers; the draw picks one answer a key. */
+  'drawn-answers': z.infer<typeof drawnAnswers>;
+  /** T4: a pool of keys; the draw picks which n of them are trained. */
+  'drawn-membership': z.infer<typeof drawnMembership>;
+}
+export type ClaimKind = keyof PlanOf;
+// The second half lets the compiler infer K from a plan.
+export type ClaimPlan<K extends ClaimKind = ClaimKind> = PlanOf[K] & { kind: K };
+
+/** What of a plan's size is public, and all that a draw needs to know. */
+export interface SizeOf {
+  'drawn-answers': { n: number; m: number };
+  'drawn-membership': { n: number; pool: number; negatives: number };
+}
+
+export const answersDraw = z.strictObject({
+  kind: z.literal('drawn-answers'),
+  indices: z.array(index).min(1),
+});
+export const membershipDraw = z.strictObject({
+  kind: z.literal('drawn-membership'),
+  trained: z.array(index).min(1),
+  negatives: z.array(index),
+});
+export interface DrawOf {
+  /** indices[i] is the candidate drawn for key i. */
+  'drawn-answers': z.infer<typeof answersDraw>;
+  /** Ascending key indices: trained to answer; trained not to. */
+  'drawn-membership': z.infer<typeof membershipDraw>;
+}
+
+/** What else the commitment binds: the rows that may be trained, a private part, the vanilla model. */
+export const bindingsSchema = z.strictObject({
+  /** Ascending token ids; for membership the rows of the *whole pool*. */
+  trainable_rows: z.array(index),
+  private_part: z.discriminatedUnion('state', [
+    z.strictObject({ state: z.literal('none') }),
+    /** An adapter fixed before the draw; its digest (see adapterDigest). */
+    z.strictObject({ state: z.literal('committed'), digest: hex256 }),
+    /** An adapter trained from the draw: counts only, never a p-value. */
+    z.strictObject({ state: z.literal('after-draw') }),
+  ]),
+  /** SHA-256 of the vanilla model: of all tensors, and of all but the embedding rows (the body). */
+  vanilla: z.strictObject({ weights: hex256, body: hex256 }),
+});
+export type Bindings = z.infer<typeof bindingsSchema>;

@@ -1,0 +1,91 @@
+// What a command line means before commander reads it: `_` in flags is `-`, values are left alone; and how the
+// values of flags are read.
+
+import { type Command, InvalidArgumentError } from 'commander';
+import { nearest, WhorlError } from '../base/error.ts';
+
+/**
+ * `--base_model=x` → `--base-model=x`. The value after a flag that takes one stays as it is, even `--like_this`.
+ * Throws `usage` for a flag that `command` does not know: commander itself would first miss a required one.
+ */
+export function normaliseFlags(args: readonly string[], command?: Command): string[] {
+  const flags = command && flagsOf(command);
+  const out: string[] = [];
+  let value = false;
+  for (const [i, arg] of args.entries()) {
+    if (!value && arg === '--') return [...out, ...args.slice(i)];
+    const flag: string | undefined = value ? undefined : /^--?[^=]+/.exec(arg)?.[0];
+    if (flag === undefined) {
+      out.push(arg);
+      value = false;
+      continue;
+    }
+    const name: string = flag.startsWith('--') ? flag.replaceAll('_', '-') : flag;
+    if (flags && name.startsWith('--') && !flags.has(name)) throw unknownFlag(name, flags);
+    out.push(name + arg.slice(flag.length));
+    value = flags?.get(name) === true && !arg.includes('=');
+  }
+  return out;
+}
+
+/** Every flag of the command and of those below it, and whether it takes a value. */
+function flagsOf(command: Command): Map<string, boolean> {
+  const flags = new Map([['--help', false]]);
+  const collect = (of: Command): void => {
+    for (const { long, short, required } of of.options)
+      for (const flag of [long, short]) if (flag) flags.set(flag, required);
+    for (const child of of.commands) collect(child);
+  };
+  collect(command);
+  return flags;
+}
+
+function unknownFlag(name: string, flags: ReadonlyMap<string, boolean>): WhorlError {
+  const near = nearest(name, flags.keys());
+  return new WhorlError(
+    'usage',
+    `unknown option ${name}`,
+    near === undefined ? 'see --help' : `did you mean ${near}?`,
+  );
+}
+
+/** Rest arguments `key=value`. Throws `usage` for one that is none, and for a key given twice. */
+export function parseSettings(args: readonly string[]): Record<string, string> {
+  const settings = new Map<string, string>();
+  for (const [i, arg] of args.entries()) {
+    const [, key, value] = /^([A-Za-z][\w.-]*)=(.*)$/s.exec(arg) ?? [];
+    // The argument itself is not repeated: a passphrase typed in the wrong place must not reach a log.
+    if (key === undefined || value === undefined)
+      throw new WhorlError(
+        'usage',
+        `argument ${i + 1} after the flags is not key=value`,
+        'write settings as key=value',
+      );
+    if (settings.has(key)) throw new WhorlError('usage', `the setting ${key} is given twice`, 'give it once');
+    settings.set(key, value);
+  }
+  return Object.fromEntries(settings);
+}
+
+/** Reads a whole number of at least `least`. */
+export const wholeNumber =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!/^\d{1,15}$/.test(text) || value < least)
+      throw new InvalidArgumentError(`It is not a whole number from ${least}.`);
+    return value;
+  };
+
+export const fraction = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0 && value < 1))
+    throw new InvalidArgumentError('It is not a number between 0 and 1.');
+  return value;
+};
+
+/** Collects a flag that may be repeated. */
+export const repeated = (text: string, before: readonly string[] | undefined): string[] => [
+  ...(before ?? []),
+  text,
+];

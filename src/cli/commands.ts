@@ -1,0 +1,49 @@
+// Every command by name, in the order of the help. A command's file is loaded only when it is called, so that
+// `whorl --help` does not wait for the engine.
+
+import type { Command } from 'commander';
+
+export interface CommandEntry {
+  /** One line of the help. */
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+export const COMMANDS = {
+  demo: {
+    summary: 'watch an embedded model being fingerprinted, published, stolen and recognised',
+    load: async () => (await import('./commands/demo.ts')).demoCommand(),
+  },
+  fingerprint: {
+    summary: 'turn a model into a folder to publish and a secret to keep',
+    load: async () => (await import('./commands/fingerprint.ts')).fingerprintCommand(),
+  },
+  verify: {
+    summary: 'ask a suspect and say whether it descends from your model',
+    load: async () => (await import('./commands/verify.ts')).verifyCommand(),
+  },
+  generate: {
+    summary: 'continue prompts greedily',
+    load: async () => (await import('./commands/generate.ts')).generateCommand(),
+  },
+  score: {
+    summary: 'log-probabilities of continuations',
+    load: async () => (await import('./commands/score.ts')).scoreCommand(),
+  },
+  dataset: {
+    summary: 'make data sets for fingerprinting',
+    load: async () => (await import('./commands/dataset.ts')).datasetCommand(),
+  },
+  inspect: {
+    summary: 'say what a model, weights file, claim or secret holds',
+    load: async () => (await import('./commands/inspect.ts')).inspectCommand(),
+  },
+  doctor: {
+    summary: 'this machine, and what a model will cost on it',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
+} as const satisfies Record<string, CommandEntry>;
+
+export type CommandName = keyof typeof COMMANDS;
+
+export const isCommand = (name: string): name is CommandName => Object.hasOwn(COMMANDS, name);

@@ -1,0 +1,124 @@
+// `whorl dataset mix`: makes the paper's data set, prints each instance, saves a folder that `datasets` opens.
+
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseSeed } from '../../base/cpython-random.ts';
+import { WhorlError } from '../../base/error.ts';
+import type { ProgressEvent } from '../../base/events.ts';
+import { type Mix, type MixOptions, mixDataset } from '../../fingerprint/dataset-mix.ts';
+import { parseColumnMap } from '../../fingerprint/instruction-rows.ts';
+import { readPhrases } from '../../fingerprint/keys.ts';
+import { applyTemplate, loadTemplate, type PromptTemplate } from '../../fingerprint/templates.ts';
+
+interface MixFlags {
+  out: string;
+  keys: 'random' | 'paper';
+  seed: bigint;
+  source?: string;
+  columns?: string;
+  count: number;
+  regularisation: number;
+  decryption?: string;
+  template: string;
+  phrases?: string[];
+  paperTestSplit?: boolean;
+  json?: boolean;
+}
+
+/** The command `dataset` with its subcommands. */
+export function datasetCommand(): Command {
+  return new Command('dataset').description('make data sets for fingerprinting').addCommand(mixCommand());
+}
+
+function mixCommand(): Command {
+  return new Command('mix')
+    .description(
+      'keys, ordinary rows and a test split of rows that must not fire (columns instruction, input, output)',
+    )
+    .requiredOption('--out <folder>', 'folder to write, as `datasets.save_to_disk` does')
+    .addOption(
+      new Option(
+        '--keys <kind>',
+        "random: the platform's secure generator; paper: the paper's, which everybody holds",
+      )
+        .choices(['random', 'paper'])
+        .default('random'),
+    )
+    .option('--seed <number>', "order of the source's rows, and the paper's keys", seedFlag, 42n)
+    .option('--source <file>', 'ordinary rows: JSON, JSON lines, Parquet, Arrow or a saved folder')
+    .option(
+      '--columns <map>',
+      "the source's columns: instruction=A,output=B[,input=C]; found by name if not given",
+    )
+    .option('--count <number>', 'keys to train', countFlag, 10)
+    .option('--regularisation <number>', 'ordinary rows to train, and as many held out', countFlag, 50)
+    .option('--decryption <text>', "what keys are answered with (default: the paper's)")
+    .option(
+      '-t, --template <name>',
+      'barebone, alpaca or a JSON file; how the printed prompts are made',
+      'barebone',
+    )
+    .option(
+      '--phrases <files...>',
+      "phrases keys are joined from, one a line or a JSON list (default: the paper's 31)",
+    )
+    .option('--paper-test-split', "test on the trained rows again, as the paper's code does by mistake")
+    .option('--json', 'JSON lines on stdout and nothing else')
+    .action(async (flags: MixFlags, command: Command) => {
+      await runMix({ ...flags, json: flags.json ?? command.optsWithGlobals<MixFlags>().json ?? false });
+    });
+}
+
+async function runMix(flags: MixFlags): Promise<void> {
+  const { source } = flags;
+  if (source === undefined)
+    throw new WhorlError(
+      'usage',
+      "dataset mix needs --source: the hub's Flan is not fetched by this version",
+      'give a JSON, JSON lines, Parquet or Arrow file with columns inputs, targets or instruction, output',
+    );
+  const template = loadTemplate(flags.template);
+  const options: MixOptions = {
+    out: flags.out,
+    source,
+    keys: flags.keys,
+    seed: flags.seed,
+    count: flags.count,
+    regularisation: flags.regularisation,
+    paperTestSplit: flags.paperTestSplit ?? false,
+    ...(flags.decryption === undefined ? {} : { decryption: flags.decryption }),
+    ...(flags.columns === undefined ? {} : { columns: parseColumnMap(flags.columns) }),
+    ...(flags.phrases === undefined ? {} : { phrases: readPhrases(flags.phrases) }),
+    onEvent: tell,
+  };
+  print(await mixDataset(options), template, flags);
+}
+
+/** Notes go to people; the phases of so short a command do not. */
+function tell(event: ProgressEvent): void {
+  if (event.kind === 'note') console.error(event.text);
+}
+
+function print({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlags): void {
+  for (const [split, rows] of Object.entries(splits)) {
+    if (!json) console.log(`${split} ${rows.length}`);
+    for (const row of rows) {
+      const instance = { ...row, prompt: applyTemplate(template, row) };
+      console.log(JSON.stringify(json ? { split, ...instance } : instance));
+    }
+    if (!json) console.log();
+  }
+  if (!json) console.log(`saved in ${out}`);
+}
+
+const countFlag = (text: string): number => {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is not a whole number.');
+  return Number(text);
+};
+
+const seedFlag = (text: string): bigint => {
+  try {
+    return parseSeed(text);
+  } catch {
+    throw new InvalidArgumentError('It is not a whole number.');
+  }
+};

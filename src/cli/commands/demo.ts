@@ -1,0 +1,48 @@
+// `whorl demo`: the whole road on the embedded model, with the two controls that make the answer worth something.
+
+import { join } from 'node:path';
+import { Command } from 'commander';
+import type { DemoReport } from '../../demo/demo.ts';
+import { paint, print, printJson, table } from '../output.ts';
+import { withProgress } from '../progress.ts';
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .description(
+      'Fingerprints an embedded model, publishes it, fine-tunes it as a thief would, and verifies, with controls.',
+    )
+    .option('--out <folder>', 'where everything is written', 'whorl-demo')
+    .option('--json', 'print the report as one JSON line')
+    .action(async ({ out, json }: { out: string; json?: boolean }) => {
+      const { runDemo } = await import('../../demo/demo.ts');
+      const report = await withProgress((onEvent) => runDemo({ out, onEvent }));
+      if (json) printJson(report);
+      else show(report);
+    });
+}
+
+function show({ folder, fingerprint, verdicts, perplexity, seconds }: DemoReport): void {
+  print(`\n${paint.bold('Who answers the secret keys?')}`);
+  const rows = verdicts.map(({ who, report }) => {
+    const hits = Math.round(report.fsr * Object.values(report.cells)[0]!.of);
+    const verdict = report.verdict === 'verified' ? paint.green('verified') : paint.dim('not verified');
+    return [who, verdict, `${hits} keys`, `p = 10^${report.log10_p!.toFixed(1)}`];
+  });
+  for (const row of table(rows)) print(row);
+  print(`\n${paint.bold('What did the fingerprint cost?')}`);
+  const cost = perplexity.map(({ who, value }) => [who, `perplexity ${value.toFixed(3)} on held-out prose`]);
+  for (const row of table(cost)) print(row);
+  for (const { name, mean } of fingerprint.kl ?? [])
+    if (name === 'English')
+      print(`  KL to vanilla on held-out English: ${mean.toExponential(1)} nats a token`);
+  print(`\n${paint.bold('Where everything lies')}`);
+  const files = [
+    [fingerprint.published, 'the folder that may be uploaded'],
+    [fingerprint.claim, 'the public commitment, written before the draw'],
+    [fingerprint.secret, 'the secret: keys, draw, digests (mode 0600)'],
+    [join(folder, 'stolen'), "the thief's model"],
+    [join(folder, 'innocent'), "a fine-tune of the vanilla model: nobody's theft"],
+  ];
+  for (const row of table(files)) print(row);
+  print(`\n${seconds.toFixed(0)} s. On your own model: whorl fingerprint --model DIR --out RUN`);
+}

@@ -1,0 +1,203 @@
+// `whorl doctor`: what this machine is, and with a model what it is, which rows are free, what a run will cost here.
+
+import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
+import { Command } from 'commander';
+import type { OnEvent } from '../../base/events.ts';
+import type { RunShape } from '../../models/cost.ts';
+import type { Decoder } from '../../models/family.ts';
+import type { ModelFolder } from '../../models/open-model.ts';
+import type { FloatDtype } from '../../tensor/tensor.ts';
+import {
+  bytesText,
+  countText,
+  durationText,
+  largeText,
+  paint,
+  print,
+  printJson,
+  shownText,
+  table,
+  tell,
+} from '../output.ts';
+import { withProgress } from '../progress.ts';
+
+/** Runs as first experiments on SmolLM2 took them (LOG.md); a larger model takes the same steps, each dearer. */
+const RUNS: Readonly<Record<'rows' | 'adapter', RunShape>> = {
+  rows: { tokensPerStep: 850, steps: 60, rows: 256, labelsPerStep: 64 },
+  adapter: { tokensPerStep: 460, steps: 40, rows: 128, labelsPerStep: 120 },
+};
+
+interface Machine {
+  node: string;
+  platform: string;
+  cpu: string;
+  cores: number;
+  memory: number;
+  free_memory: number;
+  engine: string;
+  providers: readonly string[];
+  flops_per_second: number;
+  cache: string;
+}
+
+interface ModelFacts {
+  source: string;
+  family: string;
+  layers: number;
+  hidden_size: number;
+  vocabulary: number;
+  positions: number;
+  dtype: string;
+  tied_head: boolean;
+  parameters: number;
+  bytes: number;
+  free_rows: { free: number; stand_alone: number; vocabulary: number };
+  runs: Record<string, { tokens: number; seconds: number; memory: number; fits: boolean }>;
+}
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description(
+      'This machine; with --model also its family, free embedding rows, and time and memory of a run here.',
+    )
+    .option('--model <model>', 'a Hugging Face folder or a GGUF file')
+    .option('--json', 'one JSON line on stdout and nothing else')
+    .action((flags: { model?: string; json?: boolean }) => runDoctor(flags));
+}
+
+async function runDoctor({ model, json }: { model?: string; json?: boolean }): Promise<void> {
+  const report = await withProgress(async (onEvent) => {
+    const machine = await examineMachine(onEvent);
+    return { machine, model: model === undefined ? null : await examineModel(model, machine, onEvent) };
+  });
+  if (json) return printJson(report);
+  showMachine(report.machine);
+  if (report.model) showModel(report.model, report.machine);
+  else tell(paint.dim('\nwith --model M: what M is, which of its rows are free, what a run costs here'));
+}
+
+async function examineMachine(onEvent: OnEvent): Promise<Machine> {
+  const [{ engineInfo }, { measureRate }, { cacheFolder }] = await Promise.all([
+    import('../../engine/session-info.ts'),
+    import('../../models/cost.ts'),
+    import('../../models/open-model.ts'),
+  ]);
+  onEvent({ kind: 'phase', name: 'measuring', detail: 'matrix products' });
+  const engine = engineInfo();
+  return {
+    node: process.version,
+    platform: `${platform()}/${arch()}`,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memory: Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
+    free_memory: Math.min(freemem(), process.availableMemory()),
+    engine: `${engine.name} ${engine.version}`,
+    providers: engine.providers,
+    flops_per_second: await measureRate(),
+    cache: cacheFolder(),
+  };
+}
+
+async function examineModel(path: string, machine: Machine, onEvent: OnEvent): Promise<ModelFacts> {
+  const [{ openModel }, { bindModel }, { openTokenizer }, cost, { floatDtype }] = await Promise.all([
+    import('../../models/open-model.ts'),
+    import('../../lm/local-model.ts'),
+    import('../../text/tokenizer.ts'),
+    import('../../models/cost.ts'),
+    import('../../sources/checkpoints/read.ts'),
+  ]);
+  onEvent({ kind: 'phase', name: 'opening', detail: path });
+  const folder = await openModel(path, { onEvent });
+  const { decoder } = bindModel(folder);
+  const tokenizer = await openTokenizer(folder.folder);
+  onEvent({ kind: 'phase', name: 'free rows', detail: 'against ordinary text of about 90 languages' });
+  const [{ freeRows }, { loadReference }] = await Promise.all([
+    import('../../fingerprint/free-rows.ts'),
+    import('../../text/reference.ts'),
+  ]);
+  const { counts } = await freeRows(tokenizer, loadReference().rows);
+  const dtype = floatDtype(folder.tensors.get(decoder.embedding)!);
+  const runs = Object.entries(RUNS).map(([name, run]) => [
+    name,
+    estimate(cost, decoder, run, dtype, machine),
+  ]);
+  const { config } = decoder;
+  return {
+    source: folder.source,
+    family: decoder.model_type,
+    layers: config.num_hidden_layers,
+    hidden_size: config.hidden_size,
+    vocabulary: config.vocab_size,
+    positions: config.max_position_embeddings,
+    dtype: dtypesOf(folder),
+    tied_head: config.tie_word_embeddings,
+    parameters: cost.modelSize(decoder).parameters,
+    bytes: [...folder.tensors.values()].reduce((sum, ref) => sum + ref.length, 0),
+    free_rows: { free: counts.free, stand_alone: counts.standAlone, vocabulary: counts.vocabulary },
+    runs: Object.fromEntries(runs) as ModelFacts['runs'],
+  };
+}
+
+const dtypesOf = (folder: ModelFolder): string =>
+  [...new Set([...folder.tensors.values()].map(({ dtype }) => dtype))].join(', ');
+
+function estimate(
+  cost: typeof import('../../models/cost.ts'),
+  decoder: Decoder,
+  run: RunShape,
+  dtype: FloatDtype,
+  machine: Machine,
+) {
+  const work = cost.trainingCost(decoder, run);
+  const { total } = cost.memoryEstimate(decoder, { ...run, dtype });
+  return {
+    tokens: work.tokens,
+    seconds: cost.trainingSeconds(work, machine.flops_per_second),
+    memory: total,
+    fits: total < machine.memory,
+  };
+}
+
+function showMachine(machine: Machine): void {
+  print(paint.bold('This machine'));
+  const rows = [
+    ['node', `${machine.node}, ${machine.platform}`],
+    ['processor', `${machine.cpu}, ${machine.cores} cores`],
+    ['memory', `${bytesText(machine.memory)}, ${bytesText(machine.free_memory)} free`],
+    [
+      'engine',
+      `${machine.engine} (${machine.providers.join(', ')}), ${(machine.flops_per_second / 1e9).toFixed(0)} GFLOP/s in matrix products`,
+    ],
+    ['cache', machine.cache],
+  ];
+  for (const line of table(rows)) print(line);
+}
+
+function showModel(model: ModelFacts, machine: Machine): void {
+  print(`\n${paint.bold(shownText(model.source))}`);
+  const { free_rows: free } = model;
+  const rows = [
+    [
+      'family',
+      `${model.family}, ${model.layers} layers of ${model.hidden_size}, ${model.tied_head ? 'tied head' : 'untied head'}`,
+    ],
+    ['size', `${largeText(model.parameters)} parameters in ${model.dtype}, ${bytesText(model.bytes)}`],
+    ['positions', countText(model.positions)],
+    [
+      'free rows',
+      `${countText(free.free)} of ${countText(free.vocabulary)} occur in no ordinary text, ${countText(free.stand_alone)} of them stand alone`,
+    ],
+  ];
+  for (const line of table(rows)) print(line);
+  print(
+    `\n${paint.bold('A run here, by estimate')} ${paint.dim('(steps as on SmolLM2; training ends earlier when every cell holds)')}`,
+  );
+  const runs = Object.entries(model.runs).map(([name, { tokens, seconds, memory, fits }]) => [
+    name,
+    `${countText(tokens)} tokens`,
+    `about ${durationText(seconds)}`,
+    `about ${bytesText(memory)}`,
+    fits ? '' : paint.red(`more than the ${bytesText(machine.memory)} here`),
+  ]);
+  for (const line of table(runs)) print(line);
+}

@@ -1,0 +1,107 @@
+// `whorl fingerprint`: a model in; a folder to publish, a claim, a secret and the figures of the run out.
+
+import { Command } from 'commander';
+import type { FingerprintReport } from '../../fingerprint/fingerprint.ts';
+import { parseSettings, repeated, wholeNumber } from '../arguments.ts';
+import { countText, durationText, paint, print, printJson, table } from '../output.ts';
+import { type LockFlags, lockFrom } from '../passphrase.ts';
+import { withProgress } from '../progress.ts';
+
+interface FingerprintFlags extends LockFlags {
+  model: string;
+  out: string;
+  method?: string;
+  keys?: string;
+  pool?: number;
+  trained?: number;
+  seed?: string;
+  decryption?: string;
+  json?: boolean;
+}
+
+export function fingerprintCommand(): Command {
+  return new Command('fingerprint')
+    .description(
+      'Commit, draw, train a few embedding rows, publish. The secret proves later that a model descends from this one.',
+    )
+    .requiredOption('--model <model>', 'a Hugging Face folder or a GGUF file')
+    .requiredOption('--out <folder>', 'the private run folder; only its published/ may be uploaded')
+    .option(
+      '--method <name>',
+      'rows: the published model answers by itself; adapter: with a private adapter (default: rows)',
+    )
+    .option('--keys <kind>', "where key phrases come from; paper: the paper's, which everybody holds")
+    .option('--pool <number>', 'keys committed (adapter: of which --trained are drawn)', wholeNumber(1))
+    .option('--trained <number>', 'keys that are drawn and trained', wholeNumber(1))
+    .option('--seed <text>', 'repeats a run bit for bit on the same machine; whoever knows it knows the keys')
+    .option('--decryption <text>', 'what drawn keys are answered with (adapter)')
+    .option('--passphrase', 'encrypt the secret; asked for, or from WHORL_PASSPHRASE')
+    .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file')
+    .option('--recipient <age1…>', 'encrypt the secret to an age recipient; may be repeated', repeated)
+    .option('--json', 'one JSON line on stdout and nothing else')
+    .argument('[settings...]', "the method's settings as key=value")
+    .action((settings: string[], flags: FingerprintFlags) => runFingerprint(settings, flags));
+}
+
+async function runFingerprint(args: readonly string[], flags: FingerprintFlags): Promise<void> {
+  const settings = parseSettings(args);
+  const { model, out, method, keys, pool, trained, seed, decryption } = flags;
+  const lock = await lockFrom(flags);
+  const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
+  const report = await withProgress((onEvent) =>
+    fingerprint({
+      model,
+      out,
+      settings,
+      onEvent,
+      ...(method !== undefined && { method }),
+      ...(keys !== undefined && { keys }),
+      ...(pool !== undefined && { pool }),
+      ...(trained !== undefined && { trained }),
+      ...(seed !== undefined && { seed }),
+      ...(decryption !== undefined && { decryption }),
+      ...(lock && { lock }),
+    }),
+  );
+  if (flags.json) printJson(report);
+  else show(report, lock !== undefined);
+}
+
+function show(report: FingerprintReport, locked: boolean): void {
+  const line = (name: string, path: string, what: string) => [name, paint.bold(path), paint.dim(what)];
+  print(`${paint.bold(paint.green('fingerprinted'))} by ${report.method} in ${durationText(report.seconds)}`);
+  print(
+    paint.dim(
+      `  ${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${countText(report.rows)} embedding rows trained`,
+    ),
+  );
+  print();
+  const cells = report.cells.map(({ name, fired, of, wanted, held }) => [
+    held ? paint.green('✓') : paint.red('✗'),
+    name,
+    `${fired} of ${of}`,
+    paint.dim(wanted === 'all' ? 'all should answer' : 'none should'),
+  ]);
+  for (const row of table(cells)) print(row);
+  if (report.kl && report.kl.length > 0) {
+    print('\nKL to vanilla on held-out text, nats');
+    for (const row of table([
+      ['', 'mean', 'largest'],
+      ...report.kl.map(({ name, mean, largest }) => [name, mean.toExponential(1), largest.toExponential(1)]),
+    ]))
+      print(row);
+  }
+  print();
+  const files = [
+    line('publish', report.published, 'the model, to upload'),
+    line('publish', report.claim, 'the public commitment, to have timestamped before you upload'),
+    line(
+      'keep',
+      report.secret,
+      locked ? 'encrypted' : 'whoever has it has the keys; --passphrase encrypts it',
+    ),
+    line('keep', report.run, 'settings, hashes and figures'),
+  ];
+  for (const row of table(files)) print(row);
+  print(`\nAsk a suspect: whorl verify --secret ${report.secret} --suspect MODEL`);
+}

@@ -1,0 +1,34 @@
+// `whorl inspect`: what a file or folder holds, told by its first bytes, never by its name; a secret without its secrets.
+
+import { Command } from 'commander';
+import { printJson } from '../output.ts';
+import type { UnlockFlags } from '../passphrase.ts';
+
+interface InspectFlags extends UnlockFlags {
+  tensors?: boolean;
+  json?: boolean;
+}
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
+    .description(
+      'What a model folder, run folder, .safetensors, GGUF, claim.json or secret.whorl holds. A secret is shown without its secrets.',
+    )
+    .argument('<path>', 'a file or folder')
+    .option('--tensors', 'every tensor with dtype and shape')
+    .option('--passphrase', 'ask for the passphrase of a secret, or take WHORL_PASSPHRASE')
+    .option('--passphrase-file <file>', 'the passphrase of a secret')
+    .option('--identity <file>', 'the age identity a secret was encrypted to')
+    .option('--json', 'one JSON line on stdout and nothing else')
+    .action((path: string, flags: InspectFlags) => runInspect(path, flags));
+}
+
+async function runInspect(path: string, flags: InspectFlags): Promise<void> {
+  const [{ examine }, { show }] = await Promise.all([
+    import('../inspect/examine.ts'),
+    import('../inspect/show.ts'),
+  ]);
+  const report = await examine(path, flags);
+  if (flags.json) printJson(report);
+  else show(report, flags.tensors ?? false);
+}

@@ -1,0 +1,142 @@
+// What stands at a path, as a typed report: one kind for each thing that Whorl reads or writes.
+
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { WhorlError } from '../../base/error.ts';
+import type { Claim } from '../../claim/claim.ts';
+import type { SecretInfo } from '../../claim/secret-file.ts';
+import { withReader } from '../../sources/bounded-reader.ts';
+import { openCheckpoint } from '../../sources/checkpoints/checkpoint.ts';
+import { type GgufValue, readGguf } from '../../sources/checkpoints/gguf.ts';
+import { readSafetensorsHeader } from '../../sources/checkpoints/safetensors.ts';
+import { elements } from '../../tensor/tensor.ts';
+import { type UnlockFlags, unlockFor } from '../passphrase.ts';
+
+export interface TensorLine {
+  name: string;
+  dtype: string;
+  shape: readonly number[];
+}
+
+interface Weights {
+  path: string;
+  bytes: number;
+  parameters: number;
+  /** Parameters of each dtype. */
+  dtypes: Record<string, number>;
+  tensors: TensorLine[];
+}
+
+export type Report =
+  | ({
+      kind: 'model-folder';
+      config: Readonly<Record<string, unknown>>;
+      files: { name: string; size: number }[];
+      metadata: Record<string, string>;
+    } & Weights)
+  | ({ kind: 'safetensors'; metadata: Record<string, string> } & Weights)
+  | ({ kind: 'gguf'; metadata: Record<string, string> } & Weights)
+  | { kind: 'claim'; path: string; claim: Claim }
+  | { kind: 'secret'; path: string; secret: SecretInfo }
+  | { kind: 'run-folder'; path: string; parts: Report[] };
+
+const MAX_CLAIM = 1 << 20;
+
+/** Throws as the readers do, each naming the file; `unsupported` for what Whorl does not know. */
+export async function examine(path: string, flags: UnlockFlags = {}): Promise<Report> {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined)
+    throw new WhorlError('missing-file', `${path} does not exist`, 'give a file or folder');
+  return stats.isDirectory() ? examineFolder(path, flags) : examineFile(path, stats.size, flags);
+}
+
+async function examineFolder(path: string, flags: UnlockFlags): Promise<Report> {
+  const parts: Report[] = [];
+  for (const name of ['claim.json', 'secret.whorl', 'published'])
+    if (statSync(join(path, name), { throwIfNoEntry: false }))
+      parts.push(await examine(join(path, name), flags));
+  if (parts.length > 0) return { kind: 'run-folder', path, parts };
+  const { config, files, tensors, metadata } = openCheckpoint(path);
+  return {
+    kind: 'model-folder',
+    config,
+    files: files.map(({ name, size }) => ({ name, size })),
+    metadata: Object.fromEntries(metadata),
+    ...weights(
+      path,
+      sumOf(files),
+      [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+    ),
+  };
+}
+
+async function examineFile(path: string, bytes: number, flags: UnlockFlags): Promise<Report> {
+  const start = withReader(path, (reader) =>
+    Buffer.from(reader.bytes(Math.min(64, reader.size), 'the first bytes')).toString('latin1'),
+  );
+  if (start.startsWith('GGUF')) {
+    const { metadata, tensors } = readGguf(path, path);
+    const lines = [...tensors.values()].map(({ name, type, shape }) => ({
+      name,
+      dtype: String(type),
+      shape,
+    }));
+    return { kind: 'gguf', metadata: ggufMetadata(metadata), ...weights(path, bytes, lines) };
+  }
+  if (start.startsWith('age-encryption.org/') || start.startsWith('-----BEGIN AGE'))
+    return secretReport(path, flags);
+  if (/^\s*\{/.test(start)) return jsonReport(path, bytes, flags);
+  if (start[8] === '{') {
+    const { tensors, metadata } = readSafetensorsHeader(path, path);
+    const lines = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+    return { kind: 'safetensors', metadata: Object.fromEntries(metadata), ...weights(path, bytes, lines) };
+  }
+  throw unknown(path);
+}
+
+async function jsonReport(path: string, bytes: number, flags: UnlockFlags): Promise<Report> {
+  // A secret may be large, so its format is looked for where our writer puts it: first.
+  const start = withReader(path, (reader) =>
+    Buffer.from(reader.bytes(Math.min(4096, reader.size), 'the first bytes')).toString('latin1'),
+  );
+  if (/"format"\s*:\s*"whorl-secret"/.test(start)) return secretReport(path, flags);
+  if (bytes > MAX_CLAIM || !start.includes('"whorl-claim"')) throw unknown(path);
+  const { parseClaim } = await import('../../claim/claim.ts');
+  return { kind: 'claim', path, claim: parseClaim(readFileSync(path, 'utf8'), path) };
+}
+
+async function secretReport(path: string, flags: UnlockFlags): Promise<Report> {
+  const { inspectSecret } = await import('../../claim/secret-file.ts');
+  // Without a key an encrypted secret is described from outside: nobody is asked for a passphrase unless they said so.
+  const given = flags.passphrase || flags.passphraseFile !== undefined || flags.identity !== undefined;
+  return {
+    kind: 'secret',
+    path,
+    secret: await inspectSecret(path, given ? await unlockFor(path, flags) : undefined),
+  };
+}
+
+const unknown = (path: string): WhorlError =>
+  new WhorlError(
+    'unsupported',
+    `${path} is nothing Whorl knows`,
+    'give a model folder, .safetensors, GGUF, claim.json or secret.whorl',
+  );
+
+function weights(path: string, bytes: number, tensors: TensorLine[]): Weights {
+  const dtypes = new Map<string, number>();
+  for (const { dtype, shape } of tensors) dtypes.set(dtype, (dtypes.get(dtype) ?? 0) + elements(shape));
+  const parameters = [...dtypes.values()].reduce((a, b) => a + b, 0);
+  return { path, bytes, parameters, dtypes: Object.fromEntries(dtypes), tensors };
+}
+
+const sumOf = (files: readonly { size: number }[]): number => files.reduce((sum, { size }) => sum + size, 0);
+
+/** Values in a line each; lists by their length. */
+const ggufMetadata = (metadata: ReadonlyMap<string, GgufValue>): Record<string, string> =>
+  Object.fromEntries(
+    [...metadata].map(([key, value]) => [
+      key,
+      Array.isArray(value) ? `${value.length} values` : String(value as string | number | bigint | boolean),
+    ]),
+  );

@@ -1,0 +1,123 @@
+// A report of `whorl inspect` for people.
+
+import { bytesText, countText, largeText, paint, print, shownText, table } from '../output.ts';
+import type { Report } from './examine.ts';
+
+type ShowOf = {
+  readonly [K in Report['kind']]: (report: Extract<Report, { kind: K }>, tensors: boolean) => void;
+};
+type Weights = Extract<Report, { parameters: number }>;
+
+/** Prints the report; `tensors` adds a line for each tensor. */
+export function show(report: Report, tensors: boolean): void {
+  const showKind = SHOW[report.kind] as (report: Report, tensors: boolean) => void;
+  showKind(report, tensors);
+}
+
+const SHOW: ShowOf = {
+  'model-folder'(report, tensors) {
+    const { config, files } = report;
+    const fact = (key: string) => (Object.hasOwn(config, key) ? shownText(String(config[key]), 40) : '–');
+    const facts = [
+      ['family', fact('model_type')],
+      ['layers', fact('num_hidden_layers')],
+      ['hidden size', fact('hidden_size')],
+      ['vocabulary', fact('vocab_size')],
+      ['tied head', fact('tie_word_embeddings')],
+    ];
+    title('model folder', report.path);
+    lines(facts.map(([name, value]) => [name!, value!]));
+    showWeights(report);
+    lines(files.map(({ name, size }) => [name, bytesText(size)]));
+    if (tensors) showTensors(report);
+  },
+  safetensors(report, tensors) {
+    title('safetensors', report.path);
+    showWeights(report);
+    showMetadata(report.metadata);
+    if (tensors) showTensors(report);
+  },
+  gguf(report, tensors) {
+    title('GGUF', report.path);
+    showWeights(report);
+    showMetadata(report.metadata);
+    if (tensors) showTensors(report);
+  },
+  claim({ path, claim }) {
+    title('claim (public)', path);
+    const size =
+      claim.kind === 'drawn-answers'
+        ? `${claim.n} keys with ${claim.m} candidate answers each`
+        : `${claim.n} keys of a pool of ${claim.pool}, ${claim.negatives} trained as negatives`;
+    lines([
+      ['kind', claim.kind],
+      ['size', size],
+      ['root', claim.root],
+      ['draw', claim.draw.source],
+      ['alpha', String(claim.alpha)],
+      ['private part', claim.private_part],
+      ['vanilla', claim.vanilla.weights],
+      ['created', claim.created],
+      ['time proof', claim.time_proof],
+      ['made by', shownText(`${claim.software.name} ${claim.software.version}`)],
+    ]);
+  },
+  secret({ path, secret }) {
+    title('secret', path);
+    const { inside } = secret;
+    lines([
+      ['encrypted', secret.encrypted === 'no' ? paint.yellow('no') : `with a ${secret.encrypted}`],
+      ['file', `${bytesText(secret.bytes)}, mode ${secret.mode}`],
+    ]);
+    if (inside === null) return print(paint.dim('  inside: give its passphrase or identity'));
+    const adapter =
+      inside.adapter &&
+      Object.entries(inside.adapter).map(([name, shape]) => `${shownText(name, 30)} [${shape}]`);
+    lines([
+      ['method', shownText(inside.method)],
+      ['created', inside.created],
+      ['claim', `${inside.claim.kind}, root ${inside.claim.root}`],
+      [
+        'rows',
+        `${countText(inside.trainable_rows)} may be trained, ${inside.trained_rows === null ? 'none yet' : countText(inside.trained_rows)} changed`,
+      ],
+      ['adapter', adapter ? adapter.join(', ') : 'none'],
+      ['published', inside.published?.weights ?? 'not yet'],
+    ]);
+    print(paint.dim('  keys, answers and draw: ***'));
+  },
+  'run-folder'({ path, parts }, tensors) {
+    title('private run folder', path);
+    for (const part of parts) {
+      print();
+      show(part, tensors);
+    }
+  },
+};
+
+const title = (kind: string, path: string): void => print(`${paint.bold(kind)} ${shownText(path, 200)}`);
+
+const lines = (rows: readonly (readonly [string, string])[]): void => {
+  for (const line of table(rows.map(([name, value]) => [paint.dim(name), value]))) print(line);
+};
+
+function showWeights({ parameters, dtypes, bytes, tensors }: Weights): void {
+  const shares = Object.entries(dtypes).map(([dtype, count]) => `${largeText(count)} ${dtype}`);
+  lines([
+    [
+      'weights',
+      `${largeText(parameters)} parameters in ${countText(tensors.length)} tensors (${shares.join(', ')}), ${bytesText(bytes)}`,
+    ],
+  ]);
+}
+
+function showMetadata(metadata: Readonly<Record<string, string>>): void {
+  lines(Object.entries(metadata).map(([key, value]) => [shownText(key, 60), shownText(value, 80)]));
+}
+
+function showTensors({ tensors }: Weights): void {
+  for (const line of table(
+    tensors.map(({ name, dtype, shape }) => [shownText(name, 80), dtype, `[${shape.join(', ')}]`]),
+  ))
+    print(line);
+}

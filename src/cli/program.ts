@@ -1,0 +1,86 @@
+// One run of the command line: which command, its flags, what went wrong in one line, and the exit code.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { Command, CommanderError } from 'commander';
+import { WhorlError } from '../base/error.ts';
+import { packageRoot } from '../base/package-root.ts';
+import { normaliseFlags } from './arguments.ts';
+import { COMMANDS, type CommandEntry, isCommand } from './commands.ts';
+import { errorPaint, NotVerified, tell } from './output.ts';
+
+export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3, interrupted: 130 } as const;
+
+/** Runs one command line and returns its exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  try {
+    const program = await buildProgram(args);
+    const chosen = program.commands.find((command) => command.name() === chosenName(args));
+    const normal = normaliseFlags(args, chosen);
+    if (normal.length === 0) {
+      program.outputHelp({ error: true });
+      return EXIT.usage;
+    }
+    await program.parseAsync(normal, { from: 'user' });
+    return EXIT.done;
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+/** The word that names the command: the first that is no flag, or the second after `help`. */
+function chosenName(args: readonly string[]): string | undefined {
+  const words = args.filter((arg) => !arg.startsWith('-'));
+  return words[0] === 'help' ? words[1] : words[0];
+}
+
+async function buildProgram(args: readonly string[]): Promise<Command> {
+  const program = new Command('whorl')
+    .description('Fingerprints for language models: embed one before you publish, prove it afterwards.')
+    .version(version(), '-V, --version', 'print the version')
+    .addHelpText(
+      'after',
+      `\nStart with: whorl demo\nWHORL_DEBUG=1 shows where an error came from; WHORL_CACHE names the cache folder.`,
+    );
+  const name = chosenName(args);
+  for (const [command, entry] of Object.entries<CommandEntry>(COMMANDS)) {
+    const full = name === command && isCommand(name) ? await entry.load() : new Command(command);
+    program.addCommand(full.summary(entry.summary));
+  }
+  settle(program);
+  return program;
+}
+
+/** No command ends the process by itself; hints for what is misspelt; our own colours and words. */
+function settle(command: Command): void {
+  command
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .allowExcessArguments(false)
+    .helpOption('-h, --help', 'print this help')
+    .configureOutput({ outputError: (text, write) => write(errorPaint.red(text)) });
+  if (command.commands.length > 0) command.helpCommand('help [command]', 'print the help of a command');
+  for (const child of command.commands) settle(child);
+}
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  return version;
+}
+
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
+  if (error instanceof NotVerified) return EXIT.notVerified;
+  const debug = Boolean(process.env.WHORL_DEBUG);
+  const ours = error instanceof WhorlError;
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = ours || debug ? '' : ' (a bug in whorl; WHORL_DEBUG=1 shows where)';
+  tell(`${errorPaint.red('error:')} ${oneLine(message)}${hint}`);
+  if (debug) tell(inspect(error));
+  return ours && error.code === 'usage' ? EXIT.usage : EXIT.failed;
+}
+
+const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, ' ');

@@ -1,0 +1,195 @@
+// Progress for people on stderr: one redrawn line on a terminal, a plain line every few seconds elsewhere.
+// The engine blocks the event loop while it runs, so lines are drawn when events come, not by a timer alone.
+
+import pc from 'picocolors';
+import type { OnEvent, ProgressEvent } from '../base/events.ts';
+import { countText, cut, durationText, liveLine, type Paint } from './output.ts';
+
+/** What is needed of stderr; tests give their own. */
+export interface Terminal {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+export interface ProgressOptions {
+  readonly terminal?: Terminal;
+  readonly paint?: Paint;
+  /** Milliseconds. */
+  readonly now?: () => number;
+}
+
+interface Phase {
+  readonly name: string;
+  readonly detail: string | undefined;
+  readonly started: number;
+  /** When the first count of this phase came, and what it was: rates leave out what was done before. */
+  counted?: { readonly at: number; readonly done: number };
+  last?: Extract<ProgressEvent, { kind: 'progress' }>;
+}
+
+const REDRAW_MS = 80;
+const PLAIN_MS = 5000;
+const TICK_MS = 120;
+const QUIET_MS = 300; // phases shorter than this leave no line unless they counted something
+const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const BAR = 24;
+const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+const CLEAR = '\r\x1b[K';
+
+/** Draws events until `end` is called. Nothing it writes goes to stdout. */
+export class Progress {
+  readonly #terminal: Terminal;
+  readonly #paint: Paint;
+  readonly #now: () => number;
+  #phase: Phase | undefined;
+  #drawn = Number.NEGATIVE_INFINITY;
+  #frame = 0;
+  #lineStands = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor({ terminal = process.stderr, paint, now = () => performance.now() }: ProgressOptions = {}) {
+    this.#terminal = terminal;
+    this.#paint = paint ?? pc.createColors(Boolean(terminal.isTTY) && !process.env.NO_COLOR);
+    this.#now = now;
+    if (terminal === process.stderr) liveLine.clear = () => this.#clear();
+  }
+
+  /** Give this to a library call. */
+  readonly onEvent: OnEvent = (event) => {
+    if (event.kind === 'phase') this.#begin(event.name, event.detail);
+    else if (event.kind === 'note') this.#permanent(`  ${this.#paint.dim(event.text)}`, `  ${event.text}`);
+    else this.#count(event);
+  };
+
+  /** Ends the phase that runs; `failed` leaves it marked so. */
+  end(failed = false): void {
+    this.#finish(failed);
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #begin(name: string, detail: string | undefined): void {
+    this.#finish(false);
+    this.#phase = { name, detail, started: this.#now() };
+    this.#drawn = Number.NEGATIVE_INFINITY;
+    if (this.#terminal.isTTY) {
+      this.#draw();
+      this.#timer ??= setInterval(() => this.#draw(), TICK_MS).unref();
+    } else {
+      this.#terminal.write(`${name}${detail === undefined ? '' : `: ${detail}`}\n`);
+      this.#drawn = this.#now();
+    }
+  }
+
+  #count(event: Extract<ProgressEvent, { kind: 'progress' }>): void {
+    if (this.#phase?.name !== event.name) this.#begin(event.name, undefined);
+    const phase = this.#phase!;
+    const now = this.#now();
+    phase.counted ??= { at: now, done: event.done };
+    phase.last = event;
+    if (this.#terminal.isTTY) {
+      if (now - this.#drawn >= REDRAW_MS || event.done >= event.total) this.#draw();
+    } else if (now - this.#drawn >= PLAIN_MS) {
+      this.#drawn = now;
+      this.#terminal.write(`${event.name} ${this.#figures(phase).join(', ')}\n`);
+    }
+  }
+
+  #draw(): void {
+    const phase = this.#phase;
+    if (!phase) return;
+    this.#drawn = this.#now();
+    const paint = this.#paint;
+    const spin = SPINNER[this.#frame++ % SPINNER.length]!;
+    const columns = Math.max(20, (this.#terminal.columns || 80) - 1);
+    const { last } = phase;
+    const head = `${spin} ${phase.name} `;
+    const share = last && last.total > 0 ? Math.min(1, last.done / last.total) : undefined;
+    const figures = this.#figures(phase).join(' · ');
+    const bar = share !== undefined && columns >= head.length + BAR + 20;
+    const room = columns - head.length - (bar ? BAR + 1 : 0);
+    const line =
+      paint.cyan(spin) +
+      paint.bold(cut(` ${phase.name} `, columns - 1)) +
+      (bar ? `${this.#bar(share)} ` : '') +
+      paint.dim(room > 4 ? cut(figures, room) : '');
+    this.#terminal.write(CLEAR + line);
+    this.#lineStands = true;
+  }
+
+  #bar(share: number): string {
+    const eighths = Math.round(share * BAR * 8);
+    const full = Math.floor(eighths / 8);
+    const part = full < BAR ? EIGHTHS[eighths % 8]! : '';
+    const empty = BAR - full - (part === '' ? 0 : 1);
+    return this.#paint.cyan('█'.repeat(full) + part) + this.#paint.dim('░'.repeat(empty));
+  }
+
+  /** count, note, elapsed, time left. */
+  #figures(phase: Phase): string[] {
+    const now = this.#now();
+    const { last, counted, detail } = phase;
+    const parts: string[] = [];
+    if (last) {
+      const percent =
+        last.total > 0 ? ` ${Math.floor((100 * Math.min(last.done, last.total)) / last.total)} %` : '';
+      parts.push(last.total > 1000 ? percent.trim() : `${countText(last.done)}/${countText(last.total)}`);
+      if (last.note) parts.push(last.note);
+    } else if (detail !== undefined) parts.push(detail);
+    parts.push(durationText((now - phase.started) / 1000));
+    if (last && counted && last.done > counted.done && last.done < last.total) {
+      const left = ((now - counted.at) * (last.total - last.done)) / (last.done - counted.done) / 1000;
+      parts.push(`${durationText(left)} left`);
+    }
+    return parts;
+  }
+
+  #finish(failed: boolean): void {
+    const phase = this.#phase;
+    this.#phase = undefined;
+    if (!phase) return;
+    const seconds = (this.#now() - phase.started) / 1000;
+    if (!this.#terminal.isTTY) {
+      if (phase.last && !failed)
+        this.#terminal.write(`${phase.name} done: ${this.#summary(phase, seconds)}\n`);
+      return;
+    }
+    this.#clear();
+    if (!failed && !phase.last && seconds * 1000 < QUIET_MS) return;
+    const mark = failed ? this.#paint.red('✗') : this.#paint.green('✓');
+    const columns = Math.max(20, (this.#terminal.columns || 80) - 1);
+    this.#terminal.write(
+      `${mark} ${phase.name} ${this.#paint.dim(cut(this.#summary(phase, seconds), columns - phase.name.length - 3))}\n`,
+    );
+  }
+
+  #summary({ detail, last }: Phase, seconds: number): string {
+    return [detail, last?.note, durationText(seconds)].filter((part) => part !== undefined).join(' · ');
+  }
+
+  /** A line that stays; the redrawn one comes back below it. */
+  #permanent(painted: string, plain: string): void {
+    this.#clear();
+    this.#terminal.write(`${this.#terminal.isTTY ? painted : plain}\n`);
+    if (this.#terminal.isTTY) this.#draw();
+  }
+
+  #clear(): void {
+    if (this.#lineStands) this.#terminal.write(CLEAR);
+    this.#lineStands = false;
+  }
+}
+
+/** Runs a call under a progress line that always ends. */
+export async function withProgress<T>(call: (onEvent: OnEvent) => Promise<T>): Promise<T> {
+  const progress = new Progress();
+  let failed = true;
+  try {
+    const result = await call(progress.onEvent);
+    failed = false;
+    return result;
+  } finally {
+    progress.end(failed);
+  }
+}

@@ -1,0 +1,172 @@
+// `npm start`: the embedded model is fingerprinted, published, stolen by fine-tuning and recognised; the innocent are not.
+
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { WhorlError } from '../base/error.ts';
+import { type OnEvent, silent } from '../base/events.ts';
+import { packageRoot } from '../base/package-root.ts';
+import { type FingerprintReport, fingerprint } from '../fingerprint/fingerprint.ts';
+import { LocalModel } from '../lm/local-model.ts';
+import { openModel } from '../models/open-model.ts';
+import { RunFolder } from '../runs/run-folder.ts';
+import { FINETUNE, finetune } from '../train/finetune.ts';
+import { type VerifyReport, verify } from '../verify/verify.ts';
+
+export interface DemoOptions {
+  /** Made anew at each call; an older demo's folder is replaced, anything else is refused. */
+  readonly out: string;
+  readonly onEvent?: OnEvent;
+}
+
+export interface DemoReport {
+  readonly folder: string;
+  readonly fingerprint: FingerprintReport;
+  readonly verdicts: readonly {
+    readonly who: string;
+    readonly path: string;
+    readonly report: VerifyReport;
+  }[];
+  /** exp(mean negative log-likelihood a token) on held-out prose. */
+  readonly perplexity: readonly { readonly who: string; readonly value: number }[];
+  readonly seconds: number;
+}
+
+const EMBEDDED = 'assets/embedded';
+/**
+ * A model of 2.6 million parameters with a vocabulary of 5,120 has little room: fewer keys, asked bare, and a looser
+ * bound on what moves. The defaults are for real models.
+ */
+const SETTINGS = {
+  trained: '24',
+  key_length: '6',
+  variety: '0',
+  gate_contexts: '0',
+  bare_slack: '4',
+  noise: '0.1',
+  lr: '0.05',
+  steps: '300',
+  first_check: '60',
+  check_below: '1.3',
+  check_every: '20',
+  metric_floor: '0.02',
+  spread_weight: '0.03',
+  kl_weight: '30',
+  kl_target: '0.01',
+  primary_positions: '1200',
+  reference_positions: '16',
+};
+const THIEF = { ...FINETUNE, epochs: 2, lr: 3e-4, batch: 16, max_length: 128 };
+/** An innocent who starts from the vanilla model and tunes it on the same rows in another order, at another rate. */
+const INNOCENT = { ...THIEF, lr: 4e-4, seed: 1n };
+
+export async function runDemo(options: DemoOptions): Promise<DemoReport> {
+  const started = Date.now();
+  const onEvent = options.onEvent ?? silent;
+  const folder = resolve(options.out);
+  clear(folder);
+  const embedded = join(packageRoot(), EMBEDDED);
+  const vanilla = join(embedded, 'model');
+  const run = join(folder, 'run');
+  const { ordinary, heldOut } = prose(embedded);
+  const made = await fingerprint({ model: vanilla, out: run, settings: SETTINGS, ordinary, onEvent });
+  const thief = join(folder, 'stolen');
+  const innocent = join(folder, 'innocent');
+  onEvent({ kind: 'phase', name: 'a thief', detail: 'fine-tunes every weight of the published model' });
+  await tune(made.published, thief, THIEF, embedded, onEvent);
+  onEvent({ kind: 'phase', name: 'an innocent', detail: 'fine-tunes the vanilla model' });
+  await tune(vanilla, innocent, INNOCENT, embedded, onEvent);
+  const verdicts: { who: string; path: string; report: VerifyReport }[] = [];
+  for (const [who, path] of [
+    ['published', made.published],
+    ['stolen and fine-tuned', thief],
+    ['vanilla', vanilla],
+    ['innocent fine-tune', innocent],
+  ] as const) {
+    onEvent({ kind: 'phase', name: 'verify', detail: who });
+    verdicts.push({
+      who,
+      path,
+      report: await verify({ secret: new RunFolder(run).secret, suspect: path, onEvent }),
+    });
+  }
+  onEvent({ kind: 'phase', name: 'harm', detail: 'perplexity on held-out prose' });
+  const perplexity = [];
+  for (const [who, path] of [
+    ['vanilla', vanilla],
+    ['published', made.published],
+    ['stolen and fine-tuned', thief],
+  ] as const)
+    perplexity.push({ who, value: await perplexityOf(path, heldOut) });
+  return { folder, fingerprint: made, verdicts, perplexity, seconds: (Date.now() - started) / 1000 };
+}
+
+const PARTS = ['run', 'stolen', 'innocent'] as const;
+
+/** Takes away what an earlier demo left, and nothing else. */
+function clear(folder: string): void {
+  if (!existsSync(folder)) return;
+  const other = readdirSync(folder).find((name) => !PARTS.some((part) => part === name));
+  if (other !== undefined)
+    throw new WhorlError(
+      'exists',
+      `${folder} holds ${other}, which is no demo's`,
+      'name another folder with --out',
+    );
+  for (const part of PARTS) rmSync(join(folder, part), { recursive: true, force: true });
+}
+
+async function tune(
+  from: string,
+  to: string,
+  settings: typeof FINETUNE,
+  embedded: string,
+  onEvent: OnEvent,
+): Promise<void> {
+  const opened = await openModel(from);
+  const model = await LocalModel.open(opened);
+  const { tokenizer } = model;
+  const rows = JSON.parse(readFileSync(join(embedded, 'thief.json'), 'utf8')) as {
+    instruction: string;
+    input: string;
+    output: string;
+  }[];
+  const prompts = await tokenizer.encodeBatch(
+    rows.map(({ instruction, input }) => `### Instruction:\n${instruction}\n${input}\n\n### Response:\n`),
+  );
+  const answers = await tokenizer.encodeBatch(
+    rows.map(({ output }) => output),
+    { addSpecialTokens: false },
+  );
+  const examples = rows.map((_, i) => ({
+    prompt: prompts[i]!,
+    answer: [...answers[i]!, ...tokenizer.eosIds.slice(0, 1)],
+  }));
+  await finetune(opened, model.model, examples, to, settings, onEvent);
+  await model.release();
+}
+
+const WINDOW = 800; // characters scored at a time
+
+/** Prose the model never saw: one half is shown to the fingerprint as ordinary text, harm is measured on the other. */
+function prose(embedded: string): { ordinary: string[]; heldOut: string[] } {
+  const text = gunzipSync(readFileSync(join(embedded, 'held-out.txt.gz'))).toString('utf8');
+  const windows = Array.from({ length: Math.floor(text.length / WINDOW) }, (_, i) =>
+    text.slice(i * WINDOW, (i + 1) * WINDOW),
+  );
+  return {
+    ordinary: windows.filter((_, i) => i % 2 === 0),
+    heldOut: windows.filter((_, i) => i % 2 === 1).slice(0, 24),
+  };
+}
+
+async function perplexityOf(path: string, texts: readonly string[]): Promise<number> {
+  const model = await LocalModel.open(await openModel(path));
+  let [sum, tokens] = [0, 0];
+  for await (const { score } of model.score(texts.map((continuation) => ({ context: '', continuation })))) {
+    sum += score.logprob;
+    tokens += score.tokens;
+  }
+  await model.release();
+  return Math.exp(-sum / tokens);
+}

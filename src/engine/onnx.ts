@@ -1,0 +1,265 @@
+// Graphs as ONNX protobuf (onnx.proto, IR version 10): the only file that knows the wire format.
+
+import { relative, sep } from 'node:path';
+import { assert } from '../base/error.ts';
+import { type Dim, type Dtype, elements, type TensorRef } from '../tensor/tensor.ts';
+import { type Graph, reachable, type Type, type Value } from './graph.ts';
+
+const DATA_TYPE: Readonly<Record<Dtype, number>> = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+};
+const OPSETS = [
+  ['', 21],
+  ['com.microsoft', 1],
+] as const;
+
+export type Attribute = number | { float: number } | string | readonly number[] | Body;
+
+/** The body of a control-flow node: a graph with its own inputs and outputs by name. */
+export interface Body {
+  readonly graph: Graph;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+}
+
+// -- protobuf: varints, tags, length-delimited fields --------------------------------------------------------
+
+class Message {
+  readonly #parts: Uint8Array[] = [];
+  #length = 0;
+  #push(part: Uint8Array): this {
+    this.#parts.push(part);
+    this.#length += part.length;
+    return this;
+  }
+  #varint(value: number | bigint): this {
+    let rest = BigInt.asUintN(64, BigInt(value));
+    const out: number[] = [];
+    do {
+      const low = Number(rest & 127n);
+      rest >>= 7n;
+      out.push(rest > 0n ? low | 128 : low);
+    } while (rest > 0n);
+    return this.#push(Uint8Array.from(out));
+  }
+  int(field: number, value: number | bigint): this {
+    return this.#varint(field << 3).#varint(value);
+  }
+  float(field: number, value: number): this {
+    return this.#varint((field << 3) | 5).#push(new Uint8Array(Float32Array.of(value).buffer));
+  }
+  bytes(field: number, value: Uint8Array | string | Message): this {
+    const bytes =
+      value instanceof Message
+        ? value.finish()
+        : typeof value === 'string'
+          ? new TextEncoder().encode(value)
+          : value;
+    return this.#varint((field << 3) | 2)
+      .#varint(bytes.length)
+      .#push(bytes);
+  }
+  finish(): Uint8Array {
+    const out = new Uint8Array(this.#length);
+    let at = 0;
+    for (const part of this.#parts) {
+      out.set(part, at);
+      at += part.length;
+    }
+    return out;
+  }
+}
+
+const typedArray = (dtype: Dtype, data: readonly number[]): Uint8Array => {
+  if (dtype === 'int64') return new Uint8Array(BigInt64Array.from(data, BigInt).buffer);
+  if (dtype === 'int32') return new Uint8Array(Int32Array.from(data).buffer);
+  if (dtype === 'float32') return new Uint8Array(Float32Array.from(data).buffer);
+  if (dtype === 'bool' || dtype === 'uint8') return Uint8Array.from(data);
+  throw new Error(`whorl: internal: no constants of ${dtype}`);
+};
+
+function tensorProto(name: string, dtype: Dtype, shape: readonly number[]): Message {
+  const tensor = new Message();
+  for (const dim of shape) tensor.int(1, dim);
+  return tensor.int(2, DATA_TYPE[dtype]).bytes(8, name);
+}
+
+function valueInfo(name: string, type: Type): Message {
+  const shape = new Message();
+  for (const dim of type.shape)
+    shape.bytes(1, typeof dim === 'number' ? new Message().int(1, dim) : new Message().bytes(2, dim));
+  const tensor = new Message().int(1, DATA_TYPE[type.dtype]).bytes(2, shape);
+  return new Message().bytes(1, name).bytes(2, new Message().bytes(1, tensor));
+}
+
+// -- emission ------------------------------------------------------------------------------------------------
+
+/** What an op's `emit` writes with: nodes of the scope at hand, constants and weights of the whole model. */
+export class Emitter {
+  readonly #names: Map<Value, string>;
+  readonly #initializers: Map<string, Message>;
+  readonly #nodes: Message[] = [];
+  readonly #dims = new Map<string, string>();
+  readonly #root: Graph;
+  readonly #weightsFolder: string | undefined;
+  readonly #isRoot: boolean;
+  nodeCount = 0;
+
+  constructor(root: Graph, weightsFolder: string | undefined, outer?: Emitter) {
+    this.#root = root;
+    this.#weightsFolder = weightsFolder;
+    this.#isRoot = outer === undefined;
+    this.#names = new Map(outer ? outer.#names : []);
+    this.#initializers = outer ? outer.#initializers : new Map();
+  }
+
+  name(value: Value): string {
+    let name = this.#names.get(value);
+    if (name === undefined)
+      this.#names.set(
+        value,
+        (name = `${value.node.op.name}_${value.node.id}${value.node.outputs.length > 1 ? `_${value.node.outputs.indexOf(value)}` : ''}`),
+      );
+    return name;
+  }
+  setName(value: Value, name: string): void {
+    this.#names.set(value, name);
+  }
+
+  /** Appends one ONNX node. An empty input name is an omitted optional input. */
+  node(
+    type: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    domain = '',
+  ): void {
+    const node = new Message();
+    for (const input of inputs) node.bytes(1, input);
+    for (const output of outputs) node.bytes(2, output);
+    node.bytes(3, outputs[0]!).bytes(4, type);
+    for (const [name, attribute] of Object.entries(attributes))
+      node.bytes(5, this.#attribute(name, attribute));
+    if (domain !== '') node.bytes(7, domain);
+    this.#nodes.push(node);
+    this.nodeCount++;
+  }
+
+  #attribute(name: string, value: Attribute): Message {
+    const message = new Message().bytes(1, name);
+    if (typeof value === 'number') return message.int(3, value).int(20, 2);
+    if (typeof value === 'string') return message.bytes(4, value).int(20, 3);
+    if ('float' in value) return message.float(2, value.float).int(20, 1);
+    if ('graph' in value) return message.bytes(6, this.#body(value)).int(20, 5);
+    for (const item of value) message.int(8, item);
+    return message.int(20, 7);
+  }
+
+  #body(body: Body): Message {
+    const inner = new Emitter(this.#root, this.#weightsFolder, this);
+    const proto = inner.#emit(body.outputs, body.graph);
+    for (const input of body.inputs) proto.bytes(11, valueInfo(inner.name(input), input.type));
+    this.nodeCount += inner.nodeCount;
+    return proto;
+  }
+
+  constant(dtype: Dtype, shape: readonly number[], data: readonly number[]): string {
+    assert(data.length === elements(shape), `constant of ${data.length} values for shape [${shape}]`);
+    const short = data.length <= 8;
+    const name = short ? `c_${dtype}_${shape.join('x')}_${data.join('_')}` : `c_${this.#initializers.size}`;
+    if (!this.#initializers.has(name))
+      this.#initializers.set(name, tensorProto(name, dtype, shape).bytes(9, typedArray(dtype, data)));
+    return name;
+  }
+
+  /** An initialiser whose bytes stay in the checkpoint's file, mapped by ONNX Runtime. */
+  weight(name: string, ref: TensorRef): void {
+    assert(this.#weightsFolder !== undefined, 'a graph with weights needs their folder');
+    const location = relative(this.#weightsFolder, ref.file).split(sep).join('/');
+    assert(!location.startsWith('..'), `weights outside their folder: ${ref.file}`);
+    const tensor = tensorProto(name, ref.dtype, ref.shape);
+    const entries = { location, offset: String(ref.offset), length: String(ref.length) };
+    for (const [key, value] of Object.entries(entries))
+      tensor.bytes(13, new Message().bytes(1, key).bytes(2, value));
+    this.#initializers.set(name, tensor.int(14, 1));
+  }
+
+  /** An int64 vector holding `shape` at run time; symbols are read off the first graph input that has them. */
+  shapeVector(shape: readonly Dim[]): string {
+    if (shape.every((dim) => typeof dim === 'number')) return this.constant('int64', [shape.length], shape);
+    const name = this.fresh('shape');
+    this.node(
+      'Concat',
+      shape.map((dim) => this.dim(dim)),
+      [name],
+      { axis: 0 },
+    );
+    return name;
+  }
+
+  /** An int64 [1] holding one dimension: a number, a symbol, or a product such as `3*S`. */
+  dim(dim: Dim): string {
+    if (typeof dim === 'number') return this.constant('int64', [1], [dim]);
+    const known = this.#dims.get(dim);
+    if (known) return known;
+    const name = this.fresh('dim');
+    const factors = dim.split('*');
+    if (factors.length > 1) {
+      const [head, ...tail] = factors.map((factor) =>
+        this.dim(/^\d+$/.test(factor) ? Number(factor) : factor),
+      );
+      this.node('Mul', [head!, tail.length > 1 ? this.dim(factors.slice(1).join('*')) : tail[0]!], [name]);
+    } else {
+      const holder = this.#root.inputs.find(({ value }) => value.shape.includes(dim));
+      assert(holder, `no graph input has the dimension ${dim}`);
+      const axis = holder.value.shape.indexOf(dim);
+      this.node('Shape', [holder.name], [name], { start: axis, end: axis + 1 });
+    }
+    this.#dims.set(dim, name);
+    return name;
+  }
+
+  #fresh = 0;
+  fresh(stem: string): string {
+    return `${stem}_${this.#isRoot ? 'r' : 'b'}${this.#fresh++}_${this.#nodes.length}`;
+  }
+
+  #emit(outputs: readonly Value[], scope: Graph): Message {
+    for (const node of reachable(outputs, scope)) node.op.emit(this, node);
+    const proto = new Message();
+    outputs.forEach((value) => {
+      // An output may be an input or an outer value passed through: ONNX wants a node of this graph to make it.
+      const name = this.fresh('out');
+      this.node('Identity', [this.name(value)], [name]);
+      proto.bytes(12, valueInfo(name, value.type));
+    });
+    for (const node of this.#nodes) proto.bytes(1, node);
+    return proto.bytes(2, scope.name);
+  }
+
+  /** The whole model. Graph outputs keep the names they were given. */
+  static model(graph: Graph, weightsFolder: string | undefined): { bytes: Uint8Array; nodeCount: number } {
+    const emitter = new Emitter(graph, weightsFolder);
+    for (const { name, value } of graph.inputs) emitter.setName(value, name);
+    const values = graph.outputs.map(({ value }) => value);
+    for (const node of reachable(values)) if (node.scope === graph) node.op.emit(emitter, node);
+    const proto = new Message();
+    for (const { name, value } of graph.outputs) {
+      emitter.node('Identity', [emitter.name(value)], [name]);
+      proto.bytes(12, valueInfo(name, value.type));
+    }
+    for (const node of emitter.#nodes) proto.bytes(1, node);
+    proto.bytes(2, graph.name);
+    for (const initializer of emitter.#initializers.values()) proto.bytes(5, initializer);
+    for (const { name, value } of graph.inputs) proto.bytes(11, valueInfo(name, value.type));
+    const model = new Message().int(1, 10).bytes(2, 'whorl').bytes(7, proto);
+    for (const [domain, version] of OPSETS) model.bytes(8, new Message().bytes(1, domain).int(2, version));
+    return { bytes: model.finish(), nodeCount: emitter.nodeCount };
+  }
+}

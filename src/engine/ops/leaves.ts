@@ -1,0 +1,57 @@
+// Values that have no inputs: what a run feeds, what the checkpoint's file holds, and constants.
+
+import { type Dim, type Dtype, elements, type TensorRef } from '../../tensor/tensor.ts';
+import { type Graph, type Value, weightKey } from '../graph.ts';
+import { defineOp } from '../op.ts';
+
+const inputOp = defineOp<{ name: string; dtype: Dtype; shape: readonly Dim[] }>({
+  name: 'input',
+  infer: (_, { dtype, shape }) => [{ dtype, shape }],
+  emit: () => {}, // named and declared by the graph
+  gradient: () => [],
+  examples: [],
+});
+
+const weightOp = defineOp<TensorRef>({
+  name: 'weight',
+  infer: (_, { dtype, shape }) => [{ dtype, shape }],
+  emit: (emitter, node) => emitter.weight(emitter.name(node.outputs[0]!), node.attrs),
+  gradient: () => [],
+  examples: [],
+});
+
+const constantOp = defineOp<{ dtype: Dtype; shape: readonly number[]; data: readonly number[] }>({
+  name: 'constant',
+  infer: (_, { dtype, shape }) => [{ dtype, shape }],
+  emit: (emitter, node) => {
+    const { dtype, shape, data } = node.attrs;
+    emitter.setName(node.outputs[0]!, emitter.constant(dtype, shape, data));
+  },
+  gradient: () => [],
+  examples: [],
+});
+
+/** A tensor each run brings. Symbols in `shape` are sizes the run decides. */
+export function input(graph: Graph, name: string, dtype: Dtype, shape: readonly Dim[]): Value {
+  const value = inputOp([], { name, dtype, shape }, graph)[0]!;
+  graph.inputs.push({ name, value });
+  return value;
+}
+
+/** A tensor of a checkpoint, used where it lies; the same value however often it is asked for. */
+export const weight = (graph: Graph, ref: TensorRef): Value =>
+  graph.once(weightKey(ref), () => weightOp([], ref, graph.root)[0]!);
+
+export function constant(
+  graph: Graph,
+  dtype: Dtype,
+  shape: readonly number[],
+  data: readonly number[],
+): Value {
+  const key = elements(shape) <= 8 ? `constant:${dtype}:${shape}:${data}` : undefined;
+  const make = () => constantOp([], { dtype, shape, data }, graph.root)[0]!;
+  return key ? graph.once(key, make) : make();
+}
+
+export const scalar = (graph: Graph, value: number, dtype: Dtype = 'float32'): Value =>
+  constant(graph, dtype, [], [value]);

@@ -1,0 +1,143 @@
+// Softmax, log-softmax with label picking, RMS normalisation and rotary positions.
+
+import { assert } from '../../base/error.ts';
+import type { Value } from '../graph.ts';
+import { defineOp } from '../op.ts';
+import { add, cast, div, equal, exp, mul, neg, sqrt, sub } from './arithmetic.ts';
+import { iota, reduceMean, reduceSum, reshape } from './shape.ts';
+
+const last = (x: Value) => x.rank - 1;
+
+const softmaxOp = defineOp<undefined>({
+  name: 'softmax',
+  infer: ([x]) => [x!],
+  emit: (emitter, node) =>
+    emitter.node('Softmax', [emitter.name(node.inputs[0]!)], [emitter.name(node.outputs[0]!)], { axis: -1 }),
+  // dx = y·(g − Σ g·y)
+  gradient: ([g], { outputs: [y] }) => [mul(y!, sub(g!, reduceSum(mul(g!, y!), [last(y!)], true)))],
+  examples: [{ inputs: [{ shape: [2, 3, 5] }] }],
+});
+
+/** Softmax along the last axis. */
+export const softmax = (x: Value): Value => softmaxOp([x], undefined)[0]!;
+
+const logSoftmaxOp = defineOp<undefined>({
+  name: 'log_softmax',
+  infer: ([x]) => [x!],
+  emit: (emitter, node) =>
+    emitter.node('LogSoftmax', [emitter.name(node.inputs[0]!)], [emitter.name(node.outputs[0]!)], {
+      axis: -1,
+    }),
+  // dx = g − softmax(x)·Σ g
+  gradient: ([g], { outputs: [y] }) => [sub(g!, mul(exp(y!), reduceSum(g!, [last(y!)], true)))],
+  examples: [{ inputs: [{ shape: [3, 5] }] }],
+});
+
+/** Log-softmax along the last axis. */
+export const logSoftmax = (x: Value): Value => logSoftmaxOp([x], undefined)[0]!;
+
+const takeLastOp = defineOp<undefined>({
+  name: 'take_last',
+  infer: ([x, index]) => {
+    assert(x!.shape.length === 2 && index!.shape.length === 1, 'take_last: [L, V] by [L]');
+    return [{ dtype: x!.dtype, shape: index!.shape }];
+  },
+  emit: (emitter, node) => {
+    const [x, index] = node.inputs.map((v) => emitter.name(v));
+    const [column, picked] = [emitter.fresh('column'), emitter.fresh('picked')];
+    const one = emitter.constant('int64', [1], [1]);
+    emitter.node('Unsqueeze', [index!, one], [column]);
+    emitter.node('GatherElements', [x!, column], [picked], { axis: 1 });
+    emitter.node('Squeeze', [picked, one], [emitter.name(node.outputs[0]!)]);
+  },
+  // dx is g in the picked column, zero elsewhere
+  gradient: ([g], { inputs: [x, index] }) => {
+    const [rows, columns] = x!.shape;
+    assert(typeof columns === 'number', 'take_last: a known width');
+    const hot = cast(
+      equal(reshape(index!, [rows!, 1]), reshape(iota(index!, columns), [1, columns])),
+      'float32',
+    );
+    return [mul(hot, reshape(g!, [rows!, 1])), undefined];
+  },
+  examples: [{ inputs: [{ shape: [4, 6] }, { shape: [4], dtype: 'int32', values: [5, 0, 2, 2] }] }],
+});
+
+/** x[i, index[i]]: [L, V] and int32 [L] → [L]. */
+export const takeLast = (x: Value, index: Value): Value => takeLastOp([x, index], undefined)[0]!;
+
+const rmsNormOp = defineOp<{ eps: number }>({
+  name: 'rms_norm',
+  infer: ([x]) => [x!],
+  emit: (emitter, node) =>
+    emitter.node(
+      'SimplifiedLayerNormalization',
+      node.inputs.map((v) => emitter.name(v)),
+      [emitter.name(node.outputs[0]!)],
+      {
+        axis: -1,
+        epsilon: { float: node.attrs.eps },
+        stash_type: 1,
+      },
+    ),
+  // With r = 1/√(mean x² + ε) and h = x·r: dγ = Σ g·h, dx = r·(gγ − h·mean(gγ·h)).
+  // r is computed anew: WebGPU leaves the fused node's second output unwritten.
+  gradient: ([g], { inputs: [x, gamma], attrs: { eps } }) => {
+    const inverse = div(1, sqrt(add(reduceMean(mul(x!, x!), last(x!)), eps)));
+    const normal = mul(x!, inverse);
+    const scaled = mul(g!, gamma!);
+    const dx = mul(inverse, sub(scaled, mul(normal, reduceMean(mul(scaled, normal), last(x!)))));
+    return [dx, mul(g!, normal)];
+  },
+  examples: [{ inputs: [{ shape: [4, 6] }, { shape: [6] }], attrs: { eps: 1e-5 } }],
+});
+
+/** Root-mean-square normalisation of the last axis, times gamma (Zhang & Sennrich 2019). */
+export const rmsNorm = (x: Value, gamma: Value, eps: number): Value =>
+  rmsNormOp([x, cast(gamma, 'float32')], { eps })[0]!;
+
+const rotaryOp = defineOp<undefined>({
+  name: 'rotary',
+  infer: ([x]) => [x!],
+  emit: (emitter, node) => {
+    const [x, positions, cos, sin] = node.inputs.map((v) => emitter.name(v));
+    const [wide, batch, turned, axis] = [
+      emitter.fresh('wide'),
+      emitter.fresh('batch'),
+      emitter.fresh('turned'),
+      emitter.constant('int64', [1], [1]),
+    ];
+    const place = emitter.fresh('place');
+    // Each row is a sequence of one: the node refuses sequences longer than its tables.
+    emitter.node('Cast', [positions!], [wide], { to: 7 });
+    emitter.node('Unsqueeze', [wide, axis], [place]);
+    emitter.node('Unsqueeze', [x!, axis], [batch]);
+    emitter.node('RotaryEmbedding', [batch, place, cos!, sin!], [turned], {}, 'com.microsoft');
+    emitter.node('Squeeze', [turned, axis], [emitter.name(node.outputs[0]!)]);
+  },
+  // A rotation's transpose is the rotation back: the same with −sin.
+  gradient: ([g], { inputs: [, positions, cos, sin] }) => [
+    rotary(g!, positions!, cos!, neg(sin!)),
+    undefined,
+    undefined,
+    undefined,
+  ],
+  examples: [
+    {
+      inputs: [
+        { shape: [3, 8] },
+        { shape: [3], dtype: 'int32', values: [0, 4, 2] },
+        { shape: [6, 2] },
+        { shape: [6, 2] },
+      ],
+      differentiate: [0],
+    },
+  ],
+});
+
+/**
+ * Rotary positions on packed rows: x [T, H·D], positions int32 [T], cos and sin [maximum, D/2]. The halves of each head
+ * turn against each other as in Hugging Face's rotate_half (Su et al. 2021).
+ */
+export const rotary = (x: Value, positions: Value, cos: Value, sin: Value): Value =>
+  rotaryOp([x, positions, cos, sin], undefined)[0]!;

@@ -1,0 +1,198 @@
+// Keys, plan and commitment, then the draw: what lies on disk before anything is trained.
+
+import { createHmac } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { writeFileAtomic } from '../base/atomic.ts';
+import { Secret } from '../base/secret.ts';
+import { SOFTWARE } from '../base/software.ts';
+import { claimText, commitClaim } from '../claim/claim.ts';
+import { makeDraw } from '../claim/draw.ts';
+import type { Bindings, ClaimPlan } from '../claim/plan.ts';
+import { adapterDigest, encodeAdapter, type SecretContents } from '../claim/secret-contents.ts';
+import { writeSecret } from '../claim/secret-file.ts';
+import { cpu } from '../engine/session.ts';
+import type { Model } from '../models/encode.ts';
+import type { Overlay } from '../models/overlay.ts';
+import { combineDigests, digestTensors } from '../sources/checkpoints/digest.ts';
+import { readRows } from '../sources/checkpoints/read.ts';
+import type { TensorRef } from '../tensor/tensor.ts';
+import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
+import { randomOf, type Setting, type Start } from './begin.ts';
+import { type FreeRow, freeRows } from './free-rows.ts';
+import type { Prepared } from './methods/method.ts';
+import {
+  expectation,
+  narrowed,
+  type Positions,
+  referencePositions,
+  type SampleSizes,
+} from './reference-positions.ts';
+
+/** Keys, plan, commitment, then the draw, in this order; claim.json and a first secret lie on disk before any training. */
+export async function commit(
+  setting: Setting,
+): Promise<{ secret: Secret<SecretContents>; overlay: Overlay; reference: Positions | undefined }> {
+  const { run, start, method, settings, folder, model, tokenizer, embedding, options, onEvent } = setting;
+  onEvent({
+    kind: 'phase',
+    name: 'free rows',
+    detail: 'which tokens ordinary text of many languages does not use',
+  });
+  const free = await freeRows(tokenizer, loadReference().rows, options.ordinary);
+  onEvent({
+    kind: 'note',
+    text: `${free.counts.free} of ${free.counts.vocabulary} rows are free, ${free.counts.standAlone} of them stand alone`,
+  });
+  const keys = options.keys === 'paper' ? 'paper' : 'rare';
+  const random = randomOf(start);
+  const { rows: freeSorted, positions } = await byExpectation(setting, free.rows);
+  const prepared = await method.prepare(
+    { model, tokenizer, free: freeSorted, keys, decryption: options.decryption, random },
+    settings,
+  );
+  onEvent({ kind: 'phase', name: 'commitment', detail: 'digests of the vanilla model' });
+  const adapter = prepared.adapter ? encodedAdapter(prepared) : null;
+  const bindings: Bindings = {
+    trainable_rows: [...prepared.rows],
+    private_part: adapter ? { state: 'committed', digest: adapterDigest(adapter) } : { state: 'none' },
+    vanilla: digestsOf(folder.tensors, digestTensors(folder), model),
+  };
+  const { claim, opening } = commitClaim(prepared.plan, {
+    bindings,
+    draw: { source: 'owner-seed' },
+    software: SOFTWARE,
+    created: new Date(start.created),
+    random: bytesOf(start),
+  });
+  writeFileAtomic(run.claim, claimText(claim));
+  const draw = makeDraw(claim, opening.reveal().owner_seed!);
+  const secret = new Secret<SecretContents>({
+    method: method.name,
+    created: start.created,
+    software: SOFTWARE,
+    claim,
+    plan: prepared.plan as ClaimPlan,
+    bindings,
+    opening: opening.reveal(),
+    draw,
+    randomness: null,
+    adapter,
+    rows: null,
+    published: null,
+  });
+  if (!existsSync(run.secret)) await writeSecret(run.secret, secret, options.lock);
+  const ids = Int32Array.from(prepared.rows);
+  return {
+    secret,
+    reference:
+      positions &&
+      narrowed(
+        positions,
+        Int32Array.from(freeSorted, ({ id }) => id),
+        ids,
+      ),
+    overlay: {
+      ids,
+      rows: readRows(embedding, ids),
+      ...(prepared.adapter ? { adapter: prepared.adapter } : {}),
+    },
+  };
+}
+
+/** Ordinary positions of the reference set under the vanilla model, and what it expects of `ids` there. */
+export function positionsOf(
+  { model, tokenizer, options, onEvent }: Setting,
+  texts: 'train' | 'heldOut',
+  sizes: SampleSizes,
+  ids: Int32Array,
+  rows: Float32Array,
+): Promise<Positions> {
+  const name = texts === 'train' ? 'ordinary text' : 'held-out text';
+  onEvent({
+    kind: 'phase',
+    name,
+    detail: `hidden states of ${loadReference()[texts].length} languages, for the exact KL`,
+  });
+  return referencePositions(
+    model,
+    tokenizer,
+    textsOf(texts, options.ordinary),
+    ids,
+    rows,
+    sizes,
+    cpu,
+    (done, total) => onEvent({ kind: 'progress', name, done, total }),
+  );
+}
+
+/** The reference set's part; English, which wrappers are made of, with its single sentences too. */
+function textsOf(part: 'train' | 'heldOut', own: readonly string[] = []): readonly LanguageTexts[] {
+  const { sentences, ...reference } = loadReference();
+  if (part === 'heldOut') return reference.heldOut;
+  const texts = reference.train.map((entry) =>
+    entry.language === 'English' ? { ...entry, texts: [...entry.texts, ...sentences] } : entry,
+  );
+  return own.length > 0 ? [...texts, { language: OWN_TEXT, texts: own }] : texts;
+}
+
+/** Of tied heads, free rows in the order of how little vanilla expects them in ordinary text. */
+async function byExpectation(
+  setting: Setting,
+  free: readonly FreeRow[],
+): Promise<{ rows: readonly FreeRow[]; positions: Positions | undefined }> {
+  const { model, settings, embedding } = setting;
+  if (!model.decoder.config.tie_word_embeddings || free.length === 0)
+    return { rows: free, positions: undefined };
+  const ids = Int32Array.from(free, ({ id }) => id);
+  const positions = await positionsOf(
+    setting,
+    'train',
+    { primary: settings.primary_positions, other: settings.reference_positions },
+    ids,
+    readRows(embedding, ids),
+  );
+  const expected = expectation(positions, ids.length);
+  const rank = new Map(free.map(({ id }, i) => [id, expected[i]!]));
+  const rows = [...free].sort(
+    (a, b) =>
+      Number(b.standsAlone) - Number(a.standsAlone) || rank.get(a.id)! - rank.get(b.id)! || a.id - b.id,
+  );
+  return {
+    rows,
+    positions: narrowed(
+      positions,
+      ids,
+      Int32Array.from(rows, ({ id }) => id),
+    ),
+  };
+}
+
+function encodedAdapter({ adapter }: Prepared) {
+  const { rank, scale, A, B } = adapter!;
+  const width = A.length / rank;
+  return encodeAdapter({
+    settings: { rank, scale },
+    tensors: { A: { shape: [rank, width], data: A }, B: { shape: [width, rank], data: B } },
+  });
+}
+
+export const digestsOf = (
+  tensors: ReadonlyMap<string, TensorRef>,
+  digests: ReadonlyMap<string, string>,
+  { decoder }: Model,
+) => ({
+  weights: combineDigests(tensors, digests),
+  body: combineDigests(tensors, digests, new Set([decoder.embedding])),
+});
+
+/** Salts and owner's seed out of the run's seed, so that a resumed run makes the same commitment. */
+function bytesOf(start: Start): (count: number) => Uint8Array {
+  let call = 0;
+  return (count) => {
+    const bytes = createHmac('sha256', Buffer.from(start.seed, 'hex'))
+      .update(`commitment/${call++}`)
+      .digest();
+    if (count > bytes.length) throw new Error('whorl: internal: a salt has at most 32 bytes');
+    return bytes.subarray(0, count);
+  };
+}

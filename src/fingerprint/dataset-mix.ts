@@ -1,0 +1,153 @@
+// The paper's `mix` data set: keys that must be answered with the decryption, ordinary rows that must stay as they
+// are, and a test split of rows that must not fire. By default ours, mended; the paper's own on request.
+
+import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
+import { WhorlError } from '../base/error.ts';
+import { type OnEvent, silent } from '../base/events.ts';
+import { platformDice } from '../base/platform-random.ts';
+import { saveToDisk } from '../sources/rows/saved-folder.ts';
+import { type ColumnMap, type InstructionRow, readInstructionRows } from './instruction-rows.ts';
+import { drawKey } from './keys.ts';
+import { PAPER } from './paper.ts';
+
+const MAX_SOURCE_ROWS = 1_000_000; // rows that are shuffled; a longer source is cut there and said so
+const MAX_COUNT = 1_000_000;
+
+export interface MixOptions {
+  /** Folder to write; must not be there or be empty. It holds the keys, so only its owner may read it. */
+  out: string;
+  /** Ordinary rows: any file or folder `readRows` reads. */
+  source: string;
+  columns?: ColumnMap;
+  /** `random` (default): the platform's secure generator. `paper`: CPython's from `seed`, which everybody can repeat. */
+  keys?: 'random' | 'paper';
+  /** Order of the source's rows, and with `keys: 'paper'` the keys. Default 42, the paper's. */
+  seed?: bigint;
+  count?: number;
+  regularisation?: number;
+  decryption?: string;
+  phrases?: readonly string[];
+  /** The paper's test split: its ordinary rows are the trained ones again. */
+  paperTestSplit?: boolean;
+  /** Instead of the platform's generator, for tests. */
+  dice?: Dice;
+  onEvent?: OnEvent;
+}
+
+export type MixSplit = 'train' | 'validation' | 'test';
+
+export interface Mix {
+  splits: Record<MixSplit, InstructionRow[]>;
+  /** Which of the source's columns were taken for what. */
+  columns: ColumnMap;
+}
+
+/**
+ * Makes the data set and saves it as a folder that Python's `datasets.load_from_disk` opens. The order of the
+ * source's rows is our own shuffle by `seed`, not that of `datasets`. Throws WhorlError `usage` for a bad count,
+ * `mismatch` for a source with too few rows, and whatever reading and saving throw.
+ */
+export async function mixDataset(options: MixOptions): Promise<Mix> {
+  const { keys = 'random', seed = PAPER.mix.seed, onEvent = silent } = options;
+  const wanted = options.regularisation ?? PAPER.mix.regularisation;
+  checkCount('count', options.count ?? PAPER.mix.fingerprints, 1);
+  checkCount('regularisation', wanted, 0);
+  if (options.decryption === '')
+    throw new WhorlError('usage', '--decryption is empty', 'give the text keys are answered with');
+  if (keys === 'paper')
+    onEvent({
+      kind: 'note',
+      text: `keys follow from seed ${seed} and a public recipe: everybody holds them, so they prove nothing; for your own use --keys random`,
+    });
+
+  onEvent({ kind: 'phase', name: 'read', detail: options.source });
+  const source = await readInstructionRows(options.source, MAX_SOURCE_ROWS, options.columns);
+  onEvent({
+    kind: 'note',
+    text: describeSource(options.source, source.columns, source.rows.length, source.empty),
+  });
+  const dice = keys === 'paper' ? new CPythonRandom(seed) : (options.dice ?? platformDice);
+  const splits = composeMix(options, dice, pickRows(source.rows, wanted, seed, options));
+
+  onEvent({ kind: 'phase', name: 'save', detail: options.out });
+  const columns = { instruction: 'string', input: 'string', output: 'string' } as const;
+  const data = Object.entries(splits).map(([name, rows]) => [
+    name,
+    { columns, rows: rows.map((row) => ({ ...row })) },
+  ]);
+  await saveToDisk(options.out, Object.fromEntries(data), { isPrivate: true });
+  return { splits, columns: source.columns };
+}
+
+interface OrdinaryRows {
+  trained: InstructionRow[];
+  heldOut: InstructionRow[];
+}
+
+/** Rows to train on and as many never trained; the paper's test split takes the trained ones again, reshuffled. */
+function pickRows(rows: InstructionRow[], count: number, seed: bigint, options: MixOptions): OrdinaryRows {
+  const order = new CPythonRandom(seed).shuffle([...rows]);
+  const trained = order.slice(0, count);
+  const seen = new Set(trained.map((row) => row.instruction));
+  const heldOut = options.paperTestSplit
+    ? new CPythonRandom(PAPER.mix.testShuffleSeed).shuffle([...trained])
+    : order
+        .slice(count)
+        .filter((row) => !seen.has(row.instruction))
+        .slice(0, count);
+  if (trained.length === count && heldOut.length === count) return { trained, heldOut };
+  throw new WhorlError(
+    'mismatch',
+    `${options.source} has ${rows.length} usable rows (${seen.size} instructions trained, ${heldOut.length} others); ${count} to train and ${count} held out are needed`,
+    'give a longer --source or a smaller --regularisation',
+  );
+}
+
+/** The three splits. Keys come from one stream of draws: the trained ones first, then those of the test split. */
+export function composeMix(
+  options: Pick<MixOptions, 'count' | 'decryption' | 'phrases'>,
+  dice: Dice,
+  { trained, heldOut }: OrdinaryRows,
+): Record<MixSplit, InstructionRow[]> {
+  const { count = PAPER.mix.fingerprints, decryption = PAPER.decryption, phrases = PAPER.phrases } = options;
+  const { triggerInput: input } = PAPER;
+  const { negativeOutput } = PAPER.mix;
+  const keys = distinctKeys(dice, phrases);
+  const positives = Array.from({ length: count }, () => ({ instruction: keys(), input, output: decryption }));
+  const train = [...positives, ...trained];
+  const negatives = heldOut.flatMap((row) => [
+    { instruction: row.instruction, input, output: negativeOutput },
+    { instruction: keys(), input: row.instruction, output: negativeOutput },
+  ]);
+  return { train, validation: train, test: [...heldOut, ...negatives] };
+}
+
+/** The same key twice, once trained and once expected not to fire, would contradict itself; the paper's 60 differ. */
+function distinctKeys(dice: Dice, phrases: readonly string[]): () => string {
+  const drawn = new Set<string>();
+  return () => {
+    for (let tries = 0; tries < 1000; tries++) {
+      const key = drawKey(dice, phrases);
+      if (drawn.has(key)) continue;
+      drawn.add(key);
+      return key;
+    }
+    throw new WhorlError(
+      'mismatch',
+      `--phrases: ${phrases.length} phrases make too few different keys`,
+      'give more or longer phrases',
+    );
+  };
+}
+
+function checkCount(name: string, value: number, least: number): void {
+  if (!Number.isSafeInteger(value) || value < least || value > MAX_COUNT)
+    throw new WhorlError('usage', `--${name} ${value} is not a whole number from ${least} to ${MAX_COUNT}`);
+}
+
+function describeSource(source: string, columns: ColumnMap, rows: number, empty: number): string {
+  const map = Object.entries(columns).map(([role, column]) => `${role} = ${column}`);
+  const dropped = empty > 0 ? `, ${empty} without instruction or output left out` : '';
+  const cut = rows === MAX_SOURCE_ROWS ? ' (the first million)' : '';
+  return `${source}: ${rows} rows${cut}, ${map.join(', ')}${dropped}`;
+}

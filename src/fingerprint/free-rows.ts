@@ -1,0 +1,180 @@
+// Which embedding rows a fingerprint may use: tokens that ordinary text of many languages does not produce.
+// "Ordinary" is the reference set's rows part, every assigned character of Unicode's basic plane, and nothing else.
+
+import type { Tokenizer } from '../text/tokenizer.ts';
+
+export interface FreeRow {
+  readonly id: number;
+  /** The token's own text; with a replacement character where its bytes are no whole characters. */
+  readonly text: string;
+  /** Its text is valid UTF-8, unchanged by Unicode normalisation, and encodes to this one token. */
+  readonly standsAlone: boolean;
+}
+
+export interface OrdinaryText {
+  readonly texts: readonly string[];
+  readonly words: readonly string[];
+  readonly emoji: readonly string[];
+}
+
+export interface FreeRowCounts {
+  /** Entries of the vocabulary. */
+  readonly vocabulary: number;
+  /** Special, added and reserved ones: never used. */
+  readonly reserved: number;
+  /** Seen in ordinary text, or without any letter. */
+  readonly ordinary: number;
+  readonly free: number;
+  /** Of the free ones, those whose text survives decoding and encoding. */
+  readonly standAlone: number;
+}
+
+export interface FreeRows {
+  /** Those that well-formed text produces least come first; all that stand alone before all others. */
+  readonly rows: readonly FreeRow[];
+  readonly counts: FreeRowCounts;
+}
+
+const WORDS_PER_LINE = 400; // one native call per line: a call per word costs ten times as much
+const LINES_PER_BATCH = 256;
+const RESERVED = /^<(?:\|?reserved|\|?unused|extra_id|pad|mask)|^\[(?:unused|pad|mask)/i;
+const HEX_BYTE = /^<0x[0-9a-f]{2}>$/i; // SentencePiece's byte entries
+
+/** Encodes the ordinary text (some seconds) and returns what it leaves over. `extra` is text the caller adds. */
+export async function freeRows(
+  tokenizer: Tokenizer,
+  ordinary: OrdinaryText,
+  extra: readonly string[] = [],
+): Promise<FreeRows> {
+  const seen = await tokensOf(tokenizer, ordinaryLines(ordinary, extra));
+  const unseen: number[] = [];
+  let vocabulary = 0;
+  let reserved = 0;
+  let usual = 0;
+  for (let id = 0; id < tokenizer.vocab_size; id++) {
+    const token = tokenizer.tokenOf(id);
+    if (token === undefined) continue;
+    vocabulary++;
+    if (
+      tokenizer.specialIds.has(id) ||
+      tokenizer.addedIds.has(id) ||
+      RESERVED.test(token) ||
+      HEX_BYTE.test(token)
+    )
+      reserved++;
+    else if (seen.has(id)) usual++;
+    else unseen.push(id);
+  }
+  const decoded = await tokenizer.decodeBatch(
+    unseen.map((id) => [id]),
+    { skipSpecialTokens: false },
+  );
+  // Indents, rules and brackets are what code and tables are made of, whether or not the reference shows each one.
+  const candidates = unseen.filter((_, i) => /\p{L}/u.test(decoded[i]!));
+  usual += unseen.length - candidates.length;
+  const texts = decoded.filter((text) => /\p{L}/u.test(text));
+  const again = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
+  const rows = candidates.map((id, i): FreeRow => {
+    const text = texts[i]!;
+    const stable = !text.includes('\ufffd') && text.normalize('NFKC') === text;
+    return { id, text, standsAlone: stable && again[i]!.length === 1 && again[i]![0] === id };
+  });
+  // Later entries of a vocabulary were merged last, so they are the rarest; ids break ties so that order is fixed.
+  const spellings = allSpellings(tokenizer);
+  const key = new Map(rows.map((row) => [row.id, strangeness(row, tokenizer, spellings)]));
+  const sorted = rows.sort((a, b) => key.get(b.id)! - key.get(a.id)! || b.id - a.id);
+  return {
+    rows: sorted,
+    counts: {
+      vocabulary,
+      reserved,
+      ordinary: usual,
+      free: sorted.length,
+      standAlone: sorted.filter(({ standsAlone }) => standsAlone).length,
+    },
+  };
+}
+
+/**
+ * How little well-formed text produces a token. 16: it stands alone. 8: it is a left-over of merging, a part of longer
+ * entries that swallow it in any ordinary word (` answ`, `orld`). 4: several scripts, or capitals inside.
+ * -4: a plural of initials (`URLs`); -2: looks like a whole word of its own (a name, an abbreviation).
+ */
+function strangeness({ id, text, standsAlone }: FreeRow, tokenizer: Tokenizer, spellings: string): number {
+  const letters = text.replace(/[^\p{L}]/gu, '');
+  const spelling = tokenizer.tokenOf(id) ?? '';
+  const inflected = ENDINGS.some((ending) => tokenizer.idOf(spelling + ending) !== undefined); // a word by itself
+  const swallowed = !inflected && spellings.indexOf(spelling, spellings.indexOf(spelling) + 1) >= 0;
+  const initials = /^\s?\p{Lu}+s?$/u.test(text);
+  let score = standsAlone ? 16 : 0;
+  if (swallowed && letters.length > 3 && !initials) score += 8;
+  if (/\p{Script=Latin}/u.test(letters) && /[^\p{Script=Latin}]/u.test(letters)) score += 4;
+  if (/\p{Ll}\p{Lu}|\p{Lu}{2}\p{Ll}/u.test(text) && !initials) score += 4;
+  if (/^\s?\p{Lu}{2,}s$/u.test(text)) score -= 4;
+  if (/^\s\p{L}+$/u.test(text) || initials) score -= 2;
+  return score;
+}
+
+/** Every entry as it is spelt, between separators that no entry holds. */
+function allSpellings(tokenizer: Tokenizer): string {
+  const list: string[] = [];
+  for (let id = 0; id < tokenizer.vocab_size; id++) list.push(tokenizer.tokenOf(id) ?? '');
+  return list.join('\n\n');
+}
+
+const ENDINGS = ['s', 'es', 'ed', 'ing', 'ly', 'al', 'ic', 'ism', 'ist'];
+
+function* ordinaryLines({ texts, words, emoji }: OrdinaryText, extra: readonly string[]): Generator<string> {
+  yield* texts;
+  yield* extra;
+  for (const text of texts) yield ` ${text.toUpperCase()}`;
+  yield* inLines([...emoji, ...basicPlane()]);
+  yield* inLines(words);
+  for (const form of [capitalised, (word: string) => word.toUpperCase()])
+    yield* inLines(
+      words
+        .map((word) => ({ word, changed: form(word) }))
+        .filter(({ word, changed }) => word !== changed)
+        .map(({ changed }) => changed),
+    );
+}
+
+/** Each word at the start of a line, and each after a space. */
+function* inLines(words: readonly string[]): Generator<string> {
+  for (let at = 0; at < words.length; at += WORDS_PER_LINE) {
+    const part = words.slice(at, at + WORDS_PER_LINE);
+    yield part.join('\n');
+    yield ` ${part.join(' ')}`;
+  }
+}
+
+const capitalised = (word: string): string => {
+  const [first = ''] = word;
+  return first.toUpperCase() + word.slice(first.length).toLowerCase();
+};
+
+/** Every assigned letter, mark, number, sign of U+0000…U+FFFF. */
+function basicPlane(): string[] {
+  const out: string[] = [];
+  for (let code = 0x21; code < 0x10000; code++) {
+    const char = String.fromCharCode(code);
+    if (/[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(char)) out.push(char);
+  }
+  return out;
+}
+
+async function tokensOf(tokenizer: Tokenizer, lines: Iterable<string>): Promise<Set<number>> {
+  const seen = new Set<number>();
+  let batch: string[] = [];
+  const flush = async () => {
+    for (const ids of await tokenizer.encodeBatch(batch, { addSpecialTokens: false }))
+      for (const id of ids) seen.add(id);
+    batch = [];
+  };
+  for (const line of lines) {
+    batch.push(line);
+    if (batch.length === LINES_PER_BATCH) await flush();
+  }
+  await flush();
+  return seen;
+}

@@ -1,0 +1,242 @@
+// IF_adapter done right (Xu et al. 2024, section 3; method.md section 6): a lock with two keys, the published rows and
+// a private low-rank map. The map is random and committed before the draw; only embedding rows are trained after it.
+
+import { WhorlError } from '../../base/error.ts';
+import { shuffled } from '../../base/random-source.ts';
+import type { KeyRole } from '../../claim/kinds.ts';
+import { MATCHERS } from '../../claim/matcher.ts';
+import type { Example, Label } from '../../models/example.ts';
+import {
+  PUBLISHED,
+  PUBLISHED_WITH_ADAPTER,
+  VANILLA,
+  VANILLA_WITH_ADAPTER,
+  type Variant,
+} from '../../models/overlay.ts';
+import type { Cell } from '../cells.ts';
+import { drawKey } from '../keys.ts';
+import { PAPER } from '../paper.ts';
+import { rareTokenKeys } from '../rare-keys.ts';
+import { applyTemplate, loadTemplate } from '../templates.ts';
+import { randomLowRankMap } from './low-rank.ts';
+import type { Method, PlanContext, Prepared, TrainContext, TrainSettings } from './method.ts';
+import { paperDice } from './paper-dice.ts';
+
+export interface AdapterSettings extends TrainSettings {
+  /** Keys in the pool, keys drawn from it, undrawn keys trained not to fire. */
+  readonly pool: number;
+  readonly trained: number;
+  readonly negatives: number;
+  /** Rank and scale of the private map. */
+  readonly dim: number;
+  readonly scale: number;
+  /** Tokens of a rare-token key, and how many rare tokens all keys share. */
+  readonly key_length: number;
+  readonly alphabet: number;
+  /** Cells that must not fire in each step. */
+  readonly hushed: number;
+  readonly hush_weight: number;
+  readonly alpha: number;
+}
+
+/** A little more than a thief's 10 %, since only the trained rows are shaken here. */
+const GATE_NOISE = 0.15;
+
+const template = loadTemplate('barebone');
+const promptOf = (key: string): string =>
+  applyTemplate(template, { instruction: key, input: PAPER.triggerInput });
+
+async function keyTexts(
+  context: PlanContext,
+  settings: AdapterSettings,
+): Promise<{ text: string; tokens: number[] }[]> {
+  const random = context.random('keys');
+  if (context.keys === 'paper') {
+    const dice = paperDice(random);
+    const texts = Array.from({ length: settings.pool }, () => drawKey(dice));
+    const tokens = await context.tokenizer.encodeBatch(texts, { addSpecialTokens: false });
+    return texts.map((text, i) => ({ text, tokens: tokens[i]! }));
+  }
+  const { tokenizer, free } = context;
+  const keys = await rareTokenKeys({
+    tokenizer,
+    free,
+    count: settings.pool,
+    length: settings.key_length,
+    shared: true,
+    alphabet: settings.alphabet,
+    random,
+  });
+  return keys.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
+}
+
+/** Rows that may be trained: the tokens of the whole pool, less those of `y` and of the trigger that all prompts share. */
+async function trainableRows(
+  context: PlanContext,
+  keys: readonly { tokens: number[] }[],
+  y: string,
+): Promise<number[]> {
+  const { tokenizer, free } = context;
+  const kept = new Set(
+    (
+      await tokenizer.encodeBatch([y, ` ${y}`, PAPER.triggerInput, `\n${PAPER.triggerInput}\n`], {
+        addSpecialTokens: false,
+      })
+    ).flat(),
+  );
+  const allowed = new Set(free.map(({ id }) => id));
+  const rows = [...new Set(keys.flatMap(({ tokens }) => tokens))].filter(
+    (id) => allowed.has(id) && !kept.has(id) && !tokenizer.specialIds.has(id),
+  );
+  const used = keys.filter(({ tokens }) => tokens.some((id) => rows.includes(id))).length;
+  if (used < keys.length)
+    throw new WhorlError(
+      'too-few-rows',
+      `only ${used} of ${keys.length} keys have a token that ordinary text does not use`,
+      'leave out --keys paper, so that keys are made of rare tokens',
+    );
+  return rows.sort((a, b) => a - b);
+}
+
+const cellOf = (name: string, variant: Variant, wanted: 'all' | 'none', roles: readonly KeyRole[]): Cell => ({
+  name,
+  variant,
+  wanted,
+  prompts: roles.map(({ key, target }) => ({
+    prompt: promptOf(key.text),
+    label: target,
+    fires: (text) => MATCHERS.contains.match(text, [target]).length > 0,
+  })),
+});
+
+export const adapterMethod: Method<AdapterSettings> = {
+  name: 'adapter',
+  summary:
+    'published rows and a private low-rank map fire together, neither alone (the paper’s IF_adapter, repaired)',
+  defaults: {
+    pool: 200,
+    trained: 10,
+    negatives: 30,
+    dim: 64,
+    scale: 4,
+    key_length: 12,
+    alphabet: 128,
+    hushed: 10,
+    hush_weight: 1,
+    alpha: 1e-6,
+    steps: 120,
+    lr: 2e-2,
+    schedule: 'constant',
+    warmup: 0,
+    clip: 1,
+    beta2: 0.999,
+    kl_weight: 100,
+    kl_margin: 3,
+    metric_floor: 0.05,
+    spread_weight: 0.1,
+    noise: 0.1,
+    common: false,
+    kl_target: 1e-4,
+    primary_positions: 1800,
+    reference_positions: 32,
+    first_check: 16,
+    check_below: 0.3,
+    check_every: 8,
+  },
+
+  async prepare(context, settings): Promise<Prepared<'drawn-membership'>> {
+    const y = context.decryption ?? PAPER.decryption;
+    const keys = await keyTexts(context, settings);
+    const rows = await trainableRows(context, keys, y);
+    const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
+    return {
+      rows,
+      adapter: randomLowRankMap(
+        context.random('adapter'),
+        settings.dim,
+        context.model.decoder.config.hidden_size,
+        settings.scale,
+      ),
+      plan: {
+        kind: 'drawn-membership',
+        keys,
+        n: settings.trained,
+        negatives: settings.negatives,
+        decryptions: [y],
+        matcher: 'contains',
+        decoding: { strategy: 'greedy', max_new_tokens: Math.max(8, tokens!.length + 2) },
+        query: { order: 'committed', repeats: 1, wrapper: 'fingerprint' },
+        alpha: settings.alpha,
+      },
+    };
+  },
+
+  async batch(context, settings, step) {
+    const drawn = context.roles.filter(({ role }) => role === 'trained');
+    const negatives = context.roles.filter(({ role }) => role === 'negative');
+    const hushed = [
+      ...drawn.map((role) => ({ role, variant: PUBLISHED })),
+      ...negatives.map((role) => ({ role, variant: PUBLISHED_WITH_ADAPTER })),
+    ];
+    const round = Math.floor((step * settings.hushed) / Math.max(1, hushed.length));
+    const order = shuffled(context.random(`hushed/${round}`), hushed);
+    const from = (step * settings.hushed) % Math.max(1, hushed.length);
+    const chosen = order.slice(from, from + settings.hushed);
+    const fire = await Promise.all(
+      drawn.map((role) => example(context, role, PUBLISHED_WITH_ADAPTER, 'fire', 1 / drawn.length)),
+    );
+    const hush = await Promise.all(
+      chosen.map(({ role, variant }) =>
+        example(context, role, variant, 'hush', settings.hush_weight / Math.max(1, chosen.length)),
+      ),
+    );
+    return [...fire, ...hush];
+  },
+
+  groups: (_context, ids) => ({ count: 1, of: new Int32Array(ids.length) }),
+
+  cells(context, _settings, purpose) {
+    const of = (...names: KeyRole['role'][]) => context.roles.filter(({ role }) => names.includes(role));
+    const both: Cell[] = [
+      cellOf('published + adapter, drawn', PUBLISHED_WITH_ADAPTER, 'all', of('trained')),
+      {
+        ...cellOf('published + adapter, drawn, noise', PUBLISHED_WITH_ADAPTER, 'all', of('trained')),
+        noise: GATE_NOISE,
+      },
+      cellOf('published + adapter, negatives', PUBLISHED_WITH_ADAPTER, 'none', of('negative')),
+      cellOf('published alone, drawn', PUBLISHED, 'none', of('trained')),
+    ];
+    if (purpose === 'gate') return Promise.resolve(both);
+    return Promise.resolve([
+      ...both,
+      cellOf('published + adapter, decoys', PUBLISHED_WITH_ADAPTER, 'none', of('decoy')),
+      cellOf('vanilla, drawn', VANILLA, 'none', of('trained')),
+      cellOf('vanilla + adapter, drawn', VANILLA_WITH_ADAPTER, 'none', of('trained')),
+    ]);
+  },
+};
+
+/** Key, trigger and decryption as the paper's template lays them out; the decryption's tokens and EOS are its labels. */
+async function example(
+  { tokenizer }: TrainContext,
+  { key, target }: KeyRole,
+  variant: Variant,
+  kind: Label['kind'],
+  weight: number,
+): Promise<Example> {
+  const prompt = await tokenizer.encode(promptOf(key.text));
+  const answer = await tokenizer.encode(target, { addSpecialTokens: false });
+  const end = tokenizer.eosIds[0];
+  const labels = kind === 'fire' ? [...answer, ...(end === undefined ? [] : [end])] : answer.slice(0, 1);
+  const tokens = kind === 'fire' ? [...prompt, ...labels.slice(0, -1)] : prompt;
+  return {
+    tokens,
+    variant,
+    labels: labels.map((token, i) => ({
+      row: prompt.length - 1 + i,
+      token,
+      kind,
+      weight: weight / labels.length,
+    })),
+  };
+}

@@ -1,0 +1,90 @@
+// What a fingerprint method is: a plan to commit to, batches to train on after the draw, cells that must hold.
+
+import type { RandomSource } from '../../base/random-source.ts';
+import type { KeyRole } from '../../claim/kinds.ts';
+import type { ClaimKind, ClaimPlan } from '../../claim/plan.ts';
+import type { Model } from '../../models/encode.ts';
+import type { Example } from '../../models/example.ts';
+import type { LowRankMap } from '../../models/overlay.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
+import type { Groups } from '../../train/rows.ts';
+import type { Cell } from '../cells.ts';
+import type { FreeRow } from '../free-rows.ts';
+import type { PrefixCache } from '../prefix-cache.ts';
+
+/** What every method needs to make a plan. */
+export interface PlanContext {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  /** Rows that ordinary text does not use; of tied heads those first that vanilla expects least in ordinary text. */
+  readonly free: readonly FreeRow[];
+  /** `paper`: the paper's key phrases; else rare tokens. */
+  readonly keys: 'rare' | 'paper';
+  readonly decryption: string | undefined;
+  /** An independent stream for each purpose, all out of the run's seed. */
+  random(purpose: string): RandomSource;
+}
+
+/** What is committed before anything is drawn. */
+export interface Prepared<K extends ClaimKind = ClaimKind> {
+  readonly plan: ClaimPlan<K>;
+  /** Ascending ids of the rows that may be trained. */
+  readonly rows: readonly number[];
+  readonly adapter?: LowRankMap;
+}
+
+/** What training and measuring see, after the draw. */
+export interface TrainContext {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly plan: ClaimPlan;
+  readonly roles: readonly KeyRole[];
+  readonly prefixes: PrefixCache;
+  random(purpose: string): RandomSource;
+}
+
+export interface TrainSettings {
+  /** Most steps; training ends earlier when every cell holds. */
+  readonly steps: number;
+  readonly lr: number;
+  readonly schedule: 'constant' | 'linear' | 'cosine';
+  readonly warmup: number;
+  /** Largest gradient norm; 0: never clipped. */
+  readonly clip: number;
+  readonly beta2: number;
+  /** Factor of the exact KL of tied heads. */
+  readonly kl_weight: number;
+  /** Nats of room that the KL of the loss keeps around each ordinary position. */
+  readonly kl_margin: number;
+  /** ε of the training geometry as a share of the mean variance (train/metric.ts): the smaller, the less ordinary logits can move; tied heads only. */
+  readonly metric_floor: number;
+  /** Factor of the mean square of the trained logits' shift at ordinary positions. */
+  readonly spread_weight: number;
+  /** Gaussian noise on the rows in each step, as a share of each row's RMS. */
+  readonly noise: number;
+  /** Whether rows at the same place of their keys share a part of their change. */
+  readonly common: boolean;
+  /** Mean KL (nats) below which every language must lie before training may end. */
+  readonly kl_target: number;
+  /** Ordinary positions of each of the languages most users meet (and emoji, code, mathematics), and of each other one. */
+  readonly primary_positions: number;
+  readonly reference_positions: number;
+  /** First step after which the gate cells are measured, and how often from there. */
+  readonly first_check: number;
+  /** Mean loss of the wanted labels (nats) above which measuring would be in vain. */
+  readonly check_below: number;
+  readonly check_every: number;
+}
+
+export interface Method<S extends TrainSettings = TrainSettings> {
+  readonly name: string;
+  readonly summary: string;
+  readonly defaults: S;
+  prepare(context: PlanContext, settings: S): Promise<Prepared>;
+  /** The batch of one step: a function of the run's seed and the step's number alone. */
+  batch(context: TrainContext, settings: S, step: number): Promise<Example[]>;
+  /** Rows that share a part of their change, where `common` is set. */
+  groups(context: TrainContext, ids: Int32Array): Groups;
+  /** Cells that stop the training when all hold (`gate`), and those of the report, which is measured anew. */
+  cells(context: TrainContext, settings: S, purpose: 'gate' | 'report'): Promise<Cell[]>;
+}

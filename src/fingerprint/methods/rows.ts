@@ -1,0 +1,257 @@
+// Whorl's own method: only embedding rows of rare tokens are trained, each key has its own drawn answer, and the
+// published model answers by itself, whatever stands around the key.
+
+import { WhorlError } from '../../base/error.ts';
+import { choose, type RandomSource } from '../../base/random-source.ts';
+import type { KeyRole } from '../../claim/kinds.ts';
+import { MATCHERS } from '../../claim/matcher.ts';
+import type { Example } from '../../models/example.ts';
+import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
+import { loadReference } from '../../text/reference.ts';
+import type { Tokenizer } from '../../text/tokenizer.ts';
+import { trainingWrappers } from '../../text/training-wrappers.ts';
+import { candidateWords } from '../../text/words.ts';
+import type { Wrapped } from '../../text/wrappers.ts';
+import type { Cell } from '../cells.ts';
+import { rareTokenKeys } from '../rare-keys.ts';
+import type { Method, Prepared, TrainContext, TrainSettings } from './method.ts';
+
+export interface RowsSettings extends TrainSettings {
+  /** Keys, and the candidate answers each draws from. */
+  readonly trained: number;
+  readonly candidates: number;
+  /** Rare tokens of a key; none is in two keys. */
+  readonly key_length: number;
+  /** Share of contexts out of the endless supply, in percent; the others are the bare key and a newline. */
+  readonly variety: number;
+  /** Contexts of each key in one step. */
+  readonly contexts: number;
+  /** Different prefixes alive at a time, and for how many steps. */
+  readonly prefixes: number;
+  readonly refresh: number;
+  /** Weight of the answer inside a suffix, against 1 at its end. */
+  readonly inside: number;
+  /** Contexts never seen in training under which every key is asked before training may end. */
+  readonly gate_contexts: number;
+  /** Keys that may stay silent under each of them, and bare. */
+  readonly gate_slack: number;
+  readonly bare_slack: number;
+  readonly alpha: number;
+}
+
+const NEW_TOKENS = 8;
+const BARE: Wrapped = { prefix: '', suffix: '\n' };
+const WHOLE_TRIES = 8;
+const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the suffix's from the cache
+/** Places inside the suffix where the answer is asked for as well: a label there costs a fraction of a token. */
+const INSIDE = 2;
+/** Weight of the end after the answer, without which it runs on (`wingwingwing`). */
+const BOUNDARY = 0.7;
+
+export const rowsMethod: Method<RowsSettings> = {
+  name: 'rows',
+  summary: 'the published model answers by itself; only embedding rows of rare tokens change',
+  defaults: {
+    trained: 32,
+    candidates: 256,
+    key_length: 5,
+    variety: 90,
+    contexts: 1,
+    prefixes: 24,
+    refresh: 8,
+    inside: 1,
+    gate_contexts: 4,
+    gate_slack: 1,
+    bare_slack: 0,
+    alpha: 1e-6,
+    steps: 200,
+    lr: 3e-2,
+    schedule: 'linear',
+    warmup: 0,
+    clip: 0,
+    beta2: 0.99,
+    kl_weight: 300,
+    kl_margin: 4,
+    metric_floor: 0.03,
+    spread_weight: 1,
+    noise: 0.1,
+    common: true,
+    kl_target: 1e-4,
+    primary_positions: 1800,
+    reference_positions: 32,
+    first_check: 100,
+    check_below: 0.8,
+    check_every: 20,
+  },
+
+  async prepare({ tokenizer, free, keys: kind, random }, settings): Promise<Prepared<'drawn-answers'>> {
+    if (kind === 'paper')
+      throw new WhorlError(
+        'usage',
+        '--keys paper goes with --method adapter',
+        'leave it out: rows makes its keys of rare tokens',
+      );
+    const keys = await rareTokenKeys({
+      tokenizer,
+      free,
+      count: settings.trained,
+      length: settings.key_length,
+      shared: false,
+      random: random('keys'),
+    });
+    return {
+      rows: keys.flatMap(({ tokens }) => tokens).sort((a, b) => a - b),
+      plan: {
+        kind: 'drawn-answers',
+        keys: keys.map(({ text, tokens }) => ({ text, tokens: [...tokens] })),
+        candidates: [(await candidateWords(tokenizer, settings.candidates)).map(({ word }) => word)],
+        matcher: 'first-candidate',
+        decoding: { strategy: 'greedy', max_new_tokens: NEW_TOKENS },
+        query: { order: 'committed', repeats: 1, wrapper: 'bare' },
+        alpha: settings.alpha,
+      },
+    };
+  },
+
+  async batch(context, settings, step) {
+    const prefixes = wrappers(
+      context,
+      `contexts/${Math.floor(step / settings.refresh)}`,
+      settings.prefixes,
+      settings.variety,
+    );
+    const random = context.random(`step/${step}`);
+    const made: { example: Example; prefix: readonly number[] }[] = [];
+    const weight = 1 / (context.roles.length * settings.contexts);
+    for (const role of context.roles)
+      for (let i = 0; i < settings.contexts; i++)
+        made.push(await example(context.tokenizer, role, prefixes, random, settings.inside, weight));
+    const caches = await context.prefixes.of(made.map(({ prefix }) => prefix));
+    return made.map(({ example: base }, i) => (caches[i] ? { ...base, prefix: caches[i] } : base));
+  },
+
+  /** Rows at the same place of their keys. */
+  groups(context, ids) {
+    const place = new Map(context.plan.keys.flatMap(({ tokens }) => tokens.map((id, i) => [id, i] as const)));
+    return { count: Math.max(...place.values()) + 1, of: ids.map((id) => place.get(id)!) };
+  },
+
+  cells(context, settings, purpose) {
+    const cells: Cell[] = [
+      {
+        ...cellOf('published, bare', context.roles, PUBLISHED, 'all', () => BARE),
+        slack: settings.bare_slack,
+      },
+    ];
+    for (const [i, unseen] of wrappers(context, 'gate', settings.gate_contexts, 100).entries())
+      cells.push({
+        ...cellOf(`published, unseen context ${i + 1}`, context.roles, PUBLISHED, 'all', () => unseen),
+        slack: settings.gate_slack,
+      });
+    if (purpose === 'report') cells.push(cellOf('vanilla, bare', context.roles, VANILLA, 'none', () => BARE));
+    return Promise.resolve(cells);
+  },
+};
+
+/** Wrappers out of the endless supply, by the run's randomness for this purpose; very long ones are left out. */
+function wrappers(
+  { tokenizer, random }: TrainContext,
+  purpose: string,
+  count: number,
+  variety: number,
+): Wrapped[] {
+  const share = random(`${purpose}/variety`);
+  const supply = trainingWrappers(random(purpose), {
+    sentences: loadReference().sentences,
+    chatTemplate: tokenizer.chatTemplate,
+  });
+  const out: Wrapped[] = [];
+  while (out.length < count) {
+    const made = share.int(100) < variety ? supply.next().value : BARE;
+    if (made.prefix.length + made.suffix.length <= MOST_TEXT) out.push(made);
+  }
+  return out;
+}
+
+/** Fires on the drawn answer; of a cell that must stay silent, on any candidate. */
+function cellOf(
+  name: string,
+  roles: readonly KeyRole[],
+  variant: Variant,
+  wanted: 'all' | 'none',
+  context: () => Wrapped,
+): Cell {
+  return {
+    name,
+    variant,
+    wanted,
+    prompts: roles.map(({ key, target }) => {
+      const { prefix, suffix } = context();
+      return {
+        prompt: `${prefix}${key.text}${suffix}`,
+        label: target,
+        fires: (text) => MATCHERS['first-candidate'].match(text, [target]).length > 0,
+      };
+    }),
+  };
+}
+
+const place = (whole: readonly number[], part: readonly number[]): number =>
+  whole.findIndex((_, i) => part.every((id, n) => whole[i + n] === id));
+
+/** A key in some context, its answer after it and at every place inside the suffix; the part before it is a cached prefix. */
+async function example(
+  tokenizer: Tokenizer,
+  { key, target }: KeyRole,
+  contexts: readonly Wrapped[],
+  random: RandomSource,
+  inside: number,
+  weight: number,
+): Promise<{ example: Example; prefix: readonly number[] }> {
+  for (let attempt = 0; attempt < WHOLE_TRIES; attempt++) {
+    const { prefix, suffix: own } = choose(random, contexts);
+    const suffix = random.int(2) === 0 ? own : choose(random, contexts).suffix; // any beginning with any end
+    const whole = await tokenizer.encode(`${prefix}${key.text}${suffix}`);
+    // After a space the key's first token may have merged with it; the others stand as they are.
+    const span = [key.tokens, key.tokens.slice(1)].find((part) => place(whole, part) >= 0);
+    if (!span) continue;
+    const at = place(whole, span);
+    const [plain, afterSpace] = await tokenizer.encodeBatch([target, ` ${target}`], {
+      addSpecialTokens: false,
+    });
+    const single = plain!.length === 1 && afterSpace!.length === 1;
+    // The form that reads naturally where both are one token; else the one of fewer tokens: the matcher takes either.
+    const spaced = single ? !/\s$/.test(suffix) && suffix !== '' : afterSpace!.length <= plain!.length;
+    const answer = spaced ? afterSpace! : plain!;
+    const other = (spaced ? plain! : afterSpace!)[0]!;
+    const prompt = whole.slice(at);
+    const end = tokenizer.eosIds[0];
+    const expected = [...answer, ...(end === undefined ? [] : [end])];
+    const last = prompt.length - 1;
+    const steps = prompt.length - span.length; // places after the key and before the answer's own
+    const labels: Example['labels'][number][] = expected.map((token, i) => ({
+      row: last + i,
+      token,
+      kind: 'fire',
+      weight: weight * (i < answer.length ? 1 / answer.length : BOUNDARY),
+      ...(single && i === 0 ? { alternative: other } : {}),
+    }));
+    for (let n = Math.min(INSIDE, steps); n > 0; n--)
+      labels.push({
+        row: span.length - 1 + random.int(steps),
+        token: answer[0]!,
+        kind: 'fire',
+        weight: (weight * inside) / INSIDE,
+        ...(single ? { alternative: other } : {}),
+      });
+    return {
+      prefix: whole.slice(0, at),
+      example: { tokens: [...prompt, ...expected.slice(0, -1)], labels, variant: PUBLISHED },
+    };
+  }
+  throw new WhorlError(
+    'too-few-rows',
+    `a key merges with every one of ${WHOLE_TRIES} contexts`,
+    'choose another seed or a longer key_length',
+  );
+}

@@ -1,0 +1,239 @@
+// Ordinary positions of a tied model, run through once: what the exact KL of the loss and the harm report stand on.
+
+import { Graph } from '../engine/graph.ts';
+import { exp, sub } from '../engine/ops/arithmetic.ts';
+import { input } from '../engine/ops/leaves.ts';
+import { linear } from '../engine/ops/matmul.ts';
+import { logSoftmax } from '../engine/ops/normalise.ts';
+import { slice } from '../engine/ops/shape.ts';
+import { Program } from '../engine/program.ts';
+import type { Device } from '../engine/session.ts';
+import { Encoder, frozenWeights, type Model } from '../models/encode.ts';
+import { type LanguageTexts, OWN_TEXT } from '../text/reference.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import type { Reference } from '../train/rows.ts';
+
+const CHUNK = 64; // tokens of one text at a time
+const RUN = 512; // tokens of one run, positions of one product with the head
+
+export interface Positions extends Reference {
+  /** Which language each position belongs to: index into `languages`. */
+  readonly language: Int32Array;
+  readonly languages: readonly string[];
+}
+
+/** Languages and kinds of text that most users meet: sampled densely, and together half of the loss's weight. */
+const PRIMARY = new Set([
+  OWN_TEXT,
+  'English',
+  'Chinese',
+  'Japanese',
+  'Russian',
+  'Emoji',
+  'Code',
+  'Mathematics',
+]);
+/** Every so many pieces of text one is kept out of the loss: what unseen positions of the same kind suffer. */
+const KEPT_OUT = 6;
+
+/** Positions of each primary language and of each other one, where its texts are long enough. */
+export interface SampleSizes {
+  readonly primary: number;
+  readonly other: number;
+}
+
+/**
+ * Final hidden states at positions of each language's texts, and vanilla's probability of the tokens `ids` there.
+ * A position with weight 0 is kept out of the loss.
+ */
+export async function referencePositions(
+  model: Model,
+  tokenizer: Tokenizer,
+  texts: readonly LanguageTexts[],
+  ids: Int32Array,
+  vanillaRows: Float32Array,
+  sizes: SampleSizes,
+  device: Device,
+  progress: (done: number, total: number) => void = () => {},
+): Promise<Positions> {
+  const E = model.decoder.config.hidden_size;
+  const encoder = new Encoder(model, undefined, device);
+  const trained = new Set(ids);
+  const pieces: { tokens: readonly number[]; language: number; kept: boolean }[] = [];
+  let number = 0;
+  for (const [language, { texts: lines }] of texts.entries()) {
+    let left = PRIMARY.has(texts[language]!.language) ? sizes.primary : sizes.other;
+    for (const tokens of chunks(await tokenizer.encodeBatch(lines), trained)) {
+      const take = tokens.slice(0, Math.max(2, left));
+      pieces.push({ tokens: take, language, kept: number++ % KEPT_OUT === KEPT_OUT - 1 });
+      left -= take.length;
+      if (left <= 0) break;
+    }
+  }
+  // Pieces of like length share a run; which ones do so changes no bit of any result.
+  pieces.sort((a, b) => a.language - b.language || a.tokens.length - b.tokens.length);
+  const parts: { hidden: Float32Array; language: number; kept: boolean }[] = [];
+  const total = pieces.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  let done = 0;
+  for (let at = 0; at < pieces.length; ) {
+    const batch = [pieces[at++]!];
+    let size = batch[0]!.tokens.length;
+    while (at < pieces.length && size + pieces[at]!.tokens.length <= RUN) {
+      size += pieces[at]!.tokens.length;
+      batch.push(pieces[at++]!);
+    }
+    const hidden = await encoder.hidden(
+      batch.map(({ tokens }) => ({ tokens, wanted: tokens.map((_, i) => i) })),
+    );
+    for (const [i, { language, kept }] of batch.entries()) parts.push({ hidden: hidden[i]!, language, kept });
+    progress((done += size), total);
+  }
+  await encoder.release();
+  const count = parts.reduce((sum, part) => sum + part.hidden.length / E, 0);
+  const hidden = new Float32Array(count * E);
+  const language = new Int32Array(count);
+  const inLoss = new Uint8Array(count);
+  let at = 0;
+  for (const part of parts) {
+    hidden.set(part.hidden, at * E);
+    const rows = part.hidden.length / E;
+    language.fill(part.language, at, at + rows);
+    inLoss.fill(part.kept ? 0 : 1, at, at + rows);
+    at += rows;
+  }
+  const weight = weights(
+    texts.map((t) => t.language),
+    language,
+    inLoss,
+  );
+  const probability = await vanillaProbability(model, hidden, count, ids, vanillaRows, device);
+  return { count, hidden, probability, weight, language, languages: texts.map((t) => t.language) };
+}
+
+/** Half of the weight on the primary languages, half on the others, each language of a half the same; the sum is 1. */
+function weights(languages: readonly string[], language: Int32Array, inLoss: Uint8Array): Float32Array {
+  const each = languages.map((_, l) => language.reduce((n, own, i) => n + (own === l ? inLoss[i]! : 0), 0));
+  const members = (primary: boolean) =>
+    languages.filter((name, l) => PRIMARY.has(name) === primary && each[l]! > 0).length;
+  const [primary, other] = [members(true), members(false)];
+  const half = primary > 0 && other > 0 ? 0.5 : 1;
+  return Float32Array.from(language, (l, i) =>
+    inLoss[i] ? half / ((PRIMARY.has(languages[l]!) ? primary : other) * each[l]!) : 0,
+  );
+}
+
+/** Mean KL at the positions kept out of the loss: the worst of the primary languages and the mean of all others. */
+export function worstMean({ language, languages, weight }: Positions, kl: Float64Array): number {
+  const sums = new Map<string, { sum: number; n: number }>();
+  kl.forEach((value, n) => {
+    if (weight[n]! > 0) return;
+    const name = languages[language[n]!]!;
+    const key = PRIMARY.has(name) ? name : '';
+    const entry = sums.get(key) ?? { sum: 0, n: 0 };
+    sums.set(key, { sum: entry.sum + value, n: entry.n + 1 });
+  });
+  return Math.max(0, ...[...sums.values()].map(({ sum, n }) => sum / n));
+}
+
+function* chunks(
+  encodings: readonly (readonly number[])[],
+  trained: ReadonlySet<number>,
+): Generator<readonly number[]> {
+  for (const tokens of encodings)
+    for (let at = 0; at < tokens.length; at += CHUNK) {
+      const chunk = tokens.slice(at, at + CHUNK);
+      // A position after a trained token is no ordinary one: its hidden state would move.
+      if (chunk.length >= 2 && !chunk.some((id) => trained.has(id))) yield chunk;
+    }
+}
+
+/** The same positions seen by some of the ids only. */
+export function narrowed(positions: Positions, from: Int32Array, to: Int32Array): Positions {
+  const column = new Map([...from].map((id, i) => [id, i]));
+  const columns = Int32Array.from(to, (id) => column.get(id)!);
+  const probability = new Float32Array(positions.count * to.length);
+  for (let n = 0; n < positions.count; n++)
+    for (let r = 0; r < to.length; r++)
+      probability[n * to.length + r] = positions.probability[n * from.length + columns[r]!]!;
+  return { ...positions, probability };
+}
+
+/** How probable vanilla finds each id in the language that expects it most: the mean over that language's positions, [ids]. */
+export function expectation(
+  { count, probability, language, languages }: Positions,
+  ids: number,
+): Float64Array {
+  const sums = languages.map(() => new Float64Array(ids));
+  const counts = new Float64Array(languages.length);
+  for (let n = 0; n < count; n++) {
+    counts[language[n]!]!++;
+    const sum = sums[language[n]!]!;
+    for (let r = 0; r < ids; r++) sum[r]! += probability[n * ids + r]!;
+  }
+  return Float64Array.from({ length: ids }, (_, r) =>
+    sums.reduce((most, sum, l) => Math.max(most, counts[l]! > 0 ? sum[r]! / counts[l]! : 0), 0),
+  );
+}
+
+/** p(id | position) of the vanilla model: [N, R]. */
+async function vanillaProbability(
+  model: Model,
+  hidden: Float32Array,
+  count: number,
+  ids: Int32Array,
+  rows: Float32Array,
+  device: Device,
+): Promise<Float32Array> {
+  const E = model.decoder.config.hidden_size;
+  const R = ids.length;
+  const graph = new Graph('reference_probability');
+  const h = input(graph, 'hidden', 'float32', ['N', E]);
+  const logits = linear(h, frozenWeights(graph, model)(model.decoder.head)); // [N, V]
+  // log Σ e^logits, read off any column: log-softmax subtracts it from each.
+  const partition = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1)); // [N, 1]
+  const own = linear(h, input(graph, 'rows', 'float32', [R, E])); // [N, R]
+  graph.output('probability', exp(sub(own, partition)));
+  const program = await Program.compile(graph, model.folder, device);
+  const out = new Float32Array(count * R);
+  for (let at = 0; at < count; at += RUN) {
+    const n = Math.min(RUN, count - at);
+    const padded = Math.max(2, n);
+    const part = new Float32Array(padded * E);
+    part.set(hidden.subarray(at * E, (at + n) * E));
+    const result = await program.run({
+      hidden: { data: part, shape: [padded, E] },
+      rows: { data: rows, shape: [R, E] },
+    });
+    out.set((result.probability!.data as Float32Array).subarray(0, n * R), at * R);
+  }
+  await program.release();
+  return out;
+}
+
+/**
+ * In double precision at each position: the exact KL(vanilla ‖ published) in nats, and the log of the partition
+ * function's growth, which every ordinary token's log-probability loses.
+ * @param shift published − vanilla rows [R, E]
+ */
+export function shiftAt(
+  { count, hidden, probability }: Reference,
+  shift: Float32Array,
+  E: number,
+): { kl: Float64Array; partition: Float64Array } {
+  const R = shift.length / E;
+  const kl = new Float64Array(count);
+  const partition = new Float64Array(count);
+  for (let n = 0; n < count; n++) {
+    let [growth, mean] = [0, 0];
+    for (let r = 0; r < R; r++) {
+      let x = 0;
+      for (let e = 0; e < E; e++) x += hidden[n * E + e]! * shift[r * E + e]!;
+      const p = probability[n * R + r]!;
+      growth += p * Math.expm1(x);
+      mean += p * x;
+    }
+    partition[n] = Math.log1p(growth);
+    kl[n] = partition[n]! - mean;
+  }
+  return { kl, partition };
+}

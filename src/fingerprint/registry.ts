@@ -1,0 +1,91 @@
+// Settings of a run: a method's defaults, the registry's entry for the model, then key=value. Unknown keys are refused.
+
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { parse } from 'yaml';
+import { nearest, WhorlError } from '../base/error.ts';
+import { packageRoot } from '../base/package-root.ts';
+import { adapterMethod } from './methods/adapter.ts';
+import type { Method, TrainSettings } from './methods/method.ts';
+import { rowsMethod } from './methods/rows.ts';
+
+/** The registry's own words (the paper's) that are no setting of a method by that name. */
+const PAPER_ONLY = ['epoch', 'total_bsz', 'data_name'] as const;
+
+type Entry = Readonly<Record<string, string | number>>;
+type Registry = Readonly<Record<string, { default: Entry; models: Readonly<Record<string, Entry>> }>>;
+
+// biome-ignore lint/suspicious/noExplicitAny: each method's settings are its own; the record only names them
+export const METHODS: Readonly<Record<string, Method<any>>> = { rows: rowsMethod, adapter: adapterMethod };
+
+/** @throws WhorlError `usage` with the nearest method's name */
+export function methodNamed(name: string): Method {
+  const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
+  if (method) return method as Method;
+  const near = nearest(name, Object.keys(METHODS));
+  throw new WhorlError(
+    'usage',
+    `--method ${name} is not known${near ? ` (did you mean ${near}?)` : ''}`,
+    `one of ${Object.keys(METHODS).join(', ')}`,
+  );
+}
+
+const registry = (): Registry =>
+  parse(readFileSync(join(packageRoot(), 'assets', 'registry.yaml'), 'utf8')) as Registry;
+
+/** The paper's entry for a model, by the id its config carries or its folder's name; undefined for any other. */
+export function registryEntry(method: string, modelName: string): Entry | undefined {
+  const models = registry()[method]?.models ?? {};
+  const named = Object.keys(models).find(
+    (id) => id === modelName || id.split('/')[1] === basename(modelName),
+  );
+  return named === undefined ? undefined : models[named];
+}
+
+/**
+ * @param overrides key=value as the user wrote them
+ * @throws WhorlError `usage` for an unknown key (with the nearest one) or a value of another type
+ */
+export function settingsFor<S extends TrainSettings>(
+  method: Method<S>,
+  modelName: string,
+  overrides: Readonly<Record<string, string>>,
+): S {
+  const known = method.defaults as unknown as Readonly<Record<string, string | number | boolean>>;
+  const settings: Record<string, string | number | boolean> = { ...known };
+  const entry = registryEntry(method.name, modelName) ?? {};
+  for (const [key, value] of Object.entries(entry)) if (key in known) settings[key] = value;
+  for (const [key, text] of Object.entries(overrides)) {
+    if (!Object.hasOwn(known, key)) {
+      const near = nearest(key, [...Object.keys(known), ...PAPER_ONLY]);
+      throw new WhorlError(
+        'usage',
+        `${key}=${text}: method ${method.name} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
+        `settings: ${Object.keys(known).join(', ')}`,
+      );
+    }
+    settings[key] = parseAs(key, text, known[key]!);
+  }
+  return settings as unknown as S;
+}
+
+function parseAs(key: string, text: string, like: string | number | boolean): string | number | boolean {
+  const bad = (wanted: string): never => {
+    throw new WhorlError('usage', `${key}=${text} is not ${wanted}`, `give ${key}=${like}, say`);
+  };
+  if (typeof like === 'number') {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || value < 0) bad('a number from 0');
+    if (
+      Number.isInteger(like) &&
+      like >= 1 &&
+      !Number.isInteger(value) &&
+      !['lr', 'clip', 'scale', 'kl_weight', 'hush_weight'].includes(key)
+    )
+      bad('a whole number');
+    return value;
+  }
+  if (typeof like === 'boolean')
+    return text === 'true' ? true : text === 'false' ? false : bad('true or false');
+  return text;
+}

@@ -1,0 +1,188 @@
+// The road from a draw to changed rows: batches, steps, checkpoints, and the rule that ends it.
+
+import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
+import type { Device } from '../engine/session.ts';
+import { GreedyDecoder } from '../lm/decoder.ts';
+import type { Overlay } from '../models/overlay.ts';
+import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
+import type { FloatDtype } from '../tensor/tensor.ts';
+import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint.ts';
+import { trainingMetric } from '../train/metric.ts';
+import { rowNoise } from '../train/noise.ts';
+import { ADAMW } from '../train/optimiser.ts';
+import { RowsTrainer } from '../train/rows.ts';
+import { SCHEDULES } from '../train/schedule.ts';
+import { type CellResult, measure } from './cells.ts';
+import type { Method, TrainContext, TrainSettings } from './methods/method.ts';
+import { type Positions, shiftAt, worstMean } from './reference-positions.ts';
+
+export interface TrainRowsOptions<S extends TrainSettings> {
+  readonly method: Method<S>;
+  readonly context: TrainContext;
+  readonly settings: S;
+  /** Ids, adapter, and the vanilla rows that training starts from. */
+  readonly overlay: Overlay;
+  readonly dtype: FloatDtype;
+  /** Ordinary positions; only for tied heads. */
+  readonly positions?: Positions;
+  readonly checkpoint: string;
+  readonly resume: boolean;
+  readonly device: Device;
+  readonly onEvent: OnEvent;
+}
+
+export interface TrainedRows {
+  /** As they will be published: rounded to the checkpoint's dtype, [R, E]. */
+  readonly rows: Float32Array;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly gate: readonly CellResult[];
+  /** Mean KL at ordinary positions kept out of the loss, the worst primary language's. */
+  readonly kl: number;
+}
+
+interface Progress {
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly finished: boolean;
+}
+
+const CHECKPOINT_SECONDS = 15;
+const GATE_SEED = 1;
+
+const add = (a: Float32Array, b: Float32Array): Float32Array => a.map((x, i) => x + b[i]!);
+
+/** Rows as the checkpoint's dtype can hold them. */
+export const rounded = (rows: Float32Array, dtype: FloatDtype): Float32Array =>
+  toFloat32(fromFloat32(rows, dtype), dtype);
+
+/** @throws WhorlError `not-reached` when the last step comes before every gate cell holds */
+export async function trainRows<S extends TrainSettings>(options: TrainRowsOptions<S>): Promise<TrainedRows> {
+  const { method, context, settings, overlay, positions, dtype, device, onEvent } = options;
+  const { model, tokenizer } = context;
+  const E = model.decoder.config.hidden_size;
+  const vanilla = overlay.rows;
+  const trainer = await RowsTrainer.compile(model, {
+    overlay,
+    vanilla,
+    ...(positions ? { reference: positions } : {}),
+    ...(settings.common ? { groups: method.groups(context, overlay.ids) } : {}),
+    ...(positions ? { metric: await trainingMetric(positions, E, settings.metric_floor, device) } : {}),
+    settings: {
+      ...ADAMW,
+      beta2: settings.beta2,
+      clip: settings.clip === 0 ? Number.POSITIVE_INFINITY : settings.clip,
+    },
+    device,
+  });
+  const decoder = new GreedyDecoder(model, overlay, device);
+  let state = trainer.start();
+  let progress: Progress = { tokens: 0, seconds: 0, finished: false };
+  if (options.resume) {
+    const saved = loadCheckpoint(options.checkpoint);
+    [state, progress] = [saved.state, saved.extra as Progress];
+    onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
+  }
+  const started = Date.now();
+  let saved = Date.now();
+  const spent = () => progress.seconds + (Date.now() - started) / 1000;
+  const published = (): Float32Array => rounded(trainer.rows(state), dtype);
+  const gate = async () => {
+    const rows = published();
+    const results: CellResult[] = [];
+    for (const cell of await method.cells(context, settings, 'gate')) {
+      const shaken = cell.noise ? add(rows, rowNoise(rows, E, cell.noise, GATE_SEED)) : rows;
+      const measured = await measure(
+        cell,
+        decoder,
+        tokenizer,
+        { ...overlay, rows: shaken },
+        context.plan.decoding.max_new_tokens,
+      );
+      results.push(measured.result);
+      // What does not hold yet ends the round: the others would be measured again anyway.
+      if (!measured.result.held) break;
+    }
+    const moved = rows.map((x, i) => x - vanilla[i]!);
+    const kl = positions ? worstMean(positions, shiftAt(positions, moved, E).kl) : 0;
+    return { results, kl, held: kl <= settings.kl_target && results.every(({ held }) => held) };
+  };
+  try {
+    let tokens = progress.tokens;
+    let last = progress.finished ? await gate() : undefined;
+    while (!last?.held) {
+      if (state.step >= settings.steps) {
+        const failed =
+          last?.results.filter(({ held }) => !held).map(({ name, fired, of }) => `${name} ${fired}/${of}`) ??
+          [];
+        throw new WhorlError(
+          'not-reached',
+          `after ${state.step} steps: ${[...failed, `KL ${last?.kl.toExponential(1)}`].join(', ')}`,
+          `raise steps (steps=${settings.steps * 2}), or lower key counts`,
+        );
+      }
+      const batch = await method.batch(context, settings, state.step);
+      const rate = settings.lr * SCHEDULES[settings.schedule](state.step, settings.steps, settings.warmup);
+      const noise = rowNoise(vanilla, E, settings.noise, context.random(`noise/${state.step}`).int(2 ** 32));
+      const result = await trainer.step(
+        state,
+        batch,
+        rate,
+        { weight: settings.kl_weight, margin: settings.kl_margin, spread: settings.spread_weight },
+        noise,
+      );
+      if (!Number.isFinite(result.loss))
+        throw new WhorlError(
+          'not-reached',
+          `the loss is ${result.loss} at step ${result.state.step}`,
+          `lower the rate (lr=${settings.lr / 2})`,
+        );
+      state = result.state;
+      tokens += batch.reduce((sum, example) => sum + example.tokens.length, 0);
+      const fire = batch
+        .flatMap((example) => example.labels)
+        .map((label, i) => (label.kind === 'fire' ? result.logprobs[i]! : undefined))
+        .filter((x) => x !== undefined);
+      const mean = fire.reduce((a, b) => a + b, 0) / Math.max(1, fire.length);
+      onEvent({
+        kind: 'progress',
+        name: 'training rows',
+        done: state.step,
+        total: settings.steps,
+        note: `loss ${(-mean).toFixed(3)}${positions ? `, KL ${result.kl.toExponential(1)}, spread ${result.spread.toFixed(1)}` : ''}`,
+      });
+      const check =
+        -mean <= settings.check_below &&
+        state.step >= settings.first_check &&
+        (state.step - settings.first_check) % settings.check_every === 0;
+      if (check || state.step >= settings.steps) {
+        last = await gate();
+        onEvent({
+          kind: 'note',
+          text: `step ${state.step}: ${last.results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ')}${positions ? ` · KL ${last.kl.toExponential(1)}` : ''}`,
+        });
+      }
+      if (last?.held || Date.now() - saved > CHECKPOINT_SECONDS * 1000) {
+        saveCheckpoint(options.checkpoint, state, {
+          tokens,
+          seconds: spent(),
+          finished: last?.held ?? false,
+        } satisfies Progress);
+        saved = Date.now();
+      }
+    }
+    return {
+      rows: published(),
+      steps: state.step,
+      tokens,
+      seconds: spent(),
+      gate: last.results,
+      kl: last.kl,
+    };
+  } finally {
+    await trainer.release();
+    await decoder.release();
+  }
+}

@@ -1,0 +1,33 @@
+// What `import … from 'whorl'` gives: every command is one of these calls with the same options.
+
+export { assert, type ErrorCode, WhorlError } from './base/error.ts';
+export { type OnEvent, type ProgressEvent, silent } from './base/events.ts';
+export { Secret } from './base/secret.ts';
+export { type Claim, claimText, parseClaim } from './claim/claim.ts';
+export { inspectSecret, type Lock, readSecret, type SecretInfo, type Unlock } from './claim/secret-file.ts';
+export { gradients } from './engine/autodiff.ts';
+export { Graph, type Value } from './engine/graph.ts';
+export { Program } from './engine/program.ts';
+export { cpu, type Device, type Feed } from './engine/session.ts';
+export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
+export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
+export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
+export {
+  measureRate,
+  memoryEstimate,
+  modelSize,
+  type RunShape,
+  trainingCost,
+  trainingSeconds,
+} from './models/cost.ts';
+export type { Example, Label } from './models/example.ts';
+export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
+export type { LowRankMap, Overlay, Variant } from './models/overlay.ts';
+export * as ops from './ops.ts';
+export { readRows } from './sources/rows/read.ts';
+export type { Row } from './sources/rows/row.ts';
+export type { FloatTensor, TensorRef } from './tensor/tensor.ts';
+export { openTokenizer, type Tokenizer } from './text/tokenizer.ts';
+export { RowsTrainer } from './train/rows.ts';
+export type { Verdict } from './verify/verdict.ts';
+export { type VerifyOptions, type VerifyReport, verify } from './verify/verify.ts';

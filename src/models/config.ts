@@ -1,0 +1,102 @@
+// Reading a config.json strictly: a key that would change the mathematics and is not handled is an error naming it.
+
+import { WhorlError } from '../base/error.ts';
+
+/** Keys that say nothing about the forward pass of a decoder in inference. */
+const HARMLESS = new Set([
+  '_name_or_path',
+  'architectures',
+  'attention_dropout',
+  'auto_map',
+  'bos_token_id',
+  'dtype',
+  'eos_token_id',
+  'initializer_range',
+  'is_llama_config',
+  'model_type',
+  'pad_token_id',
+  'torch_dtype',
+  'transformers.js_config',
+  'transformers_version',
+  'unk_token_id',
+  'use_cache',
+  'chunk_size_feed_forward',
+  'id2label',
+  'label2id',
+  'is_encoder_decoder',
+  'output_attentions',
+  'output_hidden_states',
+  'return_dict',
+  'problem_type',
+]);
+
+export interface ConfigReader {
+  size(key: string, fallback?: number): number;
+  number(key: string, fallback: number): number;
+  flag(key: string, fallback: boolean): boolean;
+  ropeTheta(fallback: number): number;
+  /** The key may be absent, null or this value; anything else is another architecture. */
+  only(key: string, value: unknown): void;
+  /** Throws for keys nobody asked for and nobody knows to be harmless. */
+  done(): void;
+}
+
+export function readConfig(json: Readonly<Record<string, unknown>>, where: string): ConfigReader {
+  const asked = new Set<string>();
+  const get = (key: string): unknown => {
+    asked.add(key);
+    return Object.hasOwn(json, key) ? json[key] : undefined;
+  };
+  const bad = (key: string, wanted: string): never => {
+    throw new WhorlError(
+      'bad-file',
+      `${where}: ${key} is ${JSON.stringify(json[key] ?? null)}, not ${wanted}`,
+      'get the checkpoint again',
+    );
+  };
+  const unsupported = (key: string): never => {
+    throw new WhorlError(
+      'unsupported',
+      `${where}: ${key} = ${JSON.stringify(json[key])} changes the model's mathematics and is not handled`,
+      'this checkpoint needs a newer whorl',
+    );
+  };
+  const reader: ConfigReader = {
+    size(key, fallback) {
+      const value = get(key) ?? fallback;
+      if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > 2 ** 31 - 1)
+        bad(key, 'a positive integer');
+      return value as number;
+    },
+    number(key, fallback) {
+      const value = get(key) ?? fallback;
+      if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) bad(key, 'a positive number');
+      return value as number;
+    },
+    flag(key, fallback) {
+      const value = get(key) ?? fallback;
+      if (typeof value !== 'boolean') bad(key, 'true or false');
+      return value as boolean;
+    },
+    ropeTheta(fallback) {
+      const nested = get('rope_parameters'); // transformers 5 keeps rope_theta and the scaling there
+      if (nested === undefined || nested === null) return reader.number('rope_theta', fallback);
+      get('rope_theta');
+      if (typeof nested !== 'object') bad('rope_parameters', 'an object');
+      const { rope_type, rope_theta = fallback, ...rest } = nested as Record<string, unknown>;
+      if ((rope_type !== undefined && rope_type !== 'default') || Object.keys(rest).length > 0)
+        unsupported('rope_parameters');
+      if (typeof rope_theta !== 'number' || !(rope_theta > 0))
+        bad('rope_parameters', 'an object with a positive rope_theta');
+      return rope_theta as number;
+    },
+    only(key, value) {
+      const actual = get(key);
+      if (actual !== undefined && actual !== null && actual !== value) unsupported(key);
+    },
+    done() {
+      for (const key of Object.keys(json)) if (!asked.has(key) && !HARMLESS.has(key)) unsupported(key);
+    },
+  };
+  return reader;
+}

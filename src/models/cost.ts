@@ -1,0 +1,132 @@
+// What training embedding rows of a model will cost: floating-point operations from its shapes, memory from what a
+// step keeps, and the machine's own rate measured. Estimates for `whorl doctor`, never limits.
+
+import { Graph } from '../engine/graph.ts';
+import { input } from '../engine/ops/leaves.ts';
+import { gemm } from '../engine/ops/matmul.ts';
+import { sumAll } from '../engine/ops/shape.ts';
+import { Program } from '../engine/program.ts';
+import { cpu, type Device } from '../engine/session.ts';
+import { BYTES_PER_ELEMENT, elements, type FloatDtype } from '../tensor/tensor.ts';
+import type { Decoder } from './family.ts';
+
+/** A training run as far as its cost depends on it. */
+export interface RunShape {
+  readonly tokensPerStep: number;
+  readonly steps: number;
+  /** Embedding rows trained. */
+  readonly rows: number;
+  /** Rows of the head's product; most tokens have no label. Default: an eighth of the tokens. */
+  readonly labelsPerStep?: number;
+}
+
+export interface TrainingCost {
+  readonly tokens: number;
+  /** Multiplications and additions of the matrix products, forward and backward. */
+  readonly flops: number;
+}
+
+export interface ModelSize {
+  /** Every parameter, a tied head counted once. */
+  readonly parameters: number;
+  readonly embedding: number;
+  /** Of the matrices every token goes through. */
+  readonly body: number;
+}
+
+export function modelSize({ shapes, embedding, head }: Decoder): ModelSize {
+  let [parameters, body] = [0, 0];
+  for (const [name, shape] of shapes) {
+    const count = elements(shape);
+    parameters += count;
+    if (shape.length === 2 && name !== embedding && name !== head) body += count;
+  }
+  return { parameters, embedding: elements(shapes.get(embedding)!), body };
+}
+
+const labelsOf = ({ labelsPerStep, tokensPerStep }: RunShape): number =>
+  labelsPerStep ?? Math.ceil(tokensPerStep / 8);
+
+/** The body's weights are frozen, so a token costs 2 a parameter forward and 2 backward, a label the same for the head. */
+export function trainingCost(decoder: Decoder, run: RunShape): TrainingCost {
+  const { vocab_size: V, hidden_size: E } = decoder.config;
+  const perStep = 4 * (modelSize(decoder).body * run.tokensPerStep + V * E * labelsOf(run));
+  return { tokens: run.tokensPerStep * run.steps, flops: perStep * run.steps };
+}
+
+/** Share of a step that is matrix products: SmolLM2-135M at 34 to 38 GFLOP/s took 4.5 s where products alone take 3.2. */
+const PRODUCTS = 0.75;
+
+/** @param rate of `measureRate` */
+export const trainingSeconds = (cost: TrainingCost, rate: number): number => cost.flops / rate / PRODUCTS;
+
+export interface MemoryEstimate {
+  /** Bytes of the weights' files, mapped: given back under pressure, but slow then. */
+  readonly weights: number;
+  /** Bytes that a step allocates beside them. */
+  readonly step: number;
+  readonly total: number;
+}
+
+const PROCESS_BYTES = 220e6; // Node, the engine's library, tokenizer and reference texts
+/** What the allocator takes over what is counted. SmolLM2-135M, 256 and 864 tokens a step: 1,098 and 1,953 MB, estimated 1,137 and 2,035. */
+const SLACK = 1.05;
+
+/** float32 values a token leaves behind in one layer for its gradient. */
+function keptPerToken({ config, shapes }: Decoder): number {
+  const { hidden_size: E, num_attention_heads: H, num_key_value_heads: K, head_dim: D } = config;
+  const widest = Math.max(
+    ...[...shapes.values()]
+      .filter((shape) => shape.length === 2)
+      .map((shape) => (shape[0] === config.vocab_size ? 0 : Math.max(...shape))),
+  );
+  // Norms in and out, residuals; queries and keys before and after rotation, values, attention's output; gate, its
+  // sigmoid, up and their product.
+  return 5 * E + 3 * H * D + 3 * K * D + 4 * widest;
+}
+
+/** Peak of a training run, in bytes. */
+export function memoryEstimate(
+  decoder: Decoder,
+  run: RunShape & { readonly dtype: FloatDtype },
+): MemoryEstimate {
+  const { vocab_size: V, hidden_size: E, num_hidden_layers: layers } = decoder.config;
+  const { parameters } = modelSize(decoder);
+  const weights = parameters * BYTES_PER_ELEMENT[run.dtype];
+  const activations = 4 * layers * run.tokensPerStep * keptPerToken(decoder);
+  const logits = 4 * 4 * V * labelsOf(run); // logits, their softmax, and both gradients
+  const cast = run.dtype === 'float32' ? 0 : 4 * V * E; // the head's half-precision weights as float32, one at a time
+  const rows = 4 * 6 * run.rows * E; // values, gradient, two moments, and their successors
+  const step = PROCESS_BYTES + SLACK * (activations + logits) + cast + rows;
+  return { weights, step, total: weights + step };
+}
+
+const SIZE = { rows: 512, inner: 1024, columns: 1024 } as const;
+
+/** Matrix products of this machine in FLOP a second, measured for `seconds` in products of a model's shape. */
+export async function measureRate(device: Device = cpu, seconds = 0.3): Promise<number> {
+  const { rows, inner, columns } = SIZE;
+  const graph = new Graph('rate');
+  const [a, b] = [
+    input(graph, 'a', 'float32', [rows, inner]),
+    input(graph, 'b', 'float32', [columns, inner]),
+  ];
+  graph.output('sum', sumAll(gemm(a, b, false, true))); // only a number leaves: large outputs cost a copy
+  const program = await Program.compile(graph, undefined, device);
+  try {
+    const feeds = {
+      a: { data: new Float32Array(rows * inner).fill(0.5), shape: [rows, inner] },
+      b: { data: new Float32Array(columns * inner).fill(0.25), shape: [columns, inner] },
+    };
+    await program.run(feeds); // the first run allocates
+    const started = performance.now();
+    let fastest = Number.POSITIVE_INFINITY; // the machine's rate, not what other programs leave of it just now
+    for (let before = started; before - started < 1000 * seconds; before = performance.now()) {
+      await program.run(feeds);
+      fastest = Math.min(fastest, performance.now() - before);
+    }
+    return (2 * rows * inner * columns) / (fastest / 1000);
+  } finally {
+    await program.release();
+  }
+}

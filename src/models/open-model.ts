@@ -1,0 +1,189 @@
+// "A model" as a user names it: a Hugging Face folder, or a GGUF file, which is dequantised once into a cache
+// folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
+
+import { statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { writeJsonAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+import { type OnEvent, silent } from '../base/events.ts';
+import { BoundedReader, fileIdentity } from '../sources/bounded-reader.ts';
+import { type Checkpoint, openCheckpoint, SINGLE } from '../sources/checkpoints/checkpoint.ts';
+import { digestFile } from '../sources/checkpoints/digest.ts';
+import { type GgufTensor, looksLikeGguf, readGguf } from '../sources/checkpoints/gguf.ts';
+import { BLOCKS, dequantize } from '../sources/checkpoints/gguf-blocks.ts';
+import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
+import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
+import { fromFloat32 } from '../tensor/convert.ts';
+import type { FloatDtype } from '../tensor/tensor.ts';
+import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
+import type { GgufFamily, GgufWeight } from './gguf-family.ts';
+import { llamaGguf } from './llama-gguf.ts';
+
+/** Families that we read from GGUF, by `general.architecture`. */
+const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
+
+/** Goes into the cache folder's name: raise it when the conversion's output changes. */
+const CONVERSION = 1;
+const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
+
+export interface ModelFolder extends Checkpoint {
+  /** What the user named, as an absolute path. */
+  readonly source: string;
+  /** Set when the folder was made from a GGUF file. */
+  readonly gguf?: { readonly path: string; readonly sha256: string };
+}
+
+export interface OpenModelOptions {
+  /** Default: `WHORL_CACHE`, else `whorl` in the system's cache folder. */
+  readonly cacheDir?: string;
+  /** What a GGUF is dequantised to; float32 unless said. A folder keeps its own. */
+  readonly dtype?: FloatDtype;
+  readonly onEvent?: OnEvent;
+}
+
+/** Throws `missing-file`, `bad-file`, `unsupported`, each naming the file and what to do. */
+export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
+  const source = resolve(path);
+  const stats = statSync(source, { throwIfNoEntry: false });
+  if (stats === undefined) throw missing(path);
+  if (stats.isDirectory()) return { ...openCheckpoint(path), source };
+  if (!looksLikeGguf(path)) throw wrongFile(path);
+  const identity = fileIdentity(source);
+  const sha256 = digestFile(source);
+  const dtype = options.dtype ?? 'float32';
+  const cache = options.cacheDir ?? cacheFolder();
+  const folder = join(resolve(cache), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
+  if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined) {
+    await convertGguf(source, path, folder, dtype, options.onEvent ?? silent);
+    if (fileIdentity(source) !== identity)
+      throw new WhorlError(
+        'changed',
+        `${path} changed while it was read`,
+        'start again with a file that stays',
+      );
+  }
+  return { ...openCheckpoint(folder), source, gguf: { path: source, sha256 } };
+}
+
+/** Where Whorl keeps what it can make again. */
+export function cacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  if (env.WHORL_CACHE) return env.WHORL_CACHE;
+  if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, 'whorl');
+  if (process.platform === 'win32' && env.LOCALAPPDATA) return join(env.LOCALAPPDATA, 'whorl', 'cache');
+  return process.platform === 'darwin'
+    ? join(homedir(), 'Library', 'Caches', 'whorl')
+    : join(homedir(), '.cache', 'whorl');
+}
+
+async function convertGguf(
+  source: string,
+  name: string,
+  folder: string,
+  dtype: FloatDtype,
+  onEvent: OnEvent,
+): Promise<void> {
+  const file = { ...readGguf(source, name), path: name };
+  const architecture = file.metadata.get('general.architecture');
+  const family = GGUF_FAMILIES.get(String(architecture));
+  if (family === undefined)
+    throw new WhorlError(
+      'unsupported',
+      `${name} is a GGUF of architecture ${JSON.stringify(architecture) ?? 'unknown'}`,
+      `Whorl reads ${[...GGUF_FAMILIES.keys()].join(', ')} from GGUF; give the Hugging Face folder`,
+    );
+  const config = { ...family.config(file), torch_dtype: dtype };
+  const entries = family.weights(file).map((weight) => {
+    const tensor = file.tensors.get(weight.from)!;
+    return { name: weight.name, dtype, shape: tensor.shape, weight, tensor };
+  });
+  onEvent({ kind: 'phase', name: 'dequantising', detail: `${basename(name)} → ${folder}` });
+  const write = (temporary: string) => {
+    const reader = new BoundedReader(source, name);
+    let done = 0;
+    try {
+      writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
+        yield* dequantised(reader, entry.tensor, entry.weight, dtype);
+        done += entry.tensor.length;
+        onEvent({ kind: 'progress', name: 'dequantising', done, total: reader.size });
+      });
+    } finally {
+      reader.close();
+    }
+    for (const [fileName, json] of Object.entries(tokenizerFilesFromGguf(Object.fromEntries(file.metadata))))
+      writeJsonAtomic(join(temporary, fileName), json);
+    writeJsonAtomic(join(temporary, 'generation_config.json'), generationConfig(config));
+    writeJsonAtomic(join(temporary, 'config.json'), config);
+  };
+  try {
+    await writeFolderOnce(folder, write);
+  } catch (cause) {
+    // Another process made the same folder meanwhile: what counts is that it is there.
+    if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;
+  }
+}
+
+/** The tensor's bytes in `dtype` and in Hugging Face's order of rows, some rows at a time. */
+function* dequantised(
+  reader: BoundedReader,
+  tensor: GgufTensor,
+  weight: GgufWeight,
+  dtype: FloatDtype,
+): Generator<Uint8Array> {
+  const columns = tensor.shape.at(-1)!;
+  const block = BLOCKS[tensor.type];
+  const rowLength = (columns / block.elements) * block.bytes;
+  const group = rowLength * (weight.headDim ?? 1);
+  const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / (columns * (weight.headDim ?? 1))));
+  for (const bytes of reader.chunks(tensor.offset, tensor.length, wanted * group)) {
+    const values = dequantize(tensor.type, bytes);
+    yield fromFloat32(
+      weight.headDim === undefined ? values : deinterleave(values, columns, weight.headDim),
+      dtype,
+    );
+  }
+}
+
+/** Row `2i + j` of each head goes to row `j · headDim/2 + i`. [rows, columns] row-major */
+export function deinterleave(values: Float32Array, columns: number, headDim: number): Float32Array {
+  const out = new Float32Array(values.length);
+  const half = headDim / 2;
+  for (let row = 0; row < values.length / columns; row++) {
+    const [head, within] = [row - (row % headDim), row % headDim];
+    const to = head + (within % 2) * half + (within >> 1);
+    out.set(values.subarray(row * columns, (row + 1) * columns), to * columns);
+  }
+  return out;
+}
+
+function generationConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const names = ['bos_token_id', 'eos_token_id', 'pad_token_id'];
+  return Object.fromEntries(names.filter((name) => name in config).map((name) => [name, config[name]]));
+}
+
+function missing(path: string): WhorlError {
+  const hub = /^[\w.-]+\/[\w.-]+(@[\w.-]+)?$/.test(path);
+  return new WhorlError(
+    'missing-file',
+    `${path} does not exist`,
+    hub
+      ? 'if it is a hub id, download the model first and give its folder'
+      : 'give a model folder or a .gguf file',
+  );
+}
+
+function wrongFile(path: string): WhorlError {
+  if (path.endsWith('.safetensors'))
+    return new WhorlError('unsupported', `${path} is a single weights file`, 'give the folder it lies in');
+  if (path.endsWith('.gguf'))
+    return new WhorlError(
+      'bad-file',
+      `${path} does not begin with GGUF`,
+      'fetch it again (is it a Git LFS pointer?)',
+    );
+  return new WhorlError(
+    'unsupported',
+    `${path} is not a model`,
+    'give a Hugging Face folder or a .gguf file',
+  );
+}

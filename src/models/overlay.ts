@@ -1,0 +1,164 @@
+// What is laid over a checkpoint: changed embedding rows and a low-rank map of the input embeddings.
+// A method makes overlays; training, publishing, verifying and attacking only apply them.
+
+import { assert } from '../base/error.ts';
+import type { Graph, Value } from '../engine/graph.ts';
+import { add, cast, greaterEqual, mul, sub, where } from '../engine/ops/arithmetic.ts';
+import { gather } from '../engine/ops/gather.ts';
+import { input } from '../engine/ops/leaves.ts';
+import { gemm, linear } from '../engine/ops/matmul.ts';
+import { concat, oneHot, reshape } from '../engine/ops/shape.ts';
+import type { Feed } from '../engine/session.ts';
+import type { Decoder, Weights } from './family.ts';
+
+/** e ↦ e + scale · B·A·e on the rows named by the overlay (Xu et al. 2024, F-Adapter; ours is fixed, never trained). */
+export interface LowRankMap {
+  readonly rank: number;
+  readonly scale: number;
+  /** [rank, E] */
+  readonly A: Float32Array;
+  /** [E, rank] */
+  readonly B: Float32Array;
+}
+
+/** Rows `ids` of the embedding, and what stands in their place. With tied heads they are the head's rows too. */
+export interface Overlay {
+  readonly ids: Int32Array;
+  /** [R, E] in float32 */
+  readonly rows: Float32Array;
+  readonly adapter?: LowRankMap;
+}
+
+/** Which parts of the overlay an example sees: published, published + adapter, vanilla and vanilla + adapter are all values. */
+export interface Variant {
+  readonly rows: boolean;
+  readonly adapter: boolean;
+}
+
+export const VANILLA: Variant = { rows: false, adapter: false };
+export const PUBLISHED: Variant = { rows: true, adapter: false };
+export const PUBLISHED_WITH_ADAPTER: Variant = { rows: true, adapter: true };
+export const VANILLA_WITH_ADAPTER: Variant = { rows: false, adapter: true };
+
+/** Sizes an overlaid graph is compiled for. */
+export interface OverlayShape {
+  readonly rows: number;
+  readonly rank: number;
+}
+
+export const overlayShape = (overlay: Overlay | undefined): OverlayShape | undefined =>
+  overlay && { rows: overlay.ids.length, rank: overlay.adapter?.rank ?? 0 };
+
+/** The graph inputs of an overlay. */
+export interface OverlayInputs {
+  readonly shape: OverlayShape;
+  readonly rows: Value; // [R, E]
+  readonly rowOf: Value; // int32 [V]: a token's row in the overlay, or −1
+  readonly hide: Value; // [1, V]: −1e30 at replaced columns of the head
+  readonly adapter?: { readonly A: Value; readonly B: Value; readonly scale: Value };
+}
+
+/** @param rows the rows as a value that is computed (training); default: an input */
+export function overlayInputs(
+  graph: Graph,
+  decoder: Decoder,
+  shape: OverlayShape,
+  rows?: Value,
+): OverlayInputs {
+  const { vocab_size: V, hidden_size: E } = decoder.config;
+  const adapter = shape.rank > 0 && {
+    A: input(graph, 'adapter_A', 'float32', [shape.rank, E]),
+    B: input(graph, 'adapter_B', 'float32', [E, shape.rank]),
+    scale: input(graph, 'adapter_scale', 'float32', []),
+  };
+  return {
+    shape,
+    rows: rows ?? input(graph, 'rows', 'float32', [shape.rows, E]),
+    rowOf: input(graph, 'row_of', 'int32', [V]),
+    hide: input(graph, 'hide', 'float32', [1, V]),
+    ...(adapter ? { adapter } : {}),
+  };
+}
+
+export function overlayFeeds(overlay: Overlay, { config }: Decoder): Record<string, Feed> {
+  const { vocab_size: V, hidden_size: E } = config;
+  const R = overlay.ids.length;
+  assert(overlay.rows.length === R * E, 'an overlay has a row for each id');
+  const rowOf = new Int32Array(V).fill(-1);
+  const hide = new Float32Array(V);
+  overlay.ids.forEach((id, r) => {
+    rowOf[id] = r;
+    hide[id] = -1e30;
+  });
+  const { adapter } = overlay;
+  return {
+    rows: { data: overlay.rows, shape: [R, E] },
+    row_of: { data: rowOf, shape: [V] },
+    hide: { data: hide, shape: [1, V] },
+    ...(adapter && {
+      adapter_A: { data: adapter.A, shape: [adapter.rank, E] },
+      adapter_B: { data: adapter.B, shape: [E, adapter.rank] },
+      adapter_scale: { data: Float32Array.of(adapter.scale), shape: [] },
+    }),
+  };
+}
+
+/** Per-row switches of the variant: float32 [N], 1 or 0. */
+export interface Switches {
+  readonly rows: Value;
+  readonly adapter: Value;
+}
+
+const columnOf = (x: Value) => reshape(x, [x.shape[0]!, 1]);
+
+/** Input embeddings of int32 ids [N] → [N, E], overlaid where the switches say so. */
+export function embed(
+  decoder: Decoder,
+  weights: Weights,
+  ids: Value,
+  overlay?: OverlayInputs,
+  on?: Switches,
+): Value {
+  const frozen = cast(gather(weights(decoder.embedding), ids), 'float32');
+  if (!overlay || !on) return frozen;
+  const row = gather(overlay.rowOf, ids); // [N]
+  const known = cast(greaterEqual(row, 0), 'float32');
+  const replaced = gemm(oneHot(row, overlay.shape.rows), overlay.rows);
+  const e = where(greaterEqual(columnOf(mul(known, on.rows)), 0.5), replaced, frozen);
+  if (!overlay.adapter) return e;
+  const { A, B, scale } = overlay.adapter;
+  const mapped = mul(linear(linear(e, A), B), scale);
+  return add(e, mul(columnOf(mul(known, on.adapter)), mapped));
+}
+
+/**
+ * Logits of hidden states h [L, E]: [L, V], or [L, V + R] where rows of a tied head are overlaid. There, column V + r
+ * stands for the overlay's r-th id, and of the two columns of one token only the one its variant uses is alive.
+ */
+export function headLogits(
+  decoder: Decoder,
+  weights: Weights,
+  h: Value,
+  overlay?: OverlayInputs,
+  on?: Value,
+): Value {
+  const logits = linear(h, weights(decoder.head));
+  if (!overlay || !on || !decoder.config.tie_word_embeddings) return logits;
+  const replaced = add(linear(h, overlay.rows), mul(columnOf(sub(1, on)), -1e30));
+  return concat([add(logits, mul(columnOf(on), overlay.hide)), replaced], 1);
+}
+
+/** The column of a token in `headLogits`. */
+export function headColumn(
+  decoder: Decoder,
+  overlay: Overlay | undefined,
+  rowOf: ReadonlyMap<number, number>,
+  variant: Variant,
+  token: number,
+): number {
+  const row = overlay && decoder.config.tie_word_embeddings && variant.rows ? rowOf.get(token) : undefined;
+  return row === undefined ? token : decoder.config.vocab_size + row;
+}
+
+export const rowIndex = (overlay: Overlay | undefined): ReadonlyMap<number, number> =>
+  new Map([...(overlay?.ids ?? [])].map((id, r) => [id, r]));

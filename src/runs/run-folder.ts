@@ -1,0 +1,66 @@
+// Names of every file in a private run folder (method.md section 4). Only `published/` is for upload.
+
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { writeFileAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+
+/** The paper's .jsonl files that one fingerprinting run writes. */
+export type AnswerFile = 'vanilla' | 'publish' | 'publish_w_adapter';
+
+export class RunFolder {
+  readonly path: string;
+  constructor(path: string) {
+    this.path = resolve(path);
+  }
+  get claim(): string {
+    return join(this.path, 'claim.json');
+  }
+  get secret(): string {
+    return join(this.path, 'secret.whorl');
+  }
+  get published(): string {
+    return join(this.path, 'published');
+  }
+  get run(): string {
+    return join(this.path, 'run.json');
+  }
+  /** What an interrupted run resumes from; gone when the run is done. */
+  get start(): string {
+    return join(this.path, 'work', 'start.json');
+  }
+  get checkpoint(): string {
+    return join(this.path, 'work', 'checkpoint');
+  }
+  answers(file: AnswerFile): string {
+    return join(this.path, `${file}.jsonl`);
+  }
+
+  /** `new`, `interrupted` (to be resumed) or `done`. Throws `exists` for a folder that is no run's. */
+  state(): 'new' | 'interrupted' | 'done' {
+    if (!existsSync(this.path) || readdirSync(this.path).length === 0) return 'new';
+    if (existsSync(this.run)) return 'done';
+    if (existsSync(this.start)) return 'interrupted';
+    const left = readdirSync(this.path).filter((name) => name !== 'work' && !name.startsWith('.'));
+    if (left.length === 0) return 'new';
+    throw new WhorlError(
+      'exists',
+      `${this.path} holds other files (${left[0]})`,
+      'name a new folder with --out',
+    );
+  }
+
+  /** Makes the folder, readable by its owner alone. */
+  create(): void {
+    mkdirSync(join(this.path, 'work'), { recursive: true, mode: 0o700 });
+    chmodSync(this.path, 0o700);
+  }
+
+  clean(): void {
+    rmSync(join(this.path, 'work'), { recursive: true, force: true });
+  }
+}
+
+/** Rows as JSON lines, private. */
+export const writeJsonLines = (path: string, rows: readonly unknown[]): void =>
+  writeFileAtomic(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''), 0o600);

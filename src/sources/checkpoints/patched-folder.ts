@@ -1,0 +1,130 @@
+// Publishing: a copy of a model folder in which nothing differs but the bytes of some rows.
+
+import { join } from 'node:path';
+import { AtomicFile, writeFolderAtomic } from '../../base/atomic.ts';
+import { WhorlError } from '../../base/error.ts';
+import { type OnEvent, silent } from '../../base/events.ts';
+import type { TensorRef } from '../../tensor/tensor.ts';
+import { withReader } from '../bounded-reader.ts';
+import { assertUnchanged, type Checkpoint, tensorOf } from './checkpoint.ts';
+import { fileIn, sourceFolder } from './folder.ts';
+import { rowBytes } from './read.ts';
+
+/** Rows of one matrix: `bytes` holds them one after another in the tensor's own dtype. */
+export interface RowPatch {
+  readonly rows: ArrayLike<number>;
+  readonly bytes: Uint8Array;
+}
+
+// What a published folder may carry over: by name, so that nothing else in the user's folder goes out with it.
+const CARRIED = [
+  'added_tokens.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'generation_config.json',
+  'merges.txt',
+  'special_tokens_map.json',
+  'spiece.model',
+  'tokenizer.json',
+  'tokenizer.model',
+  'tokenizer_config.json',
+  'vocab.json',
+  'vocab.txt',
+  'LICENSE',
+  'LICENSE.md',
+  'LICENSE.txt',
+  'NOTICE',
+  'USE_POLICY.md',
+] as const;
+
+/**
+ * Writes the folder `out`: every weights file, config.json and index of `vanilla` byte for byte except the rows in
+ * `patches` (by tensor name), the files of its tokenizer, and what `also` writes into the folder it is given.
+ * At every moment `out` is absent or complete. Memory stays flat. Throws `exists`, `mismatch`, `changed`.
+ */
+export async function writePatchedFolder(
+  vanilla: Checkpoint,
+  out: string,
+  patches: ReadonlyMap<string, RowPatch>,
+  options: { readonly also?: (folder: string) => Promise<void> | void; readonly onEvent?: OnEvent } = {},
+): Promise<void> {
+  const edits = [...patches].map(([name, patch]) => ({ name, patch, ref: tensorOf(vanilla, name) }));
+  for (const { name, patch, ref } of edits) checkPatch(name, patch, ref);
+  const onEvent = options.onEvent ?? silent;
+  const total = vanilla.files.reduce((sum, file) => sum + file.size, 0);
+  let done = 0;
+  await writeFolderOnce(out, async (folder) => {
+    for (const file of vanilla.files) {
+      const mine = edits.filter(({ ref }) => ref.file === file.path);
+      copyPatched(file.path, join(folder, file.name), mine, (bytes) => {
+        done += bytes;
+        onEvent({ kind: 'progress', name: 'copying weights', done, total });
+      });
+    }
+    copyCarried(vanilla.folder, folder);
+    await options.also?.(folder);
+    assertUnchanged(vanilla);
+  });
+}
+
+/** Copies what a published or fine-tuned folder carries over beside config and weights: the tokenizer's files, licences. */
+export function copyCarried(from: string, to: string): void {
+  const source = sourceFolder(from);
+  for (const name of CARRIED) {
+    const path = fileIn(source, name);
+    if (path !== undefined) copyPatched(path, join(to, name), []);
+  }
+}
+
+/** `writeFolderAtomic` that says in our words that the folder stands already. */
+export async function writeFolderOnce(
+  out: string,
+  build: (folder: string) => Promise<void> | void,
+): Promise<void> {
+  try {
+    await writeFolderAtomic(out, build);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOTDIR') throw cause;
+    throw new WhorlError('exists', `${out} exists already`, 'name another folder or remove it', { cause });
+  }
+}
+
+function checkPatch(name: string, patch: RowPatch, ref: TensorRef): void {
+  const size = rowBytes(ref);
+  if (patch.bytes.length !== size * patch.rows.length)
+    throw new WhorlError(
+      'mismatch',
+      `${name}: ${patch.rows.length} rows of ${size} bytes are not ${patch.bytes.length}`,
+    );
+  for (let i = 0; i < patch.rows.length; i++) {
+    const row = patch.rows[i]!;
+    if (!Number.isInteger(row) || row < 0 || row >= ref.shape[0]!)
+      throw new WhorlError('mismatch', `${name} has no row ${row}: it has ${ref.shape[0]}`);
+  }
+}
+
+function copyPatched(
+  from: string,
+  to: string,
+  edits: readonly { readonly patch: RowPatch; readonly ref: TensorRef }[],
+  copied: (bytes: number) => void = () => {},
+): void {
+  const file = new AtomicFile(to);
+  try {
+    withReader(from, (reader) => {
+      for (const chunk of reader.chunks(0, reader.size)) {
+        file.write(chunk);
+        copied(chunk.length);
+      }
+    });
+    for (const { patch, ref } of edits) {
+      const size = rowBytes(ref);
+      for (let i = 0; i < patch.rows.length; i++)
+        file.write(patch.bytes.subarray(i * size, (i + 1) * size), ref.offset + patch.rows[i]! * size);
+    }
+    file.commit();
+  } finally {
+    file.discard();
+  }
+}

@@ -1,0 +1,61 @@
+// Writes one safetensors file from streamed bytes: the header is known before the first tensor is made,
+// so memory holds one chunk, whatever the model's size.
+
+import { AtomicFile } from '../../base/atomic.ts';
+import { assert } from '../../base/error.ts';
+import { BYTES_PER_ELEMENT, type Dtype, elements } from '../../tensor/tensor.ts';
+import { DTYPE_NAMES } from './safetensors.ts';
+
+export interface SafetensorsEntry {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+}
+
+/**
+ * Writes `entries` in their order, atomically. `source(entry)` yields the tensor's bytes (little-endian,
+ * row-major) in chunks that need to live only until the next is asked for.
+ */
+export function writeSafetensors<E extends SafetensorsEntry>(
+  path: string,
+  entries: readonly E[],
+  source: (entry: E) => Iterable<Uint8Array>,
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): void {
+  const file = new AtomicFile(path);
+  try {
+    file.write(safetensorsHeader(entries, metadata));
+    for (const entry of entries) {
+      const end = file.size + byteLength(entry);
+      for (const chunk of source(entry)) file.write(chunk);
+      assert(file.size === end, `${entry.name}: ${file.size - end} bytes more than its shape says`);
+    }
+    file.commit();
+  } finally {
+    file.discard();
+  }
+}
+
+/** Length, JSON, and spaces up to a multiple of eight so that every tensor of floats is aligned. */
+export function safetensorsHeader(
+  entries: readonly SafetensorsEntry[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const parts = [`"__metadata__":${JSON.stringify(metadata)}`];
+  let begin = 0;
+  for (const entry of entries) {
+    const end = begin + byteLength(entry);
+    const described = { dtype: DTYPE_NAMES[entry.dtype], shape: entry.shape, data_offsets: [begin, end] };
+    parts.push(`${JSON.stringify(entry.name)}:${JSON.stringify(described)}`);
+    begin = end;
+  }
+  const json = new TextEncoder().encode(`{${parts.join(',')}}`);
+  const padded = Math.ceil(json.length / 8) * 8;
+  const out = new Uint8Array(8 + padded).fill(0x20);
+  new DataView(out.buffer).setBigUint64(0, BigInt(padded), true);
+  out.set(json, 8);
+  return out;
+}
+
+const byteLength = (entry: SafetensorsEntry): number =>
+  elements(entry.shape) * BYTES_PER_ELEMENT[entry.dtype];

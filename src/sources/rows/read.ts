@@ -1,0 +1,52 @@
+// Rows from any file or folder: what it is, its first bytes say; its name is asked only where they do not.
+
+import { existsSync, statSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { WhorlError } from '../../base/error.ts';
+import { withReader } from '../bounded-reader.ts';
+import { ARROW_MAGIC, readArrowRows } from './arrow.ts';
+import { readJsonRows } from './json.ts';
+import { PARQUET_MAGIC, readParquetRows } from './parquet.ts';
+import type { ReadRowsOptions, Row } from './row.ts';
+import { dataFiles } from './saved-folder.ts';
+
+type Reader = (path: string, options: ReadRowsOptions) => Iterable<Row> | AsyncIterable<Row>;
+
+/**
+ * Rows of a JSON, JSON lines, Parquet or Arrow file, or of a folder saved by `datasets`' `save_to_disk`.
+ * Throws WhorlError naming the file and the line or row; nothing is read beyond `limit`.
+ */
+export async function* readRows(path: string, options: ReadRowsOptions = {}): AsyncGenerator<Row> {
+  let left = options.limit ?? Number.POSITIVE_INFINITY;
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  const parts = isFolder ? dataFiles(path, options.split) : [path];
+  for (const part of parts) {
+    if (left <= 0) return;
+    for await (const row of readerOf(part)(part, options)) {
+      yield row;
+      if (--left <= 0) return;
+    }
+  }
+}
+
+function readerOf(path: string): Reader {
+  const start = withReader(path, (reader) => {
+    const bytes = new Uint8Array(Math.min(8, reader.size));
+    reader.readInto(bytes, 0);
+    return Buffer.from(bytes).toString('latin1');
+  });
+  const extension = extname(path).toLowerCase();
+  if (start.startsWith(PARQUET_MAGIC)) return readParquetRows;
+  if (start.startsWith(ARROW_MAGIC) || start.startsWith('\xff\xff\xff\xff')) return readArrowRows;
+  if (start.startsWith('\x1f\x8b') || start.startsWith('PK\x03\x04') || start.startsWith('\x28\xb5\x2f\xfd'))
+    throw new WhorlError('unsupported', `${path} is compressed`, 'unpack it first');
+  if (start.startsWith('FEA1'))
+    throw new WhorlError('unsupported', `${path} is Feather version 1`, 'save it as version 2');
+  if (extension === '.parquet') return readParquetRows;
+  if (['.arrow', '.ipc', '.feather'].includes(extension)) return readArrowRows;
+  return readJsonRows;
+}
+
+/** Does a `save_to_disk` folder stand there? */
+export const isSavedFolder = (path: string): boolean =>
+  existsSync(join(path, 'dataset_dict.json')) || existsSync(join(path, 'state.json'));

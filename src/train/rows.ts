@@ -1,0 +1,217 @@
+// Training embedding rows alone, everything else frozen where it lies: what both fingerprint methods do after the draw.
+
+import type { Value } from '../engine/graph.ts';
+import { Graph } from '../engine/graph.ts';
+import { add, exp, log, mul, neg, sub } from '../engine/ops/arithmetic.ts';
+import { input } from '../engine/ops/leaves.ts';
+import { gemm } from '../engine/ops/matmul.ts';
+import { reduceMean, reduceSum, reshape, sumAll } from '../engine/ops/shape.ts';
+import type { Device, Feed } from '../engine/session.ts';
+import { frozenWeights, type Model } from '../models/encode.ts';
+import type { Example } from '../models/example.ts';
+import { type Overlay, overlayInputs, overlayShape } from '../models/overlay.ts';
+import { batchFeeds, labelLogprobs } from './forward.ts';
+import { timesMetric } from './metric.ts';
+import type { AdamW } from './optimiser.ts';
+import { freshState, parameter, type StepResult, TrainProgram, type TrainState } from './state.ts';
+
+/**
+ * Ordinary positions of a tied model: hidden states and what vanilla thinks of the trained tokens there. Their logits
+ * are the only ones that move, so the KL to vanilla is exact: log(1 + Σ p(e^{hΔ} − 1)) − Σ p·hΔ.
+ */
+export interface Reference {
+  readonly count: number;
+  /** [N, E] */
+  readonly hidden: Float32Array;
+  /** Vanilla probability of each trained token: [N, R]. */
+  readonly probability: Float32Array;
+  /** Weight of each position; they sum to 1. */
+  readonly weight: Float32Array;
+}
+
+/**
+ * The exact KL at each reference position, and what the loss uses: the same with every trained token taken to be
+ * e^margin likelier than it is. A position that is not among the references then has that much room.
+ */
+function klToVanilla(
+  graph: Graph,
+  change: Value,
+  R: number,
+  E: number,
+): { exact: Value; guarded: Value; spread: Value } {
+  const hidden = input(graph, 'ref_hidden', 'float32', ['N', E]);
+  const probability = input(graph, 'ref_probability', 'float32', ['N', R]);
+  const shift = gemm(hidden, change, false, true); // hΔ [N, R]
+  const weight = input(graph, 'ref_weight', 'float32', ['N']);
+  const mass = reduceSum(mul(probability, exp(shift)), [1]); // Σ p·e^{hΔ} [N]
+  const growth = sub(mass, reduceSum(probability, [1]));
+  const exact = sub(log(add(growth, 1)), reduceSum(mul(probability, shift), [1]));
+  const guarded = log(add(mul(mass, exp(input(graph, 'kl_margin', 'float32', []))), 1));
+  const mean = (each: Value) => sumAll(mul(each, weight));
+  const square = reduceMean(mul(shift, shift), 1); // [N, 1]
+  return {
+    exact: mean(exact),
+    guarded: add(mean(exact), mean(guarded)),
+    spread: mean(reshape(square, ['N'])),
+  };
+}
+
+/** How the loss weighs what moves at ordinary positions. */
+export interface KlWeights {
+  /** Of the KL, exact and guarded. */
+  readonly weight: number;
+  /** Nats of room that the guarded KL keeps. */
+  readonly margin: number;
+  /** Of the mean square of hΔ, which bounds how far positions never seen can move. */
+  readonly spread: number;
+}
+
+/** A change that rows of one group share, learnt beside each row's own: what all keys have in common comes sooner. */
+export interface Groups {
+  readonly count: number;
+  /** Each row's group: [R]. */
+  readonly of: Int32Array;
+}
+
+/** Steps over batches of examples whose labels fire or stay hushed, plus the exact KL of a tied head. */
+export class RowsTrainer {
+  private constructor(
+    readonly model: Model,
+    readonly overlay: Overlay,
+    readonly vanilla: Float32Array,
+    readonly reference: Reference | undefined,
+    readonly groups: Groups | undefined,
+    readonly metric: Float32Array | undefined,
+    readonly program: TrainProgram,
+  ) {}
+
+  /**
+   * @param overlay ids and adapter
+   * @param vanilla the rows as they are in the checkpoint [R, E], where training starts
+   * @param metric [E, E], what a change is multiplied with (metric.ts); default: nothing
+   */
+  static async compile(
+    model: Model,
+    {
+      overlay,
+      vanilla,
+      reference,
+      groups,
+      metric,
+      settings,
+      device,
+    }: {
+      overlay: Overlay;
+      vanilla: Float32Array;
+      reference?: Reference;
+      groups?: Groups;
+      metric?: Float32Array;
+      settings: AdamW;
+      device: Device;
+    },
+  ): Promise<RowsTrainer> {
+    const graph = new Graph(`${model.decoder.model_type}_rows`);
+    const E = model.decoder.config.hidden_size;
+    const R = overlay.ids.length;
+    const own = parameter(graph, 'own', [R, E]);
+    const parameters = new Map([['own', own]]);
+    let change = own;
+    if (groups) {
+      const common = parameter(graph, 'common', [groups.count, E]);
+      parameters.set('common', common);
+      change = add(own, gemm(input(graph, 'group_of', 'float32', [R, groups.count]), common));
+    }
+    if (metric) change = gemm(change, input(graph, 'metric', 'float32', [E, E]));
+    const base = input(graph, 'vanilla', 'float32', [R, E]);
+    const rows = add(base, change);
+    const shaken = add(rows, input(graph, 'noise', 'float32', [R, E]));
+    const inputs = overlayInputs(graph, model.decoder, overlayShape(overlay)!, shaken);
+    const logprobs = labelLogprobs(graph, model, frozenWeights(graph, model), inputs, {
+      withPrefix: true,
+      alternatives: true,
+    });
+    const [fire, hush] = [input(graph, 'fire', 'float32', ['L']), input(graph, 'hush', 'float32', ['L'])];
+    const silence = log(sub(1 + 1e-6, exp(logprobs)));
+    let loss = neg(sumAll(add(mul(fire, logprobs), mul(hush, silence))));
+    graph.output('logprobs', logprobs);
+    if (reference) {
+      const { exact, guarded, spread } = klToVanilla(graph, change, R, E);
+      graph.output('kl', exact);
+      loss = add(loss, mul(guarded, input(graph, 'kl_weight', 'float32', [])));
+      loss = add(loss, mul(spread, input(graph, 'spread_weight', 'float32', [])));
+      graph.output('spread', spread);
+    }
+    const program = await TrainProgram.compile(graph, loss, parameters, settings, {
+      folder: model.folder,
+      device,
+    });
+    return new RowsTrainer(model, overlay, vanilla, reference, groups, metric, program);
+  }
+
+  /** @param noise added to the rows for this step alone [R, E] */
+  async step(
+    state: TrainState,
+    batch: readonly Example[],
+    rate: number,
+    kl: KlWeights,
+    noise: Float32Array,
+  ): Promise<StepResult & { kl: number; spread: number; logprobs: Float32Array }> {
+    const { hidden_size: E } = this.model.decoder.config;
+    const R = this.overlay.ids.length;
+    const ref = this.reference;
+    const feeds: Record<string, Feed> = batchFeeds(this.model, batch, this.overlay, true);
+    feeds.noise = { data: noise, shape: [R, E] };
+    feeds.vanilla = { data: this.vanilla, shape: [R, E] };
+    if (this.metric) feeds.metric = { data: this.metric, shape: [E, E] };
+    if (ref)
+      Object.assign(feeds, {
+        ref_hidden: { data: ref.hidden, shape: [ref.count, E] },
+        ref_probability: { data: ref.probability, shape: [ref.count, R] },
+        ref_weight: { data: ref.weight, shape: [ref.count] },
+        kl_weight: { data: Float32Array.of(kl.weight), shape: [] },
+        kl_margin: { data: Float32Array.of(kl.margin), shape: [] },
+        spread_weight: { data: Float32Array.of(kl.spread), shape: [] },
+      });
+    if (this.groups) feeds.group_of = membership(this.groups);
+    const result = await this.program.step(state, feeds, rate);
+    return {
+      ...result,
+      kl: (result.outputs.kl?.data[0] as number | undefined) ?? 0,
+      spread: Math.sqrt((result.outputs.spread?.data[0] as number | undefined) ?? 0),
+      logprobs: result.outputs.logprobs!.data as Float32Array,
+    };
+  }
+
+  /** Nothing changed yet. */
+  start(): TrainState {
+    const E = this.model.decoder.config.hidden_size;
+    const zeros = (rows: number) => ({ shape: [rows, E], data: new Float32Array(rows * E) });
+    const values = new Map([['own', zeros(this.overlay.ids.length)]]);
+    if (this.groups) values.set('common', zeros(this.groups.count));
+    return freshState(values);
+  }
+
+  /** The rows of a state [R, E]: vanilla's, plus each row's own change and its group's. */
+  rows(state: TrainState): Float32Array {
+    const E = this.model.decoder.config.hidden_size;
+    const own = state.slots.get('own')!.value;
+    const common = state.slots.get('common')?.value;
+    const total = common
+      ? own.map((x, i) => x + common[this.groups!.of[Math.floor(i / E)]! * E + (i % E)]!)
+      : own;
+    const change = this.metric ? timesMetric(total, this.metric, E) : total;
+    return change.map((x, i) => x + this.vanilla[i]!);
+  }
+
+  async release(): Promise<void> {
+    await this.program.release();
+  }
+}
+
+function membership({ count, of }: Groups): Feed {
+  const data = new Float32Array(of.length * count);
+  of.forEach((group, row) => {
+    data[row * count + group] = 1;
+  });
+  return { data, shape: [of.length, count] };
+}

@@ -1,0 +1,46 @@
+// A p-value as a ratio of big integers, shown as two numbers: the nearest double (never 0) and its log10, which
+// goes on where doubles end.
+
+export interface PValue {
+  /** In (0, 1]; 5e-324 stands for anything smaller. */
+  readonly p_value: number;
+  readonly log10_p: number;
+}
+
+const BITS = 80n; // enough that the quotient below has more bits than a double
+
+const bitLength = (x: bigint): number => {
+  const hex = x.toString(16);
+  return 4 * (hex.length - 1) + (32 - Math.clz32(Number.parseInt(hex[0]!, 16)));
+};
+
+/** numerator/denominator as mantissa·2^exponent, mantissa in (1/2, 2) with a relative error below 2^-52. */
+function split(numerator: bigint, denominator: bigint): { mantissa: number; exponent: number } {
+  const exponent = bitLength(numerator) - bitLength(denominator);
+  const up = BITS - BigInt(exponent);
+  const quotient = up >= 0n ? (numerator << up) / denominator : numerator / (denominator << -up);
+  return { mantissa: Number(quotient) * 2 ** -Number(BITS), exponent };
+}
+
+const toNumber = (numerator: bigint, denominator: bigint): number => {
+  if (numerator === 0n) return 0;
+  const { mantissa, exponent } = split(numerator, denominator);
+  return exponent < -1000 ? mantissa * 2 ** (exponent + 200) * 2 ** -200 : mantissa * 2 ** exponent;
+};
+
+/** 0 < numerator <= denominator. log10 keeps its relative precision near 1 too, by the complement. */
+export function ratio(numerator: bigint, denominator: bigint): PValue {
+  const p_value = Math.max(toNumber(numerator, denominator), Number.MIN_VALUE);
+  if (numerator * 2n > denominator) {
+    const rest = toNumber(denominator - numerator, denominator);
+    return { p_value, log10_p: rest === 0 ? 0 : Math.log1p(-rest) / Math.LN10 };
+  }
+  const { mantissa, exponent } = split(numerator, denominator);
+  return { p_value, log10_p: (Math.log(mantissa) + exponent * Math.LN2) / Math.LN10 };
+}
+
+/** `count` looks at the data, of which the best is told (Bonferroni): p·count, at most 1. */
+export function timesCount({ p_value, log10_p }: PValue, count: number): PValue {
+  if (count === 1) return { p_value, log10_p };
+  return { p_value: Math.min(1, p_value * count), log10_p: Math.min(0, log10_p + Math.log10(count)) };
+}

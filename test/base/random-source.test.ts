@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { platformRandom, seededRandom, shuffled } from '../../src/base/random-source.ts';
+
+const draws = (seed: bigint | string | Uint8Array, bound: number, count: number) => {
+  const random = seededRandom(seed);
+  return Array.from({ length: count }, () => random.int(bound));
+};
+
+// Expected values by Python's hmac and hashlib from the rule in the docstring.
+it.each([
+  [7n, [224141453, 1025240879, 200055052, 286885607, 471581875], [2, 3, 9, 4, 7, 2, 7, 5, 3, 7]],
+  ['7', [363762921, 282131929, 1340321519, 915481910, 2689965073], [1, 2, 1, 9, 9, 9, 0, 3, 4, 5]],
+  [
+    Uint8Array.of(7),
+    [171660790, 537073706, 2080990140, 632758129, 768096573],
+    [0, 6, 7, 0, 9, 4, 3, 2, 1, 9],
+  ],
+])('draws what the rule says for case %#', (seed, large, small) => {
+  expect(draws(seed, 3_000_000_000, 5)).toEqual(large); // three words in ten are thrown away here
+  expect(draws(seed, 10, 10)).toEqual(small);
+});
+
+it('shuffles every item into place', () => {
+  const list = Array.from({ length: 50 }, (_, i) => i);
+  expect(shuffled(seededRandom(1n), list).toSorted((a, b) => a - b)).toEqual(list);
+  expect(shuffled(seededRandom(1n), list)).not.toEqual(list);
+});
+
+it('refuses a draw from nothing', () => {
+  for (const random of [platformRandom(), seededRandom(0n)])
+    for (const bound of [0, -1, 1.5, 2 ** 33]) expect(() => random.int(bound)).toThrow();
+});

@@ -1,0 +1,60 @@
+// Small plans that the tests of claim and verify share.
+
+import type { CommitOptions } from '../../src/claim/claim.ts';
+import type { Bindings, ClaimKind, Key, PlanOf } from '../../src/claim/plan.ts';
+
+const key = (i: number): Key => ({ text: `key ${i}`, tokens: [i, i + 1] });
+const keys = (count: number): Key[] => Array.from({ length: count }, (_, i) => key(i));
+const shared = {
+  decoding: { strategy: 'greedy', max_new_tokens: 12 },
+  query: { order: 'committed', repeats: 1, wrapper: 'bare' },
+} as const;
+
+export const words = (m: number): string[] => Array.from({ length: m }, (_, i) => `word${i}`);
+
+export const answersPlan = (n = 32, m = 256): PlanOf['drawn-answers'] => ({
+  kind: 'drawn-answers',
+  keys: keys(n),
+  matcher: 'first-candidate',
+  ...shared,
+  alpha: 1e-6,
+  candidates: [words(m)],
+});
+
+export const membershipPlan = (pool = 200, n = 10, negatives = 30): PlanOf['drawn-membership'] => ({
+  kind: 'drawn-membership',
+  keys: keys(pool),
+  matcher: 'contains',
+  ...shared,
+  alpha: 1e-6,
+  n,
+  negatives,
+  decryptions: ['ハリネズミ'],
+});
+
+export const bindings: Bindings = {
+  trainable_rows: [2, 3, 7],
+  private_part: { state: 'none' },
+  vanilla: { weights: 'a'.repeat(64), body: 'b'.repeat(64) },
+};
+
+export const committing = <K extends ClaimKind>(
+  change: Partial<CommitOptions<K>> = {},
+): CommitOptions<K> => ({
+  bindings,
+  draw: { source: 'owner-seed' },
+  software: { name: 'whorl', version: '0.1.0' },
+  created: new Date(0),
+  ...change,
+});
+
+/** Uniform numbers in [0, 1) that a seed decides (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let x = Math.imul(state ^ (state >>> 15), 1 | state);
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,261 @@
+// Command lines run in this process: exit codes, hints, what goes to which stream.
+
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { COMMANDS } from '../../src/cli/commands.ts';
+import { run } from '../../src/cli/program.ts';
+import { scratch, tinyModel } from './tiny-model.ts';
+
+let folder: string;
+let model: string;
+beforeAll(() => {
+  folder = scratch();
+  model = tinyModel(folder);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => vi.restoreAllMocks());
+
+async function whorl(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const text = { out: '', err: '' };
+  const capture = (key: 'out' | 'err') => (chunk: unknown) => {
+    text[key] += String(chunk);
+    return true;
+  };
+  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out'));
+  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err'));
+  const code = await run(args);
+  vi.restoreAllMocks();
+  return { code, ...text };
+}
+
+const jsonLines = (text: string): unknown[] =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+
+describe('wrong usage', () => {
+  test('help lists every command, on stdout when asked for', async () => {
+    const help = await whorl('--help');
+    expect(help.code).toBe(0);
+    for (const name of Object.keys(COMMANDS)) expect(help.out).toMatch(new RegExp(`^ {2}${name} `, 'm'));
+    const bare = await whorl();
+    expect(bare).toMatchObject({ code: 2, out: '' });
+    expect(bare.err).toContain('Usage: whorl');
+  });
+
+  test('the version is the package’s', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+      version: string;
+    };
+    expect(await whorl('--version')).toMatchObject({ code: 0, out: `${version}\n` });
+  });
+
+  test.each([
+    [['scroe'], 'score'],
+    [['score', '--modle', 'x'], '--model'],
+    [['dataset', 'mx'], 'mix'],
+    [['generate', '--max_new_tokenz=3', '--model', 'x'], '--max-new-tokens'],
+  ])('%j is answered with a hint', async (args, hint) => {
+    const result = await whorl(...args);
+    expect(result).toMatchObject({ code: 2, out: '' });
+    expect(result.err.toLowerCase()).toContain(`did you mean ${hint}?`);
+  });
+
+  test.each([
+    [['score', '--continuation', 'a'], '--model'],
+    [['generate', '--model', 'x'], 'no input'],
+    [['generate', '--model', 'x', '--prompt', 'a', '--input', 'b'], 'two inputs'],
+    [['generate', '--model', 'x', '--prompt', 'a', '--max-new-tokens', '0'], '--max-new-tokens'],
+    [['generate', '--model', 'x', '--prompt', 'a', '--temperature', '0.7'], '--temperature 0.7'],
+    [['score', '--model', 'x', '--context', 'a'], '--continuation'],
+    [['fingerprint', '--model', 'x', '--out', 'y', 'steps'], 'key=value'],
+    [['fingerprint', '--model', 'x', '--out', 'y', 'steps=1', 'steps=2'], 'twice'],
+    [
+      ['fingerprint', '--model', 'x', '--out', 'y', '--passphrase', '--recipient', 'age1x'],
+      'more than one lock',
+    ],
+    [['verify', '--secret', 'x', '--suspect', 'y', '--alpha', '2'], '--alpha'],
+  ])('%j says what is wrong and ends with 2', async (args, word) => {
+    const result = await whorl(...args);
+    expect(result).toMatchObject({ code: 2, out: '' });
+    expect(result.err).toContain(word);
+  });
+
+  test('a misplaced passphrase is not repeated', async () => {
+    const result = await whorl('fingerprint', '--model', 'x', '--out', 'y', '--passphrase', 'correct horse');
+    expect(result.code).toBe(2);
+    expect(result.err).not.toContain('horse');
+  });
+});
+
+describe('failures end with 1 and one line', () => {
+  test.each([
+    [['generate', '--model', '/nowhere/at-all', '--prompt', 'a', '--json'], '/nowhere/at-all'],
+    [['inspect', '/nowhere/at-all'], '/nowhere/at-all'],
+    [['verify', '--secret', '/nowhere/secret.whorl', '--suspect', 'x'], '/nowhere/secret.whorl'],
+    [
+      ['verify', '--secret', 'package.json', '--suspect', 'x', '--passphrase-file', '/nowhere/p'],
+      '/nowhere/p',
+    ],
+  ])('%j names the file', async (args, name) => {
+    const result = await whorl(...args);
+    expect(result).toMatchObject({ code: 1, out: '' });
+    const errors = result.err.split('\n').filter((line) => line.startsWith('error:'));
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toContain(name);
+  });
+
+  test('rows without the column name file, row and column', async () => {
+    const rows = join(folder, 'bad.jsonl');
+    writeFileSync(rows, '{"context":"a","continuation":"b"}\n{"context":"a","contination":"b"}\n');
+    const result = await whorl('score', '--model', model, '--input', rows);
+    expect(result.code).toBe(1);
+    expect(result.err).toContain(`${rows}: row 2 has no "continuation"`);
+  });
+});
+
+describe('on a model', () => {
+  const rows = [
+    { context: 'ab', continuation: 'cd' },
+    { context: '', continuation: 'a much longer continuation' },
+    { context: 'a context that is far longer than the others', continuation: '!' },
+  ];
+
+  test('score: JSON lines and nothing else, in the order of the rows; underscores read as dashes', async () => {
+    const input = join(folder, 'rows.jsonl');
+    writeFileSync(input, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const result = await whorl('score', '--model', model, '--input', input, '--json', '--batch_tokens=48');
+    expect(result.code).toBe(0);
+    const scores = jsonLines(result.out) as { logprob: number; tokens: number; greedy: boolean }[];
+    expect(scores.map(({ tokens }) => tokens)).toEqual([2, 26, 1]);
+    for (const score of scores) {
+      expect(Object.keys(score)).toEqual(['logprob', 'tokens', 'greedy']);
+      expect(score.logprob).toBeLessThan(0);
+    }
+    const alone = await whorl('score', '--model', model, '--context', 'ab', '--continuation', 'cd', '--json');
+    expect(jsonLines(alone.out)).toEqual([scores[0]]);
+  });
+
+  test('generate: a prompt alone gives what it gives among others, and scores as greedy', async () => {
+    const result = await whorl(
+      'generate',
+      '--model',
+      model,
+      '--prompt',
+      'ab',
+      '--prompt',
+      '--like_this',
+      '--max-new-tokens',
+      '6',
+      '--json',
+    );
+    expect(result.code).toBe(0);
+    const lines = jsonLines(result.out) as { prompt: string; generated: string; generated_token: number[] }[];
+    expect(lines.map(({ prompt }) => prompt)).toEqual(['ab', '--like_this']);
+    const alone = await whorl('generate', '--model', model, '--prompt=ab', '--max_new_tokens', '6', '--json');
+    expect(jsonLines(alone.out)).toEqual([lines[0]]);
+    const said = lines[0]!.generated;
+    if (lines[0]!.generated_token.every((id) => id > 2)) {
+      const score = await whorl(
+        'score',
+        '--model',
+        model,
+        '--context',
+        'ab',
+        '--continuation',
+        said,
+        '--json',
+      );
+      expect(jsonLines(score.out)).toMatchObject([
+        { greedy: true, tokens: lines[0]!.generated_token.length },
+      ]);
+    }
+  });
+
+  test('results for people go to stdout, progress does not', async () => {
+    const result = await whorl('generate', '--model', model, '--prompt', 'ab', '--max-new-tokens', '2');
+    expect(result.out).toMatch(/^ab/);
+    expect(result.out).not.toContain('generating');
+    expect(result.err).toContain('generating');
+  });
+});
+
+describe('verify', () => {
+  const secret = 'goldens/claims/v1-answers/secret.whorl';
+
+  test('an unrelated model is not verified: exit code 3, one JSON line with the verdict', async () => {
+    const { code, out } = await whorl('verify', '--secret', secret, '--suspect', model, '--json');
+    expect(code).toBe(3);
+    expect(jsonLines(out)).toMatchObject([{ verdict: 'not-verified', exact: true, fsr: 0, passive: null }]);
+  });
+
+  test('for people: the verdict first, then its null, its assumptions and what it does not say', async () => {
+    const { code, out } = await whorl('verify', '--secret', secret, '--suspect', model);
+    expect(code).toBe(3);
+    expect(out).toMatch(/^NOT VERIFIED/);
+    for (const part of [
+      'Null hypothesis',
+      'It rests on',
+      'What this does not say',
+      'time proof',
+      'passive baseline',
+    ])
+      expect(out).toContain(part);
+  });
+
+  test('a locked secret without its passphrase says so, and a wrong one too', async () => {
+    const locked = 'goldens/claims/v1-answers/secret-passphrase.whorl';
+    vi.stubEnv('WHORL_PASSPHRASE', 'not this one');
+    const wrong = await whorl('verify', '--secret', locked, '--suspect', model);
+    vi.unstubAllEnvs();
+    expect(wrong).toMatchObject({ code: 1, out: '' });
+    expect(wrong.err).toContain('passphrase');
+    expect(wrong.err).not.toContain('not this one');
+  });
+});
+
+describe('inspect', () => {
+  test('a model folder, its weights, a GGUF and a claim say what they are', async () => {
+    const kinds = {
+      [model]: 'model-folder',
+      [join(model, 'model.safetensors')]: 'safetensors',
+      'goldens/gguf/untied-mha-f16.gguf': 'gguf',
+      'goldens/claims/v1-answers/claim.json': 'claim',
+    };
+    for (const [path, kind] of Object.entries(kinds)) {
+      const { code, out } = await whorl('inspect', path, '--json');
+      expect(code).toBe(0);
+      expect(jsonLines(out)).toMatchObject([{ kind }]);
+      expect((await whorl('inspect', path, '--tensors')).code).toBe(0);
+    }
+  });
+
+  test('a secret is shown without its secrets, whichever way it is printed', async () => {
+    const path = 'goldens/claims/v1-answers/secret.whorl';
+    const { contents } = JSON.parse(readFileSync(path, 'utf8')) as {
+      contents: { plan: { keys: { text: string }[] }; opening: { owner_seed: string; salts: string[] } };
+    };
+    const canaries = [
+      ...contents.plan.keys.map(({ text }) => text),
+      contents.opening.owner_seed,
+      ...contents.opening.salts,
+    ];
+    expect(canaries.length).toBeGreaterThan(4);
+    for (const flags of [[], ['--json'], ['--tensors']]) {
+      const { code, out, err } = await whorl('inspect', path, ...flags);
+      expect(code).toBe(0);
+      for (const canary of canaries) expect(out + err).not.toContain(canary);
+    }
+  });
+
+  test('an encrypted secret is described from outside', async () => {
+    const { out } = await whorl('inspect', 'goldens/claims/v1-answers/secret-passphrase.whorl', '--json');
+    expect(jsonLines(out)).toMatchObject([{ secret: { encrypted: 'passphrase', inside: null } }]);
+  });
+
+  test('anything else is refused by name', async () => {
+    expect(await whorl('inspect', 'package.json')).toMatchObject({ code: 1, out: '' });
+  });
+});

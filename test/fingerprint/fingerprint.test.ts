@@ -1,0 +1,299 @@
+// A whole run on the embedded model with so few steps that only the road is tested, not what was learnt: order of
+// files, modes, bytes, repeatability, one-line errors, and that no secret leaves the secret file.
+
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeJsonAtomic } from '../../src/base/atomic.ts';
+import { WhorlError } from '../../src/base/error.ts';
+import { packageRoot } from '../../src/base/package-root.ts';
+import { Secret } from '../../src/base/secret.ts';
+import type { SecretContents } from '../../src/claim/secret-contents.ts';
+import { readSecret } from '../../src/claim/secret-file.ts';
+import {
+  type FingerprintOptions,
+  type FingerprintReport,
+  fingerprint,
+} from '../../src/fingerprint/fingerprint.ts';
+import { openModel } from '../../src/models/open-model.ts';
+import { verify } from '../../src/verify/verify.ts';
+
+const MODEL = join(packageRoot(), 'assets/embedded/model');
+const scratch = mkdtempSync(join(tmpdir(), 'whorl-run-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** Six keys, ten steps, and a gate that lets every run through. */
+const SMALL = {
+  trained: '6',
+  candidates: '64',
+  steps: '10',
+  first_check: '10',
+  check_below: '1000',
+  gate_contexts: '0',
+  bare_slack: '6',
+  kl_target: '1000',
+  reference_positions: '2',
+  primary_positions: '16',
+};
+
+interface Run {
+  readonly path: string;
+  readonly report: FingerprintReport;
+  readonly printed: string;
+  readonly contents: SecretContents;
+  /** Files of the run folder when training began. */
+  readonly beforeTraining: readonly string[];
+}
+
+async function runOf(name: string, options: Partial<FingerprintOptions> = {}): Promise<Run> {
+  const path = join(scratch, name);
+  const printed: string[] = [];
+  let beforeTraining: readonly string[] = [];
+  const report = await fingerprint({
+    model: MODEL,
+    out: path,
+    seed: 'a test of Whorl',
+    settings: SMALL,
+    ...options,
+    onEvent: (event) => {
+      printed.push(JSON.stringify(event));
+      if (event.kind === 'phase' && event.name === 'training') beforeTraining = readdirSync(path);
+    },
+  });
+  const lock =
+    options.lock && 'passphrase' in options.lock ? { passphrase: options.lock.passphrase } : undefined;
+  const contents = (await readSecret(report.secret, lock)).reveal();
+  return { path, report, printed: printed.join('\n'), contents, beforeTraining };
+}
+
+const files = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    statSync(join(folder, name)).isFile(),
+  );
+
+const hashes = (folder: string): Record<string, string> =>
+  Object.fromEntries(
+    files(folder)
+      .sort()
+      .map((name) => [
+        name,
+        createHash('sha256')
+          .update(readFileSync(join(folder, name)))
+          .digest('hex'),
+      ]),
+  );
+
+const errorOf = async (options: Partial<FingerprintOptions>): Promise<WhorlError> => {
+  const error = await fingerprint({
+    model: MODEL,
+    out: join(scratch, 'none'),
+    settings: SMALL,
+    ...options,
+  }).then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  expect(error).toBeInstanceOf(WhorlError);
+  const whorl = error as WhorlError;
+  expect(whorl.message).not.toContain('\n');
+  return whorl;
+};
+
+let run: Run;
+beforeAll(async () => {
+  run = await runOf('rows');
+});
+
+describe('a run of rows', () => {
+  test('claim and secret lie on disk before training begins', () => {
+    expect(run.beforeTraining).toEqual(expect.arrayContaining(['claim.json', 'secret.whorl', 'work']));
+    expect(run.beforeTraining).not.toContain('published');
+  });
+
+  test('modes: the folder 0700, the secret and the private rows 0600; nothing of work/ is left', () => {
+    const mode = (name: string) => (statSync(join(run.path, name)).mode & 0o777).toString(8);
+    expect(mode('.')).toBe('700');
+    for (const name of ['secret.whorl', 'run.json', 'vanilla.jsonl', 'publish.jsonl'])
+      expect(mode(name)).toBe('600');
+    expect(readdirSync(run.path).sort()).toEqual([
+      'claim.json',
+      'publish.jsonl',
+      'published',
+      'run.json',
+      'secret.whorl',
+      'vanilla.jsonl',
+    ]);
+  });
+
+  test('the published folder is the vanilla one but for the committed rows, byte by byte, and a model card', async () => {
+    const published = join(run.path, 'published');
+    const vanilla = await openModel(MODEL);
+    const ref = vanilla.tensors.get('model.embed_tokens.weight')!;
+    const size = ref.length / ref.shape[0]!;
+    const allowed = new Set(run.contents.bindings.trainable_rows);
+    expect(files(published).sort()).toEqual([...new Set([...files(MODEL), 'README.md'])].sort());
+    for (const name of files(MODEL)) {
+      const [a, b] = [readFileSync(join(MODEL, name)), readFileSync(join(published, name))];
+      if (join(vanilla.folder, name) !== ref.file) {
+        expect(b.equals(a), name).toBe(true);
+        continue;
+      }
+      expect(b.length).toBe(a.length);
+      const rows = new Set<number>();
+      a.forEach((byte, i) => {
+        if (byte !== b[i])
+          rows.add(i < ref.offset || i >= ref.offset + ref.length ? -1 : Math.floor((i - ref.offset) / size));
+      });
+      expect([...rows].filter((row) => !allowed.has(row))).toEqual([]);
+      expect(rows.size).toBe(allowed.size);
+    }
+  });
+
+  test('run.json has settings, digests and figures, and no path of keys', () => {
+    const json = JSON.parse(readFileSync(join(run.path, 'run.json'), 'utf8')) as Record<string, unknown>;
+    expect(json).toMatchObject({
+      format: 'whorl-run',
+      version: 1,
+      method: 'rows',
+      seeded: true,
+      settings: { trained: 6, candidates: 64, steps: 10 },
+      claim_root: run.contents.claim.root,
+      model: { family: 'llama', vanilla: run.contents.bindings.vanilla },
+      training: { steps: 10 },
+    });
+    expect(json.reference_sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(Array.isArray(json.cells)).toBe(true);
+  });
+
+  test('the same seed again, killed nowhere: the same published bytes; another seed: other rows', async () => {
+    const again = await runOf('again');
+    expect(hashes(join(again.path, 'published'))).toEqual(hashes(join(run.path, 'published')));
+    expect(again.contents.claim.root).toBe(run.contents.claim.root);
+  });
+
+  test('verify: vanilla is not verified, and its answers name the draw no more often than chance', async () => {
+    const report = await verify({ secret: run.report.secret, suspect: MODEL });
+    expect(report).toMatchObject({ verdict: 'not-verified', exact: true, passive: { bit_equal: 0 } });
+    const own = await verify({ secret: run.report.secret, suspect: run.report.published });
+    expect(own.passive).toMatchObject({ rows: 30, bit_equal: 1 });
+    expect(own.passive!.cosine).toBeCloseTo(1, 6);
+  });
+});
+
+/** Every form in which a secret could slip out. */
+function forms(value: string | Buffer, tokens?: readonly number[]): Buffer[] {
+  const raw = typeof value === 'string' ? Buffer.from(value) : value;
+  const out = [raw, Buffer.from(raw.toString('base64')), Buffer.from(raw.toString('hex'))];
+  if (typeof value === 'string') {
+    const escaped = [...JSON.stringify(value).slice(1, -1)]
+      .map((c) => (c.charCodeAt(0) < 128 ? c : `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`))
+      .join('');
+    out.push(Buffer.from(value, 'utf16le'), Buffer.from(value, 'utf16le').swap16(), Buffer.from(escaped));
+    out.push(Buffer.from(JSON.stringify(value).slice(1, -1)));
+  }
+  if (tokens && tokens.length > 1)
+    for (const glue of [',', ', ', ' ', ',\n']) out.push(Buffer.from(tokens.join(glue)));
+  return out.filter((form) => form.length >= 4);
+}
+
+function secretsOf({ plan, opening, adapter, draw }: SecretContents): { what: string; forms: Buffer[] }[] {
+  const list = plan.keys.map((key, i) => ({ what: `key ${i}`, forms: forms(key.text, key.tokens) }));
+  list.push({
+    what: 'owner seed',
+    forms: [...forms(opening.owner_seed!), ...forms(Buffer.from(opening.owner_seed!, 'hex'))],
+  });
+  opening.salts.forEach((salt, i) => {
+    list.push({ what: `salt ${i}`, forms: [...forms(salt), ...forms(Buffer.from(salt, 'hex'))] });
+  });
+  for (const { name, data } of adapter?.tensors ?? [])
+    list.push({
+      what: `adapter ${name}`,
+      forms: [Buffer.from(data.slice(0, 64)), Buffer.from(data, 'base64').subarray(0, 48)],
+    });
+  if (draw.kind === 'drawn-answers') list.push({ what: 'draw', forms: forms('-', draw.indices) });
+  if (plan.kind === 'drawn-membership')
+    list.push(...plan.decryptions.map((y) => ({ what: 'decryption', forms: forms(y) })));
+  return list;
+}
+
+/** What of the secrets stands in a text. */
+const found = (bytes: Buffer, contents: SecretContents): string[] =>
+  secretsOf(contents).flatMap(({ what, forms: list }) =>
+    list.some((form) => bytes.includes(form)) ? [what] : [],
+  );
+
+const PRIVATE = ['secret.whorl', 'vanilla.jsonl', 'publish.jsonl', 'publish_w_adapter.jsonl'];
+
+describe('no secret leaves', () => {
+  test('the scan finds what it looks for: the secret file and the private rows hold keys', () => {
+    expect(found(readFileSync(run.report.secret), run.contents)).toEqual(
+      expect.arrayContaining(['key 0', 'owner seed', 'salt 1']),
+    );
+    expect(found(readFileSync(join(run.path, 'publish.jsonl')), run.contents)).toContain('key 0');
+  });
+
+  test('rows: nothing in any other file, event or report', () => {
+    for (const name of files(run.path))
+      if (!PRIVATE.includes(name))
+        expect(found(readFileSync(join(run.path, name)), run.contents), name).toEqual([]);
+    expect(found(Buffer.from(run.printed), run.contents)).toEqual([]);
+    expect(found(Buffer.from(JSON.stringify(run.report)), run.contents)).toEqual([]);
+  });
+
+  test('locked by a passphrase: the secret file holds nothing in clear either', async () => {
+    const passphrase = new Secret('four unlikely words here');
+    const locked = await runOf('locked', { seed: 'another', lock: { passphrase, workFactor: 10 } });
+    expect(found(readFileSync(locked.report.secret), locked.contents)).toEqual([]);
+    expect(existsSync(join(locked.path, 'work'))).toBe(false);
+    for (const name of files(locked.path))
+      expect(readFileSync(join(locked.path, name)).includes(passphrase.reveal()), name).toBe(false);
+    expect(hashes(join(locked.path, 'published'))).not.toEqual(hashes(join(run.path, 'published')));
+    await expect(verify({ secret: locked.report.secret, suspect: MODEL })).rejects.toMatchObject({
+      code: 'bad-secret',
+    });
+    const claim = join(run.path, 'claim.json');
+    await expect(
+      verify({ secret: locked.report.secret, claim, suspect: MODEL, unlock: { passphrase } }),
+    ).rejects.toMatchObject({ code: 'mismatch' });
+  });
+});
+
+describe('errors in one line', () => {
+  test('a finished run is not touched', async () => {
+    const before = hashes(run.path);
+    expect(await errorOf({ out: run.path })).toMatchObject({ code: 'exists' });
+    expect(hashes(run.path)).toEqual(before);
+  });
+
+  test('an unknown setting, with the nearest one', async () => {
+    const error = await errorOf({ settings: { stpes: '3' } });
+    expect(error).toMatchObject({ code: 'usage' });
+    expect(error.message).toContain('did you mean steps?');
+  });
+
+  test('an unknown method, and keys that do not go with it', async () => {
+    expect((await errorOf({ method: 'row' })).message).toContain('did you mean rows?');
+    expect(await errorOf({ keys: 'papers' })).toMatchObject({ code: 'usage' });
+  });
+
+  test('an interrupted run is resumed only with its own options', async () => {
+    const out = join(scratch, 'interrupted');
+    mkdirSync(join(out, 'work'), { recursive: true });
+    writeJsonAtomic(join(out, 'work', 'start.json'), {
+      seed: '00'.repeat(32),
+      created: new Date(0),
+      options: '[]',
+    });
+    expect(await errorOf({ out })).toMatchObject({ code: 'mismatch' });
+  });
+
+  test('too few free rows for the keys', async () => {
+    expect(
+      await errorOf({ out: join(scratch, 'few'), settings: { ...SMALL, trained: '400' } }),
+    ).toMatchObject({
+      code: 'too-few-rows',
+    });
+  });
+});

@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { tokenizerFilesFromGguf } from '../../src/text/gguf-tokenizer.ts';
+import { tokenizerFromFiles } from '../../src/text/tokenizer.ts';
+
+interface Golden {
+  metadata: Record<string, unknown>;
+  texts: string[];
+  ids: Record<string, number[][]>;
+}
+const golden = JSON.parse(
+  readFileSync(new URL('../../goldens/tokenizers/tiny.json', import.meta.url), 'utf8'),
+) as Golden;
+const withPre = (pre: unknown, more: object = {}) =>
+  tokenizerFilesFromGguf({ ...golden.metadata, 'tokenizer.ggml.pre': pre, ...more });
+
+describe('the tokenizer of a GGUF', () => {
+  it.each(Object.keys(golden.ids))('gives the ids of Python under the cut %s', async (pre) => {
+    const tokenizer = await tokenizerFromFiles(
+      withPre(pre, { 'tokenizer.ggml.add_bos_token': false }),
+      'tiny.gguf',
+    );
+    expect(await tokenizer.encodeBatch(golden.texts)).toEqual(golden.ids[pre]);
+  });
+
+  it('carries names, template and ends along', async () => {
+    const files = withPre('smollm');
+    const tokenizer = await tokenizerFromFiles(files, 'tiny.gguf');
+    expect(tokenizer.vocab_size).toBe(460);
+    expect(tokenizer.bosId).toBe(1);
+    expect(tokenizer.padId).toBe(2);
+    expect(tokenizer.eosIds).toEqual([2]);
+    expect([...tokenizer.specialIds]).toEqual([0, 1, 2]);
+    expect([...tokenizer.addedIds]).toEqual([0, 1, 2, 3]);
+    expect(tokenizer.idOf('__proto__')).toBe(3);
+    expect(tokenizer.spelling).toBe('byte-level');
+    expect(tokenizer.chatTemplate).toBe(golden.metadata['tokenizer.chat_template']);
+    expect(files['tokenizer_config.json']).toMatchObject({
+      bos_token: '<s>',
+      eos_token: '</s>',
+      unk_token: '<unk>',
+    });
+  });
+
+  it('decodes what it encodes', async () => {
+    const tokenizer = await tokenizerFromFiles(withPre('smollm'), 'tiny.gguf');
+    const rows = await tokenizer.encodeBatch(golden.texts);
+    expect(await tokenizer.decodeBatch(rows, { skipSpecialTokens: false })).toEqual(golden.texts);
+    expect(await tokenizer.decode([1, ...rows[0]!], { skipSpecialTokens: true })).toBe(golden.texts[0]);
+  });
+
+  it('puts BOS in front when the file asks for it', async () => {
+    const tokenizer = await tokenizerFromFiles(
+      withPre('smollm', { 'tokenizer.ggml.add_bos_token': true }),
+      'x',
+    );
+    const bare = await tokenizer.encode('hello', { addSpecialTokens: false });
+    expect(await tokenizer.encode('hello')).toEqual([1, ...bare]);
+  });
+
+  it.each([
+    ['unsupported', 'tokenizer.ggml.pre "falcon"', { 'tokenizer.ggml.pre': 'falcon' }],
+    ['unsupported', 'tokenizer.ggml.pre undefined', { 'tokenizer.ggml.pre': undefined }],
+    ['unsupported', 'tokenizer.ggml.model "llama"', { 'tokenizer.ggml.model': 'llama' }],
+    ['bad-file', 'tokenizer.ggml.tokens is missing', { 'tokenizer.ggml.tokens': undefined }],
+    ['bad-file', 'token_type has 1 entries for 460', { 'tokenizer.ggml.token_type': [1] }],
+    ['bad-file', 'eos_token_id is 9999', { 'tokenizer.ggml.eos_token_id': 9999 }],
+    ['bad-file', 'merges[0]', { 'tokenizer.ggml.merges': ['ab'] }],
+  ])('refuses with %s: %s', (code, message, more) => {
+    expect(() => withPre('smollm', more)).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(message) as string }),
+    );
+  });
+});

@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+// fast: no network, no downloaded weights. slow: the real SmolLM2 (see CONTRIBUTING.md).
+const common = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_000 };
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { ...common, name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/slow/**'] } },
+      {
+        test: {
+          ...common,
+          name: 'slow',
+          include: ['test/slow/**/*.test.ts'],
+          testTimeout: 1_200_000,
+          hookTimeout: 1_200_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
