@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 // fast: no network, no downloaded weights. slow: the real SmolLM2 (see CONTRIBUTING.md).
-const common = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_000 };
+// Where CI is set, vitest asks its workers for colours (FORCE_COLOR); the tests compare plain words.
+const env = { NO_COLOR: '1' };
+const common = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_000, env };
 export default defineConfig({
   test: {
     projects: [
