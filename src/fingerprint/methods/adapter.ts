@@ -130,6 +130,7 @@ export const adapterMethod: Method<AdapterSettings> = {
     warmup: 0,
     clip: 1,
     beta2: 0.999,
+    focus: 0,
     kl_weight: 100,
     kl_margin: 3,
     metric_floor: 0.05,
