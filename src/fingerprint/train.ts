@@ -50,11 +50,8 @@ interface Progress {
 }
 
 const CHECKPOINT_SECONDS = 15;
-const GATE_SEED = 1;
 /** Shares of the change that are published: the largest with which ordinary text stays below the target. */
 const PULLED_BACK = [1, 0.9, 0.8, 0.7];
-
-const add = (a: Float32Array, b: Float32Array): Float32Array => a.map((x, i) => x + b[i]!);
 
 /** Rows as the checkpoint's dtype can hold them. */
 export const rounded = (rows: Float32Array, dtype: FloatDtype): Float32Array =>
@@ -109,12 +106,11 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     const { rows, kl } = published();
     const results: CellResult[] = [];
     for (const cell of await method.cells(context, settings, 'gate')) {
-      const shaken = cell.noise ? add(rows, rowNoise(rows, E, cell.noise, GATE_SEED)) : rows;
       const measured = await measure(
         cell,
         decoder,
         tokenizer,
-        { ...overlay, rows: shaken },
+        { ...overlay, rows },
         context.plan.decoding.max_new_tokens,
       );
       results.push(measured.result);
