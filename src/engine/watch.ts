@@ -125,7 +125,10 @@ class ProgramWatch implements Watch {
     if (this.profilePrefix === undefined || !this.#session) return;
     this.#session.endProfiling();
     const file = readdirSync(debugFolder()).find((name) => name.startsWith(`${this.#stem}.profile_`));
-    if (file === undefined) return debug(`no profile of ${this.graph.name} was written`);
+    if (file === undefined) {
+      debug(`no profile of ${this.graph.name} was written`);
+      return;
+    }
     const text = profileTables(
       readFileSync(join(debugFolder(), file), 'utf8'),
       this.inspection.origins,
