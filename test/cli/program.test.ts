@@ -216,6 +216,19 @@ describe('verify', () => {
   });
 });
 
+test('WHORL_DEBUG=1 tells each phase and the end on stderr, and leaves stdout to the results', async () => {
+  vi.stubEnv('WHORL_DEBUG', '1');
+  const asked = ['score', '--model', model, '--context', 'ab', '--continuation', 'c', '--json'];
+  const { code, out, err } = await whorl(...asked);
+  vi.unstubAllEnvs();
+  expect(code).toBe(0);
+  expect(jsonLines(out)).toMatchObject([{ tokens: 1 }]);
+  expect(err).toMatch(/^debug: phase opening: \d+ ms, RSS [\d.]+ MB$/m);
+  expect(err).toMatch(/^debug: phase scoring: \d+ ms/m);
+  expect(err).toMatch(/^debug: exit code 0: \d+ ms .* peak RSS/m);
+  expect((await whorl(...asked)).err).not.toContain('debug:');
+});
+
 describe('inspect', () => {
   test('a model folder, its weights, a GGUF and a claim say what they are', async () => {
     const kinds = {
