@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'mismatch' // two things that should belong together do not
   | 'exists' // the output is already there
   | 'not-reached' // a method ended without the cells it promised
+  | 'not-finite' // WHORL_CHECK found a value that is infinite or not a number
   | 'changed'; // a file changed under us
 
 /** One line for people: `message` names what is wrong and where, `fix` what to do about it. */

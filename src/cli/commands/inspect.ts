@@ -12,7 +12,7 @@ interface InspectFlags extends UnlockFlags {
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description(
-      'What a model folder, run folder, .safetensors, GGUF, claim.json or secret.whorl holds. A secret is shown without its secrets.',
+      'What a model, run or data folder, weights, rows, .onnx, config.json, tokenizer.json, claim or secret holds. A secret is shown without its secrets.',
     )
     .argument('<path>', 'a file or folder')
     .option('--tensors', 'every tensor with dtype and shape')
