@@ -96,8 +96,8 @@ async function rowsStep(model: Model): Promise<void> {
   });
   try {
     const batch = BATCH.map((example) => ({ ...example, variant: PUBLISHED }));
-    const kl = { weight: 0, margin: 0, spread: 0 };
-    await trainer.step(trainer.start(), batch, 1e-3, kl, new Float32Array(rows.length));
+    const weights = { focus: 0, kl: 0, margin: 0, spread: 0 };
+    await trainer.step(trainer.start(), batch, 1e-3, weights, new Float32Array(rows.length));
   } finally {
     await trainer.release();
   }
