@@ -23,6 +23,8 @@ interface Found {
   readonly size: number;
   readonly owner: 'me' | 'alive' | 'stuck' | 'dead';
   readonly pid: number;
+  /** Nanoseconds. */
+  readonly born: bigint;
 }
 
 /** Opens this process's partial file of `blob`, with what a dead process left of it. */
@@ -35,11 +37,16 @@ export function claimPartial(blob: string): PartialFile {
   return new PartialFile(mine);
 }
 
-/** The process that fetches `blob` just now and should be waited for; of two that begin together, the one with the lower name. */
+/**
+ * The process that fetches `blob` just now and should be waited for. Each makes its file first and looks then, so of two
+ * that begin together at least one sees the other; the file that was made first goes on.
+ */
 export function otherWriter(blob: string): number | undefined {
-  const mine = `${basename(blob)}.${MINE}${SUFFIX}`;
-  const have = statSync(join(dirname(blob), mine), { throwIfNoEntry: false }) !== undefined;
-  return found(blob).find(({ owner, path }) => owner === 'alive' && (!have || basename(path) < mine))?.pid;
+  const all = found(blob);
+  const mine = all.find(({ owner }) => owner === 'me');
+  const isFirst = ({ born, path }: Found): boolean =>
+    mine === undefined || born < mine.born || (born === mine.born && path < mine.path);
+  return all.find((other) => other.owner === 'alive' && isFirst(other))?.pid;
 }
 
 /** What dead processes left of a blob that is whole now. */
@@ -58,11 +65,10 @@ function found(blob: string): Found[] {
   return names.flatMap((name) => {
     const [, host, pid] = (name.startsWith(hash) && NAME.exec(name.slice(hash.length))) || [];
     const path = join(folder, name);
-    const stats = pid === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
+    const stats = pid === undefined ? undefined : statSync(path, { bigint: true, throwIfNoEntry: false });
     if (stats === undefined) return [];
-    return [
-      { path, size: stats.size, pid: Number(pid), owner: ownerOf(name, host!, Number(pid), stats.mtimeMs) },
-    ];
+    const owner = ownerOf(name, host!, Number(pid), Number(stats.mtimeMs));
+    return [{ path, size: Number(stats.size), pid: Number(pid), born: stats.birthtimeNs, owner }];
   });
 }
 
