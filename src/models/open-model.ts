@@ -53,6 +53,10 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
   return { ...(await openPath(path, options)), source: pinned };
 }
 
+/** What people call the model: the last part of its path, or of its hub id without the commit. */
+export const modelName = ({ source }: Pick<ModelFolder, 'source'>): string =>
+  basename(source.replace(/@[0-9a-f]{40}(:.*)?$/, ''));
+
 /** Where the model that a name means lies on this machine, fetched from the hub if it is a hub id. */
 export async function modelPath(name: string, onEvent?: OnEvent): Promise<string> {
   return existsSync(name) ? name : (await fromHub(name, onEvent)).path;

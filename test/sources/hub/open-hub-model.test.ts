@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/cli/program.ts';
 import { LocalModel } from '../../../src/lm/local-model.ts';
-import { openModel } from '../../../src/models/open-model.ts';
+import { modelName, openModel } from '../../../src/models/open-model.ts';
 import { openCheckpoint, weightsFolder } from '../../../src/sources/checkpoints/checkpoint.ts';
 import { writePatchedFolder } from '../../../src/sources/checkpoints/patched-folder.ts';
 import { tinyModel } from '../../cli/tiny-model.ts';
@@ -83,6 +83,7 @@ describe('by hub id', () => {
     await serve(filesOf(sharded), 'org/sharded');
     const opened = await openModel('org/sharded');
     expect(opened.source).toBe(`org/sharded@${COMMIT}`);
+    expect(modelName(opened)).toBe('sharded');
     expect(new Set([...opened.tensors.values()].map(({ file }) => file)).size).toBeGreaterThan(1);
     expect(weightsFolder(opened)).toBe(join(root, 'home/hub/models--org--sharded/blobs'));
     expect(await answers('org/sharded')).toEqual(await answers(sharded));
