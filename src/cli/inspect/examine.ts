@@ -1,14 +1,16 @@
 // What stands at a path, as a typed report: one kind for each thing that Whorl reads or writes.
 
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
+import type { OnEvent } from '../../base/events.ts';
 import type { Claim } from '../../claim/claim.ts';
 import type { SecretInfo } from '../../claim/secret-file.ts';
 import { withReader } from '../../sources/bounded-reader.ts';
 import { openCheckpoint } from '../../sources/checkpoints/checkpoint.ts';
 import { type GgufValue, readGguf } from '../../sources/checkpoints/gguf.ts';
 import { readSafetensorsHeader } from '../../sources/checkpoints/safetensors.ts';
+import { parseHubId } from '../../sources/hub/hub-id.ts';
 import { isSavedFolder } from '../../sources/rows/read.ts';
 import { readJsonObject } from '../../sources/strict-json.ts';
 import { elements } from '../../tensor/tensor.ts';
@@ -49,11 +51,19 @@ export type Report =
 const MAX_CLAIM = 1 << 20;
 
 /** Throws as the readers do, each naming the file; `unsupported` for what Whorl does not know. */
-export async function examine(path: string, flags: UnlockFlags = {}): Promise<Report> {
+export async function examine(name: string, flags: UnlockFlags = {}, onEvent?: OnEvent): Promise<Report> {
+  const path = await located(name, onEvent);
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined)
-    throw new WhorlError('missing-file', `${path} does not exist`, 'give a file or folder');
+    throw new WhorlError('missing-file', `${path} does not exist`, 'give a file, a folder or a hub id');
   return stats.isDirectory() ? examineFolder(path, flags) : examineFile(path, stats.size, flags);
+}
+
+/** A hub id that is no path here is fetched. */
+async function located(name: string, onEvent: OnEvent | undefined): Promise<string> {
+  if (existsSync(name) || parseHubId(name) === undefined) return name;
+  const { modelPath } = await import('../../models/open-model.ts');
+  return modelPath(name, onEvent);
 }
 
 async function examineFolder(path: string, flags: UnlockFlags): Promise<Report> {
