@@ -69,6 +69,30 @@ export function settingsFor<S extends TrainSettings>(
   return settings as unknown as S;
 }
 
+/** Settings that count something. */
+const COUNTS: ReadonlySet<string> = new Set([
+  'alphabet',
+  'bare_slack',
+  'candidates',
+  'check_every',
+  'contexts',
+  'dim',
+  'first_check',
+  'gate_contexts',
+  'gate_slack',
+  'hushed',
+  'key_length',
+  'negatives',
+  'pool',
+  'prefixes',
+  'primary_positions',
+  'reference_positions',
+  'refresh',
+  'steps',
+  'trained',
+  'warmup',
+]);
+
 function parseAs(key: string, text: string, like: string | number | boolean): string | number | boolean {
   const bad = (wanted: string): never => {
     throw new WhorlError('usage', `${key}=${text} is not ${wanted}`, `give ${key}=${like}, say`);
@@ -76,13 +100,7 @@ function parseAs(key: string, text: string, like: string | number | boolean): st
   if (typeof like === 'number') {
     const value = Number(text);
     if (text.trim() === '' || !Number.isFinite(value) || value < 0) bad('a number from 0');
-    if (
-      Number.isInteger(like) &&
-      like >= 1 &&
-      !Number.isInteger(value) &&
-      !['lr', 'clip', 'scale', 'kl_weight', 'hush_weight'].includes(key)
-    )
-      bad('a whole number');
+    if (COUNTS.has(key) && !Number.isInteger(value)) bad('a whole number');
     return value;
   }
   if (typeof like === 'boolean')
