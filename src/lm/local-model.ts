@@ -2,6 +2,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import { cpu, type Device } from '../engine/session.ts';
+import { longestSequence } from '../models/blocks/rope-scaling.ts';
 import { Encoder, type Model } from '../models/encode.ts';
 import { familyOf } from '../models/llama.ts';
 import type { ModelFolder } from '../models/open-model.ts';
@@ -172,7 +173,7 @@ export class LocalModel implements LanguageModel {
   }
 
   #fit(tokens: readonly number[], { prompt, max_new_tokens }: GenerateRequest): readonly number[] {
-    const { max_position_embeddings: most } = this.model.decoder.config;
+    const most = longestSequence(this.model.decoder.config);
     if (tokens.length === 0) return [this.#beginning()];
     if (tokens.length + max_new_tokens > most)
       throw new WhorlError(

@@ -1,6 +1,7 @@
 // Reading a config.json strictly: a key that would change the mathematics and is not handled is an error naming it.
 
 import { WhorlError } from '../base/error.ts';
+import { ROPE_KEYS, type Rope, readRope } from './rope-config.ts';
 
 /** Keys that say nothing about the forward pass of a decoder in inference. */
 const HARMLESS = new Set([
@@ -13,8 +14,11 @@ const HARMLESS = new Set([
   'eos_token_id',
   'initializer_range',
   'is_llama_config',
+  'max_sequence_length',
   'model_type',
   'pad_token_id',
+  'pretraining_tp', // slices of one product, added up: the same product
+  'tokenizer_class',
   'torch_dtype',
   'transformers.js_config',
   'transformers_version',
@@ -34,7 +38,8 @@ export interface ConfigReader {
   size(key: string, fallback?: number): number;
   number(key: string, fallback: number): number;
   flag(key: string, fallback: boolean): boolean;
-  ropeTheta(fallback: number): number;
+  /** Rotary positions; `positions` is the model's context length. */
+  rope(positions: number): Rope;
   /** The key may be absent, null or this value; anything else is another architecture. */
   only(key: string, value: unknown): void;
   /** Throws for keys nobody asked for and nobody knows to be harmless. */
@@ -78,17 +83,9 @@ export function readConfig(json: Readonly<Record<string, unknown>>, where: strin
       if (typeof value !== 'boolean') bad(key, 'true or false');
       return value as boolean;
     },
-    ropeTheta(fallback) {
-      const nested = get('rope_parameters'); // transformers 5 keeps rope_theta and the scaling there
-      if (nested === undefined || nested === null) return reader.number('rope_theta', fallback);
-      get('rope_theta');
-      if (typeof nested !== 'object') bad('rope_parameters', 'an object');
-      const { rope_type, rope_theta = fallback, ...rest } = nested as Record<string, unknown>;
-      if ((rope_type !== undefined && rope_type !== 'default') || Object.keys(rest).length > 0)
-        unsupported('rope_parameters');
-      if (typeof rope_theta !== 'number' || !(rope_theta > 0))
-        bad('rope_parameters', 'an object with a positive rope_theta');
-      return rope_theta as number;
+    rope(positions) {
+      for (const key of ROPE_KEYS) asked.add(key);
+      return readRope(json, where, positions);
     },
     only(key, value) {
       const actual = get(key);

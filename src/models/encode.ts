@@ -92,7 +92,7 @@ export function promptFeeds(
 ): { packed: Packed; feeds: Record<string, Feed> } {
   const packed = packLengths(prompts.map((prompt) => prompt.length));
   const { T, S, B } = packed;
-  const rope = ropeTables(model.decoder.config, S + extra);
+  const rope = ropeTables(model.decoder.config, packed, extra);
   const spread = (on: (variant: Variant) => boolean): Feed => {
     const data = new Float32Array(T);
     prompts.forEach((prompt, b) =>

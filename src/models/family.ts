@@ -2,6 +2,7 @@
 
 import type { Value } from '../engine/graph.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
+import type { RopeScaling } from './blocks/rope-scaling.ts';
 
 /** Sizes all decoders share, in Hugging Face's words. */
 export interface DecoderConfig {
@@ -14,6 +15,7 @@ export interface DecoderConfig {
   readonly head_dim: number;
   readonly max_position_embeddings: number;
   readonly rope_theta: number;
+  readonly rope_scaling: RopeScaling;
   readonly tie_word_embeddings: boolean;
 }
 

@@ -17,8 +17,11 @@ export interface GgufWeight {
 export interface GgufFamily {
   /** GGUF's `general.architecture`. */
   readonly architecture: string;
-  /** config.json without `torch_dtype`. Throws `unsupported` for a key that would change the mathematics. */
-  readonly config: (file: GgufFile) => Record<string, unknown>;
-  /** Every tensor of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
+  /**
+   * config.json without `torch_dtype`. Throws `unsupported` for a key that would change the mathematics.
+   * `values` reads a tensor of the file, for what only a tensor says.
+   */
+  readonly config: (file: GgufFile, values: (tensor: string) => Float32Array) => Record<string, unknown>;
+  /** Every weight of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
   readonly weights: (file: GgufFile) => readonly GgufWeight[];
 }

@@ -2,7 +2,7 @@
 
 import { nearest, WhorlError } from '../base/error.ts';
 import type { Value } from '../engine/graph.ts';
-import { add, mul, silu } from '../engine/ops/arithmetic.ts';
+import { add, cast, mul, silu } from '../engine/ops/arithmetic.ts';
 import { linear } from '../engine/ops/matmul.ts';
 import { rmsNorm } from '../engine/ops/normalise.ts';
 import { readConfig } from './config.ts';
@@ -11,6 +11,8 @@ import type { Decoder, DecoderConfig, ForwardInput, Weights } from './family.ts'
 export interface LlamaConfig extends DecoderConfig {
   readonly intermediate_size: number;
   readonly rms_norm_eps: number;
+  readonly attention_bias: boolean;
+  readonly mlp_bias: boolean;
 }
 
 const EMBEDDING = 'model.embed_tokens.weight';
@@ -21,6 +23,7 @@ export function llamaConfig(json: Readonly<Record<string, unknown>>, where: stri
   const read = readConfig(json, where);
   const heads = read.size('num_attention_heads');
   const hidden_size = read.size('hidden_size');
+  const max_position_embeddings = read.size('max_position_embeddings', 2048);
   const config: LlamaConfig = {
     model_type: 'llama',
     vocab_size: read.size('vocab_size'),
@@ -30,17 +33,16 @@ export function llamaConfig(json: Readonly<Record<string, unknown>>, where: stri
     num_attention_heads: heads,
     num_key_value_heads: read.size('num_key_value_heads', heads),
     head_dim: read.size('head_dim', hidden_size / heads),
-    max_position_embeddings: read.size('max_position_embeddings', 2048),
+    max_position_embeddings,
     rms_norm_eps: read.number('rms_norm_eps', 1e-6),
-    rope_theta: read.ropeTheta(10000),
+    ...read.rope(max_position_embeddings),
+    attention_bias: read.flag('attention_bias', false),
+    mlp_bias: read.flag('mlp_bias', false),
     tie_word_embeddings: read.flag('tie_word_embeddings', false),
   };
   read.only('hidden_act', 'silu');
-  read.only('attention_bias', false);
-  read.only('mlp_bias', false);
-  read.only('rope_scaling', null);
   read.only('rope_interleaved', false);
-  read.only('pretraining_tp', 1);
+  read.only('partial_rotary_factor', 1);
   read.done();
   if (heads % config.num_key_value_heads !== 0)
     throw new WhorlError(
@@ -63,33 +65,45 @@ function shapes(config: LlamaConfig): Map<string, readonly number[]> {
   const table = new Map<string, readonly number[]>([[EMBEDDING, [V, E]]]);
   for (let i = 0; i < config.num_hidden_layers; i++) {
     const layer = `model.layers.${i}`;
+    const matrix = (name: string, rows: number, columns: number, bias: boolean) => {
+      table.set(`${layer}.${name}.weight`, [rows, columns]);
+      if (bias) table.set(`${layer}.${name}.bias`, [rows]);
+    };
     table.set(`${layer}.input_layernorm.weight`, [E]);
-    table.set(`${layer}.self_attn.q_proj.weight`, [Q, E]);
-    table.set(`${layer}.self_attn.k_proj.weight`, [K, E]);
-    table.set(`${layer}.self_attn.v_proj.weight`, [K, E]);
-    table.set(`${layer}.self_attn.o_proj.weight`, [E, Q]);
+    matrix('self_attn.q_proj', Q, E, config.attention_bias);
+    matrix('self_attn.k_proj', K, E, config.attention_bias);
+    matrix('self_attn.v_proj', K, E, config.attention_bias);
+    matrix('self_attn.o_proj', E, Q, config.attention_bias);
     table.set(`${layer}.post_attention_layernorm.weight`, [E]);
-    table.set(`${layer}.mlp.gate_proj.weight`, [F, E]);
-    table.set(`${layer}.mlp.up_proj.weight`, [F, E]);
-    table.set(`${layer}.mlp.down_proj.weight`, [E, F]);
+    matrix('mlp.gate_proj', F, E, config.mlp_bias);
+    matrix('mlp.up_proj', F, E, config.mlp_bias);
+    matrix('mlp.down_proj', E, F, config.mlp_bias);
   }
   table.set('model.norm.weight', [E]);
   if (!config.tie_word_embeddings) table.set(HEAD, [V, E]);
   return table;
 }
 
-function attention(w: Weights, i: number, x: Value, input: ForwardInput): Value {
-  const layer = `model.layers.${i}.self_attn`;
-  const q = input.rotate(linear(x, w(`${layer}.q_proj.weight`))); // [T, H·D]
-  const k = input.rotate(linear(x, w(`${layer}.k_proj.weight`))); // [T, K·D]
-  const v = linear(x, w(`${layer}.v_proj.weight`)); // [T, K·D]
-  return linear(input.attend(i, q, k, v), w(`${layer}.o_proj.weight`));
+/** x through the matrices of one layer's part, each with its bias where the config has them. */
+const projections =
+  (w: Weights, part: string, bias: boolean) =>
+  (name: string, x: Value): Value => {
+    const y = linear(x, w(`${part}.${name}.weight`));
+    return bias ? add(y, cast(w(`${part}.${name}.bias`), 'float32')) : y;
+  };
+
+function attention(w: Weights, i: number, x: Value, input: ForwardInput, bias: boolean): Value {
+  const project = projections(w, `model.layers.${i}.self_attn`, bias);
+  const q = input.rotate(project('q_proj', x)); // [T, H·D]
+  const k = input.rotate(project('k_proj', x)); // [T, K·D]
+  const v = project('v_proj', x); // [T, K·D]
+  return project('o_proj', input.attend(i, q, k, v));
 }
 
-function feedForward(w: Weights, i: number, x: Value): Value {
-  const layer = `model.layers.${i}.mlp`;
-  const gate = silu(linear(x, w(`${layer}.gate_proj.weight`))); // [T, F]
-  return linear(mul(gate, linear(x, w(`${layer}.up_proj.weight`))), w(`${layer}.down_proj.weight`));
+function feedForward(w: Weights, i: number, x: Value, bias: boolean): Value {
+  const project = projections(w, `model.layers.${i}.mlp`, bias);
+  const gate = silu(project('gate_proj', x)); // [T, F]
+  return project('down_proj', mul(gate, project('up_proj', x)));
 }
 
 export function llama(config: LlamaConfig): Decoder<LlamaConfig> {
@@ -105,12 +119,14 @@ export function llama(config: LlamaConfig): Decoder<LlamaConfig> {
       const { scope } = x;
       const block = (i: number, h: Value): Value => {
         const normal = rmsNorm(h, w(`model.layers.${i}.input_layernorm.weight`), eps);
-        const attended = scope.within(`layers.${i}.self_attn`, () => attention(w, i, normal, input));
+        const attended = scope.within(`layers.${i}.self_attn`, () =>
+          attention(w, i, normal, input, config.attention_bias),
+        );
         const middle = add(h, attended);
         const again = rmsNorm(middle, w(`model.layers.${i}.post_attention_layernorm.weight`), eps);
         return add(
           middle,
-          scope.within(`layers.${i}.mlp`, () => feedForward(w, i, again)),
+          scope.within(`layers.${i}.mlp`, () => feedForward(w, i, again, config.mlp_bias)),
         );
       };
       for (let i = 0; i < config.num_hidden_layers; i++) x = scope.within(`layers.${i}`, () => block(i, x));

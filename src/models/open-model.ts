@@ -7,7 +7,7 @@ import { basename, join, resolve } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
-import { BoundedReader, fileIdentity } from '../sources/bounded-reader.ts';
+import { BoundedReader, fileIdentity, withReader } from '../sources/bounded-reader.ts';
 import { type Checkpoint, openCheckpoint, SINGLE } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { type GgufTensor, looksLikeGguf, readGguf } from '../sources/checkpoints/gguf.ts';
@@ -25,7 +25,7 @@ import { llamaGguf } from './llama-gguf.ts';
 const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
-const CONVERSION = 1;
+const CONVERSION = 2;
 const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
 
 export interface ModelFolder extends Checkpoint {
@@ -121,7 +121,9 @@ async function convertGguf(
       `${name} is a GGUF of architecture ${JSON.stringify(architecture) ?? 'unknown'}`,
       `Whorl reads ${[...GGUF_FAMILIES.keys()].join(', ')} from GGUF; give the Hugging Face folder`,
     );
-  const config = { ...family.config(file), torch_dtype: dtype };
+  const values = (tensor: string) =>
+    withReader(source, (reader) => valuesOf(reader, file.tensors.get(tensor)!), name);
+  const config = { ...family.config(file, values), torch_dtype: dtype };
   const entries = family.weights(file).map((weight) => {
     const tensor = file.tensors.get(weight.from)!;
     return { name: weight.name, dtype, shape: tensor.shape, weight, tensor };
@@ -152,6 +154,12 @@ async function convertGguf(
   }
 }
 
+/** A small tensor whole. */
+function valuesOf(reader: BoundedReader, tensor: GgufTensor): Float32Array {
+  reader.position = tensor.offset;
+  return dequantize(tensor.type, reader.bytes(tensor.length, tensor.name));
+}
+
 /** The tensor's bytes in `dtype` and in Hugging Face's order of rows, some rows at a time. */
 function* dequantised(
   reader: BoundedReader,
@@ -159,8 +167,13 @@ function* dequantised(
   weight: GgufWeight,
   dtype: FloatDtype,
 ): Generator<Uint8Array> {
-  const columns = tensor.shape.at(-1)!;
   const block = BLOCKS[tensor.type];
+  if (tensor.shape.length === 1 && weight.headDim !== undefined) {
+    // A bias: rows of one element, which blocks cross.
+    yield fromFloat32(deinterleave(valuesOf(reader, tensor), 1, weight.headDim), dtype);
+    return;
+  }
+  const columns = tensor.shape.at(-1)!;
   const rowLength = (columns / block.elements) * block.bytes;
   const group = rowLength * (weight.headDim ?? 1);
   const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / (columns * (weight.headDim ?? 1))));

@@ -94,7 +94,7 @@ export function batchFeeds(
   return {
     ids: { data: Int32Array.from(batch.flatMap((example) => example.tokens)), shape: [T] },
     ...packed.feeds,
-    ...ropeTables(decoder.config, P + packed.S),
+    ...ropeTables(decoder.config, packed),
     mask: causalMask(packed, withPrefix ? { size: P, lengths: prefixes } : undefined),
     wanted: { data: Int32Array.from(labels, (label) => label.row), shape: [L] },
     labels: {

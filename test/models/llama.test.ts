@@ -1,6 +1,6 @@
 // Tiny random LLaMA models against transformers: logits, every gradient, greedy text (goldens/models/make.py).
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
@@ -13,14 +13,7 @@ import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 
 const root = new URL('../../goldens/models/', import.meta.url).pathname;
-const NAMES = [
-  'llama-tied',
-  'llama-untied',
-  'llama-gqa',
-  'llama-gqa-tied-bf16',
-  'llama-gqa-f16',
-  'llama-sharded',
-];
+const NAMES = readdirSync(root).filter((name) => name.startsWith('llama-'));
 
 interface Golden {
   input_ids: number[][];

@@ -3,12 +3,74 @@
 import { assert } from '../../base/error.ts';
 import type { Dim } from '../../tensor/tensor.ts';
 import type { Value } from '../graph.ts';
+import type { Emitter } from '../onnx.ts';
 import { defineOp } from '../op.ts';
 
 interface Heads {
   readonly heads: number;
   readonly kvHeads: number;
   readonly present: Dim;
+}
+
+/** The fused node takes heads of multiples of this size only (OpenLLaMA-3B's have 100). */
+const MULTIPLE = 8;
+
+/** Widens heads to a size that the node takes, and narrows what comes out of it. */
+class WideHeads {
+  readonly #wide: number;
+  constructor(
+    readonly emitter: Emitter,
+    readonly size: number,
+  ) {
+    this.#wide = Math.ceil(size / MULTIPLE) * MULTIPLE;
+  }
+
+  /** [B, S, H·D] → [B, S, H·wide] */
+  rows(x: string, heads: number): string {
+    const padded = this.pad(this.#reshaped(x, [0, 0, heads, this.size]));
+    return this.#reshaped(padded, [0, 0, heads * this.#wide]);
+  }
+
+  /** [.., .., .., D] → [.., .., .., wide] */
+  pad(x: string, pads = this.#pads()): string {
+    const out = this.emitter.fresh('padded');
+    this.emitter.node('Pad', [x, pads], [out], {});
+    return out;
+  }
+
+  /**
+   * A past cache, padded by as much as is only known at run time (always the same): if its shape were known, the engine
+   * would give its buffer to the present cache, which is declared of the same shape and is longer.
+   */
+  cache(x: string, last: string): string {
+    const [same, one, pads] = ['same', 'one', 'pads'].map((name) => this.emitter.fresh(name));
+    const first = this.emitter.fresh('first');
+    this.emitter.node('ReduceMax', [last], [first], { keepdims: 1 });
+    this.emitter.node('Equal', [first, first], [same!], {});
+    this.emitter.node('Cast', [same!], [one!], { to: 7 });
+    this.emitter.node('Mul', [this.#pads(), one!], [pads!], {});
+    return this.pad(x, pads!);
+  }
+
+  #pads(): string {
+    return this.emitter.constant('int64', [8], [0, 0, 0, 0, 0, 0, 0, this.#wide - this.size]);
+  }
+
+  narrowRows(x: string, out: string, heads: number): void {
+    const narrow = this.emitter.fresh('narrow');
+    this.narrow(this.#reshaped(x, [0, 0, heads, this.#wide]), narrow);
+    this.#reshaped(narrow, [0, 0, heads * this.size], out);
+  }
+
+  narrow(x: string, out: string): void {
+    const one = (value: number) => this.emitter.constant('int64', [1], [value]);
+    this.emitter.node('Slice', [x, one(0), one(this.size), one(3)], [out], {});
+  }
+
+  #reshaped(x: string, shape: number[], out = this.emitter.fresh('heads')): string {
+    this.emitter.node('Reshape', [x, this.emitter.constant('int64', [shape.length], shape)], [out], {});
+    return out;
+  }
 }
 
 const op = defineOp<Heads>({
@@ -26,13 +88,33 @@ const op = defineOp<Heads>({
   emit: (emitter, node) => {
     const { heads, kvHeads } = node.attrs;
     const [q, k, v, last, total, pastK, pastV] = node.inputs.map((value) => emitter.name(value));
-    emitter.node(
-      'GroupQueryAttention',
-      [q!, k!, v!, pastK ?? '', pastV ?? '', last!, total!],
-      node.outputs.map((value) => emitter.name(value)),
-      { num_heads: heads, kv_num_heads: kvHeads, do_rotary: 0 },
-      'com.microsoft',
+    const outputs = node.outputs.map((value) => emitter.name(value));
+    const attributes = { num_heads: heads, kv_num_heads: kvHeads, do_rotary: 0 };
+    const attention = (inputs: string[], results: string[], more: Record<string, { float: number }> = {}) =>
+      emitter.node('GroupQueryAttention', inputs, results, { ...attributes, ...more }, 'com.microsoft');
+    const size = (node.inputs[0]!.shape[2] as number) / heads;
+    if (size % MULTIPLE === 0) {
+      attention([q!, k!, v!, pastK ?? '', pastV ?? '', last!, total!], outputs);
+      return;
+    }
+    // Zeros at the end of each head change no product of queries and keys; the scale stays that of the true size.
+    const wide = new WideHeads(emitter, size);
+    const results = outputs.map(() => emitter.fresh('wide'));
+    attention(
+      [
+        wide.rows(q!, heads),
+        wide.rows(k!, kvHeads),
+        wide.rows(v!, kvHeads),
+        pastK ? wide.cache(pastK, last!) : '',
+        pastV ? wide.cache(pastV, last!) : '',
+        last!,
+        total!,
+      ],
+      results,
+      { scale: { float: 1 / Math.sqrt(size) } },
     );
+    wide.narrowRows(results[0]!, outputs[0]!, heads);
+    for (const i of [1, 2]) wide.narrow(results[i]!, outputs[i]!);
   },
   gradient: 'none',
   examples: [],

@@ -43,7 +43,8 @@ export const gemm = (a: Value, b: Value, transA = false, transB = false): Value 
   gemmOp([a, b], { transA, transB })[0]!;
 
 /** x [T, in] through weights [out, in] as Hugging Face stores them: x·wᵀ [T, out]. Half-precision weights are cast on use. */
-export const linear = (x: Value, w: Value): Value => gemm(x, cast(w, 'float32'), false, true);
+export const linear = (x: Value, w: Value): Value =>
+  castsLate(x, w) ? castGemm(x, w, true) : gemm(x, cast(w, 'float32'), false, true);
 
 const batchMatmulOp = defineOp<{ transA: boolean; transB: boolean; alpha: number }>({
   name: 'batch_matmul',
@@ -95,3 +96,40 @@ const batchMatmulOp = defineOp<{ transA: boolean; transB: boolean; alpha: number
 /** alpha · A·B over equal leading axes, the last two axes of either transposed. */
 export const batchMatmul = (a: Value, b: Value, { transA = false, transB = false, alpha = 1 } = {}): Value =>
   batchMatmulOp([a, b], { transA, transB, alpha })[0]!;
+
+/** In a loop's body weights are cast before the loop, once: a cast every round would cost more than the product. */
+const castsLate = (x: Value, w: Value): boolean => w.dtype !== 'float32' && x.scope === x.scope.root;
+
+const castGemmOp = defineOp<{ transB: boolean }>({
+  name: 'cast_gemm',
+  infer: ([x, w], { transB }) => {
+    const [inner, columns] = transB ? [w!.shape[1]!, w!.shape[0]!] : [w!.shape[0]!, w!.shape[1]!];
+    assert(x!.shape.length === 2 && x!.shape[1] === inner, `cast_gemm: inner sizes ${x!.shape[1]}, ${inner}`);
+    return [{ dtype: 'float32', shape: [x!.shape[0]!, columns] }];
+  },
+  // A cast of a weight waits for nothing, and the engine runs many of them first: the whole model in float32. So the
+  // weight is given its own shape anew, a view with one size read off x, and the cast waits for x.
+  emit: (emitter, node) => {
+    const { transB } = node.attrs;
+    const [x, w] = node.inputs.map((v) => emitter.name(v));
+    const [size, shape, late, wide] = ['size', 'shape', 'late', 'wide'].map((stem) => emitter.fresh(stem));
+    const rest = emitter.constant('int64', [1], [-1]);
+    emitter.node('Shape', [x!], [size!], { start: 1, end: 2 });
+    emitter.node('Concat', transB ? [rest, size!] : [size!, rest], [shape!], { axis: 0 });
+    emitter.node('Reshape', [w!, shape!], [late!]);
+    emitter.node('Cast', [late!], [wide!], { to: 1 });
+    emitter.node('Gemm', [x!, wide!], [emitter.name(node.outputs[0]!)], { transB: transB ? 1 : 0 });
+  },
+  // As gemm's. For dX the weight is cast again: kept from the forward pass it would be the model in float32 once more.
+  gradient: ([g], { inputs: [x, w], attrs: { transB } }) => [
+    castGemm(g!, w!, !transB),
+    cast(transB ? gemm(g!, x!, true, false) : gemm(x!, g!, true, false), w!.dtype),
+  ],
+  examples: [
+    { inputs: [{ shape: [3, 4] }, { shape: [4, 5] }], attrs: { transB: false } },
+    { inputs: [{ shape: [3, 4] }, { shape: [5, 4] }], attrs: { transB: true } },
+  ],
+});
+
+/** x·W or x·Wᵀ of float32 x and weights of any float dtype. */
+export const castGemm = (x: Value, w: Value, transB: boolean): Value => castGemmOp([x, w], { transB })[0]!;

@@ -1,28 +1,107 @@
-// Tables of rotary positions, computed in float32 as transformers does, so that long positions agree with it.
+// Tables of rotary positions for a packed batch. A sequence's rows in them depend on that sequence alone.
 
+import { WhorlError } from '../../base/error.ts';
 import type { Feed } from '../../engine/session.ts';
 import type { DecoderConfig } from '../family.ts';
+import type { Packed } from '../pack.ts';
+import { ROPE_KINDS } from './rope-scaling.ts';
 
 const round = Math.fround;
-const tables = new Map<string, { cos: Feed; sin: Feed }>();
 
-/** cos and sin of position · theta^(−2i/D): each [count, D/2]. `count` is rounded up so that few tables are made. */
-export function ropeTables({ rope_theta, head_dim }: DecoderConfig, count: number): { cos: Feed; sin: Feed } {
-  const rows = Math.max(64, 2 ** Math.ceil(Math.log2(count)));
-  const key = `${rope_theta}/${head_dim}/${rows}`;
-  const known = tables.get(key);
-  if (known) return known;
-  const half = head_dim / 2;
-  const frequencies = Array.from({ length: half }, (_, i) =>
-    round(1 / round(rope_theta ** round((2 * i) / head_dim))),
-  );
-  const fill = (f: (angle: number) => number): Feed => {
-    const data = new Float32Array(rows * half);
-    for (let p = 0; p < rows; p++)
-      for (let i = 0; i < half; i++) data[p * half + i] = f(round(p * frequencies[i]!));
-    return { data, shape: [rows, half] };
+/**
+ * cos and sin, each [rows, D/2], and for each packed row the row of them it takes.
+ *
+ * Row p of the tables is position p under the frequencies of a sequence of p + 1 tokens: what decoding needs for the
+ * token at p, and, as long as frequencies do not depend on the length, what everything needs. Where they do (`dynamic`,
+ * beyond the original length), a sequence of n tokens turns by the frequencies of n at every position, as transformers
+ * does when it is given that sequence alone; such lengths have rows of their own after the first ones. A token decoded at
+ * p turns by those of p + 1 and stays so in the cache, again as in transformers. Its own length counts, never the batch's.
+ * @param extra positions decoded after the longest sequence
+ */
+export function ropeTables(
+  config: DecoderConfig,
+  packed: Packed,
+  extra = 0,
+): { cos: Feed; sin: Feed; positions: Feed } {
+  const own = packed.feeds.positions.data as Int32Array;
+  const starts = packed.offsets.map((offset) => own[offset]!);
+  const ends = packed.lengths.map((length, b) => starts[b]! + length);
+  const decoding = decodingTables(config, Math.max(...ends) + extra);
+  const fixed = ROPE_KINDS[config.rope_scaling.rope_type].fixedUpTo(config);
+  const long = [...new Set(ends.filter((end) => end > fixed))];
+  if (long.length === 0) return { ...decoding, positions: packed.feeds.positions };
+  if (ends.some((end, b) => end > fixed && starts[b]! > 0))
+    throw new WhorlError(
+      'unsupported',
+      `a cached prefix in a sequence beyond the ${fixed} positions up to which dynamic RoPE is fixed`,
+      'use shorter texts',
+    );
+  const positions = own.slice();
+  const parts = [decoding];
+  let rows = decoding.cos.shape[0]!;
+  for (const length of long) {
+    parts.push(tables(config, length, () => length));
+    ends.forEach((end, b) => {
+      const from = packed.offsets[b]!;
+      if (end === length) for (let t = from; t < from + length; t++) positions[t]! += rows;
+    });
+    rows += length;
+  }
+  return {
+    cos: stacked(parts.map(({ cos }) => cos)),
+    sin: stacked(parts.map(({ sin }) => sin)),
+    positions: { data: positions, shape: packed.feeds.positions.shape },
   };
-  const made = { cos: fill(Math.cos), sin: fill(Math.sin) };
-  tables.set(key, made);
+}
+
+interface Tables {
+  readonly cos: Feed;
+  readonly sin: Feed;
+}
+
+const known = new Map<string, Tables>();
+
+/** Position p as in a sequence of p + 1. `count` is rounded up so that few tables are made. */
+function decodingTables(config: DecoderConfig, count: number): Tables {
+  const rows = Math.max(64, 2 ** Math.ceil(Math.log2(count)));
+  const { rope_theta, rope_scaling, head_dim, max_position_embeddings } = config;
+  const key = JSON.stringify([rope_theta, rope_scaling, head_dim, max_position_embeddings, rows]);
+  const made = known.get(key) ?? tables(config, rows, (p) => p + 1);
+  known.set(key, made);
   return made;
+}
+
+/** cos and sin of position · frequency, positions 0 to rows − 1, each as in a sequence of `lengthAt(p)` tokens. */
+function tables(config: DecoderConfig, rows: number, lengthAt: (p: number) => number): Tables {
+  const kind = ROPE_KINDS[config.rope_scaling.rope_type];
+  const fixed = kind.fixedUpTo(config);
+  const half = config.head_dim / 2;
+  const cos = new Float32Array(rows * half);
+  const sin = new Float32Array(rows * half);
+  let [length, frequencies] = [0, [] as number[]];
+  for (let p = 0; p < rows; p++) {
+    const wanted = lengthAt(p);
+    if (p === 0 || (wanted > fixed && wanted !== length)) {
+      length = wanted;
+      frequencies = kind.frequencies(config, length);
+    }
+    for (let i = 0; i < half; i++) {
+      const angle = round(p * frequencies[i]!);
+      cos[p * half + i] = Math.cos(angle);
+      sin[p * half + i] = Math.sin(angle);
+    }
+  }
+  return { cos: { data: cos, shape: [rows, half] }, sin: { data: sin, shape: [rows, half] } };
+}
+
+function stacked(parts: readonly Feed[]): Feed {
+  const [, half] = parts[0]!.shape;
+  const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
+  const data = new Float32Array(rows * half!);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data as Float32Array, at);
+    at += part.data.length;
+  }
+  return { data, shape: [rows, half!] };
 }

@@ -1,15 +1,29 @@
 // GGUF's tensor types: how many bytes a block of elements takes and what values it stands for.
 // Block layouts: ggml-common.h of https://github.com/ggml-org/llama.cpp.
 
-import { float16Value, toFloat32 } from '../../tensor/convert.ts';
+import { toFloat32 } from '../../tensor/convert.ts';
+import { decodeQ2_K, decodeQ3_K, decodeQ4_K, decodeQ5_K, decodeQ6_K } from './gguf-k-blocks.ts';
+import { type Decode, halfAt } from './gguf-scales.ts';
 
-export type GgufType = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q4_1' | 'Q8_0';
+export type GgufType =
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'Q4_0'
+  | 'Q4_1'
+  | 'Q5_0'
+  | 'Q5_1'
+  | 'Q8_0'
+  | 'Q2_K'
+  | 'Q3_K'
+  | 'Q4_K'
+  | 'Q5_K'
+  | 'Q6_K';
 
 interface Block {
   readonly elements: number;
   readonly bytes: number;
-  /** Writes one block after another from `bytes` to `out`. */
-  readonly decode: (bytes: Uint8Array, out: Float32Array) => void;
+  readonly decode: Decode;
 }
 
 export const BLOCKS: Readonly<Record<GgufType, Block>> = {
@@ -18,7 +32,14 @@ export const BLOCKS: Readonly<Record<GgufType, Block>> = {
   BF16: { elements: 1, bytes: 2, decode: (bytes, out) => out.set(toFloat32(bytes, 'bfloat16')) },
   Q4_0: { elements: 32, bytes: 18, decode: decodeQ4_0 },
   Q4_1: { elements: 32, bytes: 20, decode: decodeQ4_1 },
+  Q5_0: { elements: 32, bytes: 22, decode: decodeQ5_0 },
+  Q5_1: { elements: 32, bytes: 24, decode: decodeQ5_1 },
   Q8_0: { elements: 32, bytes: 34, decode: decodeQ8_0 },
+  Q2_K: { elements: 256, bytes: 84, decode: decodeQ2_K },
+  Q3_K: { elements: 256, bytes: 110, decode: decodeQ3_K },
+  Q4_K: { elements: 256, bytes: 144, decode: decodeQ4_K },
+  Q5_K: { elements: 256, bytes: 176, decode: decodeQ5_K },
+  Q6_K: { elements: 256, bytes: 210, decode: decodeQ6_K },
 };
 
 /** Names of ggml's types by number, so that one we do not read can be named. */
@@ -56,6 +77,8 @@ export const GGML_TYPE_NAMES: ReadonlyMap<number, string> = new Map(
     TQ1_0: 34,
     TQ2_0: 35,
     MXFP4: 39,
+    NVFP4: 40,
+    Q1_0: 41,
   }).map(([name, id]) => [id, name]),
 ); // prettier-ignore
 
@@ -67,16 +90,13 @@ export function dequantize(type: GgufType, bytes: Uint8Array): Float32Array {
   return out;
 }
 
-// All 65,536 float16 values (256 KB), made on first use: a block's scale is then one load.
-let halves: Float32Array | undefined;
-const halfTable = (): Float32Array =>
-  (halves ??= Float32Array.from({ length: 65_536 }, (_, bits) => float16Value(bits)));
+// Of each decoder below: a scale d is a float16 and a whole number q has at most 8 bits, so d * q and d * q + m are
+// exact in a double and rounded once, when stored. That is what ggml and gguf-py get in float32.
 
 // d, then 16 bytes of two 4-bit numbers each: the low halves are elements 0-15, the high ones 16-31. (q - 8) * d
 function decodeQ4_0(bytes: Uint8Array, out: Float32Array): void {
-  const half = halfTable();
   for (let at = 0, to = 0; at < bytes.length; at += 18, to += 32) {
-    const d = half[bytes[at]! | (bytes[at + 1]! << 8)]!;
+    const d = halfAt(bytes, at);
     for (let i = 0; i < 16; i++) {
       const q = bytes[at + 2 + i]!;
       out[to + i] = d * ((q & 15) - 8);
@@ -85,12 +105,10 @@ function decodeQ4_0(bytes: Uint8Array, out: Float32Array): void {
   }
 }
 
-// d, m, then the same sixteen bytes. q * d + m, which a double holds exactly, so it is rounded once
+// d, m, then the same sixteen bytes. q * d + m
 function decodeQ4_1(bytes: Uint8Array, out: Float32Array): void {
-  const half = halfTable();
   for (let at = 0, to = 0; at < bytes.length; at += 20, to += 32) {
-    const d = half[bytes[at]! | (bytes[at + 1]! << 8)]!;
-    const m = half[bytes[at + 2]! | (bytes[at + 3]! << 8)]!;
+    const [d, m] = [halfAt(bytes, at), halfAt(bytes, at + 2)];
     for (let i = 0; i < 16; i++) {
       const q = bytes[at + 4 + i]!;
       out[to + i] = d * (q & 15) + m;
@@ -99,11 +117,41 @@ function decodeQ4_1(bytes: Uint8Array, out: Float32Array): void {
   }
 }
 
+// d, then a fifth bit for each of the 32 elements in order, then the sixteen bytes of the other four. (q - 16) * d
+function decodeQ5_0(bytes: Uint8Array, out: Float32Array): void {
+  for (let at = 0, to = 0; at < bytes.length; at += 22, to += 32) {
+    const d = halfAt(bytes, at);
+    for (let i = 0; i < 16; i++) {
+      const [low, high] = fiveBits(bytes, at + 2, i);
+      out[to + i] = d * (low - 16);
+      out[to + 16 + i] = d * (high - 16);
+    }
+  }
+}
+
+// d, m, then as Q5_0. q * d + m
+function decodeQ5_1(bytes: Uint8Array, out: Float32Array): void {
+  for (let at = 0, to = 0; at < bytes.length; at += 24, to += 32) {
+    const [d, m] = [halfAt(bytes, at), halfAt(bytes, at + 2)];
+    for (let i = 0; i < 16; i++) {
+      const [low, high] = fiveBits(bytes, at + 4, i);
+      out[to + i] = d * low + m;
+      out[to + 16 + i] = d * high + m;
+    }
+  }
+}
+
+/** Elements i and i + 16 of a block whose 4 bytes of fifth bits and 16 bytes of four bits begin at `at`. */
+function fiveBits(bytes: Uint8Array, at: number, i: number): readonly [number, number] {
+  const q = bytes[at + 4 + i]!;
+  const fifth = (element: number): number => ((bytes[at + (element >> 3)]! >> (element & 7)) & 1) << 4;
+  return [(q & 15) | fifth(i), (q >> 4) | fifth(i + 16)];
+}
+
 // d, then 32 signed bytes. q * d
 function decodeQ8_0(bytes: Uint8Array, out: Float32Array): void {
-  const half = halfTable();
   for (let at = 0, to = 0; at < bytes.length; at += 34, to += 32) {
-    const d = half[bytes[at]! | (bytes[at + 1]! << 8)]!;
+    const d = halfAt(bytes, at);
     for (let i = 0; i < 32; i++) out[to + i] = d * ((bytes[at + 2 + i]! << 24) >> 24);
   }
 }

@@ -87,7 +87,7 @@ interface Where {
 
 function readEntry(key: string, value: unknown, where: Where): TensorRef {
   const at = `${where.name}: tensor ${shown(key)}`;
-  const bad = (message: string) => new WhorlError('bad-file', `${at}: ${message}`);
+  const bad = (message: string, fix?: string) => new WhorlError('bad-file', `${at}: ${message}`, fix);
   if (key.length === 0 || key.length > 1024 || /[\p{Surrogate}\p{Cc}]/u.test(key))
     throw bad('the name is empty, too long or not printable');
   const entry = asObject(value, at);
@@ -112,7 +112,10 @@ function readEntry(key: string, value: unknown, where: Where): TensorRef {
     throw bad('data_offsets are not two whole numbers');
   const [begin, end] = range as [number, number];
   if (begin > end || end > where.dataLength)
-    throw bad(`bytes ${begin} to ${end} lie outside the file's ${where.dataLength}`);
+    throw bad(
+      `bytes ${begin} to ${end} lie outside the file's ${where.dataLength}`,
+      'the file is truncated or damaged; fetch it again',
+    );
   if (end - begin !== length)
     throw bad(`${entry.dtype} [${shape}] takes ${length} bytes, but data_offsets give ${end - begin}`);
   return { dtype, shape, file: where.file, offset: where.dataStart + begin, length };

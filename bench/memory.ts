@@ -1,0 +1,187 @@
+// A model larger than what memory is free: random bf16 weights in LLaMA's shapes are written, scored, and stepped through
+// once (gradient to embedding rows). Run: npx tsx bench/memory.ts --dir DIR [--gb N] [--rows 4] [--tokens 32]
+
+import { randomFillSync } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { writeJsonAtomic } from '../src/base/atomic.ts';
+import { seededRandom } from '../src/base/random-source.ts';
+import { cpu } from '../src/engine/session.ts';
+import { bindModel } from '../src/lm/local-model.ts';
+import { Encoder } from '../src/models/encode.ts';
+import type { Example } from '../src/models/example.ts';
+import { llama, llamaConfig } from '../src/models/llama.ts';
+import { openModel } from '../src/models/open-model.ts';
+import { PUBLISHED } from '../src/models/overlay.ts';
+import { SINGLE } from '../src/sources/checkpoints/checkpoint.ts';
+import { readRows } from '../src/sources/checkpoints/read.ts';
+import { writeSafetensors } from '../src/sources/checkpoints/write-safetensors.ts';
+import { elements } from '../src/tensor/tensor.ts';
+import { ADAMW } from '../src/train/optimiser.ts';
+import { RowsTrainer } from '../src/train/rows.ts';
+import { flag } from './machines.ts';
+
+const USAGE = 'npx tsx bench/memory.ts --dir DIR [--gb N] [--rows 4] [--tokens 32]';
+const [dir] = flag('dir');
+if (!dir) throw new Error(USAGE);
+const number = (name: string, fallback: number) => Number(flag(name)[0] ?? fallback);
+const [rows, tokens] = [number('rows', 4), number('tokens', 32)];
+const say = (text: string) => process.stderr.write(`${text}\n`);
+
+// LLaMA 7B's widths; only the number of layers follows the size asked for.
+const WIDTHS = {
+  architectures: ['LlamaForCausalLM'],
+  hidden_act: 'silu',
+  hidden_size: 4096,
+  intermediate_size: 11008,
+  max_position_embeddings: 2048,
+  model_type: 'llama',
+  num_attention_heads: 32,
+  rms_norm_eps: 1e-5,
+  tie_word_embeddings: false,
+  torch_dtype: 'bfloat16',
+  vocab_size: 32000,
+};
+const CHUNK = 1 << 22;
+
+/** kB of a line of /proc. */
+const proc = (file: string, key: string): number =>
+  Number(new RegExp(`^${key}:?\\s+(\\d+)`, 'm').exec(readFileSync(file, 'utf8'))?.[1] ?? Number.NaN);
+const available = (): number => proc('/proc/meminfo', 'MemAvailable') * 1024;
+const gb = (bytes: number): number => Math.round(bytes / 1e7) / 100;
+
+function write(folder: string, bytes: number): void {
+  const sized = (num_hidden_layers: number) => {
+    const json = { ...WIDTHS, num_hidden_layers };
+    const shapes = [...llama(llamaConfig(json, folder)).shapes];
+    return { json, shapes, bytes: shapes.reduce((sum, [, shape]) => sum + 2 * elements(shape), 0) };
+  };
+  const layer = sized(2).bytes - sized(1).bytes;
+  const { json, shapes } = sized(Math.max(1, Math.round((bytes - sized(1).bytes) / layer) + 1));
+  mkdirSync(folder, { recursive: true });
+  const buffer = new Uint8Array(CHUNK);
+  writeSafetensors(
+    join(folder, SINGLE),
+    shapes.map(([name, shape]) => ({ name, dtype: 'bfloat16' as const, shape })),
+    function* ({ name, shape }) {
+      const length = 2 * elements(shape);
+      for (let at = 0; at < length; at += CHUNK) {
+        const part = buffer.subarray(0, Math.min(CHUNK, length - at));
+        if (name.endsWith('norm.weight'))
+          for (let i = 0; i < part.length; i += 2) [part[i], part[i + 1]] = [0x80, 0x3f]; // 1
+        else {
+          randomFillSync(part);
+          for (let i = 1; i < part.length; i += 2) part[i] = (part[i]! & 0x80) | 0x3c; // ± 2^-7 to 2^-5
+        }
+        yield part;
+      }
+    },
+  );
+  writeJsonAtomic(join(folder, 'config.json'), json); // last: a folder with it is whole
+}
+
+/** Highest RssAnon (memory that is not the mapped file's), sampled beside the engine, which blocks this thread. */
+function watch(): { stop: () => Promise<number> } {
+  const worker = new Worker(
+    `const { parentPort } = require('node:worker_threads');
+     const { readFileSync } = require('node:fs');
+     let most = 0;
+     const timer = setInterval(() => {
+       most = Math.max(most, Number(/RssAnon:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]));
+     }, 20);
+     parentPort.on('message', () => { clearInterval(timer); parentPort.postMessage(most); parentPort.close(); });`,
+    { eval: true },
+  );
+  return {
+    stop: () =>
+      new Promise((resolve) => {
+        worker.once('message', (kilobytes: number) => resolve(kilobytes * 1024));
+        worker.postMessage('stop');
+      }),
+  };
+}
+
+const free = available();
+if (!existsSync(join(dir, 'config.json'))) {
+  const bytes = number('gb', (1.5 * free) / 1e9) * 1e9;
+  say(`writing ${gb(bytes)} GB to ${dir}; ${gb(free)} GB are available`);
+  write(dir, bytes);
+}
+const model = bindModel(await openModel(dir));
+const { vocab_size: V, hidden_size: E, num_hidden_layers } = model.decoder.config;
+const weights = [...model.tensors.values()].reduce((sum, { length }) => sum + length, 0);
+const random = seededRandom('memory');
+const sequence = (n: number) => Array.from({ length: n }, () => random.int(V));
+const sequences = Array.from({ length: rows }, (_, i) => sequence(tokens - (i % 4)));
+
+const swap = () => ({ in: proc('/proc/vmstat', 'pswpin'), out: proc('/proc/vmstat', 'pswpout') });
+const swapBefore = swap();
+async function phase<T>(name: string, work: () => Promise<T>): Promise<{ result: T; report: object }> {
+  const before = process.resourceUsage().majorPageFault;
+  const started = performance.now();
+  const watcher = watch();
+  const result = await work();
+  const anonymous = await watcher.stop();
+  const report = {
+    seconds: Math.round((performance.now() - started) / 100) / 10,
+    major_faults: process.resourceUsage().majorPageFault - before,
+    peak_anonymous_gb: gb(anonymous),
+  };
+  say(`${name}: ${JSON.stringify(report)}`);
+  return { result, report };
+}
+
+const scored = await phase('score', async () => {
+  const encoder = new Encoder(model, undefined, cpu);
+  const results = await encoder.labels(
+    sequences.map((ids) => ({
+      tokens: ids.slice(0, -1),
+      wanted: [ids.length - 3, ids.length - 2],
+      labels: ids.slice(-2),
+    })),
+  );
+  await encoder.release();
+  return results.flatMap(({ logprobs }) => [...logprobs]);
+});
+
+const stepped = await phase('step', async () => {
+  const ids = Int32Array.from(new Set(sequences.map(([first]) => first!)));
+  const vanilla = readRows(model.tensors.get(model.decoder.embedding)!, ids);
+  const trainer = await RowsTrainer.compile(model, {
+    overlay: { ids, rows: vanilla },
+    vanilla,
+    settings: ADAMW,
+    device: cpu,
+  });
+  const batch: Example[] = sequences.map((all) => ({
+    tokens: all.slice(0, -1),
+    variant: PUBLISHED,
+    labels: [{ row: all.length - 2, token: all.at(-1)!, kind: 'fire', weight: 1 / rows }],
+  }));
+  const still = new Float32Array(ids.length * E);
+  const { loss, norm } = await trainer.step(
+    trainer.start(),
+    batch,
+    1e-3,
+    { weight: 0, margin: 0, spread: 0 },
+    still,
+  );
+  await trainer.release();
+  return { loss, norm };
+});
+
+const values = [...scored.result, stepped.result.loss, stepped.result.norm];
+if (!values.every(Number.isFinite)) throw new Error(`not all finite: ${values}`);
+const swapAfter = swap();
+const report = {
+  weights_gb: gb(weights),
+  layers: num_hidden_layers,
+  available_gb: gb(free),
+  score: scored.report,
+  step: { ...stepped.report, ...stepped.result },
+  peak_rss_gb: gb(proc('/proc/self/status', 'VmHWM') * 1024), // with the file's pages that are in memory
+  own_swap_gb: gb(proc('/proc/self/status', 'VmSwap') * 1024),
+  machine_pages_swapped: { in: swapAfter.in - swapBefore.in, out: swapAfter.out - swapBefore.out },
+};
+process.stdout.write(`${JSON.stringify(report)}\n`);

@@ -1,0 +1,86 @@
+// Kinds of RoPE scaling by Hugging Face's name: which fields each has and how it changes the frequencies. In float32,
+// operation by operation as transformers, so that long positions agree with it.
+
+import type { DecoderConfig } from '../family.ts';
+
+export interface RopeScaling {
+  readonly rope_type: RopeType;
+  readonly factor: number;
+  readonly low_freq_factor: number;
+  readonly high_freq_factor: number;
+  readonly original_max_position_embeddings: number;
+}
+
+export type RopeType = 'default' | 'linear' | 'dynamic' | 'llama3';
+
+type RopeConfig = Pick<DecoderConfig, 'head_dim' | 'max_position_embeddings' | 'rope_scaling' | 'rope_theta'>;
+
+interface Kind {
+  /** Fields that a config has beside `rope_type` and `rope_theta`. */
+  readonly fields: readonly Exclude<keyof RopeScaling, 'rope_type'>[];
+  /** Frequencies of a sequence of `length` tokens: float32 values, [D/2]. */
+  readonly frequencies: (config: RopeConfig, length: number) => number[];
+  /** The longest sequence whose frequencies are those of a short one. */
+  readonly fixedUpTo: (config: RopeConfig) => number;
+  /** By how much the context is longer than `max_position_embeddings` says. */
+  readonly stretch: (scaling: RopeScaling) => number;
+}
+
+const f32 = Math.fround;
+const always = (): number => Number.POSITIVE_INFINITY;
+
+/** theta^(−2i/D) */
+const plain = (theta: number, { head_dim: D }: RopeConfig): number[] =>
+  Array.from({ length: D / 2 }, (_, i) => f32(1 / f32(theta ** f32((2 * i) / D))));
+
+export const ROPE_KINDS: Readonly<Record<RopeType, Kind>> = {
+  default: {
+    fields: [],
+    frequencies: (config) => plain(config.rope_theta, config),
+    fixedUpTo: always,
+    stretch: () => 1,
+  },
+  // Positions divided by a factor (kaiokendev 2023).
+  linear: {
+    fields: ['factor'],
+    frequencies: (config) =>
+      plain(config.rope_theta, config).map((frequency) => f32(frequency / config.rope_scaling.factor)),
+    fixedUpTo: always,
+    stretch: ({ factor }) => factor,
+  },
+  // "NTK-aware": a larger base for a sequence longer than the model was trained on (bloc97, emozilla 2023).
+  dynamic: {
+    fields: ['factor'],
+    frequencies(config, length) {
+      const { head_dim: D, max_position_embeddings: most, rope_scaling, rope_theta } = config;
+      if (length <= most) return plain(rope_theta, config);
+      const { factor } = rope_scaling;
+      const growth = f32(f32(f32(factor * length) / most) - (factor - 1));
+      return plain(f32(rope_theta * f32(growth ** (D / (D - 2)))), config);
+    },
+    fixedUpTo: ({ max_position_embeddings }) => max_position_embeddings,
+    stretch: ({ factor }) => factor,
+  },
+  // Long waves divided by a factor, short ones kept, smoothly in between (Grattafiori et al. 2024).
+  llama3: {
+    fields: ['factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings'],
+    frequencies: (config) =>
+      plain(config.rope_theta, config).map((frequency) => llama3(frequency, config.rope_scaling)),
+    fixedUpTo: always,
+    stretch: () => 1,
+  },
+};
+
+function llama3(frequency: number, scaling: RopeScaling): number {
+  const { factor, low_freq_factor: low, high_freq_factor: high } = scaling;
+  const original = scaling.original_max_position_embeddings;
+  const wavelength = f32(f32(2 * Math.PI) / frequency);
+  if (wavelength < original / high) return frequency;
+  if (wavelength > original / low) return f32(frequency / factor);
+  const smooth = f32(f32(f32(original / wavelength) - low) / (high - low));
+  return f32(f32(f32(f32(1 - smooth) * frequency) / factor) + f32(smooth * frequency));
+}
+
+/** The longest sequence a model is meant for, in tokens. */
+export const longestSequence = ({ max_position_embeddings, rope_scaling }: RopeConfig): number =>
+  Math.floor(max_position_embeddings * ROPE_KINDS[rope_scaling.rope_type].stretch(rope_scaling));

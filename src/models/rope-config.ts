@@ -1,0 +1,86 @@
+// Rotary positions as config.json says them: transformers 4 (`rope_theta`, `rope_scaling`) and 5 (`rope_parameters`).
+
+import { WhorlError } from '../base/error.ts';
+import { ROPE_KINDS, type RopeScaling, type RopeType } from './blocks/rope-scaling.ts';
+
+/** Every key of config.json that `readRope` looks at. */
+export const ROPE_KEYS = [
+  'rope_theta',
+  'rope_scaling',
+  'rope_parameters',
+  'original_max_position_embeddings',
+] as const;
+
+export interface Rope {
+  readonly rope_theta: number;
+  readonly rope_scaling: RopeScaling;
+}
+
+const DEFAULT_THETA = 10_000;
+
+/** @throws WhorlError `unsupported` for a kind or field that is not handled, `bad-file` for a wrong value; both name it */
+export function readRope(json: Readonly<Record<string, unknown>>, where: string, positions: number): Rope {
+  const [scaling, parameters] = [json.rope_scaling ?? undefined, json.rope_parameters ?? undefined];
+  if (scaling !== undefined && parameters !== undefined)
+    throw new WhorlError(
+      'unsupported',
+      `${where}: both rope_scaling and rope_parameters are given`,
+      'keep the one that is meant',
+    );
+  const key = scaling === undefined ? 'rope_parameters' : 'rope_scaling';
+  const given = scaling ?? parameters ?? {};
+  if (typeof given !== 'object' || Array.isArray(given)) throw bad(where, key, given, 'an object');
+  const fields = given as Readonly<Record<string, unknown>>;
+  const type = fields.rope_type ?? fields.type ?? 'default';
+  if (typeof type !== 'string' || !Object.hasOwn(ROPE_KINDS, type))
+    throw new WhorlError(
+      'unsupported',
+      `${where}: RoPE scaling of type ${JSON.stringify(type)} is not handled`,
+      `supported: ${Object.keys(ROPE_KINDS).join(', ')}`,
+    );
+  const rope_type = type as RopeType;
+  const known: readonly string[] = ROPE_KINDS[rope_type].fields;
+  refuseOthers(fields, ['rope_type', 'type', 'rope_theta', ...known], `${where}: ${key}`);
+  const number = (name: string, fallback?: unknown): number => {
+    const value = fields[name] ?? fallback;
+    if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
+      throw bad(where, fields[name] === undefined ? name : `${key}.${name}`, value, 'a positive number');
+    return value;
+  };
+  const field = (name: string, fallback?: unknown): number =>
+    known.includes(name) ? number(name, fallback) : 1;
+  // Where both are given, transformers takes the one beside max_position_embeddings.
+  const outside = json.original_max_position_embeddings ?? undefined;
+  const rope_scaling = {
+    rope_type,
+    factor: field('factor'),
+    low_freq_factor: field('low_freq_factor'),
+    high_freq_factor: field('high_freq_factor'),
+    original_max_position_embeddings:
+      typeof outside === 'number' && outside > 0
+        ? outside
+        : field('original_max_position_embeddings', positions),
+  };
+  if (rope_type === 'llama3' && rope_scaling.high_freq_factor <= rope_scaling.low_freq_factor)
+    throw bad(where, `${key}.high_freq_factor`, rope_scaling.high_freq_factor, 'above low_freq_factor');
+  return { rope_theta: number('rope_theta', json.rope_theta ?? DEFAULT_THETA), rope_scaling };
+}
+
+function refuseOthers(fields: Readonly<Record<string, unknown>>, known: readonly string[], at: string): void {
+  for (const [name, value] of Object.entries(fields)) {
+    const harmless = value === null || (name === 'partial_rotary_factor' && value === 1);
+    if (!known.includes(name) && !harmless)
+      throw new WhorlError(
+        'unsupported',
+        `${at}.${name} = ${JSON.stringify(value)} changes the model's mathematics and is not handled`,
+        'this checkpoint needs a newer whorl',
+      );
+  }
+}
+
+const bad = (where: string, name: string, value: unknown, wanted: string): WhorlError =>
+  new WhorlError(
+    'bad-file',
+    `${where}: ${name} is ${JSON.stringify(value ?? null)}, not ${wanted}`,
+    'get the checkpoint again',
+  );

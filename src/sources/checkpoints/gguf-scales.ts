@@ -1,0 +1,16 @@
+// What GGUF's block decoders share: float16 scales, read by table.
+
+import { float16Value } from '../../tensor/convert.ts';
+
+/** Writes the values of one block after another from `bytes` to `out`. */
+export type Decode = (bytes: Uint8Array, out: Float32Array) => void;
+
+// All 65,536 float16 values (256 KB), made on first use: a block's scale is then one load.
+let halves: Float32Array | undefined;
+const makeHalves = (): Float32Array => Float32Array.from({ length: 65_536 }, (_, bits) => float16Value(bits));
+
+/** The float16 at `at`. */
+export function halfAt(bytes: Uint8Array, at: number): number {
+  halves ??= makeHalves();
+  return halves[bytes[at]! | (bytes[at + 1]! << 8)]!;
+}

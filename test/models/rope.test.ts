@@ -1,0 +1,39 @@
+// Which rows of the rotary tables a packed sequence takes.
+
+import { expect, test } from 'vitest';
+import { ropeTables } from '../../src/models/blocks/rope.ts';
+import { llamaConfig } from '../../src/models/llama.ts';
+import { packLengths } from '../../src/models/pack.ts';
+
+const config = llamaConfig(
+  {
+    vocab_size: 8,
+    hidden_size: 16,
+    intermediate_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    max_position_embeddings: 8,
+    rope_scaling: { type: 'dynamic', factor: 2 },
+  },
+  'config.json',
+);
+const HALF = config.head_dim / 2;
+
+test('a longer neighbour moves no angle of a sequence, a sequence’s own length does', () => {
+  const angles = (lengths: number[], sequence: number) => {
+    const packed = packLengths(lengths);
+    const { sin, positions } = ropeTables(config, packed, 4);
+    const from = packed.offsets[sequence]!;
+    const rows = [...(positions.data as Int32Array).subarray(from, from + lengths[sequence]!)];
+    return rows.map((row) => [...(sin.data as Float32Array).subarray(row * HALF, (row + 1) * HALF)]);
+  };
+  expect(angles([5, 40], 0)).toEqual(angles([5], 0));
+  expect(angles([12, 40, 9], 0)).toEqual(angles([12], 0));
+  expect(angles([12], 0).slice(0, 5)).not.toEqual(angles([5], 0));
+  expect(angles([8], 0).slice(0, 5)).toEqual(angles([5], 0)); // 8 positions are what the model was made for
+});
+
+test('a cached prefix is refused where its own angles would be others', () => {
+  expect(() => ropeTables(config, packLengths([4], [5]))).toThrow('beyond the 8 positions');
+  expect(() => ropeTables(config, packLengths([3], [5]))).not.toThrow();
+});
