@@ -25,8 +25,11 @@ export class Program {
     return new Program(graph, await Session.create(bytes, weightsFolder, device), nodeCount);
   }
 
-  /** @param feeds a tensor for each graph input, sizes agreeing wherever they share a symbol */
-  async run(feeds: Readonly<Record<string, Feed>>): Promise<Results> {
+  /**
+   * @param feeds a tensor for each graph input, sizes agreeing wherever they share a symbol
+   * @param wanted the outputs to bring out, each of which is copied; default: all
+   */
+  async run(feeds: Readonly<Record<string, Feed>>, wanted?: readonly string[]): Promise<Results> {
     const sizes = new Map<string, number>();
     const typed = this.#graph.inputs.map(({ name, value }) => {
       const feed = feeds[name];
@@ -46,7 +49,7 @@ export class Program {
       });
       return [name, { ...feed, dtype: value.dtype }] as const;
     });
-    return this.#session.run(Object.fromEntries(typed));
+    return this.#session.run(Object.fromEntries(typed), wanted);
   }
 
   async release(): Promise<void> {
