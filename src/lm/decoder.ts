@@ -236,7 +236,7 @@ export class BatchDecoder {
     const { tokens, ...caches } = await program.run({
       ...feeds,
       last_row: {
-        data: Int32Array.from(fed, ({ at }) => packed.offsets[at]! + packed.lengths[at]! - 1),
+        data: Int32Array.from(fed, ({ at }) => packed.row(at, packed.lengths[at]! - 1)),
         shape: [fed.length],
       },
       ...this.#overlayFeeds(fed, overlay, false),
