@@ -22,13 +22,14 @@ export interface Sampling {
 /** A `Sampling` with everything said. `temperature` 0 means greedy. */
 export type FullSampling = Required<Sampling>;
 
-const RANGES: Readonly<Record<keyof FullSampling, readonly [words: string, holds: (x: number) => boolean]>> = {
-  temperature: ['0, or 0.001 to 10000', (x) => x === 0 || (x >= 1e-3 && x <= 1e4)],
-  top_k: ['a whole number from 0', (x) => Number.isInteger(x) && x >= 0],
-  top_p: ['above 0 and at most 1', (x) => x > 0 && x <= 1],
-  repetition_penalty: ['0.001 to 1000', (x) => x >= 1e-3 && x <= 1e3],
-  seed: ['a whole number from 0', (x) => Number.isSafeInteger(x) && x >= 0],
-};
+const RANGES: Readonly<Record<keyof FullSampling, readonly [words: string, holds: (x: number) => boolean]>> =
+  {
+    temperature: ['0, or 0.001 to 10000', (x) => x === 0 || (x >= 1e-3 && x <= 1e4)],
+    top_k: ['a whole number from 0', (x) => Number.isInteger(x) && x >= 0],
+    top_p: ['above 0 and at most 1', (x) => x > 0 && x <= 1],
+    repetition_penalty: ['0.001 to 1000', (x) => x >= 1e-3 && x <= 1e3],
+    seed: ['a whole number from 0', (x) => Number.isSafeInteger(x) && x >= 0],
+  };
 
 /** @throws WhorlError `usage` naming the setting that is out of range */
 export function fullSampling(sampling: Sampling | undefined): FullSampling {
@@ -36,11 +37,7 @@ export function fullSampling(sampling: Sampling | undefined): FullSampling {
   const full: FullSampling = { temperature, top_k, top_p, repetition_penalty, seed };
   for (const [name, [words, holds]] of Object.entries(RANGES))
     if (!holds(full[name as keyof FullSampling]))
-      throw new WhorlError(
-        'usage',
-        `${name} is ${full[name as keyof FullSampling]}`,
-        `give ${words}`,
-      );
+      throw new WhorlError('usage', `${name} is ${full[name as keyof FullSampling]}`, `give ${words}`);
   return full;
 }
 

@@ -24,7 +24,10 @@ interface Case {
   uniforms: number[];
   tokens: number[];
 }
-const golden = JSON.parse(readFileSync(join(root, 'golden.json'), 'utf8')) as { seen: number[]; cases: Case[] };
+const golden = JSON.parse(readFileSync(join(root, 'golden.json'), 'utf8')) as {
+  seen: number[];
+  cases: Case[];
+};
 const { tensors } = readSafetensorsHeader(join(root, 'golden.safetensors'));
 const floats = (name: string): Float32Array => readTensor(tensors.get(name)!).data;
 
@@ -60,15 +63,18 @@ const settingsOf = ({ temperature, top_k = 0, top_p = 1, repetition_penalty = 1 
   fullSampling({ temperature, top_k, top_p, repetition_penalty });
 
 describe('tokens drawn from transformers’ distributions', () => {
-  test.each(golden.cases.map((entry, i) => [JSON.stringify({ ...entry, uniforms: i, tokens: i }), entry] as const))(
-    '%s',
-    async (_, entry) => {
-      const rows = entry.uniforms.map((u) => ({ logits: floats(entry.logits), sampling: settingsOf(entry), u }));
-      expect(await choose(sampled('repetition_penalty' in entry), rows)).toEqual(entry.tokens);
-      // The strategy that knows of a penalty draws the same where there is none.
-      if (!('repetition_penalty' in entry)) expect(await choose(sampled(true), rows)).toEqual(entry.tokens);
-    },
-  );
+  test.each(
+    golden.cases.map((entry, i) => [JSON.stringify({ ...entry, uniforms: i, tokens: i }), entry] as const),
+  )('%s', async (_, entry) => {
+    const rows = entry.uniforms.map((u) => ({
+      logits: floats(entry.logits),
+      sampling: settingsOf(entry),
+      u,
+    }));
+    expect(await choose(sampled('repetition_penalty' in entry), rows)).toEqual(entry.tokens);
+    // The strategy that knows of a penalty draws the same where there is none.
+    if (!('repetition_penalty' in entry)) expect(await choose(sampled(true), rows)).toEqual(entry.tokens);
+  });
 
   test('rows of all settings in one batch, each as in its own', async () => {
     const all = golden.cases.flatMap((entry) =>
@@ -100,13 +106,24 @@ test('the cheapest strategy that does what is asked', () => {
 });
 
 test('settings out of range are named', () => {
-  for (const bad of [{ temperature: -1 }, { top_k: 1.5 }, { top_p: 0 }, { top_p: 1.1 }, { repetition_penalty: 0 }])
+  for (const bad of [
+    { temperature: -1 },
+    { top_k: 1.5 },
+    { top_p: 0 },
+    { top_p: 1.1 },
+    { repetition_penalty: 0 },
+  ])
     expect(() => fullSampling(bad)).toThrow(new RegExp(Object.keys(bad)[0]!));
 });
 
 test('uniform numbers depend on seed, request and sample alone, and are spread evenly', () => {
   expect(uniforms(1, 2, 3, 50)).toEqual(uniforms(1, 2, 3, 80).subarray(0, 50));
-  const others = [uniforms(0, 2, 3, 50), uniforms(1, 3, 2, 50), uniforms(1, 2, 4, 50), uniforms(12, 3, 0, 50)];
+  const others = [
+    uniforms(0, 2, 3, 50),
+    uniforms(1, 3, 2, 50),
+    uniforms(1, 2, 4, 50),
+    uniforms(12, 3, 0, 50),
+  ];
   for (const other of others) expect(other).not.toEqual(uniforms(1, 2, 3, 50));
   const many = uniforms(5, 0, 0, 20_000);
   const counts = new Array<number>(10).fill(0);

@@ -86,4 +86,5 @@ const markOp = defineOp<undefined>({
 });
 
 /** x [B, V] with row i's column columns[i, 0] set to marks[i, 0]: one place a row, so nothing races. */
-export const mark = (x: Value, columns: Value, marks: Value): Value => markOp([x, columns, marks], undefined)[0]!;
+export const mark = (x: Value, columns: Value, marks: Value): Value =>
+  markOp([x, columns, marks], undefined)[0]!;
