@@ -12,6 +12,7 @@ export { cpu, type Device, type Feed } from './engine/session.ts';
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
+export type { Sampling } from './lm/sampling.ts';
 export {
   measureRate,
   memoryEstimate,

@@ -13,6 +13,7 @@ import torch
 import transformers
 from safetensors.numpy import save_file
 from transformers import (
+    LlamaForCausalLM,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -41,6 +42,79 @@ CASES = [
 ]
 
 
+def processors(case):
+    found = []
+    if "repetition_penalty" in case:
+        found.append(RepetitionPenaltyLogitsProcessor(case["repetition_penalty"]))
+    if case["temperature"] != 1.0:
+        found.append(TemperatureLogitsWarper(case["temperature"]))
+    if "top_k" in case:
+        found.append(TopKLogitsWarper(case["top_k"], min_tokens_to_keep=1))
+    if "top_p" in case:
+        found.append(TopPLogitsWarper(case["top_p"], min_tokens_to_keep=1))
+    return found
+
+
+CHAINS = [
+    {"temperature": 1.0, "top_k": 12},
+    {"temperature": 1.4, "top_p": 0.8},
+    {"temperature": 0.8, "top_k": 30, "top_p": 0.9, "repetition_penalty": 1.5},
+    {"temperature": 1.0},
+]
+
+
+@torch.no_grad()
+def chains(random):
+    """Whole continuations of the tiny models' prompts, token by token, the uniform numbers away from every edge."""
+    made = []
+    for name in ["llama-tied", "llama-gqa"]:
+        folder = HERE.parent / "models" / name
+        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        prompts = json.loads((folder / "golden.json").read_text())["input_ids"][:4]
+        for case in CHAINS:
+            for prompt in prompts:
+                ids, draws = list(prompt), []
+                for _ in range(20):
+                    scores = model(torch.tensor([ids])).logits[:, -1]
+                    for processor in processors(case):
+                        scores = processor(torch.tensor([ids]), scores)
+                    p = torch.softmax(scores.double(), -1)[0].numpy()
+                    order = np.argsort(-p, kind="stable")
+                    ends = np.cumsum(p[order])
+                    while True:
+                        u = float(np.float32(random.random()))
+                        if u < 1 and np.abs(ends - u).min() > 2e-4:
+                            break
+                    draws.append(u)
+                    ids.append(int(order[np.searchsorted(ends, u, side="right")]))
+                made.append(
+                    {"model": name, **case, "prompt": prompt, "uniforms": draws, "tokens": ids[len(prompt) :]}
+                )
+        # Greedy with a penalty, by transformers' own generate.
+        for prompt in prompts:
+            out = model.generate(
+                torch.tensor([prompt]),
+                attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                do_sample=False,
+                repetition_penalty=1.3,
+                max_new_tokens=20,
+                min_new_tokens=20,
+                eos_token_id=[],
+                pad_token_id=0,
+            )
+            made.append(
+                {
+                    "model": name,
+                    "temperature": 0.0,
+                    "repetition_penalty": 1.3,
+                    "prompt": prompt,
+                    "uniforms": [0.5] * 20,
+                    "tokens": out[0, len(prompt) :].tolist(),
+                }
+            )
+    return made
+
+
 def main():
     generator = torch.Generator().manual_seed(20)
     logits = {
@@ -55,14 +129,8 @@ def main():
     for case in CASES:
         scores = logits[case["logits"]][None].clone()
         ids = torch.tensor([seen])
-        if "repetition_penalty" in case:
-            scores = RepetitionPenaltyLogitsProcessor(case["repetition_penalty"])(ids, scores)
-        if case["temperature"] != 1.0:
-            scores = TemperatureLogitsWarper(case["temperature"])(ids, scores)
-        if "top_k" in case:
-            scores = TopKLogitsWarper(case["top_k"], min_tokens_to_keep=1)(ids, scores)
-        if "top_p" in case:
-            scores = TopPLogitsWarper(case["top_p"], min_tokens_to_keep=1)(ids, scores)
+        for processor in processors(case):
+            scores = processor(ids, scores)
         p = torch.softmax(scores.double(), -1)[0].numpy()
         order = np.argsort(-p, kind="stable")
         ends = np.cumsum(p[order])
@@ -94,6 +162,7 @@ def main():
                 "made_by": {"torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__},
                 "seen": seen,
                 "cases": cases,
+                "chains": chains(random),
             }
         )
         + "\n"

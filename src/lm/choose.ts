@@ -24,15 +24,21 @@ export interface Chooser {
 
 export interface Strategy {
   readonly name: string;
-  /** Declares its inputs in `graph`; `rows` names the batch's size, `width` is the number of the head's columns. */
+  /**
+   * Declares its inputs in `graph`, their names behind `prefix`; `rows` names the batch's size, `width` is the number of
+   * the head's columns.
+   */
   build(
     graph: Graph,
     rows: Dim,
     width: number,
+    prefix?: string,
   ): {
     /** Carried from token to token. */
     readonly start: readonly Value[];
     readonly types: readonly Type[];
+    /** The state after `column` has been chosen without this graph's doing. */
+    note(state: readonly Value[], column: Value): readonly Value[];
     /** logits [rows, width] and the token's number in this run (int32 scalar) → int32 [rows]. */
     choose(logits: Value, step: Value, state: readonly Value[]): { column: Value; state: readonly Value[] };
   };
@@ -42,7 +48,12 @@ export interface Strategy {
 /** The most probable token, of equals the first. */
 export const GREEDY: Strategy = {
   name: 'greedy',
-  build: () => ({ start: [], types: [], choose: (logits) => ({ column: argmax(logits), state: [] }) }),
+  build: () => ({
+    start: [],
+    types: [],
+    note: () => [],
+    choose: (logits) => ({ column: argmax(logits), state: [] }),
+  }),
   feeds: () => ({}),
 };
 
@@ -100,22 +111,25 @@ function draw(z: Value, count: Value, dim: Dim, s: Settings): { column: Value; c
 export function sampled(penalty: boolean): Strategy {
   return {
     name: penalty ? 'penalised' : 'sampled',
-    build(graph, rows, width) {
-      const row = (name: string) => input(graph, name, 'float32', [rows]);
+    build(graph, rows, width, prefix = '') {
+      const row = (name: string) => input(graph, prefix + name, 'float32', [rows]);
       const [temperature, topP, limited, restricted] = [
         row('temperature'),
         row('top_p'),
         row('top_k_on'),
         row('restricted'),
       ];
-      const kth = input(graph, 'top_k_column', 'int32', [rows]);
-      const first = input(graph, 'candidates', 'int32', []);
-      const uniforms = input(graph, 'uniforms', 'float32', ['U', rows]);
+      const kth = input(graph, `${prefix}top_k_column`, 'int32', [rows]);
+      const first = input(graph, `${prefix}candidates`, 'int32', []);
+      const uniforms = input(graph, `${prefix}uniforms`, 'float32', [`${prefix}U`, rows]);
       const factor = penalty ? row('repetition_penalty') : undefined;
-      const seen = penalty ? [input(graph, 'seen', 'float32', [rows, width])] : [];
+      const seen = penalty ? [input(graph, `${prefix}seen`, 'float32', [rows, width])] : [];
+      const note = (state: readonly Value[], chosen: Value): Value[] =>
+        state.map((now) => mark(now, column(chosen), cast(greaterEqual(column(chosen), 0), 'float32')));
       return {
         start: seen,
         types: seen.map(({ type }) => type),
+        note,
         choose(logits, step, [seenNow]) {
           let scores = logits;
           if (seenNow && factor) {
@@ -143,10 +157,7 @@ export function sampled(penalty: boolean): Strategy {
               };
             },
           );
-          const state = seenNow
-            ? [mark(seenNow, column(chosen!), cast(greaterEqual(column(chosen!), 0), 'float32'))]
-            : [];
-          return { column: chosen!, state };
+          return { column: chosen!, state: note(seenNow ? [seenNow] : [], chosen!) };
         },
       };
     },

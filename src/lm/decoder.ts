@@ -1,21 +1,20 @@
-// Decoding as two programs: the prompts' pass, which leaves caches and first tokens, and a loop that carries the caches
-// inside the session for many tokens. Between two loops finished sequences are taken out of the batch.
+// Decoding as runs of one program (decode-graph.ts): the first begins every continuation; where texts are long or stop
+// strings are looked for, later runs go on with those that have not ended, in a smaller batch.
 
 import { Program } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
-import { ropeTables } from '../models/blocks/rope.ts';
 import { type Model, padded, promptFeeds } from '../models/encode.ts';
 import {
   headColumn,
   type Overlay,
-  overlayFeeds,
   overlayShape,
   rowIndex,
+  VANILLA,
   type Variant,
 } from '../models/overlay.ts';
 import { type CacheFeeds, layCaches } from './cache.ts';
 import { type Chooser, GREEDY, type Strategy } from './choose.ts';
-import { firstTokenGraph, headWidth, stepsGraph } from './decode-graphs.ts';
+import { cacheNames, decodeGraph, headWidth } from './decode-graph.ts';
 import { type FullSampling, fullSampling } from './sampling.ts';
 
 export interface DecodeRequest {
@@ -42,6 +41,8 @@ export interface DecodeOptions<R extends SampleRequest> {
 
 /** Tokens between two looks for stop strings: a look costs about as much as one token. */
 const STOP_ROUNDS = 16;
+/** From so many tokens on it pays to leave the loop when half of the batch has ended: caches come out and go in again. */
+const LONG = 64;
 
 /** A continuation on its way. */
 export interface Running<R extends SampleRequest> {
@@ -68,13 +69,14 @@ export class BatchDecoder {
     this.#width = headWidth(model, overlayShape(overlay));
   }
 
-  #program(kind: 'prompt' | 'steps', strategy: Strategy): Promise<Program> {
-    const key = `${kind}_${strategy.name}`;
-    let program = this.#programs.get(key);
+  #program(strategy: Strategy): Promise<Program> {
+    let program = this.#programs.get(strategy.name);
     if (!program) {
-      const make = kind === 'prompt' ? firstTokenGraph : stepsGraph;
-      const graph = make(this.model, overlayShape(this.overlay), strategy);
-      this.#programs.set(key, (program = Program.compile(graph, this.model.folder, this.device)));
+      const graph = decodeGraph(this.model, overlayShape(this.overlay), strategy);
+      this.#programs.set(
+        strategy.name,
+        (program = Program.compile(graph, this.model.folder, this.device)),
+      );
     }
     return program;
   }
@@ -88,23 +90,21 @@ export class BatchDecoder {
     requests: readonly R[],
     options: DecodeOptions<R>,
   ): Promise<number[][][]> {
-    const overlay = options.overlay ?? this.overlay;
     const stop = new Set(options.ends);
-    const { rows, caches: first } = await this.#prompts(strategy, requests, overlay);
-    let caches = first;
-    for (;;) {
-      for (const row of rows)
-        row.done ||= stop.has(row.tokens.at(-1)!) || row.tokens.length >= options.maxNewTokens;
-      let live = rows.filter(({ done }) => !done);
+    const rows = requests.flatMap((request, at) =>
+      request.uniforms.map((uniforms): Row<R> => ({ request, uniforms, tokens: [], at, done: false })),
+    );
+    let live = rows;
+    let caches: CacheFeeds | undefined;
+    while (live.length > 0) {
+      caches = await this.#run(strategy, requests, live, caches, options);
+      for (const row of live)
+        row.done = stop.has(row.tokens.at(-1)!) || row.tokens.length >= options.maxNewTokens;
+      live = live.filter(({ done }) => !done);
       if (options.stopped && live.length > 0) {
         const stopped = await options.stopped(live);
-        live.forEach((row, i) => {
-          row.done = stopped[i]!;
-        });
-        live = live.filter(({ done }) => !done);
+        live = live.filter((_, i) => !stopped[i]);
       }
-      if (live.length === 0) break;
-      caches = await this.#steps(strategy, live, caches, overlay, options);
     }
     let at = 0;
     return requests.map(({ uniforms }) =>
@@ -115,126 +115,138 @@ export class BatchDecoder {
     );
   }
 
-  async #prompts<R extends SampleRequest>(
+  /**
+   * Gives each row its next tokens: its first ones where there are no `caches` yet.
+   * @returns caches for a next run, empty where there will be none
+   */
+  async #run<R extends SampleRequest>(
     strategy: Strategy,
     requests: readonly R[],
-    overlay: Overlay | undefined,
-  ): Promise<{ rows: Row<R>[]; caches: CacheFeeds }> {
-    const program = await this.#program('prompt', strategy);
-    const batch = padded(requests);
+    live: readonly Row<R>[],
+    caches: CacheFeeds | undefined,
+    options: DecodeOptions<R>,
+  ): Promise<CacheFeeds> {
+    const program = await this.#program(strategy);
+    const overlay = options.overlay ?? this.overlay;
+    const starts = caches === undefined;
+    // The graph wants prompts in every run; two tokens are the least that keeps results the same bit for bit.
+    const beginning: readonly Row<SampleRequest>[] = starts ? padded(live) : FILLER;
+    const going = starts ? [] : live;
+    const fed = [...beginning, ...going];
+    const made = live[0]!.tokens.length; // the same for all
+    const left = options.maxNewTokens - made - (starts ? 1 : 0); // rounds of the loop
+    const rounds = Math.min(left, options.stopped ? STOP_ROUNDS : left);
+    const leaveAt = left >= LONG && live.length >= 4 ? live.length >> 1 : 0;
+    const prompts = padded(starts ? requests : FILLER.map(({ request }) => request));
+    const lengths = fed.map(({ request, tokens }) => request.tokens.length + Math.max(0, tokens.length - 1));
+    const total = Math.max(...lengths);
+    const size = total + rounds + 1;
     const { packed, feeds } = promptFeeds(
       this.model,
       overlay,
-      batch.map(({ tokens }) => tokens),
-      batch.map(({ variant }) => variant),
+      prompts.map(({ tokens }) => tokens),
+      prompts.map(({ variant }) => variant),
+      size, // rotary positions up to there
     );
-    const rows = requests.flatMap((request, at) =>
-      request.uniforms.map((uniforms): Row<R> => ({ request, uniforms, tokens: [], at, done: false })),
-    );
-    const fed = padded(rows);
-    const { tokens, ...caches } = await program.run({
-      ...feeds,
-      last_row: {
-        data: Int32Array.from(fed, ({ at }) => packed.row(at, packed.lengths[at]! - 1)),
-        shape: [fed.length],
-      },
-      ...this.#overlayFeeds(fed, overlay, false),
-      ...this.#chooserFeeds(strategy, fed, overlay, 1),
-    });
-    rows.forEach((row, i) => {
-      row.tokens.push((tokens!.data as Int32Array)[i]!);
-    });
-    return { rows, caches };
-  }
-
-  /** Runs the loop over `live` and gives each its new tokens. */
-  async #steps<R extends SampleRequest>(
-    strategy: Strategy,
-    live: readonly Row<R>[],
-    caches: CacheFeeds,
-    overlay: Overlay | undefined,
-    { maxNewTokens, ends, stopped }: DecodeOptions<R>,
-  ): Promise<CacheFeeds> {
-    const program = await this.#program('steps', strategy);
-    const left = maxNewTokens - live[0]!.tokens.length; // all have been given as many
-    const rounds = Math.min(left, stopped ? STOP_ROUNDS : left);
-    const fed = padded(live);
-    const lengths = fed.map(({ request, tokens }) => request.tokens.length + tokens.length - 1);
-    const total = Math.max(...lengths);
-    const stop = ends.length > 0 ? ends : [-1];
-    const B = fed.length;
-    // With half of them ended, a smaller batch pays for the copy. Repeated rows (a batch of one) end together.
-    const leaveAt = live.length < 4 ? 0 : Math.floor(B / 2);
-    const feeds: Record<string, Feed> = {
-      ...layCaches(
-        caches,
-        fed.map(({ at }) => at),
-        lengths,
-        total + rounds,
-      ),
-      token: { data: Int32Array.from(fed, ({ tokens }) => tokens.at(-1)!), shape: [B] },
-      done: { data: new Float32Array(B), shape: [B] },
-      last: { data: Int32Array.from(lengths, (length) => length - 1), shape: [B] },
-      total: { data: Int32Array.of(total), shape: [] },
-      rounds: { data: Int32Array.of(rounds), shape: [] },
-      ends: { data: Int32Array.from(stop), shape: [stop.length] },
-      leave_at: { data: Float32Array.of(leaveAt), shape: [] },
-      ...ropeTables(this.model.decoder.config, total + rounds),
-      ...(overlay && overlayFeeds(overlay, this.model.decoder)),
-      ...this.#overlayFeeds(fed, overlay, true),
-      ...this.#chooserFeeds(strategy, fed, overlay, rounds),
-    };
+    const names = cacheNames(this.model);
     const again = rounds < left || leaveAt > 0;
-    const names = Array.from({ length: this.model.decoder.config.num_hidden_layers }, (_, layer) => [
-      `keys_${layer}`,
-      `values_${layer}`,
-    ]).flat();
-    const out = await program.run(feeds, ['tokens', ...(again ? names.map((name) => `new_${name}`) : [])]);
+    const idle = new Float32Array(fed.length);
+    idle.fill(1, starts ? live.length : 0, beginning.length);
+    const stop = options.ends.length > 0 ? options.ends : [-1];
+    const ints = (values: readonly number[]): Feed => ({
+      data: Int32Array.from(values),
+      shape: [values.length],
+    });
+    const out = await program.run(
+      {
+        ...feeds,
+        sample_of: ints(beginning.map(({ at }) => at)),
+        last_row: ints(beginning.map(({ at }) => packed.row(at, packed.lengths[at]! - 1))),
+        going: ints(going.map(({ tokens }) => tokens.at(-1)!)),
+        idle: { data: idle, shape: [fed.length] },
+        step_last: ints(lengths.map((length) => length - 1)),
+        step_total: { data: Int32Array.of(total), shape: [] },
+        rounds: { data: Int32Array.of(rounds), shape: [] },
+        ends: ints(stop),
+        leave_at: { data: Float32Array.of(leaveAt), shape: [] },
+        room: { data: new Float32Array(size - packed.S), shape: [1, 1, size - packed.S, 1] },
+        ...this.#caches(caches, going, lengths.slice(beginning.length), size),
+        ...this.#overlayFeeds(fed, beginning.length, overlay),
+        ...this.#chooserFeeds(strategy, beginning, overlay, 0, 1, 'first_'),
+        ...this.#chooserFeeds(strategy, fed, overlay, starts ? 1 : 0, rounds, ''),
+      },
+      ['first', 'tokens', ...(again ? names.map((name) => `new_${name}`) : [])],
+    );
+    const first = out.first!.data as Int32Array;
     const tokens = out.tokens!.data as Int32Array;
-    const ran = tokens.length / B;
-    const stopSet = new Set(ends);
+    const ran = tokens.length / fed.length;
+    const ends = new Set(options.ends);
     live.forEach((row, i) => {
-      row.at = i;
-      for (let round = 0; round < ran && !stopSet.has(row.tokens.at(-1)!); round++)
-        row.tokens.push(tokens[round * B + i]!);
+      const place = starts ? i : beginning.length + i;
+      if (starts) row.tokens.push(first[i]!);
+      for (let round = 0; round < ran && !ends.has(row.tokens.at(-1)!); round++)
+        row.tokens.push(tokens[round * fed.length + place]!);
+      row.at = place;
     });
     return Object.fromEntries(again ? names.map((name) => [name, out[`new_${name}`]!]) : []);
   }
 
+  #caches(
+    caches: CacheFeeds | undefined,
+    going: readonly Row<SampleRequest>[],
+    lengths: readonly number[],
+    size: number,
+  ): CacheFeeds {
+    const { num_key_value_heads: K, head_dim: D } = this.model.decoder.config;
+    const none: Feed = { data: new Float32Array(0), shape: [0, K, size, D] };
+    if (!caches) return Object.fromEntries(cacheNames(this.model).map((name) => [name, none]));
+    return layCaches(
+      caches,
+      going.map(({ at }) => at),
+      lengths,
+      size,
+    );
+  }
+
   #overlayFeeds(
     rows: readonly Row<SampleRequest>[],
+    beginning: number,
     overlay: Overlay | undefined,
-    adapter: boolean,
   ): Record<string, Feed> {
     if (!overlay) return {};
-    const switches = (on: (v: Variant) => boolean): Feed => ({
-      data: Float32Array.from(rows, ({ request }) => (on(request.variant) ? 1 : 0)),
-      shape: [rows.length],
+    const switches = (of: readonly Row<SampleRequest>[], on: (v: Variant) => boolean): Feed => ({
+      data: Float32Array.from(of, ({ request }) => (on(request.variant) ? 1 : 0)),
+      shape: [of.length],
     });
     return {
-      sequence_rows_on: switches((v) => v.rows),
-      ...(adapter && { sequence_adapter_on: switches((v) => v.adapter) }),
+      first_rows_on: switches(rows.slice(0, beginning), (v) => v.rows),
+      sequence_rows_on: switches(rows, (v) => v.rows),
+      sequence_adapter_on: switches(rows, (v) => v.adapter),
       row_ids: { data: overlay.ids, shape: [overlay.ids.length] },
     };
   }
 
+  /** Feeds of a strategy for `steps` tokens, the first of them `skip` after each row's last. */
   #chooserFeeds(
     strategy: Strategy,
     rows: readonly Row<SampleRequest>[],
     overlay: Overlay | undefined,
+    skip: number,
     steps: number,
+    prefix: string,
   ): Record<string, Feed> {
     const rowOf = rowIndex(overlay);
     const choosers = rows.map(
       ({ request, uniforms, tokens }): Chooser => ({
         sampling: request.sampling,
-        uniforms: uniforms.subarray(tokens.length, tokens.length + steps),
+        uniforms: uniforms.subarray(tokens.length + skip, tokens.length + skip + steps),
         seen: [...request.tokens, ...tokens].map((token) =>
           headColumn(this.model.decoder, overlay, rowOf, request.variant, token),
         ),
       }),
     );
-    return strategy.feeds(choosers, this.#width, steps);
+    const feeds = strategy.feeds(choosers, this.#width, steps);
+    return Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [prefix + name, feed]));
   }
 
   async release(): Promise<void> {
@@ -242,6 +254,15 @@ export class BatchDecoder {
     this.#programs.clear();
   }
 }
+
+/** What stands where a graph wants prompts and there are none. */
+const FILLER: readonly Row<SampleRequest>[] = [0, 1].map((at) => ({
+  request: { tokens: [0], variant: VANILLA, sampling: fullSampling(undefined), uniforms: [] },
+  uniforms: new Float32Array(0),
+  tokens: [],
+  at,
+  done: true,
+}));
 
 const ONE_GREEDY = { sampling: fullSampling(undefined), uniforms: [new Float32Array(0)] };
 
