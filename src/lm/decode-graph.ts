@@ -1,7 +1,7 @@
 // The graph of decoding, for any strategy: the prompts' pass, then a loop that carries the key-value caches inside the
 // session. Continuations of an earlier run may join the loop with the caches that run gave out.
 
-import { Graph, type Value } from '../engine/graph.ts';
+import type { Graph, Value } from '../engine/graph.ts';
 import { add, cast, equal, greaterEqual, max, mul, sub } from '../engine/ops/arithmetic.ts';
 import { gather } from '../engine/ops/gather.ts';
 import { input, scalar } from '../engine/ops/leaves.ts';
@@ -60,10 +60,7 @@ export function decodeGraph(model: Model, shape: OverlayShape | undefined, strat
   const tokenOf = (column: Value): Value =>
     rowIds && width !== V ? gather(concat([iota(column, V), rowIds], 0), column) : column;
   const ended = (next: Value): Value =>
-    cast(
-      greaterEqual(reduceSum(cast(equal(reshape(next, ['R', 1]), ends), 'float32'), [1]), 0.5),
-      'float32',
-    );
+    cast(greaterEqual(reduceSum(cast(equal(reshape(next, ['R', 1]), ends), 'float32'), [1]), 0.5), 'float32');
   const running = (done: Value): Value => greaterEqual(sub(sumAll(sub(1, done)), leaveAt), 0.5);
 
   const zero = scalar(graph, 0, 'int32');

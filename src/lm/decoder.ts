@@ -73,10 +73,7 @@ export class BatchDecoder {
     let program = this.#programs.get(strategy.name);
     if (!program) {
       const graph = decodeGraph(this.model, overlayShape(this.overlay), strategy);
-      this.#programs.set(
-        strategy.name,
-        (program = Program.compile(graph, this.model.folder, this.device)),
-      );
+      this.#programs.set(strategy.name, (program = Program.compile(graph, this.model.folder, this.device)));
     }
     return program;
   }

@@ -96,7 +96,8 @@ describe.each(['llama-tied', 'llama-gqa'])('%s', (name) => {
       .map(({ prompt }) => ({ tokens: prompt, variant: VANILLA, sampling, uniforms: [new Float32Array(0)] }));
     const whole = (await decoder.decode(strategy, requests, { maxNewTokens: 90, ends: [] })).map(([t]) => t!);
     // A token that ends two of them early and another one late or never.
-    const places = (token: number) => whole.map((tokens) => tokens.indexOf(token)).map((at) => (at < 0 ? 90 : at));
+    const places = (token: number) =>
+      whole.map((tokens) => tokens.indexOf(token)).map((at) => (at < 0 ? 90 : at));
     const early = (token: number) => places(token).filter((at) => at < 20).length;
     const end = whole.flat().find((token) => early(token) >= 2 && places(token).some((at) => at > 30));
     expect(end).toBeDefined();

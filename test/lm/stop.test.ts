@@ -6,9 +6,10 @@ import { cutAtStop, stopAt } from '../../src/lm/stop.ts';
 import type { Tokenizer } from '../../src/text/tokenizer.ts';
 
 const PIECES = ['ab', 'c', 'd\n', '\ne', 'f'];
-const pieces = { decode: async (ids: readonly number[]) => ids.map((id) => PIECES[id]).join('') } as Tokenizer;
-const cut = async (ids: number[], stops: string[]) =>
-  cutAtStop(pieces, ids, await pieces.decode(ids), stops);
+const pieces = {
+  decode: async (ids: readonly number[]) => ids.map((id) => PIECES[id]).join(''),
+} as Tokenizer;
+const cut = async (ids: number[], stops: string[]) => cutAtStop(pieces, ids, await pieces.decode(ids), stops);
 
 test('a stop string across tokens: the text before it, the tokens that completed it', async () => {
   expect(await cut([0, 1, 2, 3, 4], ['\n\n'])).toEqual({ text: 'abcd', tokens: [0, 1, 2, 3] });
@@ -42,7 +43,10 @@ test('batches hold every job once, the longest first, within the budget', () => 
 });
 
 test('jobs that share a context stay together and are charged for it once; groups never mix', () => {
-  const jobs = Array.from({ length: 12 }, (_, i) => ({ ...job(1 + (i >> 2), i % 4), group: i % 2 ? 'odd' : 'even' }));
+  const jobs = Array.from({ length: 12 }, (_, i) => ({
+    ...job(1 + (i >> 2), i % 4),
+    group: i % 2 ? 'odd' : 'even',
+  }));
   const made = [...batches(jobs, { tokens: 50, group: ({ group }) => group })];
   for (const batch of made) expect(new Set(batch.map(({ group }) => group)).size).toBe(1);
   // Two contexts of 20 tokens a group, three continuations each: 23 + 22 distinct tokens fit one batch.
