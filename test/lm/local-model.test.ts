@@ -3,6 +3,7 @@
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { engineSessions } from '../../src/engine/session-info.ts';
+import { generate, score } from '../../src/lm/calls.ts';
 import type { Score } from '../../src/lm/language-model.ts';
 import { generateAll, LocalModel } from '../../src/lm/local-model.ts';
 import { openModel } from '../../src/models/open-model.ts';
@@ -68,10 +69,43 @@ test('generation: one session a strategy; results by the order of requests, samp
     sampling: { temperature: 1, seed: 4 },
   }));
   const all = await generateAll(model, requests);
-  expect(all.map(({ prompt }) => prompt)).toEqual(['ab', ...Array(2).fill(requests[1]!.prompt), 'c', 'c', 'c']);
+  expect(all.map(({ prompt }) => prompt)).toEqual([
+    'ab',
+    ...Array(2).fill(requests[1]!.prompt),
+    'c',
+    'c',
+    'c',
+  ]);
   // Alone a request is the first of its list: `draw` says which draws are its own.
   expect(await generateAll(model, [{ ...requests[2]!, draw: 2 }])).toEqual(all.slice(3));
   expect(engineSessions() - before).toBe(1);
   await expect(generateAll(model, [{ ...requests[0]!, num_samples: 0 }])).rejects.toThrow('num_samples');
   await expect(generateAll(model, [{ ...requests[0]!, stop: [''] }])).rejects.toThrow('stop string');
+});
+
+test('the calls: a model by name, results in order, the model let go of when the reader stops early', async () => {
+  const path = model.folder.source;
+  const got: Score[] = [];
+  for await (const one of score({ model: path, rows: rows.slice(0, 5), batch_tokens: 64 })) got.push(one);
+  expect(got).toEqual(await scores(rows.slice(0, 5)));
+  const events: string[] = [];
+  const asked = {
+    model: path,
+    prompts: ['ab', 'cd'],
+    num_samples: 2,
+    max_new_tokens: 5,
+    sampling: { temperature: 1 },
+  };
+  const texts: string[] = [];
+  for await (const { prompt, generated } of generate({
+    ...asked,
+    onEvent: (event) => events.push(event.kind),
+  }))
+    texts.push(prompt + generated);
+  expect(texts.map((text) => text.slice(0, 2))).toEqual(['ab', 'ab', 'cd', 'cd']);
+  expect(events.filter((kind) => kind === 'progress')).toHaveLength(4);
+  for await (const { prompt, generated } of generate(asked)) {
+    expect(prompt + generated).toBe(texts[0]);
+    break;
+  }
 });

@@ -1,11 +1,11 @@
 // `whorl generate`: continuations of prompts, greedy or sampled, one line a sample, in order.
 
 import { Command } from 'commander';
+import { inOrder } from '../../lm/in-order.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import { fullSampling } from '../../lm/sampling.ts';
 import { decimal, repeated, wholeNumber } from '../arguments.ts';
 import {
-  inOrder,
   type ModelFlags,
   oneInput,
   rowGroups,
