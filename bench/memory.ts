@@ -164,7 +164,7 @@ const stepped = await phase('step', async () => {
     trainer.start(),
     batch,
     1e-3,
-    { weight: 0, margin: 0, spread: 0 },
+    { focus: 0, kl: 0, margin: 0, spread: 0 },
     still,
   );
   await trainer.release();

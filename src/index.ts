@@ -9,9 +9,12 @@ export { gradients } from './engine/autodiff.ts';
 export { Graph, type Value } from './engine/graph.ts';
 export { Program } from './engine/program.ts';
 export { cpu, type Device, type Feed } from './engine/session.ts';
+export { engineSessions } from './engine/session-info.ts';
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
+export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
+export type { Sampling } from './lm/sampling.ts';
 export {
   measureRate,
   memoryEstimate,

@@ -8,3 +8,4 @@ export * from './engine/ops/loop.ts';
 export * from './engine/ops/matmul.ts';
 export * from './engine/ops/normalise.ts';
 export * from './engine/ops/shape.ts';
+export * from './engine/ops/sort.ts';

@@ -77,6 +77,12 @@ export const wholeNumber =
     return value;
   };
 
+export const decimal = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It is not a number.');
+  return value;
+};
+
 export const fraction = (text: string): number => {
   const value = Number(text);
   if (text.trim() === '' || !(value > 0 && value < 1))

@@ -23,7 +23,7 @@ export const COMMANDS = {
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
   generate: {
-    summary: 'continue prompts greedily',
+    summary: 'continue prompts, greedily or by sampling',
     load: async () => (await import('./commands/generate.ts')).generateCommand(),
   },
   score: {

@@ -119,7 +119,7 @@ export class Emitter {
   readonly #dims = new Map<string, string>();
   readonly #root: Graph;
   readonly #weightsFolder: string | undefined;
-  readonly #isRoot: boolean;
+  readonly #depth: number;
   readonly #inspection: Inspection | undefined;
   #at: Node | undefined;
   /** Vectors of this scope's probes, and the name under which a loop hands out those of its rounds. */
@@ -131,7 +131,7 @@ export class Emitter {
     this.#inspection = inspection;
     this.#root = root;
     this.#weightsFolder = weightsFolder;
-    this.#isRoot = outer === undefined;
+    this.#depth = outer ? outer.#depth + 1 : 0;
     this.#names = new Map(outer ? outer.#names : []);
     this.#initializers = outer ? outer.#initializers : new Map();
   }
@@ -245,7 +245,8 @@ export class Emitter {
 
   #fresh = 0;
   fresh(stem: string): string {
-    return `${stem}_${this.#isRoot ? 'r' : 'b'}${this.#fresh++}_${this.#nodes.length}`;
+    // A body's names must differ from those of every scope around it.
+    return `${stem}_${this.#depth === 0 ? 'r' : 'b'.repeat(this.#depth)}${this.#fresh++}_${this.#nodes.length}`;
   }
 
   #emit(outputs: readonly Value[], scope: Graph): Message {

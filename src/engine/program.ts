@@ -33,8 +33,11 @@ export class Program {
     return new Program(graph, session, nodeCount, watch);
   }
 
-  /** @param feeds a tensor for each graph input, sizes agreeing wherever they share a symbol */
-  async run(feeds: Readonly<Record<string, Feed>>): Promise<Results> {
+  /**
+   * @param feeds a tensor for each graph input, sizes agreeing wherever they share a symbol
+   * @param wanted the outputs to bring out, each of which is copied; default: all
+   */
+  async run(feeds: Readonly<Record<string, Feed>>, wanted?: readonly string[]): Promise<Results> {
     const sizes = new Map<string, number>();
     const typed = this.#graph.inputs.map(({ name, value }) => {
       const feed = feeds[name];
@@ -54,8 +57,9 @@ export class Program {
       });
       return [name, { ...feed, dtype: value.dtype }] as const;
     });
-    const run = () => this.#session.run(Object.fromEntries(typed));
-    return this.#watch ? this.#watch.run(sizes, feeds, run) : run();
+    // A watched program may have outputs of its own to look at: all of them come out.
+    if (this.#watch) return this.#watch.run(sizes, feeds, () => this.#session.run(Object.fromEntries(typed)));
+    return this.#session.run(Object.fromEntries(typed), wanted);
   }
 
   async release(): Promise<void> {

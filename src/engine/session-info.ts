@@ -1,6 +1,7 @@
 // What the tensor engine of this machine is, for `whorl doctor`. Beside session.ts the only file that asks it.
 
 import ort from 'onnxruntime-node';
+import { counters } from './session.ts';
 
 export interface EngineInfo {
   readonly name: string;
@@ -8,6 +9,9 @@ export interface EngineInfo {
   /** Providers whose libraries are in the package; whether a device answers, only a session shows. */
   readonly providers: readonly string[];
 }
+
+/** Sessions that this process has compiled: sizes of batches do not cost new ones. */
+export const engineSessions = (): number => counters.compiled;
 
 export function engineInfo(): EngineInfo {
   const backends = ort.listSupportedBackends() as readonly { name: string; bundled: boolean }[];

@@ -69,7 +69,11 @@ export class Session {
     }
   }
 
-  async run(feeds: Readonly<Record<string, Feed & { dtype: Dtype }>>): Promise<Record<string, Feed>> {
+  /** @param wanted names of the outputs to bring out, each of which is copied; default: all */
+  async run(
+    feeds: Readonly<Record<string, Feed & { dtype: Dtype }>>,
+    wanted?: readonly string[],
+  ): Promise<Record<string, Feed>> {
     const tensors: Record<string, ort.Tensor> = {};
     for (const [name, { data, shape, dtype }] of Object.entries(feeds)) {
       const type = ORT_TYPE[dtype];
@@ -77,7 +81,7 @@ export class Session {
       tensors[name] = new ort.Tensor(type, data, shape);
     }
     try {
-      const results = await this.#session.run(tensors);
+      const results = await (wanted ? this.#session.run(tensors, wanted) : this.#session.run(tensors));
       return Object.fromEntries(
         Object.entries(results).map(([name, tensor]) => [
           name,

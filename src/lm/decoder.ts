@@ -1,160 +1,292 @@
-// Greedy decoding as one program: the prompts' pass, then a loop that carries the key-value cache inside the session.
+// Decoding as runs of one program (decode-graph.ts): the first begins every continuation; where texts are long or stop
+// strings are looked for, later runs go on with those that have not ended, in a smaller batch.
 
-import type { Value } from '../engine/graph.ts';
-import { add, cast, equal, greaterEqual, max, sub } from '../engine/ops/arithmetic.ts';
-import { gather } from '../engine/ops/gather.ts';
-import { input } from '../engine/ops/leaves.ts';
-import { loop } from '../engine/ops/loop.ts';
-import { argmax, concat, iota, reduceSum, reshape, sumAll } from '../engine/ops/shape.ts';
 import { Program } from '../engine/program.ts';
-import type { Device } from '../engine/session.ts';
-import { type Cache, stepAttention } from '../models/blocks/attention.ts';
-import { type Model, padded, promptFeeds, promptGraph } from '../models/encode.ts';
-import { embed, headLogits, type Overlay, overlayShape, type Variant } from '../models/overlay.ts';
+import type { Device, Feed } from '../engine/session.ts';
+import { type Model, padded, promptFeeds } from '../models/encode.ts';
+import {
+  headColumn,
+  type Overlay,
+  overlayShape,
+  rowIndex,
+  VANILLA,
+  type Variant,
+} from '../models/overlay.ts';
+import { type CacheFeeds, layCaches } from './cache.ts';
+import { type Chooser, GREEDY, type Strategy } from './choose.ts';
+import { cacheNames, decodeGraph, headWidth } from './decode-graph.ts';
+import { type FullSampling, fullSampling } from './sampling.ts';
 
 export interface DecodeRequest {
   readonly tokens: readonly number[];
   readonly variant: Variant;
 }
 
-export class GreedyDecoder {
-  #program: Promise<Program> | undefined;
+/** A prompt and how many continuations it gets. Requests decoded together share one strategy. */
+export interface SampleRequest extends DecodeRequest {
+  readonly sampling: FullSampling;
+  /** Uniform numbers of each sample; their count is the number of samples. */
+  readonly uniforms: readonly Float32Array[];
+}
+
+export interface DecodeOptions<R extends SampleRequest> {
+  readonly maxNewTokens: number;
+  /** Tokens that end a continuation and are not part of it. */
+  readonly ends: readonly number[];
+  /** May have other rows than the one compiled for, of the same sizes. */
+  readonly overlay?: Overlay | undefined;
+  /** Asked every `STOP_ROUNDS` tokens about the continuations that still run: which of them have ended otherwise. */
+  readonly stopped?: ((running: readonly Running<R>[]) => Promise<boolean[]>) | undefined;
+}
+
+/** Tokens between two looks for stop strings: a look costs about as much as one token. */
+const STOP_ROUNDS = 16;
+/** From so many tokens on it pays to leave the loop when half of the batch has ended: caches come out and go in again. */
+const LONG = 64;
+
+/** A continuation on its way. */
+export interface Running<R extends SampleRequest> {
+  readonly request: R;
+  readonly tokens: readonly number[];
+}
+
+interface Row<R extends SampleRequest> extends Running<R> {
+  readonly uniforms: Float32Array;
+  readonly tokens: number[];
+  /** Where its cache lies in the last run's. */
+  at: number;
+  done: boolean;
+}
+
+export class BatchDecoder {
+  readonly #programs = new Map<string, Promise<Program>>();
+  readonly #width: number;
   constructor(
     readonly model: Model,
     readonly overlay: Overlay | undefined,
     readonly device: Device,
-  ) {}
+  ) {
+    this.#width = headWidth(model, overlayShape(overlay));
+  }
 
-  async #compile(): Promise<Program> {
-    const { decoder } = this.model;
-    const { config } = decoder;
-    const V = config.vocab_size;
-    const { graph, weights, overlay, rope, last, total, hidden, cache } = promptGraph(
-      `${decoder.model_type}_greedy`,
-      this.model,
-      overlayShape(this.overlay),
-    );
-    const ends = input(graph, 'ends', 'int32', ['N']);
-    const lastRow = input(graph, 'last_row', 'int32', ['B']); // each prompt's last row among the packed ones
-    const rounds = input(graph, 'rounds', 'int32', []);
-    const on = overlay && {
-      rows: input(graph, 'sequence_rows_on', 'float32', ['B']),
-      adapter: input(graph, 'sequence_adapter_on', 'float32', ['B']),
-    };
-    const rowIds = overlay && input(graph, 'row_ids', 'int32', [overlay.shape.rows]);
-
-    const choose = (h: Value): Value => {
-      const logits = headLogits(decoder, weights, h, overlay, on?.rows);
-      const best = argmax(logits);
-      if (!rowIds || logits.shape[1] === V) return best;
-      return gather(concat([iota(best, V), rowIds], 0), best); // column V + r is the token of row r
-    };
-    const ended = (token: Value): Value =>
-      cast(
-        greaterEqual(reduceSum(cast(equal(reshape(token, ['B', 1]), ends), 'float32'), [1]), 0.5),
-        'float32',
-      );
-    const running = (done: Value): Value => greaterEqual(sumAll(sub(1, done)), 0.5);
-
-    const first = choose(gather(hidden, lastRow));
-    const done = ended(first);
-    const layers = config.num_hidden_layers;
-    const row = { dtype: 'int32', shape: ['B'] } as const;
-    const buffer = {
-      dtype: 'float32',
-      shape: ['B', config.num_key_value_heads, 'P', config.head_dim],
-    } as const;
-    const start = [first, done, last, total, ...cache.flat()];
-    const types = [
-      row,
-      { dtype: 'float32', shape: ['B'] } as const,
-      row,
-      { dtype: 'int32', shape: [] } as const,
-      ...cache.flat().map(() => buffer),
-    ];
-    const result = loop(
-      rounds,
-      running(done),
-      start,
-      types,
-      ([token, doneBefore, lastBefore, totalBefore, ...flat]) => {
-        const past: Cache = Array.from({ length: layers }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!]);
-        const present: Cache = [];
-        const lastNow = add(lastBefore!, 1);
-        const totalNow = add(totalBefore!, 1);
-        const x = embed(decoder, weights, token!, overlay, on);
-        const h = decoder.hidden(
-          weights,
-          x,
-          stepAttention(config, lastNow, rope, lastNow, totalNow, past, present),
-        );
-        const next = choose(h);
-        const doneNow = max(doneBefore!, ended(next));
-        return {
-          more: running(doneNow),
-          carried: [next, doneNow, lastNow, totalNow, ...present.flat()],
-          collected: [next],
-        };
-      },
-    );
-    graph.output('first', first);
-    graph.output('rest', result.at(-1)!); // [rounds run, B]
-    return Program.compile(graph, this.model.folder, this.device);
+  #program(strategy: Strategy): Promise<Program> {
+    let program = this.#programs.get(strategy.name);
+    if (!program) {
+      const graph = decodeGraph(this.model, overlayShape(this.overlay), strategy);
+      this.#programs.set(strategy.name, (program = Program.compile(graph, this.model.folder, this.device)));
+    }
+    return program;
   }
 
   /**
-   * Greedy continuations of up to `maxNewTokens`, each ended by (and without) one of `ends`. A request's result is the
-   * same bit for bit alone or in any batch. `overlay` may have other rows than the one compiled for, of the same sizes.
+   * Continuations of each request, one a sample, each ended by (and without) one of `ends`. A continuation is the same
+   * bit for bit alone or in any batch.
    */
+  async decode<R extends SampleRequest>(
+    strategy: Strategy,
+    requests: readonly R[],
+    options: DecodeOptions<R>,
+  ): Promise<number[][][]> {
+    const stop = new Set(options.ends);
+    const rows = requests.flatMap((request, at) =>
+      request.uniforms.map((uniforms): Row<R> => ({ request, uniforms, tokens: [], at, done: false })),
+    );
+    let live = rows;
+    let caches: CacheFeeds | undefined;
+    while (live.length > 0) {
+      caches = await this.#run(strategy, requests, live, caches, options);
+      for (const row of live)
+        row.done = stop.has(row.tokens.at(-1)!) || row.tokens.length >= options.maxNewTokens;
+      live = live.filter(({ done }) => !done);
+      if (options.stopped && live.length > 0) {
+        const stopped = await options.stopped(live);
+        live = live.filter((_, i) => !stopped[i]);
+      }
+    }
+    let at = 0;
+    return requests.map(({ uniforms }) =>
+      rows.slice(at, (at += uniforms.length)).map(({ tokens }) => {
+        const end = tokens.findIndex((token) => stop.has(token));
+        return end < 0 ? tokens : tokens.slice(0, end);
+      }),
+    );
+  }
+
+  /**
+   * Gives each row its next tokens: its first ones where there are no `caches` yet.
+   * @returns caches for a next run, empty where there will be none
+   */
+  async #run<R extends SampleRequest>(
+    strategy: Strategy,
+    requests: readonly R[],
+    live: readonly Row<R>[],
+    caches: CacheFeeds | undefined,
+    options: DecodeOptions<R>,
+  ): Promise<CacheFeeds> {
+    const program = await this.#program(strategy);
+    const overlay = options.overlay ?? this.overlay;
+    const starts = caches === undefined;
+    // The graph wants prompts in every run; two tokens are the least that keeps results the same bit for bit.
+    const beginning: readonly Row<SampleRequest>[] = starts ? padded(live) : FILLER;
+    const going = starts ? [] : live;
+    const fed = [...beginning, ...going];
+    const made = live[0]!.tokens.length; // the same for all
+    const left = options.maxNewTokens - made - (starts ? 1 : 0); // rounds of the loop
+    const rounds = Math.min(left, options.stopped ? STOP_ROUNDS : left);
+    const leaveAt = left >= LONG && live.length >= 4 ? live.length >> 1 : 0;
+    const prompts = padded(starts ? requests : FILLER.map(({ request }) => request));
+    const lengths = fed.map(({ request, tokens }) => request.tokens.length + Math.max(0, tokens.length - 1));
+    const total = Math.max(...lengths);
+    const size = total + rounds + 1;
+    const { packed, feeds } = promptFeeds(
+      this.model,
+      overlay,
+      prompts.map(({ tokens }) => tokens),
+      prompts.map(({ variant }) => variant),
+      size, // rotary positions up to there
+    );
+    const names = cacheNames(this.model);
+    const again = rounds < left || leaveAt > 0;
+    const idle = new Float32Array(fed.length);
+    idle.fill(1, starts ? live.length : 0, beginning.length);
+    const stop = options.ends.length > 0 ? options.ends : [-1];
+    const ints = (values: readonly number[]): Feed => ({
+      data: Int32Array.from(values),
+      shape: [values.length],
+    });
+    const out = await program.run(
+      {
+        ...feeds,
+        sample_of: ints(beginning.map(({ at }) => at)),
+        last_row: ints(beginning.map(({ at }) => packed.row(at, packed.lengths[at]! - 1))),
+        going: ints(going.map(({ tokens }) => tokens.at(-1)!)),
+        idle: { data: idle, shape: [fed.length] },
+        step_last: ints(lengths.map((length) => length - 1)),
+        step_total: { data: Int32Array.of(total), shape: [] },
+        rounds: { data: Int32Array.of(rounds), shape: [] },
+        ends: ints(stop),
+        leave_at: { data: Float32Array.of(leaveAt), shape: [] },
+        room: { data: new Float32Array(size - packed.S), shape: [1, 1, size - packed.S, 1] },
+        ...this.#caches(caches, going, lengths.slice(beginning.length), size),
+        ...this.#overlayFeeds(fed, beginning.length, overlay),
+        ...this.#chooserFeeds(strategy, beginning, overlay, 0, 1, 'first_'),
+        ...this.#chooserFeeds(strategy, fed, overlay, starts ? 1 : 0, rounds, ''),
+      },
+      ['first', 'tokens', ...(again ? names.map((name) => `new_${name}`) : [])],
+    );
+    const first = out.first!.data as Int32Array;
+    const tokens = out.tokens!.data as Int32Array;
+    const ran = tokens.length / fed.length;
+    const ends = new Set(options.ends);
+    live.forEach((row, i) => {
+      const place = starts ? i : beginning.length + i;
+      if (starts) row.tokens.push(first[i]!);
+      for (let round = 0; round < ran && !ends.has(row.tokens.at(-1)!); round++)
+        row.tokens.push(tokens[round * fed.length + place]!);
+      row.at = place;
+    });
+    return Object.fromEntries(again ? names.map((name) => [name, out[`new_${name}`]!]) : []);
+  }
+
+  #caches(
+    caches: CacheFeeds | undefined,
+    going: readonly Row<SampleRequest>[],
+    lengths: readonly number[],
+    size: number,
+  ): CacheFeeds {
+    const { num_key_value_heads: K, head_dim: D } = this.model.decoder.config;
+    const none: Feed = { data: new Float32Array(0), shape: [0, K, size, D] };
+    if (!caches) return Object.fromEntries(cacheNames(this.model).map((name) => [name, none]));
+    return layCaches(
+      caches,
+      going.map(({ at }) => at),
+      lengths,
+      size,
+    );
+  }
+
+  #overlayFeeds(
+    rows: readonly Row<SampleRequest>[],
+    beginning: number,
+    overlay: Overlay | undefined,
+  ): Record<string, Feed> {
+    if (!overlay) return {};
+    const switches = (of: readonly Row<SampleRequest>[], on: (v: Variant) => boolean): Feed => ({
+      data: Float32Array.from(of, ({ request }) => (on(request.variant) ? 1 : 0)),
+      shape: [of.length],
+    });
+    return {
+      first_rows_on: switches(rows.slice(0, beginning), (v) => v.rows),
+      sequence_rows_on: switches(rows, (v) => v.rows),
+      sequence_adapter_on: switches(rows, (v) => v.adapter),
+      row_ids: { data: overlay.ids, shape: [overlay.ids.length] },
+    };
+  }
+
+  /** Feeds of a strategy for `steps` tokens, the first of them `skip` after each row's last. */
+  #chooserFeeds(
+    strategy: Strategy,
+    rows: readonly Row<SampleRequest>[],
+    overlay: Overlay | undefined,
+    skip: number,
+    steps: number,
+    prefix: string,
+  ): Record<string, Feed> {
+    const rowOf = rowIndex(overlay);
+    const choosers = rows.map(
+      ({ request, uniforms, tokens }): Chooser => ({
+        sampling: request.sampling,
+        uniforms: uniforms.subarray(tokens.length + skip, tokens.length + skip + steps),
+        seen: [...request.tokens, ...tokens].map((token) =>
+          headColumn(this.model.decoder, overlay, rowOf, request.variant, token),
+        ),
+      }),
+    );
+    const feeds = strategy.feeds(choosers, this.#width, steps);
+    return Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [prefix + name, feed]));
+  }
+
+  async release(): Promise<void> {
+    for (const program of this.#programs.values()) await (await program).release();
+    this.#programs.clear();
+  }
+}
+
+/** What stands where a graph wants prompts and there are none. */
+const FILLER: readonly Row<SampleRequest>[] = [0, 1].map((at) => ({
+  request: { tokens: [0], variant: VANILLA, sampling: fullSampling(undefined), uniforms: [] },
+  uniforms: new Float32Array(0),
+  tokens: [],
+  at,
+  done: true,
+}));
+
+const ONE_GREEDY = { sampling: fullSampling(undefined), uniforms: [new Float32Array(0)] };
+
+/** Greedy continuations alone: what training and its cells ask for. */
+export class GreedyDecoder {
+  readonly #decoder: BatchDecoder;
+  constructor(
+    model: Model,
+    readonly overlay: Overlay | undefined,
+    device: Device,
+  ) {
+    this.#decoder = new BatchDecoder(model, overlay, device);
+  }
+
+  /** `overlay` may have other rows than the one compiled for, of the same sizes. */
   async decode(
     requests: readonly DecodeRequest[],
     maxNewTokens: number,
     ends: readonly number[],
     overlay = this.overlay,
   ): Promise<number[][]> {
-    const program = await (this.#program ??= this.#compile());
-    const batch = padded(requests);
-    const variants = batch.map((request) => request.variant);
-    const { packed, feeds } = promptFeeds(
-      this.model,
-      overlay,
-      batch.map((request) => request.tokens),
-      variants,
-      maxNewTokens,
-    );
-    const B = batch.length;
-    const switches = (on: (v: Variant) => boolean) => ({
-      data: Float32Array.from(variants, (v) => (on(v) ? 1 : 0)),
-      shape: [B],
-    });
-    const out = await program.run({
-      ...feeds,
-      ends: { data: Int32Array.from(ends.length > 0 ? ends : [-1]), shape: [Math.max(1, ends.length)] },
-      last_row: {
-        data: Int32Array.from(packed.offsets, (offset, b) => offset + packed.lengths[b]! - 1),
-        shape: [B],
-      },
-      rounds: { data: Int32Array.of(maxNewTokens - 1), shape: [] },
-      ...(overlay && {
-        sequence_rows_on: switches((v) => v.rows),
-        sequence_adapter_on: switches((v) => v.adapter),
-        row_ids: { data: overlay.ids, shape: [overlay.ids.length] },
-      }),
-    });
-    const [first, rest] = [out.first!.data as Int32Array, out.rest!.data as Int32Array];
-    const stop = new Set(ends);
-    return requests.map((_, b) => {
-      const tokens = [
-        first[b]!,
-        ...Array.from({ length: rest.length / B }, (_, round) => rest[round * B + b]!),
-      ];
-      const end = tokens.findIndex((token) => stop.has(token));
-      return end < 0 ? tokens : tokens.slice(0, end);
-    });
+    const all = requests.map((request) => ({ ...request, ...ONE_GREEDY }));
+    const decoded = await this.#decoder.decode(GREEDY, all, { maxNewTokens, ends, overlay });
+    return decoded.map(([tokens]) => tokens!);
   }
 
-  async release(): Promise<void> {
-    await (await this.#program)?.release();
-    this.#program = undefined;
+  release(): Promise<void> {
+    return this.#decoder.release();
   }
 }

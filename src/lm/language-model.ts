@@ -1,14 +1,25 @@
 // "Something that answers": what verification, evaluation and attacks ask, whatever stands behind it.
 
+import type { Sampling } from './sampling.ts';
+
 export interface GenerateRequest {
   readonly prompt: string;
   readonly max_new_tokens: number;
+  /** Default: greedy. */
+  readonly sampling?: Sampling;
+  /** Continuations of this prompt; default 1. */
+  readonly num_samples?: number;
+  /** A continuation ends before the first of these strings. */
+  readonly stop?: readonly string[];
+  /** Which of the seed's draws this request gets; default: its place in the list. */
+  readonly draw?: number;
 }
 
 export interface Generation {
   readonly prompt: string;
-  /** The continuation alone, special tokens left out. */
+  /** The continuation alone, special tokens left out, up to a stop string. */
   readonly generated: string;
+  /** With the tokens that completed a stop string, without the one that ends a text. */
   readonly generated_token: readonly number[];
 }
 
@@ -28,8 +39,12 @@ export interface Score {
 export interface LanguageModel {
   /** A name for people: a folder, a file, an endpoint. */
   readonly name: string;
-  /** Greedy continuations, in the order of the requests, each as soon as its batch is done. */
+  /**
+   * Continuations, each as soon as its batch is done. `index` counts them in the order of the requests, the samples of a
+   * request one after the other: without `num_samples` it is the request's place.
+   */
   generate(requests: readonly GenerateRequest[]): AsyncGenerator<{ index: number; generation: Generation }>;
+  /** `index` is the request's place. */
   score?(requests: readonly ScoreRequest[]): AsyncGenerator<{ index: number; score: Score }>;
   release(): Promise<void>;
 }

@@ -9,8 +9,13 @@ import type { ModelFolder } from '../models/open-model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
 import { assertUnchanged, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { GreedyDecoder } from './decoder.ts';
+import { batches } from './batches.ts';
+import { positionBytes } from './cache.ts';
+import { candidates, type Strategy, strategyOf } from './choose.ts';
+import { BatchDecoder, type SampleRequest } from './decoder.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
+import { fullSampling, uniforms } from './sampling.ts';
+import { cutAtStop, stopAt } from './stop.ts';
 
 export interface LocalModelOptions {
   readonly device?: Device;
@@ -21,10 +26,21 @@ export interface LocalModelOptions {
   readonly batch_tokens?: number;
 }
 
+/** Tokens of the linear layers in one run. More make scoring no faster. */
 const BATCH_TOKENS = 2048;
-const BATCH_SEQUENCES = 64;
-/** Label rows of one run: their logits, [L, V] float32 twice over, are what memory goes to. */
-const BATCH_LABELS = 256;
+/** Decoding reads every weight for each token of a batch: the more sequences share that, the better. */
+const GENERATE_TOKENS = 4096;
+/** What the caches of a batch may take, unless `batch_tokens` says otherwise; up to three copies live at a time. */
+const CACHE_BYTES = 2 ** 28;
+/** Float32 logits of one run, twice over. */
+const LOGITS_BYTES = 2 ** 26;
+
+interface GenerateJob extends SampleRequest {
+  readonly request: GenerateRequest;
+  /** Of the first sample among all results. */
+  readonly index: number;
+  readonly strategy: Strategy;
+}
 
 /** A family bound to an opened folder. Throws `bad-file` where a tensor is missing or has another shape than the config says. */
 export function bindModel(folder: ModelFolder): Model {
@@ -45,7 +61,7 @@ export function bindModel(folder: ModelFolder): Model {
 
 export class LocalModel implements LanguageModel {
   readonly encoder: Encoder;
-  readonly decoder: GreedyDecoder;
+  readonly decoder: BatchDecoder;
   private constructor(
     readonly name: string,
     readonly folder: ModelFolder,
@@ -55,7 +71,7 @@ export class LocalModel implements LanguageModel {
   ) {
     const device = options.device ?? cpu;
     this.encoder = new Encoder(model, options.overlay, device);
-    this.decoder = new GreedyDecoder(model, options.overlay, device);
+    this.decoder = new BatchDecoder(model, options.overlay, device);
   }
 
   /** Throws `bad-file` and `unsupported` as the readers do; compiles nothing yet. */
@@ -75,41 +91,75 @@ export class LocalModel implements LanguageModel {
     return this.options.variant ?? (this.options.overlay ? PUBLISHED : VANILLA);
   }
 
+  /** @throws WhorlError `usage` for settings out of range and prompts too long, before anything is generated */
   async *generate(
     requests: readonly GenerateRequest[],
   ): AsyncGenerator<{ index: number; generation: Generation }> {
     const prompts = await this.tokenizer.encodeBatch(requests.map(({ prompt }) => prompt));
-    const jobs = requests.map((request, index) => ({
-      request,
-      index,
-      tokens: this.#fit(prompts[index]!, request),
-    }));
-    const limit = this.#budget();
-    for (const batch of batches(
-      jobs,
-      (job) => job.tokens.length + job.request.max_new_tokens,
-      (job) => job.request.max_new_tokens,
-      limit,
-    )) {
+    let count = 0;
+    const jobs = requests.map((request, place) => {
+      const job = this.#job(request, place, prompts[place]!, count);
+      count += job.uniforms.length;
+      return job;
+    });
+    const room = Math.floor(CACHE_BYTES / positionBytes(this.model.decoder.config));
+    const limits = {
+      tokens: this.options.batch_tokens ?? Math.min(GENERATE_TOKENS, room),
+      extra: ({ request }: GenerateJob) => request.max_new_tokens,
+      copies: ({ uniforms }: GenerateJob) => uniforms.length,
+      // What shares a batch shares a graph, its number of sorted columns and its number of rounds.
+      group: ({ request, strategy, sampling }: GenerateJob) =>
+        `${strategy.name} ${candidates(sampling)} ${request.max_new_tokens}`,
+    };
+    for (const batch of batches(jobs, limits)) {
       assertUnchanged(this.folder);
-      const continuations = await this.decoder.decode(
-        batch.map(({ tokens }) => ({ tokens, variant: this.variant })),
-        batch[0]!.request.max_new_tokens,
-        this.tokenizer.eosIds,
-      );
-      const texts = await this.tokenizer.decodeBatch(continuations);
-      for (const [i, job] of batch.entries())
-        yield {
-          index: job.index,
-          generation: {
-            prompt: job.request.prompt,
-            generated: texts[i]!,
-            generated_token: continuations[i]!,
-          },
-        };
+      const decoded = await this.decoder.decode(batch[0]!.strategy, batch, {
+        maxNewTokens: batch[0]!.request.max_new_tokens,
+        ends: this.tokenizer.eosIds,
+        stopped: batch.some(({ request }) => request.stop?.length) ? this.#stopped : undefined,
+      });
+      const texts = await this.tokenizer.decodeBatch(decoded.flat());
+      let at = 0;
+      for (const [i, { request, index }] of batch.entries())
+        for (const [sample, tokens] of decoded[i]!.entries()) {
+          const cut = await cutAtStop(this.tokenizer, tokens, texts[at++]!, request.stop ?? []);
+          yield {
+            index: index + sample,
+            generation: { prompt: request.prompt, generated: cut.text, generated_token: cut.tokens },
+          };
+        }
     }
     assertUnchanged(this.folder);
   }
+
+  #job(request: GenerateRequest, place: number, prompt: readonly number[], index: number): GenerateJob {
+    const { max_new_tokens, num_samples = 1, stop = [] } = request;
+    for (const [name, value] of Object.entries({ max_new_tokens, num_samples }))
+      if (!Number.isSafeInteger(value) || value < 1)
+        throw new WhorlError('usage', `${name} is ${value}`, 'give a whole number from 1');
+    if (stop.includes(''))
+      throw new WhorlError('usage', 'a stop string is empty', 'give at least one character');
+    const sampling = fullSampling(request.sampling);
+    const draws = sampling.temperature > 0 ? max_new_tokens : 0;
+    return {
+      request,
+      index,
+      tokens: this.#fit(prompt, request),
+      variant: this.variant,
+      sampling,
+      strategy: strategyOf(sampling),
+      uniforms: Array.from({ length: num_samples }, (_, sample) =>
+        uniforms(sampling.seed, request.draw ?? place, sample, draws),
+      ),
+    };
+  }
+
+  readonly #stopped = async (
+    running: readonly { readonly request: GenerateJob; readonly tokens: readonly number[] }[],
+  ): Promise<boolean[]> => {
+    const texts = await this.tokenizer.decodeBatch(running.map(({ tokens }) => tokens));
+    return running.map(({ request }, i) => stopAt(texts[i]!, request.request.stop ?? []) >= 0);
+  };
 
   async *score(requests: readonly ScoreRequest[]): AsyncGenerator<{ index: number; score: Score }> {
     const contexts = await this.tokenizer.encodeBatch(requests.map(({ context }) => context));
@@ -129,13 +179,13 @@ export class LocalModel implements LanguageModel {
         );
       return { index, tokens, from };
     });
-    for (const batch of batches(
-      jobs,
-      (job) => job.tokens.length,
-      () => 0,
-      this.#budget(),
-      (job) => job.tokens.length - job.from,
-    )) {
+    const { vocab_size } = this.model.decoder.config;
+    const limits = {
+      tokens: this.options.batch_tokens ?? BATCH_TOKENS,
+      labels: Math.max(16, Math.floor(LOGITS_BYTES / (4 * vocab_size))),
+      labelsOf: (job: { tokens: readonly number[]; from: number }) => job.tokens.length - job.from,
+    };
+    for (const batch of batches(jobs, limits)) {
       assertUnchanged(this.folder);
       const results = await this.encoder.labels(
         batch.map(({ tokens, from }) => ({
@@ -184,39 +234,10 @@ export class LocalModel implements LanguageModel {
     return tokens;
   }
 
-  #budget(): number {
-    return this.options.batch_tokens ?? BATCH_TOKENS;
-  }
-
   async release(): Promise<void> {
     await this.encoder.release();
     await this.decoder.release();
   }
-}
-
-/** Jobs of like size together, longest first; jobs of different `group` never share a batch. */
-function* batches<T>(
-  jobs: readonly T[],
-  size: (job: T) => number,
-  group: (job: T) => number,
-  limit: number,
-  labels: (job: T) => number = () => 1,
-): Generator<T[]> {
-  const sorted = [...jobs].sort((a, b) => group(b) - group(a) || size(b) - size(a));
-  let batch: T[] = [];
-  let [total, wanted] = [0, 0];
-  for (const job of sorted) {
-    const full =
-      batch.length >= BATCH_SEQUENCES || total + size(job) > limit || wanted + labels(job) > BATCH_LABELS;
-    if (batch.length > 0 && (full || group(batch[0]!) !== group(job))) {
-      yield batch;
-      [batch, total, wanted] = [[], 0, 0];
-    }
-    batch.push(job);
-    total += size(job);
-    wanted += labels(job);
-  }
-  if (batch.length > 0) yield batch;
 }
 
 /** All generations in the order of the requests. */

@@ -3,13 +3,14 @@
 import { Graph, type Value } from '../engine/graph.ts';
 import { gather } from '../engine/ops/gather.ts';
 import { input, weight } from '../engine/ops/leaves.ts';
-import { logSoftmax, takeLast } from '../engine/ops/normalise.ts';
-import { argmax } from '../engine/ops/shape.ts';
+import { logSoftmax } from '../engine/ops/normalise.ts';
+import { argmax, reshape } from '../engine/ops/shape.ts';
 import { Program } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { type Cache, packInputs, promptAttention, ropeInputs } from './blocks/attention.ts';
 import { ropeTables } from './blocks/rope.ts';
+import { ROPE_KINDS } from './blocks/rope-scaling.ts';
 import type { Decoder, Weights } from './family.ts';
 import {
   embed,
@@ -26,7 +27,7 @@ import {
   VANILLA,
   type Variant,
 } from './overlay.ts';
-import { type Packed, packLengths } from './pack.ts';
+import { packShared, type SharedPacked } from './pack.ts';
 
 /** A family with its weights where they lie. */
 export interface Model {
@@ -89,21 +90,27 @@ export function promptFeeds(
   prompts: readonly (readonly number[])[],
   variants: readonly Variant[],
   extra = 0,
-): { packed: Packed; feeds: Record<string, Feed> } {
-  const packed = packLengths(prompts.map((prompt) => prompt.length));
+): { packed: SharedPacked; feeds: Record<string, Feed> } {
+  const { config } = model.decoder;
+  const fixed = ROPE_KINDS[config.rope_scaling.rope_type].fixedUpTo(config);
+  const packed = packShared(
+    prompts,
+    // Beyond that length every position turns by frequencies of the whole sequence's length.
+    variants.map(({ rows, adapter }, b) => {
+      const { length } = prompts[b]!;
+      return `${rows} ${adapter} ${length > fixed ? length : ''}`;
+    }),
+  );
   const { T, S, B } = packed;
-  const rope = ropeTables(model.decoder.config, packed, extra);
-  const spread = (on: (variant: Variant) => boolean): Feed => {
-    const data = new Float32Array(T);
-    prompts.forEach((prompt, b) =>
-      data.fill(on(variants[b]!) ? 1 : 0, packed.offsets[b]!, packed.offsets[b]! + prompt.length),
-    );
-    return { data, shape: [T] };
-  };
+  const rope = ropeTables(config, packed, extra);
+  const spread = (on: (variant: Variant) => boolean): Feed => ({
+    data: Float32Array.from(packed.owner, (b) => (on(variants[b]!) ? 1 : 0)),
+    shape: [T],
+  });
   return {
     packed,
     feeds: {
-      ids: { data: Int32Array.from(prompts.flat()), shape: [T] },
+      ids: { data: packed.ids, shape: [T] },
       ...packed.feeds,
       ...rope,
       last: { data: Int32Array.from(packed.lengths, (n) => n - 1), shape: [B] },
@@ -167,9 +174,11 @@ export class Encoder {
       if (kind === 'hidden') graph.output('hidden', h);
       else {
         const on = overlay && input(graph, 'labels_on', 'float32', ['L']);
-        const labels = input(graph, 'labels', 'int32', ['L']);
+        // A row that several labels are asked of (the choices after one context) has its logits computed once.
+        const cells = input(graph, 'cells', 'int32', ['N']); // row · width + column
         const logits = headLogits(decoder, weights, h, overlay, on);
-        graph.output('logprobs', takeLast(logSoftmax(logits), labels));
+        const flat = reshape(logSoftmax(logits), [`L*${logits.shape[1]}`]);
+        graph.output('logprobs', gather(flat, cells));
         graph.output('best', argmax(logits));
       }
     }
@@ -178,22 +187,39 @@ export class Encoder {
 
   /** Final hidden states [wanted, E] of each request. */
   async hidden(requests: readonly EncodeRequest[]): Promise<Float32Array[]> {
-    const { out, split } = await this.#run('hidden', requests);
-    return split(out.hidden!.data as Float32Array, this.model.decoder.config.hidden_size);
+    const { feeds, places } = this.#wanted(padded(requests));
+    const out = await (await this.#program('hidden')).run(feeds);
+    const hidden = out.hidden!.data as Float32Array;
+    const E = this.model.decoder.config.hidden_size;
+    return requests.map((_, b) => {
+      const own = new Float32Array(places[b]!.length * E);
+      places[b]!.forEach((place, i) => own.set(hidden.subarray(place * E, (place + 1) * E), i * E));
+      return own;
+    });
   }
 
   /** Log-probability of each label, and whether greedy decoding would choose it. */
   async labels(requests: readonly EncodeRequest[]): Promise<{ logprobs: Float32Array; greedy: boolean[] }[]> {
-    const { out, split, columns } = await this.#run('labels', requests);
-    const logprobs = split(out.logprobs!.data as Float32Array, 1);
-    const best = out.best!.data as Int32Array;
-    const hits = split(
-      Float32Array.from(columns, (column, i) => (best[i] === column ? 1 : 0)),
-      1,
+    const batch = padded(requests);
+    const { feeds, places, on } = this.#wanted(batch);
+    const { config } = this.model.decoder;
+    const width = config.vocab_size + (config.tie_word_embeddings ? (this.overlay?.ids.length ?? 0) : 0);
+    const rowOf = rowIndex(this.overlay);
+    const columns = batch.map(({ labels, variant = VANILLA }) =>
+      labels!.map((token) => headColumn(this.model.decoder, this.overlay, rowOf, variant, token)),
     );
-    return requests.map((_, i) => ({
-      logprobs: logprobs[i]!,
-      greedy: [...hits[i]!].map((hit) => hit === 1),
+    const cells = columns.flatMap((own, b) => own.map((column, i) => places[b]![i]! * width + column));
+    const out = await (await this.#program('labels')).run({
+      ...feeds,
+      cells: { data: Int32Array.from(cells), shape: [cells.length] },
+      ...(this.overlay && { labels_on: on }),
+    });
+    const logprobs = out.logprobs!.data as Float32Array;
+    const best = out.best!.data as Int32Array;
+    let at = 0;
+    return requests.map((_, b) => ({
+      logprobs: logprobs.slice(at, (at += columns[b]!.length)),
+      greedy: columns[b]!.map((column, i) => best[places[b]![i]!] === column),
     }));
   }
 
@@ -227,9 +253,8 @@ export class Encoder {
     });
   }
 
-  async #run(kind: 'hidden' | 'labels', requests: readonly EncodeRequest[]) {
-    const program = await this.#program(kind);
-    const batch = padded(requests);
+  /** Feeds for the wanted rows, each distinct one once, and where each request finds its own among them. */
+  #wanted(batch: readonly EncodeRequest[]) {
     const variants = batch.map((request) => request.variant ?? VANILLA);
     const { packed, feeds } = promptFeeds(
       this.model,
@@ -237,29 +262,26 @@ export class Encoder {
       batch.map((request) => request.tokens),
       variants,
     );
-    const rowOf = rowIndex(this.overlay);
-    const wanted = batch.flatMap((request, b) => request.wanted.map((row) => packed.offsets[b]! + row));
-    const columns =
-      kind === 'labels'
-        ? batch.flatMap((request, b) =>
-            request.labels!.map((token) =>
-              headColumn(this.model.decoder, this.overlay, rowOf, variants[b]!, token),
-            ),
-          )
-        : [];
-    const on = batch.flatMap((request, b) => request.wanted.map(() => (variants[b]!.rows ? 1 : 0)));
-    const L = wanted.length;
-    const out = await program.run({
-      ...feeds,
-      wanted: { data: Int32Array.from(wanted), shape: [L] },
-      ...(kind === 'labels' && { labels: { data: Int32Array.from(columns), shape: [L] } }),
-      ...(kind === 'labels' && this.overlay && { labels_on: { data: Float32Array.from(on), shape: [L] } }),
-    });
-    const split = (data: Float32Array, width: number): Float32Array[] => {
-      let at = 0;
-      return requests.map((request) => data.slice(at * width, (at += request.wanted.length) * width));
+    const place = new Map<number, number>();
+    const rows: number[] = [];
+    const places = batch.map((request, b) =>
+      request.wanted.map((at) => {
+        const row = packed.row(b, at);
+        let known = place.get(row);
+        if (known === undefined) {
+          place.set(row, (known = rows.length));
+          rows.push(row);
+        }
+        return known;
+      }),
+    );
+    const fed = padded(rows);
+    const L = fed.length;
+    const on: Feed = {
+      data: Float32Array.from(fed, (row) => (variants[packed.owner[row]!]!.rows ? 1 : 0)),
+      shape: [L],
     };
-    return { out, split, columns };
+    return { feeds: { ...feeds, wanted: { data: Int32Array.from(fed), shape: [L] } }, places, on };
   }
 
   async release(): Promise<void> {

@@ -11,6 +11,10 @@ export interface Packed {
   readonly lengths: readonly number[];
   /** Where each sequence's rows begin. */
   readonly offsets: readonly number[];
+  /** Position of each sequence's first row: the length of its cached prefix. */
+  readonly starts: readonly number[];
+  /** The sequence that each row belongs to. */
+  readonly owner: Int32Array;
   readonly feeds: {
     readonly positions: Feed;
     readonly unpack: Feed;
@@ -24,12 +28,13 @@ export interface Packed {
  * @param lengths rows of each sequence, each at least 1
  * @param starts position of each sequence's first row (the length of a cached prefix); default 0
  */
-export function packLengths(lengths: readonly number[], starts?: readonly number[]): Packed {
+export function packLengths(lengths: readonly number[], starts = lengths.map(() => 0)): Packed {
   const B = lengths.length;
   const S = Math.max(...lengths);
   const T = lengths.reduce((a, b) => a + b, 0);
   assert(B > 0 && Math.min(...lengths) > 0, 'a batch has sequences, a sequence has rows');
-  const [positions, unpack, pack, live] = [
+  const [positions, owner, unpack, pack, live] = [
+    new Int32Array(T),
     new Int32Array(T),
     new Int32Array(B * S),
     new Int32Array(T),
@@ -40,7 +45,8 @@ export function packLengths(lengths: readonly number[], starts?: readonly number
   lengths.forEach((length, b) => {
     offsets.push(t);
     for (let s = 0; s < length; s++, t++) {
-      positions[t] = s + (starts?.[b] ?? 0);
+      positions[t] = s + starts[b]!;
+      owner[t] = b;
       unpack[b * S + s] = t;
       pack[t] = b * S + s;
       live[b * S + s] = 1;
@@ -53,7 +59,72 @@ export function packLengths(lengths: readonly number[], starts?: readonly number
     live: { data: live, shape: [B, S] },
     ones: { data: new Float32Array(T).fill(1), shape: [T] },
   };
-  return { B, S, T, lengths, offsets, feeds };
+  return { B, S, T, lengths, offsets, starts, owner, feeds };
+}
+
+/** Sequences of which every distinct beginning is one row, however many share it; `owner` is one of those. */
+export interface SharedPacked extends Omit<Packed, 'offsets'> {
+  /** The token of each row. */
+  readonly ids: Int32Array;
+  /** The row of a sequence's token. */
+  row(sequence: number, at: number): number;
+}
+
+/**
+ * Packs sequences for a pass without gradients. A row's hidden state depends on the tokens up to it (and on `kinds`,
+ * what else sequences differ in) alone, so contexts shared by several continuations go through the linear layers once;
+ * only attention sees every sequence whole, which keeps each result the same bit for bit alone or in any batch.
+ */
+export function packShared(
+  sequences: readonly (readonly number[])[],
+  kinds: readonly unknown[] = [],
+): SharedPacked {
+  const B = sequences.length;
+  const lengths = sequences.map(({ length }) => length);
+  const S = Math.max(...lengths);
+  assert(B > 0 && Math.min(...lengths) > 0, 'a batch has sequences, a sequence has rows');
+  const [unpack, live] = [new Int32Array(B * S), new Float32Array(B * S)];
+  const [ids, positions, pack]: [number[], number[], number[]] = [[], [], []];
+  const roots = new Map<unknown, Map<number, number>>();
+  const children: Map<number, number>[] = []; // each row's next tokens
+  sequences.forEach((tokens, b) => {
+    let next = roots.get(kinds[b]);
+    if (!next) roots.set(kinds[b], (next = new Map()));
+    tokens.forEach((token, s) => {
+      let row = next!.get(token);
+      if (row === undefined) {
+        row = ids.length;
+        next!.set(token, row);
+        children.push(new Map());
+        ids.push(token);
+        positions.push(s);
+        pack.push(b * S + s);
+      }
+      next = children[row]!;
+      unpack[b * S + s] = row;
+      live[b * S + s] = 1;
+    });
+  });
+  // A matrix product with one row would take another kernel, with other last bits.
+  if (ids.length === 1) for (const list of [ids, positions, pack]) list.push(list[0]!);
+  const T = ids.length;
+  return {
+    B,
+    S,
+    T,
+    lengths,
+    starts: lengths.map(() => 0),
+    ids: Int32Array.from(ids),
+    owner: Int32Array.from(pack, (at) => Math.floor(at / S)),
+    row: (sequence, at) => unpack[sequence * S + at]!,
+    feeds: {
+      positions: { data: Int32Array.from(positions), shape: [T] },
+      unpack: { data: unpack, shape: [B, S] },
+      pack: { data: Int32Array.from(pack), shape: [T] },
+      live: { data: live, shape: [B, S] },
+      ones: { data: new Float32Array(T).fill(1), shape: [T] },
+    },
+  };
 }
 
 /** Additive causal mask [B, 1, 1, S, P + S]: row s sees its own prefix and rows up to itself. */

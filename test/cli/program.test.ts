@@ -68,7 +68,9 @@ describe('wrong usage', () => {
     [['generate', '--model', 'x'], 'no input'],
     [['generate', '--model', 'x', '--prompt', 'a', '--input', 'b'], 'two inputs'],
     [['generate', '--model', 'x', '--prompt', 'a', '--max-new-tokens', '0'], '--max-new-tokens'],
-    [['generate', '--model', 'x', '--prompt', 'a', '--temperature', '0.7'], '--temperature 0.7'],
+    [['generate', '--model', 'x', '--prompt', 'a', '--temperature', 'warm'], '--temperature'],
+    [['generate', '--model', 'x', '--prompt', 'a', '--temperature', '-1'], 'temperature'],
+    [['generate', '--model', 'x', '--prompt', 'a', '--top-p', '1.5'], 'top_p'],
     [['score', '--model', 'x', '--context', 'a'], '--continuation'],
     [['fingerprint', '--model', 'x', '--out', 'y', 'steps'], 'key=value'],
     [['fingerprint', '--model', 'x', '--out', 'y', 'steps=1', 'steps=2'], 'twice'],
@@ -172,6 +174,24 @@ describe('on a model', () => {
         { greedy: true, tokens: lines[0]!.generated_token.length },
       ]);
     }
+  });
+
+  test('generate: samples in order, a seed repeats them, another draws others; a stop string cuts', async () => {
+    const sample = (...flags: string[]) =>
+      whorl('generate', '--model', model, '--max-new-tokens', '12', '--temperature=1.5', '--json', ...flags);
+    const prompts = ['--prompt', 'ab', '--prompt', 'Hello', '--num-samples', '3'];
+    const { code, out } = await sample(...prompts, '--seed', '5');
+    expect(code).toBe(0);
+    const lines = jsonLines(out) as { prompt: string; generated: string }[];
+    expect(lines.map(({ prompt }) => prompt)).toEqual(['ab', 'ab', 'ab', 'Hello', 'Hello', 'Hello']);
+    expect(new Set(lines.map(({ generated }) => generated)).size).toBeGreaterThan(3);
+    expect((await sample(...prompts, '--seed', '5')).out).toBe(out);
+    expect((await sample(...prompts, '--seed', '6')).out).not.toBe(out);
+    const stop = lines[1]!.generated[3]!;
+    const cut = jsonLines((await sample(...prompts, '--seed', '5', '--stop', stop)).out);
+    expect(cut.map((line) => (line as { generated: string }).generated)).toEqual(
+      lines.map(({ generated }) => generated.split(stop)[0]),
+    );
   });
 
   test('results for people go to stdout, progress does not', async () => {

@@ -12,6 +12,7 @@ import '../../src/engine/ops/matmul.ts';
 import '../../src/engine/ops/normalise.ts';
 import { cast, mul } from '../../src/engine/ops/arithmetic.ts';
 import { sumAll } from '../../src/engine/ops/shape.ts';
+import '../../src/engine/ops/sort.ts';
 import { Program } from '../../src/engine/program.ts';
 import type { Feed } from '../../src/engine/session.ts';
 import { elements } from '../../src/tensor/tensor.ts';

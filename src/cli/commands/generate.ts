@@ -1,11 +1,11 @@
-// `whorl generate`: greedy continuations of prompts, one a row, in order.
+// `whorl generate`: continuations of prompts, greedy or sampled, one line a sample, in order.
 
-import { Command, Option } from 'commander';
-import { WhorlError } from '../../base/error.ts';
-import type { Generation } from '../../lm/language-model.ts';
-import { repeated, wholeNumber } from '../arguments.ts';
+import { Command } from 'commander';
+import { inOrder } from '../../lm/in-order.ts';
+import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
+import { fullSampling } from '../../lm/sampling.ts';
+import { decimal, repeated, wholeNumber } from '../arguments.ts';
 import {
-  inOrder,
   type ModelFlags,
   oneInput,
   rowGroups,
@@ -20,54 +20,60 @@ interface GenerateFlags extends ModelFlags {
   prompt?: string[];
   input?: string;
   maxNewTokens: number;
-  temperature: string;
-  topK?: string;
-  topP?: string;
-  seed?: string;
-  numSamples: string;
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  repetitionPenalty?: number;
+  seed?: number;
+  numSamples?: number;
+  stop?: string[];
   json?: boolean;
 }
 
 const GROUP = 256;
 
 export function generateCommand(): Command {
-  const sampling = (flags: string, fallback?: string) => {
-    const option = new Option(flags).hideHelp();
-    return fallback === undefined ? option : option.default(fallback);
-  };
   return withModelFlags(new Command('generate'))
     .description(
-      'Greedy continuations of prompts. A prompt gives the same text alone or among others, bit for bit.',
+      'Continuations of prompts, greedy unless a temperature is given. A prompt gives the same text alone or among others.',
     )
     .option('--prompt <text>', 'a prompt; may be repeated', repeated)
     .option('--input <rows>', 'rows {prompt}: JSON, JSON lines, Parquet or Arrow')
     .option('--max-new-tokens <number>', 'most tokens of a continuation', wholeNumber(1), 40)
+    .option(
+      '--temperature <number>',
+      'above 0: draw tokens, the more freely the higher (default: 0)',
+      decimal,
+    )
+    .option('--top-k <number>', 'draw from the k most probable tokens only', wholeNumber(0))
+    .option('--top-p <number>', 'draw from the fewest tokens that have this probability together', decimal)
+    .option('--repetition-penalty <number>', 'above 1: make tokens that occurred less probable', decimal)
+    .option('--seed <number>', 'what is drawn is a function of it (default: 0)', wholeNumber(0))
+    .option('--num-samples <number>', 'continuations of each prompt', wholeNumber(1), 1)
+    .option('--stop <text>', 'end a continuation before this text; may be repeated', repeated)
     .option('--json', 'JSON lines on stdout and nothing else')
-    .addOption(sampling('--temperature <number>', '0'))
-    .addOption(sampling('--top-k <number>'))
-    .addOption(sampling('--top-p <number>'))
-    .addOption(sampling('--seed <number>'))
-    .addOption(sampling('--num-samples <number>', '1'))
     .action((flags: GenerateFlags) => runGenerate(flags));
 }
 
 async function runGenerate(flags: GenerateFlags): Promise<void> {
-  refuseSampling(flags);
   oneInput(
     flags.prompt !== undefined,
     flags.input !== undefined,
     '--prompt (as often as you like) or --input prompts.jsonl',
   );
+  fullSampling(requestOf('', 0, flags).sampling); // out of range: said before the model is opened
   const groups = flags.prompt
     ? [flags.prompt]
     : rowGroups(flags.input!, (row, where) => textColumn(row, 'prompt', where), GROUP);
+  const { numSamples = 1 } = flags;
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
-      let [done, known] = [0, 0];
+      let [done, known, prompts] = [0, 0, 0];
       onEvent({ kind: 'phase', name: 'generating' });
       for await (const group of groups) {
-        known += group.length;
-        const requests = group.map((prompt) => ({ prompt, max_new_tokens: flags.maxNewTokens }));
+        known += group.length * numSamples;
+        // The place in the whole input, not in the group, decides what is drawn.
+        const requests = group.map((prompt) => requestOf(prompt, prompts++, flags));
         for await (const { generation } of inOrder(model.generate(requests))) {
           onEvent({ kind: 'progress', name: 'generating', done: ++done, total: known });
           show(generation, flags.json ?? false);
@@ -77,22 +83,20 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
   );
 }
 
-/** Greedy alone in this version: a flag that asks for chance is refused, not ignored. */
-function refuseSampling({ temperature, topK, topP, seed, numSamples }: GenerateFlags): void {
-  const asked = [
-    [Number(temperature) !== 0 && `--temperature ${temperature}`],
-    [topK !== undefined && Number(topK) !== 1 && `--top-k ${topK}`],
-    [topP !== undefined && `--top-p ${topP}`],
-    [seed !== undefined && `--seed ${seed}`],
-    [numSamples !== '1' && `--num-samples ${numSamples}`],
-  ].flatMap(([flag]) => (typeof flag === 'string' ? [flag] : []));
-  if (asked.length > 0)
-    throw new WhorlError(
-      'usage',
-      `${asked[0]} asks for sampling, this version decodes greedily`,
-      `leave ${asked[0]!.split(' ')[0]} out`,
-    );
-}
+const requestOf = (prompt: string, draw: number, flags: GenerateFlags): GenerateRequest => ({
+  prompt,
+  draw,
+  max_new_tokens: flags.maxNewTokens,
+  num_samples: flags.numSamples ?? 1,
+  stop: flags.stop ?? [],
+  sampling: {
+    ...(flags.temperature !== undefined && { temperature: flags.temperature }),
+    ...(flags.topK !== undefined && { top_k: flags.topK }),
+    ...(flags.topP !== undefined && { top_p: flags.topP }),
+    ...(flags.repetitionPenalty !== undefined && { repetition_penalty: flags.repetitionPenalty }),
+    ...(flags.seed !== undefined && { seed: flags.seed }),
+  },
+});
 
 function show({ prompt, generated, generated_token }: Generation, json: boolean): void {
   if (json) printJson({ prompt, generated, generated_token });

@@ -2,9 +2,9 @@
 
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
+import { inOrder } from '../../lm/in-order.ts';
 import type { Score, ScoreRequest } from '../../lm/language-model.ts';
 import {
-  inOrder,
   type ModelFlags,
   oneInput,
   rowGroups,

@@ -112,7 +112,7 @@ export function promptAttention(
   };
 }
 
-/** Fused attention of one new row a sequence, [B, ..], over its cache. */
+/** Fused attention of one new row a sequence, [B, ..], over its cache; `positions` says how B is called. */
 export function stepAttention(
   config: DecoderConfig,
   positions: Value,
@@ -123,16 +123,17 @@ export function stepAttention(
   present: Cache,
 ): ForwardInput {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: D } = config;
+  const B = positions.shape[0]!;
   return {
     rotate: (x) => rotary(x, positions, rope.cos, rope.sin),
     attend(layer, q, k, v) {
-      const rows = (x: Value, n: number) => reshape(x, ['B', 1, n * D]);
+      const rows = (x: Value, n: number) => reshape(x, [B, 1, n * D]);
       const { out, keys, values } = cachedAttention(
         { q: rows(q, heads), k: rows(k, kvHeads), v: rows(v, kvHeads), last, total, past: past[layer]! },
         { heads, kvHeads, present: 'P' },
       );
       present[layer] = [keys, values];
-      return reshape(out, ['B', heads * D]);
+      return reshape(out, [B, heads * D]);
     },
   };
 }

@@ -20,33 +20,31 @@ const round = Math.fround;
  */
 export function ropeTables(
   config: DecoderConfig,
-  packed: Packed,
+  packed: Pick<Packed, 'lengths' | 'starts' | 'owner' | 'feeds'>,
   extra = 0,
 ): { cos: Feed; sin: Feed; positions: Feed } {
-  const own = packed.feeds.positions.data as Int32Array;
-  const starts = packed.offsets.map((offset) => own[offset]!);
-  const ends = packed.lengths.map((length, b) => starts[b]! + length);
+  const ends = packed.lengths.map((length, b) => packed.starts[b]! + length);
   const decoding = decodingTables(config, Math.max(...ends) + extra);
   const fixed = ROPE_KINDS[config.rope_scaling.rope_type].fixedUpTo(config);
   const long = [...new Set(ends.filter((end) => end > fixed))];
   if (long.length === 0) return { ...decoding, positions: packed.feeds.positions };
-  if (ends.some((end, b) => end > fixed && starts[b]! > 0))
+  if (ends.some((end, b) => end > fixed && packed.starts[b]! > 0))
     throw new WhorlError(
       'unsupported',
       `a cached prefix in a sequence beyond the ${fixed} positions up to which dynamic RoPE is fixed`,
       'use shorter texts',
     );
-  const positions = own.slice();
   const parts = [decoding];
+  const first = new Map<number, number>(); // a length's first row in the tables
   let rows = decoding.cos.shape[0]!;
   for (const length of long) {
     parts.push(tables(config, length, () => length));
-    ends.forEach((end, b) => {
-      const from = packed.offsets[b]!;
-      if (end === length) for (let t = from; t < from + length; t++) positions[t]! += rows;
-    });
+    first.set(length, rows);
     rows += length;
   }
+  const positions = (packed.feeds.positions.data as Int32Array).map(
+    (position, t) => position + (first.get(ends[packed.owner[t]!]!) ?? 0),
+  );
   return {
     cos: stacked(parts.map(({ cos }) => cos)),
     sin: stacked(parts.map(({ sin }) => sin)),
