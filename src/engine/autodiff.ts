@@ -6,20 +6,27 @@ import { dimsEqual, type Node, reachable, type Value } from './graph.ts';
 import { add } from './ops/arithmetic.ts';
 import { constant } from './ops/leaves.ts';
 import { reduceSum, reshape } from './ops/shape.ts';
+import { type Recompute, recomputed } from './recompute.ts';
 
 /**
  * d(loss)/d(each of wrt), as values of the same graph. Rules may compute cotangents nobody asked for:
  * what no output needs is never emitted.
  * @param loss a float32 scalar
+ * @param recompute what the backward pass computes again instead of keeping it
  * @throws when the loss does not depend on one of `wrt` differentiably
  */
-export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
+export function gradients(
+  loss: Value,
+  wrt: readonly Value[],
+  recompute: Recompute = 'nothing',
+): Value[] {
   assert(
     loss.rank === 0 && loss.dtype === 'float32',
     `a loss is a float32 scalar, not ${loss.dtype}[${loss.shape}]`,
   );
   const nodes = reachable([loss]);
   const active = dependents(nodes, wrt);
+  const seen = recomputed(nodes, active, recompute);
   const cotangents = new Map<Value, Value>([[loss, constant(loss.scope.root, 'float32', [], [1])]]);
 
   for (const node of nodes.reverse()) {
@@ -29,7 +36,7 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
       continue;
     const { gradient } = node.op;
     assert(gradient !== 'none', `${node.op.name} has no gradient`);
-    const incoming = gradient(outgoing, node);
+    const incoming = gradient(outgoing, seen(node));
     assert(
       incoming.length === node.inputs.length,
       `${node.op.name}: ${incoming.length} cotangents for ${node.inputs.length} inputs`,

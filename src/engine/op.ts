@@ -32,6 +32,8 @@ export interface Op<A = unknown> {
   /** `'none'` is written, never left out. */
   readonly gradient: 'none' | GradientRule<A>;
   readonly examples: readonly OpExample[];
+  /** A matrix product: what it makes is worth keeping for the backward pass when the rest is computed again. */
+  readonly heavy?: true;
 }
 
 export const OPS = new Map<string, Op>();

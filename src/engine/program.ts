@@ -25,8 +25,11 @@ export class Program {
     return new Program(graph, await Session.create(bytes, weightsFolder, device), nodeCount);
   }
 
-  /** @param feeds a tensor for each graph input, sizes agreeing wherever they share a symbol */
-  async run(feeds: Readonly<Record<string, Feed>>): Promise<Results> {
+  /**
+   * @param feeds a tensor for each graph input, sizes agreeing wherever they share a symbol
+   * @param into memory for every output, which may be memory that is fed: an update in place
+   */
+  async run(feeds: Readonly<Record<string, Feed>>, into?: Readonly<Record<string, Feed>>): Promise<Results> {
     const sizes = new Map<string, number>();
     const typed = this.#graph.inputs.map(({ name, value }) => {
       const feed = feeds[name];
@@ -46,7 +49,10 @@ export class Program {
       });
       return [name, { ...feed, dtype: value.dtype }] as const;
     });
-    return this.#session.run(Object.fromEntries(typed));
+    const places =
+      into &&
+      this.#graph.outputs.map(({ name, value }) => [name, { ...into[name]!, dtype: value.dtype }] as const);
+    return this.#session.run(Object.fromEntries(typed), places && Object.fromEntries(places));
   }
 
   async release(): Promise<void> {

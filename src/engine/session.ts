@@ -67,15 +67,16 @@ export class Session {
     }
   }
 
-  async run(feeds: Readonly<Record<string, Feed & { dtype: Dtype }>>): Promise<Record<string, Feed>> {
-    const tensors: Record<string, ort.Tensor> = {};
-    for (const [name, { data, shape, dtype }] of Object.entries(feeds)) {
-      const type = ORT_TYPE[dtype];
-      assert(type, `${name}: JavaScript has no tensors of ${dtype}`);
-      tensors[name] = new ort.Tensor(type, data, shape);
-    }
+  /** @param into where outputs are written, all of them; it may be memory that is fed */
+  async run(
+    feeds: Readonly<Record<string, Feed & { dtype: Dtype }>>,
+    into?: Readonly<Record<string, Feed & { dtype: Dtype }>>,
+  ): Promise<Record<string, Feed>> {
+    const tensors = tensorsOf(feeds);
     try {
-      const results = await this.#session.run(tensors);
+      const results = await (into
+        ? this.#session.run(tensors, tensorsOf(into))
+        : this.#session.run(tensors));
       return Object.fromEntries(
         Object.entries(results).map(([name, tensor]) => [
           name,
@@ -90,6 +91,16 @@ export class Session {
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+function tensorsOf(feeds: Readonly<Record<string, Feed & { dtype: Dtype }>>): Record<string, ort.Tensor> {
+  const tensors: Record<string, ort.Tensor> = {};
+  for (const [name, { data, shape, dtype }] of Object.entries(feeds)) {
+    const type = ORT_TYPE[dtype];
+    assert(type, `${name}: JavaScript has no tensors of ${dtype}`);
+    tensors[name] = new ort.Tensor(type, data, shape);
+  }
+  return tensors;
 }
 
 function explain(cause: unknown, device?: Device): Error {
