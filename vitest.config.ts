@@ -8,7 +8,14 @@ const common = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_00
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...common, name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/slow/**', 'test/webgpu/**'] } },
+      {
+        test: {
+          ...common,
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/slow/**', 'test/webgpu/**'],
+        },
+      },
       {
         test: {
           ...common,
@@ -23,7 +30,9 @@ export default defineConfig({
         test: {
           ...common,
           name: 'webgpu',
-          include: process.env.VK_ICD_FILENAMES ? ['test/webgpu/**/*.test.ts', 'test/engine/ops.test.ts'] : [],
+          include: process.env.VK_ICD_FILENAMES
+            ? ['test/webgpu/**/*.test.ts', 'test/engine/ops.test.ts']
+            : [],
           env: { ...env, WHORL_TEST_PROVIDER: 'webgpu' },
           testTimeout: 600_000,
           fileParallelism: false,

@@ -5,8 +5,8 @@ import { assert } from '../base/error.ts';
 import { dimsEqual, type Node, reachable, type Value } from './graph.ts';
 import { add } from './ops/arithmetic.ts';
 import { constant } from './ops/leaves.ts';
-import { reduceSum, reshape } from './ops/shape.ts';
-import { type Recompute, recomputed } from './recompute.ts';
+import { after, reduceSum, reshape } from './ops/shape.ts';
+import { joints, type Recompute, recomputed } from './recompute.ts';
 
 /**
  * d(loss)/d(each of wrt), as values of the same graph. Rules may compute cotangents nobody asked for:
@@ -15,28 +15,34 @@ import { type Recompute, recomputed } from './recompute.ts';
  * @param recompute what the backward pass computes again instead of keeping it
  * @throws when the loss does not depend on one of `wrt` differentiably
  */
-export function gradients(
-  loss: Value,
-  wrt: readonly Value[],
-  recompute: Recompute = 'nothing',
-): Value[] {
+export function gradients(loss: Value, wrt: readonly Value[], recompute: Recompute = 'nothing'): Value[] {
   assert(
     loss.rank === 0 && loss.dtype === 'float32',
     `a loss is a float32 scalar, not ${loss.dtype}[${loss.shape}]`,
   );
   const nodes = reachable([loss]);
   const active = dependents(nodes, wrt);
-  const seen = recomputed(nodes, active, recompute);
+  const between = joints(nodes, active);
+  const seen = recomputed(active, recompute, between);
+  const wanted = new Set(wrt);
+  let pending: Value[] = [];
   const cotangents = new Map<Value, Value>([[loss, constant(loss.scope.root, 'float32', [], [1])]]);
 
   for (const node of nodes.reverse()) {
     if (!active.has(node)) continue;
+    // A block's own gradients come before the walk goes on: else the engine leaves them, and all they need, to the end.
+    if (between.has(node)) {
+      const [output] = node.outputs;
+      const cotangent = cotangents.get(output!);
+      if (cotangent) cotangents.set(output!, after(cotangent, pending));
+      pending = [];
+    }
     const outgoing = node.outputs.map((output) => cotangents.get(output));
     if (wrt.some((value) => value.node === node) || outgoing.every((cotangent) => cotangent === undefined))
       continue;
     const { gradient } = node.op;
     assert(gradient !== 'none', `${node.op.name} has no gradient`);
-    const incoming = gradient(outgoing, seen(node));
+    const incoming = gradient(outgoing, seen(node, outgoing));
     assert(
       incoming.length === node.inputs.length,
       `${node.op.name}: ${incoming.length} cotangents for ${node.inputs.length} inputs`,
@@ -45,6 +51,7 @@ export function gradients(
       const input = node.inputs[i]!;
       if (cotangent === undefined || !active.has(input.node)) return;
       const reduced = unbroadcast(cotangent, input);
+      if (wanted.has(input)) pending.push(reduced);
       const before = cotangents.get(input);
       cotangents.set(input, before ? add(before, reduced) : reduced);
     });

@@ -1,6 +1,7 @@
 // Which results of the forward pass the backward pass computes again instead of keeping them: memory against time.
 
 import type { Node, Value } from './graph.ts';
+import { after } from './ops/shape.ts';
 
 /** How much is computed again. The choice changes memory and time, never a gradient beyond the last bits. */
 export type Recompute = 'nothing' | 'elementwise' | 'blocks';
@@ -17,39 +18,53 @@ const AGAIN: Readonly<Record<Recompute, (node: Node) => boolean>> = {
 
 /**
  * A node as gradient rules should see it: inputs and outputs that are not kept stand there as computed again from what
- * is kept. Copies are made once; those that no rule uses are never emitted.
+ * is kept, and not before a cotangent of the node is there: else the engine would compute them in the forward pass.
+ * Copies are made once; those that no rule uses are never emitted.
  * @param active nodes that the differentiated values reach
+ * @param kept of `joints`
  */
 export function recomputed(
-  nodes: readonly Node[],
   active: ReadonlySet<Node>,
   mode: Recompute,
-): (node: Node) => Node {
+  kept: ReadonlySet<Node>,
+): (node: Node, cotangents: readonly (Value | undefined)[]) => Node {
   if (mode === 'nothing') return (node) => node;
-  const kept = joints(nodes, active);
   const copies = new Map<Node, Node>();
+  const late = new Map<Value, Value>();
   const again = (node: Node): boolean =>
     active.has(node) && node.inputs.length > 0 && !kept.has(node) && AGAIN[mode](node);
-  const seen = (value: Value): Value =>
-    again(value.node) ? copy(value.node).outputs[value.node.outputs.indexOf(value)]! : value;
-  const copy = (node: Node): Node => {
+  const seen = (value: Value, cotangent: Value): Value =>
+    again(value.node) ? copy(value.node, cotangent).outputs[value.node.outputs.indexOf(value)]! : value;
+  const start = (value: Value, cotangent: Value): Value => {
+    if (again(value.node) || !active.has(value.node)) return seen(value, cotangent);
+    let made = late.get(value);
+    if (!made) late.set(value, (made = after(value, [cotangent])));
+    return made;
+  };
+  const copy = (node: Node, cotangent: Value): Node => {
     let made = copies.get(node);
     if (!made) {
       const types = node.outputs.map(({ type }) => type);
-      made = node.scope.add(node.op, node.inputs.map(seen), node.attrs, types)[0]!.node;
+      const inputs = node.inputs.map((input) => start(input, cotangent));
+      made = node.scope.add(node.op, inputs, node.attrs, types)[0]!.node;
       copies.set(node, made);
     }
     return made;
   };
-  return (node) => ({ ...node, inputs: node.inputs.map(seen), outputs: node.outputs.map(seen) });
+  return (node, cotangents) => {
+    const cotangent = cotangents.find((value) => value !== undefined)!;
+    const view = (value: Value) => seen(value, cotangent);
+    return { ...node, inputs: node.inputs.map(view), outputs: node.outputs.map(view) };
+  };
 }
 
 /**
  * Nodes after which one value alone is all that the rest of the forward pass needs: the residual stream between blocks.
  * Only values whose size the run decides count; what comes from weights alone lives throughout.
  */
-function joints(nodes: readonly Node[], active: ReadonlySet<Node>): Set<Node> {
-  const counts = (value: Value) => active.has(value.node) && value.shape.some((dim) => typeof dim === 'string');
+export function joints(nodes: readonly Node[], active: ReadonlySet<Node>): Set<Node> {
+  const counts = (value: Value) =>
+    active.has(value.node) && value.shape.some((dim) => typeof dim === 'string');
   const lastUse = new Map<Value, number>();
   const uses = new Map<Value, number>();
   for (const node of nodes)

@@ -74,9 +74,7 @@ export class Session {
   ): Promise<Record<string, Feed>> {
     const tensors = tensorsOf(feeds);
     try {
-      const results = await (into
-        ? this.#session.run(tensors, tensorsOf(into))
-        : this.#session.run(tensors));
+      const results = await (into ? this.#session.run(tensors, tensorsOf(into)) : this.#session.run(tensors));
       return Object.fromEntries(
         Object.entries(results).map(([name, tensor]) => [
           name,

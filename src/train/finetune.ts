@@ -14,8 +14,8 @@ import type { Model } from '../models/encode.ts';
 import type { Example } from '../models/example.ts';
 import type { ModelFolder } from '../models/open-model.ts';
 import { VANILLA } from '../models/overlay.ts';
-import { copyCarried, writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { BoundedReader } from '../sources/bounded-reader.ts';
+import { copyCarried, writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
@@ -123,10 +123,7 @@ export async function finetune(
   let saved = Date.now();
   try {
     while (state.step < total) {
-      const order = shuffled(
-        seededRandom(`${settings.seed}/${Math.floor(state.step / perEpoch)}`),
-        examples,
-      );
+      const order = shuffled(seededRandom(`${settings.seed}/${Math.floor(state.step / perEpoch)}`), examples);
       const at = (state.step % perEpoch) * settings.batch;
       const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, settings.warmup);
       const batch = batchOf(order.slice(at, at + settings.batch), settings.max_length);

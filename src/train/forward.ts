@@ -32,11 +32,7 @@ export function labelLogprobs(
   model: Model,
   weights: Weights,
   overlay: OverlayInputs | undefined,
-  {
-    withPrefix = false,
-    alternatives = false,
-    embedded = (x: Value): Value => x,
-  } = {},
+  { withPrefix = false, alternatives = false, embedded = (x: Value): Value => x } = {},
 ): Value {
   const { decoder } = model;
   const { num_key_value_heads: K, head_dim: D } = decoder.config;

@@ -38,8 +38,7 @@ export const splitByCount = (batch: readonly Example[], size: number): Example[]
  * @throws WhorlError `usage` naming the numbers of parts that divide the batch
  */
 export function partSize(batch: number, accumulate: number): number {
-  if (Number.isInteger(accumulate) && accumulate > 0 && batch % accumulate === 0)
-    return batch / accumulate;
+  if (Number.isInteger(accumulate) && accumulate > 0 && batch % accumulate === 0) return batch / accumulate;
   const divisors = Array.from({ length: batch }, (_, i) => i + 1).filter((n) => batch % n === 0);
   throw new WhorlError(
     'usage',

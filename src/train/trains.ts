@@ -128,10 +128,7 @@ function bindRows({ ids }: Extract<Trains, { kind: 'rows' }>, model: Model): Tra
   };
 }
 
-function bindLowRank(
-  { names, rank, alpha }: Extract<Trains, { kind: 'low-rank' }>,
-  model: Model,
-): Trained {
+function bindLowRank({ names, rank, alpha }: Extract<Trains, { kind: 'low-rank' }>, model: Model): Trained {
   const { embedding, head } = model.decoder;
   const adapted = matching(model, names, (name, s) => s.length === 2 && name !== embedding && name !== head);
   const scale = alpha / rank;

@@ -33,9 +33,7 @@ export function randomBatch(count: number, seed: number, vocabulary = 96): Examp
     tokens,
     variant: VANILLA,
     labels: tokens.flatMap((_, row) =>
-      row % 2 === 0
-        ? [{ row, token: next(vocabulary), kind: 'fire' as const, weight: 1 / labels }]
-        : [],
+      row % 2 === 0 ? [{ row, token: next(vocabulary), kind: 'fire' as const, weight: 1 / labels }] : [],
     ),
   }));
 }

@@ -16,7 +16,7 @@ import { openModel } from '../../src/models/open-model.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { FINETUNE, finetune } from '../../src/train/finetune.ts';
-import { batchFeeds, labelLogprobs } from '../../src/train/forward.ts';
+import { labelLogprobs } from '../../src/train/forward.ts';
 import { partSize, splitByCount, splitByTokens } from '../../src/train/micro-batches.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { parameter } from '../../src/train/state.ts';
@@ -117,7 +117,9 @@ describe('what trains', () => {
 
   test.each(['llama-tied', 'llama-untied'])('rows: those of the whole embedding (%s)', async (name) => {
     const ids = [8, 60, 3, 95];
-    const whole = (await gradientsOf(name, { trains: EMBEDDING })).gradients.get('model.embed_tokens.weight')!;
+    const whole = (await gradientsOf(name, { trains: EMBEDDING })).gradients.get(
+      'model.embed_tokens.weight',
+    )!;
     const rows = (await gradientsOf(name, { trains: { kind: 'rows', ids } })).gradients.get('rows')!;
     const E = load(name).decoder.config.hidden_size;
     const expected = Float32Array.from(ids.flatMap((id) => [...whole.subarray(id * E, (id + 1) * E)]));
@@ -158,7 +160,10 @@ describe('what trains', () => {
   });
 
   test.each([
-    [{ kind: 'tensors', names: ['*.qq_proj.weight'] }, /no tensor of this model is named \*\.qq_proj\.weight/],
+    [
+      { kind: 'tensors', names: ['*.qq_proj.weight'] },
+      /no tensor of this model is named \*\.qq_proj\.weight/,
+    ],
     [{ kind: 'low-rank', names: ['model.norm.weight'], rank: 2, alpha: 2 }, /no linear layer .* model\.norm/],
     [{ kind: 'low-rank', names: ['*_proj.weight'], rank: 999, alpha: 2 }, /rank 999/],
     [{ kind: 'rows', ids: [96] }, /no row 96 to train: the vocabulary has 96/],
@@ -174,7 +179,9 @@ test('a step whose loss is not finite changes nothing and says so', async () => 
   const norm = state.slots.get('model.norm.weight')!;
   norm.value.fill(Number.NaN);
   const head = Float32Array.from(state.slots.get('lm_head.weight')!.value);
-  await expect(trainer.step(state, batch, 1e-3)).rejects.toThrow(/step 1: the loss is NaN.*lower the learning/s);
+  await expect(trainer.step(state, batch, 1e-3)).rejects.toThrow(
+    /step 1: the loss is NaN.*lower the learning/s,
+  );
   expect(state.slots.get('lm_head.weight')!.value).toEqual(head);
   await trainer.release();
 });
