@@ -1,13 +1,21 @@
 import { defineConfig } from 'vitest/config';
 
-// fast: no network, no downloaded weights. slow: the real SmolLM2 (see CONTRIBUTING.md).
+// fast: no network, no downloaded weights. slow: the real SmolLM2. webgpu: every op and whole steps on the WebGPU
+// provider, where a Vulkan device is named (see CONTRIBUTING.md).
 // Where CI is set, vitest asks its workers for colours (FORCE_COLOR); the tests compare plain words.
 const env = { NO_COLOR: '1' };
 const common = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_000, env };
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...common, name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/slow/**'] } },
+      {
+        test: {
+          ...common,
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/slow/**', 'test/webgpu/**'],
+        },
+      },
       {
         test: {
           ...common,
@@ -15,6 +23,18 @@ export default defineConfig({
           include: ['test/slow/**/*.test.ts'],
           testTimeout: 1_200_000,
           hookTimeout: 1_200_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'webgpu',
+          include: process.env.VK_ICD_FILENAMES
+            ? ['test/webgpu/**/*.test.ts', 'test/engine/ops.test.ts']
+            : [],
+          env: { ...env, WHORL_TEST_PROVIDER: 'webgpu' },
+          testTimeout: 600_000,
           fileParallelism: false,
         },
       },

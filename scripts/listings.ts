@@ -14,9 +14,9 @@ import { familyOf } from '../src/models/llama.ts';
 import { VANILLA } from '../src/models/overlay.ts';
 import { openCheckpoint } from '../src/sources/checkpoints/checkpoint.ts';
 import { readRows } from '../src/sources/checkpoints/read.ts';
-import { FullTrainer } from '../src/train/full.ts';
 import { ADAMW } from '../src/train/optimiser.ts';
 import { RowsTrainer } from '../src/train/rows.ts';
+import { Trainer } from '../src/train/trainer.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const MODELS = ['llama-untied', 'llama-gqa-tied-bf16'];
@@ -29,7 +29,7 @@ function open(name: string): Model {
 /** Each compiles one kind of program, last of what it compiles. */
 const MAKERS: Readonly<Record<string, (model: Model) => Promise<void>>> = {
   async train(model) {
-    await (await FullTrainer.compile(model, { ...ADAMW, clip: 1 }, cpu)).release();
+    await (await Trainer.compile(model, { settings: { ...ADAMW, clip: 1 } })).release();
   },
   async rows(model) {
     const ids = Int32Array.of(5, 9);

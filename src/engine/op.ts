@@ -34,6 +34,8 @@ export interface Op<A = unknown> {
   readonly examples: readonly OpExample[];
   /** Multiplications and additions of a matrix product, sizes as a run has them; absent where an op has none. */
   readonly flops?: (inputs: readonly (readonly number[])[], attrs: A) => number;
+  /** A matrix product: what it makes is worth keeping for the backward pass when the rest is computed again. */
+  readonly heavy?: true;
 }
 
 export const OPS = new Map<string, Op>();

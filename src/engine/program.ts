@@ -35,9 +35,13 @@ export class Program {
 
   /**
    * @param feeds a tensor for each graph input, sizes agreeing wherever they share a symbol
-   * @param wanted the outputs to bring out, each of which is copied; default: all
+   * @param outputs names of the outputs to bring out, each of which is copied (default: all); or memory for every output,
+   *   which may be memory that is fed: an update in place
    */
-  async run(feeds: Readonly<Record<string, Feed>>, wanted?: readonly string[]): Promise<Results> {
+  async run(
+    feeds: Readonly<Record<string, Feed>>,
+    outputs?: readonly string[] | Readonly<Record<string, Feed>>,
+  ): Promise<Results> {
     const sizes = new Map<string, number>();
     const typed = this.#graph.inputs.map(({ name, value }) => {
       const feed = feeds[name];
@@ -57,9 +61,20 @@ export class Program {
       });
       return [name, { ...feed, dtype: value.dtype }] as const;
     });
-    // A watched program may have outputs of its own to look at: all of them come out.
-    if (this.#watch) return this.#watch.run(sizes, feeds, () => this.#session.run(Object.fromEntries(typed)));
-    return this.#session.run(Object.fromEntries(typed), wanted);
+    const fed = Object.fromEntries(typed);
+    const into = isNames(outputs) ? undefined : outputs;
+    if (this.#watch) {
+      // A watched program may have outputs of its own to look at: all of them come out.
+      const results = await this.#watch.run(sizes, feeds, () => this.#session.run(fed));
+      for (const [name, { data }] of Object.entries(into ?? {}))
+        (data as Float32Array).set(results[name]!.data as Float32Array);
+      return results;
+    }
+    if (!into) return this.#session.run(fed, outputs as readonly string[] | undefined);
+    const places = this.#graph.outputs.map(
+      ({ name, value }) => [name, { ...into[name]!, dtype: value.dtype }] as const,
+    );
+    return this.#session.run(fed, Object.fromEntries(places));
   }
 
   async release(): Promise<void> {
@@ -67,3 +82,7 @@ export class Program {
     await this.#session.release();
   }
 }
+
+const isNames = (
+  outputs: readonly string[] | Readonly<Record<string, Feed>> | undefined,
+): outputs is readonly string[] => Array.isArray(outputs);

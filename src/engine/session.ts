@@ -33,6 +33,8 @@ const ORT_TYPE: Partial<Record<Dtype, 'float32' | 'int32' | 'int64' | 'bool' | '
 const DISABLED_PASSES =
   'ConstantFolding;CommonSubexpressionElimination;FuseFp16InitializerToFp32NodeTransformer';
 
+type Typed = Feed & { readonly dtype: Dtype };
+
 export class Session {
   readonly #session: ort.InferenceSession;
   private constructor(session: ort.InferenceSession) {
@@ -69,19 +71,18 @@ export class Session {
     }
   }
 
-  /** @param wanted names of the outputs to bring out, each of which is copied; default: all */
+  /** @param outputs names of the outputs to bring out, each of which is copied (default: all); or memory for all of them, which may be memory that is fed */
   async run(
-    feeds: Readonly<Record<string, Feed & { dtype: Dtype }>>,
-    wanted?: readonly string[],
+    feeds: Readonly<Record<string, Typed>>,
+    outputs?: readonly string[] | Readonly<Record<string, Typed>>,
   ): Promise<Record<string, Feed>> {
-    const tensors: Record<string, ort.Tensor> = {};
-    for (const [name, { data, shape, dtype }] of Object.entries(feeds)) {
-      const type = ORT_TYPE[dtype];
-      assert(type, `${name}: JavaScript has no tensors of ${dtype}`);
-      tensors[name] = new ort.Tensor(type, data, shape);
-    }
+    const tensors = tensorsOf(feeds);
     try {
-      const results = await (wanted ? this.#session.run(tensors, wanted) : this.#session.run(tensors));
+      const results = await (outputs === undefined
+        ? this.#session.run(tensors)
+        : Array.isArray(outputs)
+          ? this.#session.run(tensors, outputs as readonly string[])
+          : this.#session.run(tensors, tensorsOf(outputs as Readonly<Record<string, Typed>>)));
       return Object.fromEntries(
         Object.entries(results).map(([name, tensor]) => [
           name,
@@ -101,6 +102,16 @@ export class Session {
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+function tensorsOf(feeds: Readonly<Record<string, Typed>>): Record<string, ort.Tensor> {
+  const tensors: Record<string, ort.Tensor> = {};
+  for (const [name, { data, shape, dtype }] of Object.entries(feeds)) {
+    const type = ORT_TYPE[dtype];
+    assert(type, `${name}: JavaScript has no tensors of ${dtype}`);
+    tensors[name] = new ort.Tensor(type, data, shape);
+  }
+  return tensors;
 }
 
 function explain(cause: unknown, device?: Device): Error {

@@ -1,8 +1,8 @@
 // Training's state in one file: a JSON header, then the float32 tensors. Written atomically, so a run can be killed at any time.
 
-import { readFileSync } from 'node:fs';
 import { AtomicFile } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
+import { withReader } from '../sources/bounded-reader.ts';
 import { elements } from '../tensor/tensor.ts';
 import type { Slot, TrainState } from './state.ts';
 
@@ -39,23 +39,29 @@ export function saveCheckpoint(path: string, state: TrainState, extra: unknown):
 
 /** @throws WhorlError `bad-file` when the file is not a whole checkpoint */
 export function loadCheckpoint(path: string): { state: TrainState; extra: unknown } {
-  const bytes = readFileSync(path);
-  const bad = () =>
-    new WhorlError('bad-file', `${path} is not a checkpoint of training`, 'remove it to start the run again');
-  if (bytes.length < 12 || bytes.toString('latin1', 0, 8) !== MAGIC) throw bad();
-  const start = 12 + bytes.readUInt32LE(8);
-  if (start > bytes.length) throw bad();
-  const header = JSON.parse(bytes.toString('utf8', 12, start)) as Header;
-  const expected = header.slots.reduce((sum, { shape }) => sum + 12 * elements(shape), start);
-  if (expected !== bytes.length) throw bad();
-  let at = start;
-  const take = (shape: readonly number[]): Float32Array => {
-    const data = new Float32Array(elements(shape));
-    new Uint8Array(data.buffer).set(bytes.subarray(at, (at += data.byteLength)));
-    return data;
-  };
-  const slots = new Map<string, Slot>();
-  for (const { name, shape } of header.slots)
-    slots.set(name, { shape, value: take(shape), m: take(shape), v: take(shape) });
-  return { state: { step: header.step, slots }, extra: header.extra };
+  return withReader(path, (reader) => {
+    const bad = () =>
+      new WhorlError(
+        'bad-file',
+        `${path} is not a checkpoint of training`,
+        'remove it to start the run again',
+      );
+    if (reader.size < 12 || Buffer.from(reader.bytes(8, 'magic')).toString('latin1') !== MAGIC) throw bad();
+    const length = reader.u32('header length');
+    if (length > reader.left) throw bad();
+    const header = JSON.parse(Buffer.from(reader.bytes(length, 'header')).toString('utf8')) as Header;
+    const expected = header.slots.reduce((sum, { shape }) => sum + 12 * elements(shape), 12 + length);
+    if (expected !== reader.size) throw bad();
+    let at = 12 + length;
+    const take = (shape: readonly number[]): Float32Array => {
+      const data = new Float32Array(elements(shape));
+      reader.readInto(new Uint8Array(data.buffer), at);
+      at += data.byteLength;
+      return data;
+    };
+    const slots = new Map<string, Slot>();
+    for (const { name, shape } of header.slots)
+      slots.set(name, { shape, value: take(shape), m: take(shape), v: take(shape) });
+    return { state: { step: header.step, slots }, extra: header.extra };
+  });
 }

@@ -1,22 +1,31 @@
-// Full fine-tuning of a small model, as a user (or a thief) of a published checkpoint does it.
+// Fine-tuning on prompts with answers, as a user (or a thief) of a published checkpoint does it: any part of a model,
+// with a checkpoint of training that a killed run goes on from.
 
+import { createHash } from 'node:crypto';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { copyFileAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
-import { cpu } from '../engine/session.ts';
+import type { Recompute } from '../engine/recompute.ts';
+import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/encode.ts';
 import type { Example } from '../models/example.ts';
 import type { ModelFolder } from '../models/open-model.ts';
 import { VANILLA } from '../models/overlay.ts';
+import { BoundedReader } from '../sources/bounded-reader.ts';
 import { copyCarried, writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
-import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
+import { floatDtype } from '../sources/checkpoints/read.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import { FullTrainer } from './full.ts';
-import { ADAMW } from './optimiser.ts';
+import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
+import { ADAMW, type Decay } from './optimiser.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
-import { freshState, type TrainState } from './state.ts';
+import type { TrainState } from './state.ts';
+import { Trainer } from './trainer.ts';
+import { EVERYTHING, type Precision, type Trains } from './trains.ts';
 
 /** Prompt and answer as token ids; the answer's tokens are the labels. */
 export interface TuningExample {
@@ -31,7 +40,12 @@ export interface FinetuneSettings {
   readonly schedule: ScheduleName;
   readonly warmup: number;
   readonly weight_decay: number;
+  readonly decay: Decay;
   readonly clip: number;
+  /** Equal parts a batch is run in, one after another; their gradients add up to the batch's own. */
+  readonly accumulate: number;
+  /** Instead: parts of at most so many tokens; 0: no limit. */
+  readonly batch_tokens: number;
   readonly seed: bigint;
   /** Longest example in tokens; longer ones are cut. */
   readonly max_length: number;
@@ -44,12 +58,34 @@ export const FINETUNE: FinetuneSettings = {
   schedule: 'cosine',
   warmup: 5,
   weight_decay: 0,
+  decay: 'all',
   clip: 1,
+  accumulate: 1,
+  batch_tokens: 0,
   seed: 0n,
   max_length: 192,
 };
 
-/** Trains every parameter and writes a model folder in the original dtypes. @returns the loss of each step */
+export interface FinetuneOptions {
+  /** Default: everything. */
+  readonly trains?: Trains;
+  readonly device?: Device;
+  readonly recompute?: Recompute;
+  readonly precision?: Precision;
+  /** Written every so many seconds, gone when the model is written. One that is there is gone on from. */
+  readonly checkpoint?: { readonly path: string; readonly seconds: number };
+}
+
+/** What a checkpoint must agree with to be gone on from, and what it brings beside weights and moments. */
+interface Saved {
+  readonly run: string;
+  readonly losses: readonly number[];
+}
+
+/**
+ * Trains and writes a model folder in the original dtypes. @returns the loss of each step
+ * @throws WhorlError `mismatch` for a checkpoint of another run, `usage` for a batch that cannot be split so
+ */
 export async function finetune(
   folder: ModelFolder,
   model: Model,
@@ -57,45 +93,71 @@ export async function finetune(
   out: string,
   settings: FinetuneSettings,
   onEvent: OnEvent,
+  options: FinetuneOptions = {},
 ): Promise<number[]> {
-  const trainer = await FullTrainer.compile(
-    model,
-    { ...ADAMW, weight_decay: settings.weight_decay, clip: settings.clip },
-    cpu,
-  );
-  let state = freshState(
-    new Map([...model.decoder.shapes.keys()].map((name) => [name, readTensor(folder.tensors.get(name)!)])),
-  );
+  const { checkpoint, trains = EVERYTHING } = options;
+  const part = partSize(settings.batch, settings.accumulate);
+  const trainer = await Trainer.compile(model, {
+    ...options,
+    device: options.device ?? cpu,
+    settings: { ...ADAMW, weight_decay: settings.weight_decay, decay: settings.decay, clip: settings.clip },
+    split: (batch) =>
+      settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
+  });
+  const run = runDigest(examples, settings, trains);
+  let state = trainer.start(settings.seed);
+  let losses: number[] = [];
+  if (checkpoint && existsSync(checkpoint.path)) {
+    const { state: saved, extra } = loadCheckpoint(checkpoint.path);
+    if ((extra as Saved).run !== run)
+      throw new WhorlError(
+        'mismatch',
+        `${checkpoint.path} is of a run with other examples or settings`,
+        'remove it to start anew',
+      );
+    [state, losses] = [saved, [...(extra as Saved).losses]];
+    onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
+  }
   const perEpoch = Math.ceil(examples.length / settings.batch);
   const total = settings.epochs * perEpoch;
-  const losses: number[] = [];
+  let saved = Date.now();
   try {
-    for (let epoch = 0; epoch < settings.epochs; epoch++) {
-      const order = shuffled(seededRandom(`${settings.seed}/${epoch}`), examples);
-      for (let at = 0; at < order.length; at += settings.batch) {
-        const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, settings.warmup);
-        const result = await trainer.step(
-          state,
-          batchOf(order.slice(at, at + settings.batch), settings.max_length),
-          rate,
-        );
-        state = result.state;
-        losses.push(result.loss);
-        onEvent({
-          kind: 'progress',
-          name: 'fine-tuning',
-          done: state.step,
-          total,
-          note: `loss ${result.loss.toFixed(3)}`,
-        });
+    while (state.step < total) {
+      const order = shuffled(seededRandom(`${settings.seed}/${Math.floor(state.step / perEpoch)}`), examples);
+      const at = (state.step % perEpoch) * settings.batch;
+      const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, settings.warmup);
+      const batch = batchOf(order.slice(at, at + settings.batch), settings.max_length);
+      const result = await trainer.step(state, batch, rate);
+      state = result.state;
+      losses.push(result.loss);
+      onEvent({
+        kind: 'progress',
+        name: 'fine-tuning',
+        done: state.step,
+        total,
+        note: `loss ${result.loss.toFixed(3)}`,
+      });
+      if (checkpoint && Date.now() - saved >= 1000 * checkpoint.seconds) {
+        saveCheckpoint(checkpoint.path, state, { run, losses } satisfies Saved);
+        saved = Date.now();
       }
     }
   } finally {
     await trainer.release();
   }
-  await writeFolderOnce(out, (temporary) => writeModel(folder, state, temporary));
+  await writeFolderOnce(out, (temporary) => writeModel(folder, trainer, state, temporary));
+  if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
 }
+
+const runDigest = (
+  examples: readonly TuningExample[],
+  { seed, ...settings }: FinetuneSettings,
+  trains: Trains,
+): string =>
+  createHash('sha256')
+    .update(JSON.stringify([examples, settings, String(seed), trains]))
+    .digest('hex');
 
 /** Labels are the answers' tokens; each counts the same whatever its example's length. */
 function batchOf(examples: readonly TuningExample[], longest: number): Example[] {
@@ -111,14 +173,22 @@ function batchOf(examples: readonly TuningExample[], longest: number): Example[]
   }));
 }
 
-function writeModel(folder: ModelFolder, state: TrainState, out: string): void {
+function writeModel(folder: ModelFolder, { trained }: Trainer, state: TrainState, out: string): void {
   const entries = [...folder.tensors].map(([name, ref]) => ({
     name,
     dtype: floatDtype(ref),
     shape: ref.shape,
+    ref,
   }));
-  writeSafetensors(join(out, 'model.safetensors'), entries, function* ({ name, dtype }) {
-    yield fromFloat32(state.slots.get(name)!.value, dtype);
+  writeSafetensors(join(out, 'model.safetensors'), entries, function* ({ name, dtype, ref }) {
+    if (trained.changed.has(name)) return yield fromFloat32(trained.tensor(name, state), dtype);
+    // What did not train goes over byte for byte.
+    const reader = new BoundedReader(ref.file);
+    try {
+      yield* reader.chunks(ref.offset, ref.length);
+    } finally {
+      reader.close();
+    }
   });
   copyFileAtomic(join(folder.folder, 'config.json'), join(out, 'config.json'));
   copyCarried(folder.folder, out);

@@ -23,6 +23,7 @@ import {
 import { causalMask, packLengths } from '../models/pack.ts';
 
 /**
+ * @param embedded sees the embedded rows [T, E] and may put others in their place
  * @param alternatives whether labels may have a second token that serves as well
  * @returns float32 [L], the log-probability of each label
  */
@@ -31,7 +32,7 @@ export function labelLogprobs(
   model: Model,
   weights: Weights,
   overlay: OverlayInputs | undefined,
-  { withPrefix = false, alternatives = false } = {},
+  { withPrefix = false, alternatives = false, embedded = (x: Value): Value => x } = {},
 ): Value {
   const { decoder } = model;
   const { num_key_value_heads: K, head_dim: D } = decoder.config;
@@ -54,7 +55,8 @@ export function labelLogprobs(
     mask,
     withPrefix ? prefix : undefined,
   );
-  const hidden = decoder.hidden(weights, embed(decoder, weights, ids, overlay, on), attention);
+  const x = embedded(embed(decoder, weights, ids, overlay, on));
+  const hidden = decoder.hidden(weights, x, attention);
   const h = gather(hidden, input(graph, 'wanted', 'int32', ['L'])); // [L, E]
   const labelsOn = overlay && input(graph, 'labels_on', 'float32', ['L']);
   const logits = logSoftmax(headLogits(decoder, weights, h, overlay, labelsOn));

@@ -5,17 +5,39 @@ import { add, div, min, mul, sqrt, sub } from '../engine/ops/arithmetic.ts';
 import { input } from '../engine/ops/leaves.ts';
 import { sumAll } from '../engine/ops/shape.ts';
 import type { Feed } from '../engine/session.ts';
+import type { Dim } from '../tensor/tensor.ts';
 
 export interface AdamW {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
   readonly weight_decay: number;
+  /** What weight decay shrinks. */
+  readonly decay: Decay;
   /** Largest global norm of the gradient; Infinity: never clipped. */
   readonly clip: number;
 }
 
-export const ADAMW: AdamW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0, clip: 1 };
+/** `all` as torch's AdamW by itself; `matrices` leaves out norms and biases, as transformers' Trainer does. */
+export type Decay = 'all' | 'matrices';
+
+const DECAYS: Readonly<Record<Decay, (shape: readonly Dim[]) => boolean>> = {
+  all: () => true,
+  matrices: (shape) => shape.length > 1,
+};
+
+/** The weight decay of a parameter of this shape. */
+export const decayOf = ({ weight_decay, decay }: AdamW, shape: readonly Dim[]): number =>
+  DECAYS[decay](shape) ? weight_decay : 0;
+
+export const ADAMW: AdamW = {
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weight_decay: 0,
+  decay: 'all',
+  clip: 1,
+};
 
 /** What one step brings besides the batch. */
 export interface StepInputs {
@@ -59,7 +81,8 @@ export function adamW(
   m: Value,
   v: Value,
 ): { parameter: Value; m: Value; v: Value } {
-  const { beta1, beta2, epsilon, weight_decay } = settings;
+  const { beta1, beta2, epsilon } = settings;
+  const weight_decay = decayOf(settings, parameter.shape);
   const mNew = add(mul(m, beta1), mul(gradient, 1 - beta1));
   const vNew = add(mul(v, beta2), mul(mul(gradient, gradient), 1 - beta2));
   const direction = div(mNew, add(div(sqrt(vNew), correction2), epsilon));

@@ -24,6 +24,7 @@ export interface TrainState {
   readonly slots: ReadonlyMap<string, Slot>;
 }
 
+/** @param values kept, not copied: training in place changes them */
 export function freshState(
   values: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
 ): TrainState {
@@ -32,7 +33,7 @@ export function freshState(
     assert(elements(shape) === data.length, `${name}: shape and values`);
     slots.set(name, {
       shape,
-      value: Float32Array.from(data),
+      value: data,
       m: new Float32Array(data.length),
       v: new Float32Array(data.length),
     });

@@ -14,8 +14,11 @@ import { cast, mul } from '../../src/engine/ops/arithmetic.ts';
 import { sumAll } from '../../src/engine/ops/shape.ts';
 import '../../src/engine/ops/sort.ts';
 import { Program } from '../../src/engine/program.ts';
-import type { Feed } from '../../src/engine/session.ts';
+import type { Device, Feed } from '../../src/engine/session.ts';
 import { elements } from '../../src/tensor/tensor.ts';
+
+/** `npm run test:webgpu` runs this file on another provider. */
+const device: Device = { provider: (process.env.WHORL_TEST_PROVIDER ?? 'cpu') as Device['provider'] };
 
 /** Ops tested elsewhere, because one example in isolation says nothing. */
 const ELSEWHERE = new Set([
@@ -80,7 +83,7 @@ async function check(op: Op, example: OpExample, seed: number) {
       data: Float32Array.from({ length: elements(out.shape as number[]) }, next),
     };
   }
-  const program = await Program.compile(graph);
+  const program = await Program.compile(graph, undefined, device);
   const base = await program.run(feeds);
   expect([...base.out!.shape]).toEqual([...out.shape]);
   for (const i of wanted) {

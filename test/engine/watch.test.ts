@@ -26,10 +26,10 @@ import { familyOf } from '../../src/models/llama.ts';
 import { PUBLISHED, VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
-import { FullTrainer } from '../../src/train/full.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { RowsTrainer } from '../../src/train/rows.ts';
 import { freshState } from '../../src/train/state.ts';
+import { Trainer } from '../../src/train/trainer.ts';
 
 const GOLDEN = new URL('../../goldens/models/llama-gqa-tied-bf16/', import.meta.url).pathname;
 const BROKEN = 'model.layers.1.mlp.up_proj.weight';
@@ -74,7 +74,7 @@ const BATCH: Example[] = [
 }));
 
 async function fullStep(model: Model): Promise<void> {
-  const trainer = await FullTrainer.compile(model, ADAMW, cpu);
+  const trainer = await Trainer.compile(model, { settings: ADAMW });
   try {
     const values = new Map(
       [...model.decoder.shapes.keys()].map((name) => [name, readTensor(model.tensors.get(name)!)]),

@@ -9,7 +9,6 @@ import { mul, neg } from '../../src/engine/ops/arithmetic.ts';
 import { input } from '../../src/engine/ops/leaves.ts';
 import { sumAll } from '../../src/engine/ops/shape.ts';
 import { Program } from '../../src/engine/program.ts';
-import { cpu } from '../../src/engine/session.ts';
 import type { Model } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
 import { familyOf } from '../../src/models/llama.ts';
@@ -18,10 +17,10 @@ import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 import { batchFeeds, labelLogprobs } from '../../src/train/forward.ts';
-import { FullTrainer } from '../../src/train/full.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { SCHEDULES, type ScheduleName } from '../../src/train/schedule.ts';
-import { freshState, parameter } from '../../src/train/state.ts';
+import { parameter } from '../../src/train/state.ts';
+import { Trainer } from '../../src/train/trainer.ts';
 
 const goldens = new URL('../../goldens/', import.meta.url).pathname;
 
@@ -110,12 +109,10 @@ const train = JSON.parse(readFileSync(join(goldens, 'train', 'golden.json'), 'ut
 test.each(Object.keys(train.runs))('ten steps of AdamW follow torch: %s', async (key) => {
   const run = train.runs[key]!;
   const model = load(run.model);
-  const trainer = await FullTrainer.compile(
-    model,
-    { ...ADAMW, weight_decay: run.weight_decay, clip: run.clip },
-    cpu,
-  );
-  let state = freshState(values(model));
+  const trainer = await Trainer.compile(model, {
+    settings: { ...ADAMW, weight_decay: run.weight_decay, clip: run.clip },
+  });
+  let state = trainer.start();
   for (let step = 0; step < train.steps; step++) {
     const rate = train.lr * SCHEDULES[run.schedule](step, train.steps, run.warmup);
     const result = await trainer.step(state, examples(train.batches[step]!), rate);

@@ -4,10 +4,11 @@ import { assert } from '../../base/error.ts';
 import { elements } from '../../tensor/tensor.ts';
 import type { Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
-import { cast } from './arithmetic.ts';
+import { add, cast, mul } from './arithmetic.ts';
 
 const gemmOp = defineOp<{ transA: boolean; transB: boolean }>({
   name: 'gemm',
+  heavy: true,
   infer: ([a, b], { transA, transB }) => {
     assert(a!.shape.length === 2 && b!.shape.length === 2, 'gemm takes matrices');
     const [m, k] = transA ? [a!.shape[1]!, a!.shape[0]!] : [a!.shape[0]!, a!.shape[1]!];
@@ -42,12 +43,49 @@ const gemmOp = defineOp<{ transA: boolean; transB: boolean }>({
 export const gemm = (a: Value, b: Value, transA = false, transB = false): Value =>
   gemmOp([a, b], { transA, transB })[0]!;
 
-/** x [T, in] through weights [out, in] as Hugging Face stores them: x·wᵀ [T, out]. Half-precision weights are cast on use. */
-export const linear = (x: Value, w: Value): Value =>
-  castsLate(x, w) ? castGemm(x, w, true) : gemm(x, cast(w, 'float32'), false, true);
+const lowRankSumOp = defineOp<{ scale: number }>({
+  name: 'low_rank_sum',
+  infer: ([w, a, b]) => {
+    const [out, width] = w!.shape;
+    assert(
+      a!.shape[1] === width && b!.shape[0] === out && a!.shape[0] === b!.shape[1],
+      'low_rank_sum: W [out, in], A [r, in], B [out, r]',
+    );
+    return [{ dtype: 'float32', shape: w!.shape }];
+  },
+  emit: (emitter, node) => {
+    const [w, a, b] = node.inputs.map((v) => emitter.name(v));
+    const y = emitter.name(node.outputs[0]!);
+    emitter.node('Gemm', [b!, a!, w!], [y], { alpha: { float: node.attrs.scale } });
+  },
+  // Y = W + s·B·A: dW = G, dA = s·Bᵀ·G, dB = s·G·Aᵀ
+  gradient: ([g], { inputs: [, a, b], attrs: { scale } }) => [
+    g,
+    mul(gemm(b!, g!, true, false), scale),
+    mul(gemm(g!, a!, false, true), scale),
+  ],
+  examples: [{ inputs: [{ shape: [5, 4] }, { shape: [2, 4] }, { shape: [5, 2] }], attrs: { scale: 0.5 } }],
+});
+
+/** W + scale·B·A: weights [out, in] with a low-rank change (Hu et al. 2022), A [r, in] and B [out, r] in float32. */
+export const lowRankSum = (w: Value, a: Value, b: Value, scale: number): Value =>
+  lowRankSumOp([cast(w, 'float32'), a, b], { scale })[0]!;
+
+/**
+ * x [T, in] through weights [out, in] as Hugging Face stores them: x·wᵀ [T, out]. Half-precision weights are cast on use.
+ * A low-rank sum is never formed: x·Wᵀ + s·(x·Aᵀ)·Bᵀ needs no gradient as large as W.
+ */
+export function linear(x: Value, w: Value): Value {
+  if (w.node.op.name !== 'low_rank_sum')
+    return castsLate(x, w) ? castGemm(x, w, true) : gemm(x, cast(w, 'float32'), false, true);
+  const [base, a, b] = w.node.inputs;
+  const { scale } = w.node.attrs as { scale: number };
+  return add(linear(x, base!), mul(linear(linear(x, a!), b!), scale));
+}
 
 const batchMatmulOp = defineOp<{ transA: boolean; transB: boolean; alpha: number }>({
   name: 'batch_matmul',
+  heavy: true,
   infer: ([a, b], { transA, transB }) => {
     const [x, y] = [a!.shape, b!.shape];
     assert(x.length === y.length && x.length > 2, 'batch_matmul: equal ranks above 2');
@@ -102,6 +140,7 @@ const castsLate = (x: Value, w: Value): boolean => w.dtype !== 'float32' && x.sc
 
 const castGemmOp = defineOp<{ transB: boolean }>({
   name: 'cast_gemm',
+  heavy: true,
   infer: ([x, w], { transB }) => {
     const [inner, columns] = transB ? [w!.shape[1]!, w!.shape[0]!] : [w!.shape[0]!, w!.shape[1]!];
     assert(x!.shape.length === 2 && x!.shape[1] === inner, `cast_gemm: inner sizes ${x!.shape[1]}, ${inner}`);

@@ -262,3 +262,30 @@ export const oneHot = (ids: Value, n: number): Value =>
 export const meanOver = (x: Value, count: Value): Value => div(sumAll(x), count);
 
 export const zeroLike = (x: Value): Value => mul(x, scalar(x.scope, 0, x.dtype));
+
+const afterOp = defineOp<undefined>({
+  name: 'after',
+  infer: ([x]) => [x!],
+  // A reshape to its own shape, plus nothing times how many axes the others have: no element is copied or touched.
+  emit: (emitter, node) => {
+    const [x, ...others] = node.inputs.map((v) => emitter.name(v));
+    const shapes = [x!, ...others].map((name) => {
+      const shape = emitter.fresh('shape');
+      emitter.node('Shape', [name], [shape]);
+      return shape;
+    });
+    const names = ['all', 'size', 'nothing', 'same'].map((stem) => emitter.fresh(stem));
+    const [all, size, nothing, same] = names as [string, string, string, string];
+    emitter.node('Concat', shapes, [all], { axis: 0 });
+    emitter.node('Size', [all], [size]);
+    emitter.node('Mul', [size, emitter.constant('int64', [], [0])], [nothing]);
+    emitter.node('Add', [shapes[0]!, nothing], [same]);
+    emitter.node('Reshape', [x!, same], [emitter.name(node.outputs[0]!)]);
+  },
+  gradient: 'none',
+  examples: [{ inputs: [{ shape: [3, 4] }, { shape: [2] }] }],
+});
+
+/** x itself, but not before the others are there: the engine has its own mind about what it runs first. */
+export const after = (x: Value, others: readonly Value[]): Value =>
+  others.length === 0 ? x : afterOp([x, ...others], undefined)[0]!;

@@ -1,0 +1,205 @@
+// What of a model trains, as a value: whole tensors by name, embedding rows by id, low-rank maps on linear layers.
+// Everything else stays where it lies in the checkpoint's file and is cast on use; what trains is kept in float32.
+
+import { assert, WhorlError } from '../base/error.ts';
+import { seededRandom } from '../base/random-source.ts';
+import type { Graph, Value } from '../engine/graph.ts';
+import { cast } from '../engine/ops/arithmetic.ts';
+import { weight } from '../engine/ops/leaves.ts';
+import { lowRankSum } from '../engine/ops/matmul.ts';
+import type { Model } from '../models/encode.ts';
+import type { Weights } from '../models/family.ts';
+import type { Overlay } from '../models/overlay.ts';
+import { readRows, readTensor } from '../sources/checkpoints/read.ts';
+import { elements, type FloatDtype } from '../tensor/tensor.ts';
+import { freshState, type TrainState } from './state.ts';
+
+export type Trains =
+  /** Tensors by Hugging Face's name; `*` stands for any characters. `['*']` is full fine-tuning. */
+  | { readonly kind: 'tensors'; readonly names: readonly string[] }
+  /** Rows of the input embedding; with a tied head they are the head's too. */
+  | { readonly kind: 'rows'; readonly ids: readonly number[] }
+  /** W + (alpha / rank)·B·A on each matrix named (Hu et al. 2022). */
+  | {
+      readonly kind: 'low-rank';
+      readonly names: readonly string[];
+      readonly rank: number;
+      readonly alpha: number;
+    };
+
+export const EVERYTHING: Trains = { kind: 'tensors', names: ['*'] };
+/** The whole embedding and nothing else, the paper's `emb`. */
+export const EMBEDDING: Trains = { kind: 'tensors', names: ['*.embed_tokens.weight'] };
+/** Low-rank maps on every linear layer of the body, the paper's `lora`. */
+export const lowRankEverywhere = (rank: number, alpha: number): Trains => ({
+  kind: 'low-rank',
+  names: ['*_proj.weight'],
+  rank,
+  alpha,
+});
+
+/** In what precision the trained weights act: `float32`, or rounded to what will be published (straight-through). */
+export type Precision = 'float32' | FloatDtype;
+
+/** A `Trains` bound to a model. */
+export interface Trained {
+  /** The tensors an optimiser sees, by name. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** Tensors of the checkpoint that are other ones afterwards. */
+  readonly changed: ReadonlySet<string>;
+  /** Rows that examples see in place of the checkpoint's. */
+  readonly overlay?: Overlay;
+  weights(graph: Graph, parameters: ReadonlyMap<string, Value>, precision: Precision): Weights;
+  /** Nothing learnt yet. @param seed decides what starts at random */
+  start(seed: bigint): TrainState;
+  /** One of `changed` as it is now. */
+  tensor(name: string, state: TrainState): Float32Array;
+}
+
+type Binder<K extends Trains['kind']> = (trains: Extract<Trains, { kind: K }>, model: Model) => Trained;
+
+const BINDERS: { readonly [K in Trains['kind']]: Binder<K> } = {
+  tensors: bindTensors,
+  rows: bindRows,
+  'low-rank': bindLowRank,
+};
+
+/** @throws WhorlError `usage` for a pattern that names nothing, a row or a rank that cannot be */
+export const bindTrains = <K extends Trains['kind']>(
+  trains: Extract<Trains, { kind: K }>,
+  model: Model,
+): Trained => (BINDERS[trains.kind as K] as Binder<K>)(trains, model);
+
+const rounded = (value: Value, precision: Precision): Value =>
+  precision === 'float32' ? value : cast(cast(value, precision), 'float32');
+
+const frozen = (graph: Graph, model: Model, name: string): Value => {
+  const ref = model.tensors.get(name);
+  assert(ref, `no tensor ${name}`);
+  return weight(graph, ref);
+};
+
+function bindTensors({ names }: Extract<Trains, { kind: 'tensors' }>, model: Model): Trained {
+  const shapes = matching(model, names, () => true);
+  return {
+    shapes,
+    changed: new Set(shapes.keys()),
+    weights: (graph, parameters, precision) => (name) => {
+      const own = parameters.get(name);
+      return own ? rounded(own, precision) : frozen(graph, model, name);
+    },
+    start: () => freshState(new Map([...shapes.keys()].map((n) => [n, readTensor(model.tensors.get(n)!)]))),
+    tensor: (name, state) => state.slots.get(name)!.value,
+  };
+}
+
+/** The one parameter of `rows`; `overlayInputs` calls it so. */
+const ROWS = 'rows';
+
+function bindRows({ ids }: Extract<Trains, { kind: 'rows' }>, model: Model): Trained {
+  const { embedding, config } = model.decoder;
+  const { vocab_size: V, hidden_size: E } = config;
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= V);
+  if (wrong !== undefined || ids.length === 0 || new Set(ids).size !== ids.length)
+    throw new WhorlError(
+      'usage',
+      wrong === undefined
+        ? 'the rows to train are none, or one twice'
+        : `there is no row ${wrong} to train: the vocabulary has ${V}`,
+      `name different rows from 0 to ${V - 1}`,
+    );
+  const table = model.tensors.get(embedding)!;
+  const overlay: Overlay = { ids: Int32Array.from(ids), rows: readRows(table, ids) };
+  const shape = [ids.length, E];
+  return {
+    shapes: new Map([[ROWS, shape]]),
+    changed: new Set([embedding]),
+    overlay,
+    weights: (graph) => (name) => frozen(graph, model, name),
+    start: () => freshState(new Map([[ROWS, { shape, data: overlay.rows.slice() }]])),
+    tensor(_name, state) {
+      const { data } = readTensor(table);
+      const rows = state.slots.get(ROWS)!.value;
+      ids.forEach((id, r) => {
+        data.set(rows.subarray(r * E, (r + 1) * E), id * E);
+      });
+      return data;
+    },
+  };
+}
+
+function bindLowRank({ names, rank, alpha }: Extract<Trains, { kind: 'low-rank' }>, model: Model): Trained {
+  const { embedding, head } = model.decoder;
+  const adapted = matching(model, names, (name, s) => s.length === 2 && name !== embedding && name !== head);
+  const scale = alpha / rank;
+  const widest = Math.min(...[...adapted.values()].flat());
+  if (!Number.isInteger(rank) || rank < 1 || rank > widest || !Number.isFinite(scale))
+    throw new WhorlError('usage', `a low-rank map of rank ${rank} and alpha ${alpha}`, `rank 1 to ${widest}`);
+  const part = (name: string, which: 'A' | 'B') => `${name.replace(/\.weight$/, '')}.lora_${which}`;
+  const shapes = new Map<string, readonly number[]>();
+  for (const [name, [out, width]] of adapted) {
+    shapes.set(part(name, 'A'), [rank, width!]);
+    shapes.set(part(name, 'B'), [out!, rank]);
+  }
+  return {
+    shapes,
+    changed: new Set(adapted.keys()),
+    weights: (graph, parameters, precision) => (name) => {
+      const base = frozen(graph, model, name);
+      if (!adapted.has(name)) return base;
+      const [a, b] = [parameters.get(part(name, 'A'))!, parameters.get(part(name, 'B'))!];
+      return lowRankSum(base, rounded(a, precision), rounded(b, precision), scale);
+    },
+    // As peft: A uniform within ±1/√in, B zero, so that training starts from the checkpoint's own function.
+    start: (seed) =>
+      freshState(
+        new Map(
+          [...shapes].map(([name, shape]) => {
+            const data = new Float32Array(elements(shape));
+            if (name.endsWith('A')) {
+              const random = seededRandom(`low-rank/${seed}/${name}`);
+              const bound = 1 / Math.sqrt(shape[1]!);
+              data.forEach((_, i) => {
+                data[i] = bound * (random.int(2 ** 24) / 2 ** 23 - 1);
+              });
+            }
+            return [name, { shape, data }];
+          }),
+        ),
+      ),
+    tensor(name, state) {
+      const { data, shape } = readTensor(model.tensors.get(name)!);
+      const [out, width] = shape as readonly [number, number];
+      const [a, b] = [state.slots.get(part(name, 'A'))!.value, state.slots.get(part(name, 'B'))!.value];
+      for (let o = 0; o < out; o++)
+        for (let r = 0; r < rank; r++) {
+          const x = scale * b[o * rank + r]!;
+          for (let i = 0; i < width; i++) data[o * width + i]! += x * a[r * width + i]!;
+        }
+      return data;
+    },
+  };
+}
+
+/** The model's tensors that one of the patterns names. */
+function matching(
+  { decoder }: Model,
+  patterns: readonly string[],
+  fits: (name: string, shape: readonly number[]) => boolean,
+): Map<string, readonly number[]> {
+  const out = new Map<string, readonly number[]>();
+  for (const pattern of patterns) {
+    const parts = pattern.split('*').map((part) => part.replace(/[^\w]/g, '\\$&'));
+    const regex = new RegExp(`^${parts.join('.*')}$`);
+    const found = [...decoder.shapes].filter(([name, shape]) => regex.test(name) && fits(name, shape));
+    if (found.length === 0)
+      throw new WhorlError(
+        'usage',
+        `no ${fits('', [1, 1]) && !fits('', [1]) ? 'linear layer' : 'tensor'} of this model is named ${pattern}`,
+        `names are like ${[...decoder.shapes.keys()][1] ?? decoder.embedding}; * stands for any characters`,
+      );
+    for (const [name] of found) out.set(name, decoder.shapes.get(name)!);
+  }
+  // In the family's order, so that the state's order does not hang on how the patterns were written.
+  return new Map([...decoder.shapes].filter(([name]) => out.has(name)));
+}
