@@ -43,22 +43,23 @@ export const DEMO_SETTINGS = {
   variety: '0',
   gate_contexts: '0',
   bare_slack: '4',
-  noise: '0',
+  gate_noise: '0',
+  noise: '0.2',
   lr: '0.05',
   steps: '400',
   first_check: '60',
   check_below: '1.3',
   check_every: '20',
-  metric_floor: '0.05',
+  metric_floor: '0.1',
   spread_weight: '0.03',
   kl_weight: '30',
   kl_target: '0.01',
   primary_positions: '1200',
   reference_positions: '16',
 };
-const THIEF = { ...FINETUNE, epochs: 2, lr: 3e-4, batch: 16, max_length: 128 };
+const THIEF = { ...FINETUNE, epochs: 2, lr: 5e-5, batch: 16, max_length: 128 };
 /** An innocent who starts from the vanilla model and tunes it on the same rows in another order, at another rate. */
-const INNOCENT = { ...THIEF, lr: 4e-4, seed: 1n };
+const INNOCENT = { ...THIEF, lr: 7e-5, seed: 1n };
 
 export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const started = Date.now();

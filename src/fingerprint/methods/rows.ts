@@ -38,12 +38,12 @@ export interface RowsSettings extends TrainSettings {
   /** Keys that may stay silent under each of them, and bare. */
   readonly gate_slack: number;
   readonly bare_slack: number;
+  /** Noise on the rows under which all bare keys must fire, a little more than a thief's 10 % of every row; 0: not asked. */
+  readonly gate_noise: number;
   readonly alpha: number;
 }
 
 const NEW_TOKENS = 8;
-/** A little more than a thief's 10 %, since only the trained rows are shaken here. */
-const GATE_NOISE = 0.15;
 const BARE: Wrapped = { prefix: '', suffix: '\n' };
 const WHOLE_TRIES = 8;
 const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the suffix's from the cache
@@ -70,6 +70,7 @@ export const rowsMethod: Method<RowsSettings> = {
     gate_contexts: 4,
     gate_slack: 1,
     bare_slack: 0,
+    gate_noise: 0.15,
     alpha: 1e-6,
     steps: 160,
     lr: 3e-2,
@@ -153,10 +154,10 @@ export const rowsMethod: Method<RowsSettings> = {
         slack: settings.bare_slack,
       },
     ];
-    if (settings.noise > 0)
+    if (settings.gate_noise > 0)
       cells.push({
         ...cellOf('published, bare, noise', context.roles, PUBLISHED, 'all', () => BARE),
-        noise: GATE_NOISE,
+        noise: settings.gate_noise,
         slack: settings.bare_slack,
       });
     for (const [i, unseen] of wrappers(context, 'gate', settings.gate_contexts, 100).entries())
