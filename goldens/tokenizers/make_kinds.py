@@ -6,7 +6,8 @@ kinds/texts.json        texts shared by all: the paper's keys, scripts, code, sp
                         of 100 kB by rule (`unit` repeated `count` times), of which only a digest is kept.
 kinds/<kind>/           tokenizer.json + tokenizer_config.json; golden.json has ids by transformers' AutoTokenizer-less
                         PreTrainedTokenizerFast.from_pretrained, with and without special tokens, and decoded texts.
-sentencepiece/<name>.model with <name>.json: ids by sentencepiece itself.
+sentencepiece/<name>.model with <name>.json: ids by sentencepiece itself; Unigram's by transformers' conversion, with a
+                        list of the texts where the two differ.
 sentencepiece/gguf.json the metadata llama.cpp's converter would write for bpe.model; ids by sentencepiece, stretch by
                         stretch between the special and user-defined tokens, as llama.cpp cuts them.
 """
@@ -138,11 +139,25 @@ def train(folder, texts, name, size, **options):
     sp = spm.SentencePieceProcessor(model_proto=data)
     # sentencepiece does not know special tokens in text, the tokenizers of a model do: left to the golden of gguf.json
     plain = [t for t in texts if not re.search(r"</?s>|<unk>", t)]
+    encode = (lambda t: sp.encode(t)) if options["model_type"] == "bpe" else by_transformers(data)
+    ids = [encode(t) for t in plain]
     write(PIECES / f"{name}.json", {
-        "made_by": MADE_BY, "texts": plain, "ids": [sp.encode(t) for t in plain], "decoded": [sp.decode(sp.encode(t)) for t in plain],
-        "long": [digest(sp.encode(x["unit"] * x["count"])) for x in LONG],
+        "made_by": MADE_BY, "texts": plain, "ids": ids, "decoded": [sp.decode(i) for i in ids],
+        "sentencepiece_differs": [t for t, i in zip(plain, ids) if sp.encode(t) != i],
+        "long": [digest(encode(x["unit"] * x["count"])) for x in LONG],
     })
     return sp
+
+
+def by_transformers(data):
+    """Unigram ids by transformers' conversion: tokenizers adds scores in float64, SentencePiece in float32, so that equally
+    good ways of cutting (`!!!` as `!!` `!`) are chosen otherwise; and it takes `<0x41>` in text for the byte."""
+    from transformers.convert_slow_tokenizer import SpmConverter, import_protobuf
+
+    proto = import_protobuf().ModelProto()
+    proto.ParseFromString(data)
+    built = SpmConverter.build_tokenizer_from_spm_proto(proto, [(p.piece, p.score) for p in proto.pieces])
+    return lambda text: built.encode(text).ids
 
 
 def gguf(sp, texts):

@@ -54,7 +54,8 @@ export function tokenizerJsonFromModel(
   // A token's name is a string, or an object with its content; absent, SentencePiece's own names stand.
   const named = (field: string, usual: string): number | undefined => {
     const value = settings[field];
-    const name = typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
+    const name =
+      typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
     const id = pieces.findIndex(({ text }) => text === (typeof name === 'string' ? name : usual));
     return id < 0 ? undefined : id;
   };
@@ -94,7 +95,8 @@ function addedEntries(value: unknown, pieces: readonly Piece[], origin: string):
         `${origin}: added_tokens_decoder calls piece ${id} ${JSON.stringify(token.content)}`,
         'save the tokenizer with transformers, which writes tokenizer.json',
       );
-    const flag = (name: 'single_word' | 'lstrip' | 'rstrip' | 'normalized' | 'special') => token[name] === true;
+    const flag = (name: 'single_word' | 'lstrip' | 'rstrip' | 'normalized' | 'special') =>
+      token[name] === true;
     return {
       id,
       content: token.content,
@@ -138,7 +140,8 @@ function readModel(bytes: Uint8Array, origin: string): Model {
       }
     }
   }
-  if (model.pieces.length === 0) throw new WhorlError('bad-file', `${origin} holds no SentencePiece vocabulary`);
+  if (model.pieces.length === 0)
+    throw new WhorlError('bad-file', `${origin} holds no SentencePiece vocabulary`);
   return model;
 }
 

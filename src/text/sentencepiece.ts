@@ -178,8 +178,7 @@ function addedTokens({ pieces, userDefined, added = [] }: SentencePieceVocabular
     }))
     .filter(
       ({ content, type }) =>
-        content !== '' &&
-        (special.has(type) || (type === PIECE_TYPE.userDefined && userDefined === 'added')),
+        content !== '' && (special.has(type) || (type === PIECE_TYPE.userDefined && userDefined === 'added')),
     );
   const entries = new Map<string, AddedEntry>(own.map((entry) => [entry.content, entry]));
   for (const entry of added) entries.set(entry.content, entry);

@@ -68,12 +68,20 @@ describe('a folder with tokenizer.model only', () => {
     return openTokenizer(folder);
   };
 
-  it.each(['bpe', 'bpe-user', 'unigram', 'unigram-bytes'])('%s gives the ids of SentencePiece', async (name) => {
-    const golden = read<Golden>('sentencepiece', `${name}.json`);
+  it.each([
+    ['bpe', 0],
+    ['bpe-user', 0],
+    ['unigram', 4],
+    ['unigram-bytes', 2],
+  ])('%s gives the ids of SentencePiece, but for %i texts', async (name, most) => {
+    const golden = read<Golden & { sentencepiece_differs: string[] }>('sentencepiece', `${name}.json`);
+    expect(golden.sentencepiece_differs.length).toBeLessThanOrEqual(most);
     const tokenizer = await open(name, { add_bos_token: false });
     expect(differing(golden.texts, await tokenizer.encodeBatch(golden.texts), golden.ids)).toEqual([]);
+    // SentencePiece writes ⁇ for what is unknown, transformers the token's own name.
     const decoded = await tokenizer.decodeBatch(golden.ids, { skipSpecialTokens: false });
-    expect(differing(golden.texts, decoded, golden.decoded)).toEqual([]);
+    const known = golden.decoded.map((text, i) => (text.includes('⁇') ? decoded[i]! : text));
+    expect(differing(golden.texts, decoded, known)).toEqual([]);
     expect((await tokenizer.encodeBatch(longTexts)).map(digest)).toEqual(golden.long);
   });
 
@@ -151,7 +159,8 @@ describe('a damaged tokenizer.model is refused', () => {
 
 describe('the SentencePiece vocabulary of a GGUF', () => {
   const golden = read<Golden & { metadata: Record<string, unknown> }>('sentencepiece', 'gguf.json');
-  const open = (more: object) => tokenizerFromFiles(tokenizerFilesFromGguf({ ...golden.metadata, ...more }), 'x');
+  const open = (more: object) =>
+    tokenizerFromFiles(tokenizerFilesFromGguf({ ...golden.metadata, ...more }), 'x');
 
   it('gives the ids of SentencePiece, with special and user-defined tokens', async () => {
     const tokenizer = await open({ 'tokenizer.ggml.add_bos_token': false });
@@ -163,14 +172,23 @@ describe('the SentencePiece vocabulary of a GGUF', () => {
   it('adds BOS unless told otherwise, EOS when told, and no space when told', async () => {
     const bare = await (await open({})).encode('ab', { addSpecialTokens: false });
     expect(await (await open({})).encode('ab')).toEqual([1, ...bare]);
-    expect(await (await open({ 'tokenizer.ggml.add_eos_token': true })).encode('ab')).toEqual([1, ...bare, 2]);
+    expect(await (await open({ 'tokenizer.ggml.add_eos_token': true })).encode('ab')).toEqual([
+      1,
+      ...bare,
+      2,
+    ]);
     const flush = await (await open({ 'tokenizer.ggml.add_space_prefix': false })).encode('ab');
     expect(await (await open({})).decode(flush)).toBe('ab');
     expect(flush).not.toEqual([1, ...bare]);
   });
 
   it.each([
-    ['scores of another length', { 'tokenizer.ggml.scores': [1] }, 'bad-file', 'scores has 1 entries for 600'],
+    [
+      'scores of another length',
+      { 'tokenizer.ggml.scores': [1] },
+      'bad-file',
+      'scores has 1 entries for 600',
+    ],
     ['a score that is none', { 'tokenizer.ggml.scores': Array(600).fill('x') }, 'bad-file', 'scores[0]'],
     ['scores that say nothing', { 'tokenizer.ggml.scores': Array(600).fill(0) }, 'unsupported', 'scores'],
     ['no scores', { 'tokenizer.ggml.scores': undefined }, 'bad-file', 'scores has no entries'],
