@@ -190,8 +190,8 @@ class Child {
       this.#parts.push(end < 0 ? rest : rest.subarray(0, end));
       this.#length += end < 0 ? rest.length : end;
       if (this.#length > this.#limits.reply_bytes)
-        return this.#fail(`answered with more than ${this.#limits.reply_bytes} bytes`);
-      if (end < 0) return;
+        this.#fail(`answered with more than ${this.#limits.reply_bytes} bytes`);
+      if (end < 0 || this.#dead !== undefined) return;
       const line = Buffer.concat(this.#parts).toString('utf8');
       [this.#parts, this.#length] = [[], 0];
       this.#answer(line);
@@ -204,7 +204,8 @@ class Child {
     try {
       reply = JSON.parse(line) as Reply;
     } catch {
-      return this.#fail('answered with something that is not JSON'); // a native library that prints
+      this.#fail('answered with something that is not JSON'); // a native library that prints
+      return;
     }
     const waiting = this.#waiting.get(reply.id);
     if (waiting === undefined) return;

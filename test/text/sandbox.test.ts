@@ -97,12 +97,6 @@ describe('a hostile model ends in one typed error', () => {
       'encode',
       'repeats a repetition',
     ],
-    [
-      'an exponential pattern nobody recognised',
-      () => change('tokenizer.json', split('(a?){40}a{40}$')),
-      'encode',
-      '',
-    ],
     ['a polynomial pattern', () => change('tokenizer.json', split('a*a*a*a*a*a*a*$')), 'encode', ''],
     ['a normaliser that doubles', () => change('tokenizer.json', doubling), 'encode', 'took more than'],
     [

