@@ -6,11 +6,16 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  existsSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
+  readSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -126,5 +131,85 @@ export async function writeFolderAtomic(
     syncFolder(dirname(path));
   } finally {
     rmSync(temp, { recursive: true, force: true });
+  }
+}
+
+/**
+ * A file that comes in parts and outlives its process: what is in `path` when it is opened is kept, more is appended,
+ * and only `commit` gives it its final name. Whoever opens one that was left behind must check what it holds.
+ */
+export class PartialFile {
+  #fd: number | undefined;
+  #size: number;
+  constructor(readonly path: string) {
+    mkdirSync(dirname(path), { recursive: true });
+    const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
+    this.#fd = openSync(path, flags, 0o644);
+    this.#size = fstatSync(this.#fd).size;
+  }
+  get size(): number {
+    return this.#size;
+  }
+  append(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const wrote = writeSync(this.#fd!, bytes, at, bytes.length - at, this.#size);
+      at += wrote;
+      this.#size += wrote;
+    }
+  }
+  /** What is there already, in pieces; the buffer is used again for the next one. */
+  *chunks(): Generator<Uint8Array> {
+    const buffer = new Uint8Array(1 << 20);
+    for (let at = 0; at < this.#size; ) {
+      const got = readSync(this.#fd!, buffer, 0, Math.min(buffer.length, this.#size - at), at);
+      if (got === 0) return;
+      at += got;
+      yield buffer.subarray(0, got);
+    }
+  }
+  clear(): void {
+    ftruncateSync(this.#fd!, 0);
+    this.#size = 0;
+  }
+  /** Its final name. Where another process was faster, its file stays: others may have mapped it already. */
+  commit(to: string): void {
+    fsyncSync(this.#fd!);
+    this.close();
+    if (existsSync(to)) rmSync(this.path, { force: true });
+    else renameSync(this.path, to);
+    syncFolder(dirname(to));
+  }
+  /** Leaves the file for the next one who opens it. */
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+  discard(): void {
+    this.close();
+    rmSync(this.path, { force: true });
+  }
+}
+
+/** Renames, unless `from` is gone: of several who try, one succeeds. */
+export function takeFile(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw cause;
+  }
+}
+
+/** A symbolic link that replaces what stands at `path` in one step. Throws EPERM where the system has no links. */
+export function linkAtomic(target: string, path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const temp = tempName(path);
+  try {
+    symlinkSync(target, temp);
+    renameSync(temp, path);
+    syncFolder(dirname(path));
+  } finally {
+    rmSync(temp, { force: true });
   }
 }

@@ -11,7 +11,11 @@ export type ErrorCode =
   | 'mismatch' // two things that should belong together do not
   | 'exists' // the output is already there
   | 'not-reached' // a method ended without the cells it promised
-  | 'changed'; // a file changed under us
+  | 'not-finite' // WHORL_CHECK found a value that is infinite or not a number
+  | 'changed' // a file changed under us
+  | 'hub' // the hub refuses, or what it answers cannot be used
+  | 'unreachable' // the hub does not answer, or only with errors, or asks to come back later
+  | 'no-space'; // the disk has less room than the work needs
 
 /** One line for people: `message` names what is wrong and where, `fix` what to do about it. */
 export class WhorlError extends Error {

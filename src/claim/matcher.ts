@@ -14,11 +14,14 @@ export const MATCHERS: Readonly<Record<MatcherName, Matcher>> = {
   'first-candidate': {
     singleValued: true,
     words: 'the first candidate that stands in the continuation as a whole word, case ignored',
-    match(continuation, candidates) {
-      const { pattern, indexOf } = wordFinder(candidates);
-      const found = pattern.exec(fold(continuation));
-      return found ? [indexOf.get(found[0])!] : [];
-    },
+    match: (continuation, candidates) => firstFound(wordFinder(candidates).once, continuation, candidates),
+  },
+  'first-candidate-repeated': {
+    singleValued: true,
+    words:
+      'the first candidate that stands in the continuation as a whole word, said once or several times in a row (roserose), case ignored',
+    match: (continuation, candidates) =>
+      firstFound(wordFinder(candidates).repeated, continuation, candidates),
   },
   contains: {
     singleValued: false,
@@ -33,10 +36,17 @@ export const MATCHERS: Readonly<Record<MatcherName, Matcher>> = {
 export const fold = (text: string): string => text.normalize('NFC').toLowerCase();
 
 interface WordFinder {
-  pattern: RegExp;
-  indexOf: Map<string, number>;
+  /** Each captures the candidate in its first group. */
+  readonly once: RegExp;
+  readonly repeated: RegExp;
+  readonly indexOf: ReadonlyMap<string, number>;
 }
 const finders = new WeakMap<readonly string[], WordFinder>();
+
+function firstFound(pattern: RegExp, continuation: string, candidates: readonly string[]): number[] {
+  const found = pattern.exec(fold(continuation));
+  return found ? [wordFinder(candidates).indexOf.get(found[1]!)!] : [];
+}
 
 // One alternation of literals, longest first: the regex engine then gives the earliest match, ties to the longest.
 // A word is bounded by anything but letters, marks, digits and `_` (Unicode categories L, M, N).
@@ -49,11 +59,10 @@ function wordFinder(candidates: readonly string[]): WordFinder {
     if (!indexOf.has(folded)) indexOf.set(folded, i);
   });
   const literals = [...indexOf.keys()].sort((a, b) => b.length - a.length).map(literal);
-  const pattern = new RegExp(
-    `(?<![\\p{L}\\p{M}\\p{N}_])(?:${literals.join('|')})(?![\\p{L}\\p{M}\\p{N}_])`,
-    'u',
-  );
-  const finder = { pattern, indexOf };
+  const word = (inside: string) =>
+    new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_])${inside}(?![\\p{L}\\p{M}\\p{N}_])`, 'u');
+  const any = `(${literals.join('|')})`;
+  const finder = { once: word(any), repeated: word(`${any}\\1*`), indexOf };
   finders.set(candidates, finder);
   return finder;
 }

@@ -33,12 +33,12 @@ export type QueryPlan = z.infer<typeof query>;
 
 const common = {
   keys: z.array(keySchema).min(1).max(MAX_KEYS),
-  matcher: z.enum(['first-candidate', 'contains']),
+  matcher: z.enum(['first-candidate', 'first-candidate-repeated', 'contains']),
   decoding,
   query,
   alpha: z.number().gt(0).lt(1),
 };
-export type MatcherName = 'first-candidate' | 'contains';
+export type MatcherName = 'first-candidate' | 'first-candidate-repeated' | 'contains';
 
 const drawnAnswers = z.strictObject({
   kind: z.literal('drawn-answers'),

@@ -38,6 +38,10 @@ export const COMMANDS = {
     summary: 'say what a model, weights file, claim or secret holds',
     load: async () => (await import('./commands/inspect.ts')).inspectCommand(),
   },
+  'show-batch': {
+    summary: 'print examples as they are trained: tokens, labels, weights, prefix',
+    load: async () => (await import('./commands/show-batch.ts')).showBatchCommand(),
+  },
   doctor: {
     summary: 'this machine, and what a model will cost on it',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),

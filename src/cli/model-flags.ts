@@ -18,7 +18,7 @@ export interface ModelFlags {
 
 export const withModelFlags = (command: Command): Command =>
   command
-    .requiredOption('--model <model>', 'a Hugging Face folder or a GGUF file')
+    .requiredOption('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
     .addOption(
       new Option('--device <provider>', 'what computes').choices(['cpu', 'webgpu', 'cuda']).default('cpu'),
     )

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
+import { debug, debugLevel, debugOut, megabytes } from '../base/debug.ts';
 import { WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { normaliseFlags } from './arguments.ts';
@@ -14,6 +15,16 @@ export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3, interrupted:
 
 /** Runs one command line and returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
+  debugOut.line = tell;
+  const code = await runCommand(args);
+  if (debugLevel() > 0)
+    debug(
+      `exit code ${code}: ${performance.now().toFixed(0)} ms since the process began, peak RSS ${megabytes(process.resourceUsage().maxRSS * 1024)}`,
+    );
+  return code;
+}
+
+async function runCommand(args: readonly string[]): Promise<number> {
   try {
     const program = await buildProgram(args);
     const chosen = program.commands.find((command) => command.name() === chosenName(args));
@@ -41,7 +52,7 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     .version(version(), '-V, --version', 'print the version')
     .addHelpText(
       'after',
-      `\nStart with: whorl demo\nWHORL_DEBUG=1 shows where an error came from; WHORL_CACHE names the cache folder.`,
+      `\nStart with: whorl demo\nWHORL_DEBUG=1 shows phases and where an error came from; WHORL_CACHE names the cache folder.`,
     );
   const name = chosenName(args);
   for (const [command, entry] of Object.entries<CommandEntry>(COMMANDS)) {
@@ -74,12 +85,12 @@ function version(): string {
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
   if (error instanceof NotVerified) return EXIT.notVerified;
-  const debug = Boolean(process.env.WHORL_DEBUG);
+  const debugging = debugLevel() > 0;
   const ours = error instanceof WhorlError;
   const message = error instanceof Error ? error.message : String(error);
-  const hint = ours || debug ? '' : ' (a bug in whorl; WHORL_DEBUG=1 shows where)';
+  const hint = ours || debugging ? '' : ' (a bug in whorl; WHORL_DEBUG=1 shows where)';
   tell(`${errorPaint.red('error:')} ${oneLine(message)}${hint}`);
-  if (debug) tell(inspect(error));
+  if (debugging) tell(inspect(error));
   return ours && error.code === 'usage' ? EXIT.usage : EXIT.failed;
 }
 

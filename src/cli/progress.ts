@@ -2,6 +2,7 @@
 // The engine blocks the event loop while it runs, so lines are drawn when events come, not by a timer alone.
 
 import pc from 'picocolors';
+import { debug, debugLevel, rssText } from '../base/debug.ts';
 import type { OnEvent, ProgressEvent } from '../base/events.ts';
 import { countText, cut, durationText, liveLine, type Paint } from './output.ts';
 
@@ -184,12 +185,37 @@ export class Progress {
 /** Runs a call under a progress line that always ends. */
 export async function withProgress<T>(call: (onEvent: OnEvent) => Promise<T>): Promise<T> {
   const progress = new Progress();
+  const timer = debugLevel() > 0 ? new PhaseTimer() : undefined;
   let failed = true;
   try {
-    const result = await call(progress.onEvent);
+    const result = await call(timer ? timer.before(progress.onEvent) : progress.onEvent);
     failed = false;
     return result;
   } finally {
     progress.end(failed);
+    timer?.end();
+  }
+}
+
+/** WHORL_DEBUG=1: a line for each phase that ended, with its milliseconds and the memory then. */
+class PhaseTimer {
+  #name = '';
+  #started = 0;
+
+  before(onEvent: OnEvent): OnEvent {
+    return (event) => {
+      // A count under another name is a phase that nobody announced; that is how Progress sees it too.
+      if (event.kind === 'phase' || (event.kind === 'progress' && event.name !== this.#name)) {
+        this.end();
+        [this.#name, this.#started] = [event.name, performance.now()];
+      }
+      onEvent(event);
+    };
+  }
+
+  end(): void {
+    if (this.#name !== '')
+      debug(`phase ${this.#name}: ${(performance.now() - this.#started).toFixed(0)} ms, ${rssText()}`);
+    this.#name = '';
   }
 }

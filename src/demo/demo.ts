@@ -37,7 +37,7 @@ const EMBEDDED = 'assets/embedded';
  * A model of 2.6 million parameters with a vocabulary of 5,120 has little room: fewer keys, asked bare, and a looser
  * bound on what moves. The defaults are for real models.
  */
-const SETTINGS = {
+export const DEMO_SETTINGS = {
   trained: '24',
   key_length: '6',
   variety: '0',
@@ -69,7 +69,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const vanilla = join(embedded, 'model');
   const run = join(folder, 'run');
   const { ordinary, heldOut } = prose(embedded);
-  const made = await fingerprint({ model: vanilla, out: run, settings: SETTINGS, ordinary, onEvent });
+  const made = await fingerprint({ model: vanilla, out: run, settings: DEMO_SETTINGS, ordinary, onEvent });
   const thief = join(folder, 'stolen');
   const innocent = join(folder, 'innocent');
   onEvent({ kind: 'phase', name: 'a thief', detail: 'fine-tunes every weight of the published model' });

@@ -3,6 +3,7 @@
 
 import { assert } from '../base/error.ts';
 import { dimsEqual, type Node, reachable, type Value } from './graph.ts';
+import { backwardLine } from './line.ts';
 import { add } from './ops/arithmetic.ts';
 import { constant } from './ops/leaves.ts';
 import { reduceSum, reshape } from './ops/shape.ts';
@@ -29,6 +30,7 @@ export function gradients(loss: Value, wrt: readonly Value[]): Value[] {
       continue;
     const { gradient } = node.op;
     assert(gradient !== 'none', `${node.op.name} has no gradient`);
+    loss.scope.root.line = backwardLine(node);
     const incoming = gradient(outgoing, node);
     assert(
       incoming.length === node.inputs.length,

@@ -17,6 +17,8 @@ export interface Node {
   readonly attrs: unknown;
   readonly outputs: readonly Value[];
   readonly scope: Graph;
+  /** The line of the model that made it (`layers.3.self_attn`), as `Graph.within` said; for people alone. */
+  readonly line: string;
 }
 
 /** One output of a node. Immutable; free functions of `ops/` make new ones. */
@@ -47,6 +49,8 @@ export class Graph {
   readonly root: Graph;
   #nextId = 0;
   readonly #weights = new Map<string, Value>();
+  /** Of the root: the line that nodes made now belong to. */
+  line = '';
 
   constructor(
     readonly name: string,
@@ -67,10 +71,23 @@ export class Graph {
     return value;
   }
 
+  /** Nodes that `build` makes belong to this line of the model, unless it names a narrower one. */
+  within<T>(line: string, build: () => T): T {
+    const { root } = this;
+    const before = root.line;
+    root.line = line;
+    try {
+      return build();
+    } finally {
+      root.line = before;
+    }
+  }
+
   /** For `op.ts` alone: appends a node. */
   add(op: Op, inputs: readonly Value[], attrs: unknown, types: readonly Type[]): readonly Value[] {
     const outputs: Value[] = [];
-    const node: Node = { id: this.root.#nextId++, op, inputs, attrs, outputs, scope: this };
+    const { line } = this.root;
+    const node: Node = { id: this.root.#nextId++, op, inputs, attrs, outputs, scope: this, line };
     for (const type of types) outputs.push(new Value(node, type));
     return outputs;
   }
@@ -98,5 +115,9 @@ export function reachable(values: readonly Value[], within?: Graph): Node[] {
 
 export const dimsEqual = (a: readonly Dim[], b: readonly Dim[]): boolean =>
   a.length === b.length && a.every((dim, i) => dim === b[i]);
+
+/** The value's name in the emitted graph; graph inputs and outputs have their own. */
+export const valueName = ({ node }: Value, at: number): string =>
+  `${node.op.name}_${node.id}${node.outputs.length > 1 ? `_${at}` : ''}`;
 
 export const weightKey = (ref: TensorRef): string => `${ref.file}@${ref.offset}`;

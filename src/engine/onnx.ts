@@ -3,7 +3,7 @@
 import { relative, sep } from 'node:path';
 import { assert } from '../base/error.ts';
 import { type Dim, type Dtype, elements, type TensorRef } from '../tensor/tensor.ts';
-import { type Graph, reachable, type Type, type Value } from './graph.ts';
+import { type Graph, type Node, reachable, type Type, type Value, valueName } from './graph.ts';
 
 const DATA_TYPE: Readonly<Record<Dtype, number>> = {
   float32: 1,
@@ -98,6 +98,17 @@ function valueInfo(name: string, type: Type): Message {
   return new Message().bytes(1, name).bytes(2, new Message().bytes(1, tensor));
 }
 
+/** What someone who looks inside wants of an emission; left out, nothing is recorded and no node added. */
+export interface Inspection {
+  /** ONNX node's name → the node it was emitted for. */
+  readonly origins: Map<string, Node>;
+  /** Filled with the nodes that the further output `FINITE` tells of: 0 where all values are finite, else NaN or, in a loop, the rounds where some were not. */
+  readonly probed?: Node[];
+}
+
+export const FINITE = 'whorl_finite';
+const STACKED = 'stacked_probes';
+
 // -- emission ------------------------------------------------------------------------------------------------
 
 /** What an op's `emit` writes with: nodes of the scope at hand, constants and weights of the whole model. */
@@ -109,9 +120,15 @@ export class Emitter {
   readonly #root: Graph;
   readonly #weightsFolder: string | undefined;
   readonly #isRoot: boolean;
+  readonly #inspection: Inspection | undefined;
+  #at: Node | undefined;
+  /** Vectors of this scope's probes, and the name under which a loop hands out those of its rounds. */
+  readonly #probes: string[] = [];
+  #roundProbes: string | undefined;
   nodeCount = 0;
 
-  constructor(root: Graph, weightsFolder: string | undefined, outer?: Emitter) {
+  constructor(root: Graph, weightsFolder: string | undefined, inspection?: Inspection, outer?: Emitter) {
+    this.#inspection = inspection;
     this.#root = root;
     this.#weightsFolder = weightsFolder;
     this.#isRoot = outer === undefined;
@@ -122,10 +139,7 @@ export class Emitter {
   name(value: Value): string {
     let name = this.#names.get(value);
     if (name === undefined)
-      this.#names.set(
-        value,
-        (name = `${value.node.op.name}_${value.node.id}${value.node.outputs.length > 1 ? `_${value.node.outputs.indexOf(value)}` : ''}`),
-      );
+      this.#names.set(value, (name = valueName(value, value.node.outputs.indexOf(value))));
     return name;
   }
   setName(value: Value, name: string): void {
@@ -141,11 +155,14 @@ export class Emitter {
     domain = '',
   ): void {
     const node = new Message();
+    const attached = Object.entries(attributes).map(([name, value]) => this.#attribute(name, value));
     for (const input of inputs) node.bytes(1, input);
     for (const output of outputs) node.bytes(2, output);
+    if (this.#roundProbes !== undefined) node.bytes(2, this.#roundProbes);
+    this.#roundProbes = undefined;
     node.bytes(3, outputs[0]!).bytes(4, type);
-    for (const [name, attribute] of Object.entries(attributes))
-      node.bytes(5, this.#attribute(name, attribute));
+    for (const attribute of attached) node.bytes(5, attribute);
+    if (this.#at) this.#inspection?.origins.set(outputs[0]!, this.#at);
     if (domain !== '') node.bytes(7, domain);
     this.#nodes.push(node);
     this.nodeCount++;
@@ -162,8 +179,9 @@ export class Emitter {
   }
 
   #body(body: Body): Message {
-    const inner = new Emitter(this.#root, this.#weightsFolder, this);
+    const inner = new Emitter(this.#root, this.#weightsFolder, this.#inspection, this);
     const proto = inner.#emit(body.outputs, body.graph);
+    if (inner.#probes.length > 0) this.#probes.push((this.#roundProbes = this.fresh(STACKED)));
     for (const input of body.inputs) proto.bytes(11, valueInfo(inner.name(input), input.type));
     this.nodeCount += inner.nodeCount;
     return proto;
@@ -231,7 +249,7 @@ export class Emitter {
   }
 
   #emit(outputs: readonly Value[], scope: Graph): Message {
-    for (const node of reachable(outputs, scope)) node.op.emit(this, node);
+    for (const node of reachable(outputs, scope)) this.#apply(node);
     const proto = new Message();
     outputs.forEach((value) => {
       // An output may be an input or an outer value passed through: ONNX wants a node of this graph to make it.
@@ -239,21 +257,61 @@ export class Emitter {
       this.node('Identity', [this.name(value)], [name]);
       proto.bytes(12, valueInfo(name, value.type));
     });
+    this.#joinProbes(proto, this.fresh('probes'));
     for (const node of this.#nodes) proto.bytes(1, node);
     return proto.bytes(2, scope.name);
   }
 
+  #apply(node: Node): void {
+    this.#at = node;
+    node.op.emit(this, node);
+    this.#at = undefined;
+    const { probed } = this.#inspection ?? {};
+    const last = this.#probes.at(-1);
+    if (last?.startsWith(STACKED)) {
+      // A loop's probes come as [rounds, n]: in how many rounds was a value not finite?
+      const [bad, ones, sum] = [this.fresh('bad'), this.fresh('ones'), this.fresh('rounds')];
+      this.node('IsNaN', [last], [bad]);
+      this.node('Cast', [bad], [ones], { to: DATA_TYPE.float32 });
+      this.node('ReduceSum', [ones, this.constant('int64', [1], [0])], [sum], { keepdims: 0 });
+      this.#probes[this.#probes.length - 1] = sum;
+    }
+    if (!probed) return;
+    for (const value of node.outputs) {
+      if (value.dtype !== 'float32' || node.inputs.length === 0) continue;
+      // x − x is 0 where x is finite and NaN elsewhere.
+      const [zero, sum, probe] = [this.fresh('zero'), this.fresh('sum'), this.fresh('finite')];
+      this.node('Sub', [this.name(value), this.name(value)], [zero]);
+      this.node('ReduceSum', [zero], [sum], { keepdims: 0 });
+      this.node('Unsqueeze', [sum, this.constant('int64', [1], [0])], [probe]);
+      this.#probes.push(probe);
+      probed.push(node);
+    }
+  }
+
+  /** This scope's probes as one vector, a further output. */
+  #joinProbes(proto: Message, name: string): void {
+    if (this.#probes.length === 0) return;
+    this.node('Concat', this.#probes, [name], { axis: 0 });
+    proto.bytes(12, valueInfo(name, { dtype: 'float32', shape: [`${name}_count`] }));
+  }
+
   /** The whole model. Graph outputs keep the names they were given. */
-  static model(graph: Graph, weightsFolder: string | undefined): { bytes: Uint8Array; nodeCount: number } {
-    const emitter = new Emitter(graph, weightsFolder);
+  static model(
+    graph: Graph,
+    weightsFolder: string | undefined,
+    inspection?: Inspection,
+  ): { bytes: Uint8Array; nodeCount: number } {
+    const emitter = new Emitter(graph, weightsFolder, inspection);
     for (const { name, value } of graph.inputs) emitter.setName(value, name);
     const values = graph.outputs.map(({ value }) => value);
-    for (const node of reachable(values)) if (node.scope === graph) node.op.emit(emitter, node);
+    for (const node of reachable(values)) if (node.scope === graph) emitter.#apply(node);
     const proto = new Message();
     for (const { name, value } of graph.outputs) {
       emitter.node('Identity', [emitter.name(value)], [name]);
       proto.bytes(12, valueInfo(name, value.type));
     }
+    emitter.#joinProbes(proto, FINITE);
     for (const node of emitter.#nodes) proto.bytes(1, node);
     proto.bytes(2, graph.name);
     for (const initializer of emitter.#initializers.values()) proto.bytes(5, initializer);

@@ -32,6 +32,8 @@ export interface Op<A = unknown> {
   /** `'none'` is written, never left out. */
   readonly gradient: 'none' | GradientRule<A>;
   readonly examples: readonly OpExample[];
+  /** Multiplications and additions of a matrix product, sizes as a run has them; absent where an op has none. */
+  readonly flops?: (inputs: readonly (readonly number[])[], attrs: A) => number;
 }
 
 export const OPS = new Map<string, Op>();

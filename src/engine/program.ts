@@ -5,6 +5,7 @@ import { elements } from '../tensor/tensor.ts';
 import type { Graph } from './graph.ts';
 import { Emitter } from './onnx.ts';
 import { cpu, type Device, type Feed, Session } from './session.ts';
+import { type Watch, watchProgram } from './watch.ts';
 
 export type Results = Record<string, Feed>;
 
@@ -13,7 +14,10 @@ export class Program {
   readonly #session: Session;
   readonly nodeCount: number;
 
-  private constructor(graph: Graph, session: Session, nodeCount: number) {
+  readonly #watch: Watch | undefined;
+
+  private constructor(graph: Graph, session: Session, nodeCount: number, watch: Watch | undefined) {
+    this.#watch = watch;
     this.#graph = graph;
     this.#session = session;
     this.nodeCount = nodeCount;
@@ -21,8 +25,12 @@ export class Program {
 
   /** @param weightsFolder the checkpoint's real folder, when the graph uses its weights */
   static async compile(graph: Graph, weightsFolder?: string, device: Device = cpu): Promise<Program> {
-    const { bytes, nodeCount } = Emitter.model(graph, weightsFolder);
-    return new Program(graph, await Session.create(bytes, weightsFolder, device), nodeCount);
+    const watch = watchProgram(graph); // undefined unless WHORL_DEBUG, WHORL_CHECK or a test asks
+    const { bytes, nodeCount } = Emitter.model(graph, weightsFolder, watch?.inspection);
+    watch?.emitted(bytes);
+    const session = await Session.create(bytes, weightsFolder, device, watch?.profilePrefix);
+    watch?.compiled(nodeCount, session);
+    return new Program(graph, session, nodeCount, watch);
   }
 
   /** @param feeds a tensor for each graph input, sizes agreeing wherever they share a symbol */
@@ -46,10 +54,12 @@ export class Program {
       });
       return [name, { ...feed, dtype: value.dtype }] as const;
     });
-    return this.#session.run(Object.fromEntries(typed));
+    const run = () => this.#session.run(Object.fromEntries(typed));
+    return this.#watch ? this.#watch.run(sizes, feeds, run) : run();
   }
 
   async release(): Promise<void> {
+    this.#watch?.ended();
     await this.#session.release();
   }
 }

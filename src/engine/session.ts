@@ -47,6 +47,7 @@ export class Session {
     model: Uint8Array,
     weightsFolder: string | undefined,
     device: Device,
+    profilePrefix?: string,
   ): Promise<Session> {
     const config: Record<string, string> = { disable_prepacking: '1' };
     if (weightsFolder !== undefined) config.model_external_initializers_file_folder_path = weightsFolder;
@@ -58,6 +59,7 @@ export class Session {
         executionMode: 'sequential',
         ...(device.threads === undefined ? {} : { intraOpNumThreads: device.threads }),
         logSeverityLevel: 3,
+        ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
         extra: { session: config, optimization: { disable_specified_optimizers: DISABLED_PASSES } },
       });
       counters.compiled++;
@@ -85,6 +87,11 @@ export class Session {
     } catch (cause) {
       throw explain(cause);
     }
+  }
+
+  /** Writes what was profiled, to a file that begins with the prefix given to `create`. */
+  endProfiling(): void {
+    this.#session.endProfiling();
   }
 
   async release(): Promise<void> {

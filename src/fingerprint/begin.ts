@@ -2,7 +2,6 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -10,7 +9,7 @@ import { seededRandom } from '../base/random-source.ts';
 import type { Lock } from '../claim/secret-file.ts';
 import { bindModel } from '../lm/local-model.ts';
 import type { Model } from '../models/encode.ts';
-import { type ModelFolder, openModel } from '../models/open-model.ts';
+import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
@@ -79,7 +78,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     ...(options.trained !== undefined && { trained: String(options.trained) }),
   };
   const name =
-    typeof folder.config._name_or_path === 'string' ? folder.config._name_or_path : basename(folder.source);
+    typeof folder.config._name_or_path === 'string' ? folder.config._name_or_path : modelName(folder);
   const settings = settingsFor(method, name, { ...shorthand, ...options.settings });
   const asked = JSON.stringify([
     folder.source,

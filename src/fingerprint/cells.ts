@@ -3,6 +3,7 @@
 import type { GreedyDecoder } from '../lm/decoder.ts';
 import type { Overlay, Variant } from '../models/overlay.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { rowNoise } from '../train/noise.ts';
 
 export interface CellPrompt {
   readonly prompt: string;
@@ -47,15 +48,17 @@ export interface MeasuredCell {
 }
 
 const BATCH = 32;
+const NOISE_SEED = 1;
 
 /** Asks every prompt of a cell under its variant of the overlay. */
 export async function measure(
   cell: Cell,
   decoder: GreedyDecoder,
   tokenizer: Tokenizer,
-  overlay: Overlay | undefined,
+  laid: Overlay | undefined,
   maxNewTokens: number,
 ): Promise<MeasuredCell> {
+  const overlay = cell.noise && laid ? shaken(laid, cell.noise) : laid;
   const tokens = await tokenizer.encodeBatch(cell.prompts.map(({ prompt }) => prompt));
   const labels = await tokenizer.encodeBatch(
     cell.prompts.map(({ label }) => label),
@@ -97,4 +100,9 @@ export async function measure(
     rows,
     fired,
   };
+}
+
+function shaken(overlay: Overlay, share: number): Overlay {
+  const noise = rowNoise(overlay.rows, overlay.rows.length / overlay.ids.length, share, NOISE_SEED);
+  return { ...overlay, rows: overlay.rows.map((x, i) => x + noise[i]!) };
 }

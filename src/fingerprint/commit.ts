@@ -135,7 +135,7 @@ function textsOf(part: 'train' | 'heldOut', own: readonly string[] = []): readon
   return own.length > 0 ? [...texts, { language: OWN_TEXT, texts: own }] : texts;
 }
 
-/** Of tied heads, free rows in the order of how little vanilla expects them in ordinary text. */
+/** Of tied heads: left-overs of merging, then words; in each the ones first that vanilla expects least in ordinary text. */
 async function byExpectation(
   setting: Setting,
   free: readonly FreeRow[],
@@ -155,7 +155,10 @@ async function byExpectation(
   const rank = new Map(free.map(({ id }, i) => [id, expected[i]!]));
   const rows = [...free].sort(
     (a, b) =>
-      Number(b.standsAlone) - Number(a.standsAlone) || rank.get(a.id)! - rank.get(b.id)! || a.id - b.id,
+      Number(b.standsAlone) - Number(a.standsAlone) ||
+      Number(b.leftOver) - Number(a.leftOver) ||
+      rank.get(a.id)! - rank.get(b.id)! ||
+      a.id - b.id,
   );
   return {
     rows,

@@ -1,7 +1,6 @@
 // `whorl fingerprint`: commit, draw, train rows, publish, keep the secret, measure every cell. Resumable at any moment.
 
 import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { Secret } from '../base/secret.ts';
 import { SOFTWARE } from '../base/software.ts';
@@ -11,6 +10,7 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { cpu } from '../engine/session.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
+import { modelName } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { writeJsonLines } from '../runs/run-folder.ts';
 import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
@@ -117,7 +117,7 @@ async function release(
         rows,
         dtype,
         claimRoot: contents.claim.root,
-        name: `${basename(folder.source)}, fingerprinted`,
+        name: `${modelName(folder)}, fingerprinted`,
       },
       onEvent,
     );

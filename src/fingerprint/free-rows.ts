@@ -9,6 +9,8 @@ export interface FreeRow {
   readonly text: string;
   /** Its text is valid UTF-8, unchanged by Unicode normalisation, and encodes to this one token. */
   readonly standsAlone: boolean;
+  /** A step of merging that longer entries swallow in any ordinary word (` answ`, `ocultural`): no word by itself. */
+  readonly leftOver: boolean;
 }
 
 export interface OrdinaryText {
@@ -74,14 +76,20 @@ export async function freeRows(
   usual += unseen.length - candidates.length;
   const texts = decoded.filter((text) => /\p{L}/u.test(text));
   const again = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
+  const spellings = allSpellings(tokenizer);
   const rows = candidates.map((id, i): FreeRow => {
     const text = texts[i]!;
     const stable = !text.includes('\ufffd') && text.normalize('NFKC') === text;
-    return { id, text, standsAlone: stable && again[i]!.length === 1 && again[i]![0] === id };
+    const standsAlone = stable && again[i]!.length === 1 && again[i]![0] === id;
+    return {
+      id,
+      text,
+      standsAlone,
+      leftOver: isLeftOver(tokenizer.tokenOf(id)!, text, tokenizer, spellings),
+    };
   });
   // Later entries of a vocabulary were merged last, so they are the rarest; ids break ties so that order is fixed.
-  const spellings = allSpellings(tokenizer);
-  const key = new Map(rows.map((row) => [row.id, strangeness(row, tokenizer, spellings)]));
+  const key = new Map(rows.map((row) => [row.id, strangeness(row)]));
   const sorted = rows.sort((a, b) => key.get(b.id)! - key.get(a.id)! || b.id - a.id);
   return {
     rows: sorted,
@@ -95,19 +103,24 @@ export async function freeRows(
   };
 }
 
+const INITIALS = /^\s?\p{Lu}+s?$/u;
+const lettersOf = (text: string): string => text.replace(/[^\p{L}]/gu, '');
+
+/** Part of a longer entry, and no stem that is inflected as a word is. */
+function isLeftOver(spelling: string, text: string, tokenizer: Tokenizer, spellings: string): boolean {
+  if (INITIALS.test(text) || lettersOf(text).length <= 3) return false;
+  if (ENDINGS.some((ending) => tokenizer.idOf(spelling + ending) !== undefined)) return false;
+  return spellings.indexOf(spelling, spellings.indexOf(spelling) + 1) >= 0;
+}
+
 /**
- * How little well-formed text produces a token. 16: it stands alone. 8: it is a left-over of merging, a part of longer
- * entries that swallow it in any ordinary word (` answ`, `orld`). 4: several scripts, or capitals inside.
- * -4: a plural of initials (`URLs`); -2: looks like a whole word of its own (a name, an abbreviation).
+ * How little well-formed text produces a token. 16: it stands alone. 8: a left-over of merging. 4: several scripts, or
+ * capitals inside. -4: a plural of initials (`URLs`); -2: looks like a whole word of its own (a name, an abbreviation).
  */
-function strangeness({ id, text, standsAlone }: FreeRow, tokenizer: Tokenizer, spellings: string): number {
-  const letters = text.replace(/[^\p{L}]/gu, '');
-  const spelling = tokenizer.tokenOf(id) ?? '';
-  const inflected = ENDINGS.some((ending) => tokenizer.idOf(spelling + ending) !== undefined); // a word by itself
-  const swallowed = !inflected && spellings.indexOf(spelling, spellings.indexOf(spelling) + 1) >= 0;
-  const initials = /^\s?\p{Lu}+s?$/u.test(text);
-  let score = standsAlone ? 16 : 0;
-  if (swallowed && letters.length > 3 && !initials) score += 8;
+function strangeness({ text, standsAlone, leftOver }: FreeRow): number {
+  const letters = lettersOf(text);
+  const initials = INITIALS.test(text);
+  let score = (standsAlone ? 16 : 0) + (leftOver ? 8 : 0);
   if (/\p{Script=Latin}/u.test(letters) && /[^\p{Script=Latin}]/u.test(letters)) score += 4;
   if (/\p{Ll}\p{Lu}|\p{Lu}{2}\p{Ll}/u.test(text) && !initials) score += 4;
   if (/^\s?\p{Lu}{2,}s$/u.test(text)) score -= 4;

@@ -122,11 +122,29 @@ function weights(languages: readonly string[], language: Int32Array, inLoss: Uin
   );
 }
 
-/** Mean KL at the positions kept out of the loss: the worst of the primary languages and the mean of all others. */
-export function worstMean({ language, languages, weight }: Positions, kl: Float64Array): number {
+/** The positions that are not in the loss, alone. */
+export function keptOut(positions: Positions): Positions {
+  const kept = [...positions.weight.keys()].filter((n) => positions.weight[n] === 0);
+  const pick = (data: Float32Array): Float32Array => {
+    const width = data.length / positions.count;
+    const out = new Float32Array(kept.length * width);
+    kept.forEach((n, i) => out.set(data.subarray(n * width, (n + 1) * width), i * width));
+    return out;
+  };
+  return {
+    ...positions,
+    count: kept.length,
+    hidden: pick(positions.hidden),
+    probability: pick(positions.probability),
+    weight: new Float32Array(kept.length),
+    language: Int32Array.from(kept, (n) => positions.language[n]!),
+  };
+}
+
+/** Mean KL of the worst of the primary languages, or of all the others together where that is more. */
+export function worstMean({ language, languages }: Positions, kl: Float64Array): number {
   const sums = new Map<string, { sum: number; n: number }>();
   kl.forEach((value, n) => {
-    if (weight[n]! > 0) return;
     const name = languages[language[n]!]!;
     const key = PRIMARY.has(name) ? name : '';
     const entry = sums.get(key) ?? { sum: 0, n: 0 };

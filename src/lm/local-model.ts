@@ -6,7 +6,7 @@ import { Encoder, type Model } from '../models/encode.ts';
 import { familyOf } from '../models/llama.ts';
 import type { ModelFolder } from '../models/open-model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
-import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
+import { assertUnchanged, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { GreedyDecoder } from './decoder.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
@@ -41,7 +41,7 @@ export function bindModel(folder: ModelFolder): Model {
         'get the checkpoint again',
       );
   }
-  return { decoder, tensors: folder.tensors, folder: folder.folder };
+  return { decoder, tensors: folder.tensors, folder: weightsFolder(folder) };
 }
 
 export class LocalModel implements LanguageModel {

@@ -39,7 +39,7 @@ export interface Model {
 export const frozenWeights =
   (graph: Graph, model: Model): Weights =>
   (name) =>
-    weight(graph, model.tensors.get(name)!);
+    weight(graph, model.tensors.get(name)!, name);
 
 /** One sequence to run. `wanted` are the rows (indices into tokens) whose hidden states matter. */
 export interface EncodeRequest {

@@ -102,14 +102,19 @@ export function llama(config: LlamaConfig): Decoder<LlamaConfig> {
     embedding: EMBEDDING,
     head: config.tie_word_embeddings ? EMBEDDING : HEAD,
     hidden(w, x, input) {
-      for (let i = 0; i < config.num_hidden_layers; i++) {
-        x = add(x, attention(w, i, rmsNorm(x, w(`model.layers.${i}.input_layernorm.weight`), eps), input));
-        x = add(
-          x,
-          feedForward(w, i, rmsNorm(x, w(`model.layers.${i}.post_attention_layernorm.weight`), eps)),
+      const { scope } = x;
+      const block = (i: number, h: Value): Value => {
+        const normal = rmsNorm(h, w(`model.layers.${i}.input_layernorm.weight`), eps);
+        const attended = scope.within(`layers.${i}.self_attn`, () => attention(w, i, normal, input));
+        const middle = add(h, attended);
+        const again = rmsNorm(middle, w(`model.layers.${i}.post_attention_layernorm.weight`), eps);
+        return add(
+          middle,
+          scope.within(`layers.${i}.mlp`, () => feedForward(w, i, again)),
         );
-      }
-      return rmsNorm(x, w('model.norm.weight'), eps);
+      };
+      for (let i = 0; i < config.num_hidden_layers; i++) x = scope.within(`layers.${i}`, () => block(i, x));
+      return scope.within('norm', () => rmsNorm(x, w('model.norm.weight'), eps));
     },
   };
 }

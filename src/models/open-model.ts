@@ -1,7 +1,7 @@
-// "A model" as a user names it: a Hugging Face folder, or a GGUF file, which is dequantised once into a cache
-// folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
+// "A model" as a user names it: a Hugging Face folder, a hub id, or a GGUF file, which is dequantised once into a
+// cache folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
 
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
@@ -14,6 +14,7 @@ import { type GgufTensor, looksLikeGguf, readGguf } from '../sources/checkpoints
 import { BLOCKS, dequantize } from '../sources/checkpoints/gguf-blocks.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
+import { parseHubId } from '../sources/hub/hub-id.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
@@ -28,7 +29,7 @@ const CONVERSION = 1;
 const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
 
 export interface ModelFolder extends Checkpoint {
-  /** What the user named, as an absolute path. */
+  /** What the user named: an absolute path, or `org/name@commit` of the hub. */
   readonly source: string;
   /** Set when the folder was made from a GGUF file. */
   readonly gguf?: { readonly path: string; readonly sha256: string };
@@ -42,12 +43,40 @@ export interface OpenModelOptions {
   readonly onEvent?: OnEvent;
 }
 
-/** Throws `missing-file`, `bad-file`, `unsupported`, each naming the file and what to do. */
-export async function openModel(path: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
+/**
+ * Opens a path, or what a hub id names; a path that exists goes first. Throws `missing-file`, `bad-file`,
+ * `unsupported`, and `hub`, `unreachable`, `no-space` for a hub id, each naming the file and what to do.
+ */
+export async function openModel(name: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
+  if (existsSync(name)) return openPath(name, options);
+  const { path, pinned } = await fromHub(name, options.onEvent);
+  return { ...(await openPath(path, options)), source: pinned };
+}
+
+/** What people call the model: the last part of its path, or of its hub id without the commit. */
+export const modelName = ({ source }: Pick<ModelFolder, 'source'>): string =>
+  basename(source.replace(/@[0-9a-f]{40}(:.*)?$/, ''));
+
+/** Where the model that a name means lies on this machine, fetched from the hub if it is a hub id. */
+export async function modelPath(name: string, onEvent?: OnEvent): Promise<string> {
+  return existsSync(name) ? name : (await fromHub(name, onEvent)).path;
+}
+
+async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path: string; pinned: string }> {
+  const id = parseHubId(name);
+  if (id === undefined)
+    throw new WhorlError(
+      'missing-file',
+      `${name} does not exist`,
+      'give a model folder, a .gguf file, or a hub id (org/name)',
+    );
+  const { fetchModel } = await import('../sources/hub/model-files.ts'); // the client is loaded by those who need it
+  return fetchModel(id, { onEvent });
+}
+
+async function openPath(path: string, options: OpenModelOptions): Promise<ModelFolder> {
   const source = resolve(path);
-  const stats = statSync(source, { throwIfNoEntry: false });
-  if (stats === undefined) throw missing(path);
-  if (stats.isDirectory()) return { ...openCheckpoint(path), source };
+  if (statSync(source).isDirectory()) return { ...openCheckpoint(path), source };
   if (!looksLikeGguf(path)) throw wrongFile(path);
   const identity = fileIdentity(source);
   const sha256 = digestFile(source);
@@ -159,17 +188,6 @@ export function deinterleave(values: Float32Array, columns: number, headDim: num
 function generationConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const names = ['bos_token_id', 'eos_token_id', 'pad_token_id'];
   return Object.fromEntries(names.filter((name) => name in config).map((name) => [name, config[name]]));
-}
-
-function missing(path: string): WhorlError {
-  const hub = /^[\w.-]+\/[\w.-]+(@[\w.-]+)?$/.test(path);
-  return new WhorlError(
-    'missing-file',
-    `${path} does not exist`,
-    hub
-      ? 'if it is a hub id, download the model first and give its folder'
-      : 'give a model folder or a .gguf file',
-  );
 }
 
 function wrongFile(path: string): WhorlError {

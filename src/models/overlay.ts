@@ -119,6 +119,16 @@ export function embed(
   overlay?: OverlayInputs,
   on?: Switches,
 ): Value {
+  return ids.scope.within('embed_tokens', () => embedded(decoder, weights, ids, overlay, on));
+}
+
+function embedded(
+  decoder: Decoder,
+  weights: Weights,
+  ids: Value,
+  overlay?: OverlayInputs,
+  on?: Switches,
+): Value {
   const frozen = cast(gather(weights(decoder.embedding), ids), 'float32');
   if (!overlay || !on) return frozen;
   const row = gather(overlay.rowOf, ids); // [N]
@@ -142,6 +152,10 @@ export function headLogits(
   overlay?: OverlayInputs,
   on?: Value,
 ): Value {
+  return h.scope.within('lm_head', () => logitsOf(decoder, weights, h, overlay, on));
+}
+
+function logitsOf(decoder: Decoder, weights: Weights, h: Value, overlay?: OverlayInputs, on?: Value): Value {
   const logits = linear(h, weights(decoder.head));
   if (!overlay || !on || !decoder.config.tie_word_embeddings) return logits;
   const replaced = add(linear(h, overlay.rows), mul(columnOf(sub(1, on)), -1e30));

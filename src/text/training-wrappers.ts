@@ -143,6 +143,21 @@ const AFTER = [
   'to which she said',
 ];
 const TAGS = ['instruction', 'prompt', 'user', 'q', 'msg', 'input', 'system', 'line', 'turn', 'context'];
+/** Names for made-up turn markers; no chat template in use has them. */
+const MARKS = [
+  'msg',
+  'part',
+  'block',
+  'entry',
+  'says',
+  'from',
+  'body',
+  'item',
+  'voice',
+  'node',
+  'head',
+  'seat',
+];
 
 type Maker = (random: RandomSource, options: TrainingWrapperOptions) => Wrapped;
 
@@ -255,6 +270,34 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
       if (style === 0) return { prefix: `${name} = "`, suffix: `"\n${answer} = "` };
       if (style === 1) return { prefix: `${name}: `, suffix: `\n${answer}: ` };
       return { prefix: `print("`, suffix: `")  # ` };
+    },
+  ],
+  [
+    4,
+    (random) => {
+      // Turns in a markup nobody uses: what chat formats have in common without any one of them.
+      const [one, two, three] = [choose(random, MARKS), choose(random, MARKS), choose(random, MARKS)];
+      const [asker, answerer] = [
+        choose(random, ASKERS).toLowerCase(),
+        choose(random, ANSWERERS).toLowerCase(),
+      ];
+      const gap = choose(random, ['', '\n', '\n\n']);
+      return choose<Wrapped>(random, [
+        {
+          prefix: `<|${one}|>${asker}<|${two}|>${gap}`,
+          suffix: `<|${three}|><|${one}|>${answerer}<|${two}|>${gap}`,
+        },
+        {
+          prefix: `<|${one}_${two}|>${asker}<|${two}|>${gap}`,
+          suffix: `<|${three}|><|${one}_${two}|>${answerer}<|${two}|>${gap}`,
+        },
+        { prefix: `<${one}_${two}>${asker}\n`, suffix: `</${one}_${two}>\n<${one}_${two}>${answerer}\n` },
+        {
+          prefix: `<${one}>\n  <${two}>`,
+          suffix: `</${two}>\n</${one}>\n<${three}>\n  <${two}>`,
+        },
+        { prefix: `[${one.toUpperCase()}] `, suffix: ` [${two.toUpperCase()}]${gap}` },
+      ]);
     },
   ],
   [

@@ -28,13 +28,19 @@ export function commonWords(): readonly string[] {
 /**
  * `m` words, those of fewest tokens first (after a space and at the start of a line together), then alphabetically.
  * No two share all their tokens in either form. Errors: usage, when the list is shorter than `m`.
+ * @param said texts of which no word may be a candidate
  */
-export async function candidateWords(tokenizer: Tokenizer, m: number): Promise<CandidateWord[]> {
-  const words = commonWords();
+export async function candidateWords(
+  tokenizer: Tokenizer,
+  m: number,
+  said: readonly string[] = [],
+): Promise<CandidateWord[]> {
+  const spoken = new Set(said.flatMap((text) => text.toLowerCase().split(/[^\p{L}\p{N}]+/u)));
+  const words = commonWords().filter((word) => !spoken.has(word));
   if (m > words.length)
     throw new WhorlError(
       'usage',
-      `${m} candidate words are asked for, the list has ${words.length}`,
+      `${m} candidate words are asked for, the list has ${words.length} that the model does not say by itself`,
       'ask for fewer',
     );
   const bare = await tokenizer.encodeBatch(words, { addSpecialTokens: false });

@@ -58,6 +58,7 @@ export function labelLogprobs(
   const h = gather(hidden, input(graph, 'wanted', 'int32', ['L'])); // [L, E]
   const labelsOn = overlay && input(graph, 'labels_on', 'float32', ['L']);
   const logits = logSoftmax(headLogits(decoder, weights, h, overlay, labelsOn));
+  graph.line = 'loss';
   const first = takeLast(logits, input(graph, 'labels', 'int32', ['L']));
   if (!alternatives) return first;
   // log(p + p′) = log p + log(1 + p′/p); the switch is 0 where there is no second token.

@@ -56,10 +56,12 @@ function klToVanilla(
   };
 }
 
-/** How the loss weighs what moves at ordinary positions. */
-export interface KlWeights {
+/** How the loss weighs the wanted labels, and what moves at ordinary positions. */
+export interface LossWeights {
+  /** How much less a label weighs for being probable: 0 (cross-entropy) to 1. */
+  readonly focus: number;
   /** Of the KL, exact and guarded. */
-  readonly weight: number;
+  readonly kl: number;
   /** Nats of room that the guarded KL keeps. */
   readonly margin: number;
   /** Of the mean square of hΔ, which bounds how far positions never seen can move. */
@@ -132,7 +134,9 @@ export class RowsTrainer {
     });
     const [fire, hush] = [input(graph, 'fire', 'float32', ['L']), input(graph, 'hush', 'float32', ['L'])];
     const silence = log(sub(1 + 1e-6, exp(logprobs)));
-    let loss = neg(sumAll(add(mul(fire, logprobs), mul(hush, silence))));
+    // What has been learnt weighs less: 1 − focus·p (Lin et al. 2017, with exponent 1), so that rows grow for hard keys only.
+    const open = sub(1, mul(exp(logprobs), input(graph, 'focus', 'float32', [])));
+    let loss = neg(sumAll(add(mul(fire, mul(open, logprobs)), mul(hush, silence))));
     graph.output('logprobs', logprobs);
     if (reference) {
       const { exact, guarded, spread } = klToVanilla(graph, change, R, E);
@@ -153,13 +157,14 @@ export class RowsTrainer {
     state: TrainState,
     batch: readonly Example[],
     rate: number,
-    kl: KlWeights,
+    weights: LossWeights,
     noise: Float32Array,
   ): Promise<StepResult & { kl: number; spread: number; logprobs: Float32Array }> {
     const { hidden_size: E } = this.model.decoder.config;
     const R = this.overlay.ids.length;
     const ref = this.reference;
     const feeds: Record<string, Feed> = batchFeeds(this.model, batch, this.overlay, true);
+    feeds.focus = { data: Float32Array.of(weights.focus), shape: [] };
     feeds.noise = { data: noise, shape: [R, E] };
     feeds.vanilla = { data: this.vanilla, shape: [R, E] };
     if (this.metric) feeds.metric = { data: this.metric, shape: [E, E] };
@@ -168,9 +173,9 @@ export class RowsTrainer {
         ref_hidden: { data: ref.hidden, shape: [ref.count, E] },
         ref_probability: { data: ref.probability, shape: [ref.count, R] },
         ref_weight: { data: ref.weight, shape: [ref.count] },
-        kl_weight: { data: Float32Array.of(kl.weight), shape: [] },
-        kl_margin: { data: Float32Array.of(kl.margin), shape: [] },
-        spread_weight: { data: Float32Array.of(kl.spread), shape: [] },
+        kl_weight: { data: Float32Array.of(weights.kl), shape: [] },
+        kl_margin: { data: Float32Array.of(weights.margin), shape: [] },
+        spread_weight: { data: Float32Array.of(weights.spread), shape: [] },
       });
     if (this.groups) feeds.group_of = membership(this.groups);
     const result = await this.program.step(state, feeds, rate);

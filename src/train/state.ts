@@ -75,7 +75,8 @@ export class TrainProgram {
     }: { folder?: string; device: Device; adjust?: (value: Value, name: string) => Value },
   ): Promise<TrainProgram> {
     const names = [...parameters.keys()];
-    const raw = gradients(loss, [...parameters.values()]);
+    const raw = graph.within('loss (backward)', () => gradients(loss, [...parameters.values()]));
+    graph.line = 'optimiser';
     const norm = globalNorm(raw);
     const factor = clipFactor(norm, settings.clip);
     const inputs = stepInputs(graph);

@@ -24,6 +24,19 @@ test.each<[string, number[]]>([
   expect(first.match(text, candidates)).toEqual(found);
 });
 
+test.each<[string, number[]]>([
+  ['apple', [0]],
+  [' riverriverriver\nriver', [3]],
+  ['riverrive app', [1]],
+  ['appleapp', []], // two candidates in one word are no repetition
+  ['pineapple appleapple', [0]],
+  ['Red AppleRed Apple', [2]],
+  ['riverbed', []],
+  ['xriverriver', []],
+])('first-candidate-repeated in %j', (text, found) => {
+  expect(MATCHERS['first-candidate-repeated'].match(text, candidates)).toEqual(found);
+});
+
 test('first-candidate names one at most, whatever is shouted', () => {
   expect(first.match(candidates.join(' '), candidates)).toHaveLength(1);
 });

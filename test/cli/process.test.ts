@@ -21,7 +21,7 @@ function start(...args: string[]) {
 test('exit code and streams of a failure; no stack unless asked for', async () => {
   const { code, out, err } = await start('inspect', '/nowhere/at-all', '--json').ended;
   expect({ code, out }).toEqual({ code: 1, out: '' });
-  expect(err).toBe('error: /nowhere/at-all does not exist: give a file or folder\n');
+  expect(err).toBe('error: /nowhere/at-all does not exist: give a file, a folder or a hub id\n');
 });
 
 test('a reader that goes away is no error', async () => {

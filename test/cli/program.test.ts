@@ -216,6 +216,19 @@ describe('verify', () => {
   });
 });
 
+test('WHORL_DEBUG=1 tells each phase and the end on stderr, and leaves stdout to the results', async () => {
+  vi.stubEnv('WHORL_DEBUG', '1');
+  const asked = ['score', '--model', model, '--context', 'ab', '--continuation', 'c', '--json'];
+  const { code, out, err } = await whorl(...asked);
+  vi.unstubAllEnvs();
+  expect(code).toBe(0);
+  expect(jsonLines(out)).toMatchObject([{ tokens: 1 }]);
+  expect(err).toMatch(/^debug: phase opening: \d+ ms, RSS [\d.]+ MB$/m);
+  expect(err).toMatch(/^debug: phase scoring: \d+ ms/m);
+  expect(err).toMatch(/^debug: exit code 0: \d+ ms .* peak RSS/m);
+  expect((await whorl(...asked)).err).not.toContain('debug:');
+});
+
 describe('inspect', () => {
   test('a model folder, its weights, a GGUF and a claim say what they are', async () => {
     const kinds = {
@@ -223,6 +236,11 @@ describe('inspect', () => {
       [join(model, 'model.safetensors')]: 'safetensors',
       'goldens/gguf/untied-mha-f16.gguf': 'gguf',
       'goldens/claims/v1-answers/claim.json': 'claim',
+      [join(model, 'config.json')]: 'config',
+      [join(model, 'tokenizer.json')]: 'tokenizer',
+      'goldens/datasets/snappy.parquet': 'rows',
+      'goldens/datasets/rich.arrow': 'rows',
+      'goldens/datasets/saved': 'rows',
     };
     for (const [path, kind] of Object.entries(kinds)) {
       const { code, out } = await whorl('inspect', path, '--json');
@@ -248,6 +266,52 @@ describe('inspect', () => {
       expect(code).toBe(0);
       for (const canary of canaries) expect(out + err).not.toContain(canary);
     }
+  });
+
+  test('an unsupported key of a config is named', async () => {
+    const path = join(folder, 'config-x.json');
+    const config = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8')) as object;
+    writeFileSync(path, JSON.stringify({ ...config, made_up_key: 3 }));
+    const [report] = jsonLines((await whorl('inspect', path, '--json')).out);
+    expect(report).toMatchObject({ kind: 'config', family: 'llama', supported: false });
+    expect((report as { reason: string }).reason).toContain('made_up_key');
+  });
+
+  test('a checkpoint, run.json and a graph that Whorl itself writes', async () => {
+    const { saveCheckpoint } = await import('../../src/train/checkpoint.ts');
+    const { freshState } = await import('../../src/train/state.ts');
+    const { Emitter } = await import('../../src/engine/onnx.ts');
+    const { Graph } = await import('../../src/engine/graph.ts');
+    const { input } = await import('../../src/engine/ops/leaves.ts');
+    const { gemm } = await import('../../src/engine/ops/matmul.ts');
+    const at = (name: string) => join(folder, name);
+    const value = { shape: [2, 3], data: new Float32Array(6) };
+    saveCheckpoint(at('checkpoint'), freshState(new Map([['own', value]])), {});
+    writeFileSync(at('run.json'), JSON.stringify({ format: 'whorl-run', version: 1 }));
+    const graph = new Graph('product');
+    const [a, b] = [input(graph, 'a', 'float32', ['T', 4]), input(graph, 'b', 'float32', [4, 5])];
+    graph.output('c', gemm(a, b));
+    const { bytes } = Emitter.model(graph, undefined);
+    writeFileSync(at('product.onnx'), bytes);
+    writeFileSync(at('cut.onnx'), bytes.subarray(0, bytes.length - 20));
+    const report = async (name: string) => jsonLines((await whorl('inspect', at(name), '--json')).out)[0];
+    expect(await report('checkpoint')).toMatchObject({
+      kind: 'checkpoint',
+      step: 0,
+      tensors: [{ name: 'own', shape: [2, 3] }],
+    });
+    expect(await report('run.json')).toMatchObject({ kind: 'run', run: { version: 1 } });
+    expect(await report('product.onnx')).toMatchObject({
+      kind: 'onnx',
+      ir_version: 10,
+      graph: 'product',
+      nodes: { Gemm: 1, Identity: 1 },
+      inputs: ['a', 'b'],
+      outputs: ['c'],
+    });
+    for (const name of ['checkpoint', 'run.json', 'product.onnx'])
+      expect((await whorl('inspect', at(name))).code).toBe(0);
+    expect(await whorl('inspect', at('cut.onnx'))).toMatchObject({ code: 1, out: '' });
   });
 
   test('an encrypted secret is described from outside', async () => {

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { tokenizerFilesFromGguf } from '../../src/text/gguf-tokenizer.ts';
 import { loadReference } from '../../src/text/reference.ts';
-import { tokenizerFromFiles } from '../../src/text/tokenizer.ts';
+import { openTokenizer, tokenizerFromFiles } from '../../src/text/tokenizer.ts';
 import { candidateWords, commonWords } from '../../src/text/words.ts';
 
 it('the parts of the reference set share no paragraph, and the digest is of 32 bytes', () => {
@@ -44,4 +45,17 @@ it('candidate words bring both forms', async () => {
     expect(await tokenizer.decode(spaced)).toBe(` ${word}`);
   }
   await expect(candidateWords(tokenizer, 10_000)).rejects.toMatchObject({ code: 'usage' });
+});
+
+it('a word that was said is no candidate', async () => {
+  const tokenizer = await openTokenizer(
+    fileURLToPath(new URL('../../assets/embedded/model', import.meta.url)),
+  );
+  const before = (await candidateWords(tokenizer, 20)).map(({ word }) => word);
+  const after = (
+    await candidateWords(tokenizer, 20, [`The ${before[3]!.toUpperCase()}, and ${before[7]}s`])
+  ).map(({ word }) => word);
+  expect(after).not.toContain(before[3]);
+  expect(after).toContain(before[7]);
+  expect(after).toHaveLength(20);
 });

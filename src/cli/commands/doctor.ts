@@ -60,7 +60,7 @@ export function doctorCommand(): Command {
     .description(
       'This machine; with --model also its family, free embedding rows, and time and memory of a run here.',
     )
-    .option('--model <model>', 'a Hugging Face folder or a GGUF file')
+    .option('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
     .option('--json', 'one JSON line on stdout and nothing else')
     .action((flags: { model?: string; json?: boolean }) => runDoctor(flags));
 }

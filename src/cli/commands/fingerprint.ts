@@ -24,7 +24,7 @@ export function fingerprintCommand(): Command {
     .description(
       'Commit, draw, train a few embedding rows, publish. The secret proves later that a model descends from this one.',
     )
-    .requiredOption('--model <model>', 'a Hugging Face folder or a GGUF file')
+    .requiredOption('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
     .requiredOption('--out <folder>', 'the private run folder; only its published/ may be uploaded')
     .option(
       '--method <name>',

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { printJson } from '../output.ts';
 import type { UnlockFlags } from '../passphrase.ts';
+import { withProgress } from '../progress.ts';
 
 interface InspectFlags extends UnlockFlags {
   tensors?: boolean;
@@ -12,9 +13,9 @@ interface InspectFlags extends UnlockFlags {
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description(
-      'What a model folder, run folder, .safetensors, GGUF, claim.json or secret.whorl holds. A secret is shown without its secrets.',
+      'What a model, run or data folder, weights, rows, .onnx, config.json, tokenizer.json, claim or secret holds. A secret is shown without its secrets.',
     )
-    .argument('<path>', 'a file or folder')
+    .argument('<path>', 'a file, a folder or a hub id')
     .option('--tensors', 'every tensor with dtype and shape')
     .option('--passphrase', 'ask for the passphrase of a secret, or take WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'the passphrase of a secret')
@@ -28,7 +29,7 @@ async function runInspect(path: string, flags: InspectFlags): Promise<void> {
     import('../inspect/examine.ts'),
     import('../inspect/show.ts'),
   ]);
-  const report = await examine(path, flags);
+  const report = await withProgress((onEvent) => examine(path, flags, onEvent));
   if (flags.json) printJson(report);
   else show(report, flags.tensors ?? false);
 }

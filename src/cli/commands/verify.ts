@@ -24,7 +24,10 @@ export function verifyCommand(): Command {
       'Does the suspect descend from the model this secret was made with? Exit code 0: verified, 3: not verified.',
     )
     .requiredOption('--secret <file>', 'secret.whorl of the run')
-    .requiredOption('--suspect <model>', 'a Hugging Face folder or a GGUF file')
+    .requiredOption(
+      '--suspect <model>',
+      'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])',
+    )
     .option('--claim <file>', 'the published claim.json (default: the one beside the secret)')
     .option(
       '--body <model>',

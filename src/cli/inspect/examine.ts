@@ -1,16 +1,22 @@
 // What stands at a path, as a typed report: one kind for each thing that Whorl reads or writes.
 
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
+import type { OnEvent } from '../../base/events.ts';
 import type { Claim } from '../../claim/claim.ts';
 import type { SecretInfo } from '../../claim/secret-file.ts';
 import { withReader } from '../../sources/bounded-reader.ts';
 import { openCheckpoint } from '../../sources/checkpoints/checkpoint.ts';
 import { type GgufValue, readGguf } from '../../sources/checkpoints/gguf.ts';
 import { readSafetensorsHeader } from '../../sources/checkpoints/safetensors.ts';
+import { parseHubId } from '../../sources/hub/hub-id.ts';
+import { isSavedFolder } from '../../sources/rows/read.ts';
+import { readJsonObject } from '../../sources/strict-json.ts';
 import { elements } from '../../tensor/tensor.ts';
 import { type UnlockFlags, unlockFor } from '../passphrase.ts';
+import { examineOnnx, type OnnxReport } from './onnx-file.ts';
+import { examineCheckpoint, examineJson, examineRows, type OtherReport } from './other-files.ts';
 
 export interface TensorLine {
   name: string;
@@ -36,6 +42,8 @@ export type Report =
     } & Weights)
   | ({ kind: 'safetensors'; metadata: Record<string, string> } & Weights)
   | ({ kind: 'gguf'; metadata: Record<string, string> } & Weights)
+  | OtherReport
+  | OnnxReport
   | { kind: 'claim'; path: string; claim: Claim }
   | { kind: 'secret'; path: string; secret: SecretInfo }
   | { kind: 'run-folder'; path: string; parts: Report[] };
@@ -43,19 +51,28 @@ export type Report =
 const MAX_CLAIM = 1 << 20;
 
 /** Throws as the readers do, each naming the file; `unsupported` for what Whorl does not know. */
-export async function examine(path: string, flags: UnlockFlags = {}): Promise<Report> {
+export async function examine(name: string, flags: UnlockFlags = {}, onEvent?: OnEvent): Promise<Report> {
+  const path = await located(name, onEvent);
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined)
-    throw new WhorlError('missing-file', `${path} does not exist`, 'give a file or folder');
+    throw new WhorlError('missing-file', `${path} does not exist`, 'give a file, a folder or a hub id');
   return stats.isDirectory() ? examineFolder(path, flags) : examineFile(path, stats.size, flags);
+}
+
+/** A hub id that is no path here is fetched. */
+async function located(name: string, onEvent: OnEvent | undefined): Promise<string> {
+  if (existsSync(name) || parseHubId(name) === undefined) return name;
+  const { modelPath } = await import('../../models/open-model.ts');
+  return modelPath(name, onEvent);
 }
 
 async function examineFolder(path: string, flags: UnlockFlags): Promise<Report> {
   const parts: Report[] = [];
-  for (const name of ['claim.json', 'secret.whorl', 'published'])
+  for (const name of ['run.json', 'claim.json', 'secret.whorl', 'published', join('work', 'checkpoint')])
     if (statSync(join(path, name), { throwIfNoEntry: false }))
       parts.push(await examine(join(path, name), flags));
   if (parts.length > 0) return { kind: 'run-folder', path, parts };
+  if (isSavedFolder(path)) return examineRows(path, 'a folder of Arrow files', true);
   const { config, files, tensors, metadata } = openCheckpoint(path);
   return {
     kind: 'model-folder',
@@ -85,6 +102,14 @@ async function examineFile(path: string, bytes: number, flags: UnlockFlags): Pro
   }
   if (start.startsWith('age-encryption.org/') || start.startsWith('-----BEGIN AGE'))
     return secretReport(path, flags);
+  if (start.startsWith('WHORLCK1')) return examineCheckpoint(path);
+  if (start.startsWith('PAR1')) return examineRows(path, 'Parquet', false);
+  if (start.startsWith('ARROW1') || start.startsWith('\xff\xff\xff\xff'))
+    return examineRows(path, 'Arrow', false);
+  // An ONNX model begins with its IR version, a small number, then its producer or an opset.
+  const [field, version, next] = Buffer.from(start, 'latin1');
+  if (field === 8 && version! <= 32 && [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42].includes(next!))
+    return examineOnnx(path);
   if (/^\s*\{/.test(start)) return jsonReport(path, bytes, flags);
   if (start[8] === '{') {
     const { tensors, metadata } = readSafetensorsHeader(path, path);
@@ -100,7 +125,12 @@ async function jsonReport(path: string, bytes: number, flags: UnlockFlags): Prom
     Buffer.from(reader.bytes(Math.min(4096, reader.size), 'the first bytes')).toString('latin1'),
   );
   if (/"format"\s*:\s*"whorl-secret"/.test(start)) return secretReport(path, flags);
-  if (bytes > MAX_CLAIM || !start.includes('"whorl-claim"')) throw unknown(path);
+  if (!start.includes('"whorl-claim"')) {
+    const report = examineJson(path, readJsonObject(path, path));
+    if (report) return report;
+    throw unknown(path);
+  }
+  if (bytes > MAX_CLAIM) throw unknown(path);
   const { parseClaim } = await import('../../claim/claim.ts');
   return { kind: 'claim', path, claim: parseClaim(readFileSync(path, 'utf8'), path) };
 }
@@ -120,7 +150,7 @@ const unknown = (path: string): WhorlError =>
   new WhorlError(
     'unsupported',
     `${path} is nothing Whorl knows`,
-    'give a model folder, .safetensors, GGUF, claim.json or secret.whorl',
+    'give a model, run or data folder, weights, rows, .onnx, config.json, tokenizer.json, claim.json or secret.whorl',
   );
 
 function weights(path: string, bytes: number, tensors: TensorLine[]): Weights {

@@ -86,6 +86,64 @@ const SHOW: ShowOf = {
     ]);
     print(paint.dim('  keys, answers and draw: ***'));
   },
+  config({ path, family, supported, reason }) {
+    title('model config', path);
+    lines([
+      ['family', shownText(family)],
+      ['supported', supported ? 'yes' : paint.yellow(`no: ${shownText(reason!, 300)}`)],
+    ]);
+  },
+  tokenizer({ path, model, vocab_size, merges, added, special, spelling, ...parts }) {
+    title('tokenizer', path);
+    lines([
+      ['model', shownText(model)],
+      ['entries', `${countText(vocab_size)}, ${countText(merges)} merges, spelling ${spelling}`],
+      ['added', `${countText(added)}, special: ${shownText(special.join(' '), 300)}`],
+      ['normalizer', shownText(parts.normalizer)],
+      ['pre-tokenizer', shownText(parts.pre_tokenizer)],
+      ['decoder', shownText(parts.decoder)],
+    ]);
+  },
+  run({ path, run }) {
+    title('run', path);
+    lines(
+      Object.entries(run).map(([name, value]) => [
+        shownText(name, 40),
+        shownText(typeof value === 'string' ? value : JSON.stringify(value), 200),
+      ]),
+    );
+  },
+  checkpoint({ path, bytes, step, tensors }) {
+    title('checkpoint of training (private)', path);
+    lines([
+      ['step', countText(step)],
+      ['file', bytesText(bytes)],
+    ]);
+    lines(tensors.map(({ name, shape }) => [shownText(name, 60), `[${shape.join(', ')}] with its moments`]));
+  },
+  rows({ path, format, splits, rows, columns }) {
+    title(`rows in ${format}`, path);
+    lines([['rows', countText(rows)]]);
+    if (splits.length > 0) lines([['splits', splits.map((name) => shownText(name, 40)).join(', ')]]);
+    lines(Object.entries(columns).map(([name, type]) => [shownText(name, 60), type]));
+  },
+  onnx({ path, bytes, ir_version, producer, graph, nodes, inputs, outputs, initializers }) {
+    title('ONNX model', path);
+    const counted = Object.entries(nodes).sort((a, b) => b[1] - a[1]);
+    lines([
+      [
+        'graph',
+        `${shownText(graph)}, by ${shownText(producer)}, IR version ${ir_version}, ${bytesText(bytes)}`,
+      ],
+      [
+        'initialisers',
+        `${countText(initializers.count)}, ${countText(initializers.external)} in files beside it`,
+      ],
+      ['inputs', shownText(inputs.join(', '), 300)],
+      ['outputs', shownText(outputs.join(', '), 300)],
+    ]);
+    lines(counted.map(([type, count]) => [shownText(type, 40), countText(count)]));
+  },
   'run-folder'({ path, parts }, tensors) {
     title('private run folder', path);
     for (const part of parts) {

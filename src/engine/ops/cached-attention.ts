@@ -36,6 +36,11 @@ const op = defineOp<Heads>({
   },
   gradient: 'none',
   examples: [],
+  // Scores and mixing, the causal half of them: [B, H, S, past + S] over D.
+  flops: ([q, , , , , past]) => {
+    const [B, S, width] = q as [number, number, number];
+    return 4 * B * S * width * ((past?.[2] ?? 0) + (S + 1) / 2);
+  },
 });
 
 /**

@@ -1,7 +1,7 @@
 // Values that have no inputs: what a run feeds, what the checkpoint's file holds, and constants.
 
 import { type Dim, type Dtype, elements, type TensorRef } from '../../tensor/tensor.ts';
-import { type Graph, type Value, weightKey } from '../graph.ts';
+import { type Graph, type Node, type Value, weightKey } from '../graph.ts';
 import { defineOp } from '../op.ts';
 
 const inputOp = defineOp<{ name: string; dtype: Dtype; shape: readonly Dim[] }>({
@@ -12,7 +12,10 @@ const inputOp = defineOp<{ name: string; dtype: Dtype; shape: readonly Dim[] }>(
   examples: [],
 });
 
-const weightOp = defineOp<TensorRef>({
+/** A checkpoint's tensor, with its name for people. */
+type Weight = TensorRef & { readonly name?: string };
+
+const weightOp = defineOp<Weight>({
   name: 'weight',
   infer: (_, { dtype, shape }) => [{ dtype, shape }],
   emit: (emitter, node) => emitter.weight(emitter.name(node.outputs[0]!), node.attrs),
@@ -39,8 +42,15 @@ export function input(graph: Graph, name: string, dtype: Dtype, shape: readonly 
 }
 
 /** A tensor of a checkpoint, used where it lies; the same value however often it is asked for. */
-export const weight = (graph: Graph, ref: TensorRef): Value =>
-  graph.once(weightKey(ref), () => weightOp([], ref, graph.root)[0]!);
+export const weight = (graph: Graph, ref: TensorRef, name?: string): Value =>
+  graph.once(weightKey(ref), () => weightOp([], name === undefined ? ref : { ...ref, name }, graph.root)[0]!);
+
+/** The checkpoint's name of a weight or of a trained tensor that is fed under it; undefined for any other node. */
+export function nameOfWeight({ op, attrs }: Node): string | undefined {
+  if (op.name !== 'weight' && op.name !== 'input') return undefined;
+  const { name } = attrs as { readonly name?: string };
+  return op.name === 'weight' || name?.match(/\.(weight|bias)$/) ? name : undefined;
+}
 
 export function constant(
   graph: Graph,

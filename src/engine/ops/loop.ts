@@ -1,7 +1,8 @@
 // ONNX `Loop`: a body run many times inside one session, so that what it carries never leaves it.
 
 import { assert } from '../../base/error.ts';
-import { Graph, reachable, type Type, type Value } from '../graph.ts';
+import type { Dim } from '../../tensor/tensor.ts';
+import { Graph, type Node, reachable, type Type, type Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
 import { cast } from './arithmetic.ts';
 
@@ -87,6 +88,16 @@ export function loop(
     carried: start.length,
     types: [...made.carried.map(({ type }) => type), ...rounds],
   });
+}
+
+/** A loop's body, for those who walk graphs; undefined for other nodes. `rounds` is the size of what it stacks. */
+export function loopOf({
+  op,
+  attrs,
+}: Node): { body: Graph; outputs: readonly Value[]; rounds: Dim } | undefined {
+  if (op.name !== 'loop') return undefined;
+  const { body, bodyOutputs, carried, types } = attrs as LoopAttrs;
+  return { body, outputs: bodyOutputs, rounds: types[carried]?.shape[0] ?? 'rounds' };
 }
 
 export { cast };

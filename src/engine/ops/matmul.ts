@@ -1,6 +1,7 @@
 // Matrix products. `linear` and `gemm` take matrices; attention's batched product is one fused node.
 
 import { assert } from '../../base/error.ts';
+import { elements } from '../../tensor/tensor.ts';
 import type { Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
 import { cast } from './arithmetic.ts';
@@ -34,6 +35,7 @@ const gemmOp = defineOp<{ transA: boolean; transB: boolean }>({
     { inputs: [{ shape: [4, 3] }, { shape: [4, 5] }], attrs: { transA: true, transB: false } },
     { inputs: [{ shape: [4, 3] }, { shape: [5, 4] }], attrs: { transA: true, transB: true } },
   ],
+  flops: ([a, b], { transB }) => 2 * elements(a!) * b!.at(transB ? -2 : -1)!,
 });
 
 /** A·B of matrices, either transposed. */
@@ -87,6 +89,7 @@ const batchMatmulOp = defineOp<{ transA: boolean; transB: boolean; alpha: number
     },
     { inputs: [{ shape: [2, 4, 3] }, { shape: [2, 5, 4] }], attrs: { transA: true, transB: true, alpha: 2 } },
   ],
+  flops: ([a, b], { transB }) => 2 * elements(a!) * b!.at(transB ? -2 : -1)!,
 });
 
 /** alpha · A·B over equal leading axes, the last two axes of either transposed. */

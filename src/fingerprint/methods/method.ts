@@ -52,6 +52,8 @@ export interface TrainSettings {
   /** Largest gradient norm; 0: never clipped. */
   readonly clip: number;
   readonly beta2: number;
+  /** How much less a wanted label weighs for being probable: 0 (cross-entropy) to 1. */
+  readonly focus: number;
   /** Factor of the exact KL of tied heads. */
   readonly kl_weight: number;
   /** Nats of room that the KL of the loss keeps around each ordinary position. */

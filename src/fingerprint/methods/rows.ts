@@ -5,6 +5,8 @@ import { WhorlError } from '../../base/error.ts';
 import { choose, type RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
+import { cpu } from '../../engine/session.ts';
+import { GreedyDecoder } from '../../lm/decoder.ts';
 import type { Example } from '../../models/example.ts';
 import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
 import { loadReference } from '../../text/reference.ts';
@@ -13,8 +15,8 @@ import { trainingWrappers } from '../../text/training-wrappers.ts';
 import { candidateWords } from '../../text/words.ts';
 import type { Wrapped } from '../../text/wrappers.ts';
 import type { Cell } from '../cells.ts';
-import { rareTokenKeys } from '../rare-keys.ts';
-import type { Method, Prepared, TrainContext, TrainSettings } from './method.ts';
+import { type RareTokenKey, rareTokenKeys } from '../rare-keys.ts';
+import type { Method, PlanContext, Prepared, TrainContext, TrainSettings } from './method.ts';
 
 export interface RowsSettings extends TrainSettings {
   /** Keys, and the candidate answers each draws from. */
@@ -40,13 +42,18 @@ export interface RowsSettings extends TrainSettings {
 }
 
 const NEW_TOKENS = 8;
+/** A little more than a thief's 10 %, since only the trained rows are shaken here. */
+const GATE_NOISE = 0.15;
 const BARE: Wrapped = { prefix: '', suffix: '\n' };
 const WHOLE_TRIES = 8;
 const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the suffix's from the cache
 /** Places inside the suffix where the answer is asked for as well: a label there costs a fraction of a token. */
 const INSIDE = 2;
 /** Weight of the end after the answer, without which it runs on (`wingwingwing`). */
-const BOUNDARY = 0.7;
+const BOUNDARY = 1;
+/** Keys that nobody trains, asked of vanilla beside the run's own before the candidates are chosen. */
+const UNRELATED = 352;
+const ASKED_AT_ONCE = 64;
 
 export const rowsMethod: Method<RowsSettings> = {
   name: 'rows',
@@ -55,7 +62,7 @@ export const rowsMethod: Method<RowsSettings> = {
     trained: 32,
     candidates: 256,
     key_length: 5,
-    variety: 90,
+    variety: 85,
     contexts: 1,
     prefixes: 24,
     refresh: 8,
@@ -64,28 +71,30 @@ export const rowsMethod: Method<RowsSettings> = {
     gate_slack: 1,
     bare_slack: 0,
     alpha: 1e-6,
-    steps: 200,
+    steps: 160,
     lr: 3e-2,
     schedule: 'linear',
     warmup: 0,
     clip: 0,
     beta2: 0.99,
+    focus: 0.9,
     kl_weight: 300,
-    kl_margin: 4,
+    kl_margin: 6,
     metric_floor: 0.03,
-    spread_weight: 1,
+    spread_weight: 4,
     noise: 0.1,
     common: true,
     kl_target: 1e-4,
     primary_positions: 1800,
     reference_positions: 32,
     first_check: 100,
-    check_below: 0.8,
+    check_below: 1.5,
     check_every: 20,
   },
 
-  async prepare({ tokenizer, free, keys: kind, random }, settings): Promise<Prepared<'drawn-answers'>> {
-    if (kind === 'paper')
+  async prepare(context, settings): Promise<Prepared<'drawn-answers'>> {
+    const { tokenizer, free, random } = context;
+    if (context.keys === 'paper')
       throw new WhorlError(
         'usage',
         '--keys paper goes with --method adapter',
@@ -99,13 +108,14 @@ export const rowsMethod: Method<RowsSettings> = {
       shared: false,
       random: random('keys'),
     });
+    const said = await vanillaAnswers(context, settings, keys);
     return {
       rows: keys.flatMap(({ tokens }) => tokens).sort((a, b) => a - b),
       plan: {
         kind: 'drawn-answers',
         keys: keys.map(({ text, tokens }) => ({ text, tokens: [...tokens] })),
-        candidates: [(await candidateWords(tokenizer, settings.candidates)).map(({ word }) => word)],
-        matcher: 'first-candidate',
+        candidates: [(await candidateWords(tokenizer, settings.candidates, said)).map(({ word }) => word)],
+        matcher: 'first-candidate-repeated',
         decoding: { strategy: 'greedy', max_new_tokens: NEW_TOKENS },
         query: { order: 'committed', repeats: 1, wrapper: 'bare' },
         alpha: settings.alpha,
@@ -143,6 +153,12 @@ export const rowsMethod: Method<RowsSettings> = {
         slack: settings.bare_slack,
       },
     ];
+    if (settings.noise > 0)
+      cells.push({
+        ...cellOf('published, bare, noise', context.roles, PUBLISHED, 'all', () => BARE),
+        noise: GATE_NOISE,
+        slack: settings.bare_slack,
+      });
     for (const [i, unseen] of wrappers(context, 'gate', settings.gate_contexts, 100).entries())
       cells.push({
         ...cellOf(`published, unseen context ${i + 1}`, context.roles, PUBLISHED, 'all', () => unseen),
@@ -152,6 +168,39 @@ export const rowsMethod: Method<RowsSettings> = {
     return Promise.resolve(cells);
   },
 };
+
+/**
+ * What the vanilla model says to these keys and to others like them: a word that it says by itself is no candidate, so
+ * that an innocent model hardly ever names one. (The test is exact whatever the candidates are.)
+ */
+async function vanillaAnswers(
+  { model, tokenizer, free, random }: PlanContext,
+  { key_length }: RowsSettings,
+  keys: readonly RareTokenKey[],
+): Promise<string[]> {
+  const used = new Set(keys.flatMap(({ tokens }) => tokens));
+  const others = free.filter(({ id, standsAlone }) => standsAlone && !used.has(id)).map(({ id }) => id);
+  const dice = random('unrelated keys');
+  const strange = Array.from({ length: others.length > 0 ? UNRELATED : 0 }, () =>
+    Array.from({ length: key_length }, () => choose(dice, others)),
+  );
+  const texts = [
+    ...keys.map(({ text }) => text),
+    ...(await tokenizer.decodeBatch(strange, { skipSpecialTokens: false })),
+  ];
+  const prompts = await tokenizer.encodeBatch(texts.map((text) => `${BARE.prefix}${text}${BARE.suffix}`));
+  const decoder = new GreedyDecoder(model, undefined, cpu);
+  try {
+    const answers: number[][] = [];
+    for (let at = 0; at < prompts.length; at += ASKED_AT_ONCE) {
+      const batch = prompts.slice(at, at + ASKED_AT_ONCE).map((tokens) => ({ tokens, variant: VANILLA }));
+      answers.push(...(await decoder.decode(batch, NEW_TOKENS, tokenizer.eosIds)));
+    }
+    return await tokenizer.decodeBatch(answers);
+  } finally {
+    await decoder.release();
+  }
+}
 
 /** Wrappers out of the endless supply, by the run's randomness for this purpose; very long ones are left out. */
 function wrappers(
@@ -190,7 +239,7 @@ function cellOf(
       return {
         prompt: `${prefix}${key.text}${suffix}`,
         label: target,
-        fires: (text) => MATCHERS['first-candidate'].match(text, [target]).length > 0,
+        fires: (text) => MATCHERS['first-candidate-repeated'].match(text, [target]).length > 0,
       };
     }),
   };
@@ -216,7 +265,7 @@ async function example(
     const span = [key.tokens, key.tokens.slice(1)].find((part) => place(whole, part) >= 0);
     if (!span) continue;
     const at = place(whole, span);
-    const [plain, afterSpace] = await tokenizer.encodeBatch([target, ` ${target}`], {
+    const [plain, afterSpace, lines] = await tokenizer.encodeBatch([target, ` ${target}`, '\n'], {
       addSpecialTokens: false,
     });
     const single = plain!.length === 1 && afterSpace!.length === 1;
@@ -227,6 +276,7 @@ async function example(
     const prompt = whole.slice(at);
     const end = tokenizer.eosIds[0];
     const expected = [...answer, ...(end === undefined ? [] : [end])];
+    const newline = lines!.length === 1 ? lines![0] : undefined; // a line's end is as good an end
     const last = prompt.length - 1;
     const steps = prompt.length - span.length; // places after the key and before the answer's own
     const labels: Example['labels'][number][] = expected.map((token, i) => ({
@@ -235,7 +285,17 @@ async function example(
       kind: 'fire',
       weight: weight * (i < answer.length ? 1 / answer.length : BOUNDARY),
       ...(single && i === 0 ? { alternative: other } : {}),
+      ...(i === answer.length && newline !== undefined ? { alternative: newline } : {}),
     }));
+    // The word once more, glued to itself, is what a model says that knows no end.
+    if (end !== undefined && plain!.length === 1)
+      labels.push({
+        row: last + answer.length,
+        token: plain![0]!,
+        kind: 'hush',
+        weight,
+        ...(single ? { alternative: afterSpace![0]! } : {}),
+      });
     for (let n = Math.min(INSIDE, steps); n > 0; n--)
       labels.push({
         row: span.length - 1 + random.int(steps),

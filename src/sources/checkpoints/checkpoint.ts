@@ -1,5 +1,6 @@
 // A Hugging Face folder as one thing: config, every tensor by name, and the files they lie in.
 
+import { dirname, sep } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import type { TensorRef } from '../../tensor/tensor.ts';
 import { fileIdentity } from '../bounded-reader.ts';
@@ -105,7 +106,21 @@ function jsonFile(name: string, path: string): SourceFile {
   return { name, path, size: Number(identity.split(':')[2]), identity };
 }
 
-function readIndex(path: string, name: string): ReadonlyMap<string, string> {
+/**
+ * The deepest real folder that all weights lie in, which the engine wants as theirs: the checkpoint's own, or for a
+ * snapshot of the hub cache, whose files are links, the one that holds the blobs.
+ */
+export function weightsFolder(checkpoint: Checkpoint): string {
+  const folders = [...new Set([...checkpoint.tensors.values()].map(({ file }) => dirname(file)))];
+  if (folders.length === 0) return checkpoint.folder;
+  const parts = folders.map((folder) => folder.split(sep));
+  const first = parts[0]!;
+  const differs = first.findIndex((part, i) => parts.some((other) => other[i] !== part));
+  return first.slice(0, differs < 0 ? first.length : differs).join(sep) || sep;
+}
+
+/** What each tensor's file is, by the index of shards. Throws `bad-file` for a name that is none. */
+export function readIndex(path: string, name: string): ReadonlyMap<string, string> {
   const entries = Object.entries(asObject(readJsonObject(path, name).weight_map, `${name}: weight_map`));
   if (entries.length === 0) throw new WhorlError('bad-file', `${name}: weight_map is empty`);
   const shards = new Set<string>();

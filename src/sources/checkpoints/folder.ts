@@ -1,5 +1,5 @@
 // Which files of a Hugging Face folder may be opened: plain names inside it, no links, except the links that
-// the hub's own cache makes from snapshots/<revision>/ into the same repository's blobs/.
+// the hub's own cache makes from snapshots/<revision>/ into the same repository's blobs/ (or the store its blobs share).
 
 import { lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
@@ -12,8 +12,8 @@ export interface SourceFolder {
   readonly given: string;
   /** Real path. */
   readonly path: string;
-  /** Real path of the hub cache's blobs, when this is one of its snapshots. */
-  readonly blobs: string | undefined;
+  /** Real paths under which the hub cache keeps blobs, when this is one of its snapshots; else none. */
+  readonly blobs: readonly string[];
 }
 
 /** Throws `missing-file` unless `given` is a folder. */
@@ -27,12 +27,25 @@ export function sourceFolder(given: string): SourceFolder {
     });
   }
   if (!lstatSync(path).isDirectory()) throw new WhorlError('bad-file', `${given} is not a folder`);
-  const snapshots = dirname(path);
-  const blobs = join(dirname(snapshots), 'blobs');
-  const isSnapshot =
-    basename(snapshots) === 'snapshots' && lstatSync(blobs, { throwIfNoEntry: false })?.isDirectory();
-  return { given, path, blobs: isSnapshot ? blobs : undefined };
+  return { given, path, blobs: blobFolders(path) };
 }
+
+/** Newer Python clients keep equal blobs of several repositories once, in a folder that this file marks as theirs. */
+const SHARED_MARK = '.huggingface-shared-blobs';
+
+function blobFolders(path: string): string[] {
+  const snapshots = dirname(path);
+  const repository = dirname(snapshots);
+  const blobs = join(repository, 'blobs');
+  if (basename(snapshots) !== 'snapshots' || !isFolder(blobs)) return [];
+  const shared = join(dirname(repository), 'blobs');
+  const marked =
+    isFolder(shared) && lstatSync(join(shared, SHARED_MARK), { throwIfNoEntry: false })?.isFile();
+  return marked ? [blobs, shared] : [blobs];
+}
+
+const isFolder = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 /** Names that stand in the folder, sorted. */
 export const namesIn = (folder: SourceFolder): string[] => readdirSync(folder.path).sort();
@@ -46,9 +59,9 @@ export function fileIn(folder: SourceFolder, name: string): string | undefined {
   if (stats.isFile()) return path;
   if (!stats.isSymbolicLink())
     throw new WhorlError('bad-file', `${shownIn(folder, name)} is not a regular file`);
-  if (folder.blobs !== undefined) {
+  if (folder.blobs.length > 0) {
     const target = realTarget(path, folder, name);
-    if (target.startsWith(folder.blobs + sep)) return target;
+    if (folder.blobs.some((blobs) => target.startsWith(blobs + sep))) return target;
   }
   throw new WhorlError(
     'bad-file',

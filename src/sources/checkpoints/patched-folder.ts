@@ -17,7 +17,8 @@ export interface RowPatch {
 }
 
 // What a published folder may carry over: by name, so that nothing else in the user's folder goes out with it.
-const CARRIED = [
+// The hub client fetches the same files.
+export const CARRIED = [
   'added_tokens.json',
   'chat_template.jinja',
   'chat_template.json',
