@@ -78,11 +78,18 @@ describe('a folder with tokenizer.model only', () => {
     expect(golden.sentencepiece_differs.length).toBeLessThanOrEqual(most);
     const tokenizer = await open(name, { add_bos_token: false });
     expect(differing(golden.texts, await tokenizer.encodeBatch(golden.texts), golden.ids)).toEqual([]);
-    // SentencePiece writes ⁇ for what is unknown, transformers the token's own name.
     const decoded = await tokenizer.decodeBatch(golden.ids, { skipSpecialTokens: false });
+    // SentencePiece writes ⁇ for what is unknown, transformers the token's own name; Unigram's drops every white space
+    // at the beginning, transformers the one that was added.
     const known = golden.decoded.map((text, i) =>
-      text.includes('⁇') || golden.sentencepiece_differs.includes(golden.texts[i]!) ? decoded[i]! : text,
+      text.includes('⁇') ||
+      golden.sentencepiece_differs.includes(golden.texts[i]!) ||
+      decoded[i] === ` ${text}`
+        ? decoded[i]!
+        : text,
     );
+    const led = golden.texts.filter((_, i) => decoded[i] === ` ${golden.decoded[i]}`);
+    expect(led.filter((text) => !/^\s*▁/.test(text))).toEqual([]);
     expect(differing(golden.texts, decoded, known)).toEqual([]);
     expect((await tokenizer.encodeBatch(longTexts)).map(digest)).toEqual(golden.long);
   });
