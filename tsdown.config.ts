@@ -1,7 +1,8 @@
 import { defineConfig } from 'tsdown';
 
 export default defineConfig({
-  entry: { cli: 'src/cli/main.ts', index: 'src/index.ts' },
+  // sandbox-child: started as a process of its own by src/text/sandbox.ts
+  entry: { cli: 'src/cli/main.ts', index: 'src/index.ts', 'sandbox-child': 'src/text/sandbox-child.ts' },
   format: 'esm',
   platform: 'node',
   target: 'node20',

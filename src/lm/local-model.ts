@@ -22,6 +22,8 @@ export interface LocalModelOptions {
   /** Laid over the checkpoint, with the variant that generate and score use (default: its rows, no adapter). */
   readonly overlay?: Overlay;
   readonly variant?: Variant;
+  /** Opened already, as a suspect's is in a process of its own; default: the folder's. The caller ends it. */
+  readonly tokenizer?: Tokenizer;
   /** Most tokens in one run of the engine: memory against speed. */
   readonly batch_tokens?: number;
 }
@@ -77,7 +79,7 @@ export class LocalModel implements LanguageModel {
   /** Throws `bad-file` and `unsupported` as the readers do; compiles nothing yet. */
   static async open(folder: ModelFolder, options: LocalModelOptions = {}): Promise<LocalModel> {
     const model = bindModel(folder);
-    const tokenizer = await openTokenizer(folder.folder);
+    const tokenizer = options.tokenizer ?? (await openTokenizer(folder.folder));
     if (tokenizer.vocab_size > model.decoder.config.vocab_size)
       throw new WhorlError(
         'mismatch',

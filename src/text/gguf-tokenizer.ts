@@ -1,8 +1,9 @@
-// A GGUF carries its vocabulary as metadata. This turns a byte-level BPE one into the files a Hugging Face folder
-// would hold, so that there is one way to open a tokenizer and a published folder can carry it along.
+// A GGUF carries its vocabulary as metadata. This turns it into the files a Hugging Face folder would hold, so that
+// there is one way to open a tokenizer and a published folder can carry it along.
 // Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (section on the tokenizer).
 
-import { WhorlError } from '../base/error.ts';
+import { nearest, WhorlError } from '../base/error.ts';
+import { PIECE_TYPE, sentencePieceTokenizer, tokensAround } from './sentencepiece.ts';
 
 /** How text is cut before merging, by `tokenizer.ggml.pre`; the model's own tokenizer.json, not llama.cpp's regex. */
 const BYTE_LEVEL = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
@@ -30,18 +31,35 @@ const cut = (pre_tokenizer: object, ignore_merges = false, normalizer: object | 
   normalizer,
 });
 
+/** llama.cpp knows Llama 3's way of cutting under each of these. */
+const LLAMA3_NAMES: readonly string[] = ['llama-bpe', 'llama3', 'llama-v3'];
+
 const CUTS: ReadonlyMap<string, Cut> = new Map([
   ['gpt-2', cut(BYTE_LEVEL)],
   ['smollm', cut(sequence(DIGITS, BYTE_LEVEL))],
   ['starcoder', cut(sequence(DIGITS, BYTE_LEVEL))],
-  ['llama-bpe', cut(sequence(split(`${WORDS}|\\p{N}{1,3}|${REST}`), BYTES_ONLY), true)],
+  ...LLAMA3_NAMES.map((name): [string, Cut] => [
+    name,
+    cut(sequence(split(`${WORDS}|\\p{N}{1,3}|${REST}`), BYTES_ONLY), true),
+  ]),
   ['qwen2', cut(sequence(split(`${WORDS}|\\p{N}|${REST}`), BYTES_ONLY), false, { type: 'NFC' })],
 ]);
 
-// tokenizer.ggml.token_type
-const CONTROL = 3;
-const USER_DEFINED = 4;
 const MAX_TOKENS = 2 ** 22;
+
+interface Vocabulary {
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly tokens: readonly string[];
+  readonly types: readonly number[];
+  /** Entries of `special_tokens_map.json`. */
+  readonly names: Readonly<Record<string, string>>;
+}
+
+/** By `tokenizer.ggml.model`: what makes the tokenizer.json. */
+const KINDS: ReadonlyMap<string, (vocabulary: Vocabulary) => object> = new Map([
+  ['gpt2', byteLevelBpe],
+  ['llama', sentencePieceBpe],
+]);
 
 /**
  * tokenizer.json, tokenizer_config.json, special_tokens_map.json and generation_config.json of a GGUF.
@@ -49,29 +67,19 @@ const MAX_TOKENS = 2 ** 22;
  */
 export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown>>): Record<string, object> {
   const model = metadata['tokenizer.ggml.model'];
-  if (model !== 'gpt2')
+  const kind = typeof model === 'string' ? KINDS.get(model) : undefined;
+  if (kind === undefined)
     throw new WhorlError(
       'unsupported',
-      `tokenizer.ggml.model ${JSON.stringify(model)} is not handled, only byte-level BPE ("gpt2")`,
-      'use the Hugging Face folder of this model',
-    );
-  // Files from before this key existed were all cut GPT-2's way, and often wrongly so: only a named cut is safe.
-  const pre = metadata['tokenizer.ggml.pre'];
-  const chosen = typeof pre === 'string' ? CUTS.get(pre) : undefined;
-  if (chosen === undefined)
-    throw new WhorlError(
-      'unsupported',
-      `tokenizer.ggml.pre ${JSON.stringify(pre)} is not handled, only ${[...CUTS.keys()].join(', ')}`,
+      `tokenizer.ggml.model ${JSON.stringify(model)} is not handled, only "gpt2" (byte-level BPE) and "llama" (SentencePiece BPE)`,
       'use the Hugging Face folder of this model',
     );
   const tokens = strings(metadata, 'tokenizer.ggml.tokens');
   if (tokens.length > MAX_TOKENS)
     throw new WhorlError('bad-file', `tokenizer.ggml.tokens has ${tokens.length} entries`);
-  const types = tokenTypes(metadata, tokens.length);
+  const types = numbers(metadata, 'tokenizer.ggml.token_type', tokens.length);
   const names = specialNames(metadata, tokens);
-  const added = tokens
-    .map((content, id) => ({ id, content, special: types[id] === CONTROL }))
-    .filter(({ id, special }) => special || types[id] === USER_DEFINED);
+  const tokenizer = kind({ metadata, tokens, types, names });
 
   const settings: Record<string, unknown> = {
     ...names,
@@ -89,38 +97,70 @@ export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown
     if (id !== undefined) generation[`${name}_token_id`] = Number(id);
   }
   return {
-    'tokenizer.json': {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: added.map((token) => ({
-        ...token,
-        single_word: false,
-        lstrip: false,
-        rstrip: false,
-        normalized: false,
-      })),
-      normalizer: chosen.normalizer,
-      pre_tokenizer: chosen.pre_tokenizer,
-      post_processor: postProcessor(metadata, names.bos_token, tokens),
-      decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-      model: {
-        type: 'BPE',
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: chosen.ignore_merges,
-        vocab: vocabulary(tokens),
-        merges: merges(metadata),
-      },
-    },
+    'tokenizer.json': tokenizer,
     'tokenizer_config.json': settings,
     'special_tokens_map.json': names,
     'generation_config.json': { _from_model_config: true, ...generation },
   };
+}
+
+function byteLevelBpe({ metadata, tokens, types, names }: Vocabulary): object {
+  // Files from before this key existed were all cut GPT-2's way, and often wrongly so: only a named cut is safe.
+  const pre = metadata['tokenizer.ggml.pre'];
+  const chosen = typeof pre === 'string' ? CUTS.get(pre) : undefined;
+  if (chosen === undefined) {
+    const near = typeof pre === 'string' ? nearest(pre, CUTS.keys()) : undefined;
+    throw new WhorlError(
+      'unsupported',
+      `tokenizer.ggml.pre ${JSON.stringify(pre)} is not handled, only ${[...CUTS.keys()].join(', ')}${near === undefined ? '' : ` (nearest: ${near})`}`,
+      'use the Hugging Face folder of this model',
+    );
+  }
+  const added = tokens
+    .map((content, id) => ({ id, content, special: types[id] === PIECE_TYPE.control }))
+    .filter(({ id, special }) => special || types[id] === PIECE_TYPE.userDefined);
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added.map((token) => ({ ...token, ...flags })),
+    normalizer: chosen.normalizer,
+    pre_tokenizer: chosen.pre_tokenizer,
+    // Absent means yes for Llama 3's cut alone (llama.cpp's rule; its older files lack the key).
+    post_processor: wrapped(metadata, names, tokens, LLAMA3_NAMES.includes(String(pre))),
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: chosen.ignore_merges,
+      vocab: vocabulary(tokens),
+      merges: merges(metadata),
+    },
+  };
+}
+
+/** llama.cpp's `SPM`: SentencePiece's merging by score, bytes for what is unknown, a space in front of each stretch. */
+function sentencePieceBpe({ metadata, tokens, types, names }: Vocabulary): object {
+  const scores = numbers(metadata, 'tokenizer.ggml.scores', tokens.length);
+  const flag = (key: string, absent: boolean) => (metadata[`tokenizer.ggml.${key}`] ?? absent) === true;
+  const made = sentencePieceTokenizer(
+    {
+      pieces: tokens.map((text, id) => ({ text, score: scores[id]!, type: types[id]! })),
+      algorithm: 'bpe',
+      byteFallback: types.includes(PIECE_TYPE.byte),
+      removeExtraWhitespaces: flag('remove_extra_whitespaces', false),
+      prefix: flag('add_space_prefix', true) ? 'always' : 'never',
+      userDefined: 'added',
+    },
+    'tokenizer.ggml.tokens',
+  );
+  return { ...made, post_processor: wrapped(metadata, names, tokens, true) };
 }
 
 const KEY = { bos: 'bos', eos: 'eos', unk: 'unknown', pad: 'padding' } as const;
@@ -135,17 +175,16 @@ function strings(metadata: Readonly<Record<string, unknown>>, key: string): read
   return value;
 }
 
-function tokenTypes(metadata: Readonly<Record<string, unknown>>, count: number): readonly number[] {
-  const value = metadata['tokenizer.ggml.token_type'];
+function numbers(metadata: Readonly<Record<string, unknown>>, key: string, count: number): readonly number[] {
+  const value = metadata[key];
   const list =
     Array.isArray(value) || ArrayBuffer.isView(value)
       ? Array.from(value as Iterable<unknown>, Number)
       : undefined;
   if (list?.length !== count)
-    throw new WhorlError(
-      'bad-file',
-      `tokenizer.ggml.token_type has ${list?.length ?? 'no'} entries for ${count} tokens`,
-    );
+    throw new WhorlError('bad-file', `${key} has ${list?.length ?? 'no'} entries for ${count} tokens`);
+  const wrong = list.findIndex((entry) => !Number.isFinite(entry));
+  if (wrong >= 0) throw new WhorlError('bad-file', `${key}[${wrong}] is not a number`);
   return list;
 }
 
@@ -186,21 +225,17 @@ function specialNames(
   return names;
 }
 
-/** BOS in front where the file asks for it; nothing else is ever added. */
-function postProcessor(
+/** BOS and EOS where the file asks for them; nothing else is ever added. */
+function wrapped(
   metadata: Readonly<Record<string, unknown>>,
-  bos: string | undefined,
+  names: Readonly<Record<string, string>>,
   tokens: readonly string[],
+  bosUnlessSaid: boolean,
 ): object | null {
-  // Absent means yes for Llama 3's cut alone (llama.cpp's rule; its older files lack the key).
-  const add = metadata['tokenizer.ggml.add_bos_token'] ?? metadata['tokenizer.ggml.pre'] === 'llama-bpe';
-  if (add !== true || bos === undefined) return null;
-  const start = { SpecialToken: { id: bos, type_id: 0 } };
-  const part = (id: 'A' | 'B', type_id: number) => ({ Sequence: { id, type_id } });
-  return {
-    type: 'TemplateProcessing',
-    single: [start, part('A', 0)],
-    pair: [start, part('A', 0), { SpecialToken: { id: bos, type_id: 1 } }, part('B', 1)],
-    special_tokens: { [bos]: { id: bos, ids: [tokens.indexOf(bos)], tokens: [bos] } },
+  const named = (key: 'bos' | 'eos', absent: boolean) => {
+    const text = names[`${key}_token`];
+    const asked = (metadata[`tokenizer.ggml.add_${key}_token`] ?? absent) === true;
+    return asked && text !== undefined ? { id: tokens.indexOf(text), text } : undefined;
   };
+  return tokensAround(named('bos', bosUnlessSaid), named('eos', false));
 }

@@ -4,6 +4,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { tokenizerJsonFromModel } from './sentencepiece-model.ts';
 import { checkTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
 
 export interface EncodeOptions {
@@ -55,20 +56,18 @@ const CONFIG_FILES = [
 /** Opens the tokenizer of a Hugging Face folder. Errors: missing-file, bad-file, unsupported. */
 export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const path = join(folder, 'tokenizer.json');
-  const text = await readBounded(path, MAX_TOKENIZER_BYTES);
-  if (text === undefined)
-    throw new WhorlError(
-      'missing-file',
-      `${path} is not there`,
-      'save the tokenizer with transformers (`AutoTokenizer…save_pretrained`), which writes tokenizer.json',
-    );
+  const text = (await readBounded(path, MAX_TOKENIZER_BYTES))?.toString('utf8');
   const files: Record<string, unknown> = {};
   for (const name of CONFIG_FILES) {
     const content = await readBounded(join(folder, name), MAX_CONFIG_BYTES);
-    if (content !== undefined) files[name] = parseJson(content, join(folder, name));
+    if (content !== undefined) files[name] = parseJson(content.toString('utf8'), join(folder, name));
   }
   const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES);
-  if (template !== undefined) files['chat_template.jinja'] = template;
+  if (template !== undefined) files['chat_template.jinja'] = template.toString('utf8');
+  if (text === undefined) {
+    const json = await fromSentencePiece(folder, files);
+    return build(JSON.stringify(json), json, files, join(folder, 'tokenizer.model'));
+  }
   return build(text, parseJson(text, path), files, path);
 }
 
@@ -79,7 +78,20 @@ export async function tokenizerFromFiles(files: TokenizerFiles, origin: string):
   return build(JSON.stringify(json), json, files, origin);
 }
 
-async function readBounded(path: string, limit: number): Promise<string | undefined> {
+/** Folders of before tokenizer.json hold SentencePiece's own file. */
+async function fromSentencePiece(folder: string, files: TokenizerFiles): Promise<object> {
+  const path = join(folder, 'tokenizer.model');
+  const bytes = await readBounded(path, MAX_TOKENIZER_BYTES);
+  if (bytes === undefined)
+    throw new WhorlError(
+      'missing-file',
+      `${folder} has neither tokenizer.json nor tokenizer.model`,
+      'save the tokenizer with transformers (`AutoTokenizer…save_pretrained`), which writes tokenizer.json',
+    );
+  return tokenizerJsonFromModel(bytes, record(files['tokenizer_config.json']), path);
+}
+
+async function readBounded(path: string, limit: number): Promise<Buffer | undefined> {
   const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
     throw new WhorlError('missing-file', `${path} cannot be read (${cause.code})`, undefined, { cause });
@@ -88,7 +100,7 @@ async function readBounded(path: string, limit: number): Promise<string | undefi
   if (!info.isFile()) throw new WhorlError('bad-file', `${path} is not a plain file`);
   if (info.size > limit)
     throw new WhorlError('bad-file', `${path} has ${info.size} bytes, more than the ${limit} we read`);
-  return readFile(path, 'utf8');
+  return readFile(path);
 }
 
 function parseJson(text: string, path: string): unknown {

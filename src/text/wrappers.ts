@@ -2,7 +2,7 @@
 // trained (training-wrappers.ts has those), so that they measure how far a fingerprint carries.
 
 import { nearest, WhorlError } from '../base/error.ts';
-import { renderAround, type Wrapped } from './chat-template.ts';
+import { renderAround, type Wrapped, wrapOrReason } from './chat-template.ts';
 
 export type { Wrapped };
 
@@ -131,8 +131,13 @@ export function wrapperNamed(name: string, vars: WrapperVars = {}): Wrapped {
   if (wrapped === undefined)
     throw new WhorlError(
       'usage',
-      `wrapper ${name}: this model has no chat template that can be used`,
+      `wrapper ${name}: this model has no chat template that can be used${reason(vars)}`,
       'use --wrapper chatml',
     );
   return wrapped;
+}
+
+function reason({ chatTemplate, system, ...names }: WrapperVars): string {
+  const made = chatTemplate === undefined ? '' : wrapOrReason(chatTemplate, system, names);
+  return typeof made === 'string' && made !== '' ? ` (${made})` : '';
 }

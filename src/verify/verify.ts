@@ -14,7 +14,7 @@ import { type ModelFolder, openModel } from '../models/open-model.ts';
 import { type LowRankMap, type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import { digestBody } from '../sources/checkpoints/digest.ts';
 import { readRows } from '../sources/checkpoints/read.ts';
-import { wrapperNamed } from '../text/wrappers.ts';
+import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
 
@@ -54,11 +54,13 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const suspect = await openModel(options.suspect, { onEvent, ...cache });
   const machine = await answering(suspect, contents, options, onEvent);
-  const model = await LocalModel.open(machine.folder, machine.options);
+  // Tokenizer and chat template of whoever answers run apart: the suspect chose them (the owner's body costs little).
+  const tokenizer = await openSandboxedTokenizer(machine.folder.folder);
+  let model: LocalModel | undefined;
   try {
-    const { chatTemplate } = model.tokenizer;
+    model = await LocalModel.open(machine.folder, { ...machine.options, tokenizer });
     const name = options.wrapper ?? opened.plan.query.wrapper;
-    const { prefix, suffix } = wrapperNamed(name, { chatTemplate, system: options.system });
+    const { prefix, suffix } = await tokenizer.wrapped(name, options.system);
     const requests = opened.plan.keys.map((key) => ({
       prompt: `${prefix}${key.text}${suffix}`,
       max_new_tokens: opened.plan.decoding.max_new_tokens,
@@ -82,7 +84,8 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
       seconds: (Date.now() - started) / 1000,
     };
   } finally {
-    await model.release();
+    await model?.release();
+    tokenizer.close();
   }
 }
 

@@ -61,7 +61,7 @@ describe('the tokenizer of a GGUF', () => {
   it.each([
     ['unsupported', 'tokenizer.ggml.pre "falcon"', { 'tokenizer.ggml.pre': 'falcon' }],
     ['unsupported', 'tokenizer.ggml.pre undefined', { 'tokenizer.ggml.pre': undefined }],
-    ['unsupported', 'tokenizer.ggml.model "llama"', { 'tokenizer.ggml.model': 'llama' }],
+    ['unsupported', 'tokenizer.ggml.model "rwkv"', { 'tokenizer.ggml.model': 'rwkv' }],
     ['bad-file', 'tokenizer.ggml.tokens is missing', { 'tokenizer.ggml.tokens': undefined }],
     ['bad-file', 'token_type has 1 entries for 460', { 'tokenizer.ggml.token_type': [1] }],
     ['bad-file', 'eos_token_id is 9999', { 'tokenizer.ggml.eos_token_id': 9999 }],
