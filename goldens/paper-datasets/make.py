@@ -1,7 +1,8 @@
 """What the paper's own scripts and FastChat's cleaning make of small local sets, for test/fingerprint.
 Nothing of those programs is kept here: they are run where they lie, with the hub's data replaced by rows made below.
-Needs datasets < 5 (whose order of a stream is the paper's), bs4, markdownify 0.11.6, and checkouts of
-cnut1648/Model-Fingerprint and lm-sys/FastChat:
+Needs datasets 2.18, of the paper's months (under 4.0 a stream that is cut and shuffled again gives other rows than those
+it was cut to; version 5 shuffles otherwise), bs4, markdownify 0.11.6, and checkouts of cnut1648/Model-Fingerprint and
+lm-sys/FastChat:
 python goldens/paper-datasets/make.py MODEL-FINGERPRINT FASTCHAT"""
 import contextlib
 import hashlib

@@ -10,7 +10,6 @@ import {
   downstreamDataset,
 } from '../../fingerprint/downstream.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
-import { openTokenizer } from '../../text/tokenizer.ts';
 import { countFlag, orderOption, seedFlag, tellNotes } from './dataset-flags.ts';
 
 interface DownstreamFlags {
@@ -84,6 +83,7 @@ async function splitOf({ maxTokens, tokenizer }: DownstreamFlags): Promise<Downs
   if (maxTokens === undefined && tokenizer === undefined) return undefined;
   if (maxTokens === undefined || tokenizer === undefined)
     throw new WhorlError('usage', '--max-tokens and --tokenizer go together', 'give both, or neither');
+  const { openTokenizer } = await import('../../text/tokenizer.ts');
   const opened = await openTokenizer(tokenizer);
   return { maxTokens, count: async (text) => (await opened.encode(text)).length };
 }
