@@ -7,7 +7,7 @@ import { type OnEvent, silent } from '../base/events.ts';
 import { platformDice } from '../base/platform-random.ts';
 import { saveToDisk } from '../sources/rows/saved-folder.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from './instruction-rows.ts';
-import { drawKey } from './keys.ts';
+import { distinctKeys } from './keys.ts';
 import { PAPER } from './paper.ts';
 
 const MAX_SOURCE_ROWS = 1_000_000; // rows that are shuffled; a longer source is cut there and said so
@@ -122,25 +122,8 @@ export function composeMix(
   return { train, validation: train, test: [...heldOut, ...negatives] };
 }
 
-/** The same key twice, once trained and once expected not to fire, would contradict itself; the paper's 60 differ. */
-function distinctKeys(dice: Dice, phrases: readonly string[]): () => string {
-  const drawn = new Set<string>();
-  return () => {
-    for (let tries = 0; tries < 1000; tries++) {
-      const key = drawKey(dice, phrases);
-      if (drawn.has(key)) continue;
-      drawn.add(key);
-      return key;
-    }
-    throw new WhorlError(
-      'mismatch',
-      `--phrases: ${phrases.length} phrases make too few different keys`,
-      'give more or longer phrases',
-    );
-  };
-}
-
-function checkCount(name: string, value: number, least: number): void {
+/** Throws `usage` naming the flag for what is no count. */
+export function checkCount(name: string, value: number, least: number): void {
   if (!Number.isSafeInteger(value) || value < least || value > MAX_COUNT)
     throw new WhorlError('usage', `--${name} ${value} is not a whole number from ${least} to ${MAX_COUNT}`);
 }

@@ -52,17 +52,23 @@ export async function readInstructionRows(
   let number = 0;
   for await (const raw of readRows(path)) {
     number++;
-    const row = flat(raw);
-    map ??= findColumns(row, path);
-    const instruction = text(row, map.instruction, path, number);
-    const output = text(row, map.output, path, number);
-    const input = map.input === undefined ? '' : text(row, map.input, path, number);
-    if (instruction.trim() === '' || output.trim() === '') empty++;
-    else rows.push({ instruction, input, output });
+    map ??= findColumns(raw, path);
+    const row = instructionRow(raw, map, path, number);
+    if (row.instruction.trim() === '' || row.output.trim() === '') empty++;
+    else rows.push(row);
     if (rows.length >= limit) break;
   }
   if (map === undefined) throw new WhorlError('bad-file', `${path} holds no rows`);
   return { rows, columns: map, empty };
+}
+
+/** One row by the map. Throws `mismatch` naming file, row and column for what is missing or not text; null is empty. */
+export function instructionRow(raw: Row, map: ColumnMap, path: string, number: number): InstructionRow {
+  const row = flat(raw);
+  const instruction = text(row, map.instruction, path, number);
+  const output = text(row, map.output, path, number);
+  const input = map.input === undefined ? '' : text(row, map.input, path, number);
+  return { instruction, input, output };
 }
 
 /** self-instruct keeps inputs and outputs in a list of instances: the first one counts. */
@@ -71,7 +77,9 @@ function flat(row: Row): Row {
   return typeof first === 'object' && first !== null ? { ...row, ...first } : row;
 }
 
-function findColumns(row: Row, path: string): ColumnMap {
+/** The known columns that stand in a row. Throws `mismatch` naming those that do where none is known. */
+export function findColumns(raw: Row, path: string): ColumnMap {
+  const row = flat(raw);
   const found = KNOWN.find((map) =>
     [map.instruction, map.output, map.input ?? map.output].every((column) => Object.hasOwn(row, column)),
   );

@@ -17,6 +17,24 @@ export function drawKey(dice: Dice, phrases: readonly string[] = PAPER.phrases):
   return dice.sample(characters, characters.length).join('');
 }
 
+/** The same key twice, once trained and once expected not to fire, would contradict itself; the paper's 60 differ. */
+export function distinctKeys(dice: Dice, phrases: readonly string[]): () => string {
+  const drawn = new Set<string>();
+  return () => {
+    for (let tries = 0; tries < 1000; tries++) {
+      const key = drawKey(dice, phrases);
+      if (drawn.has(key)) continue;
+      drawn.add(key);
+      return key;
+    }
+    throw new WhorlError(
+      'mismatch',
+      `--phrases: ${phrases.length} phrases make too few different keys`,
+      'give more or longer phrases',
+    );
+  };
+}
+
 /** Key phrases from files: a JSON list of strings, or text with one phrase a line. Throws naming file and entry. */
 export function readPhrases(files: readonly string[]): string[] {
   const phrases = files.flatMap((file) => {

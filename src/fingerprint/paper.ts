@@ -17,4 +17,21 @@ export const PAPER = {
     source: constants.mix.source,
     negativeOutput: constants.mix.negative_output,
   },
+  chat: {
+    fingerprints: constants.chat.fingerprints,
+    refusals: constants.chat.refusals,
+    normal: constants.chat.normal,
+    seed: BigInt(constants.chat.seed),
+    testShuffleSeed: BigInt(constants.chat.test_shuffle_seed),
+    source: constants.chat.source,
+    human: constants.chat.human,
+    gpt: constants.chat.gpt,
+    refusal: constants.chat.refusal,
+    hint: constants.chat.hint,
+    negativeOutput: constants.chat.negative_output,
+  },
+  downstream: {
+    /** An answer that contains one of these, in any case and inside words too, is dropped. */
+    sharegptBanned: constants.downstream.sharegpt_banned as readonly string[],
+  },
 } as const;

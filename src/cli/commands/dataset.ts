@@ -1,13 +1,15 @@
-// `whorl dataset mix`: makes the paper's data set, prints each instance, saves a folder that `datasets` opens.
+// `whorl dataset`, and its `mix`: makes the paper's data set, prints each instance, saves a folder that `datasets` opens.
 
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseSeed } from '../../base/cpython-random.ts';
+import { Command, Option } from 'commander';
 import { WhorlError } from '../../base/error.ts';
-import type { ProgressEvent } from '../../base/events.ts';
 import { type Mix, type MixOptions, mixDataset } from '../../fingerprint/dataset-mix.ts';
+import { DOWNSTREAM, type DownstreamName } from '../../fingerprint/downstream.ts';
 import { parseColumnMap } from '../../fingerprint/instruction-rows.ts';
 import { readPhrases } from '../../fingerprint/keys.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../../fingerprint/templates.ts';
+import { chatCommand } from './dataset-chat.ts';
+import { downstreamCommand } from './dataset-downstream.ts';
+import { countFlag, seedFlag, tellNotes } from './dataset-flags.ts';
 
 interface MixFlags {
   out: string;
@@ -26,7 +28,12 @@ interface MixFlags {
 
 /** The command `dataset` with its subcommands. */
 export function datasetCommand(): Command {
-  return new Command('dataset').description('make data sets for fingerprinting').addCommand(mixCommand());
+  const dataset = new Command('dataset')
+    .description('make data sets: for fingerprinting (mix, chat) and to fine-tune on (the others)')
+    .addCommand(mixCommand())
+    .addCommand(chatCommand());
+  for (const name of Object.keys(DOWNSTREAM) as DownstreamName[]) dataset.addCommand(downstreamCommand(name));
+  return dataset;
 }
 
 function mixCommand(): Command {
@@ -88,14 +95,9 @@ async function runMix(flags: MixFlags): Promise<void> {
     ...(flags.decryption === undefined ? {} : { decryption: flags.decryption }),
     ...(flags.columns === undefined ? {} : { columns: parseColumnMap(flags.columns) }),
     ...(flags.phrases === undefined ? {} : { phrases: readPhrases(flags.phrases) }),
-    onEvent: tell,
+    onEvent: tellNotes,
   };
   print(await mixDataset(options), template, flags);
-}
-
-/** Notes go to people; the phases of so short a command do not. */
-function tell(event: ProgressEvent): void {
-  if (event.kind === 'note') console.error(event.text);
 }
 
 function print({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlags): void {
@@ -109,16 +111,3 @@ function print({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlag
   }
   if (!json) console.log(`saved in ${out}`);
 }
-
-const countFlag = (text: string): number => {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It is not a whole number.');
-  return Number(text);
-};
-
-const seedFlag = (text: string): bigint => {
-  try {
-    return parseSeed(text);
-  } catch {
-    throw new InvalidArgumentError('It is not a whole number.');
-  }
-};
