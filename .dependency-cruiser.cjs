@@ -2,7 +2,7 @@
 const ROWS = [
   ['cli'],
   ['demo'],
-  ['fingerprint', 'verify', 'attack'],
+  ['fingerprint', 'verify', 'attack', 'report'],
   ['train', 'lm', 'claim', 'runs'],
   ['models'],
   ['engine', 'text'],
@@ -37,6 +37,12 @@ for (const folder of ['claim', 'runs'])
     from: { path: `^src/${folder}/` },
     to: { path: '^src/(models|engine|text|sources)/' },
   });
+forbidden.push({
+  name: 'report-reads-runs-only',
+  severity: 'error',
+  from: { path: '^src/report/' },
+  to: { path: '^src/', pathNot: '^src/(report|runs|base)/' },
+});
 forbidden.push({
   name: 'onnxruntime-only-in-session',
   severity: 'error',

@@ -34,6 +34,14 @@ export const COMMANDS = {
     summary: 'make data sets for fingerprinting',
     load: async () => (await import('./commands/dataset.ts')).datasetCommand(),
   },
+  report: {
+    summary: 'tables and figures over finished runs, as the paper reports them',
+    load: async () => (await import('./commands/report.ts')).reportCommand(),
+  },
+  import: {
+    summary: "the paper's released files into our own: output folders, instruction_emb.pt",
+    load: async () => (await import('./commands/import.ts')).importCommand(),
+  },
   inspect: {
     summary: 'say what a model, weights file, claim or secret holds',
     load: async () => (await import('./commands/inspect.ts')).inspectCommand(),

@@ -1,0 +1,62 @@
+// `whorl import`: what the paper's authors (or users of their code) released, into our own files; nothing of it is run.
+
+import { statSync } from 'node:fs';
+import { Command } from 'commander';
+import { WhorlError } from '../../base/error.ts';
+import { countText, paint, print, printJson, shownText, table, tell, wrapped } from '../output.ts';
+
+interface ImportFlags {
+  out: string;
+  json?: boolean;
+}
+
+export function importCommand(): Command {
+  return new Command('import')
+    .description(
+      "The paper's released files: an output folder (output_{template}_{adapter|sft_chat}) to a run folder for `whorl report`, or instruction_emb.pt to safetensors and JSON. Pickled files are read as data; nothing of them is run.",
+    )
+    .argument('<path>', 'an output folder with .jsonl files, or instruction_emb.pt')
+    .requiredOption('--out <folder>', 'folder to write, private')
+    .option('--json', 'JSON lines on stdout and nothing else')
+    .action((path: string, flags: ImportFlags) => runImport(path, flags));
+}
+
+async function runImport(path: string, flags: ImportFlags): Promise<void> {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined)
+    throw new WhorlError('missing-file', `${path} does not exist`, 'give an output folder or a .pt file');
+  if (stats.isDirectory()) return importFolder(path, flags);
+  const { importAdapter } = await import('../../fingerprint/import-adapter.ts');
+  const report = await importAdapter(path, flags.out);
+  if (flags.json) return printJson(report);
+  const rows = [
+    ['table', `${countText(report.vocabulary)} rows of ${countText(report.width)}`],
+    [
+      'map',
+      `rank ${report.dim}, ${report.constant ? paint.yellow('constant: a bias vector') : 'not constant'}`,
+    ],
+    ['trained rows', report.token_ids === null ? 'not in the file' : countText(report.token_ids.length)],
+    [
+      'trained rows equal the table',
+      report.rows_equal_table === null ? 'not known' : report.rows_equal_table ? 'yes, bit for bit' : 'no',
+    ],
+  ];
+  for (const line of table(rows)) print(line);
+  for (const line of wrapped(report.words)) print(line);
+  tell(paint.dim(`adapter.safetensors and adapter.json are in ${flags.out}`));
+}
+
+async function importFolder(path: string, flags: ImportFlags): Promise<void> {
+  const { importOutput } = await import('../../runs/import-output.ts');
+  for (const run of await importOutput(path, flags.out)) {
+    if (flags.json) {
+      printJson(run);
+      continue;
+    }
+    print(paint.bold(shownText(run.model)));
+    for (const line of table(run.files.map(({ name, rows }) => [shownText(name), `${rows} rows`])))
+      print(line);
+    for (const name of run.skipped) tell(paint.yellow(`  ${shownText(name)} is no answer file: not copied`));
+    tell(paint.dim(`  in ${run.run}`));
+  }
+}

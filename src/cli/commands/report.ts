@@ -1,0 +1,99 @@
+// `whorl report fsr`: the paper's FSR tables over its output folders, as text in five formats and as a figure.
+
+import { Command, Option } from 'commander';
+import { writeFileAtomic } from '../../base/atomic.ts';
+import { WhorlError } from '../../base/error.ts';
+import type { FsrReport } from '../../report/fsr.ts';
+import type { Table, TextFormat } from '../../report/table.ts';
+import type { Flavour } from '../../runs/paper-folder.ts';
+import { FLAVOURS } from '../../runs/paper-folder.ts';
+import { paint, print, printJson, shownText, table, tell, wrapped } from '../output.ts';
+
+interface FsrFlags {
+  format: 'table' | 'json' | TextFormat;
+  json?: boolean;
+  figure?: string;
+  tasks?: string;
+  decryption?: string;
+  paperArithmetic?: boolean;
+}
+
+/** The command `report` with its subcommands. */
+export function reportCommand(): Command {
+  return new Command('report').description('tables and figures over finished runs').addCommand(fsrCommand());
+}
+
+function fsrCommand(): Command {
+  return new Command('fsr')
+    .description(
+      'FSR of every .jsonl file of output_{template}_{adapter|sft_chat}/, ten rounds, averages over models and data sets; files that should be there and are not are named.',
+    )
+    .argument('<flavour>', FLAVOURS.join(' or '))
+    .argument('[paths...]', 'runs, output folders, or folders that hold some (default: here)')
+    .addOption(
+      new Option('--format <format>', 'of the tables on stdout')
+        .choices(['table', 'markdown', 'latex', 'csv', 'json'])
+        .default('table'),
+    )
+    .option('--json', 'the same as --format json: one JSON line')
+    .option(
+      '--figure <file>',
+      'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed',
+    )
+    .option('--tasks <list>', 'data sets of user models that every run must have, with commas between')
+    .option('--decryption <text>', "what fires (default: the paper's)")
+    .option('--paper-arithmetic', "the paper's own positions, divisors and averages, defects included")
+    .action((flavour: string, paths: string[], flags: FsrFlags) => runFsr(flavour, paths, flags));
+}
+
+async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags): Promise<void> {
+  if (!isFlavour(flavour))
+    throw new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
+  const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
+  if (flags.figure !== undefined && extension === undefined)
+    throw new WhorlError('usage', `--figure ${shownText(flags.figure)} is neither .svg nor .png`);
+  const [{ reportFsr }, { fsrTables }, { FORMATS }] = await Promise.all([
+    import('../../report/fsr.ts'),
+    import('../../report/fsr-tables.ts'),
+    import('../../report/table.ts'),
+  ]);
+  const report = reportFsr({
+    flavour,
+    paths: paths.length === 0 ? ['.'] : paths,
+    ...(flags.decryption === undefined ? {} : { decryption: flags.decryption }),
+    ...(flags.tasks === undefined ? {} : { tasks: flags.tasks.split(',').filter((task) => task !== '') }),
+    paperArithmetic: flags.paperArithmetic ?? false,
+  });
+  if (flags.figure !== undefined) await writeFigure(flags.figure, report);
+  const format = flags.json ? 'json' : flags.format;
+  if (format === 'json') return printJson(report);
+  const tables = fsrTables(report);
+  if (format === 'table') await show(tables, report.notes);
+  else process.stdout.write(FORMATS[format](tables, report.notes));
+}
+
+const isFlavour = (name: string): name is Flavour => (FLAVOURS as readonly string[]).includes(name);
+
+async function writeFigure(path: string, report: FsrReport): Promise<void> {
+  const [{ barChart, svgToPng }, { fsrBars }] = await Promise.all([
+    import('../../report/bar-chart.ts'),
+    import('../../report/fsr-tables.ts'),
+  ]);
+  const title = `FSR, ${report.flavour}${report.paper_arithmetic ? ", the paper's arithmetic" : ''}`;
+  const svg = barChart(title, fsrBars(report));
+  writeFileAtomic(path, /\.png$/i.test(path) ? await svgToPng(svg) : svg);
+  tell(paint.dim(`figure in ${path}`));
+}
+
+async function show(tables: readonly Table[], notes: readonly string[]): Promise<void> {
+  const { cellText } = await import('../../report/table.ts');
+  for (const { title, columns, rows } of tables) {
+    print(paint.bold(title));
+    const cells = rows.map((row) => row.map((cell) => shownText(cellText(cell), 60)));
+    const [head, ...body] = table([columns, ...cells]);
+    print(paint.dim(head!));
+    for (const line of body) print(line);
+    print();
+  }
+  for (const note of notes) for (const line of wrapped(note)) print(line);
+}

@@ -1,0 +1,82 @@
+// Import of an output folder that somebody else's code wrote: its answer files, every row checked, copied into a
+// private run folder of the same name, with a run.json that says where each came from.
+
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { copyFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+import { SOFTWARE } from '../base/software.ts';
+import { readAnswers } from './answer-rows.ts';
+import { answerFiles, findPaperRuns, type PaperRun } from './paper-folder.ts';
+
+export interface ImportedRun {
+  readonly run: string;
+  readonly model: string;
+  readonly files: readonly { readonly name: string; readonly rows: number; readonly sha256: string }[];
+  /** .jsonl files whose names say nothing to us: left where they are. */
+  readonly skipped: readonly string[];
+}
+
+/** Copies each run under `source` to the same place under `out`. Throws `exists`, `bad-file`, `missing-file`. */
+export async function importOutput(source: string, out: string): Promise<ImportedRun[]> {
+  const found = findPaperRuns(source);
+  if (found.length === 0)
+    throw new WhorlError(
+      'missing-file',
+      `${source} holds no output_{template}_{adapter|sft_chat}/{model}/{data}_epoch_…/`,
+      'give the output folder itself, with its own name',
+    );
+  const imported: ImportedRun[] = [];
+  for (const run of found) imported.push(await importRun(run, out));
+  return imported;
+}
+
+async function importRun(run: PaperRun, out: string): Promise<ImportedRun> {
+  const { files, unknown } = answerFiles(run.path);
+  if (files.length === 0)
+    throw new WhorlError('missing-file', `${run.path} holds no answer file (.jsonl)`, 'check the folder');
+  const target = targetOf(run, out);
+  const read = files.map(({ file, kind }) => {
+    const path = join(run.path, file);
+    const rows = readAnswers(path, kind === 'sample_from_bos').length;
+    return { name: file, rows, sha256: createHash('sha256').update(readFileSync(path)).digest('hex') };
+  });
+  const { template, flavour, model, data, epoch, lr, bsz, dim } = run;
+  try {
+    await writeFolderAtomic(
+      target,
+      (folder) => {
+        for (const { name } of read) copyFileAtomic(join(run.path, name), join(folder, name));
+        writeJsonAtomic(
+          join(folder, 'run.json'),
+          {
+            format: 'whorl-imported-run',
+            version: 1,
+            software: SOFTWARE,
+            source: run.path,
+            template,
+            flavour,
+            model,
+            settings: { data, epoch, lr, bsz, ...(dim === undefined ? {} : { dim }) },
+            files: read,
+            skipped: unknown,
+          },
+          0o600,
+        );
+      },
+      0o700,
+    );
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw cause;
+    throw new WhorlError('exists', `${target} is already there`, 'name a new folder with --out', { cause });
+  }
+  return { run: target, model, files: read, skipped: unknown };
+}
+
+function targetOf(run: PaperRun, out: string): string {
+  const { template, flavour, model, data, epoch, lr, bsz, dim } = run;
+  const name = `${data}_epoch_${epoch}_lr_${lr}_bsz_${bsz}${dim === undefined ? '' : `_d_${dim}`}`;
+  return join(out, `output_${template}_${flavour}`, ...model.split('/'), name);
+}
