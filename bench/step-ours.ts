@@ -1,5 +1,4 @@
-// Our side of bench/step.ts: reads "step" lines, takes a step for each, prints what it took. --profile FILE instead
-// runs three steps and prints which share of the time matrix products take.
+// Our side of bench/step.ts: reads "step" lines, takes a step for each, prints what it took. WHORL_DEBUG=4 profiles it.
 
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';

@@ -1,5 +1,5 @@
 // AdamW over parameters of any size: the update written in ops, run over slices in place, so that it needs no memory
-// beside parameters, gradients and moments. Whole tensors took 2.5 times as long and left as many temporaries.
+// beside parameters, gradients and moments (whole tensors would leave as many temporaries again).
 
 import { Graph } from '../engine/graph.ts';
 import { mul, sub } from '../engine/ops/arithmetic.ts';
