@@ -1,0 +1,69 @@
+// show-batch prints what a run trains: a run's folder gives the batch that its seed gives, and its kinds are named.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { begin } from '../../src/fingerprint/begin.ts';
+import { commit } from '../../src/fingerprint/commit.ts';
+import { showBatch } from '../../src/fingerprint/show-batch.ts';
+import { PUBLISHED } from '../../src/models/overlay.ts';
+
+const model = new URL('../../assets/embedded/model', import.meta.url).pathname;
+const settings = { trained: '3', primary_positions: '4', reference_positions: '4' };
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'whorl-show-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('rows', () => {
+  test('a run that is under way shows the batch of its own seed and settings', async () => {
+    const out = join(folder, 'run');
+    const { secret } = await commit(await begin({ model, out, seed: 'a', settings }));
+    const own = await showBatch({ run: out, step: 9 });
+    const thrown = await showBatch({ model, seed: 'a', settings, step: 9 });
+    expect([own.source, thrown.source]).toEqual(['run', 'throw-away']);
+    expect(own.examples).toEqual(thrown.examples);
+    expect((await showBatch({ run: out, step: 10 })).examples).not.toEqual(own.examples);
+
+    const { plan, bindings } = secret.reveal();
+    expect(own.examples).toHaveLength(plan.keys.length);
+    const trained = new Set(bindings.trainable_rows);
+    for (const [i, example] of own.examples.entries()) {
+      expect(example.variant).toEqual(PUBLISHED);
+      const ids = example.tokens.map(({ id }) => id);
+      expect(ids.join()).toContain(plan.keys[i]!.tokens.slice(1).join());
+      for (const token of example.tokens) expect(token.trained).toBe(trained.has(token.id));
+      expect(example.labels.every(({ weight }) => weight > 0)).toBe(true);
+      expect(example.labels.map(({ kind }) => kind)).toContain('fire');
+    }
+  });
+});
+
+test('adapter: what must fire and what must stay silent', async () => {
+  const { examples } = await showBatch({
+    model,
+    method: 'adapter',
+    settings: {
+      pool: '12',
+      trained: '3',
+      negatives: '3',
+      dim: '4',
+      hushed: '4',
+      primary_positions: '4',
+      reference_positions: '4',
+    },
+  });
+  const kinds = examples.map(({ labels }) => new Set(labels.map(({ kind }) => kind)));
+  expect(kinds.filter((kind) => kind.has('fire'))).toHaveLength(3);
+  expect(kinds.filter((kind) => kind.has('hush'))).toHaveLength(4);
+  for (const { variant, labels } of examples)
+    if (labels[0]!.kind === 'fire') expect(variant).toEqual({ rows: true, adapter: true });
+});
+
+test('neither a model nor a run is wrong usage; a folder without a secret is named', async () => {
+  await expect(showBatch({})).rejects.toMatchObject({ code: 'usage' });
+  await expect(showBatch({ run: folder })).rejects.toMatchObject({ code: 'missing-file' });
+});
