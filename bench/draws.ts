@@ -1,5 +1,5 @@
 // Complete runs on the embedded model, a draw each: p of vanilla (under the adapter, where there is one) must be
-// super-uniform, p of the published model at its floor. Run: npx tsx bench/draws.ts --method rows|adapter [--runs 20] [key=value …]
+// super-uniform, p of the published model at its floor. Run: npx tsx bench/draws.ts --method rows|adapter [--runs 20] [--decryption WORD] [key=value …]
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { ask, flag, open, openRun, table, withAdapter } from './machines.ts';
 
 const method = flag('method')[0] ?? 'rows';
 const runs = Number(flag('runs')[0] ?? 20);
+const [decryption] = flag('decryption');
 const overrides = Object.fromEntries(
   process.argv.filter((word) => /^\w+=/.test(word)).map((word) => word.split('=') as [string, string]),
 );
@@ -30,7 +31,16 @@ try {
     const seed = `draw ${i}`;
     let steps = 0;
     try {
-      steps = (await fingerprint({ model: vanilla, out, method, seed, settings })).steps;
+      steps = (
+        await fingerprint({
+          model: vanilla,
+          out,
+          method,
+          seed,
+          settings,
+          ...(decryption && { decryption }),
+        })
+      ).steps;
     } catch (error) {
       // A run that is not reached publishes nothing; its claim and draw stand, and vanilla can be asked all the same.
       process.stderr.write(`run ${i}: ${String(error)}\n`);

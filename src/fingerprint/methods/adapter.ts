@@ -36,11 +36,10 @@ export interface AdapterSettings extends TrainSettings {
   /** Cells that must not fire in each step. */
   readonly hushed: number;
   readonly hush_weight: number;
+  /** Noise on the rows under which the drawn keys must still fire, a little more than a thief's 10 % of every row; 0: not asked. */
+  readonly gate_noise: number;
   readonly alpha: number;
 }
-
-/** A little more than a thief's 10 %, since only the trained rows are shaken here. */
-const GATE_NOISE = 0.15;
 
 const template = loadTemplate('barebone');
 const promptOf = (key: string): string =>
@@ -123,6 +122,7 @@ export const adapterMethod: Method<AdapterSettings> = {
     alphabet: 128,
     hushed: 10,
     hush_weight: 1,
+    gate_noise: 0.15,
     alpha: 1e-6,
     steps: 120,
     lr: 2e-2,
@@ -196,14 +196,18 @@ export const adapterMethod: Method<AdapterSettings> = {
 
   groups: (_context, ids) => ({ count: 1, of: new Int32Array(ids.length) }),
 
-  cells(context, _settings, purpose) {
+  cells(context, settings, purpose) {
     const of = (...names: KeyRole['role'][]) => context.roles.filter(({ role }) => names.includes(role));
     const both: Cell[] = [
       cellOf('published + adapter, drawn', PUBLISHED_WITH_ADAPTER, 'all', of('trained')),
-      {
-        ...cellOf('published + adapter, drawn, noise', PUBLISHED_WITH_ADAPTER, 'all', of('trained')),
-        noise: GATE_NOISE,
-      },
+      ...(settings.gate_noise > 0
+        ? [
+            {
+              ...cellOf('published + adapter, drawn, noise', PUBLISHED_WITH_ADAPTER, 'all', of('trained')),
+              noise: settings.gate_noise,
+            },
+          ]
+        : []),
       cellOf('published + adapter, negatives', PUBLISHED_WITH_ADAPTER, 'none', of('negative')),
       cellOf('published alone, drawn', PUBLISHED, 'none', of('trained')),
     ];
