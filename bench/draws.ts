@@ -1,5 +1,5 @@
 // Complete runs on the embedded model, a draw each: p of vanilla (under the adapter, where there is one) must be
-// super-uniform, p of the published model at its floor. Run: npx tsx bench/draws.ts --method rows|adapter [--runs 20] [--decryption WORD] [key=value …]
+// super-uniform, p of the published model at its floor. Run: npx tsx bench/draws.ts --method rows|adapter [--runs 20] [--first 0] [--decryption WORD] [key=value …]
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +16,7 @@ import { ask, flag, open, openRun, table, withAdapter } from './machines.ts';
 const method = flag('method')[0] ?? 'rows';
 const runs = Number(flag('runs')[0] ?? 20);
 const [decryption] = flag('decryption');
+const first = Number(flag('first')[0] ?? 0);
 const overrides = Object.fromEntries(
   process.argv.filter((word) => /^\w+=/.test(word)).map((word) => word.split('=') as [string, string]),
 );
@@ -26,7 +27,7 @@ const rows: string[][] = [];
 const ps: number[] = [];
 let [floors, failed] = [0, 0];
 try {
-  for (let i = 0; i < runs; i++) {
+  for (let i = first; i < first + runs; i++) {
     const out = join(scratch, String(i));
     const seed = `draw ${i}`;
     let steps = 0;
