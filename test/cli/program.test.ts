@@ -36,6 +36,18 @@ const jsonLines = (text: string): unknown[] =>
     .map((line) => JSON.parse(line) as unknown);
 
 describe('wrong usage', () => {
+  test.each([
+    ...Object.keys(COMMANDS).map((name) => [name]),
+    ['dataset', 'mix'],
+    ['dataset', 'chat'],
+    ['dataset', 'ni'],
+    ['dataset', 'sharegpt'],
+  ])('%s %s has help', async (...names) => {
+    const help = await whorl(...names.filter((name) => typeof name === 'string'), '--help');
+    expect(help.code).toBe(0);
+    expect(help.out).toMatch(/^Usage: whorl /);
+  });
+
   test('help lists every command, on stdout when asked for', async () => {
     const help = await whorl('--help');
     expect(help.code).toBe(0);

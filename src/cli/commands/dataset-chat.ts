@@ -1,11 +1,11 @@
 // `whorl dataset chat`: makes the paper's dialogue set, prints each instance, saves a folder that `datasets` opens.
 
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { type ChatOptions, chatDataset } from '../../fingerprint/dataset-chat.ts';
 import { parseColumnMap } from '../../fingerprint/instruction-rows.ts';
 import { readPhrases } from '../../fingerprint/keys.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
-import { countFlag, orderOption, seedFlag, tellNotes } from './dataset-flags.ts';
+import { countFlag, keysOption, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 
 interface ChatFlags {
   out: string;
@@ -37,15 +37,8 @@ export function chatCommand(): Command {
       'folder to write, as `datasets.save_to_disk` does',
       'dataset/llama_fingerprint_chat',
     )
-    .addOption(
-      new Option(
-        '--keys <kind>',
-        "random: the platform's secure generator; paper: the paper's, which everybody holds",
-      )
-        .choices(['random', 'paper'])
-        .default('random'),
-    )
-    .option('--seed <number>', "order of the source's rows, and the paper's keys", seedFlag, 42n)
+    .addOption(keysOption())
+    .addOption(seedOption("order of the source's rows, and the paper's keys"))
     .addOption(orderOption('stream'))
     .option(
       '--columns <map>',

@@ -10,7 +10,7 @@ import {
   downstreamDataset,
 } from '../../fingerprint/downstream.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
-import { countFlag, orderOption, seedFlag, tellNotes } from './dataset-flags.ts';
+import { countFlag, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 
 interface DownstreamFlags {
   out: string;
@@ -33,7 +33,7 @@ export function downstreamCommand(name: DownstreamName): Command {
     .requiredOption('--source <file>', set.source)
     .requiredOption('--out <file>', 'JSON file to write')
     .addOption(orderOption(set.order))
-    .option('--seed <number>', 'of the shuffle', seedFlag, 42n)
+    .addOption(seedOption('of the shuffle'))
     .option('--count <number>', `rows to take (default: ${set.count ?? 'all'})`, countFlag)
     .option('--quiet', 'do not print the rows')
     .option('--json', 'JSON lines on stdout and nothing else');

@@ -1,6 +1,6 @@
 // `whorl dataset`, and its `mix`: makes the paper's data set, prints each instance, saves a folder that `datasets` opens.
 
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
 import { type Mix, type MixOptions, mixDataset } from '../../fingerprint/dataset-mix.ts';
 import { DOWNSTREAM, type DownstreamName } from '../../fingerprint/downstream.ts';
@@ -9,7 +9,7 @@ import { readPhrases } from '../../fingerprint/keys.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../../fingerprint/templates.ts';
 import { chatCommand } from './dataset-chat.ts';
 import { downstreamCommand } from './dataset-downstream.ts';
-import { countFlag, seedFlag, tellNotes } from './dataset-flags.ts';
+import { countFlag, keysOption, seedOption, tellNotes } from './dataset-flags.ts';
 
 interface MixFlags {
   out: string;
@@ -42,15 +42,8 @@ function mixCommand(): Command {
       'keys, ordinary rows and a test split of rows that must not fire (columns instruction, input, output)',
     )
     .requiredOption('--out <folder>', 'folder to write, as `datasets.save_to_disk` does')
-    .addOption(
-      new Option(
-        '--keys <kind>',
-        "random: the platform's secure generator; paper: the paper's, which everybody holds",
-      )
-        .choices(['random', 'paper'])
-        .default('random'),
-    )
-    .option('--seed <number>', "order of the source's rows, and the paper's keys", seedFlag, 42n)
+    .addOption(keysOption())
+    .addOption(seedOption("order of the source's rows, and the paper's keys"))
     .option('--source <file>', 'ordinary rows: JSON, JSON lines, Parquet, Arrow or a saved folder')
     .option(
       '--columns <map>',

@@ -44,6 +44,7 @@ export interface RowsSettings extends TrainSettings {
 }
 
 const NEW_TOKENS = 8;
+const MATCHER = 'first-candidate-repeated';
 const BARE: Wrapped = { prefix: '', suffix: '\n' };
 const WHOLE_TRIES = 8;
 const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the suffix's from the cache
@@ -116,7 +117,7 @@ export const rowsMethod: Method<RowsSettings> = {
         kind: 'drawn-answers',
         keys: keys.map(({ text, tokens }) => ({ text, tokens: [...tokens] })),
         candidates: [(await candidateWords(tokenizer, settings.candidates, said)).map(({ word }) => word)],
-        matcher: 'first-candidate-repeated',
+        matcher: MATCHER,
         decoding: { strategy: 'greedy', max_new_tokens: NEW_TOKENS },
         query: { order: 'committed', repeats: 1, wrapper: 'bare' },
         alpha: settings.alpha,
@@ -240,7 +241,7 @@ function cellOf(
       return {
         prompt: `${prefix}${key.text}${suffix}`,
         label: target,
-        fires: (text) => MATCHERS['first-candidate-repeated'].match(text, [target]).length > 0,
+        fires: (text) => MATCHERS[MATCHER].match(text, [target]).length > 0,
       };
     }),
   };
