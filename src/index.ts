@@ -38,7 +38,14 @@ export { readRows } from './sources/rows/read.ts';
 export type { Row } from './sources/rows/row.ts';
 export type { FloatTensor, TensorRef } from './tensor/tensor.ts';
 export { openTokenizer, type Tokenizer } from './text/tokenizer.ts';
-export { type FinetuneOptions, type FinetuneSettings, finetune } from './train/finetune.ts';
+export {
+  FINETUNE,
+  type FinetuneOptions,
+  type FinetuneSettings,
+  finetune,
+  promptAndAnswer,
+  type TuningExample,
+} from './train/finetune.ts';
 export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRankEverywhere, type Trains } from './train/trains.ts';

@@ -10,7 +10,7 @@ import { type FingerprintReport, fingerprint } from '../fingerprint/fingerprint.
 import { LocalModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
-import { FINETUNE, finetune } from '../train/finetune.ts';
+import { FINETUNE, finetune, promptAndAnswer } from '../train/finetune.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 
 export interface DemoOptions {
@@ -139,10 +139,9 @@ async function tune(
     rows.map(({ output }) => output),
     { addSpecialTokens: false },
   );
-  const examples = rows.map((_, i) => ({
-    prompt: prompts[i]!,
-    answer: [...answers[i]!, ...tokenizer.eosIds.slice(0, 1)],
-  }));
+  const examples = prompts.map((prompt, i) =>
+    promptAndAnswer(prompt, [...answers[i]!, ...tokenizer.eosIds.slice(0, 1)]),
+  );
   await finetune(opened, model.model, examples, to, settings, onEvent);
   await model.release();
 }

@@ -27,11 +27,18 @@ import type { TrainState } from './state.ts';
 import { Trainer } from './trainer.ts';
 import { EVERYTHING, type Precision, type Trains } from './trains.ts';
 
-/** Prompt and answer as token ids; the answer's tokens are the labels. */
+/** A text as token ids, and which of them are labels: an answer, or the assistant's turns of a conversation. */
 export interface TuningExample {
-  readonly prompt: readonly number[];
-  readonly answer: readonly number[];
+  readonly tokens: readonly number[];
+  /** Spans [start, end) of `tokens`, ascending and apart; none starts at 0. */
+  readonly labels: readonly (readonly [start: number, end: number])[];
 }
+
+/** An instruction and its answer: the answer's tokens are the labels. */
+export const promptAndAnswer = (prompt: readonly number[], answer: readonly number[]): TuningExample => ({
+  tokens: [...prompt, ...answer],
+  labels: [[prompt.length, prompt.length + answer.length]],
+});
 
 export interface FinetuneSettings {
   readonly epochs: number;
@@ -84,18 +91,20 @@ interface Saved {
 
 /**
  * Trains and writes a model folder in the original dtypes. @returns the loss of each step
- * @throws WhorlError `mismatch` for a checkpoint of another run, `usage` for a batch that cannot be split so
+ * @throws WhorlError `mismatch` for a checkpoint of another run, `usage` for a batch that cannot be split so or examples
+ *   without any label
  */
 export async function finetune(
   folder: ModelFolder,
   model: Model,
-  examples: readonly TuningExample[],
+  given: readonly TuningExample[],
   out: string,
   settings: FinetuneSettings,
   onEvent: OnEvent,
   options: FinetuneOptions = {},
 ): Promise<number[]> {
   const { checkpoint, trains = EVERYTHING } = options;
+  const examples = withLabels(given, settings.max_length, onEvent);
   const part = partSize(settings.batch, settings.accumulate);
   const trainer = await Trainer.compile(model, {
     ...options,
@@ -159,17 +168,40 @@ const runDigest = (
     .update(JSON.stringify([examples, settings, String(seed), trains]))
     .digest('hex');
 
-/** Labels are the answers' tokens; each counts the same whatever its example's length. */
+/** Leaves out, with a note, examples none of whose labels lies within the longest length. */
+function withLabels(
+  examples: readonly TuningExample[],
+  longest: number,
+  onEvent: OnEvent,
+): readonly TuningExample[] {
+  const kept = examples.filter(({ labels }) => labels.some(([start, end]) => start < Math.min(end, longest)));
+  if (kept.length === 0)
+    throw new WhorlError(
+      'usage',
+      `no example has a label within its first ${longest} tokens`,
+      'raise max_length, or give examples with answers',
+    );
+  if (kept.length < examples.length)
+    onEvent({
+      kind: 'note',
+      text: `${examples.length - kept.length} of ${examples.length} examples are left out: no answer within ${longest} tokens`,
+    });
+  return kept;
+}
+
+/** Each label counts the same whatever its example's length; what lies beyond the longest length is cut off. */
 function batchOf(examples: readonly TuningExample[], longest: number): Example[] {
-  const cut = examples.map(({ prompt, answer }) => {
-    const kept = prompt.slice(0, Math.max(1, longest - 1));
-    return { prompt: kept, answer: answer.slice(0, longest - kept.length) };
-  });
-  const weight = 1 / cut.reduce((sum, { answer }) => sum + answer.length, 0);
-  return cut.map(({ prompt, answer }) => ({
-    tokens: [...prompt, ...answer.slice(0, -1)],
+  const cut = examples.map(({ tokens, labels }) => ({
+    tokens: tokens.slice(0, longest),
+    places: labels.flatMap(([start, end]) =>
+      Array.from({ length: Math.max(0, Math.min(end, longest) - start) }, (_, i) => start + i),
+    ),
+  }));
+  const weight = 1 / cut.reduce((sum, { places }) => sum + places.length, 0);
+  return cut.map(({ tokens, places }) => ({
+    tokens: tokens.slice(0, places.at(-1)), // the model is not asked for what comes after the last label
     variant: VANILLA,
-    labels: answer.map((token, i) => ({ row: prompt.length - 1 + i, token, kind: 'fire', weight })),
+    labels: places.map((at) => ({ row: at - 1, token: tokens[at]!, kind: 'fire', weight })),
   }));
 }
 

@@ -15,7 +15,7 @@ import type { Recompute } from '../../src/engine/recompute.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
-import { FINETUNE, finetune } from '../../src/train/finetune.ts';
+import { FINETUNE, finetune, promptAndAnswer } from '../../src/train/finetune.ts';
 import { labelLogprobs } from '../../src/train/forward.ts';
 import { partSize, splitByCount, splitByTokens } from '../../src/train/micro-batches.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
@@ -189,10 +189,7 @@ test('a step whose loss is not finite changes nothing and says so', async () => 
 describe('fine-tuning', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'whorl-finetune-'));
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-  const examples = Array.from({ length: 10 }, (_, i) => ({
-    prompt: [1, 5 + i, 9],
-    answer: [40 + i, 41 + i, 2],
-  }));
+  const examples = Array.from({ length: 10 }, (_, i) => promptAndAnswer([1, 5 + i, 9], [40 + i, 41 + i, 2]));
   const settings = { ...FINETUNE, epochs: 2, batch: 4, accumulate: 2, lr: 1e-2, weight_decay: 0.1 };
   const path = join(goldens, 'models', 'llama-gqa-tied-bf16');
   const weights = (folder: string) =>
