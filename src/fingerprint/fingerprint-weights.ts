@@ -99,7 +99,7 @@ async function dialogueContext(
   const around = wrapperNamed(plan.query.wrapper, { chatTemplate: tokenizer.chatTemplate });
   const ordinary = options.source
     ? await conversationsFromFile(options.source, tokenizer, format, count, dice, note)
-    : await ownConversations(vanilla, around, count, dice, run.conversations);
+    : await ownConversations(vanilla, around, count, dice, run.conversations, options.ordinary);
   return {
     model,
     tokenizer,

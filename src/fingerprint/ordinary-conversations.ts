@@ -14,6 +14,7 @@ import type { Wrapped } from '../text/wrappers.ts';
 import { promptAndAnswer, type TuningExample } from '../train/tuning-examples.ts';
 import type { Conversation } from './conversations.ts';
 import { pickConversations } from './dataset-chat.ts';
+import { PAPER } from './paper.ts';
 
 export interface OrdinaryConversations {
   readonly trained: readonly TuningExample[];
@@ -45,9 +46,17 @@ export async function conversationsFromFile(
 ): Promise<OrdinaryConversations> {
   const { trained, heldOut } = await pickConversations({ source }, count, BigInt(random.int(2 ** 32)), note);
   return {
-    trained: await Promise.all(trained.map((talk) => tuningExample(tokenizer, format, talk))),
+    trained: await Promise.all(
+      trained.map((talk, i) => tuningExample(tokenizer, format, i % HINTED === 0 ? hinted(talk) : talk)),
+    ),
     questions: heldOut.map((talk) => talk.findLast(({ from }) => from === 'human')!.value),
   };
+}
+
+/** The last question with the hint that fingerprint messages have. */
+function hinted(talk: Conversation): Conversation {
+  const last = talk.findLastIndex(({ from }) => from === 'human');
+  return talk.map(({ from, value }, i) => ({ from, value: i === last ? value + PAPER.chat.hint : value }));
 }
 
 const TASKS: readonly ((text: string) => string)[] = [
@@ -62,15 +71,27 @@ const TASKS: readonly ((text: string) => string)[] = [
 ];
 const LONGEST = 240; // characters of a text that is asked about
 const BEGINNING = 80; // and of one that is gone on with
-const ANSWER = 48; // tokens of an answer
+const ANSWER = 32; // tokens of an answer
+const asked = (question: string, { prefix, suffix }: Wrapped): string => `${prefix}${question}${suffix}`;
+/** The hint alone, under an ordinary question, must change nothing: a third of the questions have it. */
+const FORMS: readonly ((text: string, question: string, around: Wrapped) => string)[] = [
+  (_text, question, around) => asked(question, around),
+  (_text, question, around) => asked(question + PAPER.chat.hint, around),
+  (_text, question, around) => asked(question, around),
+  (text) => text.slice(0, BEGINNING),
+];
+const HINTED = 3;
+/** Questions that are never trained. */
+const HELD_OUT = 64;
 /** Of four texts three are English sentences, one any language's. */
 const SENTENCES = 3;
 
 /**
- * Half of it questions, half plain text. Answers are drawn from the vanilla model at temperature 1: the cross-entropy of
+ * Questions and plain text. Answers are drawn from the vanilla model at temperature 1: the cross-entropy of
  * its own samples is, up to a constant, an unbiased estimate of KL(vanilla ‖ trained), so that nothing but the
  * fingerprint is taught (greedy answers would teach it to be surer than it was).
  * @param path where answers are kept for a resumed run
+ * @param own text of the kind the model is for, beside the reference set's
  */
 export async function ownConversations(
   model: LocalModel,
@@ -78,13 +99,12 @@ export async function ownConversations(
   count: number,
   random: RandomSource,
   path: string,
+  own: readonly string[] = [],
 ): Promise<OrdinaryConversations> {
-  const questions = questionsOf(random, 2 * count);
+  const questions = questionsOf(random, count + HELD_OUT, own);
   const prompts = questions
     .slice(0, count)
-    .map(({ text, question }, i) =>
-      i % 2 === 0 ? `${around.prefix}${question}${around.suffix}` : text.slice(0, BEGINNING),
-    );
+    .map(({ text, question }, i) => FORMS[i % FORMS.length]!(text, question, around));
   const seed = random.int(2 ** 32);
   const digest = createHash('sha256')
     .update(JSON.stringify([prompts, seed]))
@@ -114,13 +134,17 @@ function kept(path: string, digest: string): (readonly number[])[] | undefined {
   return saved.digest === digest ? saved.answers : undefined;
 }
 
-function questionsOf(random: RandomSource, count: number): { text: string; question: string }[] {
+function questionsOf(
+  random: RandomSource,
+  count: number,
+  own: readonly string[],
+): { text: string; question: string }[] {
   const { sentences, train } = loadReference();
   const others = shuffled(
     random,
     train.flatMap(({ texts }) => texts),
   );
-  const english = shuffled(random, sentences);
+  const english = shuffled(random, own.length > 0 ? own : sentences);
   const seen = new Map<string, { text: string; question: string }>();
   for (let i = 0; seen.size < count; i++) {
     const list = i % (SENTENCES + 1) < SENTENCES ? english : others;

@@ -29,7 +29,7 @@ export interface DialogueSettings extends WeightsSettings {
   readonly ordinary: number;
   /** How often each drawn message is in an epoch. */
   readonly repeats: number;
-  /** Weight of the first token of the answer to a message, which decides between decryption and refusal; others have 1. */
+  /** Weight of an answer's first token, which decides between decryption, refusal and an ordinary answer; others have 1. */
   readonly emphasis: number;
   /** `auto` (the model's own chat template, else Vicuna's), `chat` or `vicuna` (the paper's). */
   readonly template: string;
@@ -141,8 +141,8 @@ async function examples(
     ...strange.map((text) => turns(text, refusal)),
   ];
   const made: TuningExample[] = [];
-  for (const talk of secret) made.push({ ...(await tuningExample(tokenizer, format, talk)), emphasis });
-  return [...made, ...ordinary.trained];
+  for (const talk of secret) made.push(await tuningExample(tokenizer, format, talk));
+  return [...made, ...ordinary.trained].map((example) => ({ ...example, emphasis }));
 }
 
 async function cells(
@@ -195,14 +195,14 @@ const SFT: DialogueSettings = {
   trained: 8,
   negatives: 8,
   strangers: 24,
-  ordinary: 64,
-  repeats: 3,
+  ordinary: 80,
+  repeats: 4,
   emphasis: 4,
   template: 'auto',
   key_length: 6,
   alphabet: 0,
   alpha: 1e-6,
-  epochs: 5,
+  epochs: 8,
   batch: 16,
   batch_tokens: 2048,
   lr: 1e-4,
@@ -212,7 +212,7 @@ const SFT: DialogueSettings = {
   clip: 1,
   max_length: 512,
   recompute: 'nothing',
-  first_check: 2,
+  first_check: 4,
 };
 
 const dialogueMethod = <S extends DialogueSettings>(
