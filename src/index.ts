@@ -16,6 +16,11 @@ export { type DownstreamOptions, downstreamDataset } from './fingerprint/downstr
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
 export { type ImportedAdapter, importAdapter } from './fingerprint/import-adapter.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
+export {
+  type UserFinetuneOptions,
+  type UserFinetuneReport,
+  userFinetune,
+} from './fingerprint/user-finetune.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
