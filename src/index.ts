@@ -37,6 +37,8 @@ export type { Example, Label } from './models/example.ts';
 export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
 export type { LowRankMap, Overlay, Variant } from './models/overlay.ts';
 export * as ops from './ops.ts';
+export { type PipelineOptions, type PipelineReport, pipeline } from './pipeline/pipeline.ts';
+export { BOS, type BosOptions, sampleFromBos } from './pipeline/sample-from-bos.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
 export { type ImportedRun, importOutput } from './runs/import-output.ts';
 export { readRows } from './sources/rows/read.ts';

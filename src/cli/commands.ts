@@ -38,6 +38,10 @@ export const COMMANDS = {
     summary: 'make data sets for fingerprinting',
     load: async () => (await import('./commands/dataset.ts')).datasetCommand(),
   },
+  pipeline: {
+    summary: "the paper's command line: fingerprint, alpaca, ownership_verify into its folders and files",
+    load: async () => (await import('./commands/pipeline.ts')).pipelineCommand(),
+  },
   report: {
     summary: 'tables and figures over finished runs, as the paper reports them',
     load: async () => (await import('./commands/report.ts')).reportCommand(),
