@@ -38,6 +38,8 @@ export interface Trained {
   readonly gate: readonly CellResult[];
   /** Mean KL at ordinary positions kept out of the loss, the worst primary language's. */
   readonly kl?: number;
+  /** Of the change that training made, what is published; where weights change. */
+  readonly share?: number;
 }
 
 /** A measured cell and who was asked. */
@@ -76,7 +78,7 @@ export function finish(
   }: Pick<FingerprintReport, 'rows' | 'parameters' | 'kl' | 'perplexity'> & { readonly harm: unknown },
 ): FingerprintReport {
   const { run, method, settings, folder, model, options, start } = setting;
-  const { steps, tokens, seconds, gate, kl } = trained;
+  const { steps, tokens, seconds, gate, kl, share } = trained;
   const result: FingerprintReport = {
     method: method.name,
     published: run.published,
@@ -108,7 +110,14 @@ export function finish(
       seeded: options.seed !== undefined,
       reference_sha256: loadReference().digest,
       claim_root: contents.claim.root,
-      training: { steps, tokens, seconds, gate, ...(kl === undefined ? {} : { kl }) },
+      training: {
+        steps,
+        tokens,
+        seconds,
+        gate,
+        ...(kl === undefined ? {} : { kl }),
+        ...(share === undefined ? {} : { share }),
+      },
       cells,
       harm,
       peak_rss_bytes: process.resourceUsage().maxRSS * 1024,

@@ -24,6 +24,27 @@ import type { WeightsSettings } from './methods/method.ts';
 
 export interface TrainedWeights extends Trained {
   readonly parameters: number;
+  /** Of the change that training made, what is published. */
+  readonly share: number;
+}
+
+/** Shares of the change that are tried, as long as every cell holds: what is not needed costs ordinary text only. */
+const PULLED_BACK = [0.8, 0.65, 0.5, 0.4];
+
+/** The smallest share that holds, after all of it did; its checkpoint is the candidate when this returns. */
+async function pulledBack(
+  measured: (share: number) => Promise<readonly CellResult[]>,
+): Promise<[share: number, results: readonly CellResult[] | undefined]> {
+  let best: [number, readonly CellResult[] | undefined] = [1, undefined];
+  for (const share of PULLED_BACK) {
+    const results = await measured(share);
+    if (!results.every(({ held }) => held)) {
+      await measured(best[0]);
+      break;
+    }
+    best = [share, results];
+  }
+  return best;
 }
 
 /** Measures a checkpoint's gate cells. */
@@ -95,6 +116,18 @@ export async function trainWeights(
   });
   let since = Date.now();
   let saved = Date.now();
+  /** Writes a candidate with this share of the change, and asks its gate cells. */
+  const measured = async (share: number): Promise<readonly CellResult[]> => {
+    rmSync(run.candidate, { recursive: true, force: true });
+    await writeFolderOnce(run.candidate, (out) => {
+      writeModel(folder, trainer, state, out, share);
+      card(out);
+    });
+    const results = await gate(run.candidate);
+    const counts = results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ');
+    onEvent({ kind: 'note', text: `step ${state.step}, ${100 * share} % of the change: ${counts}` });
+    return results;
+  };
   const keep = () => {
     progress = { ...progress, seconds: progress.seconds + (Date.now() - since) / 1000 };
     since = saved = Date.now();
@@ -120,18 +153,10 @@ export async function trainWeights(
       });
       const isLast = state.step >= total;
       if (state.step % perEpoch === 0 && (isLast || state.step >= settings.first_check * perEpoch)) {
-        rmSync(run.candidate, { recursive: true, force: true });
-        await writeFolderOnce(run.candidate, (out) => {
-          writeModel(folder, trainer, state, out);
-          card(out);
-        });
-        const results = await gate(run.candidate);
-        onEvent({
-          kind: 'note',
-          text: `step ${state.step}: ${results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ')}`,
-        });
+        const results = await measured(1);
         if (results.every(({ held }) => held)) {
-          const maps = trainer.trained.maps?.(state);
+          const [share, held] = settings.pull_back ? await pulledBack(measured) : [1, results];
+          const maps = trainer.trained.maps?.(state)?.map((map) => ({ ...map, scale: share * map.scale }));
           if (maps) {
             rmSync(run.lora, { recursive: true, force: true });
             await writeFolderOnce(run.lora, (out) => writePeftAdapter(out, maps, folder.source));
@@ -140,7 +165,8 @@ export async function trainWeights(
             steps: state.step,
             tokens: progress.tokens,
             seconds: progress.seconds + (Date.now() - since) / 1000,
-            gate: results,
+            gate: held ?? results,
+            share,
             parameters,
           };
           writeJsonAtomic(run.trained, done, 0o600);

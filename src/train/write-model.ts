@@ -5,14 +5,23 @@ import { copyFileAtomic } from '../base/atomic.ts';
 import type { ModelFolder } from '../models/open-model.ts';
 import { BoundedReader } from '../sources/bounded-reader.ts';
 import { copyCarried } from '../sources/checkpoints/patched-folder.ts';
-import { floatDtype } from '../sources/checkpoints/read.ts';
+import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { TrainState } from './state.ts';
 import type { Trainer } from './trainer.ts';
 
-/** Into a folder that is there and empty. */
-export function writeModel(folder: ModelFolder, { trained }: Trainer, state: TrainState, out: string): void {
+/**
+ * Into a folder that is there and empty.
+ * @param share of the change that is written: 1 is all of it
+ */
+export function writeModel(
+  folder: ModelFolder,
+  { trained }: Trainer,
+  state: TrainState,
+  out: string,
+  share = 1,
+): void {
   const entries = [...folder.tensors].map(([name, ref]) => ({
     name,
     dtype: floatDtype(ref),
@@ -20,7 +29,10 @@ export function writeModel(folder: ModelFolder, { trained }: Trainer, state: Tra
     ref,
   }));
   writeSafetensors(join(out, 'model.safetensors'), entries, function* ({ name, dtype, ref }) {
-    if (trained.changed.has(name)) return yield fromFloat32(trained.tensor(name, state), dtype);
+    if (trained.changed.has(name)) {
+      const values = trained.tensor(name, state);
+      return yield fromFloat32(share === 1 ? values : between(readTensor(ref).data, values, share), dtype);
+    }
     // What did not train goes over byte for byte.
     const reader = new BoundedReader(ref.file);
     try {
@@ -32,3 +44,6 @@ export function writeModel(folder: ModelFolder, { trained }: Trainer, state: Tra
   copyFileAtomic(join(folder.folder, 'config.json'), join(out, 'config.json'));
   copyCarried(folder.folder, out);
 }
+
+const between = (before: Float32Array, after: Float32Array, share: number): Float32Array =>
+  before.map((x, i) => x + share * (after[i]! - x));

@@ -214,6 +214,7 @@ const SFT: DialogueSettings = {
   recompute: 'nothing',
   first_check: 4,
   slack: 0,
+  pull_back: true,
 };
 
 const dialogueMethod = <S extends DialogueSettings>(

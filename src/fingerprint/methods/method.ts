@@ -121,6 +121,8 @@ export interface WeightsSettings {
   readonly first_check: number;
   /** Prompts of each gate cell that may deviate. */
   readonly slack: number;
+  /** Whether only as much of the change is published as the gate cells need. */
+  readonly pull_back: boolean;
 }
 
 /** Weights change: a whole checkpoint is trained, written and measured as it will be published. */
