@@ -7,6 +7,8 @@ import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { seededRandom } from '../base/random-source.ts';
 import type { Lock } from '../claim/secret-file.ts';
+import type { Device } from '../engine/session.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { bindModel } from '../lm/local-model.ts';
 import type { Model } from '../models/encode.ts';
 import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
@@ -16,7 +18,7 @@ import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Method, TrainSettings } from './methods/method.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
-export interface FingerprintOptions {
+export interface FingerprintOptions extends ComputeOptions {
   readonly model: string;
   /** The private run folder. */
   readonly out: string;
@@ -53,6 +55,7 @@ export interface Setting {
   readonly settings: TrainSettings;
   readonly folder: ModelFolder;
   readonly model: Model;
+  readonly device: Device;
   readonly tokenizer: Tokenizer;
   readonly embedding: TensorRef;
   readonly options: FingerprintOptions;
@@ -98,6 +101,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     settings,
     folder,
     model,
+    device: await openDevice(options),
     tokenizer,
     embedding: folder.tensors.get(model.decoder.embedding)!,
     options,

@@ -10,7 +10,6 @@ import { makeDraw } from '../claim/draw.ts';
 import type { Bindings, ClaimPlan } from '../claim/plan.ts';
 import { adapterDigest, encodeAdapter, type SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
-import { cpu } from '../engine/session.ts';
 import type { Model } from '../models/encode.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { combineDigests, digestTensors } from '../sources/checkpoints/digest.ts';
@@ -101,7 +100,7 @@ export async function commit(
 
 /** Ordinary positions of the reference set under the vanilla model, and what it expects of `ids` there. */
 export function positionsOf(
-  { model, tokenizer, options, onEvent }: Setting,
+  { model, device, tokenizer, options, onEvent }: Setting,
   texts: 'train' | 'heldOut',
   sizes: SampleSizes,
   ids: Int32Array,
@@ -120,7 +119,7 @@ export function positionsOf(
     ids,
     rows,
     sizes,
-    cpu,
+    device,
     (done, total) => onEvent({ kind: 'progress', name, done, total }),
   );
 }

@@ -8,6 +8,7 @@ import { parseClaim } from '../claim/claim.ts';
 import { claimOf, openClaim } from '../claim/open.ts';
 import { adapterDigest, decodeAdapter, type SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { LocalModel, type LocalModelOptions } from '../lm/local-model.ts';
 import { familyOf } from '../models/llama.ts';
 import { type ModelFolder, openModel } from '../models/open-model.ts';
@@ -18,7 +19,7 @@ import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
 
-export interface VerifyOptions {
+export interface VerifyOptions extends ComputeOptions {
   readonly secret: string;
   /** Default: claim.json beside the secret. */
   readonly claim?: string;
@@ -44,6 +45,7 @@ export interface VerifyReport extends Verdict {
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
+  const device = await openDevice(options);
   const contents = (await readSecret(options.secret, options.unlock)).reveal();
   const beside = options.claim ?? join(dirname(options.secret), 'claim.json');
   const claim =
@@ -58,7 +60,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const tokenizer = await openSandboxedTokenizer(machine.folder.folder);
   let model: LocalModel | undefined;
   try {
-    model = await LocalModel.open(machine.folder, { ...machine.options, tokenizer });
+    model = await LocalModel.open(machine.folder, { ...machine.options, device, tokenizer });
     const name = options.wrapper ?? opened.plan.query.wrapper;
     const { prefix, suffix } = await tokenizer.wrapped(name, options.system);
     const requests = opened.plan.keys.map((key) => ({
