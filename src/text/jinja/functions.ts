@@ -3,6 +3,7 @@
 import { refusal } from './scan.ts';
 import {
   ascii,
+  equal,
   integer,
   isList,
   isMap,
@@ -12,6 +13,7 @@ import {
   needle,
   present,
   printed,
+  Stream,
   strip,
   text,
   truth,
@@ -30,8 +32,31 @@ const length = (value: Value): number => {
 const items = (value: Value, what: string): readonly Value[] => {
   if (typeof value === 'string') return [...value];
   if (isList(value)) return value;
+  if (value instanceof Stream && what !== 'last') return value.take(); // Python cannot take a generator's last
   throw refusal(`${what} of ${kindOf(value)}`);
 };
+/** `selectattr(name, 'equalto', value)`; of mappings alone, since other values' attributes are Python's. */
+const selected =
+  (wanted: boolean): Call =>
+  (value, [attribute = null, test, other]) => {
+    const name = text(attribute, 'selectattr');
+    if (test !== undefined && !['equalto', 'eq', '=='].includes(test as string))
+      throw refusal('selectattr so');
+    if ((test === undefined) !== (other === undefined) || name.includes('.') || name.startsWith('_'))
+      throw refusal('selectattr so');
+    return new Stream(
+      items(value, 'selectattr').filter((item) => {
+        if (!isMap(item)) throw refusal(`selectattr of ${kindOf(item)}`);
+        const part = present(item.get(name));
+        return (other === undefined ? truth(part) : equal(part, other)) === wanted;
+      }),
+    );
+  };
+const capitalized = (value: string): string =>
+  ascii(value, 'capitalize').slice(0, 1).toUpperCase() + value.slice(1).toLowerCase();
+/** `str.title`: every run of letters, also after an apostrophe. */
+const titled = (value: string): string =>
+  ascii(value, 'title').replace(/[A-Za-z]+/g, (word) => word[0]!.toUpperCase() + word.slice(1).toLowerCase());
 const orDefault: Call = (value, [instead = '', also = false], named) =>
   value instanceof Undefined || (truth(named.get('boolean') ?? also) && !truth(value)) ? instead : value;
 const replaced = (value: Value, [from, to, ...more]: readonly Value[]): string => {
@@ -59,6 +84,9 @@ export const FILTERS: ReadonlyMap<string, readonly [Call, number]> = new Map<str
     ['tojson', [(value) => json(value), 0]],
     ['join', [(value, [by = '']) => joined(items(value, 'join').map(printed), text(by, 'join')), 1]],
     ['replace', [(value, args) => replaced(value, args), 2]],
+    ['capitalize', [(value) => capitalized(text(value, 'capitalize')), 0]],
+    ['selectattr', [selected(true), 3]],
+    ['rejectattr', [selected(false), 3]],
     ['default', [orDefault, 2]],
     ['d', [orDefault, 2]],
   ],
@@ -103,6 +131,8 @@ export const TEXT_METHODS: ReadonlyMap<string, readonly [Call, number]> = new Ma
   ['rstrip', stripped('right')],
   ['upper', [(value) => ascii(value as string, 'upper').toUpperCase(), 0]],
   ['lower', [(value) => ascii(value as string, 'lower').toLowerCase(), 0]],
+  ['capitalize', [(value) => capitalized(value as string), 0]],
+  ['title', [(value) => titled(value as string), 0]],
   ['startswith', [(value, [start = null]) => (value as string).startsWith(text(start, 'startswith')), 1]],
   ['endswith', [(value, [end = null]) => (value as string).endsWith(text(end, 'endswith')), 1]],
   ['replace', [(value, args) => replaced(value, args), 2]],

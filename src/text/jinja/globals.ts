@@ -28,7 +28,7 @@ export const ARITHMETIC: Readonly<Record<string, (a: number, b: number) => numbe
   '>=': (a, b) => a >= b,
 };
 
-type Global = (args: readonly Value[], named: ReadonlyMap<string, Value>) => Value;
+export type Global = (args: readonly Value[], named: ReadonlyMap<string, Value>) => Value;
 export const GLOBALS: ReadonlyMap<string, Global> = new Map<string, Global>([
   [
     'range',
@@ -57,6 +57,10 @@ export const GLOBALS: ReadonlyMap<string, Global> = new Map<string, Global>([
   ],
 ]);
 
+/** Names that are defined in Python's environment, whether or not they can be called here. */
+export const DEFINED: ReadonlySet<string> = new Set(
+  'range namespace raise_exception strftime_now dict lipsum cycler joiner'.split(' '),
+);
 /** Names that Python's environment knows and this one does not. As values they would print Python objects. */
 export const FOREIGN: ReadonlySet<string> = new Set(
   'range namespace raise_exception strftime_now dict lipsum cycler joiner self super'.split(' '),

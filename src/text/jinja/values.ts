@@ -7,6 +7,23 @@ export const UNDEFINED = new Undefined();
 export class Namespace {
   readonly entries = new Map<string, Value>();
 }
+/** A macro as a value: it is called and nothing else. */
+export class Macro {
+  constructor(readonly call: (args: readonly Value[], named: ReadonlyMap<string, Value>) => Value) {}
+}
+/** What `selectattr` and `rejectattr` give: Python's generator, which may be walked along once. */
+export class Stream {
+  #items: readonly Value[] | undefined;
+  constructor(items: readonly Value[]) {
+    this.#items = items;
+  }
+  take(): readonly Value[] {
+    const items = this.#items;
+    if (items === undefined) throw refusal('a selection twice');
+    this.#items = undefined;
+    return items;
+  }
+}
 export type Value =
   | string
   | number
@@ -14,6 +31,8 @@ export type Value =
   | null
   | Undefined
   | Namespace
+  | Macro
+  | Stream
   | readonly Value[]
   | ReadonlyMap<string, Value>;
 
@@ -26,6 +45,8 @@ export function kindOf(value: Value): string {
   if (value === null) return 'None';
   if (value instanceof Undefined) return 'an undefined value';
   if (value instanceof Namespace) return 'a namespace';
+  if (value instanceof Macro) return 'a macro';
+  if (value instanceof Stream) return 'a selection';
   if (isList(value)) return 'a list';
   return isMap(value) ? 'a mapping' : typeof value;
 }
@@ -117,7 +138,7 @@ export function json(value: Value, left = { characters: MAX_TEXT }, depth = 0): 
   if (isList(value)) made = `[${value.map(inner).join(', ')}]`;
   else if (isMap(value))
     made = `{${[...value].map(([key, entry]) => `${JSON.stringify(key)}: ${inner(entry)}`).join(', ')}}`;
-  else if (value instanceof Undefined || value instanceof Namespace)
+  else if ([Undefined, Namespace, Macro, Stream].some((kind) => value instanceof kind))
     throw refusal(`tojson of ${kindOf(value)}`);
   else made = JSON.stringify(value);
   left.characters -= made.length;
