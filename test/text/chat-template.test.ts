@@ -18,9 +18,11 @@ const { names, families } = read<{
   names: Record<string, string>;
   families: Record<string, { template: string; renders: Render[] }>;
 }>('families.json');
-const { data, lines } = read<{ data: Record<string, unknown>; lines: [string, string | null][] }>(
-  'lines.json',
-);
+const { data, lines, dates } = read<{
+  data: Record<string, unknown>;
+  lines: [string, string | null][];
+  dates: [[number, number, number, number, number, number], string, string][];
+}>('lines.json');
 
 /** The text, or null where it is refused by a WhorlError (anything else fails the test). */
 function attempt(render: () => string): string | null {
@@ -106,6 +108,20 @@ describe('lines of Jinja', () => {
     ['{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}', 'steps'],
   ])('%s is refused by name', (template, name) => {
     expect(() => renderTemplate(template, data)).toThrow(name);
+  });
+});
+
+it('strftime_now writes the date that is given, as Python does', () => {
+  for (const [[year, month, ...rest], format, text] of dates)
+    expect(renderTemplate('{{ strftime_now(f) }}', { f: format }, new Date(year, month - 1, ...rest))).toBe(
+      text,
+    );
+  expect(() => renderTemplate("{{ strftime_now('%c') }}", {}, new Date())).toThrow('strftime_now with %c');
+  expect(renderAround("{{ strftime_now('%Y') }}", undefined)).toBeUndefined(); // a repeatable run has no today
+  const dated = "{{ strftime_now('%Y') }} {{ messages[0].content }}";
+  expect(wrapperNamed('chat', { chatTemplate: dated, now: new Date(2031, 1, 1) })).toEqual({
+    prefix: '2031 ',
+    suffix: '',
   });
 });
 

@@ -10,6 +10,7 @@ import { refusal, scanTemplate } from './scan.ts';
 import {
   fromData,
   isList,
+  isMap,
   kindOf,
   MAX_TEXT,
   Namespace,
@@ -19,6 +20,13 @@ import {
   truth,
   type Value,
 } from './values.ts';
+
+/** What a loop goes through: of a text its characters, of a mapping its keys. */
+function walked(value: Value): Value {
+  if (value instanceof Stream) return value.take();
+  if (typeof value === 'string') return [...value];
+  return isMap(value) ? [...value.keys()] : value;
+}
 
 /** `break` and `continue` on their way to their loop, with what was written before them. */
 class LoopEnd {
@@ -152,7 +160,7 @@ class Evaluator extends Expressions {
     if (source.type === 'Ternary') throw refusal('a condition after "in"');
     const filtered = source.type === 'SelectExpression';
     const given = this.value((filtered ? source.lhs : source) as Node, scopes);
-    const whole = given instanceof Stream ? given.take() : given;
+    const whole = walked(given);
     if (!isList(whole)) throw refusal(`a loop over ${kindOf(whole)}`);
     const list = filtered
       ? whole.filter((item) => {

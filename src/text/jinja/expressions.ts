@@ -14,6 +14,7 @@ import {
   kindOf,
   Macro,
   Namespace,
+  partOfText,
   present,
   printed,
   short,
@@ -161,6 +162,7 @@ export class Expressions {
       if (isList(object)) return present(object.at(key));
       if (typeof object === 'string') return present([...object].at(key));
     }
+    if (typeof object === 'string' && typeof key === 'string') return partOfText(key);
     throw refusal(`a part of ${kindOf(object)}`);
   }
 

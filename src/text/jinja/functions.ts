@@ -11,6 +11,7 @@ import {
   kindOf,
   MAX_TEXT,
   needle,
+  partOfText,
   present,
   printed,
   Stream,
@@ -35,20 +36,27 @@ const items = (value: Value, what: string): readonly Value[] => {
   if (value instanceof Stream && what !== 'last') return value.take(); // Python cannot take a generator's last
   throw refusal(`${what} of ${kindOf(value)}`);
 };
-/** `selectattr(name, 'equalto', value)`; of mappings alone, since other values' attributes are Python's. */
+/** Tests by name in `selectattr`, and how many values beside the part they take. */
+const SELECTIONS: ReadonlyMap<Value, readonly [(part: Value, other: Value) => boolean, number]> = new Map([
+  ['equalto', [equal, 1] as const],
+  ['eq', [equal, 1] as const],
+  ['==', [equal, 1] as const],
+  ['defined', [(part: Value) => !(part instanceof Undefined), 0] as const],
+  ['undefined', [(part: Value) => part instanceof Undefined, 0] as const],
+]);
+/** `selectattr(name, 'equalto', value)`, also of a text's characters, which have no such part. */
 const selected =
   (wanted: boolean): Call =>
-  (value, [attribute = null, test, other]) => {
+  (value, [attribute = null, ...test]) => {
     const name = text(attribute, 'selectattr');
-    if (test !== undefined && !['equalto', 'eq', '=='].includes(test as string))
-      throw refusal('selectattr so');
-    if ((test === undefined) !== (other === undefined) || name.includes('.') || name.startsWith('_'))
+    const [holds, takes] = test.length === 0 ? [truth, 0] : (SELECTIONS.get(test[0]!) ?? []);
+    if (!holds || Math.max(0, test.length - 1) !== takes || name.includes('.') || name.startsWith('_'))
       throw refusal('selectattr so');
     return new Stream(
       items(value, 'selectattr').filter((item) => {
-        if (!isMap(item)) throw refusal(`selectattr of ${kindOf(item)}`);
-        const part = present(item.get(name));
-        return (other === undefined ? truth(part) : equal(part, other)) === wanted;
+        if (!isMap(item) && typeof item !== 'string') throw refusal(`selectattr of ${kindOf(item)}`);
+        const part = isMap(item) ? present(item.get(name)) : partOfText(name);
+        return holds(part, test[1] ?? null) === wanted;
       }),
     );
   };

@@ -34,10 +34,12 @@ export const GLOBALS: ReadonlyMap<string, Global> = new Map<string, Global>([
     'range',
     (args: readonly Value[], named: ReadonlyMap<string, Value>) => {
       const bounds = args.map((bound) => integer(bound, 'range'));
-      if (bounds.length === 0 || bounds.length > 2 || named.size > 0) throw refusal('range so');
-      const [from, to] = bounds.length === 1 ? [0, bounds[0]!] : [bounds[0]!, bounds[1]!];
-      if (to - from > MAX_RANGE) throw refusal(`a range of more than ${MAX_RANGE}`);
-      return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+      const [from, to, step = 1] =
+        bounds.length === 1 ? [0, bounds[0]!] : (bounds as [number, number, number?]);
+      if (bounds.length === 0 || bounds.length > 3 || named.size > 0 || step === 0) throw refusal('range so');
+      const length = Math.max(0, Math.ceil((to - from) / step));
+      if (length > MAX_RANGE) throw refusal(`a range of more than ${MAX_RANGE}`);
+      return Array.from({ length }, (_, i) => from + i * step);
     },
   ],
   [

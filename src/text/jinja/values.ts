@@ -96,6 +96,20 @@ export function integer(value: Value, what: string): number {
 const isScalar = (value: Value) =>
   value === null || value instanceof Undefined || ['string', 'number', 'boolean'].includes(typeof value);
 
+/** What Python's str has by name; any other part of a text is undefined. */
+const OF_TEXT: ReadonlySet<string> = new Set(
+  (
+    'capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha isascii ' +
+    'isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip ' +
+    'maketrans partition removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip split ' +
+    'splitlines startswith strip swapcase title translate upper zfill'
+  ).split(' '),
+);
+export function partOfText(name: string): Undefined {
+  if (OF_TEXT.has(name) || name.startsWith('_')) throw refusal(`the attribute ${name} of a string`);
+  return UNDEFINED;
+}
+
 /** `==`: True is 1 in Python, and an undefined value equals another one. */
 export function equal(a: Value, b: Value): boolean {
   if (!isScalar(a) || !isScalar(b)) throw refusal(`"==" of ${kindOf(isScalar(a) ? b : a)}`);
@@ -107,6 +121,7 @@ export function contains(whole: Value, part: Value): boolean {
   if (typeof whole === 'string') return whole.includes(needle(part, '"in"'));
   if (isMap(whole)) return whole.has(text(part, '"in"'));
   if (isList(whole)) return whole.some((entry) => equal(entry, part));
+  if (whole instanceof Undefined) return false; // it is empty for whoever walks along it
   throw refusal(`"in" of ${kindOf(whole)}`);
 }
 
