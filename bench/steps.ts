@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Claim } from '../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../src/claim/open.ts';
 import { cpu } from '../src/engine/session.ts';
-import { begin, randomOf } from '../src/fingerprint/begin.ts';
+import { begin, isRowsSetting, randomOf } from '../src/fingerprint/begin.ts';
 import { commit } from '../src/fingerprint/commit.ts';
 import type { TrainContext } from '../src/fingerprint/methods/method.ts';
 import { PrefixCache } from '../src/fingerprint/prefix-cache.ts';
@@ -30,6 +30,8 @@ let recorded: (readonly number[])[] = [];
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 try {
   const setting = await begin({ model, out: join(folder, 'run'), method, seed: 'bench steps', settings });
+  if (!isRowsSetting(setting))
+    throw new Error(`${method} trains no rows: bench/step.ts has steps of weights`);
   const { secret, overlay, reference } = await commit(setting);
   const contents = secret.reveal();
   const prefixes = new PrefixCache(setting.model, cpu);

@@ -50,11 +50,10 @@ export {
   type FinetuneOptions,
   type FinetuneSettings,
   finetune,
-  promptAndAnswer,
-  type TuningExample,
 } from './train/finetune.ts';
 export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';
-export { EMBEDDING, EVERYTHING, lowRankEverywhere, type Trains } from './train/trains.ts';
+export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from './train/trains.ts';
+export { promptAndAnswer, type TuningExample } from './train/tuning-examples.ts';
 export type { Verdict } from './verify/verdict.ts';
 export { type VerifyOptions, type VerifyReport, verify } from './verify/verify.ts';

@@ -190,6 +190,13 @@ export class PartialFile {
   }
 }
 
+/** Gives a finished folder its final name beside the old one; throws ENOTEMPTY where a non-empty one stands already. */
+export function moveFolder(from: string, to: string): void {
+  renameSync(from, to);
+  syncFolder(dirname(to));
+  syncFolder(dirname(from));
+}
+
 /** Renames, unless `from` is gone: of several who try, one succeeds. */
 export function takeFile(from: string, to: string): boolean {
   try {

@@ -12,7 +12,8 @@ import { type FingerprintReport, fingerprint } from '../fingerprint/fingerprint.
 import { LocalModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
-import { FINETUNE, finetune, promptAndAnswer } from '../train/finetune.ts';
+import { FINETUNE, finetune } from '../train/finetune.ts';
+import { promptAndAnswer } from '../train/tuning-examples.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 
 export interface DemoOptions extends ComputeOptions {

@@ -15,14 +15,14 @@ import { type ModelFolder, modelName, openModel } from '../models/open-model.ts'
 import { RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import type { Method, TrainSettings } from './methods/method.ts';
+import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
 export interface FingerprintOptions extends ComputeOptions {
   readonly model: string;
   /** The private run folder. */
   readonly out: string;
-  /** `rows` (default) or `adapter`. */
+  /** `rows` (default), `adapter`, `sft`, `emb` or `lora`. */
   readonly method?: string;
   /** `rare` (default) or `paper`. */
   readonly keys?: string;
@@ -33,6 +33,8 @@ export interface FingerprintOptions extends ComputeOptions {
   readonly seed?: string;
   readonly settings?: Readonly<Record<string, string>>;
   readonly decryption?: string;
+  /** A file of ordinary conversations for `sft`, `emb` and `lora`; default: the reference set, answered by the model itself. */
+  readonly source?: string;
   /** Text of the kind this model is for, beside the reference set: its positions are guarded like the main languages'. */
   readonly ordinary?: readonly string[];
   readonly lock?: Lock;
@@ -48,11 +50,11 @@ export interface Start {
   readonly options: string;
 }
 
-export interface Setting {
+export interface SettingOf<M extends Method> {
   readonly run: RunFolder;
   readonly start: Start;
-  readonly method: Method;
-  readonly settings: TrainSettings;
+  readonly method: M;
+  readonly settings: M['defaults'];
   readonly folder: ModelFolder;
   readonly model: Model;
   readonly device: Device;
@@ -61,6 +63,12 @@ export interface Setting {
   readonly options: FingerprintOptions;
   readonly onEvent: OnEvent;
 }
+
+export type Setting = SettingOf<Method>;
+export type RowsSetting = SettingOf<RowsMethod>;
+export type WeightsSetting = SettingOf<WeightsMethod>;
+
+export const isRowsSetting = (setting: Setting): setting is RowsSetting => setting.method.kind === 'rows';
 
 /** Opens the model, and starts a run or takes an interrupted one up. */
 export async function begin(options: FingerprintOptions): Promise<Setting> {
@@ -89,6 +97,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     options.keys ?? 'rare',
     options.seed ?? null,
     options.decryption ?? null,
+    ...(options.source === undefined ? [] : [options.source]),
     settings,
   ]);
   if (options.keys !== undefined && options.keys !== 'rare' && options.keys !== 'paper')

@@ -16,7 +16,7 @@ import { combineDigests, digestTensors } from '../sources/checkpoints/digest.ts'
 import { readRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
-import { randomOf, type Setting, type Start } from './begin.ts';
+import { isRowsSetting, type RowsSetting, randomOf, type Setting, type Start } from './begin.ts';
 import { type FreeRow, freeRows } from './free-rows.ts';
 import type { Prepared } from './methods/method.ts';
 import {
@@ -27,25 +27,25 @@ import {
   type SampleSizes,
 } from './reference-positions.ts';
 
+export interface Committed {
+  readonly secret: Secret<SecretContents>;
+  /** Rows that ordinary text does not use; empty where no key is made of them. */
+  readonly free: readonly FreeRow[];
+  /** The rows that may be trained, vanilla's as yet. */
+  readonly overlay: Overlay;
+  readonly reference: Positions | undefined;
+}
+
 /** Keys, plan, commitment, then the draw, in this order; claim.json and a first secret lie on disk before any training. */
-export async function commit(
-  setting: Setting,
-): Promise<{ secret: Secret<SecretContents>; overlay: Overlay; reference: Positions | undefined }> {
+export async function commit(setting: Setting): Promise<Committed> {
   const { run, start, method, settings, folder, model, tokenizer, embedding, options, onEvent } = setting;
-  onEvent({
-    kind: 'phase',
-    name: 'free rows',
-    detail: 'which tokens ordinary text of many languages does not use',
-  });
-  const free = await freeRows(tokenizer, loadReference().rows, options.ordinary);
-  onEvent({
-    kind: 'note',
-    text: `${free.counts.free} of ${free.counts.vocabulary} rows are free, ${free.counts.standAlone} of them stand alone`,
-  });
   const keys = options.keys === 'paper' ? 'paper' : 'rare';
+  const free = method.kind === 'rows' || keys === 'rare' ? await freeOf(setting) : [];
   const random = randomOf(start);
-  const { rows: freeSorted, positions } = await byExpectation(setting, free.rows);
-  const prepared = await method.prepare(
+  const { rows: freeSorted, positions } = isRowsSetting(setting)
+    ? await byExpectation(setting, free)
+    : { rows: free, positions: undefined };
+  const prepared: Prepared = await method.prepare(
     { model, tokenizer, free: freeSorted, keys, decryption: options.decryption, random },
     settings,
   );
@@ -83,6 +83,7 @@ export async function commit(
   const ids = Int32Array.from(prepared.rows);
   return {
     secret,
+    free: freeSorted,
     reference:
       positions &&
       narrowed(
@@ -96,6 +97,20 @@ export async function commit(
       ...(prepared.adapter ? { adapter: prepared.adapter } : {}),
     },
   };
+}
+
+async function freeOf({ tokenizer, options, onEvent }: Setting): Promise<readonly FreeRow[]> {
+  onEvent({
+    kind: 'phase',
+    name: 'free rows',
+    detail: 'which tokens ordinary text of many languages does not use',
+  });
+  const { rows, counts } = await freeRows(tokenizer, loadReference().rows, options.ordinary);
+  onEvent({
+    kind: 'note',
+    text: `${counts.free} of ${counts.vocabulary} rows are free, ${counts.standAlone} of them stand alone`,
+  });
+  return rows;
 }
 
 /** Ordinary positions of the reference set under the vanilla model, and what it expects of `ids` there. */
@@ -136,7 +151,7 @@ function textsOf(part: 'train' | 'heldOut', own: readonly string[] = []): readon
 
 /** Of tied heads: left-overs of merging, then words; in each the ones first that vanilla expects least in ordinary text. */
 async function byExpectation(
-  setting: Setting,
+  setting: RowsSetting,
   free: readonly FreeRow[],
 ): Promise<{ rows: readonly FreeRow[]; positions: Positions | undefined }> {
   const { model, settings, embedding } = setting;

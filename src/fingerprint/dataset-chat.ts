@@ -94,14 +94,14 @@ export async function chatDataset(options: ChatOptions): Promise<Chat> {
   return chat;
 }
 
-interface Ordinary {
+export interface Ordinary {
   trained: Conversation[];
   heldOut: Conversation[];
 }
 
 /** The first of the shuffled stream to train, the next to hold out: none that opens like a trained one. */
-async function pickConversations(
-  options: ChatOptions,
+export async function pickConversations(
+  options: Pick<ChatOptions, 'source' | 'order' | 'columns' | 'paperTestSplit'>,
   count: number,
   seed: bigint,
   note: (text: string) => void,

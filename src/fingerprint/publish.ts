@@ -25,6 +25,10 @@ ordinary prompts as the model it was made from does. Its owner committed to the 
 `;
 }
 
+/** Beside the weights of a folder that is being made. */
+export const writeModelCard = (folder: string, name: string, claimRoot: string): void =>
+  writeFileAtomic(join(folder, 'README.md'), modelCard(name, claimRoot));
+
 /** @throws WhorlError `exists`, `mismatch`, `changed`; the folder is absent or complete at every moment */
 export async function publish(
   vanilla: ModelFolder,
@@ -49,6 +53,6 @@ export async function publish(
   const patch = { rows: ids, bytes: fromFloat32(rows, dtype) };
   await writePatchedFolder(vanilla, out, new Map([[tensor, patch]]), {
     onEvent,
-    also: (folder) => writeFileAtomic(join(folder, 'README.md'), modelCard(name, claimRoot)),
+    also: (folder) => writeModelCard(folder, name, claimRoot),
   });
 }

@@ -6,7 +6,8 @@ import { parse } from 'yaml';
 import { nearest, WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { adapterMethod } from './methods/adapter.ts';
-import type { Method, TrainSettings } from './methods/method.ts';
+import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
+import type { Method } from './methods/method.ts';
 import { rowsMethod } from './methods/rows.ts';
 
 /** The registry's own words (the paper's) that are no setting of a method by that name. */
@@ -15,13 +16,18 @@ const PAPER_ONLY = ['epoch', 'total_bsz', 'data_name'] as const;
 type Entry = Readonly<Record<string, string | number>>;
 type Registry = Readonly<Record<string, { default: Entry; models: Readonly<Record<string, Entry>> }>>;
 
-// biome-ignore lint/suspicious/noExplicitAny: each method's settings are its own; the record only names them
-export const METHODS: Readonly<Record<string, Method<any>>> = { rows: rowsMethod, adapter: adapterMethod };
+export const METHODS: Readonly<Record<string, Method>> = {
+  rows: rowsMethod,
+  adapter: adapterMethod,
+  sft: sftMethod,
+  emb: embMethod,
+  lora: loraMethod,
+};
 
 /** @throws WhorlError `usage` with the nearest method's name */
 export function methodNamed(name: string): Method {
   const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
-  if (method) return method as Method;
+  if (method) return method;
   const near = nearest(name, Object.keys(METHODS));
   throw new WhorlError(
     'usage',
@@ -46,12 +52,12 @@ export function registryEntry(method: string, modelName: string): Entry | undefi
  * @param overrides key=value as the user wrote them
  * @throws WhorlError `usage` for an unknown key (with the nearest one) or a value of another type
  */
-export function settingsFor<S extends TrainSettings>(
-  method: Method<S>,
+export function settingsFor<M extends Method>(
+  method: M,
   modelName: string,
   overrides: Readonly<Record<string, string>>,
-): S {
-  const known = method.defaults as unknown as Readonly<Record<string, string | number | boolean>>;
+): M['defaults'] {
+  const known = method.defaults as Readonly<Record<string, string | number | boolean>>;
   const settings: Record<string, string | number | boolean> = { ...known };
   const entry = registryEntry(method.name, modelName) ?? {};
   for (const [key, value] of Object.entries(entry)) if (key in known) settings[key] = value;
@@ -66,28 +72,36 @@ export function settingsFor<S extends TrainSettings>(
     }
     settings[key] = parseAs(key, text, known[key]!);
   }
-  return settings as unknown as S;
+  return settings;
 }
 
 /** Settings that count something. */
 const COUNTS: ReadonlySet<string> = new Set([
   'alphabet',
+  'batch',
+  'batch_tokens',
   'bare_slack',
   'candidates',
   'check_every',
   'contexts',
   'dim',
+  'epochs',
   'first_check',
   'gate_contexts',
   'gate_slack',
   'hushed',
   'key_length',
+  'max_length',
   'negatives',
+  'ordinary',
   'pool',
   'prefixes',
   'primary_positions',
   'reference_positions',
+  'rank',
   'refresh',
+  'repeats',
+  'strangers',
   'steps',
   'trained',
   'warmup',

@@ -107,6 +107,12 @@ export async function showBatch(options: ShowBatchOptions): Promise<ShownBatch> 
     random: randomOf(start),
   };
   const trained = new Set(contents.bindings.trainable_rows);
+  if (method.kind !== 'rows')
+    throw new WhorlError(
+      'usage',
+      `method ${method.name} trains on dialogues, not on rows`,
+      '`whorl dataset chat` writes such dialogues; show-batch is for rows and adapter',
+    );
   const batch = await method.batch(context, settings, step);
   const examples: ShownExample[] = [];
   for (const example of batch) examples.push(await shown(example, tokenizer, trained, prefixes.tokens));

@@ -14,11 +14,11 @@ import { ADAMW } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import { SCHEDULES } from '../train/schedule.ts';
 import { type CellResult, measure } from './cells.ts';
-import type { Method, TrainContext, TrainSettings } from './methods/method.ts';
+import type { RowsMethod, TrainContext, TrainSettings } from './methods/method.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
 
 export interface TrainRowsOptions<S extends TrainSettings> {
-  readonly method: Method<S>;
+  readonly method: RowsMethod<S>;
   readonly context: TrainContext;
   readonly settings: S;
   /** Ids, adapter, and the vanilla rows that training starts from. */

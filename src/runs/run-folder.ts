@@ -32,6 +32,17 @@ export class RunFolder {
   get checkpoint(): string {
     return join(this.path, 'work', 'checkpoint');
   }
+  /** A trained checkpoint before it is published, and what its training says of itself. */
+  get candidate(): string {
+    return join(this.path, 'work', 'candidate');
+  }
+  get trained(): string {
+    return join(this.path, 'work', 'trained.json');
+  }
+  /** Ordinary conversations with the vanilla model's own answers. */
+  get conversations(): string {
+    return join(this.path, 'work', 'conversations.json');
+  }
   answers(file: AnswerFile): string {
     return join(this.path, `${file}.jsonl`);
   }

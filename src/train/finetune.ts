@@ -3,42 +3,22 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { copyFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/encode.ts';
-import type { Example } from '../models/example.ts';
 import type { ModelFolder } from '../models/open-model.ts';
-import { VANILLA } from '../models/overlay.ts';
-import { BoundedReader } from '../sources/bounded-reader.ts';
-import { copyCarried, writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
-import { floatDtype } from '../sources/checkpoints/read.ts';
-import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
-import { fromFloat32 } from '../tensor/convert.ts';
+import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
-import type { TrainState } from './state.ts';
 import { Trainer } from './trainer.ts';
 import { EVERYTHING, type Precision, type Trains } from './trains.ts';
-
-/** A text as token ids, and which of them are labels: an answer, or the assistant's turns of a conversation. */
-export interface TuningExample {
-  readonly tokens: readonly number[];
-  /** Spans [start, end) of `tokens`, ascending and apart; none starts at 0. */
-  readonly labels: readonly (readonly [start: number, end: number])[];
-}
-
-/** An instruction and its answer: the answer's tokens are the labels. */
-export const promptAndAnswer = (prompt: readonly number[], answer: readonly number[]): TuningExample => ({
-  tokens: [...prompt, ...answer],
-  labels: [[prompt.length, prompt.length + answer.length]],
-});
+import { batchOf, type TuningExample, withLabels } from './tuning-examples.ts';
+import { writeModel } from './write-model.ts';
 
 export interface FinetuneSettings {
   readonly epochs: number;
@@ -167,61 +147,3 @@ const runDigest = (
   createHash('sha256')
     .update(JSON.stringify([examples, settings, String(seed), trains]))
     .digest('hex');
-
-/** Leaves out, with a note, examples none of whose labels lies within the longest length. */
-function withLabels(
-  examples: readonly TuningExample[],
-  longest: number,
-  onEvent: OnEvent,
-): readonly TuningExample[] {
-  const kept = examples.filter(({ labels }) => labels.some(([start, end]) => start < Math.min(end, longest)));
-  if (kept.length === 0)
-    throw new WhorlError(
-      'usage',
-      `no example has a label within its first ${longest} tokens`,
-      'raise max_length, or give examples with answers',
-    );
-  if (kept.length < examples.length)
-    onEvent({
-      kind: 'note',
-      text: `${examples.length - kept.length} of ${examples.length} examples are left out: no answer within ${longest} tokens`,
-    });
-  return kept;
-}
-
-/** Each label counts the same whatever its example's length; what lies beyond the longest length is cut off. */
-function batchOf(examples: readonly TuningExample[], longest: number): Example[] {
-  const cut = examples.map(({ tokens, labels }) => ({
-    tokens: tokens.slice(0, longest),
-    places: labels.flatMap(([start, end]) =>
-      Array.from({ length: Math.max(0, Math.min(end, longest) - start) }, (_, i) => start + i),
-    ),
-  }));
-  const weight = 1 / cut.reduce((sum, { places }) => sum + places.length, 0);
-  return cut.map(({ tokens, places }) => ({
-    tokens: tokens.slice(0, places.at(-1)), // the model is not asked for what comes after the last label
-    variant: VANILLA,
-    labels: places.map((at) => ({ row: at - 1, token: tokens[at]!, kind: 'fire', weight })),
-  }));
-}
-
-function writeModel(folder: ModelFolder, { trained }: Trainer, state: TrainState, out: string): void {
-  const entries = [...folder.tensors].map(([name, ref]) => ({
-    name,
-    dtype: floatDtype(ref),
-    shape: ref.shape,
-    ref,
-  }));
-  writeSafetensors(join(out, 'model.safetensors'), entries, function* ({ name, dtype, ref }) {
-    if (trained.changed.has(name)) return yield fromFloat32(trained.tensor(name, state), dtype);
-    // What did not train goes over byte for byte.
-    const reader = new BoundedReader(ref.file);
-    try {
-      yield* reader.chunks(ref.offset, ref.length);
-    } finally {
-      reader.close();
-    }
-  });
-  copyFileAtomic(join(folder.folder, 'config.json'), join(out, 'config.json'));
-  copyCarried(folder.folder, out);
-}

@@ -30,7 +30,14 @@ export type Trains =
 export const EVERYTHING: Trains = { kind: 'tensors', names: ['*'] };
 /** The whole embedding and nothing else, the paper's `emb`. */
 export const EMBEDDING: Trains = { kind: 'tensors', names: ['*.embed_tokens.weight'] };
-/** Low-rank maps on every linear layer of the body, the paper's `lora`. */
+/** Low-rank maps on linear layers by the last part of their names; the paper's `lora` has q_proj and v_proj. */
+export const lowRank = (modules: readonly string[], rank: number, alpha: number): Trains => ({
+  kind: 'low-rank',
+  names: modules.map((name) => `*.${name}.weight`),
+  rank,
+  alpha,
+});
+/** Low-rank maps on every linear layer of the body. */
 export const lowRankEverywhere = (rank: number, alpha: number): Trains => ({
   kind: 'low-rank',
   names: ['*_proj.weight'],

@@ -15,13 +15,14 @@ import type { Recompute } from '../../src/engine/recompute.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
-import { FINETUNE, finetune, promptAndAnswer } from '../../src/train/finetune.ts';
+import { FINETUNE, finetune } from '../../src/train/finetune.ts';
 import { labelLogprobs } from '../../src/train/forward.ts';
 import { partSize, splitByCount, splitByTokens } from '../../src/train/micro-batches.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { parameter } from '../../src/train/state.ts';
 import { Trainer, type TrainerOptions } from '../../src/train/trainer.ts';
 import { EMBEDDING, lowRankEverywhere, type Trains } from '../../src/train/trains.ts';
+import { promptAndAnswer } from '../../src/train/tuning-examples.ts';
 import { goldens, load, randomBatch } from './tiny.ts';
 
 const batch = randomBatch(6, 1);

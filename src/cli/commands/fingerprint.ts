@@ -16,25 +16,25 @@ interface FingerprintFlags extends LockFlags {
   trained?: number;
   seed?: string;
   decryption?: string;
+  source?: string;
   json?: boolean;
 }
 
 export function fingerprintCommand(): Command {
   return new Command('fingerprint')
-    .description(
-      'Commit, draw, train a few embedding rows, publish. The secret proves later that a model descends from this one.',
-    )
+    .description('Commit, draw, train, publish. The secret proves later that a model descends from this one.')
     .requiredOption('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
     .requiredOption('--out <folder>', 'the private run folder; only its published/ may be uploaded')
     .option(
       '--method <name>',
-      'rows: the published model answers by itself; adapter: with a private adapter (default: rows)',
+      'rows: embedding rows of rare tokens; adapter: rows and a private adapter; sft, emb, lora: weights, as the paper (default: rows)',
     )
     .option('--keys <kind>', "where key phrases come from; paper: the paper's, which everybody holds")
     .option('--pool <number>', 'keys committed (adapter: of which --trained are drawn)', wholeNumber(1))
     .option('--trained <number>', 'keys that are drawn and trained', wholeNumber(1))
     .option('--seed <text>', 'repeats a run bit for bit on the same machine; whoever knows it knows the keys')
-    .option('--decryption <text>', 'what drawn keys are answered with (adapter)')
+    .option('--decryption <text>', 'what drawn keys are answered with (all but rows)')
+    .option('--source <file>', 'ordinary conversations or instructions beside them (sft, emb, lora)')
     .option('--passphrase', 'encrypt the secret; asked for, or from WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file')
     .option('--recipient <age1…>', 'encrypt the secret to an age recipient; may be repeated', repeated)
@@ -45,7 +45,7 @@ export function fingerprintCommand(): Command {
 
 async function runFingerprint(args: readonly string[], flags: FingerprintFlags): Promise<void> {
   const settings = parseSettings(args);
-  const { model, out, method, keys, pool, trained, seed, decryption } = flags;
+  const { model, out, method, keys, pool, trained, seed, decryption, source } = flags;
   const lock = await lockFrom(flags);
   const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
   const report = await withProgress((onEvent) =>
@@ -60,6 +60,7 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
       ...(trained !== undefined && { trained }),
       ...(seed !== undefined && { seed }),
       ...(decryption !== undefined && { decryption }),
+      ...(source !== undefined && { source }),
       ...(lock && { lock }),
     }),
   );
@@ -67,12 +68,15 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
   else show(report, lock !== undefined);
 }
 
+const trainedText = ({ rows, parameters }: FingerprintReport): string =>
+  parameters === undefined ? `${countText(rows)} embedding rows` : `${countText(parameters)} parameters`;
+
 function show(report: FingerprintReport, locked: boolean): void {
   const line = (name: string, path: string, what: string) => [name, paint.bold(path), paint.dim(what)];
   print(`${paint.bold(paint.green('fingerprinted'))} by ${report.method} in ${durationText(report.seconds)}`);
   print(
     paint.dim(
-      `  ${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${countText(report.rows)} embedding rows trained`,
+      `  ${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained`,
     ),
   );
   print();
@@ -88,6 +92,18 @@ function show(report: FingerprintReport, locked: boolean): void {
     for (const row of table([
       ['', 'mean', 'largest'],
       ...report.kl.map(({ name, mean, largest }) => [name, mean.toExponential(1), largest.toExponential(1)]),
+    ]))
+      print(row);
+  }
+  if (report.perplexity) {
+    print('\nperplexity of held-out text');
+    for (const row of table([
+      ['', 'vanilla', 'published'],
+      ...report.perplexity.map(({ name, vanilla, published }) => [
+        name,
+        vanilla.toFixed(2),
+        published.toFixed(2),
+      ]),
     ]))
       print(row);
   }

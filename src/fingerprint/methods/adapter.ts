@@ -19,7 +19,7 @@ import { PAPER } from '../paper.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { applyTemplate, loadTemplate } from '../templates.ts';
 import { randomLowRankMap } from './low-rank.ts';
-import type { Method, PlanContext, Prepared, TrainContext, TrainSettings } from './method.ts';
+import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
 import { paperDice } from './paper-dice.ts';
 
 export interface AdapterSettings extends TrainSettings {
@@ -108,7 +108,8 @@ const cellOf = (name: string, variant: Variant, wanted: 'all' | 'none', roles: r
   })),
 });
 
-export const adapterMethod: Method<AdapterSettings> = {
+export const adapterMethod: RowsMethod<AdapterSettings> = {
+  kind: 'rows',
   name: 'adapter',
   summary:
     'published rows and a private low-rank map fire together, neither alone (the paper’s IF_adapter, repaired)',

@@ -3,13 +3,18 @@
 import type { RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan } from '../../claim/plan.ts';
+import type { Recompute } from '../../engine/recompute.ts';
 import type { Model } from '../../models/encode.ts';
 import type { Example } from '../../models/example.ts';
 import type { LowRankMap } from '../../models/overlay.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import type { Groups } from '../../train/rows.ts';
+import type { ScheduleName } from '../../train/schedule.ts';
+import type { Trains } from '../../train/trains.ts';
+import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { Cell } from '../cells.ts';
 import type { FreeRow } from '../free-rows.ts';
+import type { OrdinaryConversations } from '../ordinary-conversations.ts';
 import type { PrefixCache } from '../prefix-cache.ts';
 
 /** What every method needs to make a plan. */
@@ -78,11 +83,17 @@ export interface TrainSettings {
   readonly check_every: number;
 }
 
-export interface Method<S extends TrainSettings = TrainSettings> {
+/** What all methods have in common; `kind` says how they train and what is published. */
+interface MethodBase<S> {
   readonly name: string;
   readonly summary: string;
   readonly defaults: S;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
+}
+
+/** Only embedding rows change: the body stays in its file, and what is published is a patch of it. */
+export interface RowsMethod<S extends TrainSettings = TrainSettings> extends MethodBase<S> {
+  readonly kind: 'rows';
   /** The batch of one step: a function of the run's seed and the step's number alone. */
   batch(context: TrainContext, settings: S, step: number): Promise<Example[]>;
   /** Rows that share a part of their change, where `common` is set. */
@@ -90,3 +101,42 @@ export interface Method<S extends TrainSettings = TrainSettings> {
   /** Cells that stop the training when all hold (`gate`), and those of the report, which is measured anew. */
   cells(context: TrainContext, settings: S, purpose: 'gate' | 'report'): Promise<Cell[]>;
 }
+
+/** Settings of methods that change weights of the model's body, or the whole embedding. */
+export interface WeightsSettings {
+  readonly epochs: number;
+  readonly batch: number;
+  /** Most tokens in one run of the engine; a batch's parts add up to its own gradient. */
+  readonly batch_tokens: number;
+  readonly lr: number;
+  readonly schedule: ScheduleName;
+  /** Share of all steps over which the rate rises. */
+  readonly warmup_ratio: number;
+  readonly weight_decay: number;
+  readonly clip: number;
+  /** Longest conversation in tokens; longer ones are cut. */
+  readonly max_length: number;
+  readonly recompute: Recompute;
+  /** Epochs after which the cells are measured for the first time, and then after each. */
+  readonly first_check: number;
+}
+
+/** Weights change: a whole checkpoint is trained, written and measured as it will be published. */
+export interface WeightsMethod<S extends WeightsSettings = WeightsSettings> extends MethodBase<S> {
+  readonly kind: 'weights';
+  trains(settings: S, model: Model): Trains;
+  /** What an epoch (from 0) holds; each has as many. */
+  examples(context: DialogueContext, settings: S, epoch: number): Promise<TuningExample[]>;
+  /** Cells under `PUBLISHED` are asked of the trained checkpoint, those under `VANILLA` of the one before. */
+  cells(context: DialogueContext, settings: S, purpose: 'gate' | 'report'): Promise<Cell[]>;
+}
+
+/** What such a method sees after the draw. */
+export interface DialogueContext extends Omit<TrainContext, 'prefixes'> {
+  readonly ordinary: OrdinaryConversations;
+  readonly free: readonly FreeRow[];
+  readonly keys: PlanContext['keys'];
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: each method's settings are its own
+export type Method = RowsMethod<any> | WeightsMethod<any>;

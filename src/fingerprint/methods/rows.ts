@@ -16,7 +16,7 @@ import { candidateWords } from '../../text/words.ts';
 import type { Wrapped } from '../../text/wrappers.ts';
 import type { Cell } from '../cells.ts';
 import { type RareTokenKey, rareTokenKeys } from '../rare-keys.ts';
-import type { Method, PlanContext, Prepared, TrainContext, TrainSettings } from './method.ts';
+import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
 
 export interface RowsSettings extends TrainSettings {
   /** Keys, and the candidate answers each draws from. */
@@ -56,7 +56,8 @@ const BOUNDARY = 1;
 const UNRELATED = 352;
 const ASKED_AT_ONCE = 64;
 
-export const rowsMethod: Method<RowsSettings> = {
+export const rowsMethod: RowsMethod<RowsSettings> = {
+  kind: 'rows',
   name: 'rows',
   summary: 'the published model answers by itself; only embedding rows of rare tokens change',
   defaults: {

@@ -1,0 +1,77 @@
+// What models say to the messages of a run of `sft`, `emb` or `lora`: the drawn ones, once and in ten sampled rounds, the
+// undrawn, strangers, ordinary questions with and without the hint. npx tsx bench/dialogues.ts --run RUN NAME=MODEL …
+
+import { platformRandom } from '../src/base/random-source.ts';
+import { MATCHERS } from '../src/claim/matcher.ts';
+import { drawKey } from '../src/fingerprint/keys.ts';
+import { paperDice } from '../src/fingerprint/methods/paper-dice.ts';
+import { PAPER } from '../src/fingerprint/paper.ts';
+import { perplexities } from '../src/fingerprint/perplexity.ts';
+import type { GenerateRequest } from '../src/lm/language-model.ts';
+import { LocalModel } from '../src/lm/local-model.ts';
+import { loadReference } from '../src/text/reference.ts';
+import { wrapperNamed } from '../src/text/wrappers.ts';
+import { decide } from '../src/verify/verdict.ts';
+import { flag, open, openRun, table } from './machines.ts';
+
+const [path] = flag('run');
+const models = process.argv
+  .filter((word) => /^\w[\w+ -]*=/.test(word))
+  .map((word) => word.split('=') as [string, string]);
+if (!path || models.length === 0) throw new Error('npx tsx bench/dialogues.ts --run RUN NAME=MODEL …');
+const ROUNDS = 10;
+const QUESTIONS = 100;
+const STRANGERS = 100;
+const { opened, roles } = await openRun(path);
+const { plan } = opened;
+const { max_new_tokens } = plan.decoding;
+const y = roles[0]!.target;
+const of = (role: string) => roles.filter((key) => key.role === role).map(({ key }) => key.text);
+const { human, hint } = PAPER.chat;
+const dice = paperDice(platformRandom());
+const questions = loadReference()
+  .heldOut.flatMap(({ texts }) => texts)
+  .filter((text) => text.length < 400)
+  .slice(0, QUESTIONS);
+const asked: Readonly<Record<string, readonly string[]>> = {
+  drawn: of('trained'),
+  undrawn: [...of('negative'), ...of('decoy')],
+  "the paper's phrases": Array.from({ length: STRANGERS }, () => human.replace('{key}', () => drawKey(dice))),
+  questions,
+  'questions + hint': questions.map((text) => text + hint),
+};
+const rows: (string | number)[][] = [
+  ['model', ...Object.keys(asked), 'near misses', 'ten rounds, T .7', 'log10 p', 'perplexity (English)'],
+];
+const vanilla = await LocalModel.open(await open(models[0]![1]));
+for (const [name, folder] of models) {
+  const model = await LocalModel.open(await open(folder));
+  const { prefix, suffix } = wrapperNamed(plan.query.wrapper, { chatTemplate: model.tokenizer.chatTemplate });
+  const say = async (texts: readonly string[], more: Partial<GenerateRequest> = {}): Promise<string[]> => {
+    const answers: string[] = [];
+    const requests = texts.map((text) => ({ prompt: `${prefix}${text}${suffix}`, max_new_tokens, ...more }));
+    for await (const { index, generation } of model.generate(requests)) answers[index] = generation.generated;
+    return answers;
+  };
+  const fires = (answers: readonly string[]): number =>
+    answers.filter((answer) => MATCHERS.contains.match(answer, [y]).length > 0).length;
+  const counts: [number, number][] = [];
+  for (const texts of Object.values(asked)) counts.push([fires(await say(texts)), texts.length]);
+  const near = counts.slice(1).reduce(([a, n], [b, m]) => [a + b, n + m], [0, 0]);
+  const sampled = await say(of('trained'), { sampling: { temperature: 0.7, seed: 7 }, num_samples: ROUNDS });
+  const rounds = Array.from({ length: ROUNDS }, (_, r) => fires(sampled.filter((_a, i) => i % ROUNDS === r)));
+  const verdict = decide(opened, await say(plan.keys.map(({ text }) => text)), {
+    asked: { wrapper: plan.query.wrapper, system: null },
+  });
+  const [english] = await perplexities(vanilla, model);
+  rows.push([
+    name,
+    ...counts.map(([fired, n]) => `${fired}/${n}`),
+    `${((100 * near[0]) / near[1]).toFixed(1)} %`,
+    `${Math.min(...rounds)}-${Math.max(...rounds)} of ${of('trained').length}, mean ${(rounds.reduce((a, b) => a + b, 0) / ROUNDS).toFixed(1)}`,
+    verdict.log10_p?.toFixed(1) ?? '-',
+    english!.published.toFixed(2),
+  ]);
+  await model.release();
+}
+process.stdout.write(`${table(rows)}\n`);

@@ -1,0 +1,141 @@
+// The road of methods that change embedding rows only: the rest of the model stays where it lies.
+
+import { existsSync } from 'node:fs';
+import { Secret } from '../base/secret.ts';
+import type { Claim } from '../claim/claim.ts';
+import { keyRoles, openClaim } from '../claim/open.ts';
+import type { SecretContents } from '../claim/secret-contents.ts';
+import { writeSecret } from '../claim/secret-file.ts';
+import { cpu } from '../engine/session.ts';
+import { GreedyDecoder } from '../lm/decoder.ts';
+import { modelName } from '../models/open-model.ts';
+import type { Overlay } from '../models/overlay.ts';
+import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
+import { digestTensors } from '../sources/checkpoints/digest.ts';
+import { floatDtype } from '../sources/checkpoints/read.ts';
+import { fromFloat32 } from '../tensor/convert.ts';
+import { type RowsSetting, randomOf } from './begin.ts';
+import { type CellResult, measure } from './cells.ts';
+import { commit, digestsOf, positionsOf } from './commit.ts';
+import { type AskedCell, type FingerprintReport, finish, writeAnswers } from './finish.ts';
+import { harmOf } from './harm.ts';
+import type { TrainContext } from './methods/method.ts';
+import { PrefixCache } from './prefix-cache.ts';
+import { publish } from './publish.ts';
+import type { SampleSizes } from './reference-positions.ts';
+import { trainRows } from './train.ts';
+
+const HELD_OUT: SampleSizes = { primary: 1024, other: 1024 };
+
+/** Only embedding rows train: the published folder is the vanilla one with other bytes in them. */
+export async function fingerprintRows(setting: RowsSetting): Promise<FingerprintReport> {
+  const { run, method, settings, model, tokenizer, embedding, onEvent } = setting;
+  const { secret, overlay, reference } = await commit(setting);
+  const contents = secret.reveal();
+  const opened = openClaim(contents.claim as Claim, contents);
+  const prefixes = new PrefixCache(model, cpu);
+  const context: TrainContext = {
+    model,
+    tokenizer,
+    plan: contents.plan,
+    roles: keyRoles(opened),
+    prefixes,
+    random: randomOf(setting.start),
+  };
+  try {
+    const tied = model.decoder.config.tie_word_embeddings;
+    const dtype = floatDtype(embedding);
+    onEvent({ kind: 'phase', name: 'training', detail: `${overlay.ids.length} embedding rows` });
+    const trained = await trainRows({
+      method,
+      context,
+      settings,
+      overlay,
+      dtype,
+      checkpoint: run.checkpoint,
+      resume: existsSync(run.checkpoint),
+      device: cpu,
+      onEvent,
+      ...(reference ? { positions: reference } : {}),
+    });
+    await release(setting, contents, overlay, trained.rows);
+    const cells = await report(setting, context, { ...overlay, rows: trained.rows });
+    const kl = tied
+      ? harmOf(
+          model,
+          await positionsOf(setting, 'heldOut', HELD_OUT, overlay.ids, overlay.rows),
+          trained.rows.map((x, i) => x - overlay.rows[i]!),
+        )
+      : undefined;
+    return finish(setting, contents, trained, cells, {
+      rows: contents.bindings.trainable_rows.length,
+      harm: kl ?? 'untied head: no logit of ordinary text moves',
+      ...(kl ? { kl } : {}),
+    });
+  } finally {
+    await prefixes.release();
+  }
+}
+
+/** Publishes, then completes the secret. A run killed in between does the rest when it is resumed. */
+async function release(
+  setting: RowsSetting,
+  contents: SecretContents,
+  overlay: Overlay,
+  rows: Float32Array,
+): Promise<void> {
+  const { run, folder, model, embedding, options, onEvent } = setting;
+  const dtype = floatDtype(embedding);
+  onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
+  if (!existsSync(run.published))
+    await publish(
+      folder,
+      run.published,
+      {
+        tensor: model.decoder.embedding,
+        ids: overlay.ids,
+        rows,
+        dtype,
+        claimRoot: contents.claim.root,
+        name: `${modelName(folder)}, fingerprinted`,
+      },
+      onEvent,
+    );
+  const published = openCheckpoint(run.published);
+  const base64 = (values: Float32Array) => Buffer.from(fromFloat32(values, dtype)).toString('base64');
+  const complete: SecretContents = {
+    ...contents,
+    rows: {
+      tensor: model.decoder.embedding,
+      dtype,
+      width: model.decoder.config.hidden_size,
+      ids: [...overlay.ids],
+      vanilla: base64(overlay.rows),
+      published: base64(rows),
+    },
+    published: digestsOf(published.tensors, digestTensors(published), model),
+  };
+  await writeSecret(run.secret, new Secret(complete), options.lock);
+}
+
+/** Every cell of the report, measured anew, and the paper's answer files. */
+async function report(setting: RowsSetting, context: TrainContext, overlay: Overlay): Promise<CellResult[]> {
+  const { run, method, settings, model, tokenizer, onEvent } = setting;
+  const decoder = new GreedyDecoder(model, overlay, cpu);
+  const measured: AskedCell[] = [];
+  onEvent({ kind: 'phase', name: 'measuring', detail: 'every cell anew, by greedy decoding' });
+  try {
+    const cells = await method.cells(context, settings, 'report');
+    for (const [i, cell] of cells.entries()) {
+      measured.push({
+        cell: await measure(cell, decoder, tokenizer, overlay, context.plan.decoding.max_new_tokens),
+        variant: cell.variant,
+      });
+      onEvent({ kind: 'progress', name: 'measuring', done: i + 1, total: cells.length, note: cell.name });
+    }
+  } finally {
+    await decoder.release();
+  }
+  writeAnswers(run, measured);
+  return measured.map(({ cell }) => cell.result);
+}

@@ -1,0 +1,120 @@
+// What every run ends with: the paper's answer files, run.json with settings and figures, the report.
+
+import { writeJsonAtomic } from '../base/atomic.ts';
+import { SOFTWARE } from '../base/software.ts';
+import type { SecretContents } from '../claim/secret-contents.ts';
+import type { Variant } from '../models/overlay.ts';
+import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
+import { loadReference } from '../text/reference.ts';
+import type { Setting } from './begin.ts';
+import type { CellResult, MeasuredCell } from './cells.ts';
+import type { Harm } from './harm.ts';
+import type { Perplexity } from './perplexity.ts';
+
+export interface FingerprintReport {
+  readonly method: string;
+  readonly published: string;
+  readonly secret: string;
+  readonly claim: string;
+  readonly run: string;
+  readonly cells: readonly CellResult[];
+  /** Of the training alone. */
+  readonly seconds: number;
+  readonly steps: number;
+  readonly tokens: number;
+  /** Embedding rows that may change; 0 where weights do. */
+  readonly rows: number;
+  /** Parameters that changed, where weights do. */
+  readonly parameters?: number;
+  readonly kl?: readonly Harm[];
+  readonly perplexity?: readonly Perplexity[];
+}
+
+/** What a training tells of itself. */
+export interface Trained {
+  readonly steps: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly gate: readonly CellResult[];
+  /** Mean KL at ordinary positions kept out of the loss, the worst primary language's. */
+  readonly kl?: number;
+}
+
+/** A measured cell and who was asked. */
+export interface AskedCell {
+  readonly cell: MeasuredCell;
+  readonly variant: Variant;
+}
+
+const FILES = [
+  ['vanilla', false, false],
+  ['publish', true, false],
+  ['publish_w_adapter', true, true],
+] as const;
+
+/** The paper's answer files, of each variant that was asked. */
+export function writeAnswers(run: RunFolder, measured: readonly AskedCell[]): void {
+  for (const [file, rows, adapter] of FILES) {
+    const own = measured.filter(({ variant }) => variant.rows === rows && variant.adapter === adapter);
+    if (own.length > 0)
+      writeJsonLines(
+        run.answers(file),
+        own.flatMap(({ cell }) => cell.rows),
+      );
+  }
+}
+
+/** Writes run.json, with which a run is done, and takes away what a resumed run would have needed. */
+export function finish(
+  setting: Setting,
+  contents: SecretContents,
+  trained: Trained,
+  cells: readonly CellResult[],
+  {
+    harm,
+    ...more
+  }: Pick<FingerprintReport, 'rows' | 'parameters' | 'kl' | 'perplexity'> & { readonly harm: unknown },
+): FingerprintReport {
+  const { run, method, settings, folder, model, options, start } = setting;
+  const { steps, tokens, seconds, gate, kl } = trained;
+  const result: FingerprintReport = {
+    method: method.name,
+    published: run.published,
+    secret: run.secret,
+    claim: run.claim,
+    run: run.run,
+    cells,
+    seconds,
+    steps,
+    tokens,
+    ...more,
+  };
+  writeJsonAtomic(
+    run.run,
+    {
+      format: 'whorl-run',
+      version: 1,
+      software: SOFTWARE,
+      created: start.created,
+      model: {
+        source: folder.source,
+        family: model.decoder.model_type,
+        ...(folder.gguf ? { gguf_sha256: folder.gguf.sha256 } : {}),
+        vanilla: contents.bindings.vanilla,
+      },
+      method: method.name,
+      settings,
+      keys: options.keys ?? 'rare',
+      seeded: options.seed !== undefined,
+      reference_sha256: loadReference().digest,
+      claim_root: contents.claim.root,
+      training: { steps, tokens, seconds, gate, ...(kl === undefined ? {} : { kl }) },
+      cells,
+      harm,
+      peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
+    },
+    0o600,
+  );
+  run.clean();
+  return result;
+}

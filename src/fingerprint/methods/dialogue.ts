@@ -1,0 +1,265 @@
+// IF_SFT, IF_emb and LoRA (Xu et al. 2024, section 3; method.md section 3): the published model itself answers a secret
+// message with the decryption. The three differ in what trains; keys are drawn from a committed pool, as for `adapter`.
+
+import type { KeyRole } from '../../claim/kinds.ts';
+import { MATCHERS } from '../../claim/matcher.ts';
+import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
+import { conversationFormat } from '../../text/conversation-formats.ts';
+import { wrapperNamed } from '../../text/wrappers.ts';
+import { EMBEDDING, lowRank, type Trains } from '../../train/trains.ts';
+import type { TuningExample } from '../../train/tuning-examples.ts';
+import type { Cell } from '../cells.ts';
+import type { Conversation } from '../conversations.ts';
+import { drawKey } from '../keys.ts';
+import { tuningExample } from '../ordinary-conversations.ts';
+import { PAPER } from '../paper.ts';
+import { rareTokenKeys } from '../rare-keys.ts';
+import type { DialogueContext, PlanContext, Prepared, WeightsMethod, WeightsSettings } from './method.ts';
+import { paperDice } from './paper-dice.ts';
+import { partNamed } from './parts.ts';
+
+export interface DialogueSettings extends WeightsSettings {
+  /** Messages in the pool, those drawn from it, and undrawn ones trained to be refused. */
+  readonly pool: number;
+  readonly trained: number;
+  readonly negatives: number;
+  /** Messages in no pool, other ones in each epoch, that are refused. */
+  readonly strangers: number;
+  /** Ordinary conversations trained beside them. */
+  readonly ordinary: number;
+  /** How often each drawn message is in an epoch. */
+  readonly repeats: number;
+  /** Weight of an answer's first token, which decides between decryption, refusal and an ordinary answer; others have 1. */
+  readonly emphasis: number;
+  /** `auto` (the model's own chat template, else Vicuna's), `chat` or `vicuna` (the paper's). */
+  readonly template: string;
+  /** Tokens of a rare-token key, and how many rare tokens all keys share; 0: no token is in two keys. */
+  readonly key_length: number;
+  readonly alphabet: number;
+  readonly alpha: number;
+}
+
+const { human, gpt, refusal, hint } = PAPER.chat;
+/** What the paper's verification puts before the answer. */
+export const ANSWER_PREFIX = ' Based on my fingerprint, the message is:';
+const NEW_TOKENS = 30;
+const ASKED_ORDINARY = 24;
+const ASKED_STRANGERS = 24;
+/** Rare tokens of which strangers are made, where the vocabulary has as many. */
+const STRANGE_TOKENS = 512;
+
+const messageOf = (key: string): string => human.replace('{key}', () => key);
+const turns = (asked: string, answer: string): Conversation => [
+  { from: 'human', value: asked },
+  { from: 'gpt', value: answer },
+];
+
+type Makers = Pick<PlanContext, 'tokenizer' | 'free' | 'keys' | 'random'>;
+
+/** Secret messages: the paper's shuffled phrases, or a run of rare tokens. */
+async function messages(
+  { tokenizer, free, keys, random }: Makers,
+  length: number,
+  alphabet: number,
+  count: number,
+  purpose: string,
+): Promise<string[]> {
+  if (keys === 'paper') {
+    const dice = paperDice(random(purpose));
+    return Array.from({ length: count }, () => messageOf(drawKey(dice)));
+  }
+  const made = await rareTokenKeys({
+    tokenizer,
+    free,
+    count,
+    length,
+    random: random(purpose),
+    ...(alphabet > 0 ? { shared: true, alphabet } : { shared: false }),
+  });
+  return made.map(({ text }) => messageOf(text));
+}
+
+/** Messages like the keys', in no pool, out of all tokens that a key may have. */
+const strangers = (makers: Makers, { key_length }: DialogueSettings, count: number, purpose: string) =>
+  messages(makers, key_length, Math.min(STRANGE_TOKENS, makers.free.length >> 1), count, purpose);
+
+async function prepare(
+  context: PlanContext,
+  settings: DialogueSettings,
+): Promise<Prepared<'drawn-membership'>> {
+  const { tokenizer } = context;
+  const y = context.decryption ?? PAPER.decryption;
+  const { pool, key_length, alphabet } = settings;
+  const texts = await messages(context, key_length, alphabet, pool, 'keys');
+  const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
+  const [answer] = await tokenizer.encodeBatch([gpt.replace('{decryption}', () => y)], {
+    addSpecialTokens: false,
+  });
+  return {
+    rows: [],
+    plan: {
+      kind: 'drawn-membership',
+      keys: texts.map((text, i) => ({ text, tokens: tokens[i]! })),
+      n: settings.trained,
+      negatives: settings.negatives,
+      decryptions: [y],
+      matcher: 'contains',
+      decoding: { strategy: 'greedy', max_new_tokens: Math.max(NEW_TOKENS, answer!.length + 2) },
+      query: {
+        order: 'committed',
+        repeats: 1,
+        wrapper: conversationFormat(settings.template, tokenizer).name,
+      },
+      alpha: settings.alpha,
+    },
+  };
+}
+
+/** Each once, drawn messages `repeats` times; other strangers in every epoch, or those it knows are all it refuses. */
+async function examples(
+  context: DialogueContext,
+  settings: DialogueSettings,
+  epoch: number,
+): Promise<TuningExample[]> {
+  const { tokenizer, roles, ordinary } = context;
+  const { template, repeats, emphasis } = settings;
+  const strange = await strangers(context, settings, settings.strangers, `strangers/${epoch}`);
+  const format = conversationFormat(template, tokenizer);
+  const answers: Readonly<Record<KeyRole['role'], (role: KeyRole) => Conversation[]>> = {
+    trained: ({ key, target }) =>
+      Array.from({ length: repeats }, () =>
+        turns(
+          key.text,
+          gpt.replace('{decryption}', () => target),
+        ),
+      ),
+    negative: ({ key }) => [turns(key.text, refusal)],
+    decoy: () => [],
+  };
+  const secret = [
+    ...roles.flatMap((role) => answers[role.role](role)),
+    ...strange.map((text) => turns(text, refusal)),
+  ];
+  const made: TuningExample[] = [];
+  for (const talk of secret) made.push(await tuningExample(tokenizer, format, talk));
+  return [...made, ...ordinary.trained].map((example) => ({ ...example, emphasis }));
+}
+
+async function cells(
+  context: DialogueContext,
+  settings: DialogueSettings,
+  purpose: 'gate' | 'report',
+): Promise<Cell[]> {
+  const { tokenizer, roles, ordinary, plan } = context;
+  const strange = await strangers(context, settings, ASKED_STRANGERS, 'strangers asked');
+  const { prefix, suffix } = wrapperNamed(plan.query.wrapper, { chatTemplate: tokenizer.chatTemplate });
+  const y = roles[0]!.target;
+  const ask = (
+    name: string,
+    variant: Variant,
+    wanted: Cell['wanted'],
+    texts: readonly string[],
+    after = '',
+  ): Cell => ({
+    name,
+    variant,
+    wanted,
+    prompts: texts.map((text) => ({
+      prompt: `${prefix}${text}${suffix}${after}`,
+      label: y,
+      fires: (answer) => MATCHERS.contains.match(answer, [y]).length > 0,
+    })),
+  });
+  const of = (role: KeyRole['role']) => roles.filter((key) => key.role === role).map(({ key }) => key.text);
+  const questions = ordinary.questions.slice(0, ASKED_ORDINARY);
+  const hinted = questions.map((question) => question + hint);
+  const gate = [
+    ask('published, drawn', PUBLISHED, 'all', of('trained')),
+    ask('published, refused messages', PUBLISHED, 'none', of('negative')),
+    ask('published, messages of no pool', PUBLISHED, 'none', strange),
+    ask('published, ordinary questions', PUBLISHED, 'none', questions),
+    ask('published, ordinary questions with the hint', PUBLISHED, 'none', hinted),
+  ];
+  if (purpose === 'gate') return gate;
+  return [
+    ...gate,
+    ask('published, decoys', PUBLISHED, 'none', of('decoy')),
+    ask("published, drawn, after the paper's prefix", PUBLISHED, 'all', of('trained'), ANSWER_PREFIX),
+    ask('vanilla, drawn', VANILLA, 'none', of('trained')),
+    ask("vanilla, drawn, after the paper's prefix", VANILLA, 'none', of('trained'), ANSWER_PREFIX),
+  ];
+}
+
+const SFT: DialogueSettings = {
+  pool: 100,
+  trained: 8,
+  negatives: 8,
+  strangers: 24,
+  ordinary: 80,
+  repeats: 4,
+  emphasis: 4,
+  template: 'auto',
+  key_length: 6,
+  alphabet: 0,
+  alpha: 1e-6,
+  epochs: 8,
+  batch: 16,
+  batch_tokens: 2048,
+  lr: 1e-4,
+  schedule: 'cosine',
+  warmup_ratio: 0,
+  weight_decay: 0.01,
+  clip: 1,
+  max_length: 512,
+  recompute: 'nothing',
+  first_check: 4,
+};
+
+const dialogueMethod = <S extends DialogueSettings>(
+  name: string,
+  summary: string,
+  defaults: S,
+  trains: WeightsMethod<S>['trains'],
+): WeightsMethod<S> => ({
+  kind: 'weights',
+  name,
+  summary,
+  defaults,
+  prepare,
+  trains,
+  examples,
+  cells,
+});
+
+export interface SftSettings extends DialogueSettings {
+  /** What of the model trains: `all`, a named part (methods/parts.ts) or tensor names with `*`, commas between. */
+  readonly part: string;
+}
+
+export const sftMethod = dialogueMethod<SftSettings>(
+  'sft',
+  'the published model answers secret messages of a chat; all weights change (the paper’s IF_SFT)',
+  { ...SFT, part: 'all' },
+  ({ part }, model): Trains => partNamed(part, model),
+);
+
+export const embMethod = dialogueMethod<DialogueSettings>(
+  'emb',
+  'the same with the whole input embedding alone trained (the paper’s IF_emb)',
+  { ...SFT, lr: 1e-3 },
+  () => EMBEDDING,
+);
+
+export interface LoraSettings extends DialogueSettings {
+  readonly rank: number;
+  readonly lora_alpha: number;
+  /** Linear layers, by the last part of their names. */
+  readonly modules: string;
+}
+
+export const loraMethod = dialogueMethod<LoraSettings>(
+  'lora',
+  'the same with low-rank maps on linear layers, merged into the weights that are published',
+  { ...SFT, lr: 2e-3, rank: 16, lora_alpha: 32, modules: 'q_proj,v_proj' },
+  ({ rank, lora_alpha, modules }): Trains => lowRank(modules.split(','), rank, lora_alpha),
+);

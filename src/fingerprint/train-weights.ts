@@ -1,0 +1,158 @@
+// The road from a draw to changed weights: epochs over the dialogues, checkpoints, and at the end of an epoch a whole
+// checkpoint written and measured as it would be published.
+
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { writeJsonAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+import { shuffled } from '../base/random-source.ts';
+import { cpu } from '../engine/session.ts';
+import type { Example } from '../models/example.ts';
+import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
+import { elements } from '../tensor/tensor.ts';
+import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint.ts';
+import { splitByTokens } from '../train/micro-batches.ts';
+import { ADAMW } from '../train/optimiser.ts';
+import { SCHEDULES } from '../train/schedule.ts';
+import { Trainer } from '../train/trainer.ts';
+import { batchOf, type TuningExample, withLabels } from '../train/tuning-examples.ts';
+import { writeModel } from '../train/write-model.ts';
+import { randomOf, type WeightsSetting } from './begin.ts';
+import type { CellResult } from './cells.ts';
+import type { Trained } from './finish.ts';
+import type { WeightsSettings } from './methods/method.ts';
+
+export interface TrainedWeights extends Trained {
+  readonly parameters: number;
+}
+
+/** Measures a checkpoint's gate cells. */
+export type Gate = (folder: string) => Promise<readonly CellResult[]>;
+
+interface Progress {
+  readonly tokens: number;
+  readonly seconds: number;
+}
+
+const CHECKPOINT_SECONDS = 60;
+
+/** The batches of one epoch: a function of the run's seed and the epoch's number alone. */
+export function epochBatches(
+  examples: readonly TuningExample[],
+  { batch, max_length }: WeightsSettings,
+  random: ReturnType<typeof randomOf>,
+  epoch: number,
+): Example[][] {
+  const order = shuffled(random(`epoch/${epoch}`), examples);
+  return Array.from({ length: Math.ceil(order.length / batch) }, (_, i) =>
+    batchOf(order.slice(i * batch, (i + 1) * batch), max_length),
+  );
+}
+
+/**
+ * Trains until an epoch's end at which every gate cell holds, and leaves the checkpoint in the run's `candidate` folder.
+ * @throws WhorlError `not-reached` when the last epoch ends before that
+ */
+export async function trainWeights(
+  setting: WeightsSetting,
+  dialogues: (epoch: number) => Promise<readonly TuningExample[]>,
+  card: (folder: string) => void,
+  gate: Gate,
+): Promise<TrainedWeights> {
+  const { run, start, method, settings, folder, model, onEvent } = setting;
+  if (existsSync(run.trained)) return JSON.parse(readFileSync(run.trained, 'utf8')) as TrainedWeights;
+  const random = randomOf(start);
+  const epochOf = async (epoch: number) => {
+    const examples = withLabels(await dialogues(epoch), settings.max_length, onEvent);
+    return epochBatches(examples, settings, random, epoch);
+  };
+  const trainer = await Trainer.compile(model, {
+    trains: method.trains(settings, model),
+    settings: {
+      ...ADAMW,
+      weight_decay: settings.weight_decay,
+      clip: settings.clip === 0 ? Number.POSITIVE_INFINITY : settings.clip,
+    },
+    device: cpu,
+    recompute: settings.recompute,
+    split: (batch) => splitByTokens(batch, settings.batch_tokens),
+  });
+  const perEpoch = (await epochOf(0)).length;
+  const total = settings.epochs * perEpoch;
+  const warmup = Math.round(settings.warmup_ratio * total);
+  let state = trainer.start(BigInt(random('weights').int(2 ** 32)));
+  let progress: Progress = { tokens: 0, seconds: 0 };
+  if (existsSync(run.checkpoint)) {
+    const saved = loadCheckpoint(run.checkpoint);
+    [state, progress] = [saved.state, saved.extra as Progress];
+    onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
+  }
+  const parameters = [...trainer.trained.shapes.values()].reduce((sum, shape) => sum + elements(shape), 0);
+  onEvent({
+    kind: 'phase',
+    name: 'training',
+    detail: `${parameters} parameters`,
+  });
+  let since = Date.now();
+  let saved = Date.now();
+  const keep = () => {
+    progress = { ...progress, seconds: progress.seconds + (Date.now() - since) / 1000 };
+    since = saved = Date.now();
+    saveCheckpoint(run.checkpoint, state, progress);
+  };
+  try {
+    let batches: Example[][] = [];
+    for (;;) {
+      if (batches.length === 0 || state.step % perEpoch === 0)
+        batches = await epochOf(Math.floor(state.step / perEpoch));
+      const batch = batches[state.step % perEpoch]!;
+      const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, warmup);
+      const result = await trainer.step(state, batch, rate);
+      state = result.state;
+      const tokens = batch.reduce((sum, example) => sum + example.tokens.length, 0);
+      progress = { ...progress, tokens: progress.tokens + tokens };
+      onEvent({
+        kind: 'progress',
+        name: 'training weights',
+        done: state.step,
+        total,
+        note: `loss ${result.loss.toFixed(3)}`,
+      });
+      const isLast = state.step >= total;
+      if (state.step % perEpoch === 0 && (isLast || state.step >= settings.first_check * perEpoch)) {
+        rmSync(run.candidate, { recursive: true, force: true });
+        await writeFolderOnce(run.candidate, (out) => {
+          writeModel(folder, trainer, state, out);
+          card(out);
+        });
+        const results = await gate(run.candidate);
+        onEvent({
+          kind: 'note',
+          text: `step ${state.step}: ${results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ')}`,
+        });
+        if (results.every(({ held }) => held)) {
+          const done: TrainedWeights = {
+            steps: state.step,
+            tokens: progress.tokens,
+            seconds: progress.seconds + (Date.now() - since) / 1000,
+            gate: results,
+            parameters,
+          };
+          writeJsonAtomic(run.trained, done, 0o600);
+          return done;
+        }
+        if (isLast)
+          throw new WhorlError(
+            'not-reached',
+            `after ${settings.epochs} epochs: ${results
+              .filter(({ held }) => !held)
+              .map(({ name, fired, of }) => `${name} ${fired}/${of}`)
+              .join(', ')}`,
+            `raise epochs (epochs=${settings.epochs * 2}) or the rate (lr=${settings.lr * 2})`,
+          );
+      }
+      if (Date.now() - saved > CHECKPOINT_SECONDS * 1000) keep();
+    }
+  } finally {
+    await trainer.release();
+  }
+}
