@@ -38,7 +38,8 @@ export interface Committed {
 
 /** Keys, plan, commitment, then the draw, in this order; claim.json and a first secret lie on disk before any training. */
 export async function commit(setting: Setting): Promise<Committed> {
-  const { run, start, method, settings, folder, model, tokenizer, embedding, options, onEvent } = setting;
+  const { run, start, method, settings, folder, model, device, tokenizer, embedding, options, onEvent } =
+    setting;
   const keys = options.keys === 'paper' ? 'paper' : 'rare';
   const free = method.kind === 'rows' || keys === 'rare' ? await freeOf(setting) : [];
   const random = randomOf(start);
@@ -46,7 +47,7 @@ export async function commit(setting: Setting): Promise<Committed> {
     ? await byExpectation(setting, free)
     : { rows: free, positions: undefined };
   const prepared: Prepared = await method.prepare(
-    { model, tokenizer, free: freeSorted, keys, decryption: options.decryption, random },
+    { model, device, tokenizer, free: freeSorted, keys, decryption: options.decryption, random },
     settings,
   );
   onEvent({ kind: 'phase', name: 'commitment', detail: 'digests of the vanilla model' });
