@@ -73,6 +73,7 @@ export const isRowsSetting = (setting: Setting): setting is RowsSetting => setti
 /** Opens the model, and starts a run or takes an interrupted one up. */
 export async function begin(options: FingerprintOptions): Promise<Setting> {
   const onEvent = options.onEvent ?? silent;
+  const device = await openDevice(options);
   const method = methodNamed(options.method ?? 'rows');
   const run = new RunFolder(options.out);
   const state = run.state();
@@ -110,7 +111,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     settings,
     folder,
     model,
-    device: await openDevice(options),
+    device,
     tokenizer,
     embedding: folder.tensors.get(model.decoder.embedding)!,
     options,
