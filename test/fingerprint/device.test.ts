@@ -11,10 +11,11 @@ import { generate, score } from '../../src/lm/calls.ts';
 import { verify } from '../../src/verify/verify.ts';
 
 const MODEL = new URL('../../assets/embedded/model', import.meta.url).pathname;
+vi.setConfig({ testTimeout: 240_000 }); // one thread, and other programs beside it
 const COMPUTE = { device: 'cpu', threads: 1, precision: 'stored' } as const;
 const QUICK = {
   reference_positions: '1',
-  primary_positions: '16',
+  primary_positions: '4',
   kl_target: '1e9',
   noise: '0',
   bare_slack: '0',
