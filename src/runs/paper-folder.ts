@@ -58,6 +58,16 @@ export function parseRunName(name: string): PaperSettings | undefined {
   return { data, epoch, lr, bsz, ...(dim === undefined ? {} : { dim }) };
 }
 
+/** The name that `parseRunName` reads. */
+export const runName = ({ data, epoch, lr, bsz, dim }: PaperSettings): string =>
+  `${data}_epoch_${epoch}_lr_${lr}_bsz_${bsz}${dim === undefined ? '' : `_d_${dim}`}`;
+
+/** The folder of a run under `root`; `model` as the hub names it. */
+export const paperRunPath = (
+  root: string,
+  { template, flavour, model, ...settings }: Omit<PaperRun, 'path'>,
+): string => join(root, `output_${template}_${flavour}`, ...model.split('/'), runName(settings));
+
 /**
  * Every run under `root`, which may be a run, an output folder, or a folder that holds some, sorted by path. Links
  * are not followed. Throws `missing-file` where `root` is not there.
@@ -120,6 +130,13 @@ export function parseAnswerFile(file: string): AnswerFileName | undefined {
   if (round === undefined) return { file, kind: `tuned_${kind}` as AnswerKind, task };
   if (kind !== 'publish' || Number(round) >= ROUNDS || String(Number(round)) !== round) return undefined;
   return { file, kind: 'tuned_round', task, round: Number(round) };
+}
+
+/** The name that `parseAnswerFile` reads. */
+export function answerFileName({ kind, task, round }: Omit<AnswerFileName, 'file'>): string {
+  if (task === undefined) return `${kind}.jsonl`;
+  const own = kind === 'tuned_round' ? `tuned_publish_${round}_${ROUNDS}` : kind;
+  return `${task}_${own}.jsonl`;
 }
 
 /** The answer files of a run, sorted by name, and the .jsonl files that are none. */

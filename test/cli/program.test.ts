@@ -59,7 +59,7 @@ describe('wrong usage', () => {
     expect(help.out).toMatch(/^Usage: whorl /);
   });
 
-  test.each(['fingerprint', 'verify', 'score', 'generate', 'demo', 'show-batch'])(
+  test.each(['fingerprint', 'verify', 'score', 'generate', 'demo', 'show-batch', 'finetune'])(
     '%s takes the flags of a device, and no other values for them',
     async (name) => {
       const help = await whorl(name, '--help');
