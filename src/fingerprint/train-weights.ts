@@ -7,6 +7,7 @@ import { WhorlError } from '../base/error.ts';
 import { shuffled } from '../base/random-source.ts';
 import type { Example } from '../models/example.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
+import { writePeftAdapter } from '../sources/checkpoints/peft-adapter.ts';
 import { elements } from '../tensor/tensor.ts';
 import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint.ts';
 import { splitByTokens } from '../train/micro-batches.ts';
@@ -129,6 +130,11 @@ export async function trainWeights(
           text: `step ${state.step}: ${results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ')}`,
         });
         if (results.every(({ held }) => held)) {
+          const maps = trainer.trained.maps?.(state);
+          if (maps) {
+            rmSync(run.lora, { recursive: true, force: true });
+            await writeFolderOnce(run.lora, (out) => writePeftAdapter(out, maps, folder.source));
+          }
           const done: TrainedWeights = {
             steps: state.step,
             tokens: progress.tokens,

@@ -12,6 +12,7 @@ interface FinetuneFlags extends ComputeFlags {
   out: string;
   columns?: string;
   limit?: number;
+  adapter?: string;
   json?: boolean;
 }
 
@@ -25,6 +26,7 @@ export function finetuneCommand(): Command {
     .requiredOption('--out <folder>', 'the model folder to write; the same command goes on with a killed run')
     .option('--columns <map>', 'instruction=COLUMN,output=COLUMN[,input=COLUMN] where names are unusual')
     .option('--limit <number>', 'at most so many rows', wholeNumber(1))
+    .option('--adapter <folder>', "with trains=lora: also the maps alone, in PEFT's format")
     .option('--json', 'one JSON line on stdout and nothing else')
     .argument('[settings...]', 'epochs, lr, batch, trains=full|lora, rank, modules … as key=value')
     .action(runFinetune);
@@ -32,7 +34,7 @@ export function finetuneCommand(): Command {
 
 async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promise<void> {
   const settings = parseSettings(args);
-  const { model, data, out, columns, limit } = flags;
+  const { model, data, out, columns, limit, adapter } = flags;
   const [{ userFinetune }, { parseColumnMap }] = await Promise.all([
     import('../../fingerprint/user-finetune.ts'),
     import('../../fingerprint/instruction-rows.ts'),
@@ -47,6 +49,7 @@ async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promi
       ...computeOptions(flags),
       ...(columns !== undefined && { columns: parseColumnMap(columns) }),
       ...(limit !== undefined && { limit }),
+      ...(adapter !== undefined && { adapter }),
     }),
   );
   if (flags.json) return printJson(report);
