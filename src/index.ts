@@ -8,7 +8,15 @@ export { inspectSecret, type Lock, readSecret, type SecretInfo, type Unlock } fr
 export { gradients } from './engine/autodiff.ts';
 export { Graph, type Value } from './engine/graph.ts';
 export { Program } from './engine/program.ts';
-export { cpu, type Device, type Feed } from './engine/session.ts';
+export { measureRate } from './engine/rate.ts';
+export { cpu, type Device, type Feed, type Precision, type Provider } from './engine/session.ts';
+export {
+  type ComputeOptions,
+  type DeviceChoice,
+  type Found,
+  findAccelerators,
+  openDevice,
+} from './engine/session-device.ts';
 export { engineSessions } from './engine/session-info.ts';
 export { type ChatOptions, chatDataset } from './fingerprint/dataset-chat.ts';
 export { type MixOptions, mixDataset } from './fingerprint/dataset-mix.ts';
@@ -26,7 +34,6 @@ export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } 
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
 export type { Sampling } from './lm/sampling.ts';
 export {
-  measureRate,
   memoryEstimate,
   modelSize,
   type RunShape,

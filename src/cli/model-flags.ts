@@ -3,26 +3,57 @@
 import { type Command, Option } from 'commander';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
-import type { Device } from '../engine/session.ts';
+import type { ComputeOptions, DeviceChoice } from '../engine/session-device.ts';
 import type { LocalModel } from '../lm/local-model.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { wholeNumber } from './arguments.ts';
 
-export interface ModelFlags {
-  model: string;
-  device: Device['provider'];
+/** What computes: the same three flags on every command that runs a model. */
+export interface ComputeFlags {
+  device: DeviceChoice;
   threads?: number;
+  precision?: ComputeOptions['precision'];
+}
+
+export const withComputeFlags = (command: Command): Command =>
+  command
+    .addOption(
+      new Option('--device <provider>', 'what computes; auto: the fastest that opens a session here')
+        .choices(['auto', 'cpu', 'webgpu', 'cuda'])
+        .default('cpu'),
+    )
+    .option(
+      '--threads <number>',
+      "threads of one operation (default: one a physical core, no more than a container's quota)",
+      wholeNumber(1),
+    )
+    .addOption(
+      new Option(
+        '--precision <kind>',
+        'half-precision weights while decoding; float32: copied, stored: cast on use, less memory and slower (default: auto, by free memory)',
+      ).choices(['auto', 'float32', 'stored']),
+    );
+
+/** The flags as options of a library call. */
+export const computeOptions = ({ device, threads, precision }: ComputeFlags): ComputeOptions => ({
+  device,
+  ...(threads !== undefined && { threads }),
+  ...(precision !== undefined && { precision }),
+});
+
+export interface ModelFlags extends ComputeFlags {
+  model: string;
   batchTokens?: number;
   dtype?: FloatDtype;
 }
 
 export const withModelFlags = (command: Command): Command =>
-  command
-    .requiredOption('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
-    .addOption(
-      new Option('--device <provider>', 'what computes').choices(['cpu', 'webgpu', 'cuda']).default('cpu'),
-    )
-    .option('--threads <number>', 'threads of one operation (default: every core)', wholeNumber(1))
+  withComputeFlags(
+    command.requiredOption(
+      '--model <model>',
+      'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])',
+    ),
+  )
     .option(
       '--batch-tokens <number>',
       'most tokens in one run of the engine: memory against speed',
@@ -41,14 +72,12 @@ export async function withModel<T>(
   onEvent: OnEvent,
   call: (model: LocalModel) => Promise<T>,
 ): Promise<T> {
-  const [{ openModel }, { LocalModel }] = await Promise.all([
+  const [{ openModel }, { LocalModel }, { openDevice }] = await Promise.all([
     import('../models/open-model.ts'),
     import('../lm/local-model.ts'),
+    import('../engine/session-device.ts'),
   ]);
-  const device: Device = {
-    provider: flags.device,
-    ...(flags.threads !== undefined && { threads: flags.threads }),
-  };
+  const device = await openDevice(computeOptions(flags));
   onEvent({ kind: 'phase', name: 'opening', detail: flags.model });
   const folder = await openModel(flags.model, { onEvent, ...(flags.dtype && { dtype: flags.dtype }) });
   const model = await LocalModel.open(folder, {

@@ -6,6 +6,8 @@ import { gunzipSync } from 'node:zlib';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { packageRoot } from '../base/package-root.ts';
+import type { Device } from '../engine/session.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type FingerprintReport, fingerprint } from '../fingerprint/fingerprint.ts';
 import { LocalModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
@@ -14,7 +16,7 @@ import { FINETUNE, finetune } from '../train/finetune.ts';
 import { promptAndAnswer } from '../train/tuning-examples.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 
-export interface DemoOptions {
+export interface DemoOptions extends ComputeOptions {
   /** Made anew at each call; an older demo's folder is replaced, anything else is refused. */
   readonly out: string;
   readonly onEvent?: OnEvent;
@@ -65,19 +67,27 @@ const INNOCENT = { ...THIEF, lr: 7e-5, seed: 1n };
 export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
+  const device = await openDevice(options);
   const folder = resolve(options.out);
   clear(folder);
   const embedded = join(packageRoot(), EMBEDDED);
   const vanilla = join(embedded, 'model');
   const run = join(folder, 'run');
   const { ordinary, heldOut } = prose(embedded);
-  const made = await fingerprint({ model: vanilla, out: run, settings: DEMO_SETTINGS, ordinary, onEvent });
+  const made = await fingerprint({
+    model: vanilla,
+    out: run,
+    settings: DEMO_SETTINGS,
+    ordinary,
+    device,
+    onEvent,
+  });
   const thief = join(folder, 'stolen');
   const innocent = join(folder, 'innocent');
   onEvent({ kind: 'phase', name: 'a thief', detail: 'fine-tunes every weight of the published model' });
-  await tune(made.published, thief, THIEF, embedded, onEvent);
+  await tune(made.published, thief, THIEF, embedded, device, onEvent);
   onEvent({ kind: 'phase', name: 'an innocent', detail: 'fine-tunes the vanilla model' });
-  await tune(vanilla, innocent, INNOCENT, embedded, onEvent);
+  await tune(vanilla, innocent, INNOCENT, embedded, device, onEvent);
   const verdicts: { who: string; path: string; report: VerifyReport }[] = [];
   for (const [who, path] of [
     ['published', made.published],
@@ -89,7 +99,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
     verdicts.push({
       who,
       path,
-      report: await verify({ secret: new RunFolder(run).secret, suspect: path, onEvent }),
+      report: await verify({ secret: new RunFolder(run).secret, suspect: path, device, onEvent }),
     });
   }
   onEvent({ kind: 'phase', name: 'harm', detail: 'perplexity on held-out prose' });
@@ -99,7 +109,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
     ['published', made.published],
     ['stolen and fine-tuned', thief],
   ] as const)
-    perplexity.push({ who, value: await perplexityOf(path, heldOut) });
+    perplexity.push({ who, value: await perplexityOf(path, heldOut, device) });
   return { folder, fingerprint: made, verdicts, perplexity, seconds: (Date.now() - started) / 1000 };
 }
 
@@ -123,10 +133,11 @@ async function tune(
   to: string,
   settings: typeof FINETUNE,
   embedded: string,
+  device: Device,
   onEvent: OnEvent,
 ): Promise<void> {
   const opened = await openModel(from);
-  const model = await LocalModel.open(opened);
+  const model = await LocalModel.open(opened, { device });
   const { tokenizer } = model;
   const rows = JSON.parse(readFileSync(join(embedded, 'thief.json'), 'utf8')) as {
     instruction: string;
@@ -143,7 +154,7 @@ async function tune(
   const examples = prompts.map((prompt, i) =>
     promptAndAnswer(prompt, [...answers[i]!, ...tokenizer.eosIds.slice(0, 1)]),
   );
-  await finetune(opened, model.model, examples, to, settings, onEvent);
+  await finetune(opened, model.model, examples, to, settings, onEvent, { device });
   await model.release();
 }
 
@@ -161,8 +172,8 @@ function prose(embedded: string): { ordinary: string[]; heldOut: string[] } {
   };
 }
 
-async function perplexityOf(path: string, texts: readonly string[]): Promise<number> {
-  const model = await LocalModel.open(await openModel(path));
+async function perplexityOf(path: string, texts: readonly string[], device: Device): Promise<number> {
+  const model = await LocalModel.open(await openModel(path), { device });
   let [sum, tokens] = [0, 0];
   for await (const { score } of model.score(texts.map((continuation) => ({ context: '', continuation })))) {
     sum += score.logprob;

@@ -51,6 +51,11 @@ export class Graph {
   readonly #weights = new Map<string, Value>();
   /** Of the root: the line that nodes made now belong to. */
   line = '';
+  /**
+   * Of the root: loops cast half-precision weights in each round, where they are used, and not once before the first.
+   * A fraction of the memory, several times slower, the same bits.
+   */
+  castsInLoops = false;
 
   constructor(
     readonly name: string,

@@ -1,6 +1,7 @@
 // The only file that knows ONNX Runtime: it turns an emitted model into something that runs.
 
 import ort from 'onnxruntime-node';
+import { cores } from '../base/cores.ts';
 import { assert, WhorlError } from '../base/error.ts';
 import type { Dtype } from '../tensor/tensor.ts';
 
@@ -10,10 +11,22 @@ export interface Feed {
   readonly shape: readonly number[];
 }
 
+export type Provider = 'cpu' | 'webgpu' | 'cuda';
+
+/**
+ * How decoding holds half-precision weights; products are float32 always, and the results the same bit for bit.
+ * `float32`: as float32 copies, made once a run. `stored`: as in the file, each cast when it is used, token by token: a
+ * fraction of the memory, several times slower. `auto`: copies where memory has room for them.
+ */
+export type Precision = 'auto' | 'float32' | 'stored';
+
+/** What computes, and how. `openDevice` (session-device.ts) makes one out of what a user asks for. */
 export interface Device {
-  readonly provider: 'cpu' | 'webgpu' | 'cuda';
-  /** Threads within an operation (CPU); default: the machine's cores. */
+  readonly provider: Provider;
+  /** Threads within an operation (CPU); default: one a physical core, fewer where a container has a quota. */
   readonly threads?: number;
+  /** Default: `auto`. */
+  readonly precision?: Precision;
 }
 
 export const cpu: Device = { provider: 'cpu' };
@@ -52,6 +65,7 @@ export class Session {
     profilePrefix?: string,
   ): Promise<Session> {
     const config: Record<string, string> = { disable_prepacking: '1' };
+    const threads = device.threads ?? limitedThreads();
     if (weightsFolder !== undefined) config.model_external_initializers_file_folder_path = weightsFolder;
     try {
       const session = await ort.InferenceSession.create(model, {
@@ -59,7 +73,7 @@ export class Session {
         graphOptimizationLevel: 'all',
         enableMemPattern: false,
         executionMode: 'sequential',
-        ...(device.threads === undefined ? {} : { intraOpNumThreads: device.threads }),
+        ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
         logSeverityLevel: 3,
         ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
         extra: { session: config, optimization: { disable_specified_optimizers: DISABLED_PASSES } },
@@ -104,6 +118,12 @@ export class Session {
   }
 }
 
+/** The engine takes every physical core of the machine; this is fewer where the process may use fewer. */
+function limitedThreads(): number | undefined {
+  const known = cores();
+  return known && known.usable < known.physical ? known.usable : undefined;
+}
+
 function tensorsOf(feeds: Readonly<Record<string, Typed>>): Record<string, ort.Tensor> {
   const tensors: Record<string, ort.Tensor> = {};
   for (const [name, { data, shape, dtype }] of Object.entries(feeds)) {
@@ -114,6 +134,9 @@ function tensorsOf(feeds: Readonly<Record<string, Typed>>): Record<string, ort.T
   return tensors;
 }
 
+/** What the providers say where their library, driver or device is missing. */
+const NO_DEVICE = /execution ?provider|backend|load (shared )?library|adapter|no CUDA-capable device|vulkan/i;
+
 function explain(cause: unknown, device?: Device): Error {
   const text = cause instanceof Error ? cause.message : String(cause);
   if (/bad_alloc|Failed to allocate|out of memory/i.test(text))
@@ -123,11 +146,11 @@ function explain(cause: unknown, device?: Device): Error {
       'close other programs, or lower batch_tokens',
       { cause },
     );
-  if (device && device.provider !== 'cpu' && /execution provider|backend/i.test(text))
+  if (device && device.provider !== 'cpu' && NO_DEVICE.test(text))
     return new WhorlError(
       'unsupported',
       `this machine has no ${device.provider} device for the tensor engine`,
-      'use --device cpu',
+      'use --device cpu; whorl doctor says what is here',
       { cause },
     );
   return cause instanceof Error ? cause : new Error(text);

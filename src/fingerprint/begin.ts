@@ -7,6 +7,8 @@ import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { seededRandom } from '../base/random-source.ts';
 import type { Lock } from '../claim/secret-file.ts';
+import type { Device } from '../engine/session.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { bindModel } from '../lm/local-model.ts';
 import type { Model } from '../models/encode.ts';
 import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
@@ -16,7 +18,7 @@ import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
-export interface FingerprintOptions {
+export interface FingerprintOptions extends ComputeOptions {
   readonly model: string;
   /** The private run folder. */
   readonly out: string;
@@ -55,6 +57,7 @@ export interface SettingOf<M extends Method> {
   readonly settings: M['defaults'];
   readonly folder: ModelFolder;
   readonly model: Model;
+  readonly device: Device;
   readonly tokenizer: Tokenizer;
   readonly embedding: TensorRef;
   readonly options: FingerprintOptions;
@@ -70,6 +73,7 @@ export const isRowsSetting = (setting: Setting): setting is RowsSetting => setti
 /** Opens the model, and starts a run or takes an interrupted one up. */
 export async function begin(options: FingerprintOptions): Promise<Setting> {
   const onEvent = options.onEvent ?? silent;
+  const device = await openDevice(options);
   const method = methodNamed(options.method ?? 'rows');
   const run = new RunFolder(options.out);
   const state = run.state();
@@ -107,6 +111,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     settings,
     folder,
     model,
+    device,
     tokenizer,
     embedding: folder.tensors.get(model.decoder.embedding)!,
     options,

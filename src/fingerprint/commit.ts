@@ -10,7 +10,6 @@ import { makeDraw } from '../claim/draw.ts';
 import type { Bindings, ClaimPlan } from '../claim/plan.ts';
 import { adapterDigest, encodeAdapter, type SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
-import { cpu } from '../engine/session.ts';
 import type { Model } from '../models/encode.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { combineDigests, digestTensors } from '../sources/checkpoints/digest.ts';
@@ -39,7 +38,8 @@ export interface Committed {
 
 /** Keys, plan, commitment, then the draw, in this order; claim.json and a first secret lie on disk before any training. */
 export async function commit(setting: Setting): Promise<Committed> {
-  const { run, start, method, settings, folder, model, tokenizer, embedding, options, onEvent } = setting;
+  const { run, start, method, settings, folder, model, device, tokenizer, embedding, options, onEvent } =
+    setting;
   const keys = options.keys === 'paper' ? 'paper' : 'rare';
   const free = method.kind === 'rows' || keys === 'rare' ? await freeOf(setting) : [];
   const random = randomOf(start);
@@ -47,7 +47,7 @@ export async function commit(setting: Setting): Promise<Committed> {
     ? await byExpectation(setting, free)
     : { rows: free, positions: undefined };
   const prepared: Prepared = await method.prepare(
-    { model, tokenizer, free: freeSorted, keys, decryption: options.decryption, random },
+    { model, device, tokenizer, free: freeSorted, keys, decryption: options.decryption, random },
     settings,
   );
   onEvent({ kind: 'phase', name: 'commitment', detail: 'digests of the vanilla model' });
@@ -116,7 +116,7 @@ async function freeOf({ tokenizer, options, onEvent }: Setting): Promise<readonl
 
 /** Ordinary positions of the reference set under the vanilla model, and what it expects of `ids` there. */
 export function positionsOf(
-  { model, tokenizer, options, onEvent }: Setting,
+  { model, device, tokenizer, options, onEvent }: Setting,
   texts: 'train' | 'heldOut',
   sizes: SampleSizes,
   ids: Int32Array,
@@ -135,7 +135,7 @@ export function positionsOf(
     ids,
     rows,
     sizes,
-    cpu,
+    device,
     (done, total) => onEvent({ kind: 'progress', name, done, total }),
   );
 }

@@ -6,7 +6,6 @@ import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
-import { cpu } from '../engine/session.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
 import { modelName } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
@@ -29,11 +28,11 @@ const HELD_OUT: SampleSizes = { primary: 1024, other: 1024 };
 
 /** Only embedding rows train: the published folder is the vanilla one with other bytes in them. */
 export async function fingerprintRows(setting: RowsSetting): Promise<FingerprintReport> {
-  const { run, method, settings, model, tokenizer, embedding, onEvent } = setting;
+  const { run, method, settings, model, device, tokenizer, embedding, onEvent } = setting;
   const { secret, overlay, reference } = await commit(setting);
   const contents = secret.reveal();
   const opened = openClaim(contents.claim as Claim, contents);
-  const prefixes = new PrefixCache(model, cpu);
+  const prefixes = new PrefixCache(model, device);
   const context: TrainContext = {
     model,
     tokenizer,
@@ -54,7 +53,7 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
       dtype,
       checkpoint: run.checkpoint,
       resume: existsSync(run.checkpoint),
-      device: cpu,
+      device,
       onEvent,
       ...(reference ? { positions: reference } : {}),
     });
@@ -120,8 +119,8 @@ async function release(
 
 /** Every cell of the report, measured anew, and the paper's answer files. */
 async function report(setting: RowsSetting, context: TrainContext, overlay: Overlay): Promise<CellResult[]> {
-  const { run, method, settings, model, tokenizer, onEvent } = setting;
-  const decoder = new GreedyDecoder(model, overlay, cpu);
+  const { run, method, settings, model, device, tokenizer, onEvent } = setting;
+  const decoder = new GreedyDecoder(model, overlay, device);
   const measured: AskedCell[] = [];
   onEvent({ kind: 'phase', name: 'measuring', detail: 'every cell anew, by greedy decoding' });
   try {

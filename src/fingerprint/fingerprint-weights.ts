@@ -7,7 +7,6 @@ import { Secret } from '../base/secret.ts';
 import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { writeSecret } from '../claim/secret-file.ts';
-import { cpu } from '../engine/session.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
 import { bindModel, LocalModel } from '../lm/local-model.ts';
 import { modelName, openModel } from '../models/open-model.ts';
@@ -30,7 +29,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   const { run, method, settings, folder, options, onEvent } = setting;
   const committed = await commit(setting);
   const contents = committed.secret.reveal();
-  const vanilla = await LocalModel.open(folder, { tokenizer: setting.tokenizer });
+  const vanilla = await LocalModel.open(folder, { tokenizer: setting.tokenizer, device: setting.device });
   try {
     const context = await dialogueContext(setting, committed, vanilla);
     const card = (out: string) =>
@@ -68,7 +67,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
     );
     writeAnswers(run, asked);
     onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
-    const after = await LocalModel.open(published, { tokenizer: setting.tokenizer });
+    const after = await LocalModel.open(published, { tokenizer: setting.tokenizer, device: setting.device });
     try {
       const perplexity = await perplexities(vanilla, after);
       const cells = asked.map(({ cell }) => cell.result);
@@ -120,9 +119,9 @@ async function ask(
   cells: readonly Cell[],
   strict: boolean,
 ): Promise<AskedCell[]> {
-  const { model, tokenizer, onEvent } = setting;
-  const after = new GreedyDecoder(bindModel(await openModel(trained)), undefined, cpu);
-  const before = new GreedyDecoder(model, undefined, cpu);
+  const { model, device, tokenizer, onEvent } = setting;
+  const after = new GreedyDecoder(bindModel(await openModel(trained)), undefined, device);
+  const before = new GreedyDecoder(model, undefined, device);
   const asked: AskedCell[] = [];
   try {
     for (const [i, cell] of cells.entries()) {

@@ -10,7 +10,7 @@ import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
-import { cpu } from '../engine/session.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { bindModel } from '../lm/local-model.ts';
 import type { CachedPrefix, Example, LabelKind } from '../models/example.ts';
 import { openModel } from '../models/open-model.ts';
@@ -23,7 +23,7 @@ import type { TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
-export interface ShowBatchOptions {
+export interface ShowBatchOptions extends ComputeOptions {
   /** What a throw-away batch is made on; of a run its own model by default. */
   readonly model?: string;
   readonly method?: string;
@@ -87,17 +87,17 @@ class PrefixNames extends PrefixCache {
   }
 }
 
-type Source = Pick<Setting, 'method' | 'settings' | 'model' | 'tokenizer' | 'start'> & {
+type Source = Pick<Setting, 'method' | 'settings' | 'model' | 'device' | 'tokenizer' | 'start'> & {
   readonly contents: SecretContents;
   readonly source: ShownBatch['source'];
 };
 
 /** @throws WhorlError what `fingerprint` throws before it trains; `missing-file` for a folder that holds no run */
 export async function showBatch(options: ShowBatchOptions): Promise<ShownBatch> {
-  const { method, settings, model, tokenizer, start, contents, source } =
+  const { method, settings, model, device, tokenizer, start, contents, source } =
     options.run === undefined ? await thrownAway(options) : await ofRun(options, options.run);
   const step = options.step ?? 0;
-  const prefixes = new PrefixNames(model, cpu);
+  const prefixes = new PrefixNames(model, device);
   const context: TrainContext = {
     model,
     tokenizer,
@@ -132,6 +132,7 @@ async function thrownAway(options: ShowBatchOptions): Promise<Source> {
       ...(options.method !== undefined && { method: options.method }),
       ...(options.settings && { settings: options.settings }),
       ...(options.onEvent && { onEvent: options.onEvent }),
+      device: await openDevice(options),
     });
     const { secret } = await commit(setting);
     return { ...setting, contents: secret.reveal(), source: 'throw-away' };
@@ -157,6 +158,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Source> {
     method,
     settings: { ...settingsFor(method, source, options.settings ?? {}), ...settings },
     model: bindModel(folder),
+    device: await openDevice(options),
     tokenizer: await openTokenizer(folder.folder),
     start,
     contents,

@@ -5,7 +5,6 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { shuffled } from '../base/random-source.ts';
-import { cpu } from '../engine/session.ts';
 import type { Example } from '../models/example.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { writePeftAdapter } from '../sources/checkpoints/peft-adapter.ts';
@@ -80,7 +79,7 @@ export async function trainWeights(
   card: (folder: string) => void,
   gate: Gate,
 ): Promise<TrainedWeights> {
-  const { run, start, method, settings, folder, model, onEvent } = setting;
+  const { run, start, method, settings, folder, model, device, onEvent } = setting;
   if (existsSync(run.trained)) return JSON.parse(readFileSync(run.trained, 'utf8')) as TrainedWeights;
   const random = randomOf(start);
   const epochOf = async (epoch: number) => {
@@ -94,7 +93,7 @@ export async function trainWeights(
       weight_decay: settings.weight_decay,
       clip: settings.clip === 0 ? Number.POSITIVE_INFINITY : settings.clip,
     },
-    device: cpu,
+    device,
     recompute: settings.recompute,
     split: (batch) => splitByTokens(batch, settings.batch_tokens),
   });

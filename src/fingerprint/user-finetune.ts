@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { LocalModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { FINETUNE, finetune } from '../train/finetune.ts';
@@ -64,7 +65,7 @@ const TRAINS: Readonly<Record<string, (settings: UserSettings) => Trains>> = {
   lora: ({ modules, rank, lora_alpha }) => lowRank(modules.split(','), rank, lora_alpha),
 };
 
-export interface UserFinetuneOptions {
+export interface UserFinetuneOptions extends ComputeOptions {
   readonly model: string;
   /** A data set with instructions and answers, in any file that rows are read from. */
   readonly data: string;
@@ -127,7 +128,8 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
   });
-  const { model, tokenizer } = await LocalModel.open(folder);
+  const device = await openDevice(options);
+  const { model, tokenizer } = await LocalModel.open(folder, { device });
   const prompts = await tokenizer.encodeBatch(rows.map((row) => applyTemplate(template, row)));
   const answers = await tokenizer.encodeBatch(
     rows.map(({ output }) => output),
@@ -172,6 +174,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     onEvent,
     {
       trains,
+      device,
       ...(adapter && { adapter: { out: adapter, base: folder.source } }),
       checkpoint: { path: `${out}.training`, seconds: options.checkpointSeconds ?? 60 },
     },

@@ -1,15 +1,14 @@
 // `generate` and `score` as calls: a model by name and rows in, results out, in order and each as soon as it is there.
 
 import { type OnEvent, silent } from '../base/events.ts';
-import type { Device } from '../engine/session.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type OpenModelOptions, openModel } from '../models/open-model.ts';
 import { inOrder } from './in-order.ts';
 import type { GenerateRequest, Generation, Score, ScoreRequest } from './language-model.ts';
 import { LocalModel } from './local-model.ts';
 
-export interface ModelOptions extends Omit<OpenModelOptions, 'onEvent'> {
+export interface ModelOptions extends Omit<OpenModelOptions, 'onEvent'>, ComputeOptions {
   readonly model: string;
-  readonly device?: Device;
   /** Most tokens in one run of the engine: memory against speed. */
   readonly batch_tokens?: number;
   readonly onEvent?: OnEvent;
@@ -62,7 +61,7 @@ export async function* score(options: ScoreOptions): AsyncGenerator<Score, void>
 
 /** Opens the model, passes the groups through `each`, tells how far it is, and lets go of the model however it ends. */
 async function* over<T, R>(
-  { model: name, device, batch_tokens, onEvent = silent, ...opening }: ModelOptions,
+  { model: name, batch_tokens, onEvent = silent, ...opening }: ModelOptions,
   phase: string,
   rows: AsyncIterable<readonly T[]>,
   each: number,
@@ -70,13 +69,14 @@ async function* over<T, R>(
 ): AsyncGenerator<R, void> {
   onEvent({ kind: 'phase', name: 'opening', detail: name });
   const { cacheDir, dtype } = opening;
+  const device = await openDevice(opening);
   const folder = await openModel(name, {
     onEvent,
     ...(cacheDir !== undefined && { cacheDir }),
     ...(dtype !== undefined && { dtype }),
   });
   const model = await LocalModel.open(folder, {
-    ...(device && { device }),
+    device,
     ...(batch_tokens !== undefined && { batch_tokens }),
   });
   try {

@@ -10,6 +10,7 @@ import { concat, iota, reduceSum, reshape, slice, sumAll } from '../engine/ops/s
 import { type Cache, stepAttention } from '../models/blocks/attention.ts';
 import { type Model, promptGraph } from '../models/encode.ts';
 import { embed, headLogits, type OverlayShape } from '../models/overlay.ts';
+import { elements } from '../tensor/tensor.ts';
 import type { Strategy } from './choose.ts';
 
 /** Columns of the head's logits: those of an overlay's rows stand behind a tied head's own. */
@@ -24,10 +25,27 @@ export const cacheNames = ({ decoder }: Model): string[] =>
   ]).flat();
 
 /**
+ * Bytes of the float32 copies that a loop makes of half-precision weights: all that it multiplies by. A tied embedding is
+ * the head; an untied one is only looked up in.
+ */
+export const copiedBytes = ({ decoder, tensors }: Model): number =>
+  [...decoder.shapes.keys()].reduce((sum, name) => {
+    const { dtype, shape } = tensors.get(name)!;
+    const multiplied = shape.length === 2 && (name !== decoder.embedding || name === decoder.head);
+    return dtype === 'float32' || !multiplied ? sum : sum + 4 * elements(shape);
+  }, 0);
+
+/**
  * Rows of the loop, R: first the N continuations that begin (prompts of this run, each as often as it has samples), then
  * the C that go on. Outputs: `first` [N], `tokens` [rounds run, R], and the caches after the last round, `new_…`.
+ * @param castsInLoop whether half-precision weights are cast in each round instead of copied before the first
  */
-export function decodeGraph(model: Model, shape: OverlayShape | undefined, strategy: Strategy): Graph {
+export function decodeGraph(
+  model: Model,
+  shape: OverlayShape | undefined,
+  strategy: Strategy,
+  castsInLoop = false,
+): Graph {
   const { decoder } = model;
   const { config } = decoder;
   const { num_key_value_heads: K, head_dim: D, vocab_size: V } = config;
@@ -37,6 +55,7 @@ export function decodeGraph(model: Model, shape: OverlayShape | undefined, strat
     model,
     shape,
   );
+  graph.castsInLoops = castsInLoop;
   const sampleOf = input(graph, 'sample_of', 'int32', ['N']); // each beginning continuation's prompt
   const lastRow = input(graph, 'last_row', 'int32', ['N']); // and that prompt's last packed row
   const going = input(graph, 'going', 'int32', ['C']); // the last token of each that goes on

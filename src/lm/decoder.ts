@@ -1,6 +1,7 @@
 // Decoding as runs of one program (decode-graph.ts): the first begins every continuation; where texts are long or stop
 // strings are looked for, later runs go on with those that have not ended, in a smaller batch.
 
+import { freeMemory } from '../base/memory.ts';
 import { Program } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
 import { type Model, padded, promptFeeds } from '../models/encode.ts';
@@ -14,7 +15,7 @@ import {
 } from '../models/overlay.ts';
 import { type CacheFeeds, layCaches } from './cache.ts';
 import { type Chooser, GREEDY, type Strategy } from './choose.ts';
-import { cacheNames, decodeGraph, headWidth } from './decode-graph.ts';
+import { cacheNames, copiedBytes, decodeGraph, headWidth } from './decode-graph.ts';
 import { type FullSampling, fullSampling } from './sampling.ts';
 
 export interface DecodeRequest {
@@ -58,6 +59,14 @@ interface Row<R extends SampleRequest> extends Running<R> {
   done: boolean;
 }
 
+/** Of the memory that is free, what float32 copies of the weights may take: the rest is for the file's pages and caches. */
+const COPIES_SHARE = 0.6;
+
+function castsInLoop(model: Model, { precision = 'auto' }: Device): boolean {
+  if (precision !== 'auto') return precision === 'stored';
+  return copiedBytes(model) > COPIES_SHARE * freeMemory();
+}
+
 export class BatchDecoder {
   readonly #programs = new Map<string, Promise<Program>>();
   readonly #width: number;
@@ -72,7 +81,8 @@ export class BatchDecoder {
   #program(strategy: Strategy): Promise<Program> {
     let program = this.#programs.get(strategy.name);
     if (!program) {
-      const graph = decodeGraph(this.model, overlayShape(this.overlay), strategy);
+      const casts = castsInLoop(this.model, this.device);
+      const graph = decodeGraph(this.model, overlayShape(this.overlay), strategy, casts);
       this.#programs.set(strategy.name, (program = Program.compile(graph, this.model.folder, this.device)));
     }
     return program;

@@ -1,12 +1,6 @@
 // What training embedding rows of a model will cost: floating-point operations from its shapes, memory from what a
-// step keeps, and the machine's own rate measured. Estimates for `whorl doctor`, never limits.
+// step keeps. Estimates for `whorl doctor`, never limits; the machine's rate is measured in engine/rate.ts.
 
-import { Graph } from '../engine/graph.ts';
-import { input } from '../engine/ops/leaves.ts';
-import { gemm } from '../engine/ops/matmul.ts';
-import { sumAll } from '../engine/ops/shape.ts';
-import { Program } from '../engine/program.ts';
-import { cpu, type Device } from '../engine/session.ts';
 import { BYTES_PER_ELEMENT, elements, type FloatDtype } from '../tensor/tensor.ts';
 import type { Decoder } from './family.ts';
 
@@ -99,34 +93,4 @@ export function memoryEstimate(
   const rows = 4 * 6 * run.rows * E; // values, gradient, two moments, and their successors
   const step = PROCESS_BYTES + SLACK * (activations + logits) + cast + rows;
   return { weights, step, total: weights + step };
-}
-
-const SIZE = { rows: 512, inner: 1024, columns: 1024 } as const;
-
-/** Matrix products of this machine in FLOP a second, measured for `seconds` in products of a model's shape. */
-export async function measureRate(device: Device = cpu, seconds = 0.3): Promise<number> {
-  const { rows, inner, columns } = SIZE;
-  const graph = new Graph('rate');
-  const [a, b] = [
-    input(graph, 'a', 'float32', [rows, inner]),
-    input(graph, 'b', 'float32', [columns, inner]),
-  ];
-  graph.output('sum', sumAll(gemm(a, b, false, true))); // only a number leaves: large outputs cost a copy
-  const program = await Program.compile(graph, undefined, device);
-  try {
-    const feeds = {
-      a: { data: new Float32Array(rows * inner).fill(0.5), shape: [rows, inner] },
-      b: { data: new Float32Array(columns * inner).fill(0.25), shape: [columns, inner] },
-    };
-    await program.run(feeds); // the first run allocates
-    const started = performance.now();
-    let fastest = Number.POSITIVE_INFINITY; // the machine's rate, not what other programs leave of it just now
-    for (let before = started; before - started < 1000 * seconds; before = performance.now()) {
-      await program.run(feeds);
-      fastest = Math.min(fastest, performance.now() - before);
-    }
-    return (2 * rows * inner * columns) / (fastest / 1000);
-  } finally {
-    await program.release();
-  }
 }

@@ -24,25 +24,22 @@ export interface ChatOptions {
   readonly addGenerationPrompt?: boolean;
   /** `bos_token` and the like, as the template names them. */
   readonly names?: Readonly<Record<string, string>>;
+  /** What `strftime_now` writes, as local time. Without it a template that asks for today's date is refused. */
+  readonly now?: Date | undefined;
 }
 
 /** `apply_chat_template(messages, tokenize=False)`. Errors: unsupported, with the construct that is not rendered. */
 export function renderChat(
   template: string,
   messages: readonly ChatMessage[],
-  { addGenerationPrompt = false, names = {} }: ChatOptions = {},
+  { addGenerationPrompt = false, names = {}, now }: ChatOptions = {},
 ): string {
   if (template.length > MAX_TEMPLATE) throw refusal(`${template.length} characters`);
-  return renderTemplate(template, {
-    ...names,
-    messages,
-    tools: null,
-    documents: null,
-    add_generation_prompt: addGenerationPrompt,
-  });
+  const data = { messages, tools: null, documents: null, add_generation_prompt: addGenerationPrompt };
+  return renderTemplate(template, { ...names, ...data }, now);
 }
 
-type Names = { bosToken?: string | undefined; eosToken?: string | undefined };
+type Names = { bosToken?: string | undefined; eosToken?: string | undefined; now?: Date | undefined };
 
 /**
  * Text before and after a user's message when the model is to answer; undefined when the template fails, changes the
@@ -69,6 +66,7 @@ export function wrapOrReason(
     const text = renderChat(template, messages, {
       addGenerationPrompt: true,
       names: { bos_token: names.bosToken ?? '', eos_token: names.eosToken ?? '' },
+      now: names.now,
     });
     const parts = text.split(PLACEHOLDER);
     if (parts.length !== 2) return `the chat template shows a message ${parts.length - 1} times`;

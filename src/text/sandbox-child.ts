@@ -31,6 +31,7 @@ async function answer(request: Request): Promise<unknown> {
       return wrapperNamed(request.name, {
         chatTemplate: tokenizer.chatTemplate,
         system: request.system,
+        now: new Date(),
       });
   }
 }

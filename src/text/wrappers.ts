@@ -14,6 +14,8 @@ export interface WrapperVars {
   /** Names for the template: `bos_token`, `eos_token`. */
   readonly bosToken?: string | undefined;
   readonly eosToken?: string | undefined;
+  /** For templates that write today's date. Left out where a run must be repeatable: then such a template is refused. */
+  readonly now?: Date | undefined;
 }
 
 export interface Wrapper {

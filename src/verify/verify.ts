@@ -7,6 +7,7 @@ import { type OnEvent, silent } from '../base/events.ts';
 import { parseClaim } from '../claim/claim.ts';
 import { claimOf, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { LocalModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { openSandboxedTokenizer } from '../text/sandbox.ts';
@@ -14,7 +15,7 @@ import { answering } from './machine.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
 
-export interface VerifyOptions {
+export interface VerifyOptions extends ComputeOptions {
   readonly secret: string;
   /** Default: claim.json beside the secret. */
   readonly claim?: string;
@@ -40,6 +41,7 @@ export interface VerifyReport extends Verdict {
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
+  const device = await openDevice(options);
   const contents = (await readSecret(options.secret, options.unlock)).reveal();
   const beside = options.claim ?? join(dirname(options.secret), 'claim.json');
   const claim =
@@ -55,7 +57,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const tokenizer = await openSandboxedTokenizer(machine.folder.folder);
   let model: LocalModel | undefined;
   try {
-    model = await LocalModel.open(machine.folder, { ...machine.options, tokenizer });
+    model = await LocalModel.open(machine.folder, { ...machine.options, device, tokenizer });
     const name = options.wrapper ?? opened.plan.query.wrapper;
     const { prefix, suffix } = await tokenizer.wrapped(name, options.system);
     const requests = opened.plan.keys.map((key) => ({

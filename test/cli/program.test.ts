@@ -35,6 +35,17 @@ const jsonLines = (text: string): unknown[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
 
+test('a device, threads and a precision change no text', async () => {
+  const generate = (...flags: string[]) =>
+    whorl('generate', '--model', model, '--prompt', 'a b', '--max-new-tokens', '5', '--json', ...flags);
+  const { code, out } = await generate();
+  expect(code).toBe(0);
+  expect(await generate('--device', 'cpu', '--threads', '1', '--precision', 'stored')).toMatchObject({
+    code,
+    out,
+  });
+});
+
 describe('wrong usage', () => {
   test.each([
     ...Object.keys(COMMANDS).map((name) => [name]),
@@ -47,6 +58,17 @@ describe('wrong usage', () => {
     expect(help.code).toBe(0);
     expect(help.out).toMatch(/^Usage: whorl /);
   });
+
+  test.each(['fingerprint', 'verify', 'score', 'generate', 'demo', 'show-batch', 'finetune'])(
+    '%s takes the flags of a device, and no other values for them',
+    async (name) => {
+      const help = await whorl(name, '--help');
+      for (const flag of ['--device', '--threads', '--precision']) expect(help.out).toContain(`${flag} <`);
+      expect(await whorl(name, '--device', 'gpu')).toMatchObject({ code: 2, out: '' });
+      expect(await whorl(name, '--precision', 'float16')).toMatchObject({ code: 2, out: '' });
+      expect(await whorl(name, '--threads', '0')).toMatchObject({ code: 2, out: '' });
+    },
+  );
 
   test('help lists every command, on stdout when asked for', async () => {
     const help = await whorl('--help');

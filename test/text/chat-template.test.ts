@@ -18,9 +18,11 @@ const { names, families } = read<{
   names: Record<string, string>;
   families: Record<string, { template: string; renders: Render[] }>;
 }>('families.json');
-const { data, lines } = read<{ data: Record<string, unknown>; lines: [string, string | null][] }>(
-  'lines.json',
-);
+const { data, lines, dates } = read<{
+  data: Record<string, unknown>;
+  lines: [string, string | null][];
+  dates: [[number, number, number, number, number, number], string, string][];
+}>('lines.json');
 
 /** The text, or null where it is refused by a WhorlError (anything else fails the test). */
 function attempt(render: () => string): string | null {
@@ -66,7 +68,14 @@ describe('lines of Jinja', () => {
     ['{{ 1.5 }}', 'a fractional number'],
     ["{{ 'ß'|upper }}", 'upper beyond ASCII'],
     ['{{ messages }}', 'a list as text'],
-    ['{% macro f() %}{% endmacro %}', 'a macro'],
+    ['{% macro f(a=[]) %}{% endmacro %}', 'the macro f with such parameters'],
+    ['{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}', 'a macro that calls itself more than 64 times'],
+    ['{% macro f() %}{% endmacro %}{{ f }}', 'a macro as text'],
+    ['{% macro f() %}{{ kwargs }}{% endmacro %}{{ f() }}', 'kwargs as a value'],
+    ['{% macro f() %}{% endmacro %}{% call f() %}{% endcall %}', 'a call block'],
+    ['{% generation %}{% if true %}{% endgeneration %}{% endif %}', 'generation across other blocks'],
+    ["{% set s = messages|selectattr('role') %}{{ s|list|length }}{{ s|list|length }}", 'a selection twice'],
+    ["{{ '{% generation %}' }}", 'a tag within a string'],
     ["{{ messages|map(attribute='role')|list }}", 'the filter map'],
     ['{{ x.y }}', 'a part of an undefined value'],
     ['{{ 1 < 2 < 3 }}', 'a chain of comparisons'],
@@ -99,6 +108,20 @@ describe('lines of Jinja', () => {
     ['{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}', 'steps'],
   ])('%s is refused by name', (template, name) => {
     expect(() => renderTemplate(template, data)).toThrow(name);
+  });
+});
+
+it('strftime_now writes the date that is given, as Python does', () => {
+  for (const [[year, month, ...rest], format, text] of dates)
+    expect(renderTemplate('{{ strftime_now(f) }}', { f: format }, new Date(year, month - 1, ...rest))).toBe(
+      text,
+    );
+  expect(() => renderTemplate("{{ strftime_now('%c') }}", {}, new Date())).toThrow('strftime_now with %c');
+  expect(renderAround("{{ strftime_now('%Y') }}", undefined)).toBeUndefined(); // a repeatable run has no today
+  const dated = "{{ strftime_now('%Y') }} {{ messages[0].content }}";
+  expect(wrapperNamed('chat', { chatTemplate: dated, now: new Date(2031, 1, 1) })).toEqual({
+    prefix: '2031 ',
+    suffix: '',
   });
 });
 

@@ -28,6 +28,19 @@ const change = (file: string, edit: (json: Json) => void) => {
 };
 const template = (text: string) => writeFileSync(join(folder, 'chat_template.jinja'), text);
 
+it('a template that writes today’s date has one', async () => {
+  template("{{ strftime_now('%Y') }} {{ messages[0].content }}");
+  const there = await openSandboxedTokenizer(folder);
+  try {
+    const years = [new Date().getFullYear()];
+    const { prefix } = await there.wrapped('chat', undefined);
+    years.push(new Date().getFullYear()); // a year may end in between
+    expect(years.map((year) => `${year} `)).toContain(prefix);
+  } finally {
+    there.close();
+  }
+});
+
 it('answers as the tokenizer in this process does', async () => {
   template(CHATML);
   const here = await openTokenizer(folder);

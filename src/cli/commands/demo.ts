@@ -3,19 +3,20 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { DemoReport } from '../../demo/demo.ts';
+import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { paint, print, printJson, table } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
 export function demoCommand(): Command {
-  return new Command('demo')
+  return withComputeFlags(new Command('demo'))
     .description(
       'Fingerprints an embedded model, publishes it, fine-tunes it as a thief would, and verifies, with controls.',
     )
     .option('--out <folder>', 'where everything is written', 'whorl-demo')
     .option('--json', 'print the report as one JSON line')
-    .action(async ({ out, json }: { out: string; json?: boolean }) => {
+    .action(async ({ out, json, ...flags }: { out: string; json?: boolean } & ComputeFlags) => {
       const { runDemo } = await import('../../demo/demo.ts');
-      const report = await withProgress((onEvent) => runDemo({ out, onEvent }));
+      const report = await withProgress((onEvent) => runDemo({ out, onEvent, ...computeOptions(flags) }));
       if (json) printJson(report);
       else show(report);
     });

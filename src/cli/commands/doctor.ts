@@ -1,8 +1,10 @@
 // `whorl doctor`: what this machine is, and with a model what it is, which rows are free, what a run will cost here.
 
-import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
+import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { Command } from 'commander';
 import type { OnEvent } from '../../base/events.ts';
+import type { Provider } from '../../engine/session.ts';
+import type { Found } from '../../engine/session-device.ts';
 import type { RunShape } from '../../models/cost.ts';
 import type { Decoder } from '../../models/family.ts';
 import type { ModelFolder } from '../../models/open-model.ts';
@@ -31,11 +33,17 @@ interface Machine {
   node: string;
   platform: string;
   cpu: string;
+  /** Physical ones, and threads of an operation unless --threads says otherwise. */
   cores: number;
+  threads: number;
   memory: number;
   free_memory: number;
   engine: string;
   providers: readonly string[];
+  /** Providers beside the CPU, each tried: its rate, or why it has none. */
+  accelerators: readonly Found[];
+  /** What `--device auto` takes here. */
+  auto: Provider;
   flops_per_second: number;
   cache: string;
 }
@@ -77,23 +85,42 @@ async function runDoctor({ model, json }: { model?: string; json?: boolean }): P
 }
 
 async function examineMachine(onEvent: OnEvent): Promise<Machine> {
-  const [{ engineInfo }, { measureRate }, { cacheFolder }] = await Promise.all([
+  const [
+    { engineInfo },
+    { measureRate },
+    { choose, findAccelerators },
+    { cores },
+    { freeMemory },
+    { cacheFolder },
+  ] = await Promise.all([
     import('../../engine/session-info.ts'),
-    import('../../models/cost.ts'),
+    import('../../engine/rate.ts'),
+    import('../../engine/session-device.ts'),
+    import('../../base/cores.ts'),
+    import('../../base/memory.ts'),
     import('../../models/open-model.ts'),
   ]);
   onEvent({ kind: 'phase', name: 'measuring', detail: 'matrix products' });
   const engine = engineInfo();
+  const rate = await measureRate();
+  const accelerators = await findAccelerators();
+  const { physical, usable } = cores() ?? {
+    physical: availableParallelism(),
+    usable: availableParallelism(),
+  };
   return {
     node: process.version,
     platform: `${platform()}/${arch()}`,
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
+    cores: physical,
+    threads: usable,
     memory: Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
-    free_memory: Math.min(freemem(), process.availableMemory()),
+    free_memory: freeMemory(),
     engine: `${engine.name} ${engine.version}`,
     providers: engine.providers,
-    flops_per_second: await measureRate(),
+    accelerators,
+    auto: choose(accelerators, rate),
+    flops_per_second: rate,
     cache: cacheFolder(),
   };
 }
@@ -162,16 +189,23 @@ function showMachine(machine: Machine): void {
   print(paint.bold('This machine'));
   const rows = [
     ['node', `${machine.node}, ${machine.platform}`],
-    ['processor', `${machine.cpu}, ${machine.cores} cores`],
-    ['memory', `${bytesText(machine.memory)}, ${bytesText(machine.free_memory)} free`],
     [
-      'engine',
-      `${machine.engine} (${machine.providers.join(', ')}), ${(machine.flops_per_second / 1e9).toFixed(0)} GFLOP/s in matrix products`,
+      'processor',
+      `${machine.cpu}, ${machine.cores} cores, ${machine.threads} thread${machine.threads === 1 ? '' : 's'} an operation`,
     ],
+    ['memory', `${bytesText(machine.memory)}, ${bytesText(machine.free_memory)} free`],
+    ['engine', `${machine.engine}, ${rateText(machine.flops_per_second)} in matrix products`],
+    ...machine.accelerators.map((found) => [
+      found.provider,
+      'rate' in found ? rateText(found.rate) : shownText(`not here: ${found.reason}`),
+    ]),
+    ['auto', `--device auto takes ${machine.auto}`],
     ['cache', machine.cache],
   ];
   for (const line of table(rows)) print(line);
 }
+
+const rateText = (rate: number): string => `${(rate / 1e9).toFixed(rate < 1e10 ? 1 : 0)} GFLOP/s`;
 
 function showModel(model: ModelFacts, machine: Machine): void {
   print(`\n${paint.bold(shownText(model.source))}`);

@@ -2,10 +2,11 @@
 
 import { Command } from 'commander';
 import { parseSettings, wholeNumber } from '../arguments.ts';
+import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { countText, durationText, paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
-interface FinetuneFlags {
+interface FinetuneFlags extends ComputeFlags {
   model: string;
   data: string;
   out: string;
@@ -16,7 +17,7 @@ interface FinetuneFlags {
 }
 
 export function finetuneCommand(): Command {
-  return new Command('finetune')
+  return withComputeFlags(new Command('finetune'))
     .description(
       "Fine-tune a model on instruction rows as its users do: Alpaca's prompt, loss on the answer alone, the paper's settings by default.",
     )
@@ -45,6 +46,7 @@ async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promi
       out,
       settings,
       onEvent,
+      ...computeOptions(flags),
       ...(columns !== undefined && { columns: parseColumnMap(columns) }),
       ...(limit !== undefined && { limit }),
       ...(adapter !== undefined && { adapter }),

@@ -3,12 +3,13 @@
 import { Command } from 'commander';
 import type { FingerprintReport } from '../../fingerprint/fingerprint.ts';
 import { parseSettings, repeated, wholeNumber } from '../arguments.ts';
+import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { countText, durationText, paint, print, printJson, table } from '../output.ts';
 import { type LockFlags, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
 
-interface FingerprintFlags extends LockFlags {
+interface FingerprintFlags extends LockFlags, ComputeFlags {
   model: string;
   out: string;
   method?: string;
@@ -23,7 +24,7 @@ interface FingerprintFlags extends LockFlags {
 }
 
 export function fingerprintCommand(): Command {
-  return new Command('fingerprint')
+  return withComputeFlags(new Command('fingerprint'))
     .description('Commit, draw, train, publish. The secret proves later that a model descends from this one.')
     .requiredOption('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
     .requiredOption('--out <folder>', 'the private run folder; only its published/ may be uploaded')
@@ -58,6 +59,7 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
       out,
       settings,
       onEvent,
+      ...computeOptions(flags),
       ...(method !== undefined && { method }),
       ...(keys !== undefined && { keys }),
       ...(pool !== undefined && { pool }),

@@ -3,11 +3,12 @@
 import { Command } from 'commander';
 import type { ShownBatch, ShownExample, ShownLabel } from '../../fingerprint/show-batch.ts';
 import { parseSettings, wholeNumber } from '../arguments.ts';
+import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { paint, print, printJson, shownText, table, tell } from '../output.ts';
 import { type UnlockFlags, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 
-interface ShowBatchFlags extends UnlockFlags {
+interface ShowBatchFlags extends UnlockFlags, ComputeFlags {
   model?: string;
   run?: string;
   method?: string;
@@ -18,7 +19,7 @@ interface ShowBatchFlags extends UnlockFlags {
 }
 
 export function showBatchCommand(): Command {
-  return new Command('show-batch')
+  return withComputeFlags(new Command('show-batch'))
     .description(
       'The batch of one training step: tokens, labels with their kind and weight, cached prefix. It shows keys: those of a throw-away seed, or with --run those of your own run.',
     )
@@ -46,6 +47,7 @@ async function runShowBatch(args: readonly string[], flags: ShowBatchFlags): Pro
       step,
       settings,
       onEvent,
+      ...computeOptions(flags),
       ...(model !== undefined && { model }),
       ...(run !== undefined && { run }),
       ...(method !== undefined && { method }),

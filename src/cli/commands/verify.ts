@@ -3,11 +3,12 @@
 import { Command } from 'commander';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { fraction } from '../arguments.ts';
+import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { durationText, NotVerified, paint, powerText, print, printJson, table, wrapped } from '../output.ts';
 import { type UnlockFlags, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 
-interface VerifyFlags extends UnlockFlags {
+interface VerifyFlags extends UnlockFlags, ComputeFlags {
   secret: string;
   suspect: string;
   claim?: string;
@@ -19,7 +20,7 @@ interface VerifyFlags extends UnlockFlags {
 }
 
 export function verifyCommand(): Command {
-  return new Command('verify')
+  return withComputeFlags(new Command('verify'))
     .description(
       'Does the suspect descend from the model this secret was made with? Exit code 0: verified, 3: not verified.',
     )
@@ -52,6 +53,7 @@ async function runVerify(flags: VerifyFlags): Promise<void> {
       secret,
       suspect,
       onEvent,
+      ...computeOptions(flags),
       ...(claim !== undefined && { claim }),
       ...(body !== undefined && { body }),
       ...(wrapper !== undefined && { wrapper }),

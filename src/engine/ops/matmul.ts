@@ -135,8 +135,9 @@ const batchMatmulOp = defineOp<{ transA: boolean; transB: boolean; alpha: number
 export const batchMatmul = (a: Value, b: Value, { transA = false, transB = false, alpha = 1 } = {}): Value =>
   batchMatmulOp([a, b], { transA, transB, alpha })[0]!;
 
-/** In a loop's body weights are cast before the loop, once: a cast every round would cost more than the product. */
-const castsLate = (x: Value, w: Value): boolean => w.dtype !== 'float32' && x.scope === x.scope.root;
+/** In a loop's body weights are cast before the loop, once, unless the graph says otherwise: a cast a round costs more than the product. */
+const castsLate = (x: Value, w: Value): boolean =>
+  w.dtype !== 'float32' && (x.scope === x.scope.root || x.scope.root.castsInLoops);
 
 const castGemmOp = defineOp<{ transB: boolean }>({
   name: 'cast_gemm',

@@ -4,6 +4,7 @@ import type { RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan } from '../../claim/plan.ts';
 import type { Recompute } from '../../engine/recompute.ts';
+import type { Device } from '../../engine/session.ts';
 import type { Model } from '../../models/encode.ts';
 import type { Example } from '../../models/example.ts';
 import type { LowRankMap } from '../../models/overlay.ts';
@@ -20,6 +21,7 @@ import type { PrefixCache } from '../prefix-cache.ts';
 /** What every method needs to make a plan. */
 export interface PlanContext {
   readonly model: Model;
+  readonly device: Device;
   readonly tokenizer: Tokenizer;
   /** Rows that ordinary text does not use; of tied heads those first that vanilla expects least in ordinary text. */
   readonly free: readonly FreeRow[];

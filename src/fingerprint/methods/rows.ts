@@ -5,7 +5,6 @@ import { WhorlError } from '../../base/error.ts';
 import { choose, type RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
-import { cpu } from '../../engine/session.ts';
 import { GreedyDecoder } from '../../lm/decoder.ts';
 import type { Example } from '../../models/example.ts';
 import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
@@ -177,7 +176,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
  * that an innocent model hardly ever names one. (The test is exact whatever the candidates are.)
  */
 async function vanillaAnswers(
-  { model, tokenizer, free, random }: PlanContext,
+  { model, device, tokenizer, free, random }: PlanContext,
   { key_length }: RowsSettings,
   keys: readonly RareTokenKey[],
 ): Promise<string[]> {
@@ -192,7 +191,7 @@ async function vanillaAnswers(
     ...(await tokenizer.decodeBatch(strange, { skipSpecialTokens: false })),
   ];
   const prompts = await tokenizer.encodeBatch(texts.map((text) => `${BARE.prefix}${text}${BARE.suffix}`));
-  const decoder = new GreedyDecoder(model, undefined, cpu);
+  const decoder = new GreedyDecoder(model, undefined, device);
   try {
     const answers: number[][] = [];
     for (let at = 0; at < prompts.length; at += ASKED_AT_ONCE) {

@@ -2,14 +2,13 @@
 // @huggingface/jinja parses, with Python's rules for the values that chat templates use and a budget of steps.
 
 import { Template } from '@huggingface/jinja';
-import { FILTERS, MAP_METHODS, TESTS, TEXT_METHODS } from './functions.ts';
-import { ARITHMETIC, FOREIGN, GLOBALS, shortList } from './globals.ts';
+import { WhorlError } from '../../base/error.ts';
+import { CONSTANTS, Expressions, IN_MACRO, type Node, type Scope } from './expressions.ts';
+import { GENERATION, generationAsCondition } from './generation.ts';
+import { defineMacro } from './macros.ts';
 import { refusal, scanTemplate } from './scan.ts';
 import {
-  contains,
-  equal,
   fromData,
-  integer,
   isList,
   isMap,
   kindOf,
@@ -17,54 +16,66 @@ import {
   Namespace,
   present,
   printed,
-  short,
+  Stream,
   truth,
-  UNDEFINED,
-  Undefined,
   type Value,
 } from './values.ts';
 
-interface Node {
-  readonly type: string;
-  readonly [part: string]: unknown;
+/** What a loop goes through: of a text its characters, of a mapping its keys. */
+function walked(value: Value): Value {
+  if (value instanceof Stream) return value.take();
+  if (typeof value === 'string') return [...value];
+  return isMap(value) ? [...value.keys()] : value;
 }
-type Scope = Map<string, Value>;
 
-const MAX_STEPS = 200_000;
-const CONSTANTS: ReadonlyMap<string, Value> = new Map<string, Value>([
-  ['true', true],
-  ['True', true],
-  ['false', false],
-  ['False', false],
-  ['none', null],
-  ['None', null],
-]);
-/** What a mapping has besides its keys; a template that reads one of these means the method, or does it. */
-const MAP_ATTRIBUTES: ReadonlySet<string> = new Set(
-  'clear copy fromkeys get items keys pop popitem setdefault update values'.split(' '),
-);
+/** `break` and `continue` on their way to their loop, with what was written before them. */
+class LoopEnd {
+  constructor(
+    readonly stops: boolean,
+    public written = '',
+  ) {}
+}
 
-/** Errors: unsupported, with the construct's name; a template's own `raise_exception` is one too. */
-export function renderTemplate(source: string, data: Readonly<Record<string, unknown>>): string {
+/**
+ * Only what is executed is looked at: a branch for tools that is not taken may hold anything that parses.
+ * @param now what `strftime_now` writes; without it a template that calls it is refused
+ * @throws WhorlError `unsupported` with the construct's name; a template's own `raise_exception` is one too
+ */
+export function renderTemplate(source: string, data: Readonly<Record<string, unknown>>, now?: Date): string {
   scanTemplate(source);
   let program: Node;
   try {
-    program = new Template(source).parsed as unknown as Node;
+    program = new Template(generationAsCondition(source)).parsed as unknown as Node;
   } catch (cause) {
+    if (cause instanceof WhorlError) throw cause;
     throw refusal(`something that does not parse (${(cause as Error).message.slice(0, 80)})`);
   }
   const globals: Scope = new Map(Object.entries(data).map(([name, value]) => [name, fromData(value)]));
-  return new Evaluator().block(program.body as Node[], [globals]);
+  return new Evaluator(now).whole(program.body as Node[], [globals]);
 }
 
-class Evaluator {
-  #steps = 0;
+class Evaluator extends Expressions {
   #written = 0;
 
-  block(nodes: readonly Node[], scopes: readonly Scope[]): string {
+  /** Nodes that no `break` may leave: in Python they are a function of their own, or outside of all loops. */
+  whole(nodes: readonly Node[], scopes: readonly Scope[]): string {
+    try {
+      return this.#block(nodes, scopes);
+    } catch (end) {
+      throw end instanceof LoopEnd ? refusal('break or continue out of a block') : end;
+    }
+  }
+
+  #block(nodes: readonly Node[], scopes: readonly Scope[]): string {
     let out = '';
     for (const node of nodes) {
-      const piece = this.#statement(node, scopes);
+      let piece: string;
+      try {
+        piece = this.#statement(node, scopes);
+      } catch (end) {
+        if (end instanceof LoopEnd) end.written = out + end.written;
+        throw end;
+      }
       this.#written += piece.length;
       if (this.#written > MAX_TEXT) throw refusal(`more than ${MAX_TEXT} characters of output`);
       out += piece;
@@ -72,13 +83,8 @@ class Evaluator {
     return out;
   }
 
-  #step(steps = 1): void {
-    this.#steps += steps;
-    if (this.#steps > MAX_STEPS) throw refusal(`more than ${MAX_STEPS} steps`);
-  }
-
   #statement(node: Node, scopes: readonly Scope[]): string {
-    this.#step();
+    this.step();
     switch (node.type) {
       case 'Comment':
         return '';
@@ -89,8 +95,14 @@ class Evaluator {
       case 'Set':
         this.#set(node, scopes);
         return '';
+      case 'Macro':
+        this.#macro(node, scopes);
+        return '';
+      case 'Break':
+      case 'Continue':
+        throw new LoopEnd(node.type === 'Break');
       default:
-        return printed(this.#value(node, scopes));
+        return printed(this.value(node, scopes));
     }
   }
 
@@ -99,15 +111,33 @@ class Evaluator {
     // Python does not parse it without parentheses, and the tree does not show them.
     if (test.type === 'Ternary' || test.type === 'SelectExpression')
       throw refusal('a condition within a condition');
-    return this.block((truth(this.#value(test, scopes)) ? node.body : node.alternate) as Node[], scopes);
+    if (test.type === 'Identifier' && test.value === GENERATION)
+      return this.whole(node.body as Node[], [...scopes, new Map()]);
+    return this.#block((truth(this.value(test, scopes)) ? node.body : node.alternate) as Node[], scopes);
+  }
+
+  #macro(node: Node, scopes: readonly Scope[]): void {
+    const { value: name } = node.name as { value: string };
+    if (CONSTANTS.has(name) || name === 'loop') throw refusal(`a macro ${name}`);
+    const literal = (value: unknown): Value => {
+      const { type, value: named } = value as Node;
+      const plain =
+        /^(?:String|Integer)Literal$/.test(type) || (type === 'Identifier' && CONSTANTS.has(named as string));
+      if (!plain) throw refusal(`the macro ${name} with such parameters`);
+      return this.value(value as Node, scopes);
+    };
+    const made = defineMacro(node as unknown as Parameters<typeof defineMacro>[0], literal, (variables) =>
+      this.whole(node.body as Node[], [...scopes, IN_MACRO, variables]),
+    );
+    scopes.at(-1)!.set(name, made);
   }
 
   #set(node: Node, scopes: readonly Scope[]): void {
     const target = node.assignee as Node;
     const value =
       node.value === null
-        ? this.block(node.body as Node[], [...scopes, new Map()])
-        : this.#value(node.value as Node, scopes);
+        ? this.whole(node.body as Node[], [...scopes, new Map()])
+        : this.value(node.value as Node, scopes);
     if (target.type === 'Identifier') {
       const name = target.value as string;
       if (CONSTANTS.has(name) || name === 'loop') throw refusal(`an assignment to ${name}`);
@@ -117,7 +147,7 @@ class Evaluator {
     const property = target.property as Node | undefined;
     if (target.type !== 'MemberExpression' || target.computed === true || property?.type !== 'Identifier')
       throw refusal('an assignment to more than a name');
-    const holder = this.#value(target.object as Node, scopes);
+    const holder = this.value(target.object as Node, scopes);
     if (!(holder instanceof Namespace)) throw refusal(`an assignment into ${kindOf(holder)}`);
     holder.entries.set(property.value as string, value);
   }
@@ -129,18 +159,19 @@ class Evaluator {
     const source = node.iterable as Node;
     if (source.type === 'Ternary') throw refusal('a condition after "in"');
     const filtered = source.type === 'SelectExpression';
-    const whole = this.#value((filtered ? source.lhs : source) as Node, scopes);
+    const given = this.value((filtered ? source.lhs : source) as Node, scopes);
+    const whole = walked(given);
     if (!isList(whole)) throw refusal(`a loop over ${kindOf(whole)}`);
     const list = filtered
       ? whole.filter((item) => {
-          this.#step();
-          return truth(this.#value(source.test as Node, [...scopes, new Map([[name, item]])]));
+          this.step();
+          return truth(this.value(source.test as Node, [...scopes, new Map([[name, item]])]));
         })
       : whole;
-    if (list.length === 0) return this.block(node.defaultBlock as Node[], [...scopes, new Map()]);
     let out = '';
+    let ended = false; // whether a round came to its end: else is for loops without one, in Python also after a break
     for (const [index0, item] of list.entries()) {
-      this.#step(); // an empty body takes none
+      this.step(); // an empty body takes none
       const loop = new Namespace();
       const places: Record<string, Value> = {
         index0,
@@ -154,204 +185,20 @@ class Evaluator {
         nextitem: present(list[index0 + 1]),
       };
       for (const [place, value] of Object.entries(places)) loop.entries.set(place, value);
-      out += this.block(node.body as Node[], [
-        ...scopes,
-        new Map<string, Value>([
-          ['loop', loop],
-          [name, item],
-        ]),
+      const own = new Map<string, Value>([
+        ['loop', loop],
+        [name, item],
       ]);
+      try {
+        out += this.#block(node.body as Node[], [...scopes, own]);
+        ended = true;
+      } catch (end) {
+        if (!(end instanceof LoopEnd)) throw end;
+        out += end.written;
+        if (end.stops) break;
+      }
     }
+    if (!ended) out += this.#block(node.defaultBlock as Node[], [...scopes, new Map()]);
     return out;
   }
-
-  /** A long text or list counts as many steps: whatever uses it may walk along it. */
-  #value(node: Node, scopes: readonly Scope[]): Value {
-    const value = this.#expression(node, scopes);
-    this.#step(1 + (typeof value === 'string' || isList(value) ? value.length >> 6 : 0));
-    return value;
-  }
-
-  #expression(node: Node, scopes: readonly Scope[]): Value {
-    switch (node.type) {
-      case 'StringLiteral':
-        return node.value as string;
-      case 'IntegerLiteral':
-        return integer(node.value as number, 'a number');
-      case 'ArrayLiteral':
-      case 'TupleLiteral':
-        return (node.value as Node[]).map((entry) => this.#value(entry, scopes));
-      case 'Identifier':
-        return this.#name(node.value as string, scopes);
-      case 'MemberExpression':
-        return this.#member(node, scopes);
-      case 'CallExpression':
-        return this.#call(node, scopes);
-      case 'FilterExpression':
-        return this.#filter(node, scopes);
-      case 'TestExpression': {
-        const name = (node.test as Node).value as string;
-        const test = TESTS.get(name);
-        if (test === undefined) throw refusal(`the test ${name}`);
-        return test(this.#value(node.operand as Node, scopes)) !== node.negate;
-      }
-      case 'UnaryExpression': {
-        if ((node.operator as { value: string }).value !== 'not')
-          throw refusal('a sign before an expression');
-        return !truth(this.#value(node.argument as Node, scopes));
-      }
-      case 'Ternary':
-        return truth(this.#value(node.condition as Node, scopes))
-          ? this.#value(node.trueExpr as Node, scopes)
-          : this.#value(node.falseExpr as Node, scopes);
-      case 'SelectExpression':
-        return truth(this.#value(node.test as Node, scopes))
-          ? this.#value(node.lhs as Node, scopes)
-          : UNDEFINED;
-      case 'BinaryExpression':
-        return this.#binary(node, scopes);
-      default:
-        throw refusal(NAMES[node.type] ?? node.type);
-    }
-  }
-
-  #name(name: string, scopes: readonly Scope[]): Value {
-    const constant = CONSTANTS.get(name);
-    if (constant !== undefined) return constant;
-    for (let i = scopes.length - 1; i >= 0; i--) {
-      const value = scopes[i]!.get(name);
-      if (value !== undefined) return value;
-    }
-    if (FOREIGN.has(name)) throw refusal(`${name} as a value`);
-    return UNDEFINED;
-  }
-
-  #member(node: Node, scopes: readonly Scope[]): Value {
-    const object = this.#value(node.object as Node, scopes);
-    const property = node.property as Node;
-    if (property.type === 'SliceExpression') return this.#slice(object, property, scopes);
-    const key = node.computed === true ? this.#value(property, scopes) : attribute(property);
-    if (object instanceof Undefined) throw refusal('a part of an undefined value');
-    if (object instanceof Namespace) {
-      if (node.computed === true) throw refusal('a namespace by subscript');
-      return present(object.entries.get(key as string));
-    }
-    if (isMap(object) && typeof key === 'string') {
-      const value = object.get(key);
-      if (MAP_ATTRIBUTES.has(key) && (node.computed !== true || value === undefined))
-        throw refusal(`the attribute ${key} of a mapping`);
-      if (key.startsWith('_')) throw refusal(`the attribute ${key}`);
-      return present(value);
-    }
-    if (node.computed === true && typeof key === 'number') {
-      if (isList(object)) return present(object.at(key));
-      if (typeof object === 'string') return present([...object].at(key));
-    }
-    throw refusal(`a part of ${kindOf(object)}`);
-  }
-
-  #slice(object: Value, slice: Node, scopes: readonly Scope[]): Value {
-    const bound = (part: unknown): number | undefined => {
-      if (part === undefined || part === null) return undefined;
-      const value = this.#value(part as Node, scopes);
-      return value === null ? undefined : integer(value, 'a slice');
-    };
-    const [start, stop, step] = [bound(slice.start), bound(slice.stop), bound(slice.step) ?? 1];
-    if (step !== 1 && !(step === -1 && start === undefined && stop === undefined))
-      throw refusal('a slice with a step');
-    if (typeof object !== 'string' && !isList(object)) throw refusal(`a slice of ${kindOf(object)}`);
-    const all: readonly Value[] = typeof object === 'string' ? [...object] : object;
-    const cut = step === -1 ? [...all].reverse() : all.slice(start, stop);
-    return typeof object === 'string' ? cut.join('') : cut;
-  }
-
-  #arguments(nodes: readonly Node[], scopes: readonly Scope[]) {
-    const args: Value[] = [];
-    const named = new Map<string, Value>();
-    for (const node of nodes)
-      if (node.type === 'KeywordArgumentExpression')
-        named.set((node.key as Node).value as string, this.#value(node.value as Node, scopes));
-      else args.push(this.#value(node, scopes));
-    return { args, named };
-  }
-
-  #call(node: Node, scopes: readonly Scope[]): Value {
-    const callee = node.callee as Node;
-    const { args, named } = this.#arguments(node.args as Node[], scopes);
-    if (callee.type === 'Identifier') {
-      const name = callee.value as string;
-      const made = scopes.some((scope) => scope.has(name)) ? undefined : GLOBALS.get(name);
-      if (made === undefined) throw refusal(`the function ${name}`);
-      return made(args, named);
-    }
-    if (callee.type !== 'MemberExpression' || callee.computed === true)
-      throw refusal('a call of an expression');
-    const object = this.#value(callee.object as Node, scopes);
-    const name = attribute(callee.property as Node);
-    const method =
-      typeof object === 'string' ? TEXT_METHODS.get(name) : isMap(object) ? MAP_METHODS.get(name) : undefined;
-    if (method === undefined) throw refusal(`the method ${name} of ${kindOf(object)}`);
-    if (args.length > method[1] || named.size > 0) throw refusal(`the method ${name} with such arguments`);
-    return method[0](object, args, named);
-  }
-
-  #filter(node: Node, scopes: readonly Scope[]): Value {
-    const operand = this.#value(node.operand as Node, scopes);
-    const filter = node.filter as Node;
-    const call = filter.type === 'CallExpression';
-    const name = ((call ? filter.callee : filter) as Node).value as string;
-    const found = FILTERS.get(name);
-    if (found === undefined) throw refusal(`the filter ${name}`);
-    const { args, named } = call
-      ? this.#arguments(filter.args as Node[], scopes)
-      : { args: [], named: new Map<string, Value>() };
-    const allowed = name === 'default' || name === 'd' ? ['boolean'] : [];
-    if (args.length > found[1] || [...named.keys()].some((key) => !allowed.includes(key)))
-      throw refusal(`the filter ${name} with such arguments`);
-    return found[0](operand, args, named);
-  }
-
-  #binary(node: Node, scopes: readonly Scope[]): Value {
-    const operator = (node.operator as { value: string }).value;
-    const left = this.#value(node.left as Node, scopes);
-    if (operator === 'and') return truth(left) ? this.#value(node.right as Node, scopes) : left;
-    if (operator === 'or') return truth(left) ? left : this.#value(node.right as Node, scopes);
-    const right = this.#value(node.right as Node, scopes);
-    switch (operator) {
-      case '==':
-        return equal(left, right);
-      case '!=':
-        return !equal(left, right);
-      case 'in':
-        return contains(right, left);
-      case 'not in':
-        return !contains(right, left);
-      case '~':
-        return short(printed(left) + printed(right));
-      case '+':
-        if (typeof left === 'string' && typeof right === 'string') return short(left + right);
-        if (isList(left) && isList(right)) return shortList([...left, ...right]);
-    }
-    const arithmetic = ARITHMETIC[operator];
-    if (arithmetic === undefined) throw refusal(`the operator ${operator}`);
-    const what = `"${operator}"`;
-    const result = arithmetic(integer(left, what), integer(right, what));
-    return typeof result === 'number' ? integer(result, what) : result;
-  }
 }
-
-function attribute(node: Node): string {
-  if (node.type !== 'Identifier') throw refusal('a number as an attribute');
-  return node.value as string;
-}
-
-/** Words for what the tree names otherwise. */
-const NAMES: Readonly<Record<string, string>> = {
-  FloatLiteral: 'a fractional number',
-  ObjectLiteral: 'a mapping written out',
-  Macro: 'a macro',
-  CallStatement: 'a call block',
-  FilterStatement: 'a filter block',
-  Break: 'break',
-  Continue: 'continue',
-};

@@ -3,6 +3,7 @@
 import { refusal } from './scan.ts';
 import {
   ascii,
+  equal,
   integer,
   isList,
   isMap,
@@ -10,8 +11,10 @@ import {
   kindOf,
   MAX_TEXT,
   needle,
+  partOfText,
   present,
   printed,
+  Stream,
   strip,
   text,
   truth,
@@ -30,8 +33,38 @@ const length = (value: Value): number => {
 const items = (value: Value, what: string): readonly Value[] => {
   if (typeof value === 'string') return [...value];
   if (isList(value)) return value;
+  if (value instanceof Stream && what !== 'last') return value.take(); // Python cannot take a generator's last
   throw refusal(`${what} of ${kindOf(value)}`);
 };
+/** Tests by name in `selectattr`, and how many values beside the part they take. */
+const SELECTIONS: ReadonlyMap<Value, readonly [(part: Value, other: Value) => boolean, number]> = new Map([
+  ['equalto', [equal, 1] as const],
+  ['eq', [equal, 1] as const],
+  ['==', [equal, 1] as const],
+  ['defined', [(part: Value) => !(part instanceof Undefined), 0] as const],
+  ['undefined', [(part: Value) => part instanceof Undefined, 0] as const],
+]);
+/** `selectattr(name, 'equalto', value)`, also of a text's characters, which have no such part. */
+const selected =
+  (wanted: boolean): Call =>
+  (value, [attribute = null, ...test]) => {
+    const name = text(attribute, 'selectattr');
+    const [holds, takes] = test.length === 0 ? [truth, 0] : (SELECTIONS.get(test[0]!) ?? []);
+    if (!holds || Math.max(0, test.length - 1) !== takes || name.includes('.') || name.startsWith('_'))
+      throw refusal('selectattr so');
+    return new Stream(
+      items(value, 'selectattr').filter((item) => {
+        if (!isMap(item) && typeof item !== 'string') throw refusal(`selectattr of ${kindOf(item)}`);
+        const part = isMap(item) ? present(item.get(name)) : partOfText(name);
+        return holds(part, test[1] ?? null) === wanted;
+      }),
+    );
+  };
+const capitalized = (value: string): string =>
+  ascii(value, 'capitalize').slice(0, 1).toUpperCase() + value.slice(1).toLowerCase();
+/** `str.title`: every run of letters, also after an apostrophe. */
+const titled = (value: string): string =>
+  ascii(value, 'title').replace(/[A-Za-z]+/g, (word) => word[0]!.toUpperCase() + word.slice(1).toLowerCase());
 const orDefault: Call = (value, [instead = '', also = false], named) =>
   value instanceof Undefined || (truth(named.get('boolean') ?? also) && !truth(value)) ? instead : value;
 const replaced = (value: Value, [from, to, ...more]: readonly Value[]): string => {
@@ -59,6 +92,9 @@ export const FILTERS: ReadonlyMap<string, readonly [Call, number]> = new Map<str
     ['tojson', [(value) => json(value), 0]],
     ['join', [(value, [by = '']) => joined(items(value, 'join').map(printed), text(by, 'join')), 1]],
     ['replace', [(value, args) => replaced(value, args), 2]],
+    ['capitalize', [(value) => capitalized(text(value, 'capitalize')), 0]],
+    ['selectattr', [selected(true), 3]],
+    ['rejectattr', [selected(false), 3]],
     ['default', [orDefault, 2]],
     ['d', [orDefault, 2]],
   ],
@@ -103,6 +139,8 @@ export const TEXT_METHODS: ReadonlyMap<string, readonly [Call, number]> = new Ma
   ['rstrip', stripped('right')],
   ['upper', [(value) => ascii(value as string, 'upper').toUpperCase(), 0]],
   ['lower', [(value) => ascii(value as string, 'lower').toLowerCase(), 0]],
+  ['capitalize', [(value) => capitalized(value as string), 0]],
+  ['title', [(value) => titled(value as string), 0]],
   ['startswith', [(value, [start = null]) => (value as string).startsWith(text(start, 'startswith')), 1]],
   ['endswith', [(value, [end = null]) => (value as string).endsWith(text(end, 'endswith')), 1]],
   ['replace', [(value, args) => replaced(value, args), 2]],

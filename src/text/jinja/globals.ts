@@ -28,16 +28,18 @@ export const ARITHMETIC: Readonly<Record<string, (a: number, b: number) => numbe
   '>=': (a, b) => a >= b,
 };
 
-type Global = (args: readonly Value[], named: ReadonlyMap<string, Value>) => Value;
+export type Global = (args: readonly Value[], named: ReadonlyMap<string, Value>) => Value;
 export const GLOBALS: ReadonlyMap<string, Global> = new Map<string, Global>([
   [
     'range',
     (args: readonly Value[], named: ReadonlyMap<string, Value>) => {
       const bounds = args.map((bound) => integer(bound, 'range'));
-      if (bounds.length === 0 || bounds.length > 2 || named.size > 0) throw refusal('range so');
-      const [from, to] = bounds.length === 1 ? [0, bounds[0]!] : [bounds[0]!, bounds[1]!];
-      if (to - from > MAX_RANGE) throw refusal(`a range of more than ${MAX_RANGE}`);
-      return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+      const [from, to, step = 1] =
+        bounds.length === 1 ? [0, bounds[0]!] : (bounds as [number, number, number?]);
+      if (bounds.length === 0 || bounds.length > 3 || named.size > 0 || step === 0) throw refusal('range so');
+      const length = Math.max(0, Math.ceil((to - from) / step));
+      if (length > MAX_RANGE) throw refusal(`a range of more than ${MAX_RANGE}`);
+      return Array.from({ length }, (_, i) => from + i * step);
     },
   ],
   [
@@ -57,6 +59,10 @@ export const GLOBALS: ReadonlyMap<string, Global> = new Map<string, Global>([
   ],
 ]);
 
+/** Names that are defined in Python's environment, whether or not they can be called here. */
+export const DEFINED: ReadonlySet<string> = new Set(
+  'range namespace raise_exception strftime_now dict lipsum cycler joiner'.split(' '),
+);
 /** Names that Python's environment knows and this one does not. As values they would print Python objects. */
 export const FOREIGN: ReadonlySet<string> = new Set(
   'range namespace raise_exception strftime_now dict lipsum cycler joiner self super'.split(' '),

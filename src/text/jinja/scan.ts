@@ -14,12 +14,15 @@ const IN_SOURCE: readonly [RegExp, string][] = [
   [/\\u[dD][89a-fA-F]/, 'an escaped surrogate'],
   [/\{[{%#]\+|\+[}%#]\}/, '"+" for white space'],
   [/\bfor\s+\w+\s+in\s*\(/, 'a parenthesis after "in"'],
-  [/\{%-?\s*(?:raw|generation|endgeneration)\b/, 'raw or generation'],
+  [/\{%-?\s*(?:end)?raw\b/, 'raw'],
 ];
 /** In plain text: the parser's search for ends of tags takes these for ones. */
 const IN_TEXT = /[-#%]\}\n|\{-/;
-/** Inside a tag, strings included: what begins or ends a tag. */
-const IN_TAG = /[-#%]\}|\{[-#%{]|\}\}/;
+/** Inside a tag, outside of strings: what begins or ends a tag. `}}` ends one only where no bracket is open. */
+const IN_TAG = /[-#%]\}|\{[-#%{]/;
+const STRING = /'(?:\\[\s\S]|[^'\\])*'|"(?:\\[\s\S]|[^"\\])*"/g;
+/** Inside a string: what the parser changes in the whole source before it knows of strings. */
+const IN_STRING = /[-#%]\}\n|^[ \t]*\{[-#%]|\{%-?\s*(?:end)?generation/m;
 
 /** Throws a refusal that names the construct. */
 export function scanTemplate(source: string): void {
@@ -37,9 +40,12 @@ export function scanTemplate(source: string): void {
       kind === '#' ? source.indexOf('#}', start) : endOfTag(source, start, kind === '%' ? '%}' : '}}');
     if (end < 0) throw refusal('a tag without an end');
     const inner = source.slice(start, end);
-    if (kind !== '#' && IN_TAG.test(inner.replace(/^-/, '').replace(/-$/, '')))
-      throw refusal('a tag within a tag');
-    if (kind !== '#') scanTag(inner);
+    if (kind !== '#') {
+      const code = inner.replace(/^-/, '').replace(/-$/, '');
+      if (code.match(STRING)?.some((text) => IN_STRING.test(text))) throw refusal('a tag within a string');
+      if (IN_TAG.test(code.replace(STRING, "''"))) throw refusal('a tag within a tag');
+      scanTag(inner);
+    }
     at = end + 2;
     // the newline that follows belongs to the tag; looked at with it, "-}" would seem plain text
   }
@@ -64,13 +70,16 @@ function scanTag(inner: string): void {
 
 function endOfTag(source: string, start: number, close: string): number {
   let quote = '';
+  let depth = 0; // of brackets: neither Python nor the parser ends a tag within them
   for (let i = start; i < source.length; i++) {
     const char = source[i]!;
     if (quote !== '') {
       if (char === '\\') i++;
       else if (char === quote) quote = '';
     } else if (char === '"' || char === "'") quote = char;
-    else if (source.startsWith(close, i)) return i;
+    else if (depth === 0 && source.startsWith(close, i)) return i;
+    else if ('([{'.includes(char)) depth++;
+    else if (')]}'.includes(char)) depth = Math.max(0, depth - 1);
   }
   return -1;
 }

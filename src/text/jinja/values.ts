@@ -7,6 +7,23 @@ export const UNDEFINED = new Undefined();
 export class Namespace {
   readonly entries = new Map<string, Value>();
 }
+/** A macro as a value: it is called and nothing else. */
+export class Macro {
+  constructor(readonly call: (args: readonly Value[], named: ReadonlyMap<string, Value>) => Value) {}
+}
+/** What `selectattr` and `rejectattr` give: Python's generator, which may be walked along once. */
+export class Stream {
+  #items: readonly Value[] | undefined;
+  constructor(items: readonly Value[]) {
+    this.#items = items;
+  }
+  take(): readonly Value[] {
+    const items = this.#items;
+    if (items === undefined) throw refusal('a selection twice');
+    this.#items = undefined;
+    return items;
+  }
+}
 export type Value =
   | string
   | number
@@ -14,6 +31,8 @@ export type Value =
   | null
   | Undefined
   | Namespace
+  | Macro
+  | Stream
   | readonly Value[]
   | ReadonlyMap<string, Value>;
 
@@ -26,6 +45,8 @@ export function kindOf(value: Value): string {
   if (value === null) return 'None';
   if (value instanceof Undefined) return 'an undefined value';
   if (value instanceof Namespace) return 'a namespace';
+  if (value instanceof Macro) return 'a macro';
+  if (value instanceof Stream) return 'a selection';
   if (isList(value)) return 'a list';
   return isMap(value) ? 'a mapping' : typeof value;
 }
@@ -75,6 +96,20 @@ export function integer(value: Value, what: string): number {
 const isScalar = (value: Value) =>
   value === null || value instanceof Undefined || ['string', 'number', 'boolean'].includes(typeof value);
 
+/** What Python's str has by name; any other part of a text is undefined. */
+const OF_TEXT: ReadonlySet<string> = new Set(
+  (
+    'capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha isascii ' +
+    'isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip ' +
+    'maketrans partition removeprefix removesuffix replace rfind rindex rjust rpartition rsplit rstrip split ' +
+    'splitlines startswith strip swapcase title translate upper zfill'
+  ).split(' '),
+);
+export function partOfText(name: string): Undefined {
+  if (OF_TEXT.has(name) || name.startsWith('_')) throw refusal(`the attribute ${name} of a string`);
+  return UNDEFINED;
+}
+
 /** `==`: True is 1 in Python, and an undefined value equals another one. */
 export function equal(a: Value, b: Value): boolean {
   if (!isScalar(a) || !isScalar(b)) throw refusal(`"==" of ${kindOf(isScalar(a) ? b : a)}`);
@@ -86,6 +121,7 @@ export function contains(whole: Value, part: Value): boolean {
   if (typeof whole === 'string') return whole.includes(needle(part, '"in"'));
   if (isMap(whole)) return whole.has(text(part, '"in"'));
   if (isList(whole)) return whole.some((entry) => equal(entry, part));
+  if (whole instanceof Undefined) return false; // it is empty for whoever walks along it
   throw refusal(`"in" of ${kindOf(whole)}`);
 }
 
@@ -117,7 +153,7 @@ export function json(value: Value, left = { characters: MAX_TEXT }, depth = 0): 
   if (isList(value)) made = `[${value.map(inner).join(', ')}]`;
   else if (isMap(value))
     made = `{${[...value].map(([key, entry]) => `${JSON.stringify(key)}: ${inner(entry)}`).join(', ')}}`;
-  else if (value instanceof Undefined || value instanceof Namespace)
+  else if ([Undefined, Namespace, Macro, Stream].some((kind) => value instanceof kind))
     throw refusal(`tojson of ${kindOf(value)}`);
   else made = JSON.stringify(value);
   left.characters -= made.length;
