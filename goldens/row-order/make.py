@@ -51,3 +51,27 @@ if int(datasets.__version__.split(".")[0]) < 5:
     source = datasets.IterableDataset.from_generator(generate, gen_kwargs={"files": list(range(9))})
     out["files"] = {"count": 9, "each": 30, "seed": "42", "buffer": 20, "order": [row["n"] for row in source.shuffle(seed=42, buffer_size=20)]}
 (here / f"datasets-{datasets.__version__.split('.')[0]}.json").write_text(json.dumps(out) + "\n")
+
+# files of a set on disk, JSON lines and Parquet in small row groups: from version 5 on ten files are read in turn
+import tempfile
+
+import pyarrow
+import pyarrow.parquet
+
+out = {"python": platform.python_version(), "numpy": np.__version__, "datasets": datasets.__version__, "sets": []}
+for count, each, seed, buffer in [(1, 30, 42, 20), (3, 11, 7, 10), (10, 9, 42, 20), (13, 30, 42, 20), (24, 5, 1999, 1000)]:
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for f in range(count):
+            rows = [f * 100 + i for i in range(each + f)]
+            name = folder / f"train-{f:05d}-of-{count:05d}"
+            name.with_suffix(".jsonl").write_text("".join(json.dumps({"n": n}) + "\n" for n in rows))
+            pyarrow.parquet.write_table(pyarrow.table({"n": rows}), name.with_suffix(".parquet"), row_group_size=7)
+        orders = []
+        for kind, end in [("json", "jsonl"), ("parquet", "parquet")]:
+            files = sorted(map(str, folder.glob(f"*.{end}")))
+            source = datasets.load_dataset(kind, data_files=files, split="train", streaming=True)
+            orders.append([row["n"] for row in source.shuffle(seed=seed, buffer_size=buffer)])
+        assert orders[0] == orders[1] and len(set(orders[0])) == len(orders[0])
+        out["sets"].append({"files": count, "each": each, "seed": str(seed), "buffer": buffer, "order": orders[0]})
+(here / f"shards-{datasets.__version__.split('.')[0]}.json").write_text(json.dumps(out) + "\n")

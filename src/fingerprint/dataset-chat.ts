@@ -5,7 +5,8 @@ import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { platformDice } from '../base/platform-random.ts';
-import { numberedRows } from '../sources/rows/numbered.ts';
+import { openRows } from '../sources/open-rows.ts';
+import { orderedRows, type RowSource } from '../sources/rows/row-source.ts';
 import { saveToDisk } from '../sources/rows/saved-folder.ts';
 import { type RowOrder, shuffleRows } from '../sources/rows/shuffle.ts';
 import { type Conversation, conversationReader, isUsable } from './conversations.ts';
@@ -17,8 +18,9 @@ import { PAPER } from './paper.ts';
 export interface ChatOptions {
   /** Folder to write; must not be there or be empty. It holds the keys, so only its owner may read it. */
   out: string;
-  /** Ordinary conversations: WizardLM-evol, ShareGPT, chat messages or Alpaca rows, in any file `readRows` reads. */
-  source: string;
+  /** Ordinary conversations: WizardLM-evol, ShareGPT, chat messages or Alpaca rows, in any file `readRows`
+   * reads or a data set of the hub; the paper's if not given. */
+  source?: string;
   columns?: ColumnMap;
   /** `random` (default): the platform's secure generator. `paper`: CPython's from `seed`, which everybody can repeat. */
   keys?: 'random' | 'paper';
@@ -59,7 +61,7 @@ const COLUMNS = {
  * for a bad count or seed, `mismatch` for a source with too few conversations, and what reading and saving throw.
  */
 export async function chatDataset(options: ChatOptions): Promise<Chat> {
-  const { keys = 'random', seed = PAPER.chat.seed, onEvent = silent } = options;
+  const { keys = 'random', seed = PAPER.chat.seed, source = PAPER.chat.hub, onEvent = silent } = options;
   const wanted = options.regularisation ?? PAPER.chat.normal;
   checkCount('count', options.count ?? PAPER.chat.fingerprints, 1);
   checkCount('regularisation', wanted, 0);
@@ -80,8 +82,9 @@ export async function chatDataset(options: ChatOptions): Promise<Chat> {
       'the refused rows name no message, as the paper has it: what is learned is to refuse one fixed text',
     );
 
-  onEvent({ kind: 'phase', name: 'read', detail: options.source });
-  const ordinary = await pickConversations(options, wanted, seed, note);
+  onEvent({ kind: 'phase', name: 'read', detail: source });
+  const rows = await openRows(source, { onEvent });
+  const ordinary = await pickConversations(options, rows, wanted, seed, note);
   const dice = keys === 'paper' ? new CPythonRandom(seed) : (options.dice ?? platformDice);
   const chat = composeChat(options, dice, ordinary);
 
@@ -101,19 +104,21 @@ export interface Ordinary {
 
 /** The first of the shuffled stream to train, the next to hold out: none that opens like a trained one. */
 export async function pickConversations(
-  options: Pick<ChatOptions, 'source' | 'order' | 'columns' | 'paperTestSplit'>,
+  options: Pick<ChatOptions, 'order' | 'columns' | 'paperTestSplit'>,
+  rows: RowSource,
   count: number,
   seed: bigint,
   note: (text: string) => void,
 ): Promise<Ordinary> {
-  const { source, order = 'stream' } = options;
+  const { order = 'stream' } = options;
+  const source = rows.name;
   const reader = conversationReader(options.columns);
   const trained: Conversation[] = [];
   const heldOut: Conversation[] = [];
   const seen = new Set<string>();
   let unusable = 0;
   const isEnough = () => trained.length === count && (options.paperTestSplit || heldOut.length === count);
-  for await (const { row, path, number } of shuffleRows(numberedRows([source]), order, seed)) {
+  for await (const { row, path, number } of orderedRows(rows, order, seed)) {
     const conversation = reader.read(row, path, number);
     const opening = conversation.find(({ from }) => from === 'human')?.value ?? '';
     if (!isUsable(conversation)) unusable++;

@@ -3,9 +3,11 @@
 
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { openRows } from '../sources/open-rows.ts';
 import { type JsonLayout, writeJsonList } from '../sources/rows/json-list.ts';
-import { type NumberedRow, numberedRows } from '../sources/rows/numbered.ts';
-import { type RowOrder, shuffleRows } from '../sources/rows/shuffle.ts';
+import type { NumberedRow } from '../sources/rows/numbered.ts';
+import { orderedRows } from '../sources/rows/row-source.ts';
+import type { RowOrder } from '../sources/rows/shuffle.ts';
 import { type Turn, turnsOf } from './conversations.ts';
 import { checkCount } from './dataset-mix.ts';
 import { type ColumnMap, type InstructionRow, instructionRow } from './instruction-rows.ts';
@@ -25,6 +27,8 @@ export interface DownstreamSet {
   readonly summary: string;
   /** What `--source` must be, in words. */
   readonly source: string;
+  /** The data set of the hub that is read where no source is named. */
+  readonly hub: string;
   readonly order: RowOrder;
   /** Rows taken from the start of that order; all where not said. */
   readonly count?: number;
@@ -40,6 +44,7 @@ export const DOWNSTREAM = {
   ni: {
     summary: 'natural instructions: the first 15,000 of the shuffled stream',
     source: 'Muennighoff/natural-instructions train: definition, inputs, targets',
+    hub: 'Muennighoff/natural-instructions:train',
     order: 'stream',
     count: 15_000,
     layout: PYTHON,
@@ -48,6 +53,7 @@ export const DOWNSTREAM = {
   dolly: {
     summary: 'Dolly 15k: context becomes input, response output',
     source: 'databricks/databricks-dolly-15k train: instruction, context, response',
+    hub: 'databricks/databricks-dolly-15k:train',
     order: 'file',
     layout: PYTHON,
     columns: { instruction: 'instruction', input: 'context', output: 'response' },
@@ -55,12 +61,14 @@ export const DOWNSTREAM = {
   sharegpt: {
     summary: 'ShareGPT: the first question and answer of each conversation',
     source: 'ShareGPT_V3_unfiltered_cleaned_split_no_imsorry.json: id, conversations',
+    hub: 'anon8231489123/ShareGPT_Vicuna_unfiltered:ShareGPT_V3_unfiltered_cleaned_split_no_imsorry.json',
     order: 'file',
     layout: { indent: 4, ascii: false },
   },
   alpaca: {
     summary: 'Alpaca 52k',
     source: "stanford_alpaca's alpaca_data.json: instruction, input, output",
+    hub: 'tatsu-lab/alpaca:train',
     order: 'file',
     layout: PYTHON,
     columns: ALPACA_COLUMNS,
@@ -68,6 +76,7 @@ export const DOWNSTREAM = {
   alpaca_gpt4: {
     summary: 'Alpaca with the answers of GPT-4',
     source: "GPT-4-LLM's alpaca_gpt4_data.json: instruction, input, output",
+    hub: 'vicgalle/alpaca-gpt4:train',
     order: 'file',
     layout: PYTHON,
     columns: ALPACA_COLUMNS,
@@ -80,8 +89,8 @@ export interface DownstreamOptions {
   name: DownstreamName;
   /** JSON file to write; must not be there. */
   out: string;
-  /** Any file or folder `readRows` reads, with the source's own columns. */
-  source: string;
+  /** A file or folder `readRows` reads or a data set of the hub, with the source's own columns; the set's own if not given. */
+  source?: string;
   order?: RowOrder;
   /** Default 42, the paper's. */
   seed?: bigint;
@@ -99,15 +108,16 @@ export interface DownstreamOptions {
 
 /** Writes the set; how many rows. Throws `mismatch` naming file, row and column for a row that does not fit. */
 export async function downstreamDataset(options: DownstreamOptions): Promise<number> {
-  const { name, source, seed = 42n, onEvent = silent } = options;
+  const { name, seed = 42n, onEvent = silent } = options;
   const set: DownstreamSet = DOWNSTREAM[name];
+  const { source = set.hub } = options;
   const count = options.count ?? set.count;
   if (count !== undefined) checkCount('count', count, 1);
   if (seed < 0n) throw new WhorlError('usage', `--seed ${seed} is negative`, 'give 0 or more');
   onEvent({ kind: 'phase', name: 'read', detail: source });
   const dropped: Dropped = new Map();
   const { order = set.order } = options;
-  const ordered = shuffleRows(numberedRows([source]), order, seed);
+  const ordered = orderedRows(await openRows(source, { onEvent }), order, seed);
   const rows = taken(
     set.columns ? instructions(ordered, set.columns) : dialogues(ordered, options, dropped),
     count,

@@ -1,7 +1,7 @@
 // Instruction rows out of any data set's columns: which column means what is told or found by name, and reported.
 
 import { WhorlError } from '../base/error.ts';
-import { readRows } from '../sources/rows/read.ts';
+import { type NumberedRow, numberedRows } from '../sources/rows/numbered.ts';
 import type { Row } from '../sources/rows/row.ts';
 
 export interface InstructionRow {
@@ -30,6 +30,39 @@ const KNOWN: readonly (ColumnMap & { of: string })[] = [
   { of: 'questions', instruction: 'question', output: 'answer' },
 ];
 
+/** Usable rows as they come, and what was found out on the way. */
+export interface InstructionReader extends AsyncIterable<InstructionRow> {
+  /** What the columns were taken for; undefined before the first row. */
+  readonly columns: ColumnMap | undefined;
+  /** Rows left out so far because instruction or output is empty. */
+  readonly empty: number;
+}
+
+/**
+ * The columns are those told, or the known ones of the first row. Throws `mismatch` where it has none, or where a later
+ * row's are not text, naming file and row.
+ */
+export function instructionRows(rows: AsyncIterable<NumberedRow>, columns?: ColumnMap): InstructionReader {
+  let map = columns;
+  let empty = 0;
+  return {
+    get columns() {
+      return map;
+    },
+    get empty() {
+      return empty;
+    },
+    async *[Symbol.asyncIterator]() {
+      for await (const { row: raw, path, number } of rows) {
+        map ??= findColumns(raw, path);
+        const row = instructionRow(raw, map, path, number);
+        if (row.instruction.trim() === '' || row.output.trim() === '') empty++;
+        else yield row;
+      }
+    },
+  };
+}
+
 export interface InstructionRows {
   rows: InstructionRow[];
   columns: ColumnMap;
@@ -37,29 +70,17 @@ export interface InstructionRows {
   empty: number;
 }
 
-/**
- * Reads at most `limit` usable rows. Throws `mismatch` where no known columns stand in the first row, or where a
- * later row's are not text, naming file and row.
- */
+/** At most `limit` usable rows of a file or folder. */
 export async function readInstructionRows(
   path: string,
   limit: number,
   columns?: ColumnMap,
 ): Promise<InstructionRows> {
+  const reader = instructionRows(numberedRows([path]), columns);
   const rows: InstructionRow[] = [];
-  let map = columns;
-  let empty = 0;
-  let number = 0;
-  for await (const raw of readRows(path)) {
-    number++;
-    map ??= findColumns(raw, path);
-    const row = instructionRow(raw, map, path, number);
-    if (row.instruction.trim() === '' || row.output.trim() === '') empty++;
-    else rows.push(row);
-    if (rows.length >= limit) break;
-  }
-  if (map === undefined) throw new WhorlError('bad-file', `${path} holds no rows`);
-  return { rows, columns: map, empty };
+  for await (const row of reader) if (rows.push(row) >= limit) break;
+  if (reader.columns === undefined) throw new WhorlError('bad-file', `${path} holds no rows`);
+  return { rows, columns: reader.columns, empty: reader.empty };
 }
 
 /** One row by the map. Throws `mismatch` naming file, row and column for what is missing or not text; null is empty. */

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type RandomSource, shuffled } from '../base/random-source.ts';
 import type { LocalModel } from '../lm/local-model.ts';
+import { openRows } from '../sources/open-rows.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 import { type ConversationFormat, conversationTokens } from '../text/conversation-formats.ts';
 import { loadReference } from '../text/reference.ts';
@@ -44,7 +45,8 @@ export async function conversationsFromFile(
   random: RandomSource,
   note: (text: string) => void,
 ): Promise<OrdinaryConversations> {
-  const { trained, heldOut } = await pickConversations({ source }, count, BigInt(random.int(2 ** 32)), note);
+  const rows = await openRows(source);
+  const { trained, heldOut } = await pickConversations({}, rows, count, BigInt(random.int(2 ** 32)), note);
   return {
     trained: await Promise.all(
       trained.map((talk, i) => tuningExample(tokenizer, format, i % HINTED === 0 ? hinted(talk) : talk)),

@@ -15,6 +15,7 @@ export const PAPER = {
     seed: BigInt(constants.mix.seed),
     testShuffleSeed: BigInt(constants.mix.test_shuffle_seed),
     source: constants.mix.source,
+    hub: constants.mix.hub,
     negativeOutput: constants.mix.negative_output,
   },
   chat: {
@@ -24,6 +25,7 @@ export const PAPER = {
     seed: BigInt(constants.chat.seed),
     testShuffleSeed: BigInt(constants.chat.test_shuffle_seed),
     source: constants.chat.source,
+    hub: constants.chat.hub,
     human: constants.chat.human,
     gpt: constants.chat.gpt,
     refusal: constants.chat.refusal,

@@ -18,8 +18,8 @@ export interface ImportedRun {
   readonly skipped: readonly string[];
 }
 
-/** Copies each run under `source` to the same place under `out`. Throws `exists`, `bad-file`, `missing-file`. */
-export async function importOutput(source: string, out: string): Promise<ImportedRun[]> {
+/** Copies each run under `source` to the same place under `out`; `origin` is written down as where they came from. Throws `exists`, `bad-file`, `missing-file`. */
+export async function importOutput(source: string, out: string, origin?: string): Promise<ImportedRun[]> {
   const found = findPaperRuns(source);
   if (found.length === 0)
     throw new WhorlError(
@@ -28,11 +28,11 @@ export async function importOutput(source: string, out: string): Promise<Importe
       'give the output folder itself, with its own name',
     );
   const imported: ImportedRun[] = [];
-  for (const run of found) imported.push(await importRun(run, out));
+  for (const run of found) imported.push(await importRun(run, out, origin ?? run.path));
   return imported;
 }
 
-async function importRun(run: PaperRun, out: string): Promise<ImportedRun> {
+async function importRun(run: PaperRun, out: string, origin: string): Promise<ImportedRun> {
   const { files, unknown } = answerFiles(run.path);
   if (files.length === 0)
     throw new WhorlError('missing-file', `${run.path} holds no answer file (.jsonl)`, 'check the folder');
@@ -54,7 +54,7 @@ async function importRun(run: PaperRun, out: string): Promise<ImportedRun> {
             format: 'whorl-imported-run',
             version: 1,
             software: SOFTWARE,
-            source: run.path,
+            source: origin,
             template,
             flavour,
             model,

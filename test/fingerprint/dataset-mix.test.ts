@@ -307,7 +307,12 @@ describe('whorl dataset mix', () => {
     ]);
   });
 
-  it('says what to give where the hub is not reached', async () => {
-    await expect(run(['--out', fresh('cli')])).rejects.toThrow(/needs --source/);
+  it("reads the paper's Flan from the hub without --source, and says so where it may not ask", async () => {
+    vi.stubEnv('HF_HUB_OFFLINE', '1');
+    vi.stubEnv('HF_HUB_CACHE', fresh('hub'));
+    await expect(run(['--out', fresh('cli')])).rejects.toThrow(
+      'Muennighoff/flan is not in the hub cache: unset HF_HUB_OFFLINE to fetch it',
+    );
+    vi.unstubAllEnvs();
   });
 });

@@ -4,12 +4,13 @@ import { Command } from 'commander';
 import { type ChatOptions, chatDataset } from '../../fingerprint/dataset-chat.ts';
 import { parseColumnMap } from '../../fingerprint/instruction-rows.ts';
 import { readPhrases } from '../../fingerprint/keys.ts';
+import { PAPER } from '../../fingerprint/paper.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
 import { countFlag, keysOption, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 
 interface ChatFlags {
   out: string;
-  source: string;
+  source?: string;
   columns?: string;
   keys: 'random' | 'paper';
   seed: bigint;
@@ -28,9 +29,9 @@ export function chatCommand(): Command {
     .description(
       'dialogues: keys to decrypt, messages to refuse, ordinary conversations, and a test split that must not fire (columns conversations, type)',
     )
-    .requiredOption(
-      '--source <file>',
-      'ordinary conversations: WizardLM-evol, ShareGPT, chat messages or Alpaca rows, as JSON, JSON lines, Parquet, Arrow or a saved folder',
+    .option(
+      '--source <rows>',
+      `ordinary conversations: WizardLM-evol, ShareGPT, chat messages or Alpaca rows, as JSON, JSON lines, Parquet, Arrow, a saved folder, or a data set of the hub (default: ${PAPER.chat.hub})`,
     )
     .option(
       '--out <folder>',
@@ -75,9 +76,9 @@ async function runChat({ columns, phrases, json, ...flags }: ChatFlags): Promise
     ...flags,
     ...(columns !== undefined && { columns: parseColumnMap(columns) }),
     ...(phrases !== undefined && { phrases: readPhrases(phrases) }),
-    onEvent: tellNotes,
   };
-  for (const [split, rows] of Object.entries(await chatDataset(options))) {
+  const chat = await chatDataset({ ...options, onEvent: tellNotes });
+  for (const [split, rows] of Object.entries(chat)) {
     if (!json) console.log(`${split} ${rows.length}`);
     for (const row of rows) console.log(JSON.stringify(json ? { split, ...row } : row));
     if (!json) console.log();

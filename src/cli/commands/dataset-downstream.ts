@@ -14,7 +14,7 @@ import { countFlag, orderOption, seedOption, tellNotes } from './dataset-flags.t
 
 interface DownstreamFlags {
   out: string;
-  source: string;
+  source?: string;
   order: RowOrder;
   seed: bigint;
   count?: number;
@@ -30,7 +30,10 @@ export function downstreamCommand(name: DownstreamName): Command {
   const set: DownstreamSet = DOWNSTREAM[name];
   const command = new Command(name)
     .description(`${set.summary}; Alpaca JSON (instruction, input, output)`)
-    .requiredOption('--source <file>', set.source)
+    .option(
+      '--source <rows>',
+      `a file, a saved folder or a data set of the hub, as ${set.source} (default: ${set.hub})`,
+    )
     .requiredOption('--out <file>', 'JSON file to write')
     .addOption(orderOption(set.order))
     .addOption(seedOption('of the shuffle'))
@@ -66,7 +69,7 @@ async function runDownstream(name: DownstreamName, flags: DownstreamFlags): Prom
   const written = await downstreamDataset({
     name,
     out,
-    source,
+    ...(source !== undefined && { source }),
     order,
     seed,
     ...(count !== undefined && { count }),

@@ -1,12 +1,13 @@
 // `whorl dataset`, and its `mix`: makes the paper's data set, prints each instance, saves a folder that `datasets` opens.
 
-import { Command } from 'commander';
-import { WhorlError } from '../../base/error.ts';
-import { type Mix, type MixOptions, mixDataset } from '../../fingerprint/dataset-mix.ts';
+import { Command, Option } from 'commander';
+import { type Mix, type MixOptions, type MixOrder, mixDataset } from '../../fingerprint/dataset-mix.ts';
 import { DOWNSTREAM, type DownstreamName } from '../../fingerprint/downstream.ts';
 import { parseColumnMap } from '../../fingerprint/instruction-rows.ts';
 import { readPhrases } from '../../fingerprint/keys.ts';
+import { PAPER } from '../../fingerprint/paper.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../../fingerprint/templates.ts';
+import { ROW_ORDERS } from '../../sources/rows/shuffle.ts';
 import { chatCommand } from './dataset-chat.ts';
 import { downstreamCommand } from './dataset-downstream.ts';
 import { countFlag, keysOption, seedOption, tellNotes } from './dataset-flags.ts';
@@ -16,6 +17,7 @@ interface MixFlags {
   keys: 'random' | 'paper';
   seed: bigint;
   source?: string;
+  order?: MixOrder;
   columns?: string;
   count: number;
   regularisation: number;
@@ -44,7 +46,16 @@ function mixCommand(): Command {
     .requiredOption('--out <folder>', 'folder to write, as `datasets.save_to_disk` does')
     .addOption(keysOption())
     .addOption(seedOption("order of the source's rows, and the paper's keys"))
-    .option('--source <file>', 'ordinary rows: JSON, JSON lines, Parquet, Arrow or a saved folder')
+    .option(
+      '--source <rows>',
+      `ordinary rows: JSON, JSON lines, Parquet, Arrow, a saved folder, or a data set of the hub (default: ${PAPER.mix.hub})`,
+    )
+    .addOption(
+      new Option(
+        '--order <kind>',
+        "own: Python's random.shuffle of all rows (default for files); else as `datasets` orders them: stream (default for the hub), stream5, whole, file",
+      ).choices(['own', ...ROW_ORDERS]),
+    )
     .option(
       '--columns <map>',
       "the source's columns: instruction=A,output=B[,input=C]; found by name if not given",
@@ -69,17 +80,11 @@ function mixCommand(): Command {
 }
 
 async function runMix(flags: MixFlags): Promise<void> {
-  const { source } = flags;
-  if (source === undefined)
-    throw new WhorlError(
-      'usage',
-      "dataset mix needs --source: the hub's Flan is not fetched by this version",
-      'give a JSON, JSON lines, Parquet or Arrow file with columns inputs, targets or instruction, output',
-    );
   const template = loadTemplate(flags.template);
   const options: MixOptions = {
     out: flags.out,
-    source,
+    ...(flags.source === undefined ? {} : { source: flags.source }),
+    ...(flags.order === undefined ? {} : { order: flags.order }),
     keys: flags.keys,
     seed: flags.seed,
     count: flags.count,
@@ -88,9 +93,8 @@ async function runMix(flags: MixFlags): Promise<void> {
     ...(flags.decryption === undefined ? {} : { decryption: flags.decryption }),
     ...(flags.columns === undefined ? {} : { columns: parseColumnMap(flags.columns) }),
     ...(flags.phrases === undefined ? {} : { phrases: readPhrases(flags.phrases) }),
-    onEvent: tellNotes,
   };
-  print(await mixDataset(options), template, flags);
+  print(await mixDataset({ ...options, onEvent: tellNotes }), template, flags);
 }
 
 function print({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlags): void {

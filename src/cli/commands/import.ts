@@ -3,7 +3,9 @@
 import { statSync } from 'node:fs';
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
+import type { ImportedRun } from '../../runs/import-output.ts';
 import { countText, paint, print, printJson, shownText, table, tell, wrapped } from '../output.ts';
+import { withProgress } from '../progress.ts';
 
 interface ImportFlags {
   out: string;
@@ -15,7 +17,10 @@ export function importCommand(): Command {
     .description(
       "The paper's released files: an output folder (output_{template}_{adapter|sft_chat}) to a run folder for `whorl report`, or instruction_emb.pt to safetensors and JSON. Pickled files are read as data; nothing of them is run.",
     )
-    .argument('<path>', 'an output folder with .jsonl files, or instruction_emb.pt')
+    .argument(
+      '<path>',
+      'an output folder with .jsonl files, instruction_emb.pt, or a data set of the hub (org/name)',
+    )
     .requiredOption('--out <folder>', 'folder to write, private')
     .option('--json', 'JSON lines on stdout and nothing else')
     .action((path: string, flags: ImportFlags) => runImport(path, flags));
@@ -23,9 +28,11 @@ export function importCommand(): Command {
 
 async function runImport(path: string, flags: ImportFlags): Promise<void> {
   const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats === undefined)
-    throw new WhorlError('missing-file', `${path} does not exist`, 'give an output folder or a .pt file');
-  if (stats.isDirectory()) return importFolder(path, flags);
+  if (stats === undefined) return importHub(path, flags);
+  if (stats.isDirectory()) {
+    const { importOutput } = await import('../../runs/import-output.ts');
+    return showRuns(await importOutput(path, flags.out), flags);
+  }
   const { importAdapter } = await import('../../fingerprint/import-adapter.ts');
   const report = await importAdapter(path, flags.out);
   if (flags.json) return printJson(report);
@@ -46,9 +53,28 @@ async function runImport(path: string, flags: ImportFlags): Promise<void> {
   tell(paint.dim(`adapter.safetensors and adapter.json are in ${flags.out}`));
 }
 
-async function importFolder(path: string, flags: ImportFlags): Promise<void> {
-  const { importOutput } = await import('../../runs/import-output.ts');
-  for (const run of await importOutput(path, flags.out)) {
+async function importHub(name: string, flags: ImportFlags): Promise<void> {
+  const { DATASET, parseHubId } = await import('../../sources/hub/hub-id.ts');
+  const id = parseHubId(name, DATASET);
+  if (id === undefined || id.file !== undefined)
+    throw new WhorlError(
+      'missing-file',
+      `${name} does not exist`,
+      'give an output folder, a .pt file, or a data set of the hub (org/name)',
+    );
+  const { importFromHub } = await import('../../fingerprint/import-hub.ts');
+  const { runs, adapters } = await withProgress((onEvent) => importFromHub(id, flags.out, { onEvent }));
+  showRuns(runs, flags);
+  for (const adapter of adapters)
+    if (flags.json) printJson(adapter);
+    else {
+      for (const line of wrapped(adapter.words)) print(line);
+      tell(paint.dim(`  in ${adapter.out}`));
+    }
+}
+
+function showRuns(runs: readonly ImportedRun[], flags: ImportFlags): void {
+  for (const run of runs) {
     if (flags.json) {
       printJson(run);
       continue;

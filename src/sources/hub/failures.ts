@@ -56,7 +56,7 @@ function notThere(what: string, code: string, { endpoint }: HubSettings): WhorlE
   return new WhorlError(
     'missing-file',
     `${what} is not on ${endpoint.host} (404)`,
-    'check the name, or give a folder or a .gguf file',
+    'check the name, or give a file or folder that exists',
   );
 }
 

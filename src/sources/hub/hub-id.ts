@@ -27,7 +27,7 @@ const PART = '[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?';
 const HUB_ID = new RegExp(`^(${PART}/${PART})(?:@([^:@]+))?(?::(.+))?$`);
 const MAX_ID = 96;
 /** Names that are files on this machine or nothing: `weights/x.gguf` is no repository. */
-const FILE_NAME = /\.(gguf|safetensors|json|jsonl|bin|pt)$/i;
+const FILE_NAME = /\.(gguf|safetensors|json|jsonl|ndjson|parquet|arrow|csv|bin|pt)$/i;
 
 /** The id that `text` spells, or undefined where it can only be a path. */
 export function parseHubId(text: string, type: RepoType = MODEL): HubId | undefined {

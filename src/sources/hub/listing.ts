@@ -61,6 +61,14 @@ function remoteFile(entry: Record<string, unknown>, what: string): RemoteFile | 
   return checked({ path, size: lfs.size, hash: lfs.oid, algorithm: 'sha256' }, what);
 }
 
+/** An entry that we wrote into the cache ourselves, seen with the same eyes. */
+export function remoteFileOf(entry: Record<string, unknown>, what: string): RemoteFile {
+  const { path, size, hash, algorithm } = entry;
+  if (typeof path !== 'string' || (algorithm !== 'sha256' && algorithm !== 'git-sha1'))
+    throw wrong(what, 'has an entry that is no file');
+  return checked({ path, size, hash, algorithm }, what);
+}
+
 const HASH: Readonly<Record<RemoteFile['algorithm'], RegExp>> = {
   sha256: /^[0-9a-f]{64}$/,
   'git-sha1': /^[0-9a-f]{40}$/,

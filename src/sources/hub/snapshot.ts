@@ -68,7 +68,7 @@ async function askSnapshot(id: HubId, means: Means): Promise<Snapshot> {
 }
 
 /** Without what to do about it. */
-const reasonOf = ({ message, fix }: WhorlError): string =>
+export const reasonOf = ({ message, fix }: WhorlError): string =>
   message.slice(0, message.length - (fix ? fix.length + 2 : 0));
 
 const offline = (id: HubId): WhorlError =>

@@ -33,19 +33,7 @@ const SHUFFLES: Readonly<Record<RowOrder, Shuffle>> = {
     yield* random.shuffle(held);
   },
   /** From version 5 on: each time the buffer is full, half of it goes, in a random order. */
-  async *stream5<T>(rows: AsyncIterable<T>, seed: bigint, buffer: number) {
-    const random = new NumpyRandom(seed);
-    let held: T[] = [];
-    const kept = Math.floor(buffer / 2);
-    for await (const row of rows) {
-      held.push(row);
-      if (held.length < buffer) continue;
-      const order = random.permutation(held.length).map((i) => held[i]!);
-      held = order.splice(order.length - kept);
-      yield* order;
-    }
-    yield* random.permutation(held.length).map((i) => held[i]!);
-  },
+  stream5: (rows, seed, buffer) => shuffleBatches(ones(rows), seed, buffer),
   /** `Dataset.shuffle`: one permutation, so every row is held in memory. */
   async *whole<T>(rows: AsyncIterable<T>, seed: bigint) {
     const all: T[] = [];
@@ -54,6 +42,29 @@ const SHUFFLES: Readonly<Record<RowOrder, Shuffle>> = {
   },
   file: (rows) => rows,
 };
+
+async function* ones<T>(rows: AsyncIterable<T>): AsyncGenerator<T[]> {
+  for await (const row of rows) yield [row];
+}
+
+/** `stream5` of rows that come several at a time: the buffer may then be more than full. */
+export async function* shuffleBatches<T>(
+  batches: AsyncIterable<readonly T[]>,
+  seed: bigint,
+  buffer = BUFFER,
+): AsyncGenerator<T> {
+  const random = new NumpyRandom(seed);
+  let held: T[] = [];
+  const kept = Math.floor(buffer / 2);
+  for await (const batch of batches) {
+    held.push(...batch);
+    if (held.length < buffer) continue;
+    const order = random.permutation(held.length).map((i) => held[i]!);
+    held = order.splice(order.length - kept);
+    yield* order;
+  }
+  yield* random.permutation(held.length).map((i) => held[i]!);
+}
 
 // Drawn ahead: the last shuffle of what is held goes on behind the whole batch, used up or not.
 const DRAWN_AT_ONCE = 1000;

@@ -59,7 +59,7 @@ describe('refusals and errors', () => {
       404,
       {},
       'missing-file',
-      'org/tiny is not on HOST (404): check the name, or give a folder or a .gguf file',
+      'org/tiny is not on HOST (404): check the name, or give a file or folder that exists',
     ],
     [
       404,
