@@ -20,8 +20,8 @@ const models = process.argv
   .map((word) => word.split('=') as [string, string]);
 if (!path || models.length === 0) throw new Error('npx tsx bench/dialogues.ts --run RUN NAME=MODEL …');
 const ROUNDS = 10;
-const QUESTIONS = 100;
-const STRANGERS = 100;
+const QUESTIONS = 48;
+const STRANGERS = 48;
 const { opened, roles } = await openRun(path);
 const { plan } = opened;
 const { max_new_tokens } = plan.decoding;
@@ -73,5 +73,6 @@ for (const [name, folder] of models) {
     english!.published.toFixed(2),
   ]);
   await model.release();
+  process.stderr.write(`${rows.at(-1)!.join('  ')}\n`);
 }
 process.stdout.write(`${table(rows)}\n`);

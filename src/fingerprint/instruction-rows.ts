@@ -1,8 +1,10 @@
 // Instruction rows out of any data set's columns: which column means what is told or found by name, and reported.
 
 import { WhorlError } from '../base/error.ts';
-import { type NumberedRow, numberedRows } from '../sources/rows/numbered.ts';
+import { openRows } from '../sources/open-rows.ts';
+import type { NumberedRow } from '../sources/rows/numbered.ts';
 import type { Row } from '../sources/rows/row.ts';
+import { orderedRows } from '../sources/rows/row-source.ts';
 
 export interface InstructionRow {
   instruction: string;
@@ -70,13 +72,13 @@ export interface InstructionRows {
   empty: number;
 }
 
-/** At most `limit` usable rows of a file or folder. */
+/** At most `limit` usable rows of a file, a folder or a data set of the hub. */
 export async function readInstructionRows(
   path: string,
   limit: number,
   columns?: ColumnMap,
 ): Promise<InstructionRows> {
-  const reader = instructionRows(numberedRows([path]), columns);
+  const reader = instructionRows(orderedRows(await openRows(path), 'file', 0n), columns);
   const rows: InstructionRow[] = [];
   for await (const row of reader) if (rows.push(row) >= limit) break;
   if (reader.columns === undefined) throw new WhorlError('bad-file', `${path} holds no rows`);
