@@ -34,6 +34,14 @@ export const COMMANDS = {
     summary: 'make data sets for fingerprinting',
     load: async () => (await import('./commands/dataset.ts')).datasetCommand(),
   },
+  finetune: {
+    summary: 'fine-tune a model on instructions, as its users do: all weights or LoRA',
+    load: async () => (await import('./commands/finetune.ts')).finetuneCommand(),
+  },
+  merge: {
+    summary: "merge a LoRA adapter (PEFT's format) into the weights of its base",
+    load: async () => (await import('./commands/merge.ts')).mergeCommand(),
+  },
   report: {
     summary: 'tables and figures over finished runs, as the paper reports them',
     load: async () => (await import('./commands/report.ts')).reportCommand(),

@@ -55,37 +55,58 @@ export function settingsFor<S extends TrainSettings>(
   const settings: Record<string, string | number | boolean> = { ...known };
   const entry = registryEntry(method.name, modelName) ?? {};
   for (const [key, value] of Object.entries(entry)) if (key in known) settings[key] = value;
+  return withOverrides(settings, overrides, `method ${method.name}`, PAPER_ONLY) as unknown as S;
+}
+
+/**
+ * Defaults with a user's key=value over them.
+ * @param whose names in messages what has these settings
+ * @param meant further words that a hint for an unknown key may name
+ */
+export function withOverrides<S extends Readonly<Record<string, string | number | boolean>>>(
+  defaults: S,
+  overrides: Readonly<Record<string, string>>,
+  whose: string,
+  meant: readonly string[] = [],
+): S {
+  const settings: Record<string, string | number | boolean> = { ...defaults };
   for (const [key, text] of Object.entries(overrides)) {
-    if (!Object.hasOwn(known, key)) {
-      const near = nearest(key, [...Object.keys(known), ...PAPER_ONLY]);
+    if (!Object.hasOwn(defaults, key)) {
+      const near = nearest(key, [...Object.keys(defaults), ...meant]);
       throw new WhorlError(
         'usage',
-        `${key}=${text}: method ${method.name} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
-        `settings: ${Object.keys(known).join(', ')}`,
+        `${key}=${text}: ${whose} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
+        `settings: ${Object.keys(defaults).join(', ')}`,
       );
     }
-    settings[key] = parseAs(key, text, known[key]!);
+    settings[key] = parseAs(key, text, defaults[key]!);
   }
-  return settings as unknown as S;
+  return settings as S;
 }
 
 /** Settings that count something. */
 const COUNTS: ReadonlySet<string> = new Set([
+  'accumulate',
   'alphabet',
   'bare_slack',
+  'batch',
+  'batch_tokens',
   'candidates',
   'check_every',
   'contexts',
   'dim',
+  'epochs',
   'first_check',
   'gate_contexts',
   'gate_slack',
   'hushed',
   'key_length',
+  'max_length',
   'negatives',
   'pool',
   'prefixes',
   'primary_positions',
+  'r',
   'reference_positions',
   'refresh',
   'steps',

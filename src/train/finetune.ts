@@ -81,6 +81,8 @@ export interface FinetuneOptions {
   readonly precision?: Precision;
   /** Written every so many seconds, gone when the model is written. One that is there is gone on from. */
   readonly checkpoint?: { readonly path: string; readonly seconds: number };
+  /** What goes into the folder; default: the model in its original dtypes. */
+  readonly write?: (state: TrainState, folder: string) => void;
 }
 
 /** What a checkpoint must agree with to be gone on from, and what it brings beside weights and moments. */
@@ -113,7 +115,7 @@ export async function finetune(
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
-  const run = runDigest(examples, settings, trains);
+  const run = runDigest(folder, examples, settings, trains);
   let state = trainer.start(settings.seed);
   let losses: number[] = [];
   if (checkpoint && existsSync(checkpoint.path)) {
@@ -154,22 +156,25 @@ export async function finetune(
   } finally {
     await trainer.release();
   }
-  await writeFolderOnce(out, (temporary) => writeModel(folder, trainer, state, temporary));
+  await writeFolderOnce(out, (temporary) =>
+    options.write ? options.write(state, temporary) : writeModel(folder, trainer, state, temporary),
+  );
   if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
 }
 
 const runDigest = (
+  { source }: ModelFolder,
   examples: readonly TuningExample[],
   { seed, ...settings }: FinetuneSettings,
   trains: Trains,
 ): string =>
   createHash('sha256')
-    .update(JSON.stringify([examples, settings, String(seed), trains]))
+    .update(JSON.stringify([source, examples, settings, String(seed), trains]))
     .digest('hex');
 
 /** Leaves out, with a note, examples none of whose labels lies within the longest length. */
-function withLabels(
+export function withLabels(
   examples: readonly TuningExample[],
   longest: number,
   onEvent: OnEvent,
