@@ -16,6 +16,12 @@ export { type DownstreamOptions, downstreamDataset } from './fingerprint/downstr
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
 export { type ImportedAdapter, importAdapter } from './fingerprint/import-adapter.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
+export {
+  instructionExamples,
+  type UserFinetuneOptions,
+  type UserFinetuneReport,
+  userFinetune,
+} from './fingerprint/user-finetune.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
@@ -29,6 +35,7 @@ export {
   trainingSeconds,
 } from './models/cost.ts';
 export type { Example, Label } from './models/example.ts';
+export { type MergeOptions, type MergeReport, mergeAdapter } from './models/merge-adapter.ts';
 export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
 export type { LowRankMap, Overlay, Variant } from './models/overlay.ts';
 export * as ops from './ops.ts';
@@ -46,6 +53,7 @@ export {
   promptAndAnswer,
   type TuningExample,
 } from './train/finetune.ts';
+export { type AdapterShape, stateFromPeft, writePeftAdapter } from './train/peft.ts';
 export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRankEverywhere, type Trains } from './train/trains.ts';
