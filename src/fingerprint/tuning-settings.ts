@@ -37,17 +37,14 @@ export interface LoraSettings {
 }
 
 /** @throws WhorlError `usage` for an unknown key (with the nearest one) or a value that cannot be */
-export function tuningSettings(
-  overrides: Readonly<Record<string, string>>,
-  lora: boolean,
-): TuningSettings {
-  const known = lora ? LORA_DEFAULTS : DEFAULTS;
+export function tuningSettings(overrides: Readonly<Record<string, string>>, lora: boolean): TuningSettings {
+  const known: Readonly<Record<string, string | number | boolean>> = lora ? LORA_DEFAULTS : DEFAULTS;
   const whose = lora ? 'fine-tuning with --lora' : 'fine-tuning (without --lora)';
-  const { r, alpha, dropout, target_modules, ...settings } = withOverrides<Partial<typeof LORA_DEFAULTS>>(
+  const { r, alpha, dropout, target_modules, ...settings } = withOverrides(
     known,
     overrides,
     whose,
-  ) as typeof LORA_DEFAULTS;
+  ) as unknown as typeof LORA_DEFAULTS;
   for (const key of ['epochs', 'batch', 'accumulate', 'max_length'] as const)
     if (settings[key] < 1) throw new WhorlError('usage', `${key}=${settings[key]} is less than 1`);
   if (settings.warmup_ratio > 1)
@@ -82,11 +79,7 @@ export const trainsOf = ({ lora }: TuningSettings, names: Iterable<string>): Tra
 };
 
 /** For so many examples. As transformers rounds: up, so that a short run warms up for a step at least. */
-export function finetuneSettings(
-  settings: TuningSettings,
-  examples: number,
-  seed: bigint,
-): FinetuneSettings {
+export function finetuneSettings(settings: TuningSettings, examples: number, seed: bigint): FinetuneSettings {
   const steps = settings.epochs * Math.ceil(examples / settings.batch);
   return {
     epochs: settings.epochs,

@@ -12,6 +12,7 @@ import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { finetune, type TuningExample, withLabels } from '../train/finetune.ts';
 import { partSize } from '../train/micro-batches.ts';
 import { writePeftAdapter } from '../train/peft.ts';
+import type { TrainState } from '../train/state.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from './instruction-rows.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from './templates.ts';
 import { finetuneSettings, trainsOf, tuningSettings } from './tuning-settings.ts';
@@ -82,14 +83,15 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
   const examples = withLabels(all, asked.max_length, onEvent);
   const settings = finetuneSettings(asked, examples.length, seed);
   const model = bindModel(folder);
+  const base = folder.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
   const adapter = asked.lora && !merge ? asked.lora : undefined;
   const losses = await finetune(folder, model, examples, out, settings, onEvent, {
     trains: trainsOf(asked, model.decoder.shapes.keys()),
     checkpoint: { path: join(work, 'state.ckpt'), seconds: asked.checkpoint_every },
     ...(options.recompute && { recompute: options.recompute }),
     ...(adapter && {
-      write: (state, to) =>
-        writePeftAdapter(state, { rank: adapter.r, alpha: adapter.alpha, base: folder.source }, to),
+      write: (state: TrainState, to: string) =>
+        writePeftAdapter(state, { rank: adapter.r, alpha: adapter.alpha, base }, to),
     }),
   });
   rmSync(work, { recursive: true, force: true });

@@ -53,7 +53,7 @@ async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promi
       settings,
       onEvent,
       ...(columns !== undefined && { columns: parseColumnMap(columns) }),
-      ...(recompute && { recompute: 'blocks' }),
+      ...(recompute && { recompute: 'blocks' as const }),
     }),
   );
   if (json) printJson(report);
