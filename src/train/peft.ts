@@ -57,6 +57,12 @@ export function stateFromPeft(folder: string, scale: number): TrainState {
         `${folder}: ${module} is scaled by ${part.scale}, training by ${scale}`,
         'give the same r and alpha',
       );
+    if (part.base)
+      throw new WhorlError(
+        'unsupported',
+        `${folder}: ${module} brings its own base layer`,
+        'train on the merged model',
+      );
     slots.set(`${module}.lora_A`, readTensor(part.a));
     slots.set(`${module}.lora_B`, readTensor(part.b));
   }

@@ -21,6 +21,8 @@ export interface LowRankPart {
   /** [out, rank] */
   readonly b: TensorRef;
   readonly scale: number;
+  /** In place of the base's own matrix: PEFT saves a head that it adapts, and loads it from there. */
+  readonly base?: TensorRef;
 }
 
 export interface PeftAdapter {
@@ -66,14 +68,14 @@ export function readPeftAdapter(folder: string): PeftAdapter {
   const pairs = pairsOf(readSafetensorsHeader(weights, weights).tensors, weights);
   const scaleOf = scales(config, configPath);
   const parts = new Map<string, LowRankPart>();
-  for (const [module, { a, b }] of pairs) {
+  for (const [module, pair] of pairs) {
     if (!targeted(module, config.target_modules))
       throw new WhorlError(
         'mismatch',
         `${weights}: ${shown(module)} is not among the target_modules of ${ADAPTER_CONFIG}`,
         'PEFT would leave it out; correct one of the two files',
       );
-    parts.set(module, { a, b, scale: scaleOf(module, a.shape[0]!) });
+    parts.set(module, { ...pair, scale: scaleOf(module, pair.a.shape[0]!) });
   }
   const base = config.base_model_name_or_path;
   return { folder, base: typeof base === 'string' ? base : null, parts };
@@ -118,13 +120,18 @@ function targeted(module: string, targets: unknown): boolean {
   return targets.some((target) => module === target || module.endsWith(`.${String(target)}`));
 }
 
-function pairsOf(
-  tensors: ReadonlyMap<string, TensorRef>,
-  path: string,
-): Map<string, { a: TensorRef; b: TensorRef }> {
-  const halves = new Map<string, { A?: TensorRef; B?: TensorRef }>();
+type Pair = Omit<LowRankPart, 'scale'>;
+
+const KINDS: ReadonlyMap<string, keyof Pair> = new Map([
+  ['lora_A', 'a'],
+  ['lora_B', 'b'],
+  ['base_layer', 'base'],
+]);
+
+function pairsOf(tensors: ReadonlyMap<string, TensorRef>, path: string): Map<string, Pair> {
+  const found = new Map<string, Partial<Pair>>();
   for (const [key, ref] of tensors) {
-    const [, module, half] = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(key) ?? [];
+    const [, module, kind] = /^base_model\.model\.(.+)\.(lora_A|lora_B|base_layer)\.weight$/.exec(key) ?? [];
     if (module === undefined)
       throw new WhorlError(
         'unsupported',
@@ -132,10 +139,10 @@ function pairsOf(
         'merge this adapter with PEFT',
       );
     floatDtype(ref);
-    halves.set(module, { ...halves.get(module), [half as 'A' | 'B']: ref });
+    found.set(module, { ...found.get(module), [KINDS.get(kind!)!]: ref });
   }
-  const pairs = new Map<string, { a: TensorRef; b: TensorRef }>();
-  for (const [module, { A: a, B: b }] of halves) {
+  const pairs = new Map<string, Pair>();
+  for (const [module, { a, b, base }] of found) {
     if (!a || !b)
       throw new WhorlError('bad-file', `${path}: ${shown(module)} lacks its lora_${a ? 'B' : 'A'}.weight`);
     if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[0] !== b.shape[1] || a.shape[0] === 0)
@@ -143,7 +150,9 @@ function pairsOf(
         'bad-file',
         `${path}: ${shown(module)} has A [${a.shape}] and B [${b.shape}], which do not multiply`,
       );
-    pairs.set(module, { a, b });
+    if (base && String(base.shape) !== String([b.shape[0], a.shape[1]]))
+      throw new WhorlError('bad-file', `${path}: ${shown(module)} has a base_layer of [${base.shape}]`);
+    pairs.set(module, { a, b, ...(base && { base }) });
   }
   if (pairs.size === 0) throw new WhorlError('bad-file', `${path} holds no tensors`);
   return pairs;
