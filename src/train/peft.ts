@@ -17,7 +17,11 @@ export interface AdapterShape {
 }
 
 /** Writes the files into a folder that is there. @param state of a training of kind `low-rank` */
-export function writePeftAdapter(state: TrainState, { rank, alpha, base }: AdapterShape, folder: string): void {
+export function writePeftAdapter(
+  state: TrainState,
+  { rank, alpha, base }: AdapterShape,
+  folder: string,
+): void {
   const entries = [...state.slots].map(([name, { shape, value }]) => ({
     name: `${PREFIX}${name}.weight`,
     dtype: 'float32' as const,

@@ -95,7 +95,9 @@ test('killed while it trains, the same command ends with the same bytes', { time
   const slow = [...settings(), 'epochs=40', 'checkpoint_every=0'];
   expect((await call([...flags(calm), ...slow])).code).toBe(0);
   const checkpoint = join(`${killed}.work`, 'state.ckpt');
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...flags(killed), ...slow], { stdio: 'ignore' });
+  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...flags(killed), ...slow], {
+    stdio: 'ignore',
+  });
   const ended = new Promise<string | null>((resolve) => child.on('close', (_, signal) => resolve(signal)));
   const watch = setInterval(() => existsSync(checkpoint) && child.kill('SIGKILL'), 5);
   expect(await ended).toBe('SIGKILL');

@@ -138,7 +138,10 @@ function copyPatched(
     for (const { patch, ref } of edits) {
       const size = rowBytes(ref);
       for (let i = 0; i < patch.rows.length; i++)
-        yield { at: ref.offset + patch.rows[i]! * size, bytes: patch.bytes.subarray(i * size, (i + 1) * size) };
+        yield {
+          at: ref.offset + patch.rows[i]! * size,
+          bytes: patch.bytes.subarray(i * size, (i + 1) * size),
+        };
     }
   };
   copyEdited(from, to, spans, copied);
