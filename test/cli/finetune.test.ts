@@ -44,7 +44,7 @@ async function call(args: string[]): Promise<{ code: number; out: string; err: s
   return { code, out, err };
 }
 
-test('an adapter, merged, is the model that --merge writes', { timeout: 120_000 }, async () => {
+test('an adapter, merged, is the model that --merge writes', { timeout: 240_000 }, async () => {
   const [adapter, whole, merged] = ['adapter', 'whole', 'merged'].map((name) => join(folder, name));
   const lora = ['--lora', ...settings(), 'r=2', 'alpha=4'];
   const first = await call([...flags(adapter!), ...lora]);
