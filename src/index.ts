@@ -25,6 +25,7 @@ export { type FingerprintOptions, type FingerprintReport, fingerprint } from './
 export { type ImportedAdapter, importAdapter } from './fingerprint/import-adapter.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
 export {
+  instructionExamples,
   type UserFinetuneOptions,
   type UserFinetuneReport,
   userFinetune,
@@ -41,6 +42,7 @@ export {
   trainingSeconds,
 } from './models/cost.ts';
 export type { Example, Label } from './models/example.ts';
+export { type MergeOptions, type MergeReport, mergeAdapter } from './models/merge-adapter.ts';
 export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
 export type { LowRankMap, Overlay, Variant } from './models/overlay.ts';
 export * as ops from './ops.ts';
@@ -48,12 +50,7 @@ export { type PipelineOptions, type PipelineReport, pipeline } from './pipeline/
 export { BOS, type BosOptions, sampleFromBos } from './pipeline/sample-from-bos.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
 export { type ImportedRun, importOutput } from './runs/import-output.ts';
-export {
-  type LoraMap,
-  type PeftAdapter,
-  readPeftAdapter,
-  writePeftAdapter,
-} from './sources/checkpoints/peft-adapter.ts';
+export { type LowRankPart, type PeftAdapter, readPeftAdapter } from './sources/checkpoints/peft.ts';
 export { readRows } from './sources/rows/read.ts';
 export type { Row } from './sources/rows/row.ts';
 export type { FloatTensor, TensorRef } from './tensor/tensor.ts';
@@ -64,7 +61,7 @@ export {
   type FinetuneSettings,
   finetune,
 } from './train/finetune.ts';
-export { type MergeOptions, type MergeReport, mergeAdapter } from './train/merge.ts';
+export { type AdapterShape, stateFromPeft, writePeftAdapter } from './train/peft.ts';
 export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from './train/trains.ts';

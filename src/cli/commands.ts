@@ -23,7 +23,7 @@ export const COMMANDS = {
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
   finetune: {
-    summary: 'fine-tune a model on instruction rows, as users of a published one do',
+    summary: 'fine-tune a model on instructions, as its users do: all weights or LoRA',
     load: async () => (await import('./commands/finetune.ts')).finetuneCommand(),
   },
   merge: {

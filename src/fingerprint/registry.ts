@@ -57,40 +57,45 @@ export function settingsFor<M extends Method>(
   modelName: string,
   overrides: Readonly<Record<string, string>>,
 ): M['defaults'] {
+  const settings: Record<string, string | number | boolean> = { ...method.defaults };
   const entry = registryEntry(method.name, modelName) ?? {};
-  return overridden({ ...method.defaults }, entry, overrides, `method ${method.name}`) as M['defaults'];
+  for (const [key, value] of Object.entries(entry)) if (key in settings) settings[key] = value;
+  return withOverrides(settings, overrides, `method ${method.name}`, PAPER_ONLY) as M['defaults'];
 }
 
-type Values = Readonly<Record<string, string | number | boolean>>;
-
 /**
- * Defaults, an entry's values where they name a known setting, then key=value.
- * @param of whose settings they are, in words
- * @throws WhorlError `usage` for an unknown key (with the nearest one) or a value of another type
+ * Defaults with a user's key=value over them.
+ * @param whose names in messages what has these settings
+ * @param meant further words that a hint for an unknown key may name
  */
-export function overridden(known: Values, entry: Values, overrides: Values, of: string): Values {
-  const settings: Record<string, string | number | boolean> = { ...known };
-  for (const [key, value] of Object.entries(entry)) if (key in known) settings[key] = value;
-  for (const [key, value] of Object.entries(overrides)) {
-    if (!Object.hasOwn(known, key)) {
-      const near = nearest(key, [...Object.keys(known), ...PAPER_ONLY.filter((word) => word !== key)]);
+export function withOverrides<S extends Readonly<Record<string, string | number | boolean>>>(
+  defaults: S,
+  overrides: Readonly<Record<string, string>>,
+  whose: string,
+  meant: readonly string[] = [],
+): S {
+  const settings: Record<string, string | number | boolean> = { ...defaults };
+  for (const [key, text] of Object.entries(overrides)) {
+    if (!Object.hasOwn(defaults, key)) {
+      const near = nearest(key, [...Object.keys(defaults), ...meant.filter((word) => word !== key)]);
       throw new WhorlError(
         'usage',
-        `${key}=${value}: ${of} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
-        `settings: ${Object.keys(known).join(', ')}`,
+        `${key}=${text}: ${whose} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
+        `settings: ${Object.keys(defaults).join(', ')}`,
       );
     }
-    settings[key] = parseAs(key, String(value), known[key]!);
+    settings[key] = parseAs(key, text, defaults[key]!);
   }
-  return settings;
+  return settings as S;
 }
 
 /** Settings that count something. */
 const COUNTS: ReadonlySet<string> = new Set([
+  'accumulate',
   'alphabet',
+  'bare_slack',
   'batch',
   'batch_tokens',
-  'bare_slack',
   'candidates',
   'check_every',
   'contexts',
@@ -107,13 +112,14 @@ const COUNTS: ReadonlySet<string> = new Set([
   'pool',
   'prefixes',
   'primary_positions',
-  'reference_positions',
+  'r',
   'rank',
+  'reference_positions',
   'refresh',
   'repeats',
   'slack',
-  'strangers',
   'steps',
+  'strangers',
   'trained',
   'warmup',
 ]);

@@ -7,11 +7,11 @@ import { WhorlError } from '../base/error.ts';
 import { shuffled } from '../base/random-source.ts';
 import type { Example } from '../models/example.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
-import { writePeftAdapter } from '../sources/checkpoints/peft-adapter.ts';
 import { elements } from '../tensor/tensor.ts';
 import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint.ts';
 import { splitByTokens } from '../train/micro-batches.ts';
 import { ADAMW } from '../train/optimiser.ts';
+import { writePeftAdapter } from '../train/peft.ts';
 import { SCHEDULES } from '../train/schedule.ts';
 import { Trainer } from '../train/trainer.ts';
 import { batchOf, type TuningExample, withLabels } from '../train/tuning-examples.ts';
@@ -86,8 +86,9 @@ export async function trainWeights(
     const examples = withLabels(await dialogues(epoch), settings.max_length, onEvent);
     return epochBatches(examples, settings, random, epoch);
   };
+  const trains = method.trains(settings, model);
   const trainer = await Trainer.compile(model, {
-    trains: method.trains(settings, model),
+    trains,
     settings: {
       ...ADAMW,
       weight_decay: settings.weight_decay,
@@ -155,10 +156,12 @@ export async function trainWeights(
         const results = await measured(1);
         if (results.every(({ held }) => held)) {
           const [share, held] = settings.pull_back ? await pulledBack(measured) : [1, results];
-          const maps = trainer.trained.maps?.(state)?.map((map) => ({ ...map, scale: share * map.scale }));
-          if (maps) {
+          if (trains.kind === 'low-rank') {
+            const { rank, alpha } = trains;
             rmSync(run.lora, { recursive: true, force: true });
-            await writeFolderOnce(run.lora, (out) => writePeftAdapter(out, maps, folder.source));
+            await writeFolderOnce(run.lora, (out) =>
+              writePeftAdapter(state, { rank, alpha: share * alpha, base: folder.source }, out),
+            );
           }
           const done: TrainedWeights = {
             steps: state.step,

@@ -1,192 +1,138 @@
-// What a user of a published model does with it, the paper's mode `alpaca`: instruction rows under Alpaca's prompt, loss on
-// answer and EOS alone, every weight or low-rank maps. A killed run goes on where it was.
+// What a user of a published model does with it: fine-tuning on instructions, with the paper's settings. All weights, or
+// LoRA, whose adapter is written in PEFT's format or merged.
 
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import type { Recompute } from '../engine/recompute.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import { LocalModel } from '../lm/local-model.ts';
+import { bindModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
-import { FINETUNE, finetune } from '../train/finetune.ts';
-import type { ScheduleName } from '../train/schedule.ts';
-import { EVERYTHING, lowRank, type Trains } from '../train/trains.ts';
-import { promptAndAnswer } from '../train/tuning-examples.ts';
-import { type ColumnMap, readInstructionRows } from './instruction-rows.ts';
-import { overridden } from './registry.ts';
-import { applyTemplate, loadTemplate } from './templates.ts';
-
-export interface UserSettings {
-  readonly epochs: number;
-  readonly lr: number;
-  readonly batch: number;
-  readonly schedule: ScheduleName;
-  /** Share of all steps over which the rate rises. */
-  readonly warmup_ratio: number;
-  readonly weight_decay: number;
-  readonly clip: number;
-  /** Longest example in tokens. */
-  readonly max_length: number;
-  /** Equal parts a batch is run in; 0: parts of at most `batch_tokens` tokens. */
-  readonly accumulate: number;
-  readonly batch_tokens: number;
-  readonly seed: number;
-  /** `alpaca`, `barebone` or a JSON file. */
-  readonly template: string;
-  /** `full` or `lora`: every weight, or low-rank maps of this rank on these linear layers, merged when it is written. */
-  readonly trains: string;
-  readonly rank: number;
-  readonly lora_alpha: number;
-  readonly modules: string;
-}
-
-/** The paper's (method.md section 3). */
-export const USER_SETTINGS: UserSettings = {
-  epochs: 3,
-  lr: 2e-6,
-  batch: 80,
-  schedule: 'cosine',
-  warmup_ratio: 0.03,
-  weight_decay: 0,
-  clip: 1,
-  max_length: 512,
-  accumulate: 0,
-  batch_tokens: 2048,
-  seed: 42,
-  template: 'alpaca',
-  trains: 'full',
-  rank: 16,
-  lora_alpha: 32,
-  modules: 'q_proj,v_proj',
-};
-
-const TRAINS: Readonly<Record<string, (settings: UserSettings) => Trains>> = {
-  full: () => EVERYTHING,
-  lora: ({ modules, rank, lora_alpha }) => lowRank(modules.split(','), rank, lora_alpha),
-};
+import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { finetune } from '../train/finetune.ts';
+import { partSize } from '../train/micro-batches.ts';
+import { writePeftAdapter } from '../train/peft.ts';
+import type { TrainState } from '../train/state.ts';
+import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
+import { type ColumnMap, type InstructionRow, readInstructionRows } from './instruction-rows.ts';
+import { applyTemplate, loadTemplate, type PromptTemplate } from './templates.ts';
+import { finetuneSettings, trainsOf, tuningSettings } from './tuning-settings.ts';
 
 export interface UserFinetuneOptions extends ComputeOptions {
+  /** A model folder, a GGUF or a hub id. */
   readonly model: string;
-  /** A data set with instructions and answers, in any file that rows are read from. */
+  /** Rows with instruction, input and output: JSON, JSON lines, Parquet, Arrow or a saved `datasets` folder. */
   readonly data: string;
-  readonly columns?: ColumnMap;
-  /** At most so many rows. */
-  readonly limit?: number;
-  /** The folder to write. Training's state lies beside it, as `{out}.training`, until it is there. */
+  /** Model folder, or with `lora` and without `merge` an adapter folder. At every moment absent or complete. */
   readonly out: string;
-  /** With `trains=lora`: also a folder for the maps in PEFT's format. */
-  readonly adapter?: string;
-  readonly settings?: Readonly<Record<string, string | number>>;
-  /** Seconds between two states that are written. Default 60. */
-  readonly checkpointSeconds?: number;
+  /** key=value over the paper's settings. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly lora?: boolean;
+  /** With `lora`: write the merged model instead of the adapter. */
+  readonly merge?: boolean;
+  /** Most rows taken. */
+  readonly limit?: number;
+  readonly columns?: ColumnMap;
+  /** Order of the examples, and how low-rank maps begin; default 42. */
+  readonly seed?: bigint;
+  readonly recompute?: Recompute;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
 
 export interface UserFinetuneReport {
+  readonly model: string;
+  readonly data: string;
   readonly out: string;
+  readonly wrote: 'model' | 'adapter';
   readonly examples: number;
-  readonly tokens: number;
+  /** Rows without instruction or output. */
+  readonly empty: number;
   readonly steps: number;
-  /** Mean over the first and the last epoch, nats a token. */
-  readonly first_loss: number;
-  readonly last_loss: number;
+  readonly losses: readonly number[];
+  readonly settings: Readonly<Record<string, unknown>>;
   readonly seconds: number;
 }
 
-/** @throws WhorlError `exists` for a folder that is there, `usage`, `mismatch` and what opening model and data throw */
+/** Beside the output folder while the run is under way: what a killed run goes on from. */
+export const workFolder = (out: string): string => `${resolve(out)}.work`;
+
+/**
+ * The same call again goes on where a killed one was, to the same bytes.
+ * @throws WhorlError `usage` for settings, `exists`, `mismatch` for columns or a work folder of another run
+ */
 export async function userFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
+  const { model: source, data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
   const started = Date.now();
-  const onEvent = options.onEvent ?? silent;
-  const out = resolve(options.out);
-  if (existsSync(out))
+  const asked = tuningSettings(options.settings ?? {}, lora);
+  partSize(asked.batch, asked.accumulate);
+  if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
+  const work = workFolder(out);
+  if (existsSync(out)) {
+    rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
     throw new WhorlError('exists', `${out} exists already`, 'name another folder or remove it');
-  const settings = overridden(
-    { ...USER_SETTINGS },
-    {},
-    options.settings ?? {},
-    'finetune',
-  ) as unknown as UserSettings;
-  const trains = Object.hasOwn(TRAINS, settings.trains) ? TRAINS[settings.trains]!(settings) : undefined;
-  if (!trains)
-    throw new WhorlError('usage', `trains=${settings.trains} is not known`, Object.keys(TRAINS).join(' or '));
-  const adapter = options.adapter === undefined ? undefined : resolve(options.adapter);
-  if (adapter && settings.trains !== 'lora')
-    throw new WhorlError('usage', 'an adapter is written of low-rank maps only', 'add trains=lora');
-  if (adapter && existsSync(adapter) && !existsSync(`${out}.training`))
-    throw new WhorlError('exists', `${adapter} exists already`, 'name another folder or remove it');
-  const template = loadTemplate(settings.template);
-  onEvent({ kind: 'phase', name: 'reading', detail: options.data });
+  }
+  const template = loadTemplate(asked.template);
   const { rows, empty } = await readInstructionRows(
-    options.data,
+    data,
     options.limit ?? Number.POSITIVE_INFINITY,
     options.columns,
   );
-  if (empty > 0)
-    onEvent({ kind: 'note', text: `${empty} rows without an instruction or an answer are left out` });
-  const folder = await openModel(options.model, {
+  if (empty > 0) onEvent({ kind: 'note', text: `${empty} rows without instruction or output are left out` });
+  const folder = await openModel(source, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
   });
-  const device = await openDevice(options);
-  const { model, tokenizer } = await LocalModel.open(folder, { device });
-  const prompts = await tokenizer.encodeBatch(rows.map((row) => applyTemplate(template, row)));
-  const answers = await tokenizer.encodeBatch(
-    rows.map(({ output }) => output),
-    { addSpecialTokens: false },
-  );
-  const end = tokenizer.eosIds.slice(0, 1);
-  const examples = prompts.map((prompt, i) => promptAndAnswer(prompt, [...answers[i]!, ...end]));
-  const tokens = examples.reduce(
-    (sum, example) => sum + Math.min(example.tokens.length, settings.max_length),
-    0,
-  );
-  const {
-    accumulate,
-    seed,
-    warmup_ratio,
-    template: _,
-    trains: _t,
-    modules,
-    rank,
-    lora_alpha,
-    ...rest
-  } = settings;
-  const perEpoch = Math.ceil(examples.length / settings.batch);
-  onEvent({
-    kind: 'phase',
-    name: 'fine-tuning',
-    detail: `${examples.length} examples of ${tokens} tokens, ${settings.epochs} epochs of ${perEpoch} steps`,
+  const tokenizer = await openTokenizer(folder.folder);
+  const all = await instructionExamples(tokenizer, template, rows);
+  const examples = withLabels(all, asked.max_length, onEvent);
+  const settings = finetuneSettings(asked, examples.length, seed);
+  const model = bindModel(folder);
+  const base = folder.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
+  const adapter = asked.lora && !merge ? asked.lora : undefined;
+  const losses = await finetune(folder, model, examples, out, settings, onEvent, {
+    device: await openDevice(options),
+    trains: trainsOf(asked, model.decoder.shapes.keys()),
+    checkpoint: { path: join(work, 'state.ckpt'), seconds: asked.checkpoint_every },
+    ...(options.recompute && { recompute: options.recompute }),
+    ...(adapter && {
+      write: (state: TrainState, to: string) =>
+        writePeftAdapter(state, { rank: adapter.r, alpha: adapter.alpha, base }, to),
+    }),
   });
-  const losses = await finetune(
-    folder,
-    model,
-    examples,
-    out,
-    {
-      ...FINETUNE,
-      ...rest,
-      accumulate: accumulate === 0 ? 1 : accumulate,
-      batch_tokens: accumulate === 0 ? settings.batch_tokens : 0,
-      warmup: Math.round(warmup_ratio * settings.epochs * perEpoch),
-      seed: BigInt(seed),
-    },
-    onEvent,
-    {
-      trains,
-      device,
-      ...(adapter && { adapter: { out: adapter, base: folder.source } }),
-      checkpoint: { path: `${out}.training`, seconds: options.checkpointSeconds ?? 60 },
-    },
-  );
-  const mean = (list: readonly number[]) => list.reduce((a, b) => a + b, 0) / Math.max(1, list.length);
+  rmSync(work, { recursive: true, force: true });
   return {
+    model: folder.source,
+    data,
     out,
+    wrote: adapter ? 'adapter' : 'model',
     examples: examples.length,
-    tokens,
+    empty,
     steps: losses.length,
-    first_loss: mean(losses.slice(0, perEpoch)),
-    last_loss: mean(losses.slice(-perEpoch)),
+    losses,
+    settings: { ...asked, warmup: settings.warmup, seed: String(seed) },
     seconds: (Date.now() - started) / 1000,
   };
+}
+
+/**
+ * Prompt and answer in one text, as the paper tokenizes them; the labels are the answer's tokens and EOS. Where a token
+ * reaches over the seam it is a label: the model has to write it.
+ */
+export async function instructionExamples(
+  tokenizer: Tokenizer,
+  template: PromptTemplate,
+  rows: readonly InstructionRow[],
+): Promise<TuningExample[]> {
+  const prompts = rows.map((row) => applyTemplate(template, row));
+  const wholes = await tokenizer.encodeBatch(rows.map(({ output }, i) => prompts[i] + output));
+  const starts = await tokenizer.encodeBatch(prompts);
+  const end = tokenizer.eosIds[0];
+  return wholes.map((whole, i) => {
+    const tokens = end === undefined || tokenizer.eosIds.includes(whole.at(-1)!) ? whole : [...whole, end];
+    const differs = starts[i]!.findIndex((token, at) => token !== tokens[at]);
+    const start = Math.max(1, differs < 0 ? starts[i]!.length : differs);
+    return { tokens, labels: [[start, tokens.length]] };
+  });
 }

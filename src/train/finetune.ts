@@ -11,11 +11,11 @@ import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/encode.ts';
 import type { ModelFolder } from '../models/open-model.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
-import { writePeftAdapter } from '../sources/checkpoints/peft-adapter.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
+import type { TrainState } from './state.ts';
 import { Trainer } from './trainer.ts';
 import { EVERYTHING, type Precision, type Trains } from './trains.ts';
 import { batchOf, type TuningExample, withLabels } from './tuning-examples.ts';
@@ -62,8 +62,8 @@ export interface FinetuneOptions {
   readonly precision?: Precision;
   /** Written every so many seconds, gone when the model is written. One that is there is gone on from. */
   readonly checkpoint?: { readonly path: string; readonly seconds: number };
-  /** Of low-rank maps: also a folder for them in PEFT's format, and the name of the model they belong to. */
-  readonly adapter?: { readonly out: string; readonly base: string };
+  /** What goes into the folder; default: the model in its original dtypes. */
+  readonly write?: (state: TrainState, folder: string) => void;
 }
 
 /** What a checkpoint must agree with to be gone on from, and what it brings beside weights and moments. */
@@ -96,7 +96,7 @@ export async function finetune(
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
-  const run = runDigest(examples, settings, trains);
+  const run = runDigest(folder, examples, settings, trains);
   let state = trainer.start(settings.seed);
   let losses: number[] = [];
   if (checkpoint && existsSync(checkpoint.path)) {
@@ -137,23 +137,19 @@ export async function finetune(
   } finally {
     await trainer.release();
   }
-  const { adapter } = options;
-  const maps = trainer.trained.maps?.(state);
-  if (adapter && maps) {
-    // A run killed right after this one writes it again.
-    rmSync(adapter.out, { recursive: true, force: true });
-    await writeFolderOnce(adapter.out, (temporary) => writePeftAdapter(temporary, maps, adapter.base));
-  }
-  await writeFolderOnce(out, (temporary) => writeModel(folder, trainer, state, temporary));
+  await writeFolderOnce(out, (temporary) =>
+    options.write ? options.write(state, temporary) : writeModel(folder, trainer, state, temporary),
+  );
   if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
 }
 
 const runDigest = (
+  { source }: ModelFolder,
   examples: readonly TuningExample[],
   { seed, ...settings }: FinetuneSettings,
   trains: Trains,
 ): string =>
   createHash('sha256')
-    .update(JSON.stringify([examples, settings, String(seed), trains]))
+    .update(JSON.stringify([source, examples, settings, String(seed), trains]))
     .digest('hex');

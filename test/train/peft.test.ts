@@ -1,85 +1,125 @@
-// PEFT's adapters (goldens/peft): what PEFT saved merges here to PEFT's own weights; what is not LoRA is refused by name.
+// LoRA adapters against PEFT (goldens/peft): merging what PEFT saved, its training steps, and the way back.
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
-import { openModel } from '../../src/models/open-model.ts';
-import { readPeftAdapter, writePeftAdapter } from '../../src/sources/checkpoints/peft-adapter.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mergeAdapter } from '../../src/models/merge-adapter.ts';
+import { VANILLA } from '../../src/models/overlay.ts';
+import { readPeftAdapter } from '../../src/sources/checkpoints/peft.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
-import { mergeAdapter } from '../../src/train/merge.ts';
+import { ADAMW } from '../../src/train/optimiser.ts';
+import { stateFromPeft, writePeftAdapter } from '../../src/train/peft.ts';
+import { Trainer } from '../../src/train/trainer.ts';
+import { goldens, load } from './tiny.ts';
 
-const goldens = fileURLToPath(new URL('../../goldens/', import.meta.url));
-const BASE = join(goldens, 'models/llama-gqa');
-const scratch = mkdtempSync(join(tmpdir(), 'whorl-peft-'));
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-const { adapters } = JSON.parse(readFileSync(join(goldens, 'peft/golden.json'), 'utf8')) as {
+interface Golden {
+  model: string;
   adapters: Record<string, { changed: string[] }>;
-};
-const golden = readSafetensorsHeader(join(goldens, 'peft/golden.safetensors')).tensors;
+  training: { lr: number; clip: number; batches: number[][][]; losses: number[] };
+}
 
-describe.each(Object.keys(adapters))('%s', (name) => {
-  const adapter = join(goldens, 'peft', name);
+const at = (name: string) => join(goldens, 'peft', name);
+const golden = JSON.parse(readFileSync(at('golden.json'), 'utf8')) as Golden;
+const model = join(goldens, 'models', golden.model);
+let scratch: string;
+beforeAll(() => void (scratch = mkdtempSync(join(tmpdir(), 'whorl-peft-'))));
+afterAll(() => rmSync(scratch, { recursive: true }));
 
-  test("merged, it is PEFT's merge; nothing else changed", async () => {
-    const out = join(scratch, name);
-    const { changed } = await mergeAdapter({ model: BASE, adapter, out });
-    expect([...changed].sort()).toEqual([...adapters[name]!.changed].sort());
-    const [before, after] = [await openModel(BASE), await openModel(out)];
-    let compared = 0;
-    for (const [tensor, ref] of after.tensors) {
-      const own = readTensor(ref).data;
-      const theirs = golden.get(`${name}.${tensor}`);
-      if (theirs) {
-        compared++;
-        const wanted = readTensor(theirs).data;
-        const worst = own.reduce((most, x, i) => Math.max(most, Math.abs(x - wanted[i]!)), 0);
-        expect(worst).toBeLessThan(1e-6);
-      } else if (!changed.includes(tensor)) expect(own).toEqual(readTensor(before.tensors.get(tensor)!).data);
-    }
-    expect(compared).toBe(4);
-  });
-
-  test('written again and read, it is the same maps', () => {
-    const { maps } = readPeftAdapter(adapter);
-    for (const own of maps) {
-      const folder = mkdtempSync(join(scratch, 'one-'));
-      writePeftAdapter(folder, [own], 'base');
-      const [again] = readPeftAdapter(folder).maps;
-      expect(again).toEqual({ ...own, scale: expect.closeTo(own.scale, 12) as number });
-    }
-  });
+test.each(Object.keys(golden.adapters))('merged as PEFT merges: %s', async (name) => {
+  const out = join(scratch, `merged-${name}`);
+  const { changed, kept } = await mergeAdapter({ model, adapter: at(name), out });
+  expect([...changed].sort()).toEqual(golden.adapters[name]!.changed);
+  const wanted = readSafetensorsHeader(join(at(name), 'merged.safetensors')).tensors;
+  const got = readSafetensorsHeader(join(out, 'model.safetensors')).tensors;
+  const before = readSafetensorsHeader(join(model, 'model.safetensors')).tensors;
+  expect(got.size).toBe(changed.length + kept);
+  for (const [tensor, ref] of got) {
+    const [ours, theirs] = [readTensor(ref).data, readTensor(wanted.get(tensor) ?? before.get(tensor)!).data];
+    const far = ours.reduce((most, x, i) => Math.max(most, Math.abs(x - theirs[i]!)), 0);
+    expect(far).toBeLessThanOrEqual(wanted.has(tensor) ? 1e-6 : 0);
+  }
+  await expect(mergeAdapter({ model, adapter: at(name), out })).rejects.toMatchObject({ code: 'exists' });
 });
 
-const edited = (edit: (config: Record<string, unknown>) => void): string => {
-  const folder = mkdtempSync(join(scratch, 'bad-'));
-  cpSync(join(goldens, 'peft/plain'), folder, { recursive: true });
-  const path = join(folder, 'adapter_config.json');
-  const config = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
-  edit(config);
-  writeFileSync(path, JSON.stringify(config));
-  return folder;
-};
-
-test.each<[(config: Record<string, unknown>) => void, RegExp]>([
-  [(c) => (c.use_dora = true), /use_dora is set, which Whorl does not read/],
-  [(c) => (c.modules_to_save = ['lm_head']), /modules_to_save is set/],
-  [(c) => (c.peft_type = 'IA3'), /peft_type is "IA3", not "LORA"/],
-  [(c) => (c.bias = 'all'), /bias is "all": only "none"/],
-  [(c) => (c.lora_alpha = 'x'), /lora_alpha is no number/],
-  [(c) => (c.alpha_pattern = { '(a+)+$': 2 }), /alpha_pattern names layers by the expression/],
-])('refused: %s', (edit, message) => {
-  expect(() => readPeftAdapter(edited(edit))).toThrow(message);
+test('ten steps from an adapter that PEFT saved lose what PEFT loses', async () => {
+  const { lr, clip, batches, losses } = golden.training;
+  const trainer = await Trainer.compile(load(golden.model), {
+    settings: { ...ADAMW, clip },
+    trains: { kind: 'low-rank', names: ['*.q_proj.weight', '*.v_proj.weight'], rank: 4, alpha: 8 },
+  });
+  let state = stateFromPeft(at('start'), 2);
+  const ours: number[] = [];
+  for (const batch of batches) {
+    const weight = 1 / batch.reduce((sum, ids) => sum + ids.length - 1, 0);
+    const examples = batch.map((ids) => ({
+      tokens: ids.slice(0, -1),
+      variant: VANILLA,
+      labels: ids.slice(1).map((token, row) => ({ row, token, kind: 'fire' as const, weight })),
+    }));
+    const step = await trainer.step(state, examples, lr);
+    state = step.state;
+    ours.push(step.loss);
+  }
+  await trainer.release();
+  const far = ours.map((loss, i) => Math.abs(loss - losses[i]!));
+  expect(Math.max(...far)).toBeLessThan(1e-3);
 });
 
-test('an adapter of another model is named by its layer', async () => {
-  const merge = (model: string) =>
-    mergeAdapter({ model, adapter: join(goldens, 'peft/plain'), out: join(scratch, 'other') });
-  await expect(merge(join(goldens, 'models/llama-head-dim'))).rejects.toThrow(
-    /the map on model\.layers\.\d+\.self_attn\.[qv]_proj is for \[\d+,\d+\], the weight is \[/,
+test('what we write is what PEFT wrote: the same keys, shapes and values', () => {
+  const out = join(scratch, 'written');
+  const shape = { rank: 4, alpha: 8, base: golden.model };
+  cpSync(at('start'), out, { recursive: true }); // a folder that stands; both files are written anew
+  writePeftAdapter(stateFromPeft(at('start'), 2), shape, out);
+  const [ours, theirs] = [out, at('start')].map(
+    (folder) => readSafetensorsHeader(join(folder, 'adapter_model.safetensors')).tensors,
   );
-  rmSync(join(scratch, 'empty'), { recursive: true, force: true });
-  expect(() => readPeftAdapter(scratch)).toThrow(/has no adapter_config\.json/);
+  expect([...ours!.keys()].sort()).toEqual([...theirs!.keys()].sort());
+  for (const [name, ref] of ours!) {
+    expect(ref.shape).toEqual(theirs!.get(name)!.shape);
+    expect(readTensor(ref).data).toEqual(readTensor(theirs!.get(name)!).data);
+  }
+  expect(readPeftAdapter(out).parts.size).toBe(4);
+});
+
+describe('refused', () => {
+  const changed = (change: Record<string, unknown>): string => {
+    const folder = mkdtempSync(join(scratch, 'bad-'));
+    cpSync(at('plain'), folder, { recursive: true });
+    const file = join(folder, 'adapter_config.json');
+    const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify({ ...config, ...change }));
+    return folder;
+  };
+  test.each<[string, Record<string, unknown>, string]>([
+    ['use_dora', { use_dora: true }, 'unsupported'],
+    ['modules_to_save', { modules_to_save: ['lm_head'] }, 'unsupported'],
+    ['bias', { bias: 'all' }, 'unsupported'],
+    ['layers_to_transform', { layers_to_transform: [0] }, 'unsupported'],
+    ['init_lora_weights', { init_lora_weights: 'pissa' }, 'unsupported'],
+    ['peft_type', { peft_type: 'LOHA' }, 'unsupported'],
+    ['a_setting_of_tomorrow', { a_setting_of_tomorrow: 3 }, 'unsupported'],
+    ['alpha_pattern', { alpha_pattern: { '(a+)+$': 1 } }, 'unsupported'],
+    ['rank 8', { r: 8 }, 'mismatch'],
+    ['target_modules', { target_modules: ['v_proj'] }, 'mismatch'],
+  ])('%s', (says, change, code) => {
+    let error: unknown;
+    try {
+      readPeftAdapter(changed(change));
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toMatchObject({ code, message: expect.stringContaining(says) as string });
+  });
+
+  test('an adapter of another base names the tensor; nothing is written', async () => {
+    const out = join(scratch, 'unfit');
+    const other = join(goldens, 'models', 'llama-gqa');
+    await expect(mergeAdapter({ model: other, adapter: at('plain'), out })).rejects.toMatchObject({
+      code: 'mismatch',
+      message: expect.stringContaining('layers.0.self_attn') as string,
+    });
+    expect(() => readFileSync(join(out, 'config.json'))).toThrow();
+  });
 });

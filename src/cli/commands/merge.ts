@@ -1,7 +1,7 @@
-// `whorl merge`: base and LoRA adapter in, one model folder out.
+// `whorl merge`: a LoRA adapter into the weights of its base model.
 
 import { Command } from 'commander';
-import { paint, print, printJson } from '../output.ts';
+import { countText, paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
 interface MergeFlags {
@@ -13,18 +13,21 @@ interface MergeFlags {
 
 export function mergeCommand(): Command {
   return new Command('merge')
-    .description("Add a LoRA adapter in PEFT's format into the weights of its model.")
-    .requiredOption('--model <model>', 'what it was trained on: a folder, a GGUF file or a hub id')
+    .description(
+      "W + scale·B·A in the base's own dtypes; every other tensor and file byte for byte. The adapter is one that PEFT or `whorl finetune --lora` saved.",
+    )
+    .requiredOption('--model <model>', 'the base: a Hugging Face folder, a GGUF file or a hub id')
     .requiredOption('--adapter <folder>', 'adapter_config.json and adapter_model.safetensors')
-    .requiredOption('--out <folder>', 'the model folder to write')
+    .requiredOption('--out <folder>', 'model folder to write')
     .option('--json', 'one JSON line on stdout and nothing else')
-    .action(runMerge);
+    .action((flags: MergeFlags) => runMerge(flags));
 }
 
 async function runMerge({ json, ...options }: MergeFlags): Promise<void> {
-  const { mergeAdapter } = await import('../../train/merge.ts');
+  const { mergeAdapter } = await import('../../models/merge-adapter.ts');
   const report = await withProgress((onEvent) => mergeAdapter({ ...options, onEvent }));
   if (json) return printJson(report);
-  print(`${paint.bold(paint.green('merged'))}: ${report.changed.length} tensors changed, ${report.out}`);
-  for (const name of report.changed) print(paint.dim(`  ${name}`));
+  print(paint.bold(`${countText(report.changed.length)} tensors changed`));
+  for (const name of report.changed) print(`  ${shownText(name)}`);
+  tell(paint.dim(`${countText(report.kept)} tensors as they were; in ${report.out}`));
 }

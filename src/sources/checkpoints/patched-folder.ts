@@ -68,6 +68,29 @@ export async function writePatchedFolder(
   });
 }
 
+/**
+ * The same where whole tensors are other ones: `replace` gives a tensor's bytes in its own dtype when its turn comes, so
+ * that one of them is in memory at a time. Throws `exists`, `mismatch`, `changed`.
+ */
+export async function writeReplacedFolder(
+  vanilla: Checkpoint,
+  out: string,
+  names: Iterable<string>,
+  replace: (name: string, ref: TensorRef) => Uint8Array,
+): Promise<void> {
+  const edits = [...names].map((name) => ({ name, ref: tensorOf(vanilla, name) }));
+  await writeFolderOnce(out, (folder) => {
+    for (const file of vanilla.files) {
+      const mine = edits.filter(({ ref }) => ref.file === file.path);
+      copyEdited(file.path, join(folder, file.name), function* () {
+        for (const { name, ref } of mine) yield { at: ref.offset, bytes: replace(name, ref) };
+      });
+    }
+    copyCarried(vanilla.folder, folder);
+    assertUnchanged(vanilla);
+  });
+}
+
 /** Copies what a published or fine-tuned folder carries over beside config and weights: the tokenizer's files, licences. */
 export function copyCarried(from: string, to: string): void {
   const source = sourceFolder(from);
@@ -109,6 +132,26 @@ function copyPatched(
   from: string,
   to: string,
   edits: readonly { readonly patch: RowPatch; readonly ref: TensorRef }[],
+  copied?: (bytes: number) => void,
+): void {
+  const spans = function* () {
+    for (const { patch, ref } of edits) {
+      const size = rowBytes(ref);
+      for (let i = 0; i < patch.rows.length; i++)
+        yield {
+          at: ref.offset + patch.rows[i]! * size,
+          bytes: patch.bytes.subarray(i * size, (i + 1) * size),
+        };
+    }
+  };
+  copyEdited(from, to, spans, copied);
+}
+
+/** A copy of a file in which other bytes stand at some places. */
+function copyEdited(
+  from: string,
+  to: string,
+  spans: () => Iterable<{ readonly at: number; readonly bytes: Uint8Array }>,
   copied: (bytes: number) => void = () => {},
 ): void {
   const file = new AtomicFile(to);
@@ -119,11 +162,7 @@ function copyPatched(
         copied(chunk.length);
       }
     });
-    for (const { patch, ref } of edits) {
-      const size = rowBytes(ref);
-      for (let i = 0; i < patch.rows.length; i++)
-        file.write(patch.bytes.subarray(i * size, (i + 1) * size), ref.offset + patch.rows[i]! * size);
-    }
+    for (const { at, bytes } of spans()) file.write(bytes, at);
     file.commit();
   } finally {
     file.discard();

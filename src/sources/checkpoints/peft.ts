@@ -1,0 +1,210 @@
+// LoRA adapters as PEFT saves them (adapter_config.json, adapter_model.safetensors): what they add to which tensor.
+// A setting that changes the function and is not handled here is refused by name. Format: peft's save_and_load.py.
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { WhorlError } from '../../base/error.ts';
+import type { TensorRef } from '../../tensor/tensor.ts';
+import { asObject, readJsonObject } from '../strict-json.ts';
+import { floatDtype } from './read.ts';
+import { readSafetensorsHeader, shown } from './safetensors.ts';
+
+export const ADAPTER_CONFIG = 'adapter_config.json';
+export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+/** What PEFT puts before a module's name. */
+export const PREFIX = 'base_model.model.';
+
+/** What is added to one matrix: scale · B·A. */
+export interface LowRankPart {
+  /** [rank, in] */
+  readonly a: TensorRef;
+  /** [out, rank] */
+  readonly b: TensorRef;
+  readonly scale: number;
+  /** In place of the base's own matrix: PEFT saves a head that it adapts, and loads it from there. */
+  readonly base?: TensorRef;
+}
+
+export interface PeftAdapter {
+  readonly folder: string;
+  /** What `base_model_name_or_path` says; nobody vouches for it. */
+  readonly base: string | null;
+  /** By the module's name (`model.layers.0.self_attn.q_proj`), in the file's order. */
+  readonly parts: ReadonlyMap<string, LowRankPart>;
+}
+
+// Settings read below, and such as leave the saved adapter's function as it is: how it was begun, dropped out, or found.
+const READ = new Set(['peft_type', 'r', 'lora_alpha', 'use_rslora', 'rank_pattern', 'alpha_pattern']);
+const HARMLESS = new Set([
+  'auto_mapping',
+  'base_model_name_or_path',
+  'exclude_modules', // the file says which modules there are
+  'fan_in_fan_out', // for layers that keep [in, out]; PEFT takes it back for the linear layers of our families
+  'inference_mode',
+  'lora_dropout',
+  'megatron_core',
+  'peft_version',
+  'qalora_group_size',
+  'revision',
+  'runtime_config',
+  'target_modules',
+  'task_type',
+]);
+/** Beginnings that leave the base's own weights as they are; `pissa`, `olora` and the like subtract from them. */
+const BEGINNINGS: readonly unknown[] = [true, false, 'gaussian', 'eva', 'orthogonal'];
+
+/** @throws WhorlError `missing-file`, `bad-file`; `unsupported` naming the setting or tensor that is not handled */
+export function readPeftAdapter(folder: string): PeftAdapter {
+  const [configPath, weights] = [join(folder, ADAPTER_CONFIG), join(folder, ADAPTER_WEIGHTS)];
+  if (!existsSync(configPath))
+    throw new WhorlError(
+      'missing-file',
+      `${folder} has no ${ADAPTER_CONFIG}`,
+      'give a folder that PEFT or `whorl finetune --lora` wrote',
+    );
+  if (!existsSync(weights)) throw noWeights(folder);
+  const config = readJsonObject(configPath, configPath);
+  checkConfig(config, configPath);
+  const pairs = pairsOf(readSafetensorsHeader(weights, weights).tensors, weights);
+  const scaleOf = scales(config, configPath);
+  const parts = new Map<string, LowRankPart>();
+  for (const [module, pair] of pairs) {
+    if (!targeted(module, config.target_modules))
+      throw new WhorlError(
+        'mismatch',
+        `${weights}: ${shown(module)} is not among the target_modules of ${ADAPTER_CONFIG}`,
+        'PEFT would leave it out; correct one of the two files',
+      );
+    parts.set(module, { ...pair, scale: scaleOf(module, pair.a.shape[0]!) });
+  }
+  const base = config.base_model_name_or_path;
+  return { folder, base: typeof base === 'string' ? base : null, parts };
+}
+
+function noWeights(folder: string): WhorlError {
+  if (existsSync(join(folder, 'adapter_model.bin')))
+    return new WhorlError(
+      'unsupported',
+      `${folder} holds a pickled adapter_model.bin`,
+      'save it with PEFT as safetensors (save_pretrained does so by default)',
+    );
+  return new WhorlError('missing-file', `${folder} has no ${ADAPTER_WEIGHTS}`, 'download it');
+}
+
+function checkConfig(config: Readonly<Record<string, unknown>>, path: string): void {
+  const refuse = (key: string): never => {
+    const value = JSON.stringify(config[key]) ?? 'nothing';
+    throw new WhorlError(
+      'unsupported',
+      `${path}: ${shown(key)} is ${value.slice(0, 80)}`,
+      'merge this adapter with PEFT; Whorl handles plain LoRA',
+    );
+  };
+  if (config.peft_type !== 'LORA') refuse('peft_type');
+  for (const [key, value] of Object.entries(config)) {
+    if (READ.has(key) || HARMLESS.has(key)) continue;
+    if (key === 'init_lora_weights' ? !BEGINNINGS.includes(value) : !idle(value)) refuse(key);
+  }
+}
+
+/** Whether a setting says that its feature is not used. */
+const idle = (value: unknown): boolean =>
+  value === null ||
+  value === false ||
+  value === 'none' ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
+
+/** A list names modules or their ends. A string is a regular expression, which decided when the adapter was made. */
+function targeted(module: string, targets: unknown): boolean {
+  if (!Array.isArray(targets)) return true;
+  return targets.some((target) => module === target || module.endsWith(`.${String(target)}`));
+}
+
+type Pair = Omit<LowRankPart, 'scale'>;
+
+const KINDS: ReadonlyMap<string, keyof Pair> = new Map([
+  ['lora_A', 'a'],
+  ['lora_B', 'b'],
+  ['base_layer', 'base'],
+]);
+
+function pairsOf(tensors: ReadonlyMap<string, TensorRef>, path: string): Map<string, Pair> {
+  const found = new Map<string, Partial<Pair>>();
+  for (const [key, ref] of tensors) {
+    const [, module, kind] = /^base_model\.model\.(.+)\.(lora_A|lora_B|base_layer)\.weight$/.exec(key) ?? [];
+    if (module === undefined)
+      throw new WhorlError(
+        'unsupported',
+        `${path}: tensor ${shown(key)} is no lora_A or lora_B of a linear layer`,
+        'merge this adapter with PEFT',
+      );
+    floatDtype(ref);
+    found.set(module, { ...found.get(module), [KINDS.get(kind!)!]: ref });
+  }
+  const pairs = new Map<string, Pair>();
+  for (const [module, { a, b, base }] of found) {
+    if (!a || !b)
+      throw new WhorlError('bad-file', `${path}: ${shown(module)} lacks its lora_${a ? 'B' : 'A'}.weight`);
+    if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[0] !== b.shape[1] || a.shape[0] === 0)
+      throw new WhorlError(
+        'bad-file',
+        `${path}: ${shown(module)} has A [${a.shape}] and B [${b.shape}], which do not multiply`,
+      );
+    if (base && String(base.shape) !== String([b.shape[0], a.shape[1]]))
+      throw new WhorlError('bad-file', `${path}: ${shown(module)} has a base_layer of [${base.shape}]`);
+    pairs.set(module, { a, b, ...(base && { base }) });
+  }
+  if (pairs.size === 0) throw new WhorlError('bad-file', `${path} holds no tensors`);
+  return pairs;
+}
+
+/** alpha / rank, or alpha / √rank (rsLoRA), by module. */
+function scales(
+  config: Readonly<Record<string, unknown>>,
+  path: string,
+): (module: string, rank: number) => number {
+  const ranks = patterns(config, 'r', 'rank_pattern', path);
+  const alphas = patterns(config, 'lora_alpha', 'alpha_pattern', path);
+  const stabilised = config.use_rslora === true;
+  return (module, rank) => {
+    const named = ranks(module);
+    if (named !== rank)
+      throw new WhorlError(
+        'mismatch',
+        `${path}: ${shown(module)} has rank ${named}, but its tensors have ${rank}`,
+        'config and weights are of different adapters',
+      );
+    return alphas(module) / (stabilised ? Math.sqrt(rank) : rank);
+  };
+}
+
+/** A number for all modules, and others by pattern: the first that is a module's end, or with `^` the whole of it. */
+function patterns(
+  config: Readonly<Record<string, unknown>>,
+  key: string,
+  patternKey: string,
+  path: string,
+): (module: string) => number {
+  const numberOf = (value: unknown, name: string): number => {
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    throw new WhorlError('bad-file', `${path}: ${shown(name)} is not a number`);
+  };
+  const general = numberOf(config[key], key);
+  const special = Object.entries(asObject(config[patternKey] ?? {}, `${path}: ${patternKey}`)).map(
+    ([pattern, value]) => {
+      // Regular expressions to PEFT. Only plain names are taken: others could be made to run for ever.
+      if (!/^\^?(?:[\w-]|\\?\.)+$/.test(pattern))
+        throw new WhorlError(
+          'unsupported',
+          `${path}: ${patternKey} has the regular expression ${shown(pattern)}`,
+          'write the module names out',
+        );
+      const whole = pattern.startsWith('^');
+      const name = pattern.replace(/^\^/, '').replaceAll('\\.', '.');
+      return { name, whole, value: numberOf(value, pattern) };
+    },
+  );
+  return (module) =>
+    special.find(({ name, whole }) => module === name || (!whole && module.endsWith(`.${name}`)))?.value ??
+    general;
+}
