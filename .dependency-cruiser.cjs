@@ -1,7 +1,7 @@
 // The layers of ARCHITECTURE.md: an arrow may only point down, and two folders of one row do not know each other.
 const ROWS = [
   ['cli'],
-  ['demo'],
+  ['demo', 'pipeline'],
   ['fingerprint', 'verify', 'attack', 'report'],
   ['train', 'lm', 'claim', 'runs'],
   ['models'],

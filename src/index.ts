@@ -19,6 +19,7 @@ export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
+export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
 export {
   measureRate,
@@ -32,6 +33,7 @@ export type { Example, Label } from './models/example.ts';
 export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
 export type { LowRankMap, Overlay, Variant } from './models/overlay.ts';
 export * as ops from './ops.ts';
+export { type Mode, type PipelineOptions, type PipelineReport, pipeline } from './pipeline/pipeline.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
 export { type ImportedRun, importOutput } from './runs/import-output.ts';
 export { readRows } from './sources/rows/read.ts';

@@ -22,6 +22,10 @@ export const COMMANDS = {
     summary: 'ask a suspect and say whether it descends from your model',
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
+  pipeline: {
+    summary: "the paper's command line: fingerprint, alpaca, ownership_verify, in its folders",
+    load: async () => (await import('./commands/pipeline.ts')).pipelineCommand(),
+  },
   generate: {
     summary: 'continue prompts, greedily or by sampling',
     load: async () => (await import('./commands/generate.ts')).generateCommand(),

@@ -58,6 +58,22 @@ export function parseRunName(name: string): PaperSettings | undefined {
   return { data, epoch, lr, bsz, ...(dim === undefined ? {} : { dim }) };
 }
 
+/** A run's folder below the place where output folders lie; `parseRunName` reads its last part. */
+export function paperRunPath(run: Omit<PaperRun, 'path'>): string {
+  const { template, flavour, model, data, epoch, lr, bsz, dim } = run;
+  const name = `${data}_epoch_${epoch}_lr_${lr}_bsz_${bsz}${dim === undefined ? '' : `_d_${dim}`}`;
+  return join(`output_${template}_${flavour}`, ...model.split('/'), name);
+}
+
+/** Where the model lies that a user made of the published one with the data set `task`. */
+export const tunedFolder = (run: string, task: string): string => join(run, `${task}_tuned`);
+
+/** The name that `parseAnswerFile` reads back. */
+export function answerFileName({ kind, task, round }: Omit<AnswerFileName, 'file'>): string {
+  if (kind === 'tuned_round') return `${task}_tuned_publish_${round}_${ROUNDS}.jsonl`;
+  return `${task === undefined ? '' : `${task}_`}${kind}.jsonl`;
+}
+
 /**
  * Every run under `root`, which may be a run, an output folder, or a folder that holds some, sorted by path. Links
  * are not followed. Throws `missing-file` where `root` is not there.

@@ -153,7 +153,8 @@ async function answering(
   };
 }
 
-function lowRankMap({ adapter }: SecretContents): LowRankMap {
+/** The committed private map of a secret. Throws `bad-secret` for one that is none. */
+export function lowRankMap({ adapter }: Pick<SecretContents, 'adapter'>): LowRankMap {
   const { settings, tensors } = decodeAdapter(adapter!);
   const [A, B] = [tensors.A, tensors.B];
   const { rank, scale } = settings;
