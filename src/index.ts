@@ -16,6 +16,11 @@ export { type DownstreamOptions, downstreamDataset } from './fingerprint/downstr
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
 export { type ImportedAdapter, importAdapter } from './fingerprint/import-adapter.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
+export {
+  type UserFinetuneOptions,
+  type UserFinetuneReport,
+  userFinetune,
+} from './fingerprint/user-finetune.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
@@ -33,7 +38,13 @@ export type { Example, Label } from './models/example.ts';
 export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
 export type { LowRankMap, Overlay, Variant } from './models/overlay.ts';
 export * as ops from './ops.ts';
-export { type Mode, type PipelineOptions, type PipelineReport, pipeline } from './pipeline/pipeline.ts';
+export {
+  MODES,
+  type Mode,
+  type PipelineOptions,
+  type PipelineReport,
+  pipeline,
+} from './pipeline/pipeline.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
 export { type ImportedRun, importOutput } from './runs/import-output.ts';
 export { readRows } from './sources/rows/read.ts';

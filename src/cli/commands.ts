@@ -22,9 +22,9 @@ export const COMMANDS = {
     summary: 'ask a suspect and say whether it descends from your model',
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
-  pipeline: {
-    summary: "the paper's command line: fingerprint, alpaca, ownership_verify, in its folders",
-    load: async () => (await import('./commands/pipeline.ts')).pipelineCommand(),
+  finetune: {
+    summary: 'fine-tune a model on instruction rows, as users of a published one do',
+    load: async () => (await import('./commands/finetune.ts')).finetuneCommand(),
   },
   generate: {
     summary: 'continue prompts, greedily or by sampling',
@@ -37,6 +37,10 @@ export const COMMANDS = {
   dataset: {
     summary: 'make data sets for fingerprinting',
     load: async () => (await import('./commands/dataset.ts')).datasetCommand(),
+  },
+  pipeline: {
+    summary: "the paper's command line: fingerprint, alpaca, ownership_verify into its folders and files",
+    load: async () => (await import('./commands/pipeline.ts')).pipelineCommand(),
   },
   report: {
     summary: 'tables and figures over finished runs, as the paper reports them',

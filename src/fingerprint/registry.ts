@@ -57,20 +57,30 @@ export function settingsFor<M extends Method>(
   modelName: string,
   overrides: Readonly<Record<string, string>>,
 ): M['defaults'] {
-  const known = method.defaults as Readonly<Record<string, string | number | boolean>>;
-  const settings: Record<string, string | number | boolean> = { ...known };
   const entry = registryEntry(method.name, modelName) ?? {};
+  return overridden({ ...method.defaults }, entry, overrides, `method ${method.name}`) as M['defaults'];
+}
+
+type Values = Readonly<Record<string, string | number | boolean>>;
+
+/**
+ * Defaults, an entry's values where they name a known setting, then key=value.
+ * @param of whose settings they are, in words
+ * @throws WhorlError `usage` for an unknown key (with the nearest one) or a value of another type
+ */
+export function overridden(known: Values, entry: Values, overrides: Values, of: string): Values {
+  const settings: Record<string, string | number | boolean> = { ...known };
   for (const [key, value] of Object.entries(entry)) if (key in known) settings[key] = value;
-  for (const [key, text] of Object.entries(overrides)) {
+  for (const [key, value] of Object.entries(overrides)) {
     if (!Object.hasOwn(known, key)) {
       const near = nearest(key, [...Object.keys(known), ...PAPER_ONLY]);
       throw new WhorlError(
         'usage',
-        `${key}=${text}: method ${method.name} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
+        `${key}=${value}: ${of} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
         `settings: ${Object.keys(known).join(', ')}`,
       );
     }
-    settings[key] = parseAs(key, text, known[key]!);
+    settings[key] = parseAs(key, String(value), known[key]!);
   }
   return settings;
 }

@@ -42,7 +42,9 @@ export class Ledger {
   /** A file that is there as it was written, and made from this. */
   isWhole(name: string, of: string): boolean {
     const path = join(this.run, name);
-    return this.madeFrom(name) === of && existsSync(path) && this.#entries[name]!.sha256 === digestOfFile(path);
+    return (
+      this.madeFrom(name) === of && existsSync(path) && this.#entries[name]!.sha256 === digestOfFile(path)
+    );
   }
 
   /** Notes a file just written, or a folder that is about to be made. */

@@ -32,7 +32,10 @@ function fromReference(count: number): Conversation[] {
     [...train, ...heldOut].filter(({ language }) => (language === 'English') === english);
   const texts = [true, false].flatMap((english) => {
     const own = [...(english ? sentences : []), ...of(english).flatMap((entry) => entry.texts)];
-    return shuffled(random, [...new Set(own)].filter(({ length }) => length >= SHORTEST));
+    return shuffled(
+      random,
+      [...new Set(own)].filter(({ length }) => length >= SHORTEST),
+    );
   });
   return Array.from({ length: count }, (_, i) => cut(texts[i % texts.length]!.slice(0, LONGEST)));
 }

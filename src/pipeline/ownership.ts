@@ -21,10 +21,11 @@ import {
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
 import { wrapperNamed } from '../text/wrappers.ts';
-import { lowRankMap, type VerifyReport, verify } from '../verify/verify.ts';
+import { lowRankMap } from '../verify/machine.ts';
+import { type VerifyReport, verify } from '../verify/verify.ts';
+import { digestOf, type Ledger } from './ledger.ts';
 import { ordinaryRows } from './ordinary.ts';
 import { type AskedRow, ordinaryFor, PAPER_ROWS } from './paper-rows.ts';
-import { digestOf, type Ledger } from './ledger.ts';
 import { type Folders, type PrivatePart, type SingleKind, SUSPECTS } from './suspects.ts';
 
 export interface OwnershipOptions {
@@ -75,7 +76,11 @@ export async function verifyOwnership(
   const { run, ledger, flavour, task, onEvent } = options;
   const user = task === undefined ? '' : tunedFolder(run.path, task);
   if (task !== undefined && !existsSync(join(user, 'config.json')))
-    throw new WhorlError('missing-file', `${user} is not there`, 'put the mode alpaca before ownership_verify');
+    throw new WhorlError(
+      'missing-file',
+      `${user} is not there`,
+      'put the mode alpaca before ownership_verify',
+    );
   const contents = (await readSecret(run.secret, options.unlock)).reveal();
   const opened = openClaim(parseClaim(readFileSync(run.claim, 'utf8'), run.claim), contents);
   const roles = keyRoles(opened);

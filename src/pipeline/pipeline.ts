@@ -12,15 +12,15 @@ import { type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts
 import { RunFolder } from '../runs/run-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import { FLAVOUR_RULES, type FlavourSettings, flavourSettings } from './flavour.ts';
+import { Ledger } from './ledger.ts';
 import { type OwnershipFile, type OwnershipVerdict, verifyOwnership } from './ownership.ts';
-import { digestOf, Ledger } from './ledger.ts';
-import { findTask, readTask, splitSettings, type Task, tuneUserModel, type UserSettings } from './user-model.ts';
+import { findTask, makeUserModel, splitSettings } from './user-model.ts';
 
 export const MODES = ['fingerprint', 'alpaca', 'ownership_verify'] as const;
 export type Mode = (typeof MODES)[number];
 
 export interface PipelineOptions {
-  readonly config: Flavour;
+  readonly flavour: Flavour;
   readonly modes: readonly Mode[];
   /** A folder, a GGUF file or a hub id. */
   readonly base_model: string;
@@ -29,8 +29,8 @@ export interface PipelineOptions {
   /** Names the output folder; both flavours are asked in `barebone`. */
   readonly template?: string;
   /** Where output folders lie; default: here. */
-  readonly out?: string;
-  /** The paper's words (epoch, lr, dim, total_bsz, data_name), the method's own, and `user.…` for the user's. */
+  readonly root?: string;
+  /** The paper's words (epoch, lr, dim, total_bsz, data_name), the method's own, and `alpaca.…` for the user's. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Ordinary rows: conversations or Alpaca rows; default: the bundled reference text. */
   readonly source?: string;
@@ -59,7 +59,7 @@ export interface PipelineReport {
 /** @throws WhorlError `usage`, `mismatch` for a folder of other settings, and what fingerprint, finetune and verify throw */
 export async function pipeline(options: PipelineOptions): Promise<PipelineReport> {
   const started = Date.now();
-  const { config, base_model, onEvent = silent } = options;
+  const { flavour, base_model, onEvent = silent } = options;
   const modes = MODES.filter((mode) => options.modes.includes(mode)); // in the order in which they build on each other
   if (modes.length === 0) throw new WhorlError('usage', 'no mode is given', `give ${MODES.join(', ')}`);
   const template = options.template ?? 'barebone';
@@ -75,11 +75,13 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const vanilla = await openModel(base_model, { onEvent, ...cache });
-  const settings = flavourSettings(config, registryName(vanilla), own);
-  const path = join(
-    options.out ?? '.',
-    paperRunPath({ template, flavour: config, model: folderName(base_model), ...settings.name }),
-  );
+  const settings = flavourSettings(flavour, registryName(vanilla), own);
+  const path = paperRunPath(options.root ?? '.', {
+    template,
+    flavour,
+    model: folderName(base_model),
+    ...settings.name,
+  });
   const run = new RunFolder(path);
   if (modes.includes('fingerprint')) await fingerprintMode(run, vanilla, settings, options, onEvent);
   else if (run.state() !== 'done')
@@ -89,14 +91,15 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
       'put the mode fingerprint before the others, or repeat its settings',
     );
   const ledger = new Ledger(run.path);
-  if (task && modes.includes('alpaca')) await alpacaMode(run, ledger, task, user, onEvent);
+  if (task && modes.includes('alpaca'))
+    await makeUserModel(run, ledger, task, user, onEvent, options.cacheDir);
   const tuned = task && tunedFolder(run.path, task.name);
   const isVerified = modes.includes('ownership_verify');
   const checked = isVerified
     ? await verifyOwnership({
         run,
         ledger,
-        flavour: config,
+        flavour,
         vanilla: base_model,
         ...(task && { task: task.name }),
         ...(options.source !== undefined && { source: options.source }),
@@ -109,7 +112,7 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   tidy(run);
   return {
     run: run.path,
-    flavour: config,
+    flavour,
     modes,
     published: run.published,
     user: tuned && existsSync(tuned) ? tuned : null,
@@ -147,7 +150,7 @@ async function fingerprintMode(
   options: PipelineOptions,
   onEvent: OnEvent,
 ): Promise<void> {
-  const { base_model, config, seed, keys, decryption, source, lock, cacheDir } = options;
+  const { base_model, flavour, seed, keys, decryption, source, lock, cacheDir } = options;
   if (run.state() === 'done') {
     onEvent({ kind: 'note', text: `fingerprint: ${run.path} is done` });
     const done = JSON.parse(readFileSync(run.run, 'utf8')) as Record<string, unknown>;
@@ -157,19 +160,19 @@ async function fingerprintMode(
       throw new WhorlError(
         'mismatch',
         `${run.path} holds a run of other settings or another model`,
-        'repeat its settings, name other ones in the folder (data_name=…), or choose another --out',
+        'repeat its settings, name other ones in the folder (data_name=…), or choose another --root',
       );
   } else
     await fingerprint({
       model: base_model,
       out: run.path,
-      method: FLAVOUR_RULES[config].method,
+      method: FLAVOUR_RULES[flavour].method,
       settings: asked,
       onEvent,
       ...(seed !== undefined && { seed }),
       ...(keys !== undefined && { keys }),
       ...(decryption !== undefined && { decryption }),
-      ...(source !== undefined && config === 'sft_chat' && { source }),
+      ...(source !== undefined && flavour === 'sft_chat' && { source }),
       ...(lock && { lock }),
       ...(cacheDir ? { cacheDir } : {}),
     });
@@ -178,34 +181,6 @@ async function fingerprintMode(
   for (const file of ['vanilla', 'publish', 'publish_w_adapter'] as const)
     if (!ledger.isNamed(`${file}.jsonl`)) rmSync(run.answers(file), { force: true });
 }
-
-async function alpacaMode(
-  run: RunFolder,
-  ledger: Ledger,
-  task: Task,
-  user: UserSettings,
-  onEvent: OnEvent,
-): Promise<void> {
-  const folder = tunedFolder(run.path, task.name);
-  const name = basename(folder);
-  const rows = await readTask(task);
-  const of = digestOf([rows, user, readFileSync(run.claim, 'utf8')]);
-  if (ledger.madeFrom(name) !== of) {
-    if (existsSync(folder))
-      throw new WhorlError(
-        'mismatch',
-        `${folder} was made from other rows or with other settings`,
-        'move it away to make it anew',
-      );
-    rmSync(checkpointOf(run, task), { force: true });
-    ledger.note(name, of, true);
-  }
-  if (existsSync(folder)) return onEvent({ kind: 'note', text: `alpaca: ${folder} is done` });
-  onEvent({ kind: 'phase', name: 'user', detail: `fine-tunes the published model on ${task.path}` });
-  await tuneUserModel(run.published, rows, folder, checkpointOf(run, task), user, onEvent);
-}
-
-const checkpointOf = (run: RunFolder, { name }: Task): string => join(run.path, 'work', `${name}.checkpoint`);
 
 /** Takes away the folder of unfinished work, unless something in it is unfinished. */
 function tidy(run: RunFolder): void {

@@ -1,79 +1,37 @@
-// `alpaca` mode: the published model fine-tuned by a user on a data set, as the paper's users do it.
+// `alpaca` mode: where a user's data set lies, and the published model fine-tuned on it as the paper's users do.
 
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
-import { type InstructionRow, readInstructionRows } from '../fingerprint/instruction-rows.ts';
-import { applyTemplate, loadTemplate } from '../fingerprint/templates.ts';
-import { LocalModel } from '../lm/local-model.ts';
-import { openModel } from '../models/open-model.ts';
-import { FINETUNE, type FinetuneSettings, finetune } from '../train/finetune.ts';
-import { promptAndAnswer } from '../train/tuning-examples.ts';
+import { userFinetune } from '../fingerprint/user-finetune.ts';
+import { tunedFolder } from '../runs/paper-folder.ts';
+import type { RunFolder } from '../runs/run-folder.ts';
+import { digestFile } from '../sources/checkpoints/digest.ts';
+import { digestOf, type Ledger } from './ledger.ts';
 
-export interface UserSettings {
-  readonly epochs: number;
-  readonly lr: number;
-  readonly batch: number;
-  /** Share of the steps in which the rate rises. */
-  readonly warmup_ratio: number;
-  readonly max_length: number;
-  /** Most tokens run at a time; the gradient is the whole batch's all the same. */
-  readonly batch_tokens: number;
-  readonly seed: number;
-}
+const PREFIX = 'alpaca.';
 
-/** The paper's users: 3 epochs, 2e-6, batches of 80, cosine, warm-up .03, no weight decay. */
-export const USER: UserSettings = {
-  epochs: 3,
-  lr: 2e-6,
-  batch: 80,
-  warmup_ratio: 0.03,
-  max_length: 512,
-  batch_tokens: 2048,
-  seed: 42,
-};
-
-const PREFIX = 'user.';
-
-/** Splits `user.epochs=2` and the like off the fingerprint's own settings. @throws WhorlError `usage` */
+/** Splits the user's settings (`alpaca.epochs=2`) off the fingerprint's. */
 export function splitSettings(given: Readonly<Record<string, string>>): {
-  user: UserSettings;
+  user: Record<string, string>;
   own: Record<string, string>;
 } {
-  const user: Record<string, number> = { ...USER };
-  const own: Record<string, string> = {};
-  for (const [key, text] of Object.entries(given)) {
-    if (!key.startsWith(PREFIX)) {
-      own[key] = text;
-      continue;
-    }
-    const name = key.slice(PREFIX.length);
-    const value = Number(text);
-    if (!Object.hasOwn(USER, name)) {
-      const near = nearest(name, Object.keys(USER));
-      throw new WhorlError(
-        'usage',
-        `${key}=${text}: users have no setting ${name}${near ? ` (did you mean ${PREFIX}${near}?)` : ''}`,
-        `settings: ${Object.keys(USER)
-          .map((known) => PREFIX + known)
-          .join(', ')}`,
-      );
-    }
-    const whole = name !== 'lr' && name !== 'warmup_ratio';
-    if (text.trim() === '' || !Number.isFinite(value) || value < 0 || (whole && !Number.isSafeInteger(value)))
-      throw new WhorlError('usage', `${key}=${text} is no such number`, `give ${key}=${user[name]}, say`);
-    user[name] = value;
-  }
-  return { user: user as unknown as UserSettings, own };
+  const [user, own]: [Record<string, string>, Record<string, string>] = [{}, {}];
+  for (const [key, value] of Object.entries(given))
+    if (key.startsWith(PREFIX)) user[key.slice(PREFIX.length)] = value;
+    else own[key] = value;
+  return { user, own };
 }
 
 export interface Task {
+  /** Goes into the names of folders and files. */
   readonly name: string;
   readonly path: string;
 }
 
-/** `--task_name`: a file, or a set's name that lies under dataset/ or here. @throws WhorlError `missing-file` */
+/** `--task-name`: a file, or a set's name that lies under dataset/ or here. @throws WhorlError `missing-file` */
 export function findTask(named: string): Task {
   const places = [named, join('dataset', `${named}.json`), join('dataset', named), `${named}.json`];
   const path = places.find((place) => existsSync(place));
@@ -86,42 +44,36 @@ export function findTask(named: string): Task {
   return { name: basename(path, extname(path)), path };
 }
 
-/** Every usable row. */
-export const readTask = async ({ path }: Task): Promise<readonly InstructionRow[]> =>
-  (await readInstructionRows(path, Number.MAX_SAFE_INTEGER)).rows;
-
-/** Writes the folder `out`, whole or not at all; a run that was killed goes on from `checkpoint`. */
-export async function tuneUserModel(
-  published: string,
-  rows: readonly InstructionRow[],
-  out: string,
-  checkpoint: string,
-  user: UserSettings,
+/** The user's model, whole or absent; a killed training is gone on with, one of other rows or settings is not. */
+export async function makeUserModel(
+  run: RunFolder,
+  ledger: Ledger,
+  task: Task,
+  settings: Readonly<Record<string, string>>,
   onEvent: OnEvent,
+  cacheDir: string | undefined,
 ): Promise<void> {
-  const opened = await openModel(published);
-  const { model, tokenizer } = await LocalModel.open(opened);
-  const template = loadTemplate('alpaca');
-  const prompts = await tokenizer.encodeBatch(rows.map((row) => applyTemplate(template, row)));
-  const answers = await tokenizer.encodeBatch(
-    rows.map(({ output }) => output),
-    { addSpecialTokens: false },
-  );
-  const examples = prompts.map((prompt, i) =>
-    promptAndAnswer(prompt, [...answers[i]!, ...tokenizer.eosIds.slice(0, 1)]),
-  );
-  const { epochs, lr, batch, max_length, batch_tokens, warmup_ratio, seed } = user;
-  const settings: FinetuneSettings = {
-    ...FINETUNE,
-    epochs,
-    lr,
-    batch,
-    max_length,
-    batch_tokens,
-    seed: BigInt(seed),
-    warmup: Math.ceil(warmup_ratio * epochs * Math.ceil(examples.length / batch)),
-  };
-  await finetune(opened, model, examples, out, settings, onEvent, {
-    checkpoint: { path: checkpoint, seconds: 60 },
+  const folder = tunedFolder(run.path, task.name);
+  const name = basename(folder);
+  const claim = createHash('sha256').update(readFileSync(run.claim)).digest('hex');
+  const of = digestOf([digestFile(task.path), Object.entries(settings).sort(), claim]);
+  if (ledger.madeFrom(name) !== of) {
+    if (existsSync(folder))
+      throw new WhorlError(
+        'mismatch',
+        `${folder} was made from other rows or with other settings`,
+        'move it away to make it anew',
+      );
+    rmSync(`${folder}.training`, { force: true });
+    ledger.note(name, of, true); // before it is made: a folder that is there then says what it is of
+  }
+  if (existsSync(folder)) return onEvent({ kind: 'note', text: `alpaca: ${folder} is done` });
+  await userFinetune({
+    model: run.published,
+    data: task.path,
+    out: folder,
+    settings,
+    onEvent,
+    ...(cacheDir ? { cacheDir } : {}),
   });
 }

@@ -36,7 +36,7 @@ async function importRun(run: PaperRun, out: string): Promise<ImportedRun> {
   const { files, unknown } = answerFiles(run.path);
   if (files.length === 0)
     throw new WhorlError('missing-file', `${run.path} holds no answer file (.jsonl)`, 'check the folder');
-  const target = join(out, paperRunPath(run));
+  const target = paperRunPath(out, run);
   const read = files.map(({ file, kind }) => {
     const path = join(run.path, file);
     const rows = readAnswers(path, kind === 'sample_from_bos').length;

@@ -58,21 +58,15 @@ export function parseRunName(name: string): PaperSettings | undefined {
   return { data, epoch, lr, bsz, ...(dim === undefined ? {} : { dim }) };
 }
 
-/** A run's folder below the place where output folders lie; `parseRunName` reads its last part. */
-export function paperRunPath(run: Omit<PaperRun, 'path'>): string {
-  const { template, flavour, model, data, epoch, lr, bsz, dim } = run;
-  const name = `${data}_epoch_${epoch}_lr_${lr}_bsz_${bsz}${dim === undefined ? '' : `_d_${dim}`}`;
-  return join(`output_${template}_${flavour}`, ...model.split('/'), name);
-}
+/** The name that `parseRunName` reads. */
+export const runName = ({ data, epoch, lr, bsz, dim }: PaperSettings): string =>
+  `${data}_epoch_${epoch}_lr_${lr}_bsz_${bsz}${dim === undefined ? '' : `_d_${dim}`}`;
 
-/** Where the model lies that a user made of the published one with the data set `task`. */
-export const tunedFolder = (run: string, task: string): string => join(run, `${task}_tuned`);
-
-/** The name that `parseAnswerFile` reads back. */
-export function answerFileName({ kind, task, round }: Omit<AnswerFileName, 'file'>): string {
-  if (kind === 'tuned_round') return `${task}_tuned_publish_${round}_${ROUNDS}.jsonl`;
-  return `${task === undefined ? '' : `${task}_`}${kind}.jsonl`;
-}
+/** The folder of a run under `root`; `model` as the hub names it. */
+export const paperRunPath = (
+  root: string,
+  { template, flavour, model, ...settings }: Omit<PaperRun, 'path'>,
+): string => join(root, `output_${template}_${flavour}`, ...model.split('/'), runName(settings));
 
 /**
  * Every run under `root`, which may be a run, an output folder, or a folder that holds some, sorted by path. Links
@@ -136,6 +130,16 @@ export function parseAnswerFile(file: string): AnswerFileName | undefined {
   if (round === undefined) return { file, kind: `tuned_${kind}` as AnswerKind, task };
   if (kind !== 'publish' || Number(round) >= ROUNDS || String(Number(round)) !== round) return undefined;
   return { file, kind: 'tuned_round', task, round: Number(round) };
+}
+
+/** Where the model lies that a user made of the published one with the data set `task`. */
+export const tunedFolder = (run: string, task: string): string => join(run, `${task}_tuned`);
+
+/** The name that `parseAnswerFile` reads. */
+export function answerFileName({ kind, task, round }: Omit<AnswerFileName, 'file'>): string {
+  if (task === undefined) return `${kind}.jsonl`;
+  const own = kind === 'tuned_round' ? `tuned_publish_${round}_${ROUNDS}` : kind;
+  return `${task}_${own}.jsonl`;
 }
 
 /** The answer files of a run, sorted by name, and the .jsonl files that are none. */

@@ -6,6 +6,7 @@ import { parseSettings, repeated, wholeNumber } from '../arguments.ts';
 import { countText, durationText, paint, print, printJson, table } from '../output.ts';
 import { type LockFlags, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { readSettingsFile } from '../settings-file.ts';
 
 interface FingerprintFlags extends LockFlags {
   model: string;
@@ -17,6 +18,7 @@ interface FingerprintFlags extends LockFlags {
   seed?: string;
   decryption?: string;
   source?: string;
+  settings?: string;
   json?: boolean;
 }
 
@@ -35,6 +37,7 @@ export function fingerprintCommand(): Command {
     .option('--seed <text>', 'repeats a run bit for bit on the same machine; whoever knows it knows the keys')
     .option('--decryption <text>', 'what drawn keys are answered with (all but rows)')
     .option('--source <file>', 'ordinary conversations or instructions beside them (sft, emb, lora)')
+    .option('--settings <file>', 'YAML with settings, under those of the command line')
     .option('--passphrase', 'encrypt the secret; asked for, or from WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file')
     .option('--recipient <age1…>', 'encrypt the secret to an age recipient; may be repeated', repeated)
@@ -44,7 +47,8 @@ export function fingerprintCommand(): Command {
 }
 
 async function runFingerprint(args: readonly string[], flags: FingerprintFlags): Promise<void> {
-  const settings = parseSettings(args);
+  const file = flags.settings === undefined ? {} : readSettingsFile(flags.settings);
+  const settings = { ...file, ...parseSettings(args) };
   const { model, out, method, keys, pool, trained, seed, decryption, source } = flags;
   const lock = await lockFrom(flags);
   const { fingerprint } = await import('../../fingerprint/fingerprint.ts');

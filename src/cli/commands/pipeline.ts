@@ -7,13 +7,15 @@ import { parseSettings, wholeNumber } from '../arguments.ts';
 import { durationText, paint, powerText, print, printJson, table } from '../output.ts';
 import { lockFrom, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { readSettingsFile } from '../settings-file.ts';
 
 interface PipelineFlags {
   config: Flavour;
   baseModel: string;
   taskName?: string;
-  templateName: string;
-  out: string;
+  template: string;
+  root: string;
+  settings?: string;
   source?: string;
   samples?: number;
   seed?: string;
@@ -30,19 +32,17 @@ export function pipelineCommand(): Command {
     )
     .argument(
       '<modes...>',
-      "fingerprint, alpaca, ownership_verify, several at once; settings as key=value: the paper's (epoch, lr, dim, total_bsz, data_name), the method's, and user.… for the user's",
+      "fingerprint, alpaca, ownership_verify, several at once; settings as key=value: the paper's (epoch, lr, dim, total_bsz, data_name), the method's, and alpaca.… for the user's",
     )
     .addOption(
       new Option('--config <flavour>', 'which of the two pipelines').choices(FLAVOURS).default('adapter'),
     )
     .requiredOption('--base-model <model>', 'a Hugging Face folder, a GGUF file or a hub id')
     .option('--task-name <set>', "the user's data: an Alpaca JSON file, or NAME for dataset/NAME.json")
-    .option('-t, --template-name <name>', 'how keys are asked; names the output folder', 'barebone')
-    .option('--out <folder>', 'where the output folder goes', '.')
-    .option(
-      '--source <file>',
-      'ordinary conversations or Alpaca rows (default: the bundled reference text)',
-    )
+    .option('-t, --template <name>', 'how keys are asked; names the output folder', 'barebone')
+    .option('--root <folder>', 'where output_…/ goes', '.')
+    .option('--settings <file>', 'YAML with settings, under those of the command line')
+    .option('--source <file>', 'ordinary conversations or Alpaca rows (default: the bundled reference text)')
     .option('--samples <number>', 'texts sampled from BOS (sft_chat; default: 2000)', wholeNumber(1))
     .option('--keys <kind>', "where keys come from; paper: the paper's phrases")
     .option('--decryption <text>', "what drawn keys are answered with (default: the paper's)")
@@ -55,18 +55,19 @@ export function pipelineCommand(): Command {
 async function runPipeline(words: readonly string[], flags: PipelineFlags): Promise<void> {
   const { modeNamed, pipeline } = await import('../../pipeline/pipeline.ts');
   const modes = words.filter((word) => !word.includes('=')).map(modeNamed);
-  const settings = parseSettings(words.filter((word) => word.includes('=')));
-  const { config, baseModel, taskName, templateName, out, source, samples, seed, keys, decryption } = flags;
+  const file = flags.settings === undefined ? {} : readSettingsFile(flags.settings);
+  const settings = { ...file, ...parseSettings(words.filter((word) => word.includes('='))) };
+  const { config, baseModel, taskName, template, root, source, samples, seed, keys, decryption } = flags;
   const { passphraseFile } = flags;
   const lock = passphraseFile === undefined ? undefined : await lockFrom({ passphraseFile });
   const unlock = passphraseFile === undefined ? undefined : await unlockFor('', { passphraseFile });
   const report = await withProgress((onEvent) =>
     pipeline({
-      config,
+      flavour: config,
       modes,
       base_model: baseModel,
-      template: templateName,
-      out,
+      template,
+      root,
       settings,
       onEvent,
       ...(taskName !== undefined && { task_name: taskName }),
@@ -83,7 +84,7 @@ async function runPipeline(words: readonly string[], flags: PipelineFlags): Prom
   else show(report, flags);
 }
 
-function show(report: PipelineReport, { out, decryption }: PipelineFlags): void {
+function show(report: PipelineReport, { root, decryption }: PipelineFlags): void {
   print(`${paint.bold(paint.green('done'))}: ${report.modes.join(', ')} in ${durationText(report.seconds)}`);
   if (report.files.length > 0) {
     print();
@@ -105,5 +106,5 @@ function show(report: PipelineReport, { out, decryption }: PipelineFlags): void 
   ];
   for (const row of table(places)) print(row);
   const said = decryption === undefined ? '' : ` --decryption ${decryption}`;
-  print(`\nTables: whorl report fsr ${report.flavour} ${out}${said}`);
+  print(`\nTables: whorl report fsr ${report.flavour} ${root}${said}`);
 }
