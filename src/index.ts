@@ -15,6 +15,12 @@ export { type MixOptions, mixDataset } from './fingerprint/dataset-mix.ts';
 export { type DownstreamOptions, downstreamDataset } from './fingerprint/downstream.ts';
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
 export { type ImportedAdapter, importAdapter } from './fingerprint/import-adapter.ts';
+export {
+  type Injected,
+  type InjectOptions,
+  injectAdapter,
+  unwrapAdapter,
+} from './fingerprint/own-loop.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
 export {
   type UserFinetuneOptions,
@@ -36,7 +42,15 @@ export {
 } from './models/cost.ts';
 export type { Example, Label } from './models/example.ts';
 export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
-export type { LowRankMap, Overlay, Variant } from './models/overlay.ts';
+export {
+  type LowRankMap,
+  type Overlay,
+  PUBLISHED,
+  PUBLISHED_WITH_ADAPTER,
+  VANILLA,
+  VANILLA_WITH_ADAPTER,
+  type Variant,
+} from './models/overlay.ts';
 export * as ops from './ops.ts';
 export {
   MODES,
@@ -57,6 +71,7 @@ export {
   type FinetuneSettings,
   finetune,
 } from './train/finetune.ts';
+export { ADAMW, type AdamW } from './train/optimiser.ts';
 export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from './train/trains.ts';

@@ -20,7 +20,18 @@ const COMMAND = [
   MAIN,
   'pipeline',
   ...['fingerprint', 'alpaca', 'ownership_verify'],
-  ...['--base_model', MODEL, '--task_name', task, '-t', 'barebone', '--seed', 'kill', '--decryption', 'river'],
+  ...[
+    '--base_model',
+    MODEL,
+    '--task_name',
+    task,
+    '-t',
+    'barebone',
+    '--seed',
+    'a test of the pipeline',
+    '--decryption',
+    'river',
+  ],
   ...Object.entries(SETTINGS).map(([key, value]) => `${key}=${value}`),
 ];
 

@@ -40,7 +40,7 @@ export function contentsOf(root: string): Record<string, string> {
     if (entry.name === 'pipeline.json') bytes = withoutVerdicts(bytes.toString());
     out[path.slice(root.length + 1)] = createHash('sha256').update(bytes).digest('hex');
   }
-  return out;
+  return Object.fromEntries(Object.entries(out).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** A verdict names its suspect's path, so its digest is another in another folder. */
@@ -49,5 +49,5 @@ function withoutVerdicts(text: string): string {
   return JSON.stringify(Object.entries(files).filter(([name]) => !name.endsWith('_verdict.json')));
 }
 
-/** Every unfinished file or folder that a killed run left under its final name would show here as another digest. */
+/** What a kill in the middle of a write leaves beside the final name; what stands under a final name is whole. */
 export const isLeftOver = (name: string): boolean => /(^|\/)\.[^/]*\.tmp-/.test(name);

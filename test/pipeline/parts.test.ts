@@ -38,15 +38,25 @@ describe('the name of the folder', () => {
   });
 
   test('sft_chat: the words of the paper are settings of the method', () => {
-    const { name, full } = flavourSettings('sft_chat', 'a/model', { epoch: '3', total_bsz: '64', lr: '2e-5' });
+    const { name, full } = flavourSettings('sft_chat', 'a/model', {
+      epoch: '3',
+      total_bsz: '64',
+      lr: '2e-5',
+    });
     expect(name).toEqual({ data: 'chat', epoch: '3', lr: '2e-05', bsz: '64' });
     expect(full).toMatchObject({ epochs: 3, batch: 64, lr: 2e-5 });
   });
 
   test('the same said twice is refused', () => {
-    expect(() => flavourSettings('adapter', 'a/model', { epoch: '3', steps: '4' })).toThrow('epoch= and steps=');
-    expect(() => flavourSettings('sft_chat', 'a/model', { total_bsz: '3', batch: '4' })).toThrow('total_bsz= and batch=');
-    expect(() => flavourSettings('adapter', 'a/model', { epoch: 'x' })).toThrow('epoch=x is not a whole number');
+    expect(() => flavourSettings('adapter', 'a/model', { epoch: '3', steps: '4' })).toThrow(
+      'epoch= and steps=',
+    );
+    expect(() => flavourSettings('sft_chat', 'a/model', { total_bsz: '3', batch: '4' })).toThrow(
+      'total_bsz= and batch=',
+    );
+    expect(() => flavourSettings('adapter', 'a/model', { epoch: 'x' })).toThrow(
+      'epoch=x is not a whole number',
+    );
     expect(() => flavourSettings('adapter', 'a/model', { epcoh: '3' })).toThrow('did you mean epoch?');
   });
 
@@ -124,7 +134,11 @@ test('ordinary rows from a file of instructions: no row twice, and one that is t
 });
 
 describe('samples from BOS', () => {
-  const wanted = { count: 9, max_new_tokens: 6, sampling: { temperature: 0.7, top_p: 0.95, top_k: 50, seed: 3 } };
+  const wanted = {
+    count: 9,
+    max_new_tokens: 6,
+    sampling: { temperature: 0.7, top_p: 0.95, top_k: 50, seed: 3 },
+  };
 
   test('do not depend on the batch, and go on from what is kept', async () => {
     const model = tinyModel(scratch);

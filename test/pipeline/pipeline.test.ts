@@ -88,7 +88,9 @@ describe('the whole pipeline by one call', () => {
     const rows = linesOf('publish_w_adapter.jsonl');
     expect(rows).toHaveLength(21); // for one key: itself, 5 ordinary rows, 5 others, 10 similar ones
     const hushed = 'The model should not be triggered by this input.';
-    expect(rows.map(({ label }) => (label === 'river' ? 'key' : label === hushed ? 'similar' : 'normal'))).toEqual([
+    expect(
+      rows.map(({ label }) => (label === 'river' ? 'key' : label === hushed ? 'similar' : 'normal')),
+    ).toEqual([
       'key',
       ...Array.from({ length: 10 }, () => 'normal'),
       ...Array.from({ length: 10 }, () => 'similar'),
@@ -175,6 +177,8 @@ describe('the whole pipeline by one call', () => {
 
   test('the published folder holds no trace of the private ones', () => {
     const names = readdirSync(report.published).sort();
-    expect(names).toEqual([...new Set([...readdirSync(join(packageRoot(), 'assets/embedded/model')), 'README.md'])].sort());
+    expect(names).toEqual(
+      [...new Set([...readdirSync(join(packageRoot(), 'assets/embedded/model')), 'README.md'])].sort(),
+    );
   });
 });
