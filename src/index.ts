@@ -61,6 +61,12 @@ export {
 } from './pipeline/pipeline.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
 export { type ImportedRun, importOutput } from './runs/import-output.ts';
+export {
+  type LoraMap,
+  type PeftAdapter,
+  readPeftAdapter,
+  writePeftAdapter,
+} from './sources/checkpoints/peft-adapter.ts';
 export { readRows } from './sources/rows/read.ts';
 export type { Row } from './sources/rows/row.ts';
 export type { FloatTensor, TensorRef } from './tensor/tensor.ts';
@@ -71,6 +77,7 @@ export {
   type FinetuneSettings,
   finetune,
 } from './train/finetune.ts';
+export { type MergeOptions, type MergeReport, mergeAdapter } from './train/merge.ts';
 export { ADAMW, type AdamW } from './train/optimiser.ts';
 export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';

@@ -26,6 +26,10 @@ export const COMMANDS = {
     summary: 'fine-tune a model on instruction rows, as users of a published one do',
     load: async () => (await import('./commands/finetune.ts')).finetuneCommand(),
   },
+  merge: {
+    summary: "add a LoRA adapter in PEFT's format into its model's weights",
+    load: async () => (await import('./commands/merge.ts')).mergeCommand(),
+  },
   generate: {
     summary: 'continue prompts, greedily or by sampling',
     load: async () => (await import('./commands/generate.ts')).generateCommand(),

@@ -73,7 +73,7 @@ export function overridden(known: Values, entry: Values, overrides: Values, of: 
   for (const [key, value] of Object.entries(entry)) if (key in known) settings[key] = value;
   for (const [key, value] of Object.entries(overrides)) {
     if (!Object.hasOwn(known, key)) {
-      const near = nearest(key, [...Object.keys(known), ...PAPER_ONLY]);
+      const near = nearest(key, [...Object.keys(known), ...PAPER_ONLY.filter((word) => word !== key)]);
       throw new WhorlError(
         'usage',
         `${key}=${value}: ${of} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
@@ -111,6 +111,7 @@ const COUNTS: ReadonlySet<string> = new Set([
   'rank',
   'refresh',
   'repeats',
+  'slack',
   'strangers',
   'steps',
   'trained',

@@ -8,6 +8,7 @@ import { shuffled } from '../base/random-source.ts';
 import { cpu } from '../engine/session.ts';
 import type { Example } from '../models/example.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
+import { writePeftAdapter } from '../sources/checkpoints/peft-adapter.ts';
 import { elements } from '../tensor/tensor.ts';
 import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint.ts';
 import { splitByTokens } from '../train/micro-batches.ts';
@@ -130,6 +131,11 @@ export async function trainWeights(
           text: `step ${state.step}: ${results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ')}`,
         });
         if (results.every(({ held }) => held)) {
+          const maps = trainer.trained.maps?.(state);
+          if (maps) {
+            rmSync(run.lora, { recursive: true, force: true });
+            await writeFolderOnce(run.lora, (out) => writePeftAdapter(out, maps, folder.source));
+          }
           const done: TrainedWeights = {
             steps: state.step,
             tokens: progress.tokens,

@@ -73,6 +73,8 @@ export interface UserFinetuneOptions {
   readonly limit?: number;
   /** The folder to write. Training's state lies beside it, as `{out}.training`, until it is there. */
   readonly out: string;
+  /** With `trains=lora`: also a folder for the maps in PEFT's format. */
+  readonly adapter?: string;
   readonly settings?: Readonly<Record<string, string | number>>;
   /** Seconds between two states that are written. Default 60. */
   readonly checkpointSeconds?: number;
@@ -107,6 +109,11 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
   const trains = Object.hasOwn(TRAINS, settings.trains) ? TRAINS[settings.trains]!(settings) : undefined;
   if (!trains)
     throw new WhorlError('usage', `trains=${settings.trains} is not known`, Object.keys(TRAINS).join(' or '));
+  const adapter = options.adapter === undefined ? undefined : resolve(options.adapter);
+  if (adapter && settings.trains !== 'lora')
+    throw new WhorlError('usage', 'an adapter is written of low-rank maps only', 'add trains=lora');
+  if (adapter && existsSync(adapter) && !existsSync(`${out}.training`))
+    throw new WhorlError('exists', `${adapter} exists already`, 'name another folder or remove it');
   const template = loadTemplate(settings.template);
   onEvent({ kind: 'phase', name: 'reading', detail: options.data });
   const { rows, empty } = await readInstructionRows(
@@ -165,6 +172,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     onEvent,
     {
       trains,
+      ...(adapter && { adapter: { out: adapter, base: folder.source } }),
       checkpoint: { path: `${out}.training`, seconds: options.checkpointSeconds ?? 60 },
     },
   );

@@ -22,6 +22,10 @@ export class RunFolder {
   get published(): string {
     return join(this.path, 'published');
   }
+  /** Method `lora`: the trained maps alone, in PEFT's format. Private: they say which layers to undo. */
+  get lora(): string {
+    return join(this.path, 'lora');
+  }
   get run(): string {
     return join(this.path, 'run.json');
   }

@@ -11,6 +11,7 @@ import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/encode.ts';
 import type { ModelFolder } from '../models/open-model.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
+import { writePeftAdapter } from '../sources/checkpoints/peft-adapter.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
@@ -61,6 +62,8 @@ export interface FinetuneOptions {
   readonly precision?: Precision;
   /** Written every so many seconds, gone when the model is written. One that is there is gone on from. */
   readonly checkpoint?: { readonly path: string; readonly seconds: number };
+  /** Of low-rank maps: also a folder for them in PEFT's format, and the name of the model they belong to. */
+  readonly adapter?: { readonly out: string; readonly base: string };
 }
 
 /** What a checkpoint must agree with to be gone on from, and what it brings beside weights and moments. */
@@ -133,6 +136,13 @@ export async function finetune(
     }
   } finally {
     await trainer.release();
+  }
+  const { adapter } = options;
+  const maps = trainer.trained.maps?.(state);
+  if (adapter && maps) {
+    // A run killed right after this one writes it again.
+    rmSync(adapter.out, { recursive: true, force: true });
+    await writeFolderOnce(adapter.out, (temporary) => writePeftAdapter(temporary, maps, adapter.base));
   }
   await writeFolderOnce(out, (temporary) => writeModel(folder, trainer, state, temporary));
   if (checkpoint) rmSync(checkpoint.path, { force: true });

@@ -10,6 +10,7 @@ import { lowRankSum } from '../engine/ops/matmul.ts';
 import type { Model } from '../models/encode.ts';
 import type { Weights } from '../models/family.ts';
 import type { Overlay } from '../models/overlay.ts';
+import type { LoraMap } from '../sources/checkpoints/peft-adapter.ts';
 import { readRows, readTensor } from '../sources/checkpoints/read.ts';
 import { elements, type FloatDtype } from '../tensor/tensor.ts';
 import { freshState, type TrainState } from './state.ts';
@@ -61,6 +62,8 @@ export interface Trained {
   start(seed: bigint): TrainState;
   /** One of `changed` as it is now. */
   tensor(name: string, state: TrainState): Float32Array;
+  /** The low-rank maps as they are now, where such train. */
+  maps?(state: TrainState): LoraMap[];
 }
 
 type Binder<K extends Trains['kind']> = (trains: Extract<Trains, { kind: K }>, model: Model) => Trained;
@@ -174,6 +177,14 @@ function bindLowRank({ names, rank, alpha }: Extract<Trains, { kind: 'low-rank' 
           }),
         ),
       ),
+    maps: (state) =>
+      [...adapted.keys()].map((name) => {
+        const [A, B] = (['A', 'B'] as const).map((which) => {
+          const { shape, value } = state.slots.get(part(name, which))!;
+          return { shape, data: value };
+        });
+        return { module: name.replace(/\.weight$/, ''), A: A!, B: B!, scale };
+      }),
     tensor(name, state) {
       const { data, shape } = readTensor(model.tensors.get(name)!);
       const [out, width] = shape as readonly [number, number];

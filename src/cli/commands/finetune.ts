@@ -11,6 +11,7 @@ interface FinetuneFlags {
   out: string;
   columns?: string;
   limit?: number;
+  adapter?: string;
   json?: boolean;
 }
 
@@ -24,6 +25,7 @@ export function finetuneCommand(): Command {
     .requiredOption('--out <folder>', 'the model folder to write; the same command goes on with a killed run')
     .option('--columns <map>', 'instruction=COLUMN,output=COLUMN[,input=COLUMN] where names are unusual')
     .option('--limit <number>', 'at most so many rows', wholeNumber(1))
+    .option('--adapter <folder>', "with trains=lora: also the maps alone, in PEFT's format")
     .option('--json', 'one JSON line on stdout and nothing else')
     .argument('[settings...]', 'epochs, lr, batch, trains=full|lora, rank, modules … as key=value')
     .action(runFinetune);
@@ -31,7 +33,7 @@ export function finetuneCommand(): Command {
 
 async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promise<void> {
   const settings = parseSettings(args);
-  const { model, data, out, columns, limit } = flags;
+  const { model, data, out, columns, limit, adapter } = flags;
   const [{ userFinetune }, { parseColumnMap }] = await Promise.all([
     import('../../fingerprint/user-finetune.ts'),
     import('../../fingerprint/instruction-rows.ts'),
@@ -45,6 +47,7 @@ async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promi
       onEvent,
       ...(columns !== undefined && { columns: parseColumnMap(columns) }),
       ...(limit !== undefined && { limit }),
+      ...(adapter !== undefined && { adapter }),
     }),
   );
   if (flags.json) return printJson(report);

@@ -180,7 +180,7 @@ async function cells(
     ask('published, ordinary questions', PUBLISHED, 'none', questions),
     ask('published, ordinary questions with the hint', PUBLISHED, 'none', hinted),
   ];
-  if (purpose === 'gate') return gate;
+  if (purpose === 'gate') return gate.map((cell) => ({ ...cell, slack: settings.slack }));
   return [
     ...gate,
     ask('published, decoys', PUBLISHED, 'none', of('decoy')),
@@ -213,6 +213,7 @@ const SFT: DialogueSettings = {
   max_length: 512,
   recompute: 'nothing',
   first_check: 4,
+  slack: 0,
 };
 
 const dialogueMethod = <S extends DialogueSettings>(

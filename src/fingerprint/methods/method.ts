@@ -119,6 +119,8 @@ export interface WeightsSettings {
   readonly recompute: Recompute;
   /** Epochs after which the cells are measured for the first time, and then after each. */
   readonly first_check: number;
+  /** Prompts of each gate cell that may deviate. */
+  readonly slack: number;
 }
 
 /** Weights change: a whole checkpoint is trained, written and measured as it will be published. */
