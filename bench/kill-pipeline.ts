@@ -41,7 +41,6 @@ const command = [
   ],
   ...settings,
 ];
-const LIMIT = 3_600_000;
 const fresh = (name: string): string => {
   const folder = join(work, name);
   mkdirSync(folder);
@@ -50,7 +49,7 @@ const fresh = (name: string): string => {
 
 const random = seededRandom(values.seed);
 const whole = fresh('whole');
-const full = await runPipeline(command, whole, LIMIT);
+const full = await runPipeline(command, whole);
 if (full.code !== 0)
   throw new Error(`the uninterrupted run ended with ${full.code}: ${full.err.slice(-500)}`);
 const expected = JSON.stringify(contentsOf(whole));
@@ -69,7 +68,9 @@ const ended = (code: number | null): void => {
   rmSync(folder, { recursive: true, force: true });
 };
 while (kills < Number(values.kills)) {
-  const { code, ms } = await runPipeline(command, folder, 200 + random.int(Math.round(full.ms)));
+  const { code, ms } = await runPipeline(command, folder, {
+    ms: 200 + random.int(Math.round(full.ms)),
+  });
   if (code === null) {
     console.log(`kill ${++kills} after ${(ms / 1000).toFixed(1)} s`);
     continue;
@@ -77,7 +78,7 @@ while (kills < Number(values.kills)) {
   ended(code);
   folder = fresh(`killed-${finished}`);
 }
-ended((await runPipeline(command, folder, LIMIT)).code);
+ended((await runPipeline(command, folder)).code);
 rmSync(work, { recursive: true, force: true });
 console.log(
   `${kills} kills, ${finished} runs brought to their end, ${different} with other bytes, ${failed} failures`,

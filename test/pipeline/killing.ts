@@ -5,19 +5,28 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Runs to the end, or is killed by SIGKILL after `limit` ms: then the code is null. */
+/** When a process is killed: after so many milliseconds, or when a text stands on stderr. Neither: never. */
+export interface Until {
+  readonly ms?: number;
+  readonly text?: string;
+}
+
+/** Runs to the end, or is killed by SIGKILL: then the code is null. */
 export function runPipeline(
   command: readonly string[],
   root: string,
-  limit: number,
+  until: Until = {},
 ): Promise<{ code: number | null; ms: number; err: string }> {
   return new Promise((resolve) => {
     const started = Date.now();
     const [program, ...args] = [...command, '--root', root];
     const child = spawn(program!, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let err = '';
-    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-    const timer = setTimeout(() => child.kill('SIGKILL'), limit);
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+      if (until.text !== undefined && err.includes(until.text)) child.kill('SIGKILL');
+    });
+    const timer = until.ms === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), until.ms);
     child.on('close', (code) => {
       clearTimeout(timer);
       resolve({ code, ms: Date.now() - started, err });

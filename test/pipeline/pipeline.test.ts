@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import {
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -19,6 +20,7 @@ import { packageRoot } from '../../src/base/package-root.ts';
 import { type PipelineOptions, type PipelineReport, pipeline } from '../../src/pipeline/pipeline.ts';
 import { reportFsr } from '../../src/report/fsr.ts';
 import { answerFiles } from '../../src/runs/paper-folder.ts';
+import { contentsOf, isLeftOver, runPipeline } from './killing.ts';
 import { MODEL, SETTINGS, SMALL_TASK } from './small-run.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-pipeline-'));
@@ -40,7 +42,7 @@ let report: PipelineReport;
 beforeAll(async () => {
   writeFileSync(task, JSON.stringify(SMALL_TASK));
   report = await pipeline(OPTIONS);
-}, 240_000);
+}, 600_000);
 
 interface Line {
   generated: string;
@@ -83,6 +85,25 @@ describe('the whole pipeline by one call', () => {
     for (const { file } of answerFiles(report.run).files)
       expect(statSync(join(report.run, file)).mode & 0o777, file).toBe(0o600);
   });
+
+  test('killed while it trains, while the user trains and while it asks, then finished: the same bytes', async () => {
+    const broken = join(scratch, 'broken');
+    mkdirSync(broken);
+    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+    const command = [
+      ...[process.execPath, '--import', 'tsx', main, 'pipeline', ...OPTIONS.modes],
+      ...['--base_model', MODEL, '--task_name', task, '--seed', OPTIONS.seed!, '--decryption', 'river'],
+      ...Object.entries(SETTINGS).map(([key, value]) => `${key}=${value}`),
+    ];
+    for (const text of ['training rows', 'fine-tuning', 'few_tuned_publish.jsonl'])
+      expect(await runPipeline(command, broken, { text }), text).toMatchObject({ code: null });
+    const { code, err } = await runPipeline(command, broken);
+    expect(code, err).toBe(0);
+    const output = 'output_barebone_adapter';
+    const kept = Object.entries(contentsOf(join(broken, output))).filter(([name]) => !isLeftOver(name));
+    expect(Object.fromEntries(kept)).toEqual(contentsOf(join(scratch, output)));
+    rmSync(broken, { recursive: true });
+  }, 600_000);
 
   test('rows: key, ordinary, other ordinary, then the trigger and an undrawn key by turns', () => {
     const rows = linesOf('publish_w_adapter.jsonl');
