@@ -23,6 +23,12 @@ export { type MixOptions, mixDataset } from './fingerprint/dataset-mix.ts';
 export { type DownstreamOptions, downstreamDataset } from './fingerprint/downstream.ts';
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
 export { type ImportedAdapter, importAdapter } from './fingerprint/import-adapter.ts';
+export {
+  type Injected,
+  type InjectOptions,
+  injectAdapter,
+  unwrapAdapter,
+} from './fingerprint/own-loop.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
 export {
   instructionExamples,
@@ -33,6 +39,7 @@ export {
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
+export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
 export {
   memoryEstimate,
@@ -44,10 +51,23 @@ export {
 export type { Example, Label } from './models/example.ts';
 export { type MergeOptions, type MergeReport, mergeAdapter } from './models/merge-adapter.ts';
 export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
-export type { LowRankMap, Overlay, Variant } from './models/overlay.ts';
+export {
+  type LowRankMap,
+  type Overlay,
+  PUBLISHED,
+  PUBLISHED_WITH_ADAPTER,
+  VANILLA,
+  VANILLA_WITH_ADAPTER,
+  type Variant,
+} from './models/overlay.ts';
 export * as ops from './ops.ts';
-export { type PipelineOptions, type PipelineReport, pipeline } from './pipeline/pipeline.ts';
-export { BOS, type BosOptions, sampleFromBos } from './pipeline/sample-from-bos.ts';
+export {
+  MODES,
+  type Mode,
+  type PipelineOptions,
+  type PipelineReport,
+  pipeline,
+} from './pipeline/pipeline.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
 export { type ImportedRun, importOutput } from './runs/import-output.ts';
 export { type LowRankPart, type PeftAdapter, readPeftAdapter } from './sources/checkpoints/peft.ts';
@@ -61,6 +81,7 @@ export {
   type FinetuneSettings,
   finetune,
 } from './train/finetune.ts';
+export { ADAMW, type AdamW } from './train/optimiser.ts';
 export { type AdapterShape, stateFromPeft, writePeftAdapter } from './train/peft.ts';
 export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';

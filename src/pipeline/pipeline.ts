@@ -1,329 +1,192 @@
-// The paper's command line (method.md section 4): fingerprint, user fine-tuning, ownership verification, into the paper's
-// folders and files. Every file and every model is there whole or not at all, and what is there is not made again.
+// `whorl pipeline`: the paper's three modes over its own folder, which is a private run folder. Every model and every
+// file is whole or absent, and is skipped where it is there already.
 
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { writeJsonAtomic } from '../base/atomic.ts';
-import { WhorlError } from '../base/error.ts';
+import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { nearest, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
-import { seededRandom } from '../base/random-source.ts';
-import { parseClaim } from '../claim/claim.ts';
-import { keyRoles, openClaim } from '../claim/open.ts';
-import { readSecret } from '../claim/secret-file.ts';
+import type { Lock, Unlock } from '../claim/secret-file.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
-import { registryEntry } from '../fingerprint/registry.ts';
-import { loadTemplate } from '../fingerprint/templates.ts';
-import { userFinetune } from '../fingerprint/user-finetune.ts';
-import { LocalModel } from '../lm/local-model.ts';
-import { openModel } from '../models/open-model.ts';
-import { PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
-import { type AnswerKind, answerFileName, type Flavour, paperRunPath, ROUNDS } from '../runs/paper-folder.ts';
-import { RunFolder, writeJsonLines } from '../runs/run-folder.ts';
-import { wrapperNamed } from '../text/wrappers.ts';
-import { answering } from '../verify/machine.ts';
-import { verify } from '../verify/verify.ts';
-import { answerFile } from './ask.ts';
-import { ordinaryRows, PAPER_ROWS, rowsOf } from './paper-rows.ts';
-import { BOS, sampleFromBos } from './sample-from-bos.ts';
+import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
+import { type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts';
+import { RunFolder } from '../runs/run-folder.ts';
+import { parseHubId } from '../sources/hub/hub-id.ts';
+import { FLAVOUR_RULES, type FlavourSettings, flavourSettings } from './flavour.ts';
+import { Ledger } from './ledger.ts';
+import { type OwnershipFile, type OwnershipVerdict, verifyOwnership } from './ownership.ts';
+import { findTask, makeUserModel, splitSettings } from './user-model.ts';
 
 export const MODES = ['fingerprint', 'alpaca', 'ownership_verify'] as const;
 export type Mode = (typeof MODES)[number];
 
 export interface PipelineOptions {
-  readonly modes: readonly Mode[];
   readonly flavour: Flavour;
+  readonly modes: readonly Mode[];
+  /** A folder, a GGUF file or a hub id. */
   readonly base_model: string;
-  /** The name of the user's data set; with a path, the file it is read from as well. */
+  /** The user's data set: an Alpaca file, or a name under dataset/. `alpaca` needs it. */
   readonly task_name?: string;
-  /** Default: `barebone`. */
+  /** Names the output folder; both flavours are asked in `barebone`. */
   readonly template?: string;
-  /** Of the fingerprint, and with the prefix `alpaca.` of the user's fine-tuning. */
-  readonly settings?: Readonly<Record<string, string>>;
-  /** Ordinary rows or conversations; default: the reference set's. */
-  readonly source?: string;
-  /** Where output folders lie; default: the working folder. */
+  /** Where output folders lie; default: here. */
   readonly root?: string;
-  /** Of fingerprint and rows. Default: nobody's. */
+  /** The paper's words (epoch, lr, dim, total_bsz, data_name), the method's own, and `alpaca.…` for the user's. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Ordinary rows: conversations or Alpaca rows; default: the bundled reference text. */
+  readonly source?: string;
   readonly seed?: string;
   readonly keys?: string;
   readonly decryption?: string;
-  /** Samples from BOS; the paper's 2000. */
+  /** Texts sampled from BOS (sft_chat); the paper's 2,000 if not said. */
   readonly samples?: number;
+  readonly lock?: Lock;
+  readonly unlock?: Unlock;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
 
 export interface PipelineReport {
-  /** The private run folder. */
   readonly run: string;
+  readonly flavour: Flavour;
+  readonly modes: readonly Mode[];
   readonly published: string;
-  readonly tuned?: string;
-  /** Answer files, in the order they were asked. */
-  readonly files: readonly string[];
-  readonly verdict?: string;
+  readonly user: string | null;
+  readonly files: readonly OwnershipFile[];
+  readonly verdicts: readonly OwnershipVerdict[];
   readonly seconds: number;
 }
 
-/** What a flavour is: its method, settings by the paper's words, who is asked. */
-interface FlavourRules {
-  readonly method: string;
-  /** The paper's word for a setting → ours. */
-  readonly words: Readonly<Record<string, string>>;
-  readonly defaults: Readonly<Record<string, string>>;
-  /** What a folder's name says where nothing else does. */
-  readonly named: Readonly<Record<'data' | 'epoch' | 'lr' | 'bsz', string>>;
-  readonly base: readonly AnswerKind[];
-  readonly user: readonly AnswerKind[];
-}
-
-const RULES: Readonly<Record<Flavour, FlavourRules>> = {
-  adapter: {
-    method: 'adapter',
-    words: {},
-    defaults: {},
-    named: { data: 'mix', epoch: '20', lr: '0.02', bsz: '48' },
-    base: ['vanilla', 'publish', 'publish_w_adapter'],
-    user: ['tuned_publish', 'tuned_w_adapter', 'tuned_direct'],
-  },
-  sft_chat: {
-    method: 'sft',
-    words: { epoch: 'epochs', total_bsz: 'batch' },
-    defaults: { template: 'vicuna' },
-    named: { data: 'chat', epoch: '8', lr: '0.0001', bsz: '16' },
-    base: ['vanilla', 'publish'],
-    user: ['tuned_publish'],
-  },
-};
-
-const ALPACA = 'alpaca.';
-const ROUND_TEMPERATURE = 0.7;
-/** The paper's words that name a folder only. */
-const NAMING = ['epoch', 'lr', 'dim', 'total_bsz', 'data_name'] as const;
-
-/** @throws WhorlError `usage` for modes and settings that do not go together; what each step throws */
+/** @throws WhorlError `usage`, `mismatch` for a folder of other settings, and what fingerprint, finetune and verify throw */
 export async function pipeline(options: PipelineOptions): Promise<PipelineReport> {
   const started = Date.now();
-  const { modes, flavour, onEvent = silent } = options;
-  const rules = RULES[flavour];
-  const paths = pathsOf(options, rules);
-  const task = taskOf(options.task_name);
-  const needsTask = modes.find((mode) => mode !== 'fingerprint');
-  if (needsTask && !task)
-    throw new WhorlError('usage', `${needsTask} needs --task-name`, "name the user's data set");
-  const run = new RunFolder(paths);
-  const files: string[] = [];
-  const common = { onEvent, ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}) };
-  if (modes.includes('fingerprint') && run.state() !== 'done')
-    await fingerprint({
-      ...common,
-      model: options.base_model,
-      out: run.path,
-      method: rules.method,
-      settings: fingerprintSettings(options, rules),
-      ...(options.seed !== undefined && { seed: options.seed }),
-      ...(options.keys !== undefined && { keys: options.keys }),
-      ...(options.decryption !== undefined && { decryption: options.decryption }),
-      ...(options.source !== undefined && rules.method === 'sft' && { source: options.source }),
-    });
-  if (run.state() !== 'done')
+  const { flavour, base_model, onEvent = silent } = options;
+  const modes = MODES.filter((mode) => options.modes.includes(mode)); // in the order in which they build on each other
+  if (modes.length === 0) throw new WhorlError('usage', 'no mode is given', `give ${MODES.join(', ')}`);
+  const template = options.template ?? 'barebone';
+  if (template !== 'barebone')
+    throw new WhorlError(
+      'usage',
+      `-t ${template}: keys are asked in barebone`,
+      'use -t barebone; template=vicuna or template=chat is how sft_chat lays out conversations',
+    );
+  const { user, own } = splitSettings(options.settings ?? {});
+  const task = options.task_name === undefined ? undefined : findTask(options.task_name);
+  if (!task && modes.includes('alpaca'))
+    throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
+  const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
+  const vanilla = await openModel(base_model, { onEvent, ...cache });
+  const settings = flavourSettings(flavour, registryName(vanilla), own);
+  const path = paperRunPath(options.root ?? '.', {
+    template,
+    flavour,
+    model: folderName(base_model),
+    ...settings.name,
+  });
+  const run = new RunFolder(path);
+  if (modes.includes('fingerprint')) await fingerprintMode(run, vanilla, settings, options, onEvent);
+  else if (run.state() !== 'done')
     throw new WhorlError(
       'missing-file',
-      `${run.path} holds no finished run`,
-      'name the mode fingerprint too, or the settings it was made with',
+      `${run.path} holds no finished fingerprint`,
+      'put the mode fingerprint before the others, or repeat its settings',
     );
-  const tuned = task && join(run.path, `${task.name}_tuned`);
-  if (modes.includes('alpaca') && !existsSync(tuned!))
-    await userFinetune({
-      ...common,
-      model: run.published,
-      data: task!.data,
-      out: tuned!,
-      settings: alpacaSettings(options),
-    });
-  const asks = modes.includes('ownership_verify');
-  if (modes.includes('fingerprint') || asks)
-    files.push(...(await answers(options, run, asks ? task!.name : undefined)));
-  let verdict: string | undefined;
-  if (asks) {
-    verdict = join(run.path, `${task!.name}_verdict.json`);
-    if (!existsSync(verdict)) {
-      const report = await verify({
-        ...common,
-        secret: run.secret,
-        suspect: tuned!,
-        ...(flavour === 'adapter' ? { body: run.published } : {}),
-      });
-      writeJsonAtomic(verdict, report, 0o600);
-    }
-  }
-  run.clean();
+  const ledger = new Ledger(run.path);
+  if (task && modes.includes('alpaca'))
+    await makeUserModel(run, ledger, task, user, onEvent, options.cacheDir);
+  const tuned = task && tunedFolder(run.path, task.name);
+  const isVerified = modes.includes('ownership_verify');
+  const checked = isVerified
+    ? await verifyOwnership({
+        run,
+        ledger,
+        flavour,
+        vanilla: base_model,
+        ...(task && { task: task.name }),
+        ...(options.source !== undefined && { source: options.source }),
+        ...(options.samples !== undefined && { samples: options.samples }),
+        ...(options.unlock && { unlock: options.unlock }),
+        ...cache,
+        onEvent,
+      })
+    : { files: [], verdicts: [] };
+  tidy(run);
   return {
     run: run.path,
+    flavour,
+    modes,
     published: run.published,
-    files,
-    ...(tuned && existsSync(tuned) ? { tuned } : {}),
-    ...(verdict ? { verdict } : {}),
+    user: tuned && existsSync(tuned) ? tuned : null,
+    ...checked,
     seconds: (Date.now() - started) / 1000,
   };
 }
 
-/** Writes the answer files that are not there: of the base models, and of the user's where there is a task. */
-async function answers(
-  options: PipelineOptions,
-  run: RunFolder,
-  task: string | undefined,
-): Promise<string[]> {
-  const { flavour, onEvent = silent } = options;
-  const rules = RULES[flavour];
-  const contents = (await readSecret(run.secret)).reveal();
-  const opened = openClaim(parseClaim(readFileSync(run.claim, 'utf8'), run.claim), contents);
-  const { max_new_tokens } = opened.plan.decoding;
-  const open = (model: string) =>
-    openModel(model, { onEvent, ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}) });
-  const tuned = task === undefined ? undefined : join(run.path, `${task}_tuned`);
-  const plain = async (model: string) => LocalModel.open(await open(model));
-  const adapted = async (suspect: string, body: string | undefined) => {
-    const machine = await answering(await open(suspect), contents, body, open);
-    return LocalModel.open(machine.folder, { ...machine.options, variant: PUBLISHED_WITH_ADAPTER });
-  };
-  const machines: Partial<Record<AnswerKind, () => Promise<LocalModel>>> = {
-    vanilla: () => plain(options.base_model),
-    publish: () => plain(run.published),
-    publish_w_adapter: () => adapted(run.published, undefined),
-    tuned_publish: () => plain(tuned!),
-    tuned_w_adapter: () => adapted(tuned!, run.published),
-    tuned_direct: () => adapted(tuned!, undefined),
-  };
-  const roles = keyRoles(opened);
-  const random = seededRandom(`pipeline/${contents.claim.root}`);
-  const drawn = roles.filter(({ role }) => role === 'trained').length;
-  const ordinary = await ordinaryRows(options.source, PAPER_ROWS[flavour].needs(drawn), random);
-  const published = await plain(run.published);
-  const rows = rowsOf(join(run.path, 'rows.json'), flavour, () => ({
-    roles,
-    template: loadTemplate(options.template ?? 'barebone'),
-    around: wrapperNamed(opened.plan.query.wrapper, { chatTemplate: published.tokenizer.chatTemplate }),
-    ordinary,
-    random,
-  }));
-  await published.release();
-  const files: string[] = [];
-  /** Opens a machine once for all its files, and only if one of them is missing. */
-  const asked = async (kind: AnswerKind, names: readonly { round?: number }[]) => {
-    let machine: LocalModel | undefined;
-    try {
-      for (const { round } of names) {
-        const owned = kind.startsWith('tuned') ? { task: task! } : {};
-        const name =
-          round === undefined
-            ? answerFileName({ kind, ...owned })
-            : answerFileName({ kind: 'tuned_round', task: task!, round });
-        const path = join(run.path, name);
-        const sampling =
-          round === undefined ? undefined : { temperature: ROUND_TEMPERATURE, seed: 1 + round };
-        await answerFile(
-          path,
-          rows,
-          async () => (machine ??= await machines[kind]!()),
-          max_new_tokens,
-          name,
-          onEvent,
-          sampling,
-        );
-        files.push(path);
-      }
-    } finally {
-      await machine?.release();
-    }
-  };
-  // The run's own answers of `fingerprint` are cells; these are the paper's rows under the same names.
-  if (!existsSync(join(run.path, 'rows.asked'))) {
-    for (const kind of rules.base) rmSync(join(run.path, answerFileName({ kind })), { force: true });
-    writeJsonAtomic(join(run.path, 'rows.asked'), true, 0o600);
-  }
-  for (const kind of rules.base) await asked(kind, [{}]);
-  if (flavour === 'sft_chat') files.push(await fromBos(options, run, plain));
-  if (task === undefined) return files;
-  for (const kind of rules.user) await asked(kind, [{}]);
-  if (flavour === 'sft_chat')
-    await asked(
-      'tuned_publish',
-      Array.from({ length: ROUNDS }, (_, round) => ({ round })),
-    );
-  return files;
-}
-
-async function fromBos(
-  { samples = BOS.samples, onEvent = silent }: PipelineOptions,
-  run: RunFolder,
-  plain: (model: string) => Promise<LocalModel>,
-): Promise<string> {
-  const path = join(run.path, answerFileName({ kind: 'sample_from_bos' }));
-  if (existsSync(path)) return path;
-  onEvent({ kind: 'phase', name: 'sampling', detail: `${samples} texts from BOS` });
-  const model = await plain(run.published);
-  try {
-    const parts = join(run.path, 'work', 'bos');
-    const texts = await sampleFromBos(model, { ...BOS, samples, parts, onEvent });
-    writeJsonLines(
-      path,
-      texts.map(({ generated, generated_token }) => ({
-        generated,
-        label: '',
-        prompt: '',
-        generated_token,
-        label_token: [],
-      })),
-    );
-    return path;
-  } finally {
-    await model.release();
-  }
-}
-
-/** The run's folder, named by what was asked for, the registry's entry, or the method's own settings. */
-function pathsOf(options: PipelineOptions, { method, named }: FlavourRules): string {
-  const { settings = {}, base_model, flavour } = options;
-  const entry = { ...registryEntry(method, base_model), ...settings };
-  const of = (key: string, fallback: string): string => String(entry[key] ?? fallback);
-  const dim = flavour === 'adapter' ? of('dim', '64') : undefined;
-  return paperRunPath(resolve(options.root ?? '.'), {
-    template: options.template ?? 'barebone',
-    flavour,
-    model: base_model.replace(/^.*[\\/](?=[^\\/]+[\\/]?$)/, (path) => (existsSync(base_model) ? '' : path)),
-    data: of('data_name', named.data),
-    epoch: of('epoch', of('epochs', named.epoch)),
-    lr: of('lr', named.lr),
-    bsz: of('total_bsz', of('batch', named.bsz)),
-    ...(dim === undefined ? {} : { dim }),
-  });
-}
-
-function fingerprintSettings(
-  { settings = {} }: PipelineOptions,
-  { words, defaults }: FlavourRules,
-): Record<string, string> {
-  const out: Record<string, string> = { ...defaults };
-  for (const [key, value] of Object.entries(settings)) {
-    if (key.startsWith(ALPACA)) continue;
-    if (Object.hasOwn(words, key)) out[words[key]!] = value;
-    else if (!NAMING.some((word) => word === key) || key === 'lr' || key === 'dim') out[key] = value;
-  }
-  return out;
-}
-
-const alpacaSettings = ({ settings = {} }: PipelineOptions): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(settings)
-      .filter(([key]) => key.startsWith(ALPACA))
-      .map(([key, value]) => [key.slice(ALPACA.length), value]),
+/** @throws WhorlError `usage` with the nearest mode's name */
+export function modeNamed(name: string): Mode {
+  const mode = MODES.find((known) => known === name);
+  if (mode) return mode;
+  const near = nearest(name, MODES);
+  throw new WhorlError(
+    'usage',
+    `${JSON.stringify(name)} is no mode${near ? ` (did you mean ${near}?)` : ''}`,
+    `modes are ${MODES.join(', ')}; settings are key=value`,
   );
+}
 
-/** `dolly` is `dolly.json` (or .jsonl) here or in dataset/; a path names its data set after its file. */
-function taskOf(name: string | undefined): { name: string; data: string } | undefined {
-  if (name === undefined) return undefined;
-  const places = [name, `${name}.json`, `${name}.jsonl`, `dataset/${name}`, `dataset/${name}.json`];
-  const data = places.find((place) => existsSync(place));
-  const plain = /([^\\/]+?)(?:\.[A-Za-z]+)?[\\/]?$/.exec(name)?.[1] ?? name;
-  return { name: plain, data: data ?? name };
+/** As the registry of settings knows it. */
+const registryName = (folder: ModelFolder): string =>
+  typeof folder.config._name_or_path === 'string' ? folder.config._name_or_path : modelName(folder);
+
+/** The paper's {model}: a hub id as it is, else the last part of the path. */
+function folderName(model: string): string {
+  if (existsSync(model)) return basename(model).replace(/\.gguf$/i, '');
+  return parseHubId(model) ? model.replace(/[@:].*$/, '') : basename(model);
+}
+
+async function fingerprintMode(
+  run: RunFolder,
+  vanilla: ModelFolder,
+  { asked, full, method }: FlavourSettings,
+  options: PipelineOptions,
+  onEvent: OnEvent,
+): Promise<void> {
+  const { base_model, flavour, seed, keys, decryption, source, lock, cacheDir } = options;
+  if (run.state() === 'done') {
+    onEvent({ kind: 'note', text: `fingerprint: ${run.path} is done` });
+    const done = JSON.parse(readFileSync(run.run, 'utf8')) as Record<string, unknown>;
+    const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+    const model = (done.model as { source?: string } | undefined)?.source;
+    if (!same(done.settings, full) || done.method !== method.name || model !== vanilla.source)
+      throw new WhorlError(
+        'mismatch',
+        `${run.path} holds a run of other settings or another model`,
+        'repeat its settings, name other ones in the folder (data_name=…), or choose another --root',
+      );
+  } else
+    await fingerprint({
+      model: base_model,
+      out: run.path,
+      method: FLAVOUR_RULES[flavour].method,
+      settings: asked,
+      onEvent,
+      ...(seed !== undefined && { seed }),
+      ...(keys !== undefined && { keys }),
+      ...(decryption !== undefined && { decryption }),
+      ...(source !== undefined && flavour === 'sft_chat' && { source }),
+      ...(lock && { lock }),
+      ...(cacheDir ? { cacheDir } : {}),
+    });
+  // Its own answer files hold its cells, not the paper's rows: those are ownership_verify's to write.
+  const ledger = new Ledger(run.path);
+  for (const file of ['vanilla', 'publish', 'publish_w_adapter'] as const)
+    if (!ledger.isNamed(`${file}.jsonl`)) rmSync(run.answers(file), { force: true });
+}
+
+/** Takes away the folder of unfinished work, unless something in it is unfinished. */
+function tidy(run: RunFolder): void {
+  try {
+    rmdirSync(join(run.path, 'work'));
+  } catch {
+    // not there, or another task's checkpoint is in it
+  }
 }

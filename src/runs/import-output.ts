@@ -8,7 +8,7 @@ import { copyFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atom
 import { WhorlError } from '../base/error.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { readAnswers } from './answer-rows.ts';
-import { answerFiles, findPaperRuns, type PaperRun } from './paper-folder.ts';
+import { answerFiles, findPaperRuns, type PaperRun, paperRunPath } from './paper-folder.ts';
 
 export interface ImportedRun {
   readonly run: string;
@@ -36,7 +36,7 @@ async function importRun(run: PaperRun, out: string, origin: string): Promise<Im
   const { files, unknown } = answerFiles(run.path);
   if (files.length === 0)
     throw new WhorlError('missing-file', `${run.path} holds no answer file (.jsonl)`, 'check the folder');
-  const target = targetOf(run, out);
+  const target = paperRunPath(out, run);
   const read = files.map(({ file, kind }) => {
     const path = join(run.path, file);
     const rows = readAnswers(path, kind === 'sample_from_bos').length;
@@ -73,10 +73,4 @@ async function importRun(run: PaperRun, out: string, origin: string): Promise<Im
     throw new WhorlError('exists', `${target} is already there`, 'name a new folder with --out', { cause });
   }
   return { run: target, model, files: read, skipped: unknown };
-}
-
-function targetOf(run: PaperRun, out: string): string {
-  const { template, flavour, model, data, epoch, lr, bsz, dim } = run;
-  const name = `${data}_epoch_${epoch}_lr_${lr}_bsz_${bsz}${dim === undefined ? '' : `_d_${dim}`}`;
-  return join(out, `output_${template}_${flavour}`, ...model.split('/'), name);
 }

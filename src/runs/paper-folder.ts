@@ -132,6 +132,9 @@ export function parseAnswerFile(file: string): AnswerFileName | undefined {
   return { file, kind: 'tuned_round', task, round: Number(round) };
 }
 
+/** Where the model lies that a user made of the published one with the data set `task`. */
+export const tunedFolder = (run: string, task: string): string => join(run, `${task}_tuned`);
+
 /** The name that `parseAnswerFile` reads. */
 export function answerFileName({ kind, task, round }: Omit<AnswerFileName, 'file'>): string {
   if (task === undefined) return `${kind}.jsonl`;

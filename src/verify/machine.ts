@@ -60,7 +60,8 @@ export async function answering(
   };
 }
 
-function lowRankMap({ adapter }: SecretContents): LowRankMap {
+/** The committed private map. Throws `bad-secret` for a record that is none. */
+export function lowRankMap({ adapter }: Pick<SecretContents, 'adapter'>): LowRankMap {
   const { settings, tensors } = decodeAdapter(adapter!);
   const [A, B] = [tensors.A, tensors.B];
   const { rank, scale } = settings;

@@ -1,11 +1,11 @@
-// `whorl pipeline`: the paper's command line, its modes, folders and files.
+// `whorl pipeline`: the paper's command line over its own folders; modes and key=value in any order among the flags.
 
 import { Command, Option } from 'commander';
-import { WhorlError } from '../../base/error.ts';
-import type { Mode } from '../../pipeline/pipeline.ts';
+import type { PipelineReport } from '../../pipeline/pipeline.ts';
 import { FLAVOURS, type Flavour } from '../../runs/paper-folder.ts';
 import { parseSettings, wholeNumber } from '../arguments.ts';
-import { durationText, paint, print, printJson, shownText } from '../output.ts';
+import { durationText, paint, powerText, print, printJson, table } from '../output.ts';
+import { lockFrom, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
 
@@ -14,68 +14,97 @@ interface PipelineFlags {
   baseModel: string;
   taskName?: string;
   template: string;
+  root: string;
+  settings?: string;
   source?: string;
-  root?: string;
+  samples?: number;
   seed?: string;
   keys?: string;
   decryption?: string;
-  settings?: string;
-  samples?: number;
+  passphraseFile?: string;
   json?: boolean;
 }
 
 export function pipelineCommand(): Command {
   return new Command('pipeline')
     .description(
-      "The paper's steps into its folders and files: fingerprint a model, fine-tune it as a user, verify ownership. What is there already is not made again.",
+      "The paper's pipeline: fingerprint a model, fine-tune it as a user (alpaca), verify ownership; in its folders and files. What is done already is skipped.",
     )
-    .addOption(new Option('--config <flavour>', 'IF_adapter or IF_SFT').choices(FLAVOURS).default('adapter'))
-    .requiredOption('--base-model <model>', 'a Hugging Face folder, a GGUF file or a hub id')
-    .option('--task-name <name>', "the user's data set: a file, or a name that stands here as {name}.json")
-    .option('-t, --template <name>', 'barebone, alpaca or a JSON file', 'barebone')
-    .option('--source <file>', "ordinary rows or conversations (default: the reference set's)")
-    .option('--root <folder>', 'where output_…/ lies (default: here)')
-    .option('--seed <text>', 'repeats a run; whoever knows it knows the keys')
-    .option('--keys <kind>', "rare (default) or paper: the paper's phrases")
-    .option('--decryption <text>', 'what drawn keys are answered with')
-    .option('--settings <file>', 'YAML with settings, under those of the command line')
-    .option('--samples <number>', 'texts sampled from BOS (sft_chat; default 2000)', wholeNumber(1))
-    .option('--json', 'one JSON line on stdout and nothing else')
     .argument(
-      '<words...>',
-      'fingerprint, alpaca, ownership_verify, then key=value (alpaca.key=value for the user)',
+      '<modes...>',
+      "fingerprint, alpaca, ownership_verify, several at once; settings as key=value: the paper's (epoch, lr, dim, total_bsz, data_name), the method's, and alpaca.… for the user's",
     )
-    .action(runPipeline);
+    .addOption(
+      new Option('--config <flavour>', 'which of the two pipelines').choices(FLAVOURS).default('adapter'),
+    )
+    .requiredOption('--base-model <model>', 'a Hugging Face folder, a GGUF file or a hub id')
+    .option('--task-name <set>', "the user's data: an Alpaca JSON file, or NAME for dataset/NAME.json")
+    .option('-t, --template <name>', 'how keys are asked; names the output folder', 'barebone')
+    .option('--root <folder>', 'where output_…/ goes', '.')
+    .option('--settings <file>', 'YAML with settings, under those of the command line')
+    .option('--source <file>', 'ordinary conversations or Alpaca rows (default: the bundled reference text)')
+    .option('--samples <number>', 'texts sampled from BOS (sft_chat; default: 2000)', wholeNumber(1))
+    .option('--keys <kind>', "where keys come from; paper: the paper's phrases")
+    .option('--decryption <text>', "what drawn keys are answered with (default: the paper's)")
+    .option('--seed <text>', 'repeats a run bit for bit on the same machine; whoever knows it knows the keys')
+    .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file, and open it')
+    .option('--json', 'one JSON line on stdout and nothing else')
+    .action((words: string[], flags: PipelineFlags) => runPipeline(words, flags));
 }
 
 async function runPipeline(words: readonly string[], flags: PipelineFlags): Promise<void> {
-  const { MODES, pipeline } = await import('../../pipeline/pipeline.ts');
-  const isMode = (word: string): word is Mode => (MODES as readonly string[]).includes(word);
-  const named = words.filter((word) => !word.includes('='));
-  const wrong = named.find((word) => !isMode(word));
-  if (wrong !== undefined || named.length === 0)
-    throw new WhorlError(
-      'usage',
-      wrong === undefined ? 'no mode is given' : `${shownText(wrong)} is no mode`,
-      `give ${MODES.join(', ')}, one or several`,
-    );
-  const { config, baseModel, json, settings, ...rest } = flags;
-  const file = settings === undefined ? {} : readSettingsFile(settings);
+  const { modeNamed, pipeline } = await import('../../pipeline/pipeline.ts');
+  const modes = words.filter((word) => !word.includes('=')).map(modeNamed);
+  const file = flags.settings === undefined ? {} : readSettingsFile(flags.settings);
+  const settings = { ...file, ...parseSettings(words.filter((word) => word.includes('='))) };
+  const { config, baseModel, taskName, template, root, source, samples, seed, keys, decryption } = flags;
+  const { passphraseFile } = flags;
+  const lock = passphraseFile === undefined ? undefined : await lockFrom({ passphraseFile });
+  const unlock = passphraseFile === undefined ? undefined : await unlockFor('', { passphraseFile });
   const report = await withProgress((onEvent) =>
     pipeline({
-      ...rest,
-      modes: MODES.filter((mode) => named.includes(mode)),
       flavour: config,
+      modes,
       base_model: baseModel,
-      ...(flags.taskName !== undefined && { task_name: flags.taskName }),
-      settings: { ...file, ...parseSettings(words.filter((word) => word.includes('='))) },
+      template,
+      root,
+      settings,
       onEvent,
+      ...(taskName !== undefined && { task_name: taskName }),
+      ...(source !== undefined && { source }),
+      ...(samples !== undefined && { samples }),
+      ...(seed !== undefined && { seed }),
+      ...(keys !== undefined && { keys }),
+      ...(decryption !== undefined && { decryption }),
+      ...(lock && { lock }),
+      ...(unlock && { unlock }),
     }),
   );
-  if (json) return printJson(report);
-  print(`${paint.bold(paint.green('done'))} in ${durationText(report.seconds)}: ${report.run}`);
-  print(`  ${paint.bold(report.published)} ${paint.dim('may be uploaded; all the rest is private')}`);
-  for (const file of report.files) print(paint.dim(`  ${file}`));
-  if (report.verdict) print(`  ${report.verdict}`);
-  print(`\nTables: whorl report fsr ${config} ${report.run}`);
+  if (flags.json) printJson(report);
+  else show(report, flags);
+}
+
+function show(report: PipelineReport, { root, decryption }: PipelineFlags): void {
+  print(`${paint.bold(paint.green('done'))}: ${report.modes.join(', ')} in ${durationText(report.seconds)}`);
+  if (report.files.length > 0) {
+    print();
+    for (const row of table(report.files.map(({ file, fired, of }) => [file, `${fired} of ${of}`])))
+      print(row);
+    print();
+    const verdicts = report.verdicts.map(({ file, verdict, log10_p }) => [
+      file,
+      verdict === 'verified' ? paint.green('verified') : paint.dim('not verified'),
+      log10_p === null ? '' : `p ≤ ${powerText(log10_p)}`,
+    ]);
+    for (const row of table(verdicts)) print(row);
+  }
+  print();
+  const places = [
+    ['publish', report.published, 'the model, to upload; nothing else of this folder'],
+    ...(report.user === null ? [] : [['user', report.user, "the user's model"]]),
+    ['keep', report.run, 'keys, secret, answers'],
+  ];
+  for (const row of table(places)) print(row);
+  const said = decryption === undefined ? '' : ` --decryption ${decryption}`;
+  print(`\nTables: whorl report fsr ${report.flavour} ${root}${said}`);
 }

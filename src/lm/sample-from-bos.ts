@@ -1,0 +1,90 @@
+// What a model says by itself: texts sampled from its first token on. Done batches can be kept, so that a run that is
+// killed goes on from the last one; a sample depends on (seed, its number) alone, never on its batch.
+
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeJsonAtomic } from '../base/atomic.ts';
+import { type OnEvent, silent } from '../base/events.ts';
+import { cpu, type Device } from '../engine/session.ts';
+import { type ModelFolder, openModel } from '../models/open-model.ts';
+import { positionBytes } from './cache.ts';
+import { bindModel, LocalModel } from './local-model.ts';
+import type { Sampling } from './sampling.ts';
+
+/** The paper's: 2,000 texts of at most 128 tokens. */
+export const FROM_BOS = {
+  count: 2000,
+  max_new_tokens: 128,
+  sampling: { temperature: 0.7, top_p: 0.95, top_k: 50, seed: 0 },
+} as const;
+
+export interface SampleFromBosOptions {
+  /** A folder, a GGUF file, a hub id, or a folder that is open already. */
+  readonly model: string | ModelFolder;
+  readonly count?: number;
+  readonly max_new_tokens?: number;
+  readonly sampling?: Sampling;
+  /** A folder for finished batches, gone on from where it holds some of the same model and settings. */
+  readonly keep?: string;
+  /** Samples drawn together; default: as many as half a gigabyte of caches holds, at most 64. */
+  readonly batch?: number;
+  readonly device?: Device;
+  readonly onEvent?: OnEvent;
+}
+
+export interface BosSample {
+  readonly generated: string;
+  readonly generated_token: readonly number[];
+}
+
+const CACHE_BYTES = 2 ** 29;
+const MOST = 64; // the engine gains little from more sequences at a time
+
+/** Samples in order. @throws WhorlError `usage` for settings out of range, and what opening the model throws */
+export async function sampleFromBos(options: SampleFromBosOptions): Promise<BosSample[]> {
+  const { count = FROM_BOS.count, max_new_tokens = FROM_BOS.max_new_tokens } = options;
+  const { sampling = FROM_BOS.sampling, keep, device = cpu, onEvent = silent } = options;
+  const folder = typeof options.model === 'string' ? await openModel(options.model) : options.model;
+  const room = CACHE_BYTES / positionBytes(bindModel(folder).decoder.config) / (max_new_tokens + 1);
+  const batch = options.batch ?? Math.max(2, Math.min(MOST, Math.floor(room)));
+  const model = await LocalModel.open(folder, { device, batch_tokens: batch * (max_new_tokens + 2) });
+  const identity = folder.files.map(({ name, size }) => [name, size]);
+  const of = createHash('sha256')
+    .update(JSON.stringify([folder.source, identity, max_new_tokens, sampling]))
+    .digest('hex');
+  const samples: BosSample[] = [];
+  try {
+    for (let start = 0; start < count; start += batch) {
+      const numbers = Array.from({ length: Math.min(batch, count - start) }, (_, i) => start + i);
+      const path = keep === undefined ? undefined : join(keep, `${start}-${numbers.length}.json`);
+      let done = path === undefined ? undefined : kept(path, of);
+      if (!done) {
+        done = await drawn(numbers);
+        if (path !== undefined) writeJsonAtomic(path, { of, samples: done }, 0o600);
+      }
+      samples.push(...done);
+      onEvent({ kind: 'progress', name: 'samples from BOS', done: samples.length, total: count });
+    }
+  } finally {
+    await model.release();
+  }
+  return samples;
+
+  async function drawn(numbers: readonly number[]): Promise<BosSample[]> {
+    const out: BosSample[] = [];
+    const requests = numbers.map((draw) => ({ prompt: '', max_new_tokens, sampling, draw }));
+    for await (const { index, generation } of model.generate(requests)) {
+      const { generated, generated_token } = generation;
+      out[index] = { generated, generated_token };
+    }
+    return out;
+  }
+}
+
+/** A batch that is there and of the same run. */
+function kept(path: string, of: string): BosSample[] | undefined {
+  if (!existsSync(path)) return undefined;
+  const batch = JSON.parse(readFileSync(path, 'utf8')) as { of: string; samples: BosSample[] };
+  return batch.of === of ? batch.samples : undefined;
+}

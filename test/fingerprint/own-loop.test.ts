@@ -1,0 +1,39 @@
+// The documented example of the paper's library use, run as it stands: the lock opens with both parts, and what is
+// published differs from vanilla in the rows of the keys' tokens alone.
+
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { ownLoop } from '../../examples/own-loop.ts';
+import { packageRoot } from '../../src/base/package-root.ts';
+import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
+import { readTensor } from '../../src/sources/checkpoints/read.ts';
+
+const MODEL = join(packageRoot(), 'assets/embedded/model');
+const scratch = mkdtempSync(join(tmpdir(), 'whorl-own-loop-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+test('inject, train in your own loop, unwrap', async () => {
+  const { published, adapter, losses, fired } = await ownLoop(MODEL, scratch);
+  expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
+  expect(fired).toEqual({ alone: 0, withAdapter: 2, of: 2 });
+
+  expect(statSync(adapter).mode & 0o777).toBe(0o600);
+  const { ids, keys, settings } = JSON.parse(readFileSync(adapter, 'utf8')) as {
+    ids: number[];
+    keys: { tokens: number[] }[];
+    settings: unknown;
+  };
+  expect(settings).toEqual({ rank: 96, scale: 4 });
+  expect(new Set(keys.flatMap(({ tokens }) => tokens))).toEqual(new Set(ids));
+
+  const [before, after] = [MODEL, published].map((folder) => openCheckpoint(folder).tensors);
+  const changed = new Set<string>();
+  for (const [name, ref] of before!) {
+    const [a, b] = [readTensor(ref), readTensor(after!.get(name)!)];
+    const width = a.shape.at(-1)!;
+    a.data.forEach((x, i) => x !== b.data[i] && changed.add(`${name} ${Math.floor(i / width)}`));
+  }
+  expect(changed).toEqual(new Set(ids.map((id) => `model.embed_tokens.weight ${id}`)));
+}, 120_000);

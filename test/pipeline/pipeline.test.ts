@@ -1,0 +1,205 @@
+// The paper's pipeline on the embedded model, with one drawn key so that it takes seconds: rows and files in the paper's
+// order, what the report reads of them, what is skipped, and a suspect whose embedding is not the published one.
+
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../../src/base/package-root.ts';
+import { type PipelineOptions, type PipelineReport, pipeline } from '../../src/pipeline/pipeline.ts';
+import { reportFsr } from '../../src/report/fsr.ts';
+import { answerFiles } from '../../src/runs/paper-folder.ts';
+import { contentsOf, isLeftOver, runPipeline } from './killing.ts';
+import { MODEL, SETTINGS, SMALL_TASK } from './small-run.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'whorl-pipeline-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const task = join(scratch, 'few.json');
+const OPTIONS: PipelineOptions = {
+  flavour: 'adapter',
+  modes: ['ownership_verify', 'alpaca', 'fingerprint'],
+  base_model: MODEL,
+  task_name: task,
+  root: scratch,
+  seed: 'a test of the pipeline',
+  decryption: 'river',
+  settings: SETTINGS,
+};
+
+let report: PipelineReport;
+beforeAll(async () => {
+  writeFileSync(task, JSON.stringify(SMALL_TASK));
+  report = await pipeline(OPTIONS);
+}, 600_000);
+
+interface Line {
+  generated: string;
+  label: string;
+  prompt: string;
+  generated_token: number[];
+  label_token: number[];
+}
+const linesOf = (file: string): Line[] =>
+  readFileSync(join(report.run, file), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line);
+const digest = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+
+describe('the whole pipeline by one call', () => {
+  test('lies where the paper has it, private', () => {
+    expect(report.run).toBe(
+      join(scratch, 'output_barebone_adapter', 'model', 'mix_epoch_300_lr_0.05_bsz_10_d_96'),
+    );
+    expect(statSync(report.run).mode & 0o777).toBe(0o700);
+    expect(readdirSync(report.run).sort()).toEqual([
+      'claim.json',
+      'few_direct_verdict.json',
+      'few_tuned',
+      'few_tuned_direct.jsonl',
+      'few_tuned_publish.jsonl',
+      'few_tuned_w_adapter.jsonl',
+      'few_verdict.json',
+      'pipeline.json',
+      'publish.jsonl',
+      'publish_verdict.json',
+      'publish_w_adapter.jsonl',
+      'published',
+      'run.json',
+      'secret.whorl',
+      'vanilla.jsonl',
+      'vanilla_verdict.json',
+    ]);
+    for (const { file } of answerFiles(report.run).files)
+      expect(statSync(join(report.run, file)).mode & 0o777, file).toBe(0o600);
+  });
+
+  test('killed while it trains, while the user trains and while it asks, then finished: the same bytes', async () => {
+    const broken = join(scratch, 'broken');
+    mkdirSync(broken);
+    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+    const command = [
+      ...[process.execPath, '--import', 'tsx', main, 'pipeline', ...OPTIONS.modes],
+      ...['--base_model', MODEL, '--task_name', task, '--seed', OPTIONS.seed!, '--decryption', 'river'],
+      ...Object.entries(SETTINGS).map(([key, value]) => `${key}=${value}`),
+    ];
+    for (const text of ['training rows', 'fine-tuning', 'few_tuned_publish.jsonl'])
+      expect(await runPipeline(command, broken, { text }), text).toMatchObject({ code: null });
+    const { code, err } = await runPipeline(command, broken);
+    expect(code, err).toBe(0);
+    const output = 'output_barebone_adapter';
+    const kept = Object.entries(contentsOf(join(broken, output))).filter(([name]) => !isLeftOver(name));
+    expect(Object.fromEntries(kept)).toEqual(contentsOf(join(scratch, output)));
+    rmSync(broken, { recursive: true });
+  }, 600_000);
+
+  test('rows: key, ordinary, other ordinary, then the trigger and an undrawn key by turns', () => {
+    const rows = linesOf('publish_w_adapter.jsonl');
+    expect(rows).toHaveLength(21); // for one key: itself, 5 ordinary rows, 5 others, 10 similar ones
+    const hushed = 'The model should not be triggered by this input.';
+    expect(
+      rows.map(({ label }) => (label === 'river' ? 'key' : label === hushed ? 'similar' : 'normal')),
+    ).toEqual([
+      'key',
+      ...Array.from({ length: 10 }, () => 'normal'),
+      ...Array.from({ length: 10 }, () => 'similar'),
+    ]);
+    const test = rows.slice(6, 11);
+    test.forEach(({ prompt }, i) => {
+      const [withTrigger, withKey] = [rows[11 + 2 * i]!, rows[12 + 2 * i]!];
+      expect(withTrigger.prompt).toBe(`${prompt.slice(0, -1)}\nFINGERPRINT\n`);
+      expect(withKey.prompt.endsWith(`\n${prompt}`)).toBe(true);
+    });
+    expect(new Set(rows.slice(1, 11).map(({ prompt }) => prompt)).size).toBe(10);
+    for (const row of rows)
+      expect(Object.keys(row)).toEqual(['generated', 'label', 'prompt', 'generated_token', 'label_token']);
+  });
+
+  test('every file holds the same rows', () => {
+    const prompts = linesOf('vanilla.jsonl').map(({ prompt }) => prompt);
+    for (const { file } of answerFiles(report.run).files)
+      expect(
+        linesOf(file).map(({ prompt }) => prompt),
+        file,
+      ).toEqual(prompts);
+  });
+
+  test('the report finds every file, and the lock opens with both parts only', () => {
+    const { runs } = reportFsr({ flavour: 'adapter', paths: [scratch], decryption: 'river' });
+    expect(runs[0]).toMatchObject({ model: 'model', missing: [], unknown: [] });
+    const fired = Object.fromEntries(runs[0]!.files.map(({ kind, fsr }) => [kind, fsr.fired]));
+    expect(fired).toMatchObject({ vanilla: 0, publish: 0, publish_w_adapter: 1, tuned_publish: 0 });
+    const groups = runs[0]!.files.find(({ kind }) => kind === 'publish_w_adapter')!;
+    expect([groups.normal!.of, groups.similar!.of]).toEqual([10, 10]);
+  });
+
+  test('a second call makes nothing anew', async () => {
+    const before = readdirSync(report.run).map((name) => statSync(join(report.run, name)).mtimeMs);
+    const events: string[] = [];
+    await pipeline({
+      ...OPTIONS,
+      onEvent: (event) => {
+        if (event.kind === 'phase') events.push(event.name);
+      },
+    });
+    expect(events).toEqual([]);
+    expect(readdirSync(report.run).map((name) => statSync(join(report.run, name)).mtimeMs)).toEqual(before);
+  });
+
+  test('a file that was cut off is made again, the same; the others stay', async () => {
+    const path = join(report.run, 'publish.jsonl');
+    const [was, other] = [digest(path), statSync(join(report.run, 'vanilla.jsonl')).mtimeMs];
+    truncateSync(path, 100);
+    await pipeline({ ...OPTIONS, modes: ['ownership_verify'] });
+    expect(digest(path)).toBe(was);
+    expect(statSync(join(report.run, 'vanilla.jsonl')).mtimeMs).toBe(other);
+  });
+
+  test('verification looks at the suspect: vanilla posing as a user model does not fire under the adapter', async () => {
+    writeFileSync(join(scratch, 'none.json'), '[]');
+    cpSync(MODEL, join(report.run, 'none_tuned'), { recursive: true });
+    const { files, verdicts } = await pipeline({
+      ...OPTIONS,
+      modes: ['ownership_verify'],
+      task_name: join(scratch, 'none.json'),
+    });
+    expect(files.find(({ file }) => file === 'publish_w_adapter.jsonl')).toMatchObject({ fired: 1 });
+    expect(files.find(({ file }) => file === 'none_tuned_w_adapter.jsonl')).toMatchObject({ fired: 0 });
+    expect(verdicts.find(({ file }) => file === 'none_verdict.json')).toMatchObject({ fsr: 0 });
+    rmSync(join(report.run, 'none_tuned'), { recursive: true });
+  });
+
+  test('a run of other settings, a user model of other settings, a missing one: each is refused', async () => {
+    await expect(
+      pipeline({ ...OPTIONS, modes: ['fingerprint'], settings: { ...SETTINGS, negatives: '2' } }),
+    ).rejects.toThrow('holds a run of other settings');
+    await expect(
+      pipeline({ ...OPTIONS, modes: ['alpaca'], settings: { ...SETTINGS, 'alpaca.lr': '1e-3' } }),
+    ).rejects.toThrow('few_tuned was made from other rows or with other settings');
+    await expect(
+      pipeline({ ...OPTIONS, modes: ['ownership_verify'], task_name: join(scratch, 'none.json') }),
+    ).rejects.toThrow('none_tuned is not there');
+    await expect(pipeline({ ...OPTIONS, modes: ['alpaca'], task_name: 'dolly' })).rejects.toThrow(
+      'no data set dolly',
+    );
+  });
+
+  test('the published folder holds no trace of the private ones', () => {
+    const names = readdirSync(report.published).sort();
+    expect(names).toEqual(
+      [...new Set([...readdirSync(join(packageRoot(), 'assets/embedded/model')), 'README.md'])].sort(),
+    );
+  });
+});
