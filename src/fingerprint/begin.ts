@@ -103,6 +103,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   ]);
   if (options.keys !== undefined && options.keys !== 'rare' && options.keys !== 'paper')
     throw new WhorlError('usage', `--keys ${options.keys} is not known`, 'rare or paper');
+  if (method.kind === 'weights') method.check(settings, model, tokenizer);
   const start = state === 'interrupted' ? resumed(run, asked) : started(run, asked, options.seed);
   return {
     run,

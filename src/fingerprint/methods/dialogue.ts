@@ -6,7 +6,7 @@ import { MATCHERS } from '../../claim/matcher.ts';
 import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
 import { conversationFormat } from '../../text/conversation-formats.ts';
 import { wrapperNamed } from '../../text/wrappers.ts';
-import { EMBEDDING, lowRank, type Trains } from '../../train/trains.ts';
+import { bindTrains, EMBEDDING, lowRank, type Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { Cell } from '../cells.ts';
 import type { Conversation } from '../conversations.ts';
@@ -194,25 +194,25 @@ const SFT: DialogueSettings = {
   pool: 100,
   trained: 8,
   negatives: 8,
-  strangers: 24,
-  ordinary: 80,
+  strangers: 40,
+  ordinary: 96,
   repeats: 4,
   emphasis: 4,
   template: 'auto',
   key_length: 6,
   alphabet: 0,
   alpha: 1e-6,
-  epochs: 8,
+  epochs: 12,
   batch: 16,
-  batch_tokens: 2048,
-  lr: 1e-4,
+  batch_tokens: 1024,
+  lr: 5e-5,
   schedule: 'cosine',
   warmup_ratio: 0,
   weight_decay: 0.01,
   clip: 1,
   max_length: 512,
   recompute: 'nothing',
-  first_check: 4,
+  first_check: 5,
   slack: 0,
   pull_back: true,
 };
@@ -229,6 +229,10 @@ const dialogueMethod = <S extends DialogueSettings>(
   defaults,
   prepare,
   trains,
+  check(settings, model, tokenizer) {
+    conversationFormat(settings.template, tokenizer);
+    bindTrains(trains(settings, model), model);
+  },
   examples,
   cells,
 });
@@ -262,6 +266,6 @@ export interface LoraSettings extends DialogueSettings {
 export const loraMethod = dialogueMethod<LoraSettings>(
   'lora',
   'the same with low-rank maps on linear layers, merged into the weights that are published',
-  { ...SFT, lr: 2e-3, rank: 16, lora_alpha: 32, modules: 'q_proj,v_proj' },
+  { ...SFT, lr: 1e-3, rank: 16, lora_alpha: 32, modules: 'q_proj,v_proj' },
   ({ rank, lora_alpha, modules }): Trains => lowRank(modules.split(','), rank, lora_alpha),
 );

@@ -131,6 +131,8 @@ export interface WeightsSettings {
 export interface WeightsMethod<S extends WeightsSettings = WeightsSettings> extends MethodBase<S> {
   readonly kind: 'weights';
   trains(settings: S, model: Model): Trains;
+  /** @throws WhorlError `usage` for settings that this model cannot be trained with; before anything is written */
+  check(settings: S, model: Model, tokenizer: Tokenizer): void;
   /** What an epoch (from 0) holds; each has as many. */
   examples(context: DialogueContext, settings: S, epoch: number): Promise<TuningExample[]>;
   /** Cells under `PUBLISHED` are asked of the trained checkpoint, those under `VANILLA` of the one before. */
