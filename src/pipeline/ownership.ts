@@ -8,6 +8,7 @@ import type { OnEvent } from '../base/events.ts';
 import { type Claim, parseClaim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
+import type { Device } from '../engine/session.ts';
 import { generateAll, type LocalModel } from '../lm/local-model.ts';
 import { FROM_BOS, sampleFromBos } from '../lm/sample-from-bos.ts';
 import { readAnswers } from '../runs/answer-rows.ts';
@@ -38,6 +39,7 @@ export interface OwnershipOptions {
   readonly samples?: number;
   readonly unlock?: Unlock;
   readonly cacheDir?: string;
+  readonly device: Device;
   readonly onEvent: OnEvent;
 }
 
@@ -98,6 +100,7 @@ export async function verifyOwnership(
     published: run.published,
     user,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+    device: options.device,
   };
   const part: PrivatePart | undefined = contents.adapter
     ? { map: lowRankMap(contents), rows: contents.bindings.trainable_rows }
@@ -164,7 +167,7 @@ function counted(run: RunFolder, file: string, decryption: string, drawn: number
 }
 
 async function fromBos(
-  { run, ledger, samples: count = FROM_BOS.count, onEvent }: OwnershipOptions,
+  { run, ledger, samples: count = FROM_BOS.count, device, onEvent }: OwnershipOptions,
   root: string,
   decryption: string,
 ): Promise<OwnershipFile> {
@@ -174,7 +177,7 @@ async function fromBos(
   const keep = join(run.path, 'work', 'samples');
   if (!ledger.isWhole(file, of)) {
     onEvent({ kind: 'phase', name: 'samples from BOS', detail: `${count} of the published model` });
-    const samples = await sampleFromBos({ model: run.published, count, keep, onEvent });
+    const samples = await sampleFromBos({ model: run.published, count, keep, device, onEvent });
     writeJsonLines(
       path,
       samples.map(({ generated, generated_token }) => ({
@@ -218,7 +221,7 @@ function trials(flavour: Flavour, { vanilla, published, user }: Folders, task: s
 }
 
 async function exactVerdicts(
-  { run, ledger, flavour, task, unlock, cacheDir, onEvent }: OwnershipOptions,
+  { run, ledger, flavour, task, unlock, cacheDir, device, onEvent }: OwnershipOptions,
   folders: Folders,
   { root }: Claim,
   userOf: string | undefined,
@@ -234,6 +237,7 @@ async function exactVerdicts(
         ...(body !== undefined && { body }),
         ...(unlock && { unlock }),
         ...(cacheDir ? { cacheDir } : {}),
+        device,
       });
       writeJsonAtomic(join(run.path, file), report, 0o600);
       ledger.note(file, made);

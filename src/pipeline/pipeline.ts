@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { nearest, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import type { Lock, Unlock } from '../claim/secret-file.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
 import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
 import { type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts';
@@ -19,7 +20,7 @@ import { findTask, makeUserModel, splitSettings } from './user-model.ts';
 export const MODES = ['fingerprint', 'alpaca', 'ownership_verify'] as const;
 export type Mode = (typeof MODES)[number];
 
-export interface PipelineOptions {
+export interface PipelineOptions extends ComputeOptions {
   readonly flavour: Flavour;
   readonly modes: readonly Mode[];
   /** A folder, a GGUF file or a hub id. */
@@ -74,6 +75,7 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   if (!task && modes.includes('alpaca'))
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
+  const device = await openDevice(options);
   const vanilla = await openModel(base_model, { onEvent, ...cache });
   const settings = flavourSettings(flavour, registryName(vanilla), own);
   const path = paperRunPath(options.root ?? '.', {
@@ -83,7 +85,8 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
     ...settings.name,
   });
   const run = new RunFolder(path);
-  if (modes.includes('fingerprint')) await fingerprintMode(run, vanilla, settings, options, onEvent);
+  if (modes.includes('fingerprint'))
+    await fingerprintMode(run, vanilla, settings, { ...options, device }, onEvent);
   else if (run.state() !== 'done')
     throw new WhorlError(
       'missing-file',
@@ -92,7 +95,7 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
     );
   const ledger = new Ledger(run.path);
   if (task && modes.includes('alpaca'))
-    await makeUserModel(run, ledger, task, user, onEvent, options.cacheDir);
+    await makeUserModel(run, ledger, task, user, onEvent, { ...cache, device });
   const tuned = task && tunedFolder(run.path, task.name);
   const isVerified = modes.includes('ownership_verify');
   const checked = isVerified
@@ -106,6 +109,7 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
         ...(options.samples !== undefined && { samples: options.samples }),
         ...(options.unlock && { unlock: options.unlock }),
         ...cache,
+        device,
         onEvent,
       })
     : { files: [], verdicts: [] };
@@ -150,7 +154,7 @@ async function fingerprintMode(
   options: PipelineOptions,
   onEvent: OnEvent,
 ): Promise<void> {
-  const { base_model, flavour, seed, keys, decryption, source, lock, cacheDir } = options;
+  const { base_model, flavour, seed, keys, decryption, source, lock, cacheDir, device } = options;
   if (run.state() === 'done') {
     onEvent({ kind: 'note', text: `fingerprint: ${run.path} is done` });
     const done = JSON.parse(readFileSync(run.run, 'utf8')) as Record<string, unknown>;
@@ -175,6 +179,7 @@ async function fingerprintMode(
       ...(source !== undefined && flavour === 'sft_chat' && { source }),
       ...(lock && { lock }),
       ...(cacheDir ? { cacheDir } : {}),
+      ...(device && { device }),
     });
   // Its own answer files hold its cells, not the paper's rows: those are ownership_verify's to write.
   const ledger = new Ledger(run.path);

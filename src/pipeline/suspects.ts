@@ -2,6 +2,7 @@
 // embedding on the published model's other weights (with a tied head it is the head too).
 
 import { WhorlError } from '../base/error.ts';
+import type { Device } from '../engine/session.ts';
 import { LocalModel } from '../lm/local-model.ts';
 import { familyOf } from '../models/llama.ts';
 import { type ModelFolder, openModel } from '../models/open-model.ts';
@@ -16,6 +17,7 @@ export interface Folders {
   /** The user's model; only asked for by the kinds that name one. */
   readonly user: string;
   readonly cacheDir?: string;
+  readonly device: Device;
 }
 
 /** The private part of a secret, where the method has one. */
@@ -32,7 +34,7 @@ type Machine = (folders: Folders, part: PrivatePart | undefined) => Promise<Loca
 const alone =
   (who: 'vanilla' | 'published' | 'user'): Machine =>
   async (folders) =>
-    LocalModel.open(await open(folders, who));
+    LocalModel.open(await open(folders, who), { device: folders.device });
 
 const underAdapter =
   (embeddings: 'published' | 'user', body: 'published' | 'user'): Machine =>
@@ -50,6 +52,7 @@ const underAdapter =
     };
     const ids = Int32Array.from(part.rows);
     return LocalModel.open(machine, {
+      device: folders.device,
       overlay: { ids, rows: readRows(table, ids), adapter: part.map },
       variant: PUBLISHED_WITH_ADAPTER,
     });

@@ -5,6 +5,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
+import type { Device } from '../engine/session.ts';
 import { userFinetune, workFolder } from '../fingerprint/user-finetune.ts';
 import { tunedFolder } from '../runs/paper-folder.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
@@ -51,7 +52,7 @@ export async function makeUserModel(
   task: Task,
   settings: Readonly<Record<string, string>>,
   onEvent: OnEvent,
-  cacheDir: string | undefined,
+  place: { readonly cacheDir?: string; readonly device: Device },
 ): Promise<void> {
   const folder = tunedFolder(run.path, task.name);
   const name = basename(folder);
@@ -74,6 +75,6 @@ export async function makeUserModel(
     out: folder,
     settings,
     onEvent,
-    ...(cacheDir ? { cacheDir } : {}),
+    ...place,
   });
 }

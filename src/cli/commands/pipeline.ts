@@ -4,12 +4,13 @@ import { Command, Option } from 'commander';
 import type { PipelineReport } from '../../pipeline/pipeline.ts';
 import { FLAVOURS, type Flavour } from '../../runs/paper-folder.ts';
 import { parseSettings, wholeNumber } from '../arguments.ts';
+import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { durationText, paint, powerText, print, printJson, table } from '../output.ts';
 import { lockFrom, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
 
-interface PipelineFlags {
+interface PipelineFlags extends ComputeFlags {
   config: Flavour;
   baseModel: string;
   taskName?: string;
@@ -26,7 +27,7 @@ interface PipelineFlags {
 }
 
 export function pipelineCommand(): Command {
-  return new Command('pipeline')
+  return withComputeFlags(new Command('pipeline'))
     .description(
       "The paper's pipeline: fingerprint a model, fine-tune it as a user (alpaca), verify ownership; in its folders and files. What is done already is skipped.",
     )
@@ -70,6 +71,7 @@ async function runPipeline(words: readonly string[], flags: PipelineFlags): Prom
       root,
       settings,
       onEvent,
+      ...computeOptions(flags),
       ...(taskName !== undefined && { task_name: taskName }),
       ...(source !== undefined && { source }),
       ...(samples !== undefined && { samples }),
