@@ -5,6 +5,8 @@ import { basename, join } from 'node:path';
 import { parse } from 'yaml';
 import { nearest, WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
+import type { Recompute } from '../engine/recompute.ts';
+import { SCHEDULES } from '../train/schedule.ts';
 import { adapterMethod } from './methods/adapter.ts';
 import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
 import type { Method } from './methods/method.ts';
@@ -124,6 +126,12 @@ const COUNTS: ReadonlySet<string> = new Set([
   'warmup',
 ]);
 
+/** Settings that are one of a few words. */
+const CHOICES: Readonly<Record<string, readonly string[]>> = {
+  schedule: Object.keys(SCHEDULES),
+  recompute: ['nothing', 'elementwise', 'blocks'] satisfies Recompute[],
+};
+
 function parseAs(key: string, text: string, like: string | number | boolean): string | number | boolean {
   const bad = (wanted: string): never => {
     throw new WhorlError('usage', `${key}=${text} is not ${wanted}`, `give ${key}=${like}, say`);
@@ -136,5 +144,14 @@ function parseAs(key: string, text: string, like: string | number | boolean): st
   }
   if (typeof like === 'boolean')
     return text === 'true' ? true : text === 'false' ? false : bad('true or false');
+  const choices = Object.hasOwn(CHOICES, key) ? CHOICES[key]! : undefined;
+  if (choices && !choices.includes(text)) {
+    const near = nearest(text, choices);
+    throw new WhorlError(
+      'usage',
+      `${key}=${text} is not known${near ? ` (did you mean ${near}?)` : ''}`,
+      `one of ${choices.join(', ')}`,
+    );
+  }
   return text;
 }

@@ -1,8 +1,8 @@
 // Settings of a user's fine-tuning: the paper's defaults, `key=value` over them, and what they mean for `finetune`.
 
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
 import type { FinetuneSettings } from '../train/finetune.ts';
-import { SCHEDULES, type ScheduleName } from '../train/schedule.ts';
+import type { ScheduleName } from '../train/schedule.ts';
 import type { Trains } from '../train/trains.ts';
 import { withOverrides } from './registry.ts';
 
@@ -50,15 +50,6 @@ export function tuningSettings(overrides: Readonly<Record<string, string>>, lora
     if (settings[key] < 1) throw new WhorlError('usage', `${key}=${settings[key]} is less than 1`);
   if (settings.warmup_ratio > 1)
     throw new WhorlError('usage', `warmup_ratio=${settings.warmup_ratio} is no share`, 'give 0 to 1');
-  if (!Object.hasOwn(SCHEDULES, settings.schedule)) {
-    const names = Object.keys(SCHEDULES);
-    const near = nearest(settings.schedule, names);
-    throw new WhorlError(
-      'usage',
-      `schedule=${settings.schedule} is not known${near ? ` (did you mean ${near}?)` : ''}`,
-      `one of ${names.join(', ')}`,
-    );
-  }
   if (!lora) return settings;
   if (dropout !== 0)
     throw new WhorlError('unsupported', `dropout=${dropout}: LoRA trains without dropout here`, 'dropout=0');

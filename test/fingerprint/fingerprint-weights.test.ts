@@ -117,6 +117,7 @@ test("the owner's own conversations, the paper's template and phrases", async ()
 
 test.each([
   [{ settings: { ...SMALL, part: 'lower' } }, /part=lower is no part of a model: all, mlp/],
+  [{ settings: { ...SMALL, schedule: 'cosin' } }, /schedule=cosin is not known \(did you mean cosine\?\)/],
   [{ settings: { ...SMALL, template: 'alpaca' } }, /template=alpaca is no conversation template/],
   [
     { settings: { ...SMALL, epoch: '3' } },
