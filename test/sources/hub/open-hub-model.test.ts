@@ -184,7 +184,7 @@ describe('whorl', () => {
     ],
     [
       404,
-      /^error: org\/none is not on 127\.0\.0\.1:\d+ \(404\): check the name, or give a folder or a \.gguf file$/,
+      /^error: org\/none is not on 127\.0\.0\.1:\d+ \(404\): check the name, or give a file or folder that exists$/,
     ],
     [
       200,
