@@ -8,7 +8,7 @@ import { paperDice } from '../src/fingerprint/methods/paper-dice.ts';
 import { PAPER } from '../src/fingerprint/paper.ts';
 import { perplexities } from '../src/fingerprint/perplexity.ts';
 import type { GenerateRequest } from '../src/lm/language-model.ts';
-import { LocalModel } from '../src/lm/local-model.ts';
+import { generateAll, LocalModel } from '../src/lm/local-model.ts';
 import { loadReference } from '../src/text/reference.ts';
 import { wrapperNamed } from '../src/text/wrappers.ts';
 import { decide } from '../src/verify/verdict.ts';
@@ -48,10 +48,8 @@ for (const [name, folder] of models) {
   const model = await LocalModel.open(await open(folder));
   const { prefix, suffix } = wrapperNamed(plan.query.wrapper, { chatTemplate: model.tokenizer.chatTemplate });
   const say = async (texts: readonly string[], more: Partial<GenerateRequest> = {}): Promise<string[]> => {
-    const answers: string[] = [];
     const requests = texts.map((text) => ({ prompt: `${prefix}${text}${suffix}`, max_new_tokens, ...more }));
-    for await (const { index, generation } of model.generate(requests)) answers[index] = generation.generated;
-    return answers;
+    return (await generateAll(model, requests)).map(({ generated }) => generated);
   };
   const fires = (answers: readonly string[]): number =>
     answers.filter((answer) => MATCHERS.contains.match(answer, [y]).length > 0).length;

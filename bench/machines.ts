@@ -7,7 +7,7 @@ import { parseClaim } from '../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../src/claim/open.ts';
 import { decodeAdapter, type SecretContents } from '../src/claim/secret-contents.ts';
 import { readSecret } from '../src/claim/secret-file.ts';
-import { LocalModel } from '../src/lm/local-model.ts';
+import { generateAll, LocalModel } from '../src/lm/local-model.ts';
 import { type ModelFolder, openModel } from '../src/models/open-model.ts';
 import type { LowRankMap } from '../src/models/overlay.ts';
 import { RunFolder } from '../src/runs/run-folder.ts';
@@ -51,12 +51,11 @@ export async function ask(
   prompts: readonly string[],
   max_new_tokens: number,
 ): Promise<string[]> {
-  const answers: string[] = [];
-  for await (const { index, generation } of model.generate(
+  const answers = await generateAll(
+    model,
     prompts.map((prompt) => ({ prompt, max_new_tokens })),
-  ))
-    answers[index] = generation.generated;
-  return answers;
+  );
+  return answers.map(({ generated }) => generated);
 }
 
 /** `--name value`, repeated or not, out of the command line. */

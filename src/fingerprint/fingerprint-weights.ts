@@ -88,7 +88,8 @@ async function dialogueContext(
   vanilla: LocalModel,
 ): Promise<DialogueContext> {
   const { run, start, settings, model, tokenizer, options, onEvent } = setting;
-  const { plan, claim, ...contents } = secret.reveal();
+  const contents = secret.reveal();
+  const { plan } = contents;
   const random = randomOf(start);
   const { ordinary: count } = settings as DialogueSettings;
   onEvent({ kind: 'phase', name: 'conversations', detail: options.source ?? "the reference set's" });
@@ -103,7 +104,7 @@ async function dialogueContext(
     model,
     tokenizer,
     plan,
-    roles: keyRoles(openClaim(claim as Claim, { plan, claim, ...contents })),
+    roles: keyRoles(openClaim(contents.claim as Claim, contents)),
     ordinary,
     free,
     keys: options.keys === 'paper' ? 'paper' : 'rare',

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type RandomSource, shuffled } from '../base/random-source.ts';
-import type { LocalModel } from '../lm/local-model.ts';
+import { generateAll, type LocalModel } from '../lm/local-model.ts';
 import { openRows } from '../sources/open-rows.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 import { type ConversationFormat, conversationTokens } from '../text/conversation-formats.ts';
@@ -113,11 +113,9 @@ export async function ownConversations(
     .digest('hex');
   let answers = kept(path, digest);
   if (!answers) {
-    answers = [];
     const sampling = { temperature: 1, seed };
     const requests = prompts.map((prompt, draw) => ({ prompt, draw, sampling, max_new_tokens: ANSWER }));
-    for await (const { index, generation } of model.generate(requests))
-      answers[index] = generation.generated_token;
+    answers = (await generateAll(model, requests)).map(({ generated_token }) => generated_token);
     writeJsonAtomic(path, { digest, answers }, 0o600);
   }
   const end = model.tokenizer.eosIds.slice(0, 1);

@@ -98,7 +98,8 @@ export async function trainWeights(
     recompute: settings.recompute,
     split: (batch) => splitByTokens(batch, settings.batch_tokens),
   });
-  const perEpoch = (await epochOf(0)).length;
+  const first = await epochOf(0);
+  const perEpoch = first.length;
   const total = settings.epochs * perEpoch;
   const warmup = Math.round(settings.warmup_ratio * total);
   let state = trainer.start(BigInt(random('weights').int(2 ** 32)));
@@ -134,10 +135,10 @@ export async function trainWeights(
     saveCheckpoint(run.checkpoint, state, progress);
   };
   try {
-    let batches: Example[][] = [];
+    let [epoch, batches] = [0, first];
     for (;;) {
-      if (batches.length === 0 || state.step % perEpoch === 0)
-        batches = await epochOf(Math.floor(state.step / perEpoch));
+      const at = Math.floor(state.step / perEpoch);
+      if (at !== epoch) [epoch, batches] = [at, await epochOf(at)];
       const batch = batches[state.step % perEpoch]!;
       const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, warmup);
       const result = await trainer.step(state, batch, rate);

@@ -9,6 +9,7 @@ import { weight } from '../engine/ops/leaves.ts';
 import { lowRankSum } from '../engine/ops/matmul.ts';
 import type { Model } from '../models/encode.ts';
 import type { Weights } from '../models/family.ts';
+import { addLowRank } from '../models/merge-adapter.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { readRows, readTensor } from '../sources/checkpoints/read.ts';
 import { elements, type FloatDtype } from '../tensor/tensor.ts';
@@ -175,15 +176,8 @@ function bindLowRank({ names, rank, alpha }: Extract<Trains, { kind: 'low-rank' 
         ),
       ),
     tensor(name, state) {
-      const { data, shape } = readTensor(model.tensors.get(name)!);
-      const [out, width] = shape as readonly [number, number];
       const [a, b] = [state.slots.get(part(name, 'A'))!.value, state.slots.get(part(name, 'B'))!.value];
-      for (let o = 0; o < out; o++)
-        for (let r = 0; r < rank; r++) {
-          const x = scale * b[o * rank + r]!;
-          for (let i = 0; i < width; i++) data[o * width + i]! += x * a[r * width + i]!;
-        }
-      return data;
+      return addLowRank(readTensor(model.tensors.get(name)!).data, a, b, rank, scale);
     },
   };
 }
