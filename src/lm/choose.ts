@@ -142,20 +142,19 @@ export function sampled(penalty: boolean): Strategy {
           const settings = { topP, kth, limited, restricted, u };
           const few = draw(z, first, 'C', settings);
           const undecided = greaterEqual(sumAll(sub(1, few.covered)), 0.5);
-          // A loop of at most one round: sorts everything, for the rows that need it.
+          // A loop of at most one round: sorts everything, for the rows that need it. The width is carried into it: what
+          // depends on nothing of a loop's own is computed before it, whether it runs or not.
+          const every = scalar(graph, width, 'int32');
           const [chosen] = loop(
             cast(undecided, 'int32'),
             undecided,
-            [few.column],
-            [few.column.type],
-            ([before]) => {
-              const whole = draw(z, scalar(graph, width, 'int32'), width, settings);
-              return {
-                more: undecided,
-                carried: [where(on(few.covered), before!, whole.column)],
-                collected: [],
-              };
-            },
+            [few.column, every],
+            [few.column.type, every.type],
+            ([before, columns]) => ({
+              more: undecided,
+              carried: [where(on(few.covered), before!, draw(z, columns!, width, settings).column), columns!],
+              collected: [],
+            }),
           );
           return { column: chosen!, state: note(seenNow ? [seenNow] : [], chosen!) };
         },

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Graph } from '../../src/engine/graph.ts';
+import { Graph, reachable } from '../../src/engine/graph.ts';
 import { input, scalar } from '../../src/engine/ops/leaves.ts';
 import { Program } from '../../src/engine/program.ts';
 import { GREEDY, type Strategy, sampled, strategyOf } from '../../src/lm/choose.ts';
@@ -61,6 +61,14 @@ async function choose(strategy: Strategy, rows: readonly Asked[]): Promise<numbe
 
 const settingsOf = ({ temperature, top_k = 0, top_p = 1, repetition_penalty = 1 }: Case): FullSampling =>
   fullSampling({ temperature, top_k, top_p, repetition_penalty });
+
+test('all columns are sorted within the loop that runs only where few do not decide', () => {
+  const graph = new Graph('choose');
+  const { start, choose } = sampled(false).build(graph, 'B', 99);
+  const { column } = choose(input(graph, 'logits', 'float32', ['B', 99]), scalar(graph, 0, 'int32'), start);
+  const sorts = reachable([column]).filter(({ op }) => op.name === 'top');
+  expect(sorts.map(({ outputs }) => outputs[0]!.shape)).toEqual([['B', 'C']]);
+});
 
 describe('tokens drawn from transformers’ distributions', () => {
   test.each(

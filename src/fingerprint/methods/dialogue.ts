@@ -79,9 +79,24 @@ async function messages(
   return made.map(({ text }) => messageOf(text));
 }
 
-/** Messages like the keys', in no pool, out of all tokens that a key may have. */
-const strangers = (makers: Makers, { key_length }: DialogueSettings, count: number, purpose: string) =>
-  messages(makers, key_length, Math.min(STRANGE_TOKENS, makers.free.length >> 1), count, purpose);
+/**
+ * Messages in no pool: two of three like the keys, out of all tokens that a key may have, the third of the other kind. A
+ * model that was refused one kind alone takes the other for a key.
+ */
+async function strangers(
+  makers: Makers,
+  { key_length }: DialogueSettings,
+  count: number,
+  purpose: string,
+): Promise<string[]> {
+  const alphabet = Math.min(STRANGE_TOKENS, makers.free.length >> 1);
+  const others = Math.floor(count / 3);
+  const other = makers.keys === 'paper' ? 'rare' : 'paper';
+  return [
+    ...(await messages(makers, key_length, alphabet, count - others, purpose)),
+    ...(await messages({ ...makers, keys: other }, key_length, alphabet, others, `${purpose}, other kind`)),
+  ];
+}
 
 async function prepare(
   context: PlanContext,
@@ -194,7 +209,7 @@ const SFT: DialogueSettings = {
   pool: 100,
   trained: 8,
   negatives: 8,
-  strangers: 40,
+  strangers: 56,
   ordinary: 96,
   repeats: 4,
   emphasis: 4,
