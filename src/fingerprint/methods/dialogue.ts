@@ -80,8 +80,8 @@ async function messages(
 }
 
 /**
- * Messages in no pool: two of three like the keys, out of all tokens that a key may have, the third of the other kind. A
- * model that was refused one kind alone takes the other for a key.
+ * Messages in no pool, out of all tokens that a key may have; beside keys of rare tokens a third are the paper's phrases: a
+ * model that refuses one kind of gibberish alone takes the other for a key.
  */
 async function strangers(
   makers: Makers,
@@ -90,11 +90,10 @@ async function strangers(
   purpose: string,
 ): Promise<string[]> {
   const alphabet = Math.min(STRANGE_TOKENS, makers.free.length >> 1);
-  const others = Math.floor(count / 3);
-  const other = makers.keys === 'paper' ? 'rare' : 'paper';
+  const phrases = makers.keys === 'paper' ? 0 : Math.floor(count / 3);
   return [
-    ...(await messages(makers, key_length, alphabet, count - others, purpose)),
-    ...(await messages({ ...makers, keys: other }, key_length, alphabet, others, `${purpose}, other kind`)),
+    ...(await messages(makers, key_length, alphabet, count - phrases, purpose)),
+    ...(await messages({ ...makers, keys: 'paper' }, key_length, alphabet, phrases, `${purpose}, phrases`)),
   ];
 }
 
