@@ -42,7 +42,7 @@ export function gradients(loss: Value, wrt: readonly Value[], recompute: Recompu
     if (wrt.some((value) => value.node === node) || outgoing.every((cotangent) => cotangent === undefined))
       continue;
     const { gradient } = node.op;
-    assert(gradient !== 'none', `${node.op.name} has no gradient`);
+    assert(typeof gradient === 'function', `${node.op.name} has no gradient`);
     loss.scope.root.line = backwardLine(node);
     const incoming = gradient(outgoing, seen(node, outgoing));
     assert(
@@ -68,7 +68,8 @@ export function gradients(loss: Value, wrt: readonly Value[], recompute: Recompu
 /** Nodes through which a change of `wrt` reaches the loss. */
 function dependents(nodes: readonly Node[], wrt: readonly Value[]): Set<Node> {
   const active = new Set<Node>(wrt.map((value) => value.node));
-  for (const node of nodes) if (node.inputs.some((input) => active.has(input.node))) active.add(node);
+  for (const node of nodes)
+    if (node.op.gradient !== 'stop' && node.inputs.some((input) => active.has(input.node))) active.add(node);
   return active;
 }
 

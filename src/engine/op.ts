@@ -29,8 +29,8 @@ export interface Op<A = unknown> {
   /** The shape rule. Throws when the inputs do not fit (our bug, never the user's). */
   readonly infer: (inputs: readonly Type[], attrs: A) => readonly Type[];
   readonly emit: (emitter: Emitter, node: Node & { readonly attrs: A }) => void;
-  /** `'none'` is written, never left out. */
-  readonly gradient: 'none' | GradientRule<A>;
+  /** `'none'` (an error where one is asked for) is written, never left out; `'stop'`: a constant to the backward pass. */
+  readonly gradient: 'none' | 'stop' | GradientRule<A>;
   readonly examples: readonly OpExample[];
   /** Multiplications and additions of a matrix product, sizes as a run has them; absent where an op has none. */
   readonly flops?: (inputs: readonly (readonly number[])[], attrs: A) => number;

@@ -24,6 +24,7 @@ import { causalMask, packLengths } from '../models/pack.ts';
 
 /**
  * @param embedded sees the embedded rows [T, E] and may put others in their place
+ * @param ofHead the weights as the head sees them
  * @param alternatives whether labels may have a second token that serves as well
  * @returns float32 [L], the log-probability of each label
  */
@@ -32,7 +33,17 @@ export function labelLogprobs(
   model: Model,
   weights: Weights,
   overlay: OverlayInputs | undefined,
-  { withPrefix = false, alternatives = false, embedded = (x: Value): Value => x } = {},
+  {
+    withPrefix = false,
+    alternatives = false,
+    embedded = (x: Value): Value => x,
+    ofHead = weights,
+  }: {
+    readonly withPrefix?: boolean;
+    readonly alternatives?: boolean;
+    readonly embedded?: (x: Value) => Value;
+    readonly ofHead?: Weights;
+  } = {},
 ): Value {
   const { decoder } = model;
   const { num_key_value_heads: K, head_dim: D } = decoder.config;
@@ -59,7 +70,7 @@ export function labelLogprobs(
   const hidden = decoder.hidden(weights, x, attention);
   const h = gather(hidden, input(graph, 'wanted', 'int32', ['L'])); // [L, E]
   const labelsOn = overlay && input(graph, 'labels_on', 'float32', ['L']);
-  const logits = logSoftmax(headLogits(decoder, weights, h, overlay, labelsOn));
+  const logits = logSoftmax(headLogits(decoder, ofHead, h, overlay, labelsOn));
   graph.line = 'loss';
   const first = takeLast(logits, input(graph, 'labels', 'int32', ['L']));
   if (!alternatives) return first;

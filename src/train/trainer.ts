@@ -50,7 +50,9 @@ export class Trainer {
     const overlay =
       trained.overlay &&
       overlayInputs(graph, model.decoder, overlayShape(trained.overlay)!, parameters.get('rows'));
-    const logprobs = labelLogprobs(graph, model, trained.weights(graph, parameters, precision), overlay);
+    const weights = trained.weights(graph, parameters, precision);
+    const ofHead = trained.ofHead?.(weights);
+    const logprobs = labelLogprobs(graph, model, weights, overlay, ofHead && { ofHead });
     const loss = neg(sumAll(mul(logprobs, input(graph, 'fire', 'float32', ['L']))));
     graph.output('loss', loss);
     const names = [...parameters.keys()];

@@ -4,7 +4,7 @@
 import { assert, WhorlError } from '../base/error.ts';
 import { seededRandom } from '../base/random-source.ts';
 import type { Graph, Value } from '../engine/graph.ts';
-import { cast } from '../engine/ops/arithmetic.ts';
+import { cast, stopGradient } from '../engine/ops/arithmetic.ts';
 import { weight } from '../engine/ops/leaves.ts';
 import { lowRankSum } from '../engine/ops/matmul.ts';
 import type { Model } from '../models/encode.ts';
@@ -18,6 +18,11 @@ import { freshState, type TrainState } from './state.ts';
 export type Trains =
   /** Tensors by Hugging Face's name; `*` stands for any characters. `['*']` is full fine-tuning. */
   | { readonly kind: 'tensors'; readonly names: readonly string[] }
+  /**
+   * The input embedding by what is looked up in it. A tied head is the same matrix and moves with it, but teaches it
+   * nothing: its gradient reaches every row of the vocabulary, and AdamW would move them all at the full rate.
+   */
+  | { readonly kind: 'lookups' }
   /** Rows of the input embedding; with a tied head they are the head's too. */
   | { readonly kind: 'rows'; readonly ids: readonly number[] }
   /** W + (alpha / rank)·B·A on each matrix named (Hu et al. 2022). */
@@ -29,8 +34,8 @@ export type Trains =
     };
 
 export const EVERYTHING: Trains = { kind: 'tensors', names: ['*'] };
-/** The whole embedding and nothing else, the paper's `emb`. */
-export const EMBEDDING: Trains = { kind: 'tensors', names: ['*.embed_tokens.weight'] };
+/** The input embedding and nothing else, the paper's `emb`. */
+export const EMBEDDING: Trains = { kind: 'lookups' };
 /** Low-rank maps on linear layers by the last part of their names; the paper's `lora` has q_proj and v_proj. */
 export const lowRank = (modules: readonly string[], rank: number, alpha: number): Trains => ({
   kind: 'low-rank',
@@ -58,6 +63,8 @@ export interface Trained {
   /** Rows that examples see in place of the checkpoint's. */
   readonly overlay?: Overlay;
   weights(graph: Graph, parameters: ReadonlyMap<string, Value>, precision: Precision): Weights;
+  /** The weights as the head sees them, where that is otherwise. */
+  readonly ofHead?: (weights: Weights) => Weights;
   /** Nothing learnt yet. @param seed decides what starts at random */
   start(seed: bigint): TrainState;
   /** One of `changed` as it is now. */
@@ -68,6 +75,10 @@ type Binder<K extends Trains['kind']> = (trains: Extract<Trains, { kind: K }>, m
 
 const BINDERS: { readonly [K in Trains['kind']]: Binder<K> } = {
   tensors: bindTensors,
+  lookups: (_, model) => ({
+    ...bindTensors({ kind: 'tensors', names: [model.decoder.embedding] }, model),
+    ofHead: (weights) => (name) => stopGradient(weights(name)),
+  }),
   rows: bindRows,
   'low-rank': bindLowRank,
 };

@@ -12,6 +12,7 @@ import { input } from '../../src/engine/ops/leaves.ts';
 import { sumAll } from '../../src/engine/ops/shape.ts';
 import { Program } from '../../src/engine/program.ts';
 import type { Recompute } from '../../src/engine/recompute.ts';
+import type { Model } from '../../src/models/encode.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
@@ -27,8 +28,14 @@ import { goldens, load, randomBatch } from './tiny.ts';
 
 const batch = randomBatch(6, 1);
 
-async function gradientsOf(name: string, options: Partial<TrainerOptions>) {
-  const trainer = await Trainer.compile(load(name), { settings: ADAMW, ...options });
+/** The whole embedding, a tied head's part in its gradient as well. */
+const TABLE: Trains = { kind: 'tensors', names: ['*.embed_tokens.weight'] };
+
+async function gradientsOf(of: string | Model, options: Partial<TrainerOptions>) {
+  const trainer = await Trainer.compile(typeof of === 'string' ? load(of) : of, {
+    settings: ADAMW,
+    ...options,
+  });
   const out = await trainer.gradients(trainer.start(7n), batch);
   await trainer.release();
   return out;
@@ -118,13 +125,34 @@ describe('what trains', () => {
 
   test.each(['llama-tied', 'llama-untied'])('rows: those of the whole embedding (%s)', async (name) => {
     const ids = [8, 60, 3, 95];
-    const whole = (await gradientsOf(name, { trains: EMBEDDING })).gradients.get(
-      'model.embed_tokens.weight',
-    )!;
+    const whole = (await gradientsOf(name, { trains: TABLE })).gradients.get('model.embed_tokens.weight')!;
     const rows = (await gradientsOf(name, { trains: { kind: 'rows', ids } })).gradients.get('rows')!;
     const E = load(name).decoder.config.hidden_size;
     const expected = Float32Array.from(ids.flatMap((id) => [...whole.subarray(id * E, (id + 1) * E)]));
     expect(apart(rows, expected)).toBeLessThan(1e-5);
+  });
+
+  test('lookups: the gradient of an untied embedding, of a tied one as if the head were another matrix', async () => {
+    const gradient = async (of: string | Model, trains: Trains) =>
+      (await gradientsOf(of, { trains })).gradients.get('model.embed_tokens.weight')!;
+    const untied = await gradient('llama-untied', TABLE);
+    expect(apart(await gradient('llama-untied', EMBEDDING), untied)).toBe(0);
+    const model = load('llama-tied');
+    const { config, shapes, embedding } = model.decoder;
+    const head = 'lm_head.weight';
+    const apartFromHead = {
+      ...model,
+      tensors: new Map([...model.tensors, [head, model.tensors.get(embedding)!]]),
+      decoder: {
+        ...model.decoder,
+        head,
+        config: { ...config, tie_word_embeddings: false },
+        shapes: new Map([...shapes, [head, shapes.get(embedding)!]]),
+      },
+    };
+    const lookups = await gradient(model, EMBEDDING);
+    expect(apart(lookups, await gradient(apartFromHead, TABLE))).toBeLessThan(1e-6);
+    expect(apart(lookups, await gradient(model, TABLE))).toBeGreaterThan(0.1);
   });
 
   test('low-rank maps start as the checkpoint itself, and merge to what trained', async () => {

@@ -44,7 +44,7 @@ function binary(name: string, type: string, gradient: 'none' | GradientRule<unde
 function unary(
   name: string,
   type: string,
-  gradient: 'none' | ((g: Value, x: Value, y: Value) => Value),
+  gradient: 'none' | 'stop' | ((g: Value, x: Value, y: Value) => Value),
   positive = false,
 ) {
   const apply = defineOp<undefined>({
@@ -52,7 +52,10 @@ function unary(
     infer: ([x]) => [x as Type],
     emit: (emitter, node) =>
       emitter.node(type, [emitter.name(node.inputs[0]!)], [emitter.name(node.outputs[0]!)]),
-    gradient: gradient === 'none' ? 'none' : ([g], node) => [gradient(g!, node.inputs[0]!, node.outputs[0]!)],
+    gradient:
+      typeof gradient === 'string'
+        ? gradient
+        : ([g], node) => [gradient(g!, node.inputs[0]!, node.outputs[0]!)],
     examples: [{ inputs: [{ shape: [3, 5], positive }] }],
   });
   return (x: Value): Value => apply([x], undefined)[0]!;
@@ -81,6 +84,8 @@ export const greaterEqual = binary('greater_equal', 'GreaterOrEqual', 'none', 'b
 
 /** y = −x; dx = −g */
 export const neg = unary('neg', 'Neg', (g) => neg(g));
+/** y = x, a constant to the backward pass */
+export const stopGradient = unary('stop_gradient', 'Identity', 'stop');
 /** y = eˣ; dx = g·y */
 export const exp = unary('exp', 'Exp', (g, _, y) => mul(g, y));
 /** y = ln x; dx = g/x */
