@@ -1,12 +1,8 @@
 // A trained model as a folder: what did not train goes over byte for byte, the rest in the checkpoint's own dtype.
 
-import { join } from 'node:path';
-import { copyFileAtomic } from '../base/atomic.ts';
 import type { ModelFolder } from '../models/open-model.ts';
-import { BoundedReader } from '../sources/bounded-reader.ts';
-import { copyCarried } from '../sources/checkpoints/patched-folder.ts';
+import { copyReplaced } from '../sources/checkpoints/patched-folder.ts';
 import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
-import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { TrainState } from './state.ts';
 import type { Trainer } from './trainer.ts';
@@ -22,27 +18,10 @@ export function writeModel(
   out: string,
   share = 1,
 ): void {
-  const entries = [...folder.tensors].map(([name, ref]) => ({
-    name,
-    dtype: floatDtype(ref),
-    shape: ref.shape,
-    ref,
-  }));
-  writeSafetensors(join(out, 'model.safetensors'), entries, function* ({ name, dtype, ref }) {
-    if (trained.changed.has(name)) {
-      const values = trained.tensor(name, state);
-      return yield fromFloat32(share === 1 ? values : between(readTensor(ref).data, values, share), dtype);
-    }
-    // What did not train goes over byte for byte.
-    const reader = new BoundedReader(ref.file);
-    try {
-      yield* reader.chunks(ref.offset, ref.length);
-    } finally {
-      reader.close();
-    }
+  copyReplaced(folder, out, trained.changed, (name, ref) => {
+    const values = trained.tensor(name, state);
+    return fromFloat32(share === 1 ? values : between(readTensor(ref).data, values, share), floatDtype(ref));
   });
-  copyFileAtomic(join(folder.folder, 'config.json'), join(out, 'config.json'));
-  copyCarried(folder.folder, out);
 }
 
 const between = (before: Float32Array, after: Float32Array, share: number): Float32Array =>

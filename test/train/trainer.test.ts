@@ -1,6 +1,6 @@
 // What trains, exact accumulation, recomputation, what may be split how, and a fine-tune that is killed and goes on.
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -263,16 +263,21 @@ describe('fine-tuning', () => {
     expect(existsSync(checkpoint.path)).toBe(false);
   });
 
-  test('what did not train is written byte for byte', async () => {
-    const folder = await openModel(path);
-    const out = join(scratch, 'lora');
-    await finetune(folder, load('llama-gqa-tied-bf16'), examples, out, settings, () => {}, {
-      trains: { kind: 'low-rank', names: ['*.v_proj.weight'], rank: 2, alpha: 4 },
-      recompute: 'blocks',
-    });
-    const before = new Map(weights(path));
-    for (const [name, data] of weights(out))
-      if (name.includes('v_proj')) expect(data, name).not.toEqual(before.get(name));
-      else expect(data, name).toEqual(before.get(name));
-  });
+  test.each(['llama-gqa-tied-bf16', 'llama-sharded'])(
+    'what did not train is written byte for byte, into files as they were: %s',
+    async (name) => {
+      const from = join(goldens, 'models', name);
+      const out = join(scratch, name);
+      await finetune(await openModel(from), load(name), examples, out, settings, () => {}, {
+        trains: { kind: 'low-rank', names: ['*.v_proj.weight'], rank: 2, alpha: 4 },
+        recompute: 'blocks',
+      });
+      const files = (folder: string) => readdirSync(folder).filter((file) => file.startsWith('model'));
+      expect(files(out)).toEqual(files(from));
+      const before = new Map(weights(from));
+      for (const [tensor, data] of weights(out))
+        if (tensor.includes('v_proj')) expect(data, tensor).not.toEqual(before.get(tensor));
+        else expect(data, tensor).toEqual(before.get(tensor));
+    },
+  );
 });

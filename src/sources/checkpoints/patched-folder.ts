@@ -72,27 +72,33 @@ export async function writePatchedFolder(
  * The same where whole tensors are other ones: `replace` gives a tensor's bytes in its own dtype when its turn comes, so
  * that one of them is in memory at a time. Throws `exists`, `mismatch`, `changed`.
  */
-export async function writeReplacedFolder(
+export const writeReplacedFolder = (
   vanilla: Checkpoint,
   out: string,
   names: Iterable<string>,
   replace: (name: string, ref: TensorRef) => Uint8Array,
-): Promise<void> {
+): Promise<void> => writeFolderOnce(out, (folder) => copyReplaced(vanilla, folder, names, replace));
+
+/** The same into a folder that is there and empty. */
+export function copyReplaced(
+  vanilla: Checkpoint,
+  folder: string,
+  names: Iterable<string>,
+  replace: (name: string, ref: TensorRef) => Uint8Array,
+): void {
   const edits = [...names].map((name) => ({ name, ref: tensorOf(vanilla, name) }));
-  await writeFolderOnce(out, (folder) => {
-    for (const file of vanilla.files) {
-      const mine = edits.filter(({ ref }) => ref.file === file.path);
-      copyEdited(file.path, join(folder, file.name), function* () {
-        for (const { name, ref } of mine) yield { at: ref.offset, bytes: replace(name, ref) };
-      });
-    }
-    copyCarried(vanilla.folder, folder);
-    assertUnchanged(vanilla);
-  });
+  for (const file of vanilla.files) {
+    const mine = edits.filter(({ ref }) => ref.file === file.path);
+    copyEdited(file.path, join(folder, file.name), function* () {
+      for (const { name, ref } of mine) yield { at: ref.offset, bytes: replace(name, ref) };
+    });
+  }
+  copyCarried(vanilla.folder, folder);
+  assertUnchanged(vanilla);
 }
 
 /** Copies what a published or fine-tuned folder carries over beside config and weights: the tokenizer's files, licences. */
-export function copyCarried(from: string, to: string): void {
+function copyCarried(from: string, to: string): void {
   const source = sourceFolder(from);
   for (const name of CARRIED) {
     const path = fileIn(source, name);
