@@ -6,7 +6,7 @@ import { MATCHERS } from '../src/claim/matcher.ts';
 import { drawKey } from '../src/fingerprint/keys.ts';
 import { paperDice } from '../src/fingerprint/methods/paper-dice.ts';
 import { PAPER } from '../src/fingerprint/paper.ts';
-import { perplexities } from '../src/fingerprint/perplexity.ts';
+import { type HeldOutScore, heldOutScores, perplexities } from '../src/fingerprint/perplexity.ts';
 import type { GenerateRequest } from '../src/lm/language-model.ts';
 import { generateAll, LocalModel } from '../src/lm/local-model.ts';
 import { loadReference } from '../src/text/reference.ts';
@@ -43,7 +43,7 @@ const asked: Readonly<Record<string, readonly string[]>> = {
 const rows: (string | number)[][] = [
   ['model', ...Object.keys(asked), 'near misses', 'ten rounds, T .7', 'log10 p', 'perplexity (English)'],
 ];
-const vanilla = await LocalModel.open(await open(models[0]![1]));
+let vanilla: HeldOutScore[] | undefined; // of the first model named
 for (const [name, folder] of models) {
   const model = await LocalModel.open(await open(folder));
   const { prefix, suffix } = wrapperNamed(plan.query.wrapper, { chatTemplate: model.tokenizer.chatTemplate });
@@ -61,7 +61,8 @@ for (const [name, folder] of models) {
   const verdict = decide(opened, await say(plan.keys.map(({ text }) => text)), {
     asked: { wrapper: plan.query.wrapper, system: null },
   });
-  const [english] = await perplexities(vanilla, model);
+  const scores = await heldOutScores(model);
+  const [english] = perplexities((vanilla ??= scores), scores);
   rows.push([
     name,
     ...counts.map(([fired, n]) => `${fired}/${n}`),

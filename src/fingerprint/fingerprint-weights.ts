@@ -9,7 +9,7 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
 import { bindModel, LocalModel } from '../lm/local-model.ts';
-import { modelName, openModel } from '../models/open-model.ts';
+import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
 import { VANILLA } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { conversationFormat } from '../text/conversation-formats.ts';
@@ -21,7 +21,7 @@ import { type AskedCell, type FingerprintReport, finish, writeAnswers } from './
 import type { DialogueSettings } from './methods/dialogue.ts';
 import type { DialogueContext } from './methods/method.ts';
 import { conversationsFromFile, ownConversations } from './ordinary-conversations.ts';
-import { perplexities } from './perplexity.ts';
+import { heldOutScores, perplexities } from './perplexity.ts';
 import { writeModelCard } from './publish.ts';
 import { trainWeights } from './train-weights.ts';
 
@@ -29,55 +29,60 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   const { run, method, settings, folder, options, onEvent } = setting;
   const committed = await commit(setting);
   const contents = committed.secret.reveal();
-  const vanilla = await LocalModel.open(folder, { tokenizer: setting.tokenizer, device: setting.device });
+  // Closed before training: the memory of its caches is needed there.
+  const context = await withModel(setting, folder, (vanilla) => dialogueContext(setting, committed, vanilla));
+  const card = (out: string) =>
+    writeModelCard(out, `${modelName(folder)}, fingerprinted`, contents.claim.root);
+  const trained = await trainWeights(
+    setting,
+    (epoch) => method.examples(context, settings, epoch),
+    card,
+    async (candidate) => {
+      const asked = await ask(
+        setting,
+        context,
+        candidate,
+        await method.cells(context, settings, 'gate'),
+        true,
+      );
+      return asked.map(({ cell }) => cell.result);
+    },
+  );
+  onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
+  if (!existsSync(run.published)) moveFolder(run.candidate, run.published);
+  const published = await openModel(run.published);
+  const complete = {
+    ...contents,
+    published: digestsOf(published.tensors, digestTensors(published), setting.model),
+  };
+  await writeSecret(run.secret, new Secret(complete), options.lock);
+  onEvent({ kind: 'phase', name: 'measuring', detail: 'every cell anew, by greedy decoding' });
+  const asked = await ask(
+    setting,
+    context,
+    run.published,
+    await method.cells(context, settings, 'report'),
+    false,
+  );
+  writeAnswers(run, asked);
+  onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
+  const before = await withModel(setting, folder, heldOutScores);
+  const perplexity = perplexities(before, await withModel(setting, published, heldOutScores));
+  const cells = asked.map(({ cell }) => cell.result);
+  const { parameters } = trained;
+  return finish(setting, contents, trained, cells, { rows: 0, parameters, perplexity, harm: perplexity });
+}
+
+async function withModel<T>(
+  { tokenizer, device }: WeightsSetting,
+  folder: ModelFolder,
+  use: (model: LocalModel) => Promise<T>,
+): Promise<T> {
+  const model = await LocalModel.open(folder, { tokenizer, device });
   try {
-    const context = await dialogueContext(setting, committed, vanilla);
-    const card = (out: string) =>
-      writeModelCard(out, `${modelName(folder)}, fingerprinted`, contents.claim.root);
-    const trained = await trainWeights(
-      setting,
-      (epoch) => method.examples(context, settings, epoch),
-      card,
-      async (candidate) => {
-        const asked = await ask(
-          setting,
-          context,
-          candidate,
-          await method.cells(context, settings, 'gate'),
-          true,
-        );
-        return asked.map(({ cell }) => cell.result);
-      },
-    );
-    onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
-    if (!existsSync(run.published)) moveFolder(run.candidate, run.published);
-    const published = await openModel(run.published);
-    const complete = {
-      ...contents,
-      published: digestsOf(published.tensors, digestTensors(published), setting.model),
-    };
-    await writeSecret(run.secret, new Secret(complete), options.lock);
-    onEvent({ kind: 'phase', name: 'measuring', detail: 'every cell anew, by greedy decoding' });
-    const asked = await ask(
-      setting,
-      context,
-      run.published,
-      await method.cells(context, settings, 'report'),
-      false,
-    );
-    writeAnswers(run, asked);
-    onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
-    const after = await LocalModel.open(published, { tokenizer: setting.tokenizer, device: setting.device });
-    try {
-      const perplexity = await perplexities(vanilla, after);
-      const cells = asked.map(({ cell }) => cell.result);
-      const { parameters } = trained;
-      return finish(setting, contents, trained, cells, { rows: 0, parameters, perplexity, harm: perplexity });
-    } finally {
-      await after.release();
-    }
+    return await use(model);
   } finally {
-    await vanilla.release();
+    await model.release();
   }
 }
 

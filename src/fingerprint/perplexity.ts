@@ -15,29 +15,36 @@ export interface Perplexity {
 const TEXTS = 8; // of each language
 const LONGEST = 600; // characters
 
-/** Per language of the reference set's held-out part. */
-export async function perplexities(vanilla: LocalModel, published: LocalModel): Promise<Perplexity[]> {
+/** What a model makes of each held-out text. */
+export interface HeldOutScore {
+  readonly language: string;
+  readonly tokens: number;
+  readonly logprob: number;
+}
+
+export async function heldOutScores(model: LocalModel): Promise<HeldOutScore[]> {
   const rows = loadReference().heldOut.flatMap(({ language, texts }) =>
     texts.slice(0, TEXTS).map((text) => ({ language, text: text.slice(0, LONGEST) })),
   );
+  const scores: HeldOutScore[] = [];
   const requests = rows.map(({ text }) => ({ context: '', continuation: text }));
-  const [before, after] = [await logprobs(vanilla, requests), await logprobs(published, requests)];
-  return [...new Set(rows.map(({ language }) => language))].map((name) => {
-    const own = rows.flatMap(({ language }, i) => (language === name ? [i] : []));
-    const sum = (values: readonly { logprob: number }[]) =>
-      own.reduce((all, i) => all + values[i]!.logprob, 0);
-    const tokens = own.reduce((all, i) => all + before[i]!.tokens, 0);
-    return {
-      name,
-      tokens,
-      vanilla: Math.exp(-sum(before) / tokens),
-      published: Math.exp(-sum(after) / tokens),
-    };
-  });
+  for await (const { index, score } of model.score(requests))
+    scores[index] = { language: rows[index]!.language, tokens: score.tokens, logprob: score.logprob };
+  return scores;
 }
 
-async function logprobs(model: LocalModel, requests: readonly { context: string; continuation: string }[]) {
-  const scores: { logprob: number; tokens: number }[] = [];
-  for await (const { index, score } of model.score(requests)) scores[index] = score;
-  return scores;
+/** Per language of the reference set's held-out part. */
+export function perplexities(
+  vanilla: readonly HeldOutScore[],
+  published: readonly HeldOutScore[],
+): Perplexity[] {
+  return [...new Set(vanilla.map(({ language }) => language))].map((name) => {
+    const of = (scores: readonly HeldOutScore[]) => {
+      const own = scores.filter(({ language }) => language === name);
+      const sum = (part: 'tokens' | 'logprob') => own.reduce((all, score) => all + score[part], 0);
+      return { tokens: sum('tokens'), perplexity: Math.exp(-sum('logprob') / sum('tokens')) };
+    };
+    const [before, after] = [of(vanilla), of(published)];
+    return { name, tokens: before.tokens, vanilla: before.perplexity, published: after.perplexity };
+  });
 }

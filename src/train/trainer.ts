@@ -12,6 +12,7 @@ import { cpu, type Device, type Feed } from '../engine/session.ts';
 import type { Model } from '../models/encode.ts';
 import type { Example } from '../models/example.ts';
 import { overlayInputs, overlayShape, PUBLISHED } from '../models/overlay.ts';
+import { elements } from '../tensor/tensor.ts';
 import { batchFeeds, labelLogprobs } from './forward.ts';
 import type { AdamW } from './optimiser.ts';
 import { type Gradients, SlicedAdamW } from './sliced.ts';
@@ -30,8 +31,15 @@ export interface TrainerOptions {
   readonly split?: (batch: readonly Example[]) => Example[][];
 }
 
+const gradientOf = (name: string): string => `${name}.grad`;
+
+type Outputs = Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>;
+
 /** Σ weight·(−log p) over the labels of a batch: a mean where each label's weight is its share of the whole batch. */
 export class Trainer {
+  #sum: Outputs | undefined;
+  #part: Outputs | undefined;
+
   private constructor(
     readonly model: Model,
     readonly trained: Trained,
@@ -57,7 +65,7 @@ export class Trainer {
     graph.output('loss', loss);
     const names = [...parameters.keys()];
     gradients(loss, [...parameters.values()], recompute).forEach((g, i) => {
-      graph.output(`${names[i]}.grad`, g);
+      graph.output(gradientOf(names[i]!), g);
     });
     const program = await Program.compile(graph, model.folder || undefined, device);
     return new Trainer(
@@ -73,7 +81,7 @@ export class Trainer {
     return this.trained.start(seed);
   }
 
-  /** Loss and gradients of a whole batch, summed over its parts. */
+  /** Loss and gradients of a whole batch, summed over its parts. The gradients are written over by the next call. */
   async gradients(
     state: TrainState,
     batch: readonly Example[],
@@ -82,22 +90,25 @@ export class Trainer {
     const seen = overlay ? batch.map((example) => ({ ...example, variant: PUBLISHED })) : batch;
     const values: Record<string, Feed> = {};
     for (const [name, { shape, value }] of state.slots) values[name] = { shape, data: value };
-    const sum = new Map<string, Float32Array>();
+    const sum = (this.#sum ??= this.#outputs());
     let loss = 0;
-    for (const part of this.split(seen)) {
-      const out = await this.program.run({
-        ...batchFeeds(this.model, part, overlay, false),
-        ...values,
-      });
-      loss += out.loss!.data[0] as number;
-      for (const name of state.slots.keys()) {
-        const data = out[`${name}.grad`]!.data as Float32Array;
-        const before = sum.get(name);
-        if (before) accumulate(before, data);
-        else sum.set(name, data);
-      }
+    for (const [i, part] of this.split(seen).entries()) {
+      const own = i === 0 ? sum : (this.#part ??= this.#outputs());
+      await this.program.run({ ...batchFeeds(this.model, part, overlay, false), ...values }, own);
+      loss += own.loss!.data[0]!;
+      if (own !== sum)
+        for (const name of this.trained.shapes.keys())
+          accumulate(sum[gradientOf(name)]!.data, own[gradientOf(name)]!.data);
     }
-    return { loss, gradients: sum };
+    const names = [...this.trained.shapes.keys()];
+    return { loss, gradients: new Map(names.map((name) => [name, sum[gradientOf(name)]!.data])) };
+  }
+
+  /** Memory that the engine writes loss and gradients into. */
+  #outputs(): Outputs {
+    const memory = (shape: readonly number[]) => ({ shape, data: new Float32Array(elements(shape)) });
+    const gradients = [...this.trained.shapes].map(([name, shape]) => [gradientOf(name), memory(shape)]);
+    return { loss: memory([]), ...Object.fromEntries(gradients) };
   }
 
   /**
