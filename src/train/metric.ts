@@ -7,7 +7,15 @@ import { input } from '../engine/ops/leaves.ts';
 import { gemm } from '../engine/ops/matmul.ts';
 import { Program } from '../engine/program.ts';
 import type { Device } from '../engine/session.ts';
-import type { Reference } from './rows.ts';
+
+/** Ordinary positions: what the model holds there and what each counts. */
+export interface Positions {
+  readonly count: number;
+  /** [N, E] */
+  readonly hidden: Float32Array;
+  /** Weight of each position; they sum to 1. */
+  readonly weight: Float32Array;
+}
 
 /** Enough for condition numbers up to 10⁵; beyond its convergence the iteration stays where it is. */
 const ITERATIONS = 26;
@@ -18,7 +26,7 @@ const ITERATIONS = 26;
  * @param share ε as a share of the mean variance of a coordinate, tr C / E
  */
 export async function trainingMetric(
-  { hidden, weight, count }: Reference,
+  { hidden, weight, count }: Positions,
   E: number,
   share: number,
   device: Device,

@@ -11,7 +11,7 @@ import { frozenWeights, type Model } from '../models/encode.ts';
 import type { Example } from '../models/example.ts';
 import { type Overlay, overlayInputs, overlayShape } from '../models/overlay.ts';
 import { batchFeeds, labelLogprobs } from './forward.ts';
-import { timesMetric } from './metric.ts';
+import { type Positions, timesMetric } from './metric.ts';
 import type { AdamW } from './optimiser.ts';
 import { freshState, parameter, type StepResult, TrainProgram, type TrainState } from './state.ts';
 
@@ -19,14 +19,9 @@ import { freshState, parameter, type StepResult, TrainProgram, type TrainState }
  * Ordinary positions of a tied model: hidden states and what vanilla thinks of the trained tokens there. Their logits
  * are the only ones that move, so the KL to vanilla is exact: log(1 + Σ p(e^{hΔ} − 1)) − Σ p·hΔ.
  */
-export interface Reference {
-  readonly count: number;
-  /** [N, E] */
-  readonly hidden: Float32Array;
+export interface Reference extends Positions {
   /** Vanilla probability of each trained token: [N, R]. */
   readonly probability: Float32Array;
-  /** Weight of each position; they sum to 1. */
-  readonly weight: Float32Array;
 }
 
 /**

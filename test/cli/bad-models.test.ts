@@ -3,8 +3,8 @@
 import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { run } from '../../src/cli/program.ts';
 import { scratch, tinyModel } from './tiny-model.ts';
+import { whorl } from './whorl.ts';
 
 const goldens = new URL('../../goldens/', import.meta.url).pathname;
 let folder: string;
@@ -68,16 +68,7 @@ const MODELS: Readonly<Record<string, { make: () => string; says: readonly strin
 test.each(Object.keys(MODELS))('%s', async (name) => {
   const { make, says } = MODELS[name]!;
   const path = make();
-  const text = { out: '', err: '' };
-  const capture = (key: 'out' | 'err') => (chunk: unknown) => {
-    text[key] += String(chunk);
-    return true;
-  };
-  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out'));
-  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err'));
-  const code = await run(['generate', '--model', path, '--prompt', 'a', '--json']);
-  vi.restoreAllMocks();
-  const { out, err } = text;
+  const { code, out, err } = await whorl('generate', '--model', path, '--prompt', 'a', '--json');
   expect({ code, out }).toEqual({ code: 1, out: '' });
   const errors = err.split('\n').filter((line) => line.startsWith('error:'));
   expect(errors).toHaveLength(1);

@@ -4,8 +4,8 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.ts';
-import { run } from '../../src/cli/program.ts';
 import { scratch, tinyModel } from './tiny-model.ts';
+import { whorl } from './whorl.ts';
 
 let folder: string;
 let model: string;
@@ -15,19 +15,6 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => vi.restoreAllMocks());
-
-async function whorl(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const text = { out: '', err: '' };
-  const capture = (key: 'out' | 'err') => (chunk: unknown) => {
-    text[key] += String(chunk);
-    return true;
-  };
-  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out'));
-  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err'));
-  const code = await run(args);
-  vi.restoreAllMocks();
-  return { code, ...text };
-}
 
 const jsonLines = (text: string): unknown[] =>
   text

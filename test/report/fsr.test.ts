@@ -5,11 +5,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { run } from '../../src/cli/program.ts';
 import { barChart } from '../../src/report/bar-chart.ts';
 import { type FsrReport, reportFsr } from '../../src/report/fsr.ts';
 import { FORMATS } from '../../src/report/table.ts';
 import { parseAnswerFile, parseRunName } from '../../src/runs/paper-folder.ts';
+import { whorl } from '../cli/whorl.ts';
 
 interface Golden {
   folders: Record<string, string>;
@@ -188,19 +188,6 @@ test('texts escape what their format would read', () => {
   expect(svg).toContain('M365 74H575'); // 260 + 420/4 and 260 + 420·3/4
   for (const raw of ['\u0000', '<t>']) expect(svg).not.toContain(raw);
 });
-
-async function whorl(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const text = { out: '', err: '' };
-  const capture = (key: 'out' | 'err') => (chunk: unknown) => {
-    text[key] += String(chunk);
-    return true;
-  };
-  vi.spyOn(process.stdout, 'write').mockImplementation(capture('out'));
-  vi.spyOn(process.stderr, 'write').mockImplementation(capture('err'));
-  const code = await run(args);
-  vi.restoreAllMocks();
-  return { code, ...text };
-}
 
 describe('the command', () => {
   test('--json is one line, the same as the library’s; a table names what is missing', async () => {
