@@ -1,6 +1,8 @@
 // AdamW over parameters of any size: the update written in ops, run over slices in place, so that it needs no memory
-// beside parameters, gradients and moments (whole tensors would leave as many temporaries again).
+// beside parameters, gradients and moments (whole tensors would leave as many temporaries again). Each core takes whole
+// slices: shared by several threads, an operation of microseconds is mostly waiting for the others.
 
+import { cores } from '../base/cores.ts';
 import { Graph } from '../engine/graph.ts';
 import { mul, sub } from '../engine/ops/arithmetic.ts';
 import { input } from '../engine/ops/leaves.ts';
@@ -10,8 +12,10 @@ import type { Device, Feed } from '../engine/session.ts';
 import { type AdamW, adamW, decayOf, stepFeeds, stepInputs } from './optimiser.ts';
 import type { Slot } from './state.ts';
 
-/** Elements of a slice: its four tensors and the temporaries stay in the cache. */
-const SLICE = 262_144;
+/** Elements of a slice: its four tensors and the temporaries stay in a core's cache. */
+const SLICE = 65_536;
+/** Slices under way at once: Node runs four such calls at a time (libuv's pool). */
+const MOST_LANES = 4;
 
 export type Gradients = ReadonlyMap<string, Float32Array>;
 
@@ -20,6 +24,8 @@ export class SlicedAdamW {
     readonly settings: AdamW,
     readonly update: Program,
     readonly squares: Program,
+    /** Slices under way at once. */
+    readonly lanes: number,
   ) {}
 
   static async compile(settings: AdamW, device: Device): Promise<SlicedAdamW> {
@@ -39,22 +45,26 @@ export class SlicedAdamW {
     norm.line = 'optimiser';
     const x = input(norm, 'x', 'float32', ['N']);
     norm.output('sum', sumAll(mul(x, x)));
+    const single = { ...device, threads: 1 };
     return new SlicedAdamW(
       settings,
-      await Program.compile(graph, undefined, device),
-      await Program.compile(norm, undefined, device),
+      await Program.compile(graph, undefined, single),
+      await Program.compile(norm, undefined, single),
+      device.provider === 'cpu' ? Math.min(MOST_LANES, device.threads ?? cores()?.usable ?? 1) : 1,
     );
   }
 
   /** √Σ|g|² over all gradients. */
   async norm(gradients: Gradients): Promise<number> {
-    let sum = 0;
-    for (const data of gradients.values())
-      for (const part of slices(data.length)) {
-        const out = await this.squares.run({ x: vector(data, part) });
-        sum += out.sum!.data[0] as number;
-      }
-    return Math.sqrt(sum);
+    const parts = [...gradients.values()].flatMap((data) =>
+      slices(data.length).map((part) => ({ data, part })),
+    );
+    const sums: number[] = [];
+    await inLanes(this.lanes, parts, async ({ data, part }, i) => {
+      const out = await this.squares.run({ x: vector(data, part) });
+      sums[i] = out.sum!.data[0] as number;
+    });
+    return Math.sqrt(sums.reduce((all, sum) => all + sum, 0)); // in order: the same on any number of cores
   }
 
   /**
@@ -75,17 +85,18 @@ export class SlicedAdamW {
       // As torch's clip_grad_norm_.
       factor: scalar(Math.min(1, this.settings.clip / (norm + 1e-6))),
     };
-    for (const [name, gradient] of gradients) {
-      const { shape, value, m, v } = slots.get(name)!;
-      const decay = scalar(decayOf(this.settings, shape));
-      for (const part of slices(value.length)) {
-        const own = { parameter: vector(value, part), m: vector(m, part), v: vector(v, part) };
-        await this.update.run(
-          { ...shared, ...own, decay, gradient: vector(gradient, part) },
-          { 'parameter.new': own.parameter, 'm.new': own.m, 'v.new': own.v },
-        );
-      }
-    }
+    const parts = [...gradients].flatMap(([name, gradient]) => {
+      const slot = slots.get(name)!;
+      const decay = scalar(decayOf(this.settings, slot.shape));
+      return slices(gradient.length).map((part) => ({ slot, gradient, decay, part }));
+    });
+    await inLanes(this.lanes, parts, async ({ slot: { value, m, v }, gradient, decay, part }) => {
+      const own = { parameter: vector(value, part), m: vector(m, part), v: vector(v, part) };
+      await this.update.run(
+        { ...shared, ...own, decay, gradient: vector(gradient, part) },
+        { 'parameter.new': own.parameter, 'm.new': own.m, 'v.new': own.v },
+      );
+    });
   }
 
   async release(): Promise<void> {
@@ -94,8 +105,23 @@ export class SlicedAdamW {
   }
 }
 
-function* slices(length: number): Generator<readonly [number, number]> {
-  for (let at = 0; at < length; at += SLICE) yield [at, Math.min(at + SLICE, length)];
+const slices = (length: number): (readonly [start: number, end: number])[] =>
+  Array.from({ length: Math.ceil(length / SLICE) }, (_, i) => [i * SLICE, Math.min((i + 1) * SLICE, length)]);
+
+/** Every job once, so many at a time. */
+async function inLanes<T>(
+  lanes: number,
+  jobs: readonly T[],
+  work: (job: T, i: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    while (next < jobs.length) {
+      const i = next++;
+      await work(jobs[i]!, i);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
 }
 
 const vector = (data: Float32Array, [start, end]: readonly [number, number]): Feed => ({
