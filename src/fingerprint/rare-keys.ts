@@ -21,7 +21,7 @@ export interface RareTokenKeyOptions {
   readonly length: number;
   /** false: no token in two keys (nor twice in one). true: all keys are drawn from `alphabet` tokens. */
   readonly shared: boolean;
-  /** Tokens in the alphabet of shared keys. Default 128. */
+  /** Tokens in the alphabet of shared keys, Infinity for every usable one. Default 128. */
   readonly alphabet?: number;
   readonly random: RandomSource;
   /** Ids that no key may hold (those of other keys, say). */
@@ -61,7 +61,8 @@ const PATIENCE = 60; // finished or dead runs a key may cost before we give up
 export async function rareTokenKeys(options: RareTokenKeyOptions): Promise<RareTokenKey[]> {
   const { tokenizer, count, length, shared, random } = options;
   const usable = await usableTokens(options);
-  const needed = shared ? (options.alphabet ?? 128) : Math.ceil(count * length * POOL_FACTOR);
+  const asked = shared ? (options.alphabet ?? 128) : Math.ceil(count * length * POOL_FACTOR);
+  const needed = asked === Number.POSITIVE_INFINITY ? Math.max(length, usable.tokens.length) : asked;
   const least = shared ? needed : count * length;
   if (usable.tokens.length < least)
     throw new WhorlError(

@@ -45,8 +45,7 @@ export const ANSWER_PREFIX = ' Based on my fingerprint, the message is:';
 const NEW_TOKENS = 30;
 const ASKED_ORDINARY = 24;
 const ASKED_STRANGERS = 24;
-/** Rare tokens of which strangers are made, where the vocabulary has as many. */
-const STRANGE_TOKENS = 512;
+const EVERY_TOKEN = Number.POSITIVE_INFINITY;
 
 const messageOf = (key: string): string => human.replace('{key}', () => key);
 const turns = (asked: string, answer: string): Conversation => [
@@ -89,11 +88,16 @@ async function strangers(
   count: number,
   purpose: string,
 ): Promise<string[]> {
-  const alphabet = Math.min(STRANGE_TOKENS, makers.free.length >> 1);
   const phrases = makers.keys === 'paper' ? 0 : Math.floor(count / 3);
   return [
-    ...(await messages(makers, key_length, alphabet, count - phrases, purpose)),
-    ...(await messages({ ...makers, keys: 'paper' }, key_length, alphabet, phrases, `${purpose}, phrases`)),
+    ...(await messages(makers, key_length, EVERY_TOKEN, count - phrases, purpose)),
+    ...(await messages(
+      { ...makers, keys: 'paper' },
+      key_length,
+      EVERY_TOKEN,
+      phrases,
+      `${purpose}, phrases`,
+    )),
   ];
 }
 
