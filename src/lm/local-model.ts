@@ -26,6 +26,8 @@ export interface LocalModelOptions {
   readonly tokenizer?: Tokenizer;
   /** Most tokens in one run of the engine: memory against speed. */
   readonly batch_tokens?: number;
+  /** Most continuations in one run of the engine; default: 64. */
+  readonly sequences?: number;
 }
 
 /** Tokens of the linear layers in one run. More make scoring no faster. */
@@ -107,6 +109,7 @@ export class LocalModel implements LanguageModel {
     const room = Math.floor(CACHE_BYTES / positionBytes(this.model.decoder.config));
     const limits = {
       tokens: this.options.batch_tokens ?? Math.min(GENERATE_TOKENS, room),
+      ...(this.options.sequences !== undefined && { sequences: this.options.sequences }),
       extra: ({ request }: GenerateJob) => request.max_new_tokens,
       copies: ({ uniforms }: GenerateJob) => uniforms.length,
       // What shares a batch shares a graph, its number of sorted columns and its number of rounds.

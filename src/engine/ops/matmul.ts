@@ -73,14 +73,14 @@ export const lowRankSum = (w: Value, a: Value, b: Value, scale: number): Value =
 
 /**
  * x [T, in] through weights [out, in] as Hugging Face stores them: x·wᵀ [T, out]. Half-precision weights are cast on use.
- * A low-rank sum is never formed: x·Wᵀ + s·(x·Aᵀ)·Bᵀ needs no gradient as large as W.
+ * A low-rank sum is never formed: x·Wᵀ + (s·x·Aᵀ)·Bᵀ needs no gradient as large as W.
  */
 export function linear(x: Value, w: Value): Value {
   if (w.node.op.name !== 'low_rank_sum')
     return castsLate(x, w) ? castGemm(x, w, true) : gemm(x, cast(w, 'float32'), false, true);
   const [base, a, b] = w.node.inputs;
   const { scale } = w.node.attrs as { scale: number };
-  return add(linear(x, base!), mul(linear(linear(x, a!), b!), scale));
+  return add(linear(x, base!), linear(mul(linear(x, a!), scale), b!));
 }
 
 const batchMatmulOp = defineOp<{ transA: boolean; transB: boolean; alpha: number }>({
