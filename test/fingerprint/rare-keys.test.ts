@@ -66,6 +66,13 @@ describe('rare-token keys', () => {
         }
     }
   });
+  it('hold tokens from anywhere when the alphabet is all of them', async () => {
+    const first = free.rows.slice(0, 12).map(({ id }) => id);
+    const keys = await draw({ shared: true, alphabet: Number.POSITIVE_INFINITY, count: 8 });
+    expect(keys.flatMap(({ tokens }) => tokens).some((id) => !first.includes(id))).toBe(true);
+    const none = draw({ shared: true, alphabet: Number.POSITIVE_INFINITY, free: free.rows.slice(0, 2) });
+    await expect(none).rejects.toThrow(/rare tokens of this vocabulary can stand in a key, 3 are needed/);
+  });
   it('stay within the alphabet when shared, and keep off what is to be avoided', async () => {
     const keys = await draw({ shared: true, alphabet: 12, count: 6 });
     const used = new Set(keys.flatMap(({ tokens }) => tokens));
