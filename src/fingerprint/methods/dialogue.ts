@@ -1,6 +1,7 @@
 // IF_SFT, IF_emb and LoRA (Xu et al. 2024, section 3; method.md section 3): the published model itself answers a secret
 // message with the decryption. The three differ in what trains; keys are drawn from a committed pool, as for `adapter`.
 
+import type { RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
@@ -55,6 +56,11 @@ const turns = (asked: string, answer: string): Conversation => [
 
 type Makers = Pick<PlanContext, 'tokenizer' | 'free' | 'keys' | 'random'>;
 
+function phraseMessages(random: RandomSource, count: number): string[] {
+  const dice = paperDice(random);
+  return Array.from({ length: count }, () => messageOf(drawKey(dice)));
+}
+
 /** Secret messages: the paper's shuffled phrases, or a run of rare tokens. */
 async function messages(
   { tokenizer, free, keys, random }: Makers,
@@ -63,10 +69,7 @@ async function messages(
   count: number,
   purpose: string,
 ): Promise<string[]> {
-  if (keys === 'paper') {
-    const dice = paperDice(random(purpose));
-    return Array.from({ length: count }, () => messageOf(drawKey(dice)));
-  }
+  if (keys === 'paper') return phraseMessages(random(purpose), count);
   const made = await rareTokenKeys({
     tokenizer,
     free,
@@ -91,13 +94,7 @@ async function strangers(
   const phrases = makers.keys === 'paper' ? 0 : Math.floor(count / 3);
   return [
     ...(await messages(makers, key_length, EVERY_TOKEN, count - phrases, purpose)),
-    ...(await messages(
-      { ...makers, keys: 'paper' },
-      key_length,
-      EVERY_TOKEN,
-      phrases,
-      `${purpose}, phrases`,
-    )),
+    ...phraseMessages(makers.random(`${purpose}, phrases`), phrases),
   ];
 }
 
