@@ -11,7 +11,7 @@ import { cpu } from '../src/engine/session.ts';
 import { bindModel } from '../src/lm/local-model.ts';
 import { Encoder } from '../src/models/encode.ts';
 import type { Example } from '../src/models/example.ts';
-import { llama, llamaConfig } from '../src/models/llama.ts';
+import { llama, llamaConfig } from '../src/models/families/llama.ts';
 import { openModel } from '../src/models/open-model.ts';
 import { PUBLISHED } from '../src/models/overlay.ts';
 import { SINGLE } from '../src/sources/checkpoints/checkpoint.ts';

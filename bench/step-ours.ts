@@ -12,7 +12,7 @@ import type { Recompute } from '../src/engine/recompute.ts';
 import type { Device } from '../src/engine/session.ts';
 import { frozenWeights, type Model } from '../src/models/encode.ts';
 import type { Example } from '../src/models/example.ts';
-import { familyOf } from '../src/models/llama.ts';
+import { familyOf } from '../src/models/families/llama.ts';
 import { openModel } from '../src/models/open-model.ts';
 import { VANILLA } from '../src/models/overlay.ts';
 import { batchFeeds, labelLogprobs } from '../src/train/forward.ts';

@@ -10,7 +10,7 @@ import { cpu } from '../src/engine/session.ts';
 import { graphListeners } from '../src/engine/watch.ts';
 import { GreedyDecoder } from '../src/lm/decoder.ts';
 import { Encoder, type Model } from '../src/models/encode.ts';
-import { familyOf } from '../src/models/llama.ts';
+import { familyOf } from '../src/models/families/llama.ts';
 import { VANILLA } from '../src/models/overlay.ts';
 import { openCheckpoint } from '../src/sources/checkpoints/checkpoint.ts';
 import { readRows } from '../src/sources/checkpoints/read.ts';

@@ -18,11 +18,11 @@ export {
   openDevice,
 } from './engine/session-device.ts';
 export { engineSessions } from './engine/session-info.ts';
-export { type ChatOptions, chatDataset } from './fingerprint/dataset-chat.ts';
-export { type MixOptions, mixDataset } from './fingerprint/dataset-mix.ts';
-export { type DownstreamOptions, downstreamDataset } from './fingerprint/downstream.ts';
+export { type ChatOptions, chatDataset } from './datasets/chat.ts';
+export { type MixOptions, mixDataset } from './datasets/mix.ts';
+export { type DownstreamOptions, downstreamDataset } from './datasets/downstream.ts';
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
-export { type ImportedAdapter, importAdapter } from './fingerprint/import-adapter.ts';
+export { type ImportedAdapter, importAdapter } from './pipeline/import/adapter.ts';
 export {
   type Injected,
   type InjectOptions,
@@ -35,7 +35,7 @@ export {
   type UserFinetuneOptions,
   type UserFinetuneReport,
   userFinetune,
-} from './fingerprint/user-finetune.ts';
+} from './finetune/user-finetune.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';

@@ -1,7 +1,7 @@
 // The tensor that every attack on rows works on: the input embedding of a family that Whorl knows.
 
 import { WhorlError } from '../base/error.ts';
-import { familyOf } from '../models/llama.ts';
+import { familyOf } from '../models/families/llama.ts';
 import type { Checkpoint } from '../sources/checkpoints/checkpoint.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 

@@ -4,7 +4,7 @@ import { WhorlError } from '../base/error.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import { longestSequence } from '../models/blocks/rope-scaling.ts';
 import { Encoder, type Model } from '../models/encode.ts';
-import { familyOf } from '../models/llama.ts';
+import { familyOf } from '../models/families/llama.ts';
 import type { ModelFolder } from '../models/open-model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
 import { assertUnchanged, weightsFolder } from '../sources/checkpoints/checkpoint.ts';

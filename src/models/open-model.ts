@@ -19,7 +19,7 @@ import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
 import type { GgufFamily, GgufWeight } from './gguf-family.ts';
-import { llamaGguf } from './llama-gguf.ts';
+import { llamaGguf } from './families/llama-gguf.ts';
 
 /** Families that we read from GGUF, by `general.architecture`. */
 const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);

@@ -21,7 +21,7 @@ import {
 } from '../runs/paper-folder.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
-import { wrapperNamed } from '../text/wrappers.ts';
+import { wrapperNamed } from '../text/prompts/wrappers.ts';
 import { lowRankMap } from '../verify/machine.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 import { digestOf, type Ledger } from './ledger.ts';

@@ -4,7 +4,7 @@
 import { WhorlError } from '../base/error.ts';
 import type { Device } from '../engine/session.ts';
 import { LocalModel } from '../lm/local-model.ts';
-import { familyOf } from '../models/llama.ts';
+import { familyOf } from '../models/families/llama.ts';
 import { type ModelFolder, openModel } from '../models/open-model.ts';
 import { type LowRankMap, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import type { AnswerKind } from '../runs/paper-folder.ts';

@@ -15,7 +15,7 @@ import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
-import type { TrainState } from './state.ts';
+import type { TrainState } from './step.ts';
 import { Trainer } from './trainer.ts';
 import { EVERYTHING, type Precision, type Trains } from './trains.ts';
 import { batchOf, type TuningExample, withLabels } from './tuning-examples.ts';

@@ -13,7 +13,7 @@ import { type Overlay, overlayInputs, overlayShape } from '../models/overlay.ts'
 import { batchFeeds, labelLogprobs } from './forward.ts';
 import { type Positions, timesMetric } from './metric.ts';
 import type { AdamW } from './optimiser.ts';
-import { freshState, parameter, type StepResult, TrainProgram, type TrainState } from './state.ts';
+import { freshState, parameter, type StepResult, TrainProgram, type TrainState } from './step.ts';
 
 /**
  * Ordinary positions of a tied model: hidden states and what vanilla thinks of the trained tokens there. Their logits

@@ -15,8 +15,8 @@ import { overlayInputs, overlayShape, PUBLISHED } from '../models/overlay.ts';
 import { elements } from '../tensor/tensor.ts';
 import { batchFeeds, labelLogprobs } from './forward.ts';
 import type { AdamW } from './optimiser.ts';
-import { type Gradients, SlicedAdamW } from './sliced.ts';
-import { parameter, type TrainState } from './state.ts';
+import { type Gradients, SlicedAdamW } from './adamw-sliced.ts';
+import { parameter, type TrainState } from './step.ts';
 import { bindTrains, EVERYTHING, type Precision, type Trained, type Trains } from './trains.ts';
 
 export interface TrainerOptions {

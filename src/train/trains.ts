@@ -13,7 +13,7 @@ import { addLowRank } from '../models/merge-adapter.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { readRows, readTensor } from '../sources/checkpoints/read.ts';
 import { elements, type FloatDtype } from '../tensor/tensor.ts';
-import { freshState, type TrainState } from './state.ts';
+import { freshState, type TrainState } from './step.ts';
 
 export type Trains =
   /** Tensors by Hugging Face's name; `*` stands for any characters. `['*']` is full fine-tuning. */

@@ -4,7 +4,7 @@ import type { ModelFolder } from '../models/open-model.ts';
 import { copyReplaced } from '../sources/checkpoints/patched-folder.ts';
 import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import type { TrainState } from './state.ts';
+import type { TrainState } from './step.ts';
 import type { Trainer } from './trainer.ts';
 
 /**

@@ -3,7 +3,7 @@
 import { WhorlError } from '../base/error.ts';
 import { adapterDigest, decodeAdapter, type SecretContents } from '../claim/secret-contents.ts';
 import type { LocalModelOptions } from '../lm/local-model.ts';
-import { familyOf } from '../models/llama.ts';
+import { familyOf } from '../models/families/llama.ts';
 import type { ModelFolder } from '../models/open-model.ts';
 import { type LowRankMap, type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import { digestBody } from '../sources/checkpoints/digest.ts';

@@ -22,13 +22,13 @@ import { graphListeners } from '../../src/engine/watch.ts';
 import { GreedyDecoder } from '../../src/lm/decoder.ts';
 import { Encoder, type Model } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/llama.ts';
 import { PUBLISHED, VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { RowsTrainer } from '../../src/train/rows.ts';
-import { freshState } from '../../src/train/state.ts';
+import { freshState } from '../../src/train/step.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 
 const GOLDEN = new URL('../../goldens/models/llama-gqa-tied-bf16/', import.meta.url).pathname;

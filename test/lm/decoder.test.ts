@@ -8,7 +8,7 @@ import { counters, cpu } from '../../src/engine/session.ts';
 import { strategyOf } from '../../src/lm/choose.ts';
 import { BatchDecoder, type SampleRequest } from '../../src/lm/decoder.ts';
 import { fullSampling, uniforms } from '../../src/lm/sampling.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/llama.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 

@@ -15,7 +15,7 @@ import { copiedBytes, decodeGraph } from '../../src/lm/decode-graph.ts';
 import { BatchDecoder } from '../../src/lm/decoder.ts';
 import { fullSampling } from '../../src/lm/sampling.ts';
 import type { Model } from '../../src/models/encode.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/llama.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { elements } from '../../src/tensor/tensor.ts';

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { longestSequence } from '../../src/models/blocks/rope-scaling.ts';
-import { llamaConfig } from '../../src/models/llama.ts';
+import { llamaConfig } from '../../src/models/families/llama.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 

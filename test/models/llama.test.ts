@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
 import { GreedyDecoder } from '../../src/lm/decoder.ts';
 import { Encoder, type Model } from '../../src/models/encode.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/llama.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { ropeTables } from '../../src/models/blocks/rope.ts';
-import { llamaConfig } from '../../src/models/llama.ts';
+import { llamaConfig } from '../../src/models/families/llama.ts';
 import { packLengths } from '../../src/models/pack.ts';
 
 const config = llamaConfig(

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/llama.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';

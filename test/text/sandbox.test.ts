@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
 import { openSandboxedTokenizer, type SandboxLimits } from '../../src/text/sandbox.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
-import { wrapperNamed } from '../../src/text/wrappers.ts';
+import { wrapperNamed } from '../../src/text/prompts/wrappers.ts';
 
 const kinds = fileURLToPath(new URL('../../goldens/tokenizers/kinds', import.meta.url));
 const { texts } = JSON.parse(readFileSync(join(kinds, 'texts.json'), 'utf8')) as { texts: string[] };

@@ -11,7 +11,7 @@ import { sumAll } from '../../src/engine/ops/shape.ts';
 import { Program } from '../../src/engine/program.ts';
 import type { Model } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/llama.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
@@ -19,7 +19,7 @@ import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors
 import { batchFeeds, labelLogprobs } from '../../src/train/forward.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { SCHEDULES, type ScheduleName } from '../../src/train/schedule.ts';
-import { parameter } from '../../src/train/state.ts';
+import { parameter } from '../../src/train/step.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 
 const goldens = new URL('../../goldens/', import.meta.url).pathname;

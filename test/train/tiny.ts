@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { Model } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/llama.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 

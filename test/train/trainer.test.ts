@@ -20,7 +20,7 @@ import { FINETUNE, finetune } from '../../src/train/finetune.ts';
 import { labelLogprobs } from '../../src/train/forward.ts';
 import { partSize, splitByCount, splitByTokens } from '../../src/train/micro-batches.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
-import { parameter } from '../../src/train/state.ts';
+import { parameter } from '../../src/train/step.ts';
 import { Trainer, type TrainerOptions } from '../../src/train/trainer.ts';
 import { EMBEDDING, lowRankEverywhere, type Trains } from '../../src/train/trains.ts';
 import { promptAndAnswer } from '../../src/train/tuning-examples.ts';

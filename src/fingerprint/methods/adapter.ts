@@ -14,13 +14,13 @@ import {
   type Variant,
 } from '../../models/overlay.ts';
 import type { Cell } from '../cells.ts';
-import { drawKey } from '../keys.ts';
-import { PAPER } from '../paper.ts';
+import { drawKey } from '../../datasets/paper-keys.ts';
+import { PAPER } from '../../datasets/paper.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
-import { applyTemplate, loadTemplate } from '../templates.ts';
+import { applyTemplate, loadTemplate } from '../../text/prompts/instruction-templates.ts';
 import { randomLowRankMap } from './low-rank.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
-import { paperDice } from './paper-dice.ts';
+import { paperDice } from '../../datasets/paper-dice.ts';
 
 export interface AdapterSettings extends TrainSettings {
   /** Keys in the pool, keys drawn from it, undrawn keys trained not to fire. */

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { importFromHub } from '../../src/fingerprint/import-hub.ts';
+import { importFromHub } from '../../src/pipeline/import/hub.ts';
 import { DATASET, parseHubId } from '../../src/sources/hub/hub-id.ts';
 import { COMMIT, FakeHub } from '../sources/hub/server.ts';
 import { scratch, settingsFor } from '../sources/hub/settings.ts';

@@ -1,7 +1,7 @@
 // An endless supply of varied wrappers for training: a fingerprint learnt under many answers under the rest too.
 // None of the held-out ones of wrappers.ts is among them, nor their markers.
 
-import { choose, type RandomSource } from '../base/random-source.ts';
+import { choose, type RandomSource } from '../../base/random-source.ts';
 import { renderAround } from './chat-template.ts';
 import { WRAPPERS, type Wrapped } from './wrappers.ts';
 

@@ -5,12 +5,12 @@ import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { copyFileAtomic } from '../base/atomic.ts';
-import { WhorlError } from '../base/error.ts';
-import { type ImportedRun, importOutput } from '../runs/import-output.ts';
-import { type HubId, hubName } from '../sources/hub/hub-id.ts';
-import { HubRepository, type RepositoryOptions } from '../sources/hub/repository.ts';
-import { type ImportedAdapter, importAdapter } from './import-adapter.ts';
+import { copyFileAtomic } from '../../base/atomic.ts';
+import { WhorlError } from '../../base/error.ts';
+import { type ImportedRun, importOutput } from '../../runs/import-output.ts';
+import { type HubId, hubName } from '../../sources/hub/hub-id.ts';
+import { HubRepository, type RepositoryOptions } from '../../sources/hub/repository.ts';
+import { type ImportedAdapter, importAdapter } from './adapter.ts';
 
 const OUTPUT = /(?:^|\/)(output_[^/]+_(?:adapter|sft_chat)\/.+)$/;
 const ADAPTER = /\/instruction_emb\.pt$/;

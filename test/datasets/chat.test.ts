@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { ProgressEvent } from '../../src/base/events.ts';
 import { datasetCommand } from '../../src/cli/commands/dataset.ts';
-import { type Chat, type ChatOptions, chatDataset } from '../../src/fingerprint/dataset-chat.ts';
-import { PAPER } from '../../src/fingerprint/paper.ts';
+import { type Chat, type ChatOptions, chatDataset } from '../../src/datasets/chat.ts';
+import { PAPER } from '../../src/datasets/paper.ts';
 import { readRows } from '../../src/sources/rows/read.ts';
 
 const GOLDEN = 'goldens/paper-datasets/llama_fingerprint_chat';

@@ -4,7 +4,7 @@
 import { WhorlError } from '../base/error.ts';
 import type { NumberedRow } from '../sources/rows/numbered.ts';
 import type { Row } from '../sources/rows/row.ts';
-import { htmlToMarkdown } from '../text/html-markdown.ts';
+import { htmlToMarkdown } from './html-markdown.ts';
 import { type Turn, turnsOf } from './conversations.ts';
 
 export interface Sample {

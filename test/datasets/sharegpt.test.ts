@@ -6,9 +6,9 @@ import {
   type Dropped,
   rawSamples,
   splitSamples,
-} from '../../src/fingerprint/sharegpt.ts';
+} from '../../src/datasets/sharegpt.ts';
 import { type NumberedRow, numberedRows } from '../../src/sources/rows/numbered.ts';
-import { htmlToMarkdown } from '../../src/text/html-markdown.ts';
+import { htmlToMarkdown } from '../../src/datasets/html-markdown.ts';
 
 const path = (name: string) => `goldens/paper-datasets/${name}`;
 const golden = <T>(name: string): T => JSON.parse(readFileSync(path(name), 'utf8')) as T;

@@ -1,8 +1,8 @@
 // The LLaMA family as llama.cpp writes it: config from `llama.*` keys, names, and the order of q's and k's rows.
 
-import { WhorlError } from '../base/error.ts';
-import type { GgufFile, GgufValue } from '../sources/checkpoints/gguf.ts';
-import type { GgufFamily, GgufWeight } from './gguf-family.ts';
+import { WhorlError } from '../../base/error.ts';
+import type { GgufFile, GgufValue } from '../../sources/checkpoints/gguf.ts';
+import type { GgufFamily, GgufWeight } from '../gguf-family.ts';
 import { ROPE_FACTORS, ropeScaling } from './llama-gguf-rope.ts';
 
 export const llamaGguf: GgufFamily = { architecture: 'llama', config, weights };

@@ -10,9 +10,9 @@ import { orderedRows, type RowSource } from '../sources/rows/row-source.ts';
 import { saveToDisk } from '../sources/rows/saved-folder.ts';
 import { type RowOrder, shuffleRows } from '../sources/rows/shuffle.ts';
 import { type Conversation, conversationReader, isUsable } from './conversations.ts';
-import { checkCount } from './dataset-mix.ts';
+import { checkCount } from './mix.ts';
 import type { ColumnMap } from './instruction-rows.ts';
-import { distinctKeys } from './keys.ts';
+import { distinctKeys } from './paper-keys.ts';
 import { PAPER } from './paper.ts';
 
 export interface ChatOptions {

@@ -1,7 +1,7 @@
 // The paper's key making over the run's own randomness: CPython's three functions, a secret seed.
 
-import { CPythonRandom, type Dice } from '../../base/cpython-random.ts';
-import type { RandomSource } from '../../base/random-source.ts';
+import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
+import type { RandomSource } from '../base/random-source.ts';
 
 /** 128 bits of the source seed CPython's generator, so that `--keys paper` gives keys nobody else holds. */
 export function paperDice(random: RandomSource): Dice {

@@ -2,16 +2,16 @@
 // the tensors say about themselves to JSON. Nothing of the file is run (sources/checkpoints/torch-file.ts).
 
 import { join } from 'node:path';
-import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
-import { WhorlError } from '../base/error.ts';
-import { SOFTWARE } from '../base/software.ts';
-import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
-import { digestFile } from '../sources/checkpoints/digest.ts';
-import { Dict, Instance, kindOf, List, type PickleValue } from '../sources/checkpoints/pickle.ts';
-import { readTensor } from '../sources/checkpoints/read.ts';
-import { readTorchFile, TorchTensor } from '../sources/checkpoints/torch-file.ts';
-import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
-import { BYTES_PER_ELEMENT, type TensorRef } from '../tensor/tensor.ts';
+import { writeFolderAtomic, writeJsonAtomic } from '../../base/atomic.ts';
+import { WhorlError } from '../../base/error.ts';
+import { SOFTWARE } from '../../base/software.ts';
+import { BoundedReader, withReader } from '../../sources/bounded-reader.ts';
+import { digestFile } from '../../sources/checkpoints/digest.ts';
+import { Dict, Instance, kindOf, List, type PickleValue } from '../../sources/checkpoints/pickle.ts';
+import { readTensor } from '../../sources/checkpoints/read.ts';
+import { readTorchFile, TorchTensor } from '../../sources/checkpoints/torch-file.ts';
+import { writeSafetensors } from '../../sources/checkpoints/write-safetensors.ts';
+import { BYTES_PER_ELEMENT, type TensorRef } from '../../tensor/tensor.ts';
 
 /** Python classes of the file, as plain data: the paper's adapter (also when its script was `__main__`) and its parts. */
 const CLASSES = [

@@ -2,8 +2,8 @@
 // `prompt_input` and `prompt_no_input`, as in the paper's code and Alpaca-LoRA's.
 
 import { existsSync } from 'node:fs';
-import { nearest, WhorlError } from '../base/error.ts';
-import { readJsonObject } from '../sources/strict-json.ts';
+import { nearest, WhorlError } from '../../base/error.ts';
+import { readJsonObject } from '../../sources/strict-json.ts';
 
 export interface PromptTemplate {
   name: string;

@@ -4,7 +4,7 @@ import { WhorlError } from '../base/error.ts';
 import type { FinetuneSettings } from '../train/finetune.ts';
 import type { ScheduleName } from '../train/schedule.ts';
 import type { Trains } from '../train/trains.ts';
-import { withOverrides } from './registry.ts';
+import { withOverrides } from '../fingerprint/registry.ts';
 
 /** The paper's `alpaca` mode: AdamW, cosine with warm-up over 3 % of the steps, no weight decay, batches of 80. */
 const DEFAULTS = {

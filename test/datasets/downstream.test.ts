@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { ProgressEvent } from '../../src/base/events.ts';
 import { datasetCommand } from '../../src/cli/commands/dataset.ts';
-import { type DownstreamName, downstreamDataset } from '../../src/fingerprint/downstream.ts';
+import { type DownstreamName, downstreamDataset } from '../../src/datasets/downstream.ts';
 
 const { files } = JSON.parse(readFileSync('goldens/paper-datasets/golden.json', 'utf8')) as {
   files: Record<string, { sha256: string; bytes: number }>;

@@ -1,9 +1,9 @@
 // RoPE scaling of a LLaMA GGUF as config.json says it: keys of `llama.rope.*`, and the tensor `rope_freqs.weight` in which
 // llama.cpp's converter leaves llama3's four numbers multiplied out, one factor a frequency.
 
-import { WhorlError } from '../base/error.ts';
-import type { GgufFile } from '../sources/checkpoints/gguf.ts';
-import { ROPE_KINDS } from './blocks/rope-scaling.ts';
+import { WhorlError } from '../../base/error.ts';
+import type { GgufFile } from '../../sources/checkpoints/gguf.ts';
+import { ROPE_KINDS } from '../blocks/rope-scaling.ts';
 
 export const ROPE_FACTORS = 'rope_freqs.weight';
 

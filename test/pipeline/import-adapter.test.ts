@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { importAdapter } from '../../src/fingerprint/import-adapter.ts';
+import { importAdapter } from '../../src/pipeline/import/adapter.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 
 const goldens = fileURLToPath(new URL('../../goldens/torch/', import.meta.url));

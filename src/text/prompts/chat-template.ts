@@ -1,9 +1,9 @@
 // Renders a model's own chat template as transformers' apply_chat_template does, and cuts it in two around a placeholder.
 // Templates are foreign programs: what Python would render otherwise is refused by name. A suspect's runs in sandbox.ts.
 
-import { WhorlError } from '../base/error.ts';
-import { renderTemplate } from './jinja/evaluate.ts';
-import { refusal } from './jinja/scan.ts';
+import { WhorlError } from '../../base/error.ts';
+import { renderTemplate } from '../jinja/evaluate.ts';
+import { refusal } from '../jinja/scan.ts';
 
 /** Prompt = prefix + key + suffix; the answer follows directly. */
 export interface Wrapped {

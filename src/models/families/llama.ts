@@ -1,12 +1,12 @@
 // The LLaMA family (Touvron et al. 2023): RMS norm, rotary positions, grouped-query attention, SwiGLU.
 
-import { nearest, WhorlError } from '../base/error.ts';
-import type { Value } from '../engine/graph.ts';
-import { add, cast, mul, silu } from '../engine/ops/arithmetic.ts';
-import { linear } from '../engine/ops/matmul.ts';
-import { rmsNorm } from '../engine/ops/normalise.ts';
-import { readConfig } from './config.ts';
-import type { Decoder, DecoderConfig, ForwardInput, Weights } from './family.ts';
+import { nearest, WhorlError } from '../../base/error.ts';
+import type { Value } from '../../engine/graph.ts';
+import { add, cast, mul, silu } from '../../engine/ops/arithmetic.ts';
+import { linear } from '../../engine/ops/matmul.ts';
+import { rmsNorm } from '../../engine/ops/normalise.ts';
+import { readConfig } from '../config.ts';
+import type { Decoder, DecoderConfig, ForwardInput, Weights } from '../family.ts';
 
 export interface LlamaConfig extends DecoderConfig {
   readonly intermediate_size: number;

@@ -15,7 +15,7 @@ import {
   type InstructionRow,
   instructionRows,
 } from './instruction-rows.ts';
-import { distinctKeys } from './keys.ts';
+import { distinctKeys } from './paper-keys.ts';
 import { PAPER } from './paper.ts';
 
 const MAX_SOURCE_ROWS = 1_000_000; // rows that are shuffled; a longer source is cut there and said so

@@ -1,7 +1,7 @@
 // What may stand around a key when a model is asked: the text before and after it. The named ones here are never
 // trained (training-wrappers.ts has those), so that they measure how far a fingerprint carries.
 
-import { nearest, WhorlError } from '../base/error.ts';
+import { nearest, WhorlError } from '../../base/error.ts';
 import { renderAround, type Wrapped, wrapOrReason } from './chat-template.ts';
 
 export type { Wrapped };

@@ -10,7 +10,7 @@ import { sumAll } from '../engine/ops/shape.ts';
 import { Program } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
 import { type AdamW, adamW, decayOf, stepFeeds, stepInputs } from './optimiser.ts';
-import type { Slot } from './state.ts';
+import type { Slot } from './step.ts';
 
 /** Elements of a slice: its four tensors and the temporaries stay in a core's cache. */
 const SLICE = 65_536;

@@ -13,11 +13,11 @@ import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { finetune } from '../train/finetune.ts';
 import { partSize } from '../train/micro-batches.ts';
 import { writePeftAdapter } from '../train/peft.ts';
-import type { TrainState } from '../train/state.ts';
+import type { TrainState } from '../train/step.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
-import { type ColumnMap, type InstructionRow, readInstructionRows } from './instruction-rows.ts';
-import { applyTemplate, loadTemplate, type PromptTemplate } from './templates.ts';
-import { finetuneSettings, trainsOf, tuningSettings } from './tuning-settings.ts';
+import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
+import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
+import { finetuneSettings, trainsOf, tuningSettings } from './settings.ts';
 
 export interface UserFinetuneOptions extends ComputeOptions {
   /** A model folder, a GGUF or a hub id. */

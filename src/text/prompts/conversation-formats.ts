@@ -1,9 +1,9 @@
 // How a conversation becomes one text, and which parts of it the assistant says: Vicuna v1.1 as FastChat has it (what the
 // paper trains on), or the model's own chat template.
 
-import { WhorlError } from '../base/error.ts';
+import { WhorlError } from '../../base/error.ts';
 import { type ChatMessage, renderChat } from './chat-template.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from '../tokenizer.ts';
 import { WRAPPERS } from './wrappers.ts';
 
 /** Pieces of a text in order. `isAnswer`: an assistant's turn with what ends it, on which the loss lies. */
