@@ -8,18 +8,11 @@ import { logSoftmax, takeLast } from '../engine/ops/normalise.ts';
 import type { Feed } from '../engine/session.ts';
 import { differentiableAttention, packInputs, ropeInputs } from '../models/blocks/attention.ts';
 import { ropeTables } from '../models/blocks/rope.ts';
-import type { Model } from '../models/encode.ts';
+import { embed, headColumn, headLogits } from '../models/embedding.ts';
 import type { Example } from '../models/example.ts';
 import type { Weights } from '../models/family.ts';
-import {
-  embed,
-  headColumn,
-  headLogits,
-  type Overlay,
-  type OverlayInputs,
-  overlayFeeds,
-  rowIndex,
-} from '../models/overlay.ts';
+import type { ModelWeights } from '../models/model.ts';
+import { type Overlay, type OverlayInputs, overlayFeeds, rowIndex } from '../models/overlay.ts';
 import { causalMask, packLengths } from '../models/pack.ts';
 
 /**
@@ -30,7 +23,7 @@ import { causalMask, packLengths } from '../models/pack.ts';
  */
 export function labelLogprobs(
   graph: Graph,
-  model: Model,
+  model: ModelWeights,
   weights: Weights,
   overlay: OverlayInputs | undefined,
   {
@@ -82,7 +75,7 @@ export function labelLogprobs(
 
 /** Feeds of `labelLogprobs` for a batch; `overlay` gives the ids whose rows the graph replaces. */
 export function batchFeeds(
-  model: Model,
+  model: ModelWeights,
   batch: readonly Example[],
   overlay: Overlay | undefined,
   withPrefix: boolean,
@@ -144,7 +137,7 @@ export function batchFeeds(
   };
 }
 
-function prefixFeeds(model: Model, batch: readonly Example[], P: number): Record<string, Feed> {
+function prefixFeeds(model: ModelWeights, batch: readonly Example[], P: number): Record<string, Feed> {
   const { num_hidden_layers: layers, num_key_value_heads: K, head_dim: D } = model.decoder.config;
   const feeds: Record<string, Feed> = {};
   for (let layer = 0; layer < layers; layer++)

@@ -9,9 +9,9 @@ import { mul, neg } from '../../src/engine/ops/arithmetic.ts';
 import { input } from '../../src/engine/ops/leaves.ts';
 import { sumAll } from '../../src/engine/ops/shape.ts';
 import { Program } from '../../src/engine/program.ts';
-import type { Model } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
-import { familyOf } from '../../src/models/families/llama.ts';
+import type { Model } from '../../src/models/model.ts';
+import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
@@ -25,12 +25,7 @@ import { Trainer } from '../../src/train/trainer.ts';
 const goldens = new URL('../../goldens/', import.meta.url).pathname;
 
 function load(name: string): Model {
-  const checkpoint = openCheckpoint(join(goldens, 'models', name));
-  return {
-    decoder: familyOf(checkpoint.config, name),
-    tensors: checkpoint.tensors,
-    folder: checkpoint.folder,
-  };
+  return bindModel({ ...openCheckpoint(join(goldens, 'models', name)), source: name });
 }
 
 const values = (model: Model) => new Map([...model.tensors].map(([name, ref]) => [name, readTensor(ref)]));

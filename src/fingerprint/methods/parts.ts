@@ -1,7 +1,7 @@
 // Parts of a model that may train instead of all of it: what of a fingerprint's cost each leaves, README has measured.
 
 import { WhorlError } from '../../base/error.ts';
-import type { Model } from '../../models/encode.ts';
+import type { Model } from '../../models/model.ts';
 import type { Trains } from '../../train/trains.ts';
 
 type Part = (layers: readonly string[]) => readonly string[];

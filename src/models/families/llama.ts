@@ -1,6 +1,6 @@
 // The LLaMA family (Touvron et al. 2023): RMS norm, rotary positions, grouped-query attention, SwiGLU.
 
-import { nearest, WhorlError } from '../../base/error.ts';
+import { WhorlError } from '../../base/error.ts';
 import type { Value } from '../../engine/graph.ts';
 import { add, cast, mul, silu } from '../../engine/ops/arithmetic.ts';
 import { linear } from '../../engine/ops/matmul.ts';
@@ -133,23 +133,4 @@ export function llama(config: LlamaConfig): Decoder<LlamaConfig> {
       return scope.within('norm', () => rmsNorm(x, w('model.norm.weight'), eps));
     },
   };
-}
-
-const FAMILIES: Readonly<
-  Record<string, (config: Readonly<Record<string, unknown>>, where: string) => Decoder>
-> = {
-  llama: (config, where) => llama(llamaConfig(config, where)),
-};
-
-/** The family that a config.json names. @throws WhorlError `unsupported` with the nearest family's name */
-export function familyOf(config: Readonly<Record<string, unknown>>, where: string): Decoder {
-  const type = config.model_type;
-  const make = typeof type === 'string' && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
-  if (make) return make(config, where);
-  const near = typeof type === 'string' ? nearest(type, Object.keys(FAMILIES)) : undefined;
-  throw new WhorlError(
-    'unsupported',
-    `${where}: model_type ${JSON.stringify(type ?? null)} is not supported${near ? ` (did it mean "${near}"?)` : ''}`,
-    `supported: ${Object.keys(FAMILIES).join(', ')}`,
-  );
 }
