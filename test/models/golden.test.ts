@@ -1,6 +1,6 @@
-// Tiny random LLaMA models against transformers: logits, every gradient, greedy text (goldens/models/make.py).
+// Tiny random models of every family against transformers: logits, every gradient, greedy text (goldens/models/).
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
@@ -14,7 +14,7 @@ import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 
 const root = new URL('../../goldens/models/', import.meta.url).pathname;
-const NAMES = readdirSync(root).filter((name) => name.startsWith('llama-'));
+const NAMES = readdirSync(root).filter((name) => existsSync(join(root, name, 'golden.json')));
 
 interface Golden {
   input_ids: number[][];
