@@ -11,14 +11,20 @@ import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { bindModel } from '../lm/local-model.ts';
 import type { Model } from '../models/encode.ts';
-import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
+import {
+  type ConfigOptions,
+  configOptions,
+  type ModelFolder,
+  modelName,
+  openModel,
+} from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
-export interface FingerprintOptions extends ComputeOptions {
+export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   readonly model: string;
   /** The private run folder. */
   readonly out: string;
@@ -82,6 +88,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   const folder = await openModel(options.model, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+    ...configOptions(options),
   });
   const model = bindModel(folder);
   const tokenizer = await openTokenizer(folder.folder);
@@ -99,6 +106,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     options.seed ?? null,
     options.decryption ?? null,
     ...(options.source === undefined ? [] : [options.source]),
+    ...(folder.ignoredConfigKeys.length === 0 ? [] : [{ ignoreConfigKeys: folder.ignoredConfigKeys }]),
     settings,
   ]);
   if (options.keys !== undefined && options.keys !== 'rare' && options.keys !== 'paper')

@@ -9,7 +9,7 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
 import { bindModel, LocalModel } from '../lm/local-model.ts';
-import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
+import { configOptions, type ModelFolder, modelName, openModel } from '../models/open-model.ts';
 import { VANILLA } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { conversationFormat } from '../text/conversation-formats.ts';
@@ -50,7 +50,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   );
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (!existsSync(run.published)) moveFolder(run.candidate, run.published);
-  const published = await openModel(run.published);
+  const published = await openModel(run.published, configOptions(options));
   const complete = {
     ...contents,
     published: digestsOf(published.tensors, digestTensors(published), setting.model),
@@ -125,8 +125,9 @@ async function ask(
   cells: readonly Cell[],
   strict: boolean,
 ): Promise<AskedCell[]> {
-  const { model, device, tokenizer, onEvent } = setting;
-  const after = new GreedyDecoder(bindModel(await openModel(trained)), undefined, device);
+  const { model, device, tokenizer, options, onEvent } = setting;
+  const opened = await openModel(trained, configOptions(options));
+  const after = new GreedyDecoder(bindModel(opened), undefined, device);
   const before = new GreedyDecoder(model, undefined, device);
   const asked: AskedCell[] = [];
   try {

@@ -103,6 +103,7 @@ export function finish(
         family: model.decoder.model_type,
         ...(folder.gguf ? { gguf_sha256: folder.gguf.sha256 } : {}),
         vanilla: contents.bindings.vanilla,
+        ...(folder.ignoredConfigKeys.length > 0 && { ignored_config_keys: folder.ignoredConfigKeys }),
       },
       method: method.name,
       settings,

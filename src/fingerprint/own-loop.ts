@@ -9,7 +9,7 @@ import type { Key } from '../claim/plan.ts';
 import { encodeAdapter } from '../claim/secret-contents.ts';
 import { bindModel } from '../lm/local-model.ts';
 import type { Model } from '../models/encode.ts';
-import { type ModelFolder, openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, type ModelFolder, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { writePatchedFolder } from '../sources/checkpoints/patched-folder.ts';
 import { floatDtype, readRows } from '../sources/checkpoints/read.ts';
@@ -20,7 +20,7 @@ import { freeRows } from './free-rows.ts';
 import { randomLowRankMap } from './methods/low-rank.ts';
 import { rareTokenKeys } from './rare-keys.ts';
 
-export interface InjectOptions {
+export interface InjectOptions extends ConfigOptions {
   readonly model: string;
   /** How many keys, of how many rare tokens each. */
   readonly keys: number;
@@ -44,7 +44,7 @@ export interface Injected {
 /** @throws WhorlError `too-few-rows` where the vocabulary has too few tokens that ordinary text does not use */
 export async function injectAdapter(options: InjectOptions): Promise<Injected> {
   const { keys: count, key_length = 8, rank = 64, scale = 4, seed } = options;
-  const folder = await openModel(options.model);
+  const folder = await openModel(options.model, configOptions(options));
   const model = bindModel(folder);
   const tokenizer = await openTokenizer(folder.folder);
   const random = (purpose: string) =>

@@ -8,7 +8,7 @@ import { type OnEvent, silent } from '../base/events.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { bindModel } from '../lm/local-model.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { finetune } from '../train/finetune.ts';
 import { partSize } from '../train/micro-batches.ts';
@@ -19,7 +19,7 @@ import { type ColumnMap, type InstructionRow, readInstructionRows } from './inst
 import { applyTemplate, loadTemplate, type PromptTemplate } from './templates.ts';
 import { finetuneSettings, trainsOf, tuningSettings } from './tuning-settings.ts';
 
-export interface UserFinetuneOptions extends ComputeOptions {
+export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions {
   /** A model folder, a GGUF or a hub id. */
   readonly model: string;
   /** Rows with instruction, input and output: JSON, JSON lines, Parquet, Arrow or a saved `datasets` folder. */
@@ -52,6 +52,8 @@ export interface UserFinetuneReport {
   readonly steps: number;
   readonly losses: readonly number[];
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Keys of config.json that were ignored, where there are such. */
+  readonly ignored_config_keys?: readonly string[];
   readonly seconds: number;
 }
 
@@ -83,6 +85,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
   const folder = await openModel(source, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+    ...configOptions(options),
   });
   const tokenizer = await openTokenizer(folder.folder);
   const all = await instructionExamples(tokenizer, template, rows);
@@ -112,6 +115,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     steps: losses.length,
     losses,
     settings: { ...asked, warmup: settings.warmup, seed: String(seed) },
+    ...(folder.ignoredConfigKeys.length > 0 && { ignored_config_keys: folder.ignoredConfigKeys }),
     seconds: (Date.now() - started) / 1000,
   };
 }
