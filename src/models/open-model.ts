@@ -21,6 +21,7 @@ import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
 import { withoutKeys } from './config.ts';
 import type { GgufFamily, GgufWeight } from './gguf-family.ts';
 import { llamaGguf } from './llama-gguf.ts';
+import { withTiedHead } from './tied-head.ts';
 
 /** Families that we read from GGUF, by `general.architecture`. */
 const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
@@ -111,7 +112,7 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
 function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omit<ModelFolder, 'source'> {
   const checkpoint = openCheckpoint(path);
   const { config, ignored } = withoutKeys(checkpoint.config, ignoreConfigKeys);
-  return { ...checkpoint, config, ignoredConfigKeys: ignored };
+  return { ...withTiedHead({ ...checkpoint, config }, path), ignoredConfigKeys: ignored };
 }
 
 /** Where Whorl keeps what it can make again. */
