@@ -82,6 +82,7 @@ export function decoderOf<C extends DecoderConfig & { readonly intermediate_size
     shapes: shapesOf(plan, embedding, layer, `${prefix}${finalNorm}`),
     embedding,
     head: config.tie_word_embeddings ? embedding : HEAD,
+    ownHead: HEAD,
     ...(plan.headBias && { headBias: 'lm_head.bias' }),
     ropes,
     layers,
