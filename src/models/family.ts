@@ -2,20 +2,16 @@
 
 import type { Value } from '../engine/graph.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
-import type { RopeScaling } from './blocks/rope-scaling.ts';
+import type { RopeConfig } from './blocks/rope-scaling.ts';
 
 /** Sizes all decoders share, in Hugging Face's words. */
-export interface DecoderConfig {
+export interface DecoderConfig extends RopeConfig {
   readonly model_type: string;
   readonly vocab_size: number;
   readonly hidden_size: number;
   readonly num_hidden_layers: number;
   readonly num_attention_heads: number;
   readonly num_key_value_heads: number;
-  readonly head_dim: number;
-  readonly max_position_embeddings: number;
-  readonly rope_theta: number;
-  readonly rope_scaling: RopeScaling;
   readonly tie_word_embeddings: boolean;
 }
 

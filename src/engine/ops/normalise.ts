@@ -141,3 +141,11 @@ const rotaryOp = defineOp<undefined>({
  */
 export const rotary = (x: Value, positions: Value, cos: Value, sin: Value): Value =>
   rotaryOp([x, positions, cos, sin], undefined)[0]!;
+
+export const NORMALISE = {
+  softmax: softmaxOp.op,
+  log_softmax: logSoftmaxOp.op,
+  take_last: takeLastOp.op,
+  rms_norm: rmsNormOp.op,
+  rotary: rotaryOp.op,
+};

@@ -1,8 +1,6 @@
 // Kinds of RoPE scaling by Hugging Face's name: which fields each has and how it changes the frequencies. In float32,
 // operation by operation as transformers, so that long positions agree with it.
 
-import type { DecoderConfig } from '../family.ts';
-
 export interface RopeScaling {
   readonly rope_type: RopeType;
   readonly factor: number;
@@ -13,7 +11,13 @@ export interface RopeScaling {
 
 export type RopeType = 'default' | 'linear' | 'dynamic' | 'llama3';
 
-type RopeConfig = Pick<DecoderConfig, 'head_dim' | 'max_position_embeddings' | 'rope_scaling' | 'rope_theta'>;
+/** What rotary positions need of a config, in Hugging Face's words. */
+export interface RopeConfig {
+  readonly head_dim: number;
+  readonly max_position_embeddings: number;
+  readonly rope_theta: number;
+  readonly rope_scaling: RopeScaling;
+}
 
 interface Kind {
   /** Fields that a config has beside `rope_type` and `rope_theta`. */
