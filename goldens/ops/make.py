@@ -82,16 +82,18 @@ def unique(inputs, attrs):
     return [distinct.astype(np.int64), inverse.astype(np.int64)]
 
 
-def rotary(x, positions, cos, sin):
-    """As transformers' apply_rotary_pos_emb: x·cos + rotate_half(x)·sin, head by head."""
-    half = cos.shape[1]
-    heads = x.reshape(x.shape[0], -1, 2 * half)
-    c, s = (np.concatenate([t[positions]] * 2, axis=-1)[:, None, :] for t in (cos, sin))
-    turned = np.concatenate([-heads[..., half:], heads[..., :half]], axis=-1)
-    return (heads * c + turned * s).reshape(x.shape)
+def rotary(x, positions, cos, sin, head_dim, dim, interleaved):
+    """The pair (a, b) of a head is the complex number a + ib, turned by cos + i·sin; the head's rest stays."""
+    out = x.reshape(x.shape[0], -1, head_dim).copy()
+    places = np.arange(dim).reshape((-1, 2) if interleaved else (2, -1))
+    first, second = (places[:, 0], places[:, 1]) if interleaved else places
+    turned = (out[..., first] + 1j * out[..., second]) * (cos + 1j * sin)[positions][:, None, :]
+    out[..., first], out[..., second] = turned.real, turned.imag
+    return out.reshape(x.shape)
 
 
-def attention(q, k, v, last, total, *past, heads, kvHeads, present):
+def attention(q, k, v, last, total, *past, heads, kvHeads, present,
+              window=math.inf, scale=None, softcap=None):
     """Causal grouped-query attention of each sequence alone, in torch; keys and values with what came before them."""
     batch, rows, width = q.shape
     size = width // heads
@@ -107,8 +109,11 @@ def attention(q, k, v, last, total, *past, heads, kvHeads, present):
             cache[b, :, before:length] = now[b, :new].reshape(new, kvHeads, size).transpose(1, 0, 2)
         keys, values = (torch.from_numpy(cache[b, :, :length]).repeat_interleave(heads // kvHeads, 0) for cache in caches)
         queries = torch.from_numpy(q[b, :new].reshape(new, heads, size).transpose(1, 0, 2).copy())
-        seen = torch.arange(length)[None, :] <= torch.arange(before, length)[:, None]
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
+        back = torch.arange(before, length)[:, None] - torch.arange(length)[None, :]
+        scores = queries @ keys.transpose(1, 2) * (scale or size ** -0.5)
+        if softcap:
+            scores = softcap * torch.tanh(scores / softcap)
+        mixed = scores.masked_fill((back < 0) | (back >= window), -math.inf).softmax(-1) @ values
         out[b, :new] = mixed.permute(1, 0, 2).reshape(new, width).numpy()
     return [out, *caches]
 
@@ -159,6 +164,7 @@ REFERENCES = {
     "equal": arrays(np.equal), "greater_equal": arrays(np.greater_equal),
     "neg": arrays(np.negative), "stop_gradient": arrays(np.copy), "exp": arrays(np.exp), "log": arrays(np.log),
     "sqrt": arrays(np.sqrt), "sigmoid": tensors(lambda x: [torch.sigmoid(x)]),
+    "tanh": arrays(np.tanh), "erf": tensors(lambda x: [torch.erf(x)]), "relu": tensors(lambda x: [F.relu(x)]),
     "cast": arrays(cast), "where": arrays(np.where),
     "cached_attention": lambda inputs, attrs: attention(*inputs, **attrs),
     "gather": arrays(lambda table, ids: table[ids]), "unique": unique,

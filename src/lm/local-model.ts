@@ -208,7 +208,7 @@ export class LocalModel implements LanguageModel {
   }
 
   #fit(tokens: readonly number[], { prompt, max_new_tokens }: GenerateRequest): readonly number[] {
-    const most = longestSequence(this.model.decoder.config);
+    const most = longestSequence(this.model.decoder);
     if (tokens.length === 0) return [this.#beginning()];
     if (tokens.length + max_new_tokens > most)
       throw new WhorlError(

@@ -1,7 +1,8 @@
 // Reading a config.json strictly: a key that would change the mathematics and is not handled is an error naming it.
 
 import { WhorlError } from '../base/error.ts';
-import { ROPE_KEYS, type Rope, readRope } from './rope-config.ts';
+import type { Rope } from './rope.ts';
+import { ROPE_KEYS, type RopeOptions, readRope } from './rope-config.ts';
 
 /** Keys that say nothing about the forward pass of a decoder in inference. */
 const HARMLESS = new Set([
@@ -38,8 +39,7 @@ export interface ConfigReader {
   size(key: string, fallback?: number): number;
   number(key: string, fallback: number): number;
   flag(key: string, fallback: boolean): boolean;
-  /** Rotary positions; `positions` is the model's context length. */
-  rope(positions: number): Rope;
+  rope(options: RopeOptions): Rope;
   /** The key may be absent, null or this value; anything else is another architecture. */
   only(key: string, value: unknown): void;
   /** Throws for keys nobody asked for and nobody knows to be harmless. */
@@ -83,9 +83,9 @@ export function readConfig(json: Readonly<Record<string, unknown>>, where: strin
       if (typeof value !== 'boolean') bad(key, 'true or false');
       return value as boolean;
     },
-    rope(positions) {
+    rope(options) {
       for (const key of ROPE_KEYS) asked.add(key);
-      return readRope(json, where, positions);
+      return readRope(json, where, options);
     },
     only(key, value) {
       const actual = get(key);

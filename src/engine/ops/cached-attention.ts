@@ -9,6 +9,11 @@ interface Heads {
   readonly heads: number;
   readonly kvHeads: number;
   readonly present: Dim;
+  /** What q·k is multiplied with; default 1/√D. */
+  readonly scale?: number;
+  readonly softcap?: number;
+  /** How many tokens a query sees, itself the last of them; default: all. */
+  readonly window?: number;
 }
 
 /** The fused node takes heads of multiples of this size only (OpenLLaMA-3B's have 100). */
@@ -85,10 +90,17 @@ const op = defineOp<Heads>({
     return [q!, cache, cache];
   },
   emit: (emitter, node) => {
-    const { heads, kvHeads } = node.attrs;
+    const { heads, kvHeads, scale, softcap, window } = node.attrs;
     const [q, k, v, last, total, pastK, pastV] = node.inputs.map((value) => emitter.name(value));
     const outputs = node.outputs.map((value) => emitter.name(value));
-    const attributes = { num_heads: heads, kv_num_heads: kvHeads, do_rotary: 0 };
+    const attributes = {
+      num_heads: heads,
+      kv_num_heads: kvHeads,
+      do_rotary: 0,
+      ...(scale !== undefined && { scale: { float: scale } }),
+      ...(softcap !== undefined && { softcap: { float: softcap } }),
+      ...(window !== undefined && { local_window_size: window }),
+    };
     const attention = (inputs: string[], results: string[], more: Record<string, { float: number }> = {}) =>
       emitter.node('GroupQueryAttention', inputs, results, { ...attributes, ...more }, 'com.microsoft');
     const size = (node.inputs[0]!.shape[2] as number) / heads;
@@ -110,7 +122,7 @@ const op = defineOp<Heads>({
         total!,
       ],
       results,
-      { scale: { float: 1 / Math.sqrt(size) } },
+      { scale: { float: scale ?? 1 / Math.sqrt(size) } },
     );
     wide.narrowRows(results[0]!, outputs[0]!, heads);
     for (const i of [1, 2]) wide.narrow(results[i]!, outputs[i]!);
@@ -139,8 +151,19 @@ const op = defineOp<Heads>({
       ],
       attrs: { heads: 3, kvHeads: 3, present: 4 },
     },
+    {
+      // A window, another scale, capped scores.
+      inputs: [
+        { shape: [1, 6, 16] },
+        { shape: [1, 6, 8] },
+        { shape: [1, 6, 8] },
+        { shape: [1], dtype: 'int32', values: [5] },
+        { shape: [], dtype: 'int32', values: [6] },
+      ],
+      attrs: { heads: 2, kvHeads: 1, present: 6, window: 3, scale: 1.5, softcap: 0.75 },
+    },
     ...[8, 6].map((size) => ({
-      // One more token each, after 4 and 2 of them.
+      // One more token each, after 4 and 2 of them; heads of 6 also with a window.
       inputs: [
         { shape: [2, 1, 4 * size] },
         { shape: [2, 1, size] },
@@ -150,7 +173,7 @@ const op = defineOp<Heads>({
         { shape: [2, 1, 4, size] },
         { shape: [2, 1, 4, size] },
       ],
-      attrs: { heads: 4, kvHeads: 1, present: 5 },
+      attrs: { heads: 4, kvHeads: 1, present: 5, ...(size === 6 && { window: 2, scale: 0.5 }) },
     })),
   ],
   // Scores and mixing, the causal half of them: [B, H, S, past + S] over D.
