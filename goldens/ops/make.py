@@ -176,6 +176,7 @@ REFERENCES = {
     "batch_matmul": arrays(product), "cast_gemm": arrays(product),
     "softmax": tensors(lambda x: [F.softmax(x, -1)]), "log_softmax": tensors(lambda x: [F.log_softmax(x, -1)]),
     "take_last": arrays(lambda x, index: x[np.arange(len(index)), index]),
+    "layer_norm": tensors(lambda x, gamma, beta=None, eps=0: [F.layer_norm(x, gamma.shape, gamma, beta, eps)]),
     "rms_norm": tensors(lambda x, gamma, eps: [F.rms_norm(x, gamma.shape, gamma, eps)]), "rotary": arrays(rotary),
     "reshape": arrays(lambda x, shape: x.reshape(shape)), "transpose": arrays(lambda x, perm: x.transpose(perm)),
     "slice": arrays(slices), "pad": arrays(padded),

@@ -39,6 +39,7 @@ export type OpName =
   | 'log_softmax'
   | 'take_last'
   | 'rms_norm'
+  | 'layer_norm'
   | 'rotary'
   | 'reshape'
   | 'transpose'

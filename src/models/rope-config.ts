@@ -16,7 +16,7 @@ export const ROPE_KEYS = [
 export interface RopeOptions {
   readonly max_position_embeddings: number;
   readonly head_dim: number;
-  /** Share of a head that turns, as this family's config says it; default: all. */
+  /** Of a family that turns a part of a head only: the share where `rope_parameters` has none. */
   readonly partial_rotary_factor?: number;
   readonly interleaved?: boolean;
   /** Where config.json does not say it; default 10,000. */
@@ -27,7 +27,7 @@ const DEFAULT_THETA = 10_000;
 
 /** @throws WhorlError `unsupported` for a kind or field that is not handled, `bad-file` for a wrong value; both name it */
 export function readRope(json: Readonly<Record<string, unknown>>, where: string, options: RopeOptions): Rope {
-  const { max_position_embeddings, head_dim, partial_rotary_factor = 1 } = options;
+  const { max_position_embeddings, head_dim, partial_rotary_factor } = options;
   const [scaling, parameters] = [json.rope_scaling ?? undefined, json.rope_parameters ?? undefined];
   if (scaling !== undefined && parameters !== undefined)
     throw new WhorlError(
@@ -48,7 +48,17 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
     );
   const rope_type = type as RopeType;
   const known: readonly string[] = ROPE_KINDS[rope_type].fields;
-  refuseOthers(fields, ['rope_type', 'type', 'rope_theta', ...known], `${where}: ${key}`);
+  refuseOthers(
+    fields,
+    [
+      'rope_type',
+      'type',
+      'rope_theta',
+      ...(partial_rotary_factor === undefined ? [] : ['partial_rotary_factor']),
+      ...known,
+    ],
+    `${where}: ${key}`,
+  );
   const number = (name: string, fallback?: unknown): number => {
     const value = fields[name] ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
@@ -71,7 +81,9 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
   };
   if (rope_type === 'llama3' && rope_scaling.high_freq_factor <= rope_scaling.low_freq_factor)
     throw bad(where, `${key}.high_freq_factor`, rope_scaling.high_freq_factor, 'above low_freq_factor');
-  const dim = Math.trunc(head_dim * partial_rotary_factor);
+  const share =
+    partial_rotary_factor === undefined ? 1 : number('partial_rotary_factor', partial_rotary_factor);
+  const dim = Math.trunc(head_dim * share);
   if (dim < 2 || dim % 2 !== 0)
     throw new WhorlError(
       'bad-file',

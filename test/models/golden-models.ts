@@ -11,7 +11,7 @@ const ROOT = new URL('../../goldens/models/', import.meta.url).pathname;
 
 /** Names of the folders. */
 export const GOLDEN_MODELS: readonly string[] = readdirSync(ROOT).filter((name) =>
-  existsSync(join(ROOT, name, 'config.json')),
+  existsSync(join(ROOT, name, 'golden.json')),
 );
 
 export const openGolden = (name: string): Model =>

@@ -96,6 +96,37 @@ const rmsNormOp = defineOp<{ eps: number }>({
 export const rmsNorm = (x: Value, gamma: Value, eps: number): Value =>
   rmsNormOp([x, cast(gamma, 'float32')], { eps })[0]!;
 
+const layerNormOp = defineOp<{ eps: number }>({
+  name: 'layer_norm',
+  infer: ([x]) => [x!],
+  emit: (emitter, node) =>
+    emitter.node(
+      'LayerNormalization',
+      node.inputs.map((v) => emitter.name(v)),
+      [emitter.name(node.outputs[0]!)],
+      { axis: -1, epsilon: { float: node.attrs.eps } },
+    ),
+  // With c = x − mean x, r = 1/√(mean c² + ε) and h = c·r: dγ = Σ g·h, dβ = Σ g,
+  // dx = r·(gγ − mean(gγ) − h·mean(gγ·h)).
+  gradient: ([g], { inputs: [x, gamma, beta], attrs: { eps } }) => {
+    const centred = sub(x!, reduceMean(x!, last(x!)));
+    const inverse = div(1, sqrt(add(reduceMean(mul(centred, centred), last(x!)), eps)));
+    const normal = mul(centred, inverse);
+    const scaled = mul(g!, gamma!);
+    const along = mul(normal, reduceMean(mul(scaled, normal), last(x!)));
+    const dx = mul(inverse, sub(sub(scaled, reduceMean(scaled, last(x!))), along));
+    return [dx, mul(g!, normal), ...(beta ? [g] : [])];
+  },
+  examples: [
+    { inputs: [{ shape: [4, 6] }, { shape: [6] }, { shape: [6] }], attrs: { eps: 1e-5 } },
+    { inputs: [{ shape: [4, 6] }, { shape: [6] }], attrs: { eps: 1e-5 } },
+  ],
+});
+
+/** Normalisation of the last axis to mean 0 and deviation 1, times gamma, plus beta if there is one (Ba et al. 2016). */
+export const layerNorm = (x: Value, gamma: Value, beta: Value | undefined, eps: number): Value =>
+  layerNormOp([x, cast(gamma, 'float32'), ...(beta ? [cast(beta, 'float32')] : [])], { eps })[0]!;
+
 interface Turning {
   readonly head_dim: number;
   /** Leading elements of a head that turn. */
@@ -183,5 +214,6 @@ export const NORMALISE = {
   log_softmax: logSoftmaxOp.op,
   take_last: takeLastOp.op,
   rms_norm: rmsNormOp.op,
+  layer_norm: layerNormOp.op,
   rotary: rotaryOp.op,
 };

@@ -3,6 +3,7 @@
 import { nearest, WhorlError } from '../../base/error.ts';
 import type { Decoder } from '../family.ts';
 import type { GgufFamily } from '../gguf-family.ts';
+import { gptNeox, gptNeoxConfig } from './gpt-neox.ts';
 import { llama, llamaConfig } from './llama.ts';
 import { llamaGguf } from './llama-gguf.ts';
 
@@ -13,6 +14,7 @@ export const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGgu
 export const FAMILIES: Readonly<
   Record<string, (config: Readonly<Record<string, unknown>>, where: string) => Decoder>
 > = {
+  gpt_neox: (config, where) => gptNeox(gptNeoxConfig(config, where)),
   llama: (config, where) => llama(llamaConfig(config, where)),
 };
 

@@ -2,9 +2,9 @@
 
 import { WhorlError } from '../../base/error.ts';
 import type { Value } from '../../engine/graph.ts';
-import { add, cast, mul, silu } from '../../engine/ops/arithmetic.ts';
-import { linear } from '../../engine/ops/matmul.ts';
+import { add, mul, silu } from '../../engine/ops/arithmetic.ts';
 import { rmsNorm } from '../../engine/ops/normalise.ts';
+import { projections } from '../blocks/linear.ts';
 import { readConfig } from '../config.ts';
 import type { Decoder, DecoderConfig, ForwardInput, Modules, Weights } from '../family.ts';
 import type { Rope } from '../rope.ts';
@@ -86,16 +86,8 @@ function shapes(config: LlamaConfig): Map<string, readonly number[]> {
   return table;
 }
 
-/** x through the matrices of one layer's part, each with its bias where the config has them. */
-const projections =
-  (w: Weights, part: string, bias: boolean) =>
-  (name: string, x: Value): Value => {
-    const y = linear(x, w(`${part}.${name}.weight`));
-    return bias ? add(y, cast(w(`${part}.${name}.bias`), 'float32')) : y;
-  };
-
 function attention(w: Weights, i: number, x: Value, input: ForwardInput, bias: boolean): Value {
-  const project = projections(w, `model.layers.${i}.self_attn`, bias);
+  const project = projections(w, `model.layers.${i}.self_attn.`, bias);
   const q = input.rotate(i, project('q_proj', x)); // [T, H·D]
   const k = input.rotate(i, project('k_proj', x)); // [T, K·D]
   const v = project('v_proj', x); // [T, K·D]
@@ -103,7 +95,7 @@ function attention(w: Weights, i: number, x: Value, input: ForwardInput, bias: b
 }
 
 function feedForward(w: Weights, i: number, x: Value, bias: boolean): Value {
-  const project = projections(w, `model.layers.${i}.mlp`, bias);
+  const project = projections(w, `model.layers.${i}.mlp.`, bias);
   const gate = silu(project('gate_proj', x)); // [T, F]
   return project('down_proj', mul(gate, project('up_proj', x)));
 }
