@@ -4,7 +4,8 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { writeNoisy } from '../../src/attack/noise.ts';
+import { writeAttacked } from '../../src/attack/attack.ts';
+import { ATTACKS } from '../../src/attack/attacks.ts';
 import { cpu } from '../../src/engine/session.ts';
 import { Encoder } from '../../src/models/encode.ts';
 import { bindModel } from '../../src/models/model.ts';
@@ -166,7 +167,13 @@ describe.each([
 
   test('an attack', async () => {
     const out = join(root, `noisy ${name}`);
-    await writeNoisy(await openModel(folder), out, 0.1, 1);
+    const settings = { share: 0.1, seed: 1 };
+    await writeAttacked(
+      await openModel(folder),
+      out,
+      { attack: ['noise', ATTACKS.noise], settings },
+      { rows: [] },
+    );
     const [embedding, head] = places(out);
     expect(head).toEqual(embedding);
     expect(head).not.toEqual(places(folder)[0]);
