@@ -8,15 +8,15 @@ import { GATED, type LineConfig, lineConfig, PRE_NORMS } from './line.ts';
 
 export function gemma(json: ConfigJson, where: string): Decoder {
   const read = readConfig(json, where);
-  // The first configs say hidden_act "gelu" and mean the approximation by tanh, as transformers takes it.
-  const read_act = json.hidden_act === 'gelu' ? readConfig({ ...json, hidden_act: null }, where) : read;
-  const config = lineConfig(read_act, {
+  const config = lineConfig(read, {
     model_type: 'gemma',
     head_dim: 256,
     max_position_embeddings: 8192,
     hidden_act: 'gelu_pytorch_tanh',
     tie_word_embeddings: true,
   });
+  // The first configs say "gelu" and mean the approximation by tanh, as transformers takes it.
+  const activation = config.hidden_act === 'gelu' ? 'gelu_pytorch_tanh' : config.hidden_act;
   const bias = read.flag('attention_bias', false);
   read.only('use_bidirectional_attention', false);
   const plan: Blueprint<LineConfig> = {
@@ -24,7 +24,7 @@ export function gemma(json: ConfigJson, where: string): Decoder {
     norm: rmsPlusOne(read.number('rms_norm_eps', 1e-6)),
     norms: PRE_NORMS,
     attention: { bias: { in: bias, out: bias }, out: 'o_proj' },
-    mlp: { ...GATED, bias: false, activation: config.hidden_act },
+    mlp: { ...GATED, bias: false, activation },
     ropes: [read.rope(config)],
     embeddingScale: Math.sqrt(config.hidden_size),
   };

@@ -27,10 +27,7 @@ export function gemma3(json: ConfigJson, where: string): Decoder {
   const bias = read.flag('attention_bias', false);
   const eps = read.number('rms_norm_eps', 1e-6);
   const window = read.window('sliding_window', 4096);
-  const pattern = read.size(
-    '_sliding_window_pattern' in json ? '_sliding_window_pattern' : 'sliding_window_pattern',
-    6,
-  );
+  const pattern = read.size('sliding_window_pattern', read.size('_sliding_window_pattern', 6));
   const kinds = read.layerTypes(config.num_hidden_layers, (i) => (i + 1) % pattern !== 0);
   const softcap = read.optionalNumber('attn_logit_softcapping');
   const cap = read.optionalNumber('final_logit_softcapping');
