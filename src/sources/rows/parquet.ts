@@ -13,6 +13,7 @@ import {
 import { compressors, decompressZstd } from 'hyparquet-compressors';
 import { WhorlError } from '../../base/error.ts';
 import { BoundedReader } from '../bounded-reader.ts';
+import { parsePythonJson } from './python-json.ts';
 import {
   damaged,
   exactInteger,
