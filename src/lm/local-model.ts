@@ -3,6 +3,7 @@
 import { WhorlError } from '../base/error.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import { longestSequence } from '../models/blocks/rope-scaling.ts';
+import { quantised } from '../models/config.ts';
 import { Encoder, type Model } from '../models/encode.ts';
 import { familyOf } from '../models/llama.ts';
 import type { ModelFolder } from '../models/open-model.ts';
@@ -46,11 +47,17 @@ interface GenerateJob extends SampleRequest {
   readonly strategy: Strategy;
 }
 
+/** Names that quantised linear layers give their parts (GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8). */
+const QUANTISED =
+  /\.(qweight|qzeros|weight_packed|SCB|weight\.(absmax|quant_map|quant_state[.\w]*)|weight_scale(_inv)?)$/;
+
 /** A family bound to an opened folder. Throws `bad-file` where a tensor is missing or has another shape than the config says. */
 export function bindModel(folder: ModelFolder): Model {
   const decoder = familyOf(folder.config, `${folder.source}/config.json`);
   for (const [name, shape] of decoder.shapes) {
     const ref = folder.tensors.get(name);
+    if (!ref && [...folder.tensors.keys()].some((tensor) => QUANTISED.test(tensor)))
+      throw quantised(undefined, `${folder.source}/config.json`);
     if (!ref)
       throw new WhorlError('bad-file', `${folder.source} has no tensor ${name}`, 'get the checkpoint again');
     if (String(ref.shape) !== String(shape))

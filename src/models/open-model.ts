@@ -15,10 +15,13 @@ import { BLOCKS, dequantize } from '../sources/checkpoints/gguf-blocks.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
+import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';
+import { readJsonObject } from '../sources/strict-json.ts';
+import { webAddress } from '../sources/web-address.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
-import { withoutKeys } from './config.ts';
+import { quantised, withoutKeys } from './config.ts';
 import type { GgufFamily, GgufWeight } from './gguf-family.ts';
 import { llamaGguf } from './llama-gguf.ts';
 import { withTiedHead } from './tied-head.ts';
@@ -77,6 +80,8 @@ export async function modelPath(name: string, onEvent?: OnEvent): Promise<string
 }
 
 async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path: string; pinned: string }> {
+  const address = webAddress(name);
+  if (address) throw address;
   const id = parseHubId(name);
   if (id === undefined)
     throw new WhorlError(
@@ -110,9 +115,22 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
 }
 
 function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omit<ModelFolder, 'source'> {
-  const checkpoint = openCheckpoint(path);
+  const checkpoint = openUnquantised(path);
   const { config, ignored } = withoutKeys(checkpoint.config, ignoreConfigKeys);
+  if (config.quantization_config) throw quantised(config.quantization_config, join(path, 'config.json'));
   return { ...withTiedHead({ ...checkpoint, config }, path), ignoredConfigKeys: ignored };
+}
+
+/** Quantised weights have dtypes and names of their own: what they are says more than the first that is strange. */
+function openUnquantised(path: string): Checkpoint {
+  try {
+    return openCheckpoint(path);
+  } catch (error) {
+    const config = join(path, 'config.json');
+    const json = existsSync(config) ? readJsonObject(config, config) : {};
+    if (json.quantization_config) throw quantised(json.quantization_config, config);
+    throw error;
+  }
 }
 
 /** Where Whorl keeps what it can make again. */
@@ -224,14 +242,17 @@ function generationConfig(config: Readonly<Record<string, unknown>>): Record<str
 }
 
 function wrongFile(path: string): WhorlError {
+  const other = withReader(
+    path,
+    (reader) =>
+      lookAlike(reader.bytes(Math.min(LOOK_BYTES, reader.size), 'the first bytes'), path, { anyKind: true }),
+    path,
+  );
+  if (other) return other;
   if (path.endsWith('.safetensors'))
     return new WhorlError('unsupported', `${path} is a single weights file`, 'give the folder it lies in');
   if (path.endsWith('.gguf'))
-    return new WhorlError(
-      'bad-file',
-      `${path} does not begin with GGUF`,
-      'fetch it again (is it a Git LFS pointer?)',
-    );
+    return new WhorlError('bad-file', `${path} does not begin with GGUF`, 'fetch it again');
   return new WhorlError(
     'unsupported',
     `${path} is not a model`,
