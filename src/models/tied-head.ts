@@ -7,7 +7,7 @@ import { sameValues } from '../sources/checkpoints/read.ts';
 import { familyOf } from './llama.ts';
 
 /** What decoders call a head of their own. */
-const HEAD = 'lm_head.weight';
+export const HEAD = 'lm_head.weight';
 
 /**
  * The checkpoint with one tensor for a tied head and embedding: a stored head of the same values becomes a copy, one
@@ -32,7 +32,7 @@ export function withTiedHead<C extends Checkpoint>(checkpoint: C, where: string)
 }
 
 /** The embedding's name where a config says that the head is tied to it; of families that we do not know, the usual one. */
-function tiedEmbedding({ config }: Checkpoint): string | undefined {
+export function tiedEmbedding({ config }: Checkpoint): string | undefined {
   try {
     const { config: own, embedding } = familyOf(config, 'config.json');
     return own.tie_word_embeddings ? embedding : undefined;
