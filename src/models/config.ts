@@ -172,7 +172,8 @@ function unknownKeys(
   );
 }
 
-function quantised(value: unknown, where: string): WhorlError {
+/** Of a config that says so. */
+export function quantised(value: unknown, where: string): WhorlError {
   const method = (value as { quant_method?: unknown } | undefined)?.quant_method;
   const by =
     typeof method === 'string' ? ` (quantization_config: ${shownKey(method)})` : ': quantization_config';
