@@ -19,7 +19,8 @@ import { LocalModel } from '../src/lm/local-model.ts';
 import type { ModelFolder } from '../src/models/open-model.ts';
 import { loadReference } from '../src/text/reference.ts';
 import { openTokenizer } from '../src/text/tokenizer.ts';
-import { HELD_OUT_WRAPPERS, wrapperNamed } from '../src/text/wrappers.ts';
+import type { Prompt } from '../src/text/prompt-tokens.ts';
+import { HELD_OUT_WRAPPERS, promptUnder, templateOf, wrapperNamed } from '../src/text/wrappers.ts';
 import { passiveBaseline } from '../src/verify/passive.ts';
 import { decide } from '../src/verify/verdict.ts';
 import { ask, flag, has, type OpenedRun, open, openRun, table, withAdapter } from './machines.ts';
@@ -54,9 +55,9 @@ function add(cell: string, fired: string, any = '', log10_p = '', note = ''): vo
   say(`${cell.padEnd(52)} ${fired} ${any} ${log10_p} ${note}`);
 }
 
-const promptsUnder = (texts: readonly string[], wrapper: string): string[] => {
-  const { prefix, suffix } = wrapperNamed(wrapper, { chatTemplate: tokenizer.chatTemplate });
-  return texts.map((text) => `${prefix}${text}${suffix}`);
+const promptsUnder = (texts: readonly string[], wrapper: string): Prompt[] => {
+  const wrapped = wrapperNamed(wrapper, templateOf(tokenizer));
+  return texts.map((text) => promptUnder(wrapped, text));
 };
 
 /** Asks the whole plan: drawn answers (or drawn and undrawn keys), any candidate at all, log10 p. */

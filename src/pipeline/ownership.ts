@@ -21,7 +21,7 @@ import {
 } from '../runs/paper-folder.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
-import { wrapperNamed } from '../text/wrappers.ts';
+import { templateOf, wrapperNamed } from '../text/wrappers.ts';
 import { lowRankMap } from '../verify/machine.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 import { digestOf, type Ledger } from './ledger.ts';
@@ -93,7 +93,7 @@ export async function verifyOwnership(
   const rows = PAPER_ROWS[flavour]({
     roles,
     ordinary: await ordinaryRows(options.source, ordinaryFor(flavour, drawn), onEvent),
-    wrapped: wrapperNamed(wrapper, { chatTemplate: tokenizer.chatTemplate }),
+    wrapped: wrapperNamed(wrapper, templateOf(tokenizer)),
   });
   const folders: Folders = {
     vanilla: options.vanilla,
@@ -148,7 +148,12 @@ async function answers(
   onEvent: OnEvent,
 ): Promise<object[]> {
   const sampling = round === undefined ? undefined : { temperature: ROUND_TEMPERATURE, seed: round };
-  const requests = rows.map(({ prompt }) => ({ prompt, max_new_tokens, ...(sampling && { sampling }) }));
+  const requests = rows.map(({ prompt, add_special_tokens }) => ({
+    prompt,
+    ...(add_special_tokens === false && { add_special_tokens }),
+    max_new_tokens,
+    ...(sampling && { sampling }),
+  }));
   const labels = await model.tokenizer.encodeBatch(
     rows.map(({ label }) => label),
     { addSpecialTokens: false },

@@ -11,7 +11,9 @@ export interface AddedToken {
 }
 
 export interface TokenizerJson {
-  /** Vocabulary and added tokens. */
+  /** The model's own entries. */
+  readonly vocabulary: ReadonlyMap<string, number>;
+  /** With the file's added tokens, under the ids that the file gives them. */
   readonly idByToken: ReadonlyMap<string, number>;
   readonly added: readonly AddedToken[];
   readonly spelling: 'byte-level' | 'other';
@@ -40,6 +42,7 @@ export function checkTokenizerJson(json: unknown, origin: string): TokenizerJson
   }
   const seen = new Set(idByToken.values());
   if (seen.size !== idByToken.size) return fail('model.vocab gives one id to two entries');
+  const vocabularyOnly = new Map(idByToken);
   const added: AddedToken[] = [];
   const list = json.added_tokens ?? [];
   if (!Array.isArray(list)) return fail('"added_tokens" is not a list');
@@ -54,7 +57,7 @@ export function checkTokenizerJson(json: unknown, origin: string): TokenizerJson
   }
   for (const part of ['normalizer', 'pre_tokenizer', 'post_processor', 'decoder'])
     checkPatterns(json[part], part, origin, 0);
-  return { idByToken, added, spelling: isByteLevel(json) ? 'byte-level' : 'other' };
+  return { vocabulary: vocabularyOnly, idByToken, added, spelling: isByteLevel(json) ? 'byte-level' : 'other' };
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -11,6 +11,7 @@ import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { LocalModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { openSandboxedTokenizer } from '../text/sandbox.ts';
+import { promptUnder } from '../text/wrappers.ts';
 import { answering } from './machine.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
@@ -59,9 +60,9 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   try {
     model = await LocalModel.open(machine.folder, { ...machine.options, device, tokenizer });
     const name = options.wrapper ?? opened.plan.query.wrapper;
-    const { prefix, suffix } = await tokenizer.wrapped(name, options.system);
+    const wrapped = await tokenizer.wrapped(name, options.system);
     const requests = opened.plan.keys.map((key) => ({
-      prompt: `${prefix}${key.text}${suffix}`,
+      ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
