@@ -96,16 +96,23 @@ JSON_CASES = {
 }
 MODEL_CASES = {
     "model: no config": {},
-    "model: additional_special_tokens": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "additional_special_tokens": ["<|im_start|>", "<|im_end|>"]}},
-    "model: added_tokens.json": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True}, "added_tokens.json": {"<|im_start|>": 600, "<|im_end|>": 601},
+    "model: additional_special_tokens": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False, "additional_special_tokens": ["<|im_start|>", "<|im_end|>"]}},
+    "model: added_tokens.json": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False}, "added_tokens.json": {"<|im_start|>": 600, "<|im_end|>": 601},
         "special_tokens_map.json": {"eos_token": "<|im_end|>", "additional_special_tokens": ["<|im_start|>"]}},
     "model: added_tokens.json, ordinary": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False}, "added_tokens.json": {"<|a|>": 600, "<|b|>": 601}},
     "model: added_tokens_decoder": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False, "added_tokens_decoder": {
         "0": plain("<unk>", special=True), "1": plain("<s>", special=True), "2": plain("</s>", special=True), "600": plain("<|im_start|>", special=True), "601": plain("<|a|>", lstrip=True)}}},
     "model: a new pad_token": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False, "pad_token": "[PAD]"}},
     "model: extra_special_tokens": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False, "extra_special_tokens": ["<extra>", "<|a|>"]}},
+    "model: no class, a new EOS": {"tokenizer_config.json": {"add_bos_token": True, "eos_token": "<|im_end|>"}},
+    "model: EOS that is new": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": True, "legacy": False, "eos_token": "<|im_end|>"}},
     "model: EOS": {"tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False, "add_eos_token": True, "legacy": False}},
 }
+
+
+def texts_of(kind):
+    """LlamaTokenizer of transformers 5 forgets SentencePiece's user-defined pieces where a folder names further tokens."""
+    return [t for t in TEXTS if kind == "json" or "<sep>" not in t]
 
 
 def folder_of(within, files, kind):
@@ -126,7 +133,7 @@ def case(name, files, kind):
         skipped = [i for i in range(len(t) + 12) if t.convert_ids_to_tokens(i) is not None and t._tokenizer.decode([i], skip_special_tokens=True) == "" and t._tokenizer.decode([i], skip_special_tokens=False) != ""]
         return {
             "name": name, "kind": kind, "files": files, "class": type(t).__name__, "length": len(t),
-            "ids": [t.encode(x) for x in TEXTS], "bare": [t.encode(x, add_special_tokens=False) for x in TEXTS],
+            "ids": [t.encode(x) for x in texts_of(kind)], "bare": [t.encode(x, add_special_tokens=False) for x in texts_of(kind)],
             "added": [{"id": i, "content": a.content, "special": a.special} for i, a in sorted(added.items())], "skipped": skipped,
             "named": {k: [v, t.convert_tokens_to_ids(v)] for k, v in t.special_tokens_map.items() if isinstance(v, str)},
         }

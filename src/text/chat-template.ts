@@ -42,7 +42,7 @@ export function renderChat(
 }
 
 interface Rendering {
-  /** `bos_token` and the like; both are empty where the caller knows no tokenizer. */
+  /** `bos_token` and the like. Left out, both are empty and the tokenizer adds BOS, where it does. */
   readonly names?: Readonly<Record<string, string>> | undefined;
   readonly now?: Date | undefined;
 }
@@ -65,20 +65,24 @@ export function renderAround(
 export function wrapOrReason(
   template: string,
   system: string | undefined,
-  { names = NO_NAMES, now }: Rendering = {},
+  { names, now }: Rendering = {},
 ): Wrapped | string {
   const user = { role: 'user', content: PLACEHOLDER };
   const messages = system === undefined ? [user] : [{ role: 'system', content: system }, user];
   try {
     const text = renderChat(template, messages, {
       addGenerationPrompt: true,
-      names,
+      names: names ?? NO_NAMES,
       now,
     });
     const parts = text.split(PLACEHOLDER);
     if (parts.length !== 2) return `the chat template shows a message ${parts.length - 1} times`;
     if (system !== undefined && !text.includes(system)) return 'the chat template drops the system prompt';
-    return { prefix: parts[0]!, suffix: parts[1]!, addSpecialTokens: false };
+    return {
+      prefix: parts[0]!,
+      suffix: parts[1]!,
+      ...(names !== undefined && { addSpecialTokens: false }),
+    };
   } catch (error) {
     // RangeError: a tree too deep to walk. All else a template may do is a refusal.
     if (error instanceof WhorlError) return error.message;
