@@ -153,9 +153,7 @@ async function tune(
     { addSpecialTokens: false },
   );
   const end = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
-  const examples = prompts.map((prompt, i) =>
-    promptAndAnswer(prompt, [...answers[i]!, ...end]),
-  );
+  const examples = prompts.map((prompt, i) => promptAndAnswer(prompt, [...answers[i]!, ...end]));
   await finetune(opened, model.model, examples, to, settings, onEvent, { device });
   await model.release();
 }

@@ -131,9 +131,7 @@ export class LocalModel implements LanguageModel {
     });
   }
 
-  async *#generated(
-    jobs: readonly GenerateJob[],
-  ): AsyncGenerator<{ index: number; generation: Generation }> {
+  async *#generated(jobs: readonly GenerateJob[]): AsyncGenerator<{ index: number; generation: Generation }> {
     const room = Math.floor(CACHE_BYTES / positionBytes(this.model.decoder.config));
     const limits = {
       tokens: this.options.batch_tokens ?? Math.min(GENERATE_TOKENS, room),

@@ -25,7 +25,7 @@ import { llamaGguf } from './llama-gguf.ts';
 const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
-const CONVERSION = 2;
+const CONVERSION = 3;
 const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
 
 export interface ModelFolder extends Checkpoint {
@@ -143,7 +143,6 @@ async function convertGguf(
     }
     for (const [fileName, json] of Object.entries(tokenizerFilesFromGguf(Object.fromEntries(file.metadata))))
       writeJsonAtomic(join(temporary, fileName), json);
-    writeJsonAtomic(join(temporary, 'generation_config.json'), generationConfig(config));
     writeJsonAtomic(join(temporary, 'config.json'), config);
   };
   try {
@@ -196,11 +195,6 @@ export function deinterleave(values: Float32Array, columns: number, headDim: num
     out.set(values.subarray(row * columns, (row + 1) * columns), to * columns);
   }
   return out;
-}
-
-function generationConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const names = ['bos_token_id', 'eos_token_id', 'pad_token_id'];
-  return Object.fromEntries(names.filter((name) => name in config).map((name) => [name, config[name]]));
 }
 
 function wrongFile(path: string): WhorlError {

@@ -26,6 +26,8 @@ export interface AddedTokens {
 /** What is known before: the vocabulary, what tokenizer.json adds to it, and names that stand where the files say none. */
 export interface Before {
   readonly vocabulary: ReadonlyMap<string, number>;
+  /** Entries of the vocabulary, where one may come twice: the first new token gets this id. */
+  readonly entries: number;
   readonly own: readonly unknown[];
   readonly defaults: ReadonlyMap<string, string>;
 }
@@ -57,20 +59,19 @@ export function addedTokens(before: Before, files: Json, origin: string): AddedT
   for (const token of extra.filter(fresh))
     list.push({ ...flagged(token), special: token.flags === undefined || token.flags.special === true });
   return {
-    added: withIds([...own, ...list], before.vocabulary),
+    added: withIds([...own, ...list], before),
     names: new Map([...named].map(([name, { content }]) => [name, content])),
   };
 }
 
 /** A token that comes again keeps its id, takes the later flags, and stays special once it was. */
-function withIds(tokens: readonly Omit<AddedEntry, 'id'>[], vocabulary: ReadonlyMap<string, number>) {
+function withIds(tokens: readonly Omit<AddedEntry, 'id'>[], { vocabulary, entries }: Before): AddedEntry[] {
   const added = new Map<string, AddedEntry>();
   let last = -1;
   for (const token of tokens) {
     if (token.content === '') continue;
     const before = added.get(token.content);
-    const id =
-      before?.id ?? vocabulary.get(token.content) ?? (last >= vocabulary.size ? last + 1 : vocabulary.size);
+    const id = before?.id ?? vocabulary.get(token.content) ?? (last >= entries ? last + 1 : entries);
     last = Math.max(last, id);
     added.set(token.content, { ...token, id, special: token.special || before?.special === true });
   }
@@ -179,4 +180,6 @@ const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const record = (value: unknown): Json => (isObject(value) ? value : {});
 const isEmpty = (value: unknown): boolean =>
-  value === undefined || value === null || (isObject(value) ? Object.keys(value) : [value].flat()).length === 0;
+  value === undefined ||
+  value === null ||
+  (isObject(value) ? Object.keys(value) : [value].flat()).length === 0;

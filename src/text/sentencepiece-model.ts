@@ -132,7 +132,8 @@ function readModel(bytes: Uint8Array, origin: string): Model {
         else if (number === 24) model.whitespaceAsSuffix = value !== 0;
         else if (number === 35) model.byteFallback = value !== 0;
         for (const own of OWN_TOKENS) {
-          if (number === own.id) model.names.get(own.name)!.id = value; // -1, ten bytes long, is no piece's
+          if (number === own.id)
+            model.names.get(own.name)!.id = value; // -1, ten bytes long, is no piece's
           else if (number === own.text) model.names.get(own.name)!.text = utf8(content, own.id, origin);
         }
       }

@@ -155,6 +155,7 @@ async function build({ text, json, files, origin, names }: Source): Promise<Toke
   const found = addedTokens(
     {
       vocabulary: checked.vocabulary,
+      entries: checked.entries,
       own,
       defaults: names ?? defaultNames(settings, checked),
     },
@@ -292,9 +293,7 @@ function aroundByConfig(
 
 const sameTokens = (added: AddedTokens['added'], own: readonly unknown[]): boolean =>
   added.length === own.length &&
-  added.every((token, i) =>
-    Object.entries(token).every(([field, value]) => value === record(own[i])[field]),
-  );
+  added.every((token, i) => Object.entries(token).every(([field, value]) => value === record(own[i])[field]));
 
 const record = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -62,7 +62,9 @@ describe.each(cases)('$name', (golden) => {
       expect(tokenizer.addedIds.has(id), content).toBe(true);
     }
     const skip = await tokenizer.decodeBatch(golden.added.map(({ id }) => [id]));
-    expect(skip.map((text) => text === '')).toEqual(golden.added.map(({ id }) => golden.skipped.includes(id)));
+    expect(skip.map((text) => text === '')).toEqual(
+      golden.added.map(({ id }) => golden.skipped.includes(id)),
+    );
   });
 });
 
