@@ -12,6 +12,7 @@ import { LocalModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import { promptUnder } from '../text/wrappers.ts';
+import { keyWarnings } from './key-tokens.ts';
 import { answering } from './machine.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
@@ -35,6 +36,8 @@ export interface VerifyOptions extends ComputeOptions {
 export interface VerifyReport extends Verdict {
   readonly suspect: string;
   readonly passive: Passive | null;
+  /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
+  readonly warnings: readonly string[];
   readonly seconds: number;
 }
 
@@ -65,6 +68,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
       ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
+    const warnings = await keyWarnings(opened.plan.keys, requests, tokenizer);
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
     const answers: string[] = [];
     let done = 0;
@@ -80,6 +84,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     return {
       ...verdict,
       suspect: suspect.source,
+      warnings,
       passive: contents.rows ? passiveBaseline(contents.rows, suspect) : null,
       seconds: (Date.now() - started) / 1000,
     };
