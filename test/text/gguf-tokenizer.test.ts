@@ -42,7 +42,7 @@ describe('the tokenizer of a GGUF', () => {
     });
   });
 
-  it('ends at every token that a key names, and is trained on EOS', async () => {
+  it('ends at every token that a key names, and trains EOS', async () => {
     const files = withPre('smollm', {
       'tokenizer.ggml.eot_token_id': 70,
       'tokenizer.ggml.eom_token_id': 50n,
@@ -73,6 +73,8 @@ describe('the tokenizer of a GGUF', () => {
     expect(await turns.encode('<|eot_id|>')).toEqual([458]);
     const unnamed = await renamed({ 458: '<|im_end|>' }, { 'tokenizer.ggml.eos_token_id': undefined });
     expect([unnamed.eosId, unnamed.eosIds]).toEqual([2, [2, 458]]); // </s> by its name
+    const keyed = await renamed({ 458: '<|eot_id|>' }, { 'tokenizer.ggml.eot_token_id': 9 });
+    expect(keyed.eosIds).toEqual([2, 9]); // the key has said which
     const parts = await renamed({ 457: '<|return|>', 458: '<|call|>', 459: '<|end|>' });
     expect(parts.eosIds).toEqual([2, 457, 458]);
   });
