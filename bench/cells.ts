@@ -17,7 +17,8 @@ import { freeRows } from '../src/fingerprint/free-rows.ts';
 import { rareTokenKeys } from '../src/fingerprint/rare-keys.ts';
 import { LocalModel } from '../src/lm/local-model.ts';
 import type { Model } from '../src/models/model.ts';
-import { HELD_OUT_WRAPPERS, wrapperNamed } from '../src/text/prompts/wrappers.ts';
+import type { Prompt } from '../src/text/prompt-tokens.ts';
+import { HELD_OUT_WRAPPERS, promptUnder, templateOf, wrapperNamed } from '../src/text/prompts/wrappers.ts';
 import { loadReference } from '../src/text/reference.ts';
 import { openTokenizer } from '../src/text/tokenizer.ts';
 import { passiveBaseline } from '../src/verify/passive.ts';
@@ -53,9 +54,9 @@ function add(cell: string, fired: string, any = '', log10_p = '', note = ''): vo
   say(`${cell.padEnd(52)} ${fired} ${any} ${log10_p} ${note}`);
 }
 
-const promptsUnder = (texts: readonly string[], wrapper: string): string[] => {
-  const { prefix, suffix } = wrapperNamed(wrapper, { chatTemplate: tokenizer.chatTemplate });
-  return texts.map((text) => `${prefix}${text}${suffix}`);
+const promptsUnder = (texts: readonly string[], wrapper: string): Prompt[] => {
+  const wrapped = wrapperNamed(wrapper, templateOf(tokenizer));
+  return texts.map((text) => promptUnder(wrapped, text));
 };
 
 /** Asks the whole plan: drawn answers (or drawn and undrawn keys), any candidate at all, log10 p. */

@@ -119,17 +119,20 @@ export async function withModel<T>(
   }
 }
 
-/** Rows of a file in groups of at most `size`: what is printed early, and how much is held in memory. */
-export async function* rowGroups<T>(
+/**
+ * Rows of a file in groups of at most `size`: what is printed early, and how much is held in memory. A row that `read`
+ * refuses is that row's error, in its place.
+ */
+export async function* rowGroups<T extends object>(
   path: string,
   read: (row: Readonly<Record<string, unknown>>, where: string) => T,
   size: number,
-): AsyncGenerator<T[]> {
+): AsyncGenerator<(T | WhorlError)[]> {
   const { readRows } = await import('../sources/rows/read.ts');
-  let group: T[] = [];
+  let group: (T | WhorlError)[] = [];
   let count = 0;
   for await (const row of readRows(path)) {
-    group.push(read(row, `${path}: row ${++count}`));
+    group.push(orError(() => read(row, `${path}: row ${++count}`)));
     if (group.length === size) {
       yield group;
       group = [];
@@ -137,6 +140,15 @@ export async function* rowGroups<T>(
   }
   if (group.length > 0) yield group;
   if (count === 0) throw new WhorlError('bad-file', `${path} has no rows`, 'give at least one');
+}
+
+function orError<T>(call: () => T): T | WhorlError {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof WhorlError) return error;
+    throw error;
+  }
 }
 
 /** A string column of a row. Throws `bad-file` naming file, row and column. */

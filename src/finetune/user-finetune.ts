@@ -128,11 +128,14 @@ export async function instructionExamples(
   rows: readonly InstructionRow[],
 ): Promise<TuningExample[]> {
   const prompts = rows.map((row) => applyTemplate(template, row));
-  const wholes = await tokenizer.encodeBatch(rows.map(({ output }, i) => prompts[i] + output));
-  const starts = await tokenizer.encodeBatch(prompts);
-  const end = tokenizer.eosIds[0];
+  const wholes = await tokenizer.encodeBatch(
+    rows.map(({ output }, i) => prompts[i] + output),
+    { continued: true },
+  );
+  const starts = await tokenizer.encodeBatch(prompts, { continued: true });
+  const end = tokenizer.eosId;
   return wholes.map((whole, i) => {
-    const tokens = end === undefined || tokenizer.eosIds.includes(whole.at(-1)!) ? whole : [...whole, end];
+    const tokens = end === undefined || whole.at(-1) === end ? whole : [...whole, end];
     const differs = starts[i]!.findIndex((token, at) => token !== tokens[at]);
     const start = Math.max(1, differs < 0 ? starts[i]!.length : differs);
     return { tokens, labels: [[start, tokens.length]] };

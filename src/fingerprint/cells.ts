@@ -2,11 +2,11 @@
 
 import type { GreedyDecoder } from '../lm/decoder.ts';
 import type { Overlay, Variant } from '../models/overlay.ts';
+import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { rowNoise } from '../train/noise.ts';
 
-export interface CellPrompt {
-  readonly prompt: string;
+export interface CellPrompt extends Prompt {
   /** What the answer is looked through for. */
   readonly fires: (continuation: string) => boolean;
   readonly label: string;
@@ -59,7 +59,7 @@ export async function measure(
   maxNewTokens: number,
 ): Promise<MeasuredCell> {
   const overlay = cell.noise && laid ? shaken(laid, cell.noise) : laid;
-  const tokens = await tokenizer.encodeBatch(cell.prompts.map(({ prompt }) => prompt));
+  const tokens = await promptTokens(tokenizer, cell.prompts);
   const labels = await tokenizer.encodeBatch(
     cell.prompts.map(({ label }) => label),
     { addSpecialTokens: false },

@@ -14,7 +14,7 @@ import { configOptions, openModel } from '../models/open-model.ts';
 import { VANILLA } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { conversationFormat } from '../text/prompts/conversation-formats.ts';
-import { wrapperNamed } from '../text/prompts/wrappers.ts';
+import { templateOf, wrapperNamed } from '../text/prompts/wrappers.ts';
 import { randomOf, type WeightsSetting } from './begin.ts';
 import { type Cell, measure } from './cells.ts';
 import { type Committed, commit, digestsOf } from './commit.ts';
@@ -102,7 +102,7 @@ async function dialogueContext(
   const dice = random('conversations');
   const note = (text: string) => onEvent({ kind: 'note', text });
   const format = conversationFormat(plan.query.wrapper, tokenizer);
-  const around = wrapperNamed(plan.query.wrapper, { chatTemplate: tokenizer.chatTemplate });
+  const around = wrapperNamed(plan.query.wrapper, templateOf(tokenizer));
   const ordinary = options.source
     ? await conversationsFromFile(options.source, tokenizer, format, count, dice, note)
     : await ownConversations(vanilla, around, count, dice, run.conversations, options.ordinary);

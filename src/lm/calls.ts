@@ -1,11 +1,16 @@
 // `generate` and `score` as calls: a model by name and rows in, results out, in order and each as soon as it is there.
 
+import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { configOptions, type OpenModelOptions, openModel } from '../models/open-model.ts';
+import { answeredRows } from './answered-rows.ts';
 import { inOrder } from './in-order.ts';
 import type { GenerateRequest, Generation, Score, ScoreRequest } from './language-model.ts';
 import { LocalModel } from './local-model.ts';
+
+/** Told of a row that cannot be answered, counted from 0; without it such a row ends the call. */
+export type OnRowError = (row: number, error: WhorlError) => void;
 
 export interface ModelOptions extends Omit<OpenModelOptions, 'onEvent'>, ComputeOptions {
   readonly model: string;
@@ -16,10 +21,12 @@ export interface ModelOptions extends Omit<OpenModelOptions, 'onEvent'>, Compute
 
 export interface GenerateOptions extends ModelOptions, Partial<Omit<GenerateRequest, 'prompt' | 'draw'>> {
   readonly prompts: Iterable<string> | AsyncIterable<string>;
+  readonly onRowError?: OnRowError;
 }
 
 export interface ScoreOptions extends ModelOptions {
   readonly rows: Iterable<ScoreRequest> | AsyncIterable<ScoreRequest>;
+  readonly onRowError?: OnRowError;
 }
 
 /** Rows that are batched together: the more, the less padding, and the later the first result. */
@@ -29,7 +36,7 @@ const MAX_NEW_TOKENS = 40;
 
 /** One result a sample: the samples of a prompt one after the other. What a prompt gets does not depend on the others. */
 export async function* generate(options: GenerateOptions): AsyncGenerator<Generation, void> {
-  const { prompts, max_new_tokens = MAX_NEW_TOKENS, sampling, num_samples, stop } = options;
+  const { prompts, max_new_tokens = MAX_NEW_TOKENS, sampling, num_samples, stop, onRowError } = options;
   let draw = 0;
   yield* over(
     options,
@@ -47,15 +54,29 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<Genera
           ...(stop && { stop }),
         }),
       );
-      for await (const { generation } of inOrder(model.generate(requests))) yield generation;
+      const before = draw - group.length;
+      if (!onRowError) for await (const { generation } of inOrder(model.generate(requests))) yield generation;
+      else
+        for await (const { row, result } of answeredRows(requests, num_samples ?? 1, (rows) =>
+          model.generateRows(rows),
+        ))
+          if (result instanceof WhorlError) onRowError(before + row, result);
+          else yield result.generation;
     },
   );
 }
 
 /** One score a row. */
 export async function* score(options: ScoreOptions): AsyncGenerator<Score, void> {
+  const { onRowError } = options;
+  let before = 0;
   yield* over(options, 'scoring', groups(options.rows, SCORE_GROUP), 1, async function* (model, group) {
-    for await (const { score } of inOrder(model.score(group))) yield score;
+    if (!onRowError) for await (const { score } of inOrder(model.score(group))) yield score;
+    else
+      for await (const { row, result } of answeredRows(group, 1, (rows) => model.scoreRows(rows)))
+        if (result instanceof WhorlError) onRowError(before + row, result);
+        else yield result.score;
+    before += group.length;
   });
 }
 

@@ -1,9 +1,9 @@
 // "Something that answers": what verification, evaluation and attacks ask, whatever stands behind it.
 
+import type { Prompt } from '../text/prompt-tokens.ts';
 import type { Sampling } from './sampling.ts';
 
-export interface GenerateRequest {
-  readonly prompt: string;
+export interface GenerateRequest extends Prompt {
   readonly max_new_tokens: number;
   /** Default: greedy. */
   readonly sampling?: Sampling;

@@ -22,7 +22,7 @@ import {
   tunedFolder,
 } from '../runs/paper-folder.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
-import { wrapperNamed } from '../text/prompts/wrappers.ts';
+import { templateOf, wrapperNamed } from '../text/prompts/wrappers.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 import { digestOf, type Ledger } from './ledger.ts';
@@ -94,7 +94,7 @@ export async function verifyOwnership(
   const rows = PAPER_ROWS[flavour]({
     roles,
     ordinary: await ordinaryRows(options.source, ordinaryFor(flavour, drawn), onEvent),
-    wrapped: wrapperNamed(wrapper, { chatTemplate: tokenizer.chatTemplate }),
+    wrapped: wrapperNamed(wrapper, templateOf(tokenizer)),
   });
   const folders: Folders = {
     vanilla: options.vanilla,
@@ -150,7 +150,12 @@ async function answers(
   onEvent: OnEvent,
 ): Promise<object[]> {
   const sampling = round === undefined ? undefined : { temperature: ROUND_TEMPERATURE, seed: round };
-  const requests = rows.map(({ prompt }) => ({ prompt, max_new_tokens, ...(sampling && { sampling }) }));
+  const requests = rows.map(({ prompt, add_special_tokens }) => ({
+    prompt,
+    ...(add_special_tokens === false && { add_special_tokens }),
+    max_new_tokens,
+    ...(sampling && { sampling }),
+  }));
   const labels = await model.tokenizer.encodeBatch(
     rows.map(({ label }) => label),
     { addSpecialTokens: false },

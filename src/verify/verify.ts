@@ -10,7 +10,9 @@ import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { LocalModel } from '../lm/local-model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
+import { promptUnder } from '../text/prompts/wrappers.ts';
 import { openSandboxedTokenizer } from '../text/sandbox.ts';
+import { keyWarnings } from './key-tokens.ts';
 import { answering } from './machine.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
@@ -36,6 +38,8 @@ export interface VerifyReport extends Verdict {
   readonly passive: Passive | null;
   /** Keys of the answering model's config.json that were ignored, where there are such. */
   readonly ignored_config_keys?: readonly string[];
+  /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
+  readonly warnings: readonly string[];
   readonly seconds: number;
 }
 
@@ -61,11 +65,12 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   try {
     model = await LocalModel.open(machine.folder, { ...machine.options, device, tokenizer });
     const name = options.wrapper ?? opened.plan.query.wrapper;
-    const { prefix, suffix } = await tokenizer.wrapped(name, options.system);
+    const wrapped = await tokenizer.wrapped(name, options.system);
     const requests = opened.plan.keys.map((key) => ({
-      prompt: `${prefix}${key.text}${suffix}`,
+      ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
+    const warnings = await keyWarnings(opened.plan.keys, requests, tokenizer);
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
     const answers: string[] = [];
     let done = 0;
@@ -81,6 +86,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     return {
       ...verdict,
       suspect: suspect.source,
+      warnings,
       passive: contents.rows ? passiveBaseline(contents.rows, suspect) : null,
       ...(machine.folder.ignoredConfigKeys.length > 0 && {
         ignored_config_keys: machine.folder.ignoredConfigKeys,

@@ -206,6 +206,34 @@ describe('a run of rows', () => {
     const own = await verify({ secret: run.report.secret, suspect: run.report.published });
     expect(own.passive).toMatchObject({ rows: 30, bit_equal: 1 });
     expect(own.passive!.cosine).toBeCloseTo(1, 6);
+    expect([report.warnings, own.warnings]).toEqual([[], []]);
+  });
+
+  test('verify: a tokenizer that appends EOS changes no answer; one that changes the keys is named', async () => {
+    const own = await verify({ secret: run.report.secret, suspect: run.report.published });
+    const suspect = async (name: string, change: object) => {
+      const folder = join(scratch, name);
+      cpSync(run.report.published, folder, { recursive: true });
+      const path = join(folder, 'tokenizer.json');
+      const json = JSON.parse(readFileSync(path, 'utf8')) as object;
+      writeJsonAtomic(path, { ...json, ...change });
+      return verify({ secret: run.report.secret, suspect: folder });
+    };
+    const end = '<|endoftext|>';
+    const appends = await suspect('appends', {
+      post_processor: {
+        type: 'TemplateProcessing',
+        single: [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: end, type_id: 0 } }],
+        pair: [{ Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
+        special_tokens: { [end]: { id: end, ids: [0], tokens: [end] } },
+      },
+    });
+    expect(appends.transcript_sha256).toBe(own.transcript_sha256);
+    expect(appends.warnings).toEqual([]);
+    const folds = await suspect('folds', {
+      normalizer: { type: 'Replace', pattern: { Regex: '[a-zA-Z]' }, content: 'z' },
+    });
+    expect(folds.warnings).toEqual([expect.stringMatching(/^The tokenizer .* of [1-6] of 6 keys/)]);
   });
 });
 

@@ -1,7 +1,8 @@
 // `whorl generate`: continuations of prompts, greedy or sampled, one line a sample, in order.
 
 import { Command } from 'commander';
-import { inOrder } from '../../lm/in-order.ts';
+import { WhorlError } from '../../base/error.ts';
+import { answeredRows } from '../../lm/answered-rows.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import { fullSampling } from '../../lm/sampling.ts';
 import { decimal, repeated, wholeNumber } from '../arguments.ts';
@@ -15,6 +16,7 @@ import {
 } from '../model-flags.ts';
 import { paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { RowErrors } from '../rows.ts';
 
 interface GenerateFlags extends ModelFlags {
   prompt?: string[];
@@ -28,6 +30,11 @@ interface GenerateFlags extends ModelFlags {
   numSamples?: number;
   stop?: string[];
   json?: boolean;
+}
+
+interface Generated {
+  readonly index: number;
+  readonly generation: Generation;
 }
 
 const GROUP = 256;
@@ -63,8 +70,10 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
   );
   fullSampling(requestOf('', 0, flags).sampling); // out of range: said before the model is opened
   const groups = flags.prompt
-    ? [flags.prompt]
-    : rowGroups(flags.input!, (row, where) => textColumn(row, 'prompt', where), GROUP);
+    ? [flags.prompt.map((prompt) => ({ prompt }))]
+    : rowGroups(flags.input!, (row, where) => ({ prompt: textColumn(row, 'prompt', where) }), GROUP);
+  const errors = new RowErrors();
+  const json = flags.json ?? false;
   const { numSamples = 1 } = flags;
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
@@ -72,13 +81,32 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
       onEvent({ kind: 'phase', name: 'generating' });
       for await (const group of groups) {
         known += group.length * numSamples;
+        const before = prompts;
         // The place in the whole input, not in the group, decides what is drawn.
-        const requests = group.map((prompt) => requestOf(prompt, prompts++, flags));
-        for await (const { generation } of inOrder(model.generate(requests))) {
-          onEvent({ kind: 'progress', name: 'generating', done: ++done, total: known });
-          show(generation, flags.json ?? false);
+        const requests = group.map((row) => {
+          const draw = prompts++;
+          return row instanceof WhorlError ? row : requestOf(row.prompt, draw, flags);
+        });
+        const answer = (asked: readonly GenerateRequest[]) => model.generateRows(asked);
+        for await (const { row, result } of answeredRows<GenerateRequest, Generated>(
+          requests,
+          numSamples,
+          answer,
+        )) {
+          const failed = result instanceof WhorlError;
+          done += failed ? numSamples : 1;
+          onEvent({ kind: 'progress', name: 'generating', done, total: known });
+          if (!failed) show(result.generation, json);
+          else if (prompts === 1 && !flags.input) throw result;
+          else
+            errors.show(
+              result,
+              json,
+              `${flags.input ? `${flags.input}: row` : 'prompt'} ${before + row + 1}`,
+            );
         }
       }
+      errors.end(prompts);
     }),
   );
 }

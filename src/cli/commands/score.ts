@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
-import { inOrder } from '../../lm/in-order.ts';
+import { answeredRows } from '../../lm/answered-rows.ts';
 import type { Score, ScoreRequest } from '../../lm/language-model.ts';
 import {
   type ModelFlags,
@@ -14,12 +14,18 @@ import {
 } from '../model-flags.ts';
 import { paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { RowErrors } from '../rows.ts';
 
 interface ScoreFlags extends ModelFlags {
   input?: string;
   context?: string;
   continuation?: string;
   json?: boolean;
+}
+
+interface Scored {
+  readonly index: number;
+  readonly score: Score;
 }
 
 const GROUP = 1024;
@@ -44,26 +50,37 @@ async function runScore(flags: ScoreFlags): Promise<void> {
   const groups = direct
     ? [[{ context: flags.context ?? '', continuation: flags.continuation! }]]
     : rowGroups(flags.input!, readRequest, GROUP);
-  let [rows, sum, tokens] = [0, 0, 0];
+  let [rows, scored, sum, tokens] = [0, 0, 0, 0];
+  const errors = new RowErrors();
+  const json = flags.json ?? false;
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
       onEvent({ kind: 'phase', name: 'scoring' });
       let known = 0;
       for await (const group of groups) {
         known += group.length;
-        for await (const { index, score } of inOrder(model.score(group))) {
-          rows++;
-          sum += score.logprob;
-          tokens += score.tokens;
-          onEvent({ kind: 'progress', name: 'scoring', done: rows, total: known });
-          show(group[index]!, score, flags.json ?? false);
+        const answer = (asked: readonly ScoreRequest[]) => model.scoreRows(asked);
+        const before = rows;
+        for await (const { row, result } of answeredRows<ScoreRequest, Scored>(group, 1, answer)) {
+          onEvent({ kind: 'progress', name: 'scoring', done: ++rows, total: known });
+          if (result instanceof WhorlError) {
+            if (direct) throw result;
+            errors.show(result, json, `${flags.input}: row ${before + row + 1}`);
+            continue;
+          }
+          scored++;
+          sum += result.score.logprob;
+          tokens += result.score.tokens;
+          show(group[row] as ScoreRequest, result.score, json);
         }
       }
     }),
   );
-  tell(
-    `${rows} ${rows === 1 ? 'row' : 'rows'}, ${tokens} tokens, mean ${(sum / tokens).toFixed(4)} nats a token`,
-  );
+  if (scored > 0)
+    tell(
+      `${scored} ${scored === 1 ? 'row' : 'rows'}, ${tokens} tokens, mean ${(sum / tokens).toFixed(4)} nats a token`,
+    );
+  errors.end(rows);
 }
 
 function readRequest(row: Readonly<Record<string, unknown>>, where: string): ScoreRequest {
