@@ -6,6 +6,7 @@ import { armor, Decrypter, Encrypter } from 'age-encryption';
 import { writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
+import { isNotThere, systemError } from '../base/system-errors.ts';
 import { canonicalJson, sha256Hex } from './canonical.ts';
 import type { Claim } from './claim.ts';
 import { type SecretContents, secretSchema } from './secret-contents.ts';
@@ -77,12 +78,17 @@ function readBounded(path: string): Uint8Array {
     size = stat.size;
   } catch (cause) {
     if (cause instanceof WhorlError) throw cause;
+    if (!isNotThere(cause)) throw systemError(cause, path, 'reading') ?? cause;
     throw new WhorlError('missing-file', `${path} cannot be read`, 'give the path of secret.whorl', {
       cause,
     });
   }
   if (size > MAX_BYTES) throw bad(path, `is too large for a secret (${size} bytes)`);
-  return readFileSync(path);
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw systemError(cause, path, 'reading') ?? cause;
+  }
 }
 
 function decodeText(path: string, bytes: Uint8Array): string {

@@ -7,11 +7,13 @@ import { Command, CommanderError } from 'commander';
 import { debug, debugLevel, debugOut, megabytes } from '../base/debug.ts';
 import { WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
+import { systemError } from '../base/system-errors.ts';
 import { normaliseFlags } from './arguments.ts';
 import { COMMANDS, type CommandEntry, isCommand } from './commands.ts';
-import { errorPaint, NotVerified, tell } from './output.ts';
+import { errorPaint, NotVerified, ReaderGone, tell } from './output.ts';
+import { Stopped, stoppedWords } from './stopping.ts';
 
-export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3, interrupted: 130 } as const;
+export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3 } as const;
 
 /** Runs one command line and returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -36,12 +38,12 @@ async function runCommand(args: readonly string[]): Promise<number> {
     await program.parseAsync(normal, { from: 'user' });
     return EXIT.done;
   } catch (error) {
-    return explain(error);
+    return explain(error, args);
   }
 }
 
 /** The word that names the command: the first that is no flag, or the second after `help`. */
-function chosenName(args: readonly string[]): string | undefined {
+export function chosenName(args: readonly string[]): string | undefined {
   const words = args.filter((arg) => !arg.startsWith('-'));
   return words[0] === 'help' ? words[1] : words[0];
 }
@@ -82,15 +84,21 @@ function version(): string {
   return version;
 }
 
-function explain(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
-  if (error instanceof NotVerified) return EXIT.notVerified;
+function explain(thrown: unknown, args: readonly string[]): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
+  if (thrown instanceof NotVerified) return EXIT.notVerified;
+  if (thrown instanceof ReaderGone) return EXIT.failed;
+  if (thrown instanceof Stopped) {
+    tell(stoppedWords(chosenName(args)));
+    return thrown.exitCode;
+  }
+  const error = systemError(thrown) ?? thrown;
   const debugging = debugLevel() > 0;
   const ours = error instanceof WhorlError;
   const message = error instanceof Error ? error.message : String(error);
   const hint = ours || debugging ? '' : ' (a bug in whorl; WHORL_DEBUG=1 shows where)';
   tell(`${errorPaint.red('error:')} ${oneLine(message)}${hint}`);
-  if (debugging) tell(inspect(error));
+  if (debugging) tell(inspect(thrown));
   return ours && error.code === 'usage' ? EXIT.usage : EXIT.failed;
 }
 

@@ -64,30 +64,24 @@ export async function importAdapter(file: string, out: string): Promise<Imported
   };
   const entries = NAMES.map((name) => ({ name, ...tensors[name] }));
   const source = { file, sha256: digestFile(file) };
-  try {
-    await writeFolderAtomic(
-      out,
-      (folder) => {
-        writeSafetensors(
-          join(folder, 'adapter.safetensors'),
-          entries,
-          ({ name }) => streamed(tensors[name], identity),
-          { format: 'pt', source: source.sha256 },
-        );
-        const { out: _, ...told } = report;
-        writeJsonAtomic(
-          join(folder, 'adapter.json'),
-          { format: 'whorl-imported-adapter', version: 1, software: SOFTWARE, source, ...told },
-          0o600,
-        );
-      },
-      0o700,
-    );
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw cause;
-    throw new WhorlError('exists', `${out} is already there`, 'name a new folder with --out', { cause });
-  }
+  await writeFolderAtomic(
+    out,
+    (folder) => {
+      writeSafetensors(
+        join(folder, 'adapter.safetensors'),
+        entries,
+        ({ name }) => streamed(tensors[name], identity),
+        { format: 'pt', source: source.sha256 },
+      );
+      const { out: _, ...told } = report;
+      writeJsonAtomic(
+        join(folder, 'adapter.json'),
+        { format: 'whorl-imported-adapter', version: 1, software: SOFTWARE, source, ...told },
+        0o600,
+      );
+    },
+    0o700,
+  );
   return report;
 }
 

@@ -1,18 +1,18 @@
 // "A model" as a user names it: a Hugging Face folder, a hub id, or a GGUF file, which is dequantised once into a
 // cache folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
 
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { writeJsonAtomic } from '../base/atomic.ts';
+import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { isThere } from '../base/system-errors.ts';
 import { BoundedReader, fileIdentity, withReader } from '../sources/bounded-reader.ts';
 import { type Checkpoint, openCheckpoint, SINGLE } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { type GgufTensor, looksLikeGguf, readGguf } from '../sources/checkpoints/gguf.ts';
 import { BLOCKS, dequantize } from '../sources/checkpoints/gguf-blocks.ts';
-import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
@@ -48,7 +48,7 @@ export interface OpenModelOptions {
  * `unsupported`, and `hub`, `unreachable`, `no-space` for a hub id, each naming the file and what to do.
  */
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
-  if (existsSync(name)) return openPath(name, options);
+  if (isThere(name)) return openPath(name, options);
   const { path, pinned } = await fromHub(name, options.onEvent);
   return { ...(await openPath(path, options)), source: pinned };
 }
@@ -59,7 +59,7 @@ export const modelName = ({ source }: Pick<ModelFolder, 'source'>): string =>
 
 /** Where the model that a name means lies on this machine, fetched from the hub if it is a hub id. */
 export async function modelPath(name: string, onEvent?: OnEvent): Promise<string> {
-  return existsSync(name) ? name : (await fromHub(name, onEvent)).path;
+  return isThere(name) ? name : (await fromHub(name, onEvent)).path;
 }
 
 async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path: string; pinned: string }> {
@@ -147,7 +147,7 @@ async function convertGguf(
     writeJsonAtomic(join(temporary, 'config.json'), config);
   };
   try {
-    await writeFolderOnce(folder, write);
+    await writeFolderAtomic(folder, write);
   } catch (cause) {
     // Another process made the same folder meanwhile: what counts is that it is there.
     if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;

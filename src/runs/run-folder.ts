@@ -1,8 +1,8 @@
 // Names of every file in a private run folder (method.md section 4). Only `published/` is for upload.
 
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { writeFileAtomic } from '../base/atomic.ts';
+import { makeFolder, writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 
 /** The paper's .jsonl files that one fingerprinting run writes. */
@@ -67,7 +67,7 @@ export class RunFolder {
 
   /** Makes the folder, readable by its owner alone. */
   create(): void {
-    mkdirSync(join(this.path, 'work'), { recursive: true, mode: 0o700 });
+    makeFolder(join(this.path, 'work'), 0o700);
     chmodSync(this.path, 0o700);
   }
 

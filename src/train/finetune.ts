@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
+import { writeFolderAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
@@ -10,7 +11,6 @@ import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/encode.ts';
 import type { ModelFolder } from '../models/open-model.ts';
-import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
@@ -113,31 +113,43 @@ export async function finetune(
   const perEpoch = Math.ceil(examples.length / settings.batch);
   const total = settings.epochs * perEpoch;
   let saved = Date.now();
+  let kept = state.step;
+  let between = true; // no step is under way, which would have values half changed
+  const keep = (path: string): void => {
+    saveCheckpoint(path, state, { run, losses } satisfies Saved);
+    kept = state.step;
+  };
   try {
     while (state.step < total) {
       const order = shuffled(seededRandom(`${settings.seed}/${Math.floor(state.step / perEpoch)}`), examples);
       const at = (state.step % perEpoch) * settings.batch;
       const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, settings.warmup);
       const batch = batchOf(order.slice(at, at + settings.batch), settings.max_length);
+      between = false;
       const result = await trainer.step(state, batch, rate);
       state = result.state;
       losses.push(result.loss);
+      between = true;
       onEvent({
         kind: 'progress',
         name: 'fine-tuning',
         done: state.step,
         total,
+        keeps: true,
         note: `loss ${result.loss.toFixed(3)}`,
       });
       if (checkpoint && Date.now() - saved >= 1000 * checkpoint.seconds) {
-        saveCheckpoint(checkpoint.path, state, { run, losses } satisfies Saved);
+        keep(checkpoint.path);
         saved = Date.now();
       }
     }
+  } catch (cause) {
+    if (checkpoint && between && state.step > kept) keep(checkpoint.path); // Ctrl-C, or a failure
+    throw cause;
   } finally {
     await trainer.release();
   }
-  await writeFolderOnce(out, (temporary) =>
+  await writeFolderAtomic(out, (temporary) =>
     options.write ? options.write(state, temporary) : writeModel(folder, trainer, state, temporary),
   );
   if (checkpoint) rmSync(checkpoint.path, { force: true });

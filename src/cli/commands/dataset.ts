@@ -8,6 +8,7 @@ import { readPhrases } from '../../fingerprint/keys.ts';
 import { PAPER } from '../../fingerprint/paper.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../../fingerprint/templates.ts';
 import { ROW_ORDERS } from '../../sources/rows/shuffle.ts';
+import { print } from '../output.ts';
 import { chatCommand } from './dataset-chat.ts';
 import { downstreamCommand } from './dataset-downstream.ts';
 import { countFlag, keysOption, seedOption, tellNotes } from './dataset-flags.ts';
@@ -94,17 +95,17 @@ async function runMix(flags: MixFlags): Promise<void> {
     ...(flags.columns === undefined ? {} : { columns: parseColumnMap(flags.columns) }),
     ...(flags.phrases === undefined ? {} : { phrases: readPhrases(flags.phrases) }),
   };
-  print(await mixDataset({ ...options, onEvent: tellNotes }), template, flags);
+  show(await mixDataset({ ...options, onEvent: tellNotes }), template, flags);
 }
 
-function print({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlags): void {
+function show({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlags): void {
   for (const [split, rows] of Object.entries(splits)) {
-    if (!json) console.log(`${split} ${rows.length}`);
+    if (!json) print(`${split} ${rows.length}`);
     for (const row of rows) {
       const instance = { ...row, prompt: applyTemplate(template, row) };
-      console.log(JSON.stringify(json ? { split, ...instance } : instance));
+      print(JSON.stringify(json ? { split, ...instance } : instance));
     }
-    if (!json) console.log();
+    if (!json) print();
   }
-  if (!json) console.log(`saved in ${out}`);
+  if (!json) print(`saved in ${out}`);
 }

@@ -7,7 +7,7 @@ import type { FsrReport } from '../../report/fsr.ts';
 import type { Table, TextFormat } from '../../report/table.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
 import { FLAVOURS } from '../../runs/paper-folder.ts';
-import { paint, print, printJson, shownText, table, tell, wrapped } from '../output.ts';
+import { paint, print, printJson, printText, shownText, table, tell, wrapped } from '../output.ts';
 
 interface FsrFlags {
   format: 'table' | 'json' | TextFormat;
@@ -69,7 +69,7 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   if (format === 'json') return printJson(report);
   const tables = fsrTables(report);
   if (format === 'table') await show(tables, report.notes);
-  else process.stdout.write(FORMATS[format](tables, report.notes));
+  else printText(FORMATS[format](tables, report.notes));
 }
 
 const isFlavour = (name: string): name is Flavour => (FLAVOURS as readonly string[]).includes(name);
