@@ -13,6 +13,7 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -130,6 +131,14 @@ export function checkWritable(path: string): void {
     closeSync(openSync(probe, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600));
     rmSync(probe, { force: true });
   });
+}
+
+/** The same, and that nothing stands there but an empty folder. Throws `exists`. */
+export function checkNew(path: string): void {
+  const stats = writing(path, () => statSync(path, { throwIfNoEntry: false }));
+  if (stats !== undefined && !(stats.isDirectory() && readdirSync(path).length === 0))
+    throw new WhorlError('exists', `${path} exists already`, 'name another place or remove it');
+  checkWritable(path);
 }
 
 /** A file being written beside its final name; it appears there only on `commit`. */

@@ -13,8 +13,13 @@ interface Meaning {
 
 const NO_FOLDER: Meaning = {
   code: 'bad-path',
-  what: 'lies below a file, which is no folder',
+  what: 'cannot be: a part of the path is a file',
   fix: 'check the path',
+};
+const NOT_A_FOLDER: Meaning = {
+  code: 'bad-path',
+  what: 'is a file where a folder is needed',
+  fix: 'name a folder',
 };
 const NOT_THERE: Meaning = { code: 'missing-file', what: 'does not exist', fix: 'check the path' };
 const DENIED: Meaning = {
@@ -160,7 +165,8 @@ export function systemError(
   if (!isSystemError(error)) return undefined;
   const { code = '', syscall = '' } = error;
   const isWriting = purpose === undefined ? WRITING.has(syscall) : purpose === 'writing';
-  const meaning = (isWriting && own(WHEN_WRITING, code)) || own(MEANINGS, code);
+  const isListing = code === 'ENOTDIR' && /dir$/.test(syscall);
+  const meaning = isListing ? NOT_A_FOLDER : (isWriting && own(WHEN_WRITING, code)) || own(MEANINGS, code);
   const where = path ?? error.path ?? (syscall === '' ? 'a path' : `a file (${syscall})`);
   if (meaning) return new WhorlError(meaning.code, `${where} ${meaning.what}`, meaning.fix, { cause: error });
   return new WhorlError(

@@ -35,7 +35,14 @@ export async function writeSecret(path: string, secret: Secret<SecretContents>, 
 
 const checksum = (contents: SecretContents): string => sha256Hex(canonicalJson(contents));
 
-async function encrypt(text: string, lock: Lock): Promise<Uint8Array> {
+/** @throws WhorlError `usage` for an empty passphrase, no recipient, or one that age does not know; before any work */
+export function checkLock(lock: Lock | undefined): void {
+  if (lock) encrypterFor(lock);
+}
+
+const encrypt = (text: string, lock: Lock): Promise<Uint8Array> => encrypterFor(lock).encrypt(text);
+
+function encrypterFor(lock: Lock): Encrypter {
   const encrypter = new Encrypter();
   if ('passphrase' in lock) {
     if (lock.passphrase.reveal() === '') throw new WhorlError('usage', 'the passphrase is empty');
@@ -53,7 +60,7 @@ async function encrypt(text: string, lock: Lock): Promise<Uint8Array> {
       }
     }
   }
-  return encrypter.encrypt(text);
+  return encrypter;
 }
 
 /**

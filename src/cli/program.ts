@@ -11,7 +11,7 @@ import { systemError } from '../base/system-errors.ts';
 import { normaliseFlags } from './arguments.ts';
 import { COMMANDS, type CommandEntry, isCommand } from './commands.ts';
 import { errorPaint, NotVerified, ReaderGone, tell } from './output.ts';
-import { Stopped, stoppedWords } from './stopping.ts';
+import { Stopped } from './stopping.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3 } as const;
 
@@ -43,7 +43,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
 }
 
 /** The word that names the command: the first that is no flag, or the second after `help`. */
-export function chosenName(args: readonly string[]): string | undefined {
+function chosenName(args: readonly string[]): string | undefined {
   const words = args.filter((arg) => !arg.startsWith('-'));
   return words[0] === 'help' ? words[1] : words[0];
 }
@@ -84,12 +84,21 @@ function version(): string {
   return version;
 }
 
+/** What a person is told whose signal ended the command. */
+export function stoppedWords(args: readonly string[]): string {
+  const name = chosenName(args);
+  const entry: CommandEntry | undefined = name !== undefined && isCommand(name) ? COMMANDS[name] : undefined;
+  return entry?.resumes === true
+    ? 'stopped: the same command goes on from here'
+    : 'stopped: nothing unfinished was left behind';
+}
+
 function explain(thrown: unknown, args: readonly string[]): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
   if (thrown instanceof NotVerified) return EXIT.notVerified;
   if (thrown instanceof ReaderGone) return EXIT.failed;
   if (thrown instanceof Stopped) {
-    tell(stoppedWords(chosenName(args)));
+    tell(stoppedWords(args));
     return thrown.exitCode;
   }
   const error = systemError(thrown) ?? thrown;

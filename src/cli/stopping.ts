@@ -3,7 +3,6 @@
 
 import { discardUnfinished } from '../base/atomic.ts';
 import type { OnEvent } from '../base/events.ts';
-import { COMMANDS, type CommandEntry, isCommand } from './commands.ts';
 import { liveLine, tell } from './output.ts';
 
 /** Exit codes as shells count them: 128 and the signal's number. */
@@ -33,20 +32,12 @@ export const untilStopped =
     if (event.kind !== 'note') keeps = event.kind === 'progress' && event.keeps === true;
   };
 
-/** What a person is told. */
-export function stoppedWords(command: string | undefined): string {
-  const entry: CommandEntry | undefined =
-    command !== undefined && isCommand(command) ? COMMANDS[command] : undefined;
-  return entry?.resumes === true
-    ? 'stopped: the same command goes on from here'
-    : 'stopped: nothing unfinished was left behind';
-}
-
 /**
  * Takes the signals over. The first one waits for the step of training that runs and keeps it; a second one, or one that
  * comes when nothing is being trained, ends the process at once.
+ * @param words what a person is told then
  */
-export function endOnSignals(command: string | undefined): void {
+export function endOnSignals(words: string): void {
   for (const signal of Object.keys(SIGNALS) as EndingSignal[])
     process.on(signal, () => {
       if (keeps && asked === undefined) {
@@ -56,7 +47,7 @@ export function endOnSignals(command: string | undefined): void {
       }
       liveLine.clear();
       discardUnfinished();
-      tell(stoppedWords(command));
+      tell(words);
       process.exit(SIGNALS[signal]);
     });
 }

@@ -2,7 +2,7 @@
 // the tensors say about themselves to JSON. Nothing of the file is run (sources/checkpoints/torch-file.ts).
 
 import { join } from 'node:path';
-import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
+import { checkNew, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
@@ -49,6 +49,7 @@ export interface ImportedAdapter {
 
 /** Converts `file` into the new private folder `out`. Throws `bad-file`, `unsupported`, `exists`, `missing-file`. */
 export async function importAdapter(file: string, out: string): Promise<ImportedAdapter> {
+  checkNew(out);
   const identity = withReader(file, (reader) => reader.identity);
   const value = readTorchFile(file, CLASSES);
   const tensors = adapterTensors(value, file);

@@ -2,9 +2,11 @@
 
 import { WhorlError } from '../base/error.ts';
 import type { FinetuneSettings } from '../train/finetune.ts';
+import { partSize } from '../train/micro-batches.ts';
 import type { ScheduleName } from '../train/schedule.ts';
 import type { Trains } from '../train/trains.ts';
 import { withOverrides } from './registry.ts';
+import { loadTemplate } from './templates.ts';
 
 /** The paper's `alpaca` mode: AdamW, cosine with warm-up over 3 % of the steps, no weight decay, batches of 80. */
 const DEFAULTS = {
@@ -38,18 +40,19 @@ export interface LoraSettings {
 }
 
 /** @throws WhorlError `usage` for an unknown key (with the nearest one) or a value that cannot be */
-export function tuningSettings(overrides: Readonly<Record<string, string>>, lora: boolean): TuningSettings {
+export function tuningSettings(
+  overrides: Readonly<Record<string, string>>,
+  lora: boolean,
+  prefix = '',
+): TuningSettings {
   const known: Readonly<Record<string, string | number | boolean>> = lora ? LORA_DEFAULTS : DEFAULTS;
   const whose = lora ? 'fine-tuning with --lora' : 'fine-tuning (without --lora)';
-  const { r, alpha, dropout, target_modules, ...settings } = withOverrides(
-    known,
-    overrides,
+  const { r, alpha, dropout, target_modules, ...settings } = withOverrides(known, overrides, {
     whose,
-  ) as unknown as typeof LORA_DEFAULTS;
-  for (const key of ['epochs', 'batch', 'accumulate', 'max_length'] as const)
-    if (settings[key] < 1) throw new WhorlError('usage', `${key}=${settings[key]} is less than 1`);
-  if (settings.warmup_ratio > 1)
-    throw new WhorlError('usage', `warmup_ratio=${settings.warmup_ratio} is no share`, 'give 0 to 1');
+    prefix,
+  }) as unknown as typeof LORA_DEFAULTS;
+  partSize(settings.batch, settings.accumulate);
+  loadTemplate(settings.template);
   if (!lora) return settings;
   if (dropout !== 0)
     throw new WhorlError('unsupported', `dropout=${dropout}: LoRA trains without dropout here`, 'dropout=0');

@@ -3,6 +3,7 @@
 
 import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import type { Recompute } from '../engine/recompute.ts';
@@ -11,11 +12,11 @@ import { bindModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { finetune } from '../train/finetune.ts';
-import { partSize } from '../train/micro-batches.ts';
 import { writePeftAdapter } from '../train/peft.ts';
 import type { TrainState } from '../train/state.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from './instruction-rows.ts';
+import { checkFits } from './setting-ranges.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from './templates.ts';
 import { finetuneSettings, trainsOf, tuningSettings } from './tuning-settings.ts';
 
@@ -37,6 +38,8 @@ export interface UserFinetuneOptions extends ComputeOptions {
   /** Order of the examples, and how low-rank maps begin; default 42. */
   readonly seed?: bigint;
   readonly recompute?: Recompute;
+  /** Forgets what an interrupted run of other settings left beside `out`. */
+  readonly overwrite?: boolean;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
@@ -66,13 +69,14 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
   const { model: source, data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
   const started = Date.now();
   const asked = tuningSettings(options.settings ?? {}, lora);
-  partSize(asked.batch, asked.accumulate);
   if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
   const work = workFolder(out);
   if (existsSync(out)) {
     rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
     throw new WhorlError('exists', `${out} exists already`, 'name another folder or remove it');
   }
+  checkWritable(out);
+  if (options.overwrite) rmSync(join(work, 'state.ckpt'), { force: true });
   const template = loadTemplate(asked.template);
   const { rows, empty } = await readInstructionRows(
     data,
@@ -84,11 +88,12 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
   });
+  const model = bindModel(folder);
+  checkFits({ ...asked.lora }, model.decoder.config);
   const tokenizer = await openTokenizer(folder.folder);
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);
   const settings = finetuneSettings(asked, examples.length, seed);
-  const model = bindModel(folder);
   const base = folder.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
   const adapter = asked.lora && !merge ? asked.lora : undefined;
   const losses = await finetune(folder, model, examples, out, settings, onEvent, {

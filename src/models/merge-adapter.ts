@@ -1,5 +1,6 @@
 // A LoRA adapter into a model's own weights: W + scale·B·A in W's dtype, every other byte as it was.
 
+import { checkNew } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { writeReplacedFolder } from '../sources/checkpoints/patched-folder.ts';
@@ -35,8 +36,9 @@ const TRANSPOSED: ReadonlySet<unknown> = new Set(['gpt2', 'openai-gpt', 'imagegp
 /** @throws WhorlError `mismatch` naming the tensor that does not fit; what reading the adapter throws; `exists` */
 export async function mergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const { model, adapter, out, onEvent = silent } = options;
+  checkNew(out);
   const { parts } = readPeftAdapter(adapter);
-  const base = await openModel(model, { onEvent });
+  const base = await openModel(model, { onEvent, anyFamily: true });
   if (TRANSPOSED.has(base.config.model_type))
     throw new WhorlError(
       'unsupported',

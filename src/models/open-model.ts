@@ -19,6 +19,7 @@ import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
 import type { GgufFamily, GgufWeight } from './gguf-family.ts';
+import { familyOf } from './llama.ts';
 import { llamaGguf } from './llama-gguf.ts';
 
 /** Families that we read from GGUF, by `general.architecture`. */
@@ -41,6 +42,8 @@ export interface OpenModelOptions {
   /** What a GGUF is dequantised to; float32 unless said. A folder keeps its own. */
   readonly dtype?: FloatDtype;
   readonly onEvent?: OnEvent;
+  /** Whether a hub model of a family that Whorl cannot run is fetched all the same; default: refused by its config. */
+  readonly anyFamily?: boolean;
 }
 
 /**
@@ -49,7 +52,7 @@ export interface OpenModelOptions {
  */
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
   if (isThere(name)) return openPath(name, options);
-  const { path, pinned } = await fromHub(name, options.onEvent);
+  const { path, pinned } = await fromHub(name, options.anyFamily ?? false, options.onEvent);
   return { ...(await openPath(path, options)), source: pinned };
 }
 
@@ -59,10 +62,14 @@ export const modelName = ({ source }: Pick<ModelFolder, 'source'>): string =>
 
 /** Where the model that a name means lies on this machine, fetched from the hub if it is a hub id. */
 export async function modelPath(name: string, onEvent?: OnEvent): Promise<string> {
-  return isThere(name) ? name : (await fromHub(name, onEvent)).path;
+  return isThere(name) ? name : (await fromHub(name, true, onEvent)).path;
 }
 
-async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path: string; pinned: string }> {
+async function fromHub(
+  name: string,
+  anyFamily: boolean,
+  onEvent: OnEvent = silent,
+): Promise<{ path: string; pinned: string }> {
   const id = parseHubId(name);
   if (id === undefined)
     throw new WhorlError(
@@ -71,7 +78,7 @@ async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path:
       'give a model folder, a .gguf file, or a hub id (org/name)',
     );
   const { fetchModel } = await import('../sources/hub/model-files.ts'); // the client is loaded by those who need it
-  return fetchModel(id, { onEvent });
+  return fetchModel(id, { onEvent, ...(!anyFamily && { checkConfig: familyOf }) });
 }
 
 async function openPath(path: string, options: OpenModelOptions): Promise<ModelFolder> {

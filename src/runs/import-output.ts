@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { copyFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
+import { checkNew, copyFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { readAnswers } from './answer-rows.ts';
@@ -27,6 +27,7 @@ export async function importOutput(source: string, out: string, origin?: string)
       `${source} holds no output_{template}_{adapter|sft_chat}/{model}/{data}_epoch_…/`,
       'give the output folder itself, with its own name',
     );
+  for (const run of found) checkNew(paperRunPath(out, run));
   const imported: ImportedRun[] = [];
   for (const run of found) imported.push(await importRun(run, out, origin ?? run.path));
   return imported;

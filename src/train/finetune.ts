@@ -70,6 +70,8 @@ export interface FinetuneOptions {
 interface Saved {
   readonly run: string;
   readonly losses: readonly number[];
+  /** What a refusal may name. */
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -96,6 +98,7 @@ export async function finetune(
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
+  const named = { ...settings, seed: String(settings.seed) };
   const run = runDigest(folder, examples, settings, trains);
   let state = trainer.start(settings.seed);
   let losses: number[] = [];
@@ -104,8 +107,8 @@ export async function finetune(
     if ((extra as Saved).run !== run)
       throw new WhorlError(
         'mismatch',
-        `${checkpoint.path} is of a run with other examples or settings`,
-        'remove it to start anew',
+        `${checkpoint.path} is of a run with other examples or settings (${differences((extra as Saved).settings, named)})`,
+        'repeat its command to go on, or start anew with --overwrite',
       );
     [state, losses] = [saved, [...(extra as Saved).losses]];
     onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
@@ -116,7 +119,7 @@ export async function finetune(
   let kept = state.step;
   let between = true; // no step is under way, which would have values half changed
   const keep = (path: string): void => {
-    saveCheckpoint(path, state, { run, losses } satisfies Saved);
+    saveCheckpoint(path, state, { run, losses, settings: named } satisfies Saved);
     kept = state.step;
   };
   try {
@@ -154,6 +157,17 @@ export async function finetune(
   );
   if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
+}
+
+function differences(
+  before: Readonly<Record<string, unknown>> = {},
+  now: Readonly<Record<string, unknown>>,
+): string {
+  const differ = Object.keys(now).filter((key) => before[key] !== now[key]);
+  return (
+    differ.map((key) => `${key}: ${before[key]}, now ${now[key]}`).join(', ') ||
+    'model, examples or what trains'
+  );
 }
 
 const runDigest = (

@@ -1,7 +1,7 @@
 // `whorl report fsr`: the paper's FSR tables over its output folders, as text in five formats and as a figure.
 
 import { Command, Option } from 'commander';
-import { writeFileAtomic } from '../../base/atomic.ts';
+import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
 import type { Table, TextFormat } from '../../report/table.ts';
@@ -52,6 +52,7 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
   if (flags.figure !== undefined && extension === undefined)
     throw new WhorlError('usage', `--figure ${shownText(flags.figure)} is neither .svg nor .png`);
+  if (flags.figure !== undefined) checkWritable(flags.figure);
   const [{ reportFsr }, { fsrTables }, { FORMATS }] = await Promise.all([
     import('../../report/fsr.ts'),
     import('../../report/fsr-tables.ts'),
