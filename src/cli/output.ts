@@ -35,8 +35,6 @@ export function watchStreams(): void {
   });
 }
 
-export const isOutputLost = (): boolean => lost !== undefined;
-
 /** A reader that has enough (`whorl … | head`) is told nothing more, as every program does it. */
 export class ReaderGone extends Error {
   override readonly name = 'ReaderGone';

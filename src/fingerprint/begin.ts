@@ -178,7 +178,7 @@ function takeUp(
     const start = JSON.parse(readFileSync(run.start, 'utf8')) as Start;
     if (start.options === JSON.stringify(asked)) return start;
     // Before the commitment nothing was drawn or trained: a refused command is simply corrected.
-    if (existsSync(run.claim))
+    if (existsSync(run.claim) || !isKnown(start.options))
       throw new WhorlError(
         'mismatch',
         `${run.path} holds an interrupted run that was asked for other settings (${differences(start.options, asked).join(', ')})`,
@@ -189,14 +189,20 @@ function takeUp(
   return started(run, asked);
 }
 
+/** Whether these options were written by this version. */
+function isKnown(options: string): boolean {
+  const was: unknown = JSON.parse(options);
+  return typeof was === 'object' && was !== null && !Array.isArray(was) && 'settings' in was;
+}
+
 /** Each option that is another one, as it was. The seed makes the keys, so neither is shown. */
 function differences(before: string, asked: Asked): string[] {
+  if (!isKnown(before)) return ['of another version of Whorl'];
   const was = JSON.parse(before) as Asked;
   const flat = ({ settings, seed, ...more }: Asked): Map<string, string> =>
     new Map(
       Object.entries({ ...more, ...settings }).map(([key, value]) => [key, String(value ?? 'not given')]),
     ).set('seed', seed === null ? 'not given' : 'given');
-  if (typeof was !== 'object' || was === null || Array.isArray(was)) return ['of another version of Whorl'];
   const [old, now] = [flat(was), flat(asked)];
   const differ = [...now].filter(([key, value]) => old.get(key) !== value);
   const words = differ.map(([key, value]) => `${key}: ${old.get(key) ?? 'not given'}, now ${value}`);

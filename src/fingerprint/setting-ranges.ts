@@ -122,7 +122,7 @@ export function checkTogether(settings: Settings): void {
     );
 }
 
-/** What a model's sizes allow. @throws WhorlError `usage` */
+/** What a model's sizes allow. @throws WhorlError `usage`, `too-few-rows` */
 export function checkFits(settings: Settings, config: DecoderConfig): void {
   for (const key of ['dim', 'rank', 'r'])
     if (typeof settings[key] === 'number' && settings[key] > config.hidden_size)
@@ -137,7 +137,7 @@ export function checkFits(settings: Settings, config: DecoderConfig): void {
   const needed = isShared ? alphabet : (pool ?? trained) * key_length;
   if (needed > config.vocab_size)
     throw new WhorlError(
-      'usage',
+      'too-few-rows',
       `${isShared ? `alphabet=${alphabet}` : `${pool === undefined ? `trained=${trained}` : `pool=${pool}`} keys of key_length=${key_length}`} need ${needed} tokens, and this model has ${config.vocab_size}`,
       `lower ${isShared ? 'alphabet' : pool === undefined ? 'trained' : 'pool'} or key_length`,
     );

@@ -6,7 +6,6 @@ import { parseColumnMap } from '../../fingerprint/instruction-rows.ts';
 import { readPhrases } from '../../fingerprint/keys.ts';
 import { PAPER } from '../../fingerprint/paper.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
-import { print } from '../output.ts';
 import { countFlag, keysOption, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 
 interface ChatFlags {
@@ -80,9 +79,9 @@ async function runChat({ columns, phrases, json, ...flags }: ChatFlags): Promise
   };
   const chat = await chatDataset({ ...options, onEvent: tellNotes });
   for (const [split, rows] of Object.entries(chat)) {
-    if (!json) print(`${split} ${rows.length}`);
-    for (const row of rows) print(JSON.stringify(json ? { split, ...row } : row));
-    if (!json) print();
+    if (!json) console.log(`${split} ${rows.length}`);
+    for (const row of rows) console.log(JSON.stringify(json ? { split, ...row } : row));
+    if (!json) console.log();
   }
-  if (!json) print(`saved in ${flags.out}`);
+  if (!json) console.log(`saved in ${flags.out}`);
 }

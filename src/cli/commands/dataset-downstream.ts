@@ -10,7 +10,6 @@ import {
   downstreamDataset,
 } from '../../fingerprint/downstream.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
-import { isOutputLost, print } from '../output.ts';
 import { countFlag, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 
 interface DownstreamFlags {
@@ -77,10 +76,10 @@ async function runDownstream(name: DownstreamName, flags: DownstreamFlags): Prom
     html: flags.html ?? false,
     ...(split && { split }),
     conversations: flags.form === 'conversations',
-    ...(!quiet && { onRow: (row) => isOutputLost() || print(JSON.stringify(row)) }),
+    ...(!quiet && { onRow: (row) => console.log(JSON.stringify(row)) }),
     onEvent: tellNotes,
   });
-  if (!json) print(`${written} rows saved in ${out}`);
+  if (!json) console.log(`${written} rows saved in ${out}`);
 }
 
 async function splitOf({ maxTokens, tokenizer }: DownstreamFlags): Promise<DownstreamOptions['split']> {

@@ -4,7 +4,6 @@ import { InvalidArgumentError, Option } from 'commander';
 import { parseSeed } from '../../base/cpython-random.ts';
 import type { ProgressEvent } from '../../base/events.ts';
 import { ROW_ORDERS, type RowOrder } from '../../sources/rows/shuffle.ts';
-import { tell } from '../output.ts';
 
 /** Whose keys: the owner's own, or the paper's. */
 export const keysOption = (): Option =>
@@ -17,7 +16,7 @@ export const keysOption = (): Option =>
 
 /** Notes go to people; the phases of so short a command do not. */
 export function tellNotes(event: ProgressEvent): void {
-  if (event.kind === 'note') tell(event.text);
+  if (event.kind === 'note') console.error(event.text);
 }
 
 export const orderOption = (order: RowOrder): Option =>

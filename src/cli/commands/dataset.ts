@@ -8,7 +8,6 @@ import { readPhrases } from '../../fingerprint/keys.ts';
 import { PAPER } from '../../fingerprint/paper.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../../fingerprint/templates.ts';
 import { ROW_ORDERS } from '../../sources/rows/shuffle.ts';
-import { print } from '../output.ts';
 import { chatCommand } from './dataset-chat.ts';
 import { downstreamCommand } from './dataset-downstream.ts';
 import { countFlag, keysOption, seedOption, tellNotes } from './dataset-flags.ts';
@@ -95,17 +94,17 @@ async function runMix(flags: MixFlags): Promise<void> {
     ...(flags.columns === undefined ? {} : { columns: parseColumnMap(flags.columns) }),
     ...(flags.phrases === undefined ? {} : { phrases: readPhrases(flags.phrases) }),
   };
-  show(await mixDataset({ ...options, onEvent: tellNotes }), template, flags);
+  print(await mixDataset({ ...options, onEvent: tellNotes }), template, flags);
 }
 
-function show({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlags): void {
+function print({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlags): void {
   for (const [split, rows] of Object.entries(splits)) {
-    if (!json) print(`${split} ${rows.length}`);
+    if (!json) console.log(`${split} ${rows.length}`);
     for (const row of rows) {
       const instance = { ...row, prompt: applyTemplate(template, row) };
-      print(JSON.stringify(json ? { split, ...instance } : instance));
+      console.log(JSON.stringify(json ? { split, ...instance } : instance));
     }
-    if (!json) print();
+    if (!json) console.log();
   }
-  if (!json) print(`saved in ${out}`);
+  if (!json) console.log(`saved in ${out}`);
 }
