@@ -32,8 +32,6 @@ export interface Kept {
 
 interface Header {
   readonly key: string;
-  /** Of the bytes that follow, in the order of `arrays`. */
-  readonly sha256: string;
   readonly arrays: readonly (readonly [name: string, length: number])[];
   readonly extra: unknown;
 }
@@ -85,51 +83,49 @@ export class SetUpCache {
 const bytesOf = (data: Float32Array): Uint8Array =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-/** Private: an owner's own ordinary text may be among what it was made from. */
+/** Magic, the sha256 of all that follows, the header's length, the header, the arrays. Private: an owner's text may be in it. */
 function write(path: string, key: string, { arrays, extra }: Kept): void {
   const entries = Object.entries(arrays);
-  const hash = createHash('sha256');
-  for (const [, data] of entries) hash.update(bytesOf(data));
-  const header: Header = {
-    key,
-    sha256: hash.digest('hex'),
-    arrays: entries.map(([name, data]) => [name, data.length]),
-    extra,
-  };
+  const header: Header = { key, arrays: entries.map(([name, data]) => [name, data.length]), extra };
   const json = Buffer.from(JSON.stringify(header));
   const length = Buffer.alloc(4);
   length.writeUInt32LE(json.length);
+  const parts = [length, json, ...entries.map(([, data]) => bytesOf(data))];
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
   const file = new AtomicFile(path, 0o600);
   try {
-    file.write(Buffer.concat([Buffer.from(MAGIC), length, json]));
-    for (const [, data] of entries) file.write(bytesOf(data));
+    for (const part of [Buffer.from(MAGIC), hash.digest(), ...parts]) file.write(part);
     file.commit();
   } finally {
     file.discard();
   }
 }
 
+const START = MAGIC.length + 32;
+
 /** Undefined for a file that is not there, not whole, or of something else. */
 function read(path: string, key: string): Kept | undefined {
   try {
     return withReader(path, (reader) => {
       if (Buffer.from(reader.bytes(MAGIC.length, 'magic')).toString('latin1') !== MAGIC) return undefined;
-      const json = Buffer.from(reader.bytes(reader.u32('header length'), 'header')).toString('utf8');
-      const header = JSON.parse(json) as Header;
-      const start = MAGIC.length + 4 + Buffer.byteLength(json);
-      const total = header.arrays.reduce((sum, [, length]) => sum + 4 * length, start);
-      if (header.key !== key || total !== reader.size) return undefined;
+      const sha256 = Buffer.from(reader.bytes(32, 'digest'));
       const hash = createHash('sha256');
+      for (const chunk of reader.chunks(START, reader.size - START)) hash.update(chunk);
+      if (!hash.digest().equals(sha256)) return undefined;
+      reader.position = START;
+      const length = reader.u32('header length');
+      const header = JSON.parse(Buffer.from(reader.bytes(length, 'header')).toString('utf8')) as Header;
+      if (header.key !== key) return undefined;
       const arrays: Record<string, Float32Array> = {};
-      let at = start;
-      for (const [name, length] of header.arrays) {
-        const data = new Float32Array(length);
-        reader.readInto(bytesOf(data), at);
-        hash.update(bytesOf(data));
+      let at = START + 4 + length;
+      for (const [name, count] of header.arrays) {
+        const data = new Float32Array(count);
+        if (count > 0) reader.readInto(bytesOf(data), at);
         arrays[name] = data;
         at += data.byteLength;
       }
-      return hash.digest('hex') === header.sha256 ? { arrays, extra: header.extra } : undefined;
+      return { arrays, extra: header.extra };
     });
   } catch {
     return undefined;

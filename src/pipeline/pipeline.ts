@@ -80,10 +80,10 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   if (!task && modes.includes('alpaca'))
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
   tuningSettings(user, false, PREFIX);
-  if (task && modes.includes('alpaca')) await readInstructionRows(task.path, Number.POSITIVE_INFINITY);
   flavourSettings(flavour, '', own);
   checkLock(options.lock);
   checkWritable(join(options.root ?? '.', 'output'));
+  if (task && modes.includes('alpaca')) await readInstructionRows(task.path, Number.POSITIVE_INFINITY);
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const device = await openDevice(options);
   const vanilla = await openModel(base_model, { onEvent, ...cache });

@@ -219,7 +219,8 @@ describe('a refused or failed run does not block its folder', () => {
     const few = await whorl(...args, 'trained=2', 'key_length=2');
     expect(few).toMatchObject({ code: 1 });
     const other = await whorl(...args, 'trained=3', 'key_length=2');
-    expect(other.err.split('error: ')[1]).toBe(few.err.split('error: ')[1]); // its own reason, not the folder's
+    expect(few.err).toContain('4 are needed');
+    expect(other.err).toContain('6 are needed'); // its own reason, not the folder's
     // With a commitment the folder is only taken up with its own options.
     writeFileSync(join(out, 'claim.json'), '{}');
     const blocked = await whorl(...args, 'trained=4', 'key_length=2');
