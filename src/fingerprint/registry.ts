@@ -130,7 +130,8 @@ function parseAs(
   };
   if (typeof like === 'number') {
     const value = Number(text);
-    if (text.trim() === '' || !inRange(key, value, isClaim)) bad(rangeWords(key, isClaim));
+    if (text.trim() === '' || !Number.isFinite(value)) bad('a number');
+    if (!inRange(key, value, isClaim)) bad(rangeWords(key, isClaim));
     return value;
   }
   if (typeof like === 'boolean')
