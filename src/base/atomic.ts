@@ -137,7 +137,7 @@ export function checkWritable(path: string): void {
 export function checkNew(path: string): void {
   const stats = writing(path, () => statSync(path, { throwIfNoEntry: false }));
   if (stats !== undefined && !(stats.isDirectory() && readdirSync(path).length === 0))
-    throw new WhorlError('exists', `${path} exists already`, 'name another place or remove it');
+    throw new WhorlError('exists', `${path} is there already`, 'name another place or remove it');
   checkWritable(path);
 }
 
