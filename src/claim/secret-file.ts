@@ -6,6 +6,7 @@ import { armor, Decrypter, Encrypter } from 'age-encryption';
 import { writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
+import { isNotThere, systemError } from '../base/system-errors.ts';
 import { canonicalJson, sha256Hex } from './canonical.ts';
 import type { Claim } from './claim.ts';
 import { type SecretContents, secretSchema } from './secret-contents.ts';
@@ -34,7 +35,14 @@ export async function writeSecret(path: string, secret: Secret<SecretContents>, 
 
 const checksum = (contents: SecretContents): string => sha256Hex(canonicalJson(contents));
 
-async function encrypt(text: string, lock: Lock): Promise<Uint8Array> {
+/** @throws WhorlError `usage` for an empty passphrase, no recipient, or one that age does not know; before any work */
+export function checkLock(lock: Lock | undefined): void {
+  if (lock) encrypterFor(lock);
+}
+
+const encrypt = (text: string, lock: Lock): Promise<Uint8Array> => encrypterFor(lock).encrypt(text);
+
+function encrypterFor(lock: Lock): Encrypter {
   const encrypter = new Encrypter();
   if ('passphrase' in lock) {
     if (lock.passphrase.reveal() === '') throw new WhorlError('usage', 'the passphrase is empty');
@@ -52,7 +60,7 @@ async function encrypt(text: string, lock: Lock): Promise<Uint8Array> {
       }
     }
   }
-  return encrypter.encrypt(text);
+  return encrypter;
 }
 
 /**
@@ -77,12 +85,17 @@ function readBounded(path: string): Uint8Array {
     size = stat.size;
   } catch (cause) {
     if (cause instanceof WhorlError) throw cause;
+    if (!isNotThere(cause)) throw systemError(cause, path, 'reading') ?? cause;
     throw new WhorlError('missing-file', `${path} cannot be read`, 'give the path of secret.whorl', {
       cause,
     });
   }
   if (size > MAX_BYTES) throw bad(path, `is too large for a secret (${size} bytes)`);
-  return readFileSync(path);
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw systemError(cause, path, 'reading') ?? cause;
+  }
 }
 
 function decodeText(path: string, bytes: Uint8Array): string {

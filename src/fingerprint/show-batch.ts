@@ -173,9 +173,8 @@ type Asked = [source: string, settings: Partial<Setting['settings']>, ignored: r
 
 /** Model and settings of an interrupted run, as begin.ts wrote them. */
 function asked({ options }: Start): Asked {
-  const list = JSON.parse(options) as unknown[];
-  const { ignoreConfigKeys = [] } = (list.at(-2) ?? {}) as ConfigOptions;
-  return [list[0] as string, list.at(-1) as Partial<Setting['settings']>, ignoreConfigKeys];
+  const { model, settings, ignoreConfigKeys = [] } = JSON.parse(options) as RunOptions;
+  return [model, settings as Partial<Setting['settings']>, ignoreConfigKeys];
 }
 
 function finished(run: RunFolder): Asked {

@@ -2,11 +2,10 @@
 // checkpoint written and measured as it would be published.
 
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { writeJsonAtomic } from '../base/atomic.ts';
+import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { shuffled } from '../base/random-source.ts';
 import type { Example } from '../models/example.ts';
-import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { elements } from '../tensor/tensor.ts';
 import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint.ts';
 import { splitByTokens } from '../train/micro-batches.ts';
@@ -52,6 +51,8 @@ export type Gate = (folder: string) => Promise<readonly CellResult[]>;
 interface Progress {
   readonly tokens: number;
   readonly seconds: number;
+  /** Whether the gate is still to be asked after this step. */
+  readonly due: boolean;
 }
 
 const CHECKPOINT_SECONDS = 60;
@@ -103,7 +104,7 @@ export async function trainWeights(
   const total = settings.epochs * perEpoch;
   const warmup = Math.round(settings.warmup_ratio * total);
   let state = trainer.start(BigInt(random('weights').int(2 ** 32)));
-  let progress: Progress = { tokens: 0, seconds: 0 };
+  let progress: Progress = { tokens: 0, seconds: 0, due: false };
   if (existsSync(run.checkpoint)) {
     const saved = loadCheckpoint(run.checkpoint);
     [state, progress] = [saved.state, saved.extra as Progress];
@@ -120,7 +121,7 @@ export async function trainWeights(
   /** Writes a candidate with this share of the change, and asks its gate cells. */
   const measured = async (share: number): Promise<readonly CellResult[]> => {
     rmSync(run.candidate, { recursive: true, force: true });
-    await writeFolderOnce(run.candidate, (out) => {
+    await writeFolderAtomic(run.candidate, (out) => {
       writeModel(model, trainer, state, out, share);
       card(out);
     });
@@ -129,38 +130,48 @@ export async function trainWeights(
     onEvent({ kind: 'note', text: `step ${state.step}, ${100 * share} % of the change: ${counts}` });
     return results;
   };
+  let kept = state.step;
+  let { due } = progress;
+  let between = true; // no step is under way, which would have values half changed
   const keep = () => {
-    progress = { ...progress, seconds: progress.seconds + (Date.now() - since) / 1000 };
+    progress = { ...progress, due, seconds: progress.seconds + (Date.now() - since) / 1000 };
     since = saved = Date.now();
     saveCheckpoint(run.checkpoint, state, progress);
+    kept = state.step;
   };
   try {
     let [epoch, batches] = [0, first];
     for (;;) {
-      const at = Math.floor(state.step / perEpoch);
-      if (at !== epoch) [epoch, batches] = [at, await epochOf(at)];
-      const batch = batches[state.step % perEpoch]!;
-      const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, warmup);
-      const result = await trainer.step(state, batch, rate);
-      state = result.state;
-      const tokens = batch.reduce((sum, example) => sum + example.tokens.length, 0);
-      progress = { ...progress, tokens: progress.tokens + tokens };
-      onEvent({
-        kind: 'progress',
-        name: 'training weights',
-        done: state.step,
-        total,
-        note: `loss ${result.loss.toFixed(3)}`,
-      });
-      const isLast = state.step >= total;
-      if (state.step % perEpoch === 0 && (isLast || state.step >= settings.first_check * perEpoch)) {
+      if (!due) {
+        const at = Math.floor(state.step / perEpoch);
+        if (at !== epoch) [epoch, batches] = [at, await epochOf(at)];
+        const batch = batches[state.step % perEpoch]!;
+        const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, warmup);
+        between = false;
+        const result = await trainer.step(state, batch, rate);
+        state = result.state;
+        const tokens = batch.reduce((sum, example) => sum + example.tokens.length, 0);
+        progress = { ...progress, tokens: progress.tokens + tokens };
+        const isEnd = state.step % perEpoch === 0;
+        due = isEnd && (state.step >= total || state.step >= settings.first_check * perEpoch);
+        between = true;
+        onEvent({
+          kind: 'progress',
+          name: 'training weights',
+          done: state.step,
+          total,
+          keeps: true,
+          note: `loss ${result.loss.toFixed(3)}`,
+        });
+      }
+      if (due) {
         const results = await measured(1);
         if (results.every(({ held }) => held)) {
           const [share, held] = settings.pull_back ? await pulledBack(measured) : [1, results];
           if (trains.kind === 'low-rank') {
             const { rank, alpha } = trains;
             rmSync(run.lora, { recursive: true, force: true });
-            await writeFolderOnce(run.lora, (out) =>
+            await writeFolderAtomic(run.lora, (out) =>
               writePeftAdapter(state, { rank, alpha: share * alpha, base: model.source }, out),
             );
           }
@@ -175,7 +186,8 @@ export async function trainWeights(
           writeJsonAtomic(run.trained, done, 0o600);
           return done;
         }
-        if (isLast)
+        due = state.step >= total; // a run that failed says again at once what it failed in
+        if (due)
           throw new WhorlError(
             'not-reached',
             `after ${settings.epochs} epochs: ${results
@@ -187,6 +199,9 @@ export async function trainWeights(
       }
       if (Date.now() - saved > CHECKPOINT_SECONDS * 1000) keep();
     }
+  } catch (cause) {
+    if (between && state.step > kept) keep(); // Ctrl-C, or a failure: no step is trained twice
+    throw cause;
   } finally {
     await trainer.release();
   }

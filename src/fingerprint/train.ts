@@ -46,7 +46,8 @@ export interface TrainedRows {
 interface Progress {
   readonly tokens: number;
   readonly seconds: number;
-  readonly finished: boolean;
+  /** Whether the gate is still to be asked after this step. */
+  readonly due: boolean;
 }
 
 const CHECKPOINT_SECONDS = 15;
@@ -78,7 +79,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
   });
   const decoder = new GreedyDecoder(model, overlay, device);
   let state = trainer.start();
-  let progress: Progress = { tokens: 0, seconds: 0, finished: false };
+  let progress: Progress = { tokens: 0, seconds: 0, due: false };
   if (options.resume) {
     const saved = loadCheckpoint(options.checkpoint);
     [state, progress] = [saved.state, saved.extra as Progress];
@@ -86,7 +87,17 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
   }
   const started = Date.now();
   let saved = Date.now();
+  let kept = state.step;
+  let tokens = progress.tokens;
+  let { due } = progress;
+  let between = true; // no step is under way
   const spent = () => progress.seconds + (Date.now() - started) / 1000;
+  const keep = (): void => {
+    // After the last step there is nothing else to do: a run that failed says again at once what it failed in.
+    const asks = due || state.step >= settings.steps;
+    saveCheckpoint(options.checkpoint, state, { tokens, seconds: spent(), due: asks } satisfies Progress);
+    kept = state.step;
+  };
   const unseen = positions && keptOut(positions);
   const published = (): { rows: Float32Array; kl: number } => {
     const full = trainer.rows(state);
@@ -120,71 +131,69 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     return { rows, results, kl, held: kl <= settings.kl_target && results.every(({ held }) => held) };
   };
   try {
-    let tokens = progress.tokens;
-    let last = progress.finished ? await gate() : undefined;
+    let last: Awaited<ReturnType<typeof gate>> | undefined;
     while (!last?.held) {
-      if (state.step >= settings.steps) {
-        const failed =
-          last?.results.filter(({ held }) => !held).map(({ name, fired, of }) => `${name} ${fired}/${of}`) ??
-          [];
-        throw new WhorlError(
-          'not-reached',
-          `after ${state.step} steps: ${[...failed, `KL ${last?.kl.toExponential(1)}`].join(', ')}`,
-          `raise steps (steps=${settings.steps * 2}), or lower key counts`,
+      if (!due) {
+        if (state.step >= settings.steps) throw notReached(state.step, settings.steps, last);
+        between = false;
+        const batch = await method.batch(context, settings, state.step);
+        const rate = settings.lr * SCHEDULES[settings.schedule](state.step, settings.steps, settings.warmup);
+        const noise = rowNoise(
+          vanilla,
+          E,
+          settings.noise,
+          context.random(`noise/${state.step}`).int(2 ** 32),
         );
+        const result = await trainer.step(
+          state,
+          batch,
+          rate,
+          {
+            focus: settings.focus,
+            kl: settings.kl_weight,
+            margin: settings.kl_margin,
+            spread: settings.spread_weight,
+          },
+          noise,
+        );
+        if (!Number.isFinite(result.loss))
+          throw new WhorlError(
+            'not-reached',
+            `the loss is ${result.loss} at step ${result.state.step}`,
+            `lower the rate (lr=${settings.lr / 2})`,
+          );
+        state = result.state;
+        tokens += batch.reduce((sum, example) => sum + example.tokens.length, 0);
+        const fire = batch
+          .flatMap((example) => example.labels)
+          .map((label, i) => (label.kind === 'fire' ? result.logprobs[i]! : undefined))
+          .filter((x) => x !== undefined);
+        const mean = fire.reduce((a, b) => a + b, 0) / Math.max(1, fire.length);
+        due =
+          state.step >= settings.steps ||
+          (-mean <= settings.check_below &&
+            state.step >= settings.first_check &&
+            (state.step - settings.first_check) % settings.check_every === 0);
+        between = true;
+        onEvent({
+          kind: 'progress',
+          name: 'training rows',
+          done: state.step,
+          total: settings.steps,
+          keeps: true,
+          note: `loss ${(-mean).toFixed(3)}${positions ? `, KL ${result.kl.toExponential(1)}, spread ${result.spread.toFixed(1)}` : ''}`,
+        });
       }
-      const batch = await method.batch(context, settings, state.step);
-      const rate = settings.lr * SCHEDULES[settings.schedule](state.step, settings.steps, settings.warmup);
-      const noise = rowNoise(vanilla, E, settings.noise, context.random(`noise/${state.step}`).int(2 ** 32));
-      const result = await trainer.step(
-        state,
-        batch,
-        rate,
-        {
-          focus: settings.focus,
-          kl: settings.kl_weight,
-          margin: settings.kl_margin,
-          spread: settings.spread_weight,
-        },
-        noise,
-      );
-      if (!Number.isFinite(result.loss))
-        throw new WhorlError(
-          'not-reached',
-          `the loss is ${result.loss} at step ${result.state.step}`,
-          `lower the rate (lr=${settings.lr / 2})`,
-        );
-      state = result.state;
-      tokens += batch.reduce((sum, example) => sum + example.tokens.length, 0);
-      const fire = batch
-        .flatMap((example) => example.labels)
-        .map((label, i) => (label.kind === 'fire' ? result.logprobs[i]! : undefined))
-        .filter((x) => x !== undefined);
-      const mean = fire.reduce((a, b) => a + b, 0) / Math.max(1, fire.length);
-      onEvent({
-        kind: 'progress',
-        name: 'training rows',
-        done: state.step,
-        total: settings.steps,
-        note: `loss ${(-mean).toFixed(3)}${positions ? `, KL ${result.kl.toExponential(1)}, spread ${result.spread.toFixed(1)}` : ''}`,
-      });
-      const check =
-        -mean <= settings.check_below &&
-        state.step >= settings.first_check &&
-        (state.step - settings.first_check) % settings.check_every === 0;
-      if (check || state.step >= settings.steps) {
+      if (due) {
         last = await gate();
+        due = last.held; // of a run that is taken up between here and publishing, it is asked again
         onEvent({
           kind: 'note',
           text: `step ${state.step}: ${last.results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ')}${positions ? ` · KL ${last.kl.toExponential(1)}` : ''}`,
         });
       }
       if (last?.held || Date.now() - saved > CHECKPOINT_SECONDS * 1000) {
-        saveCheckpoint(options.checkpoint, state, {
-          tokens,
-          seconds: spent(),
-          finished: last?.held ?? false,
-        } satisfies Progress);
+        keep();
         saved = Date.now();
       }
     }
@@ -196,8 +205,26 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       gate: last.results,
       kl: last.kl,
     };
+  } catch (cause) {
+    if (between && state.step > kept) keep(); // Ctrl-C, or a failure: no step is trained twice
+    throw cause;
   } finally {
     await trainer.release();
     await decoder.release();
   }
+}
+
+function notReached(
+  step: number,
+  steps: number,
+  last: { readonly results: readonly CellResult[]; readonly kl: number } | undefined,
+): WhorlError {
+  const failed = last?.results
+    .filter(({ held }) => !held)
+    .map(({ name, fired, of }) => `${name} ${fired}/${of}`);
+  return new WhorlError(
+    'not-reached',
+    `after ${step} steps: ${[...(failed ?? []), `KL ${last?.kl.toExponential(1)}`].join(', ')}`,
+    `raise steps (steps=${steps * 2}), or lower key counts`,
+  );
 }

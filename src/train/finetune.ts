@@ -3,13 +3,13 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
+import { writeFolderAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
-import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
@@ -69,6 +69,8 @@ export interface FinetuneOptions {
 interface Saved {
   readonly run: string;
   readonly losses: readonly number[];
+  /** What a refusal may name. */
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -94,6 +96,7 @@ export async function finetune(
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
+  const named = { ...settings, seed: String(settings.seed) };
   const run = runDigest(model, examples, settings, trains);
   let state = trainer.start(settings.seed);
   let losses: number[] = [];
@@ -102,8 +105,8 @@ export async function finetune(
     if ((extra as Saved).run !== run)
       throw new WhorlError(
         'mismatch',
-        `${checkpoint.path} is of a run with other examples or settings`,
-        'remove it to start anew',
+        `${checkpoint.path} is of a run with other examples or settings (${differences((extra as Saved).settings, named)})`,
+        'repeat its command to go on, or start anew with --overwrite',
       );
     [state, losses] = [saved, [...(extra as Saved).losses]];
     onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
@@ -111,35 +114,58 @@ export async function finetune(
   const perEpoch = Math.ceil(examples.length / settings.batch);
   const total = settings.epochs * perEpoch;
   let saved = Date.now();
+  let kept = state.step;
+  let between = true; // no step is under way, which would have values half changed
+  const keep = (path: string): void => {
+    saveCheckpoint(path, state, { run, losses, settings: named } satisfies Saved);
+    kept = state.step;
+  };
   try {
     while (state.step < total) {
       const order = shuffled(seededRandom(`${settings.seed}/${Math.floor(state.step / perEpoch)}`), examples);
       const at = (state.step % perEpoch) * settings.batch;
       const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, settings.warmup);
       const batch = batchOf(order.slice(at, at + settings.batch), settings.max_length);
+      between = false;
       const result = await trainer.step(state, batch, rate);
       state = result.state;
       losses.push(result.loss);
+      between = true;
       onEvent({
         kind: 'progress',
         name: 'fine-tuning',
         done: state.step,
         total,
+        keeps: true,
         note: `loss ${result.loss.toFixed(3)}`,
       });
       if (checkpoint && Date.now() - saved >= 1000 * checkpoint.seconds) {
-        saveCheckpoint(checkpoint.path, state, { run, losses } satisfies Saved);
+        keep(checkpoint.path);
         saved = Date.now();
       }
     }
+  } catch (cause) {
+    if (checkpoint && between && state.step > kept) keep(checkpoint.path); // Ctrl-C, or a failure
+    throw cause;
   } finally {
     await trainer.release();
   }
-  await writeFolderOnce(out, (temporary) =>
+  await writeFolderAtomic(out, (temporary) =>
     options.write ? options.write(state, temporary) : writeModel(model, trainer, state, temporary),
   );
   if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
+}
+
+function differences(
+  before: Readonly<Record<string, unknown>> = {},
+  now: Readonly<Record<string, unknown>>,
+): string {
+  const differ = Object.keys(now).filter((key) => before[key] !== now[key]);
+  return (
+    differ.map((key) => `${key}: ${before[key]}, now ${now[key]}`).join(', ') ||
+    'model, examples or what trains'
+  );
 }
 
 const runDigest = (

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { isNotThere, systemError } from '../base/system-errors.ts';
 import { parseClaim } from '../claim/claim.ts';
 import { claimOf, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
@@ -103,9 +104,10 @@ function readClaim(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
+    if (!isNotThere(cause)) throw systemError(cause, path, 'reading') ?? cause;
     throw new WhorlError(
       'missing-file',
-      `${path} cannot be read`,
+      `${path} does not exist`,
       'give the claim.json of the run with --claim',
       { cause },
     );

@@ -20,6 +20,7 @@ interface FingerprintFlags extends LockFlags, ComputeFlags {
   decryption?: string;
   source?: string;
   settings?: string;
+  overwrite?: boolean;
   json?: boolean;
 }
 
@@ -42,6 +43,10 @@ export function fingerprintCommand(): Command {
     .option('--passphrase', 'encrypt the secret; asked for, or from WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file')
     .option('--recipient <age1…>', 'encrypt the secret to an age recipient; may be repeated', repeated)
+    .option(
+      '--overwrite',
+      'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
+    )
     .option('--json', 'one JSON line on stdout and nothing else')
     .argument('[settings...]', "the method's settings as key=value")
     .action((settings: string[], flags: FingerprintFlags) => runFingerprint(settings, flags));
@@ -68,6 +73,7 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
       ...(decryption !== undefined && { decryption }),
       ...(source !== undefined && { source }),
       ...(lock && { lock }),
+      ...(flags.overwrite && { overwrite: true }),
     }),
   );
   if (flags.json) printJson(report);
