@@ -1,12 +1,11 @@
 // A run's beginning: options and settings, the model opened; a new run's seed, or an interrupted run taken up.
 
-import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { writeJsonAtomic } from '../base/atomic.ts';
+import { randomBytes } from 'node:crypto';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { seededRandom } from '../base/random-source.ts';
-import type { Lock } from '../claim/secret-file.ts';
+import { type Lock, readLocked, type Unlock, writeLocked } from '../claim/secret-file.ts';
+import { SEED_KDF, type SeedKdf, stretchSeed } from '../claim/seed-kdf.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { bindModel } from '../lm/local-model.ts';
@@ -29,7 +28,10 @@ export interface FingerprintOptions extends ComputeOptions {
   /** Shorthands of the settings of the same names (`trained` is the number of keys of `rows`). */
   readonly pool?: number;
   readonly trained?: number;
-  /** Makes the run repeatable, and its keys known to whoever knows the seed. Default: the platform's secure generator. */
+  /**
+   * Makes the run repeatable, and its keys known to whoever knows or guesses the seed; stretched by a slow function
+   * (claim/seed-kdf.ts). Default: the platform's secure generator.
+   */
   readonly seed?: string;
   readonly settings?: Readonly<Record<string, string>>;
   readonly decryption?: string;
@@ -37,7 +39,10 @@ export interface FingerprintOptions extends ComputeOptions {
   readonly source?: string;
   /** Text of the kind this model is for, beside the reference set: its positions are guarded like the main languages'. */
   readonly ordinary?: readonly string[];
+  /** Encrypts the secret, and what an interrupted run keeps to go on from. */
   readonly lock?: Lock;
+  /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
+  readonly unlock?: Unlock;
   readonly onEvent?: OnEvent;
   readonly cacheDir?: string;
 }
@@ -46,6 +51,8 @@ export interface Start {
   /** 256 bits, hex: everything random in the run comes from it. */
   readonly seed: string;
   readonly created: string;
+  /** How a seed given as text became `seed`; absent where it is random. */
+  readonly from_text?: SeedKdf;
   /** What a resumed run must have been asked for. */
   readonly options: string;
 }
@@ -104,7 +111,8 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   if (options.keys !== undefined && options.keys !== 'rare' && options.keys !== 'paper')
     throw new WhorlError('usage', `--keys ${options.keys} is not known`, 'rare or paper');
   if (method.kind === 'weights') method.check(settings, model, tokenizer);
-  const start = state === 'interrupted' ? resumed(run, asked) : started(run, asked, options.seed);
+  const start =
+    state === 'interrupted' ? await resumed(run, asked, options) : await started(run, asked, options);
   return {
     run,
     start,
@@ -120,21 +128,31 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   };
 }
 
-function started(run: RunFolder, asked: string, seed: string | undefined): Start {
-  const bits =
-    seed === undefined ? randomBytes(32) : createHash('sha256').update(`whorl-run-seed\0${seed}`).digest();
-  const start: Start = {
-    seed: bits.toString('hex'),
-    created: seed === undefined ? new Date().toISOString() : new Date(0).toISOString(),
-    options: asked,
-  };
+async function started(
+  run: RunFolder,
+  asked: string,
+  { seed, lock }: FingerprintOptions,
+): Promise<Start> {
+  const start: Start =
+    seed === undefined
+      ? { seed: randomBytes(32).toString('hex'), created: new Date().toISOString(), options: asked }
+      : {
+          seed: await stretchSeed(seed),
+          created: new Date(0).toISOString(),
+          from_text: SEED_KDF,
+          options: asked,
+        };
   run.create();
-  writeJsonAtomic(run.start, start, 0o600);
+  await writeLocked(run.start, `${JSON.stringify(start)}\n`, lock);
   return start;
 }
 
-function resumed(run: RunFolder, asked: string): Start {
-  const start = JSON.parse(readFileSync(run.start, 'utf8')) as Start;
+async function resumed(
+  run: RunFolder,
+  asked: string,
+  { lock, unlock }: FingerprintOptions,
+): Promise<Start> {
+  const start = await readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
   if (start.options !== asked)
     throw new WhorlError(
       'mismatch',
@@ -142,6 +160,16 @@ function resumed(run: RunFolder, asked: string): Start {
       'repeat its options to resume it, or name a new folder with --out',
     );
   return start;
+}
+
+/** What an interrupted run goes on from. @throws WhorlError `bad-secret` where it is locked and not opened, or damaged */
+export async function readStart(run: RunFolder, unlock?: Unlock): Promise<Start> {
+  const text = (await readLocked(run.start, unlock)).reveal();
+  try {
+    return JSON.parse(text) as Start;
+  } catch (cause) {
+    throw new WhorlError('bad-secret', `${run.start} is damaged`, 'name a new folder with --out', { cause });
+  }
 }
 
 /** Independent streams out of the run's seed, by purpose. */
