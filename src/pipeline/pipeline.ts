@@ -154,7 +154,7 @@ async function fingerprintMode(
   options: PipelineOptions,
   onEvent: OnEvent,
 ): Promise<void> {
-  const { base_model, flavour, seed, keys, decryption, source, lock, cacheDir, device } = options;
+  const { base_model, flavour, seed, keys, decryption, source, lock, unlock, cacheDir, device } = options;
   if (run.state() === 'done') {
     onEvent({ kind: 'note', text: `fingerprint: ${run.path} is done` });
     const done = JSON.parse(readFileSync(run.run, 'utf8')) as Record<string, unknown>;
@@ -178,6 +178,7 @@ async function fingerprintMode(
       ...(decryption !== undefined && { decryption }),
       ...(source !== undefined && flavour === 'sft_chat' && { source }),
       ...(lock && { lock }),
+      ...(unlock && { unlock }),
       ...(cacheDir ? { cacheDir } : {}),
       ...(device && { device }),
     });
