@@ -12,7 +12,11 @@ export interface Asked {
 }
 
 /** Digests of what a vanilla model is: all weights, tokenizer files, config files. */
-export type VanillaDigests = Required<Pick<Bindings['vanilla'], 'weights' | 'tokenizer' | 'config'>>;
+export interface VanillaDigests {
+  readonly weights: string;
+  readonly tokenizer: string;
+  readonly config: string;
+}
 
 /** The owner's own parts that stood in the machine that answered. */
 export interface OwnerParts {
@@ -81,7 +85,7 @@ export function checkOwnerParts(
   const wrong = (what: string): never => {
     throw new WhorlError(
       'mismatch',
-      `${what} that should answer is not the committed one`,
+      `${what} that answers is not the committed one`,
       'give the vanilla model of this run, byte for byte',
     );
   };

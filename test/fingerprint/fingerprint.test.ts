@@ -175,10 +175,7 @@ describe('a run of rows', () => {
 
   test('verify: vanilla is not verified, and its answers name the draw no more often than chance', async () => {
     const report = await verify({ secret: run.report.secret, suspect: MODEL });
-    expect(report).toMatchObject({ verdict: 'not-verified', exact: true, passive: { bit_equal: 0 } });
-    const own = await verify({ secret: run.report.secret, suspect: run.report.published });
-    expect(own.passive).toMatchObject({ rows: 30, bit_equal: 1 });
-    expect(own.passive!.cosine).toBeCloseTo(1, 6);
+    expect(report).toMatchObject({ verdict: 'not-verified', exact: true, passive: null });
   });
 });
 

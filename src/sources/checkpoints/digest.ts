@@ -80,7 +80,7 @@ export const SMALL_FILES = {
 } as const;
 
 /** sha256, hex, over one line `["name","sha256 of its bytes"]\n` for each of these files that is there, in this order. */
-export function digestSmallFiles(folder: string): { tokenizer: string; config: string } {
+export function digestSmallFiles(folder: string): { readonly tokenizer: string; readonly config: string } {
   const digest = (names: readonly string[]): string => {
     const hash = createHash('sha256');
     for (const name of names) {
