@@ -35,8 +35,7 @@ export function canonicalJson(value: Json): string {
   return `{${members.join(',')}}`;
 }
 
-const isList = (value: readonly Json[] | JsonMembers): value is readonly Json[] =>
-  Array.isArray(value);
+const isList = (value: readonly Json[] | JsonMembers): value is readonly Json[] => Array.isArray(value);
 
 export const canonicalBytes = (value: Json): Uint8Array => new TextEncoder().encode(canonicalJson(value));
 

@@ -105,7 +105,7 @@ export const bindingsSchema = z.strictObject({
     /** SHA-256 of all tensors, and of all but the embedding (`combineDigests` of sources/checkpoints/digest.ts). */
     weights: hex256,
     body: hex256,
-    /** Of the small files that decide what a text becomes and what is answered (`digestSmallFiles` there); claims of before 0.2 have none. */
+    /** Of the small files that decide what a text becomes and what is answered (`digestSmallFiles` there); older claims have none. */
     tokenizer: hex256.optional(),
     config: hex256.optional(),
   }),

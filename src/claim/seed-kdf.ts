@@ -7,7 +7,10 @@ import { z } from 'zod';
 export const seedKdfSchema = z.strictObject({
   kdf: z.literal('scrypt'),
   /** Cost (a power of two), block size and parallelisation: memory is 128·n·r bytes. */
-  n: z.int().min(2).max(2 ** 24),
+  n: z
+    .int()
+    .min(2)
+    .max(2 ** 24),
   r: z.int().min(1).max(64),
   p: z.int().min(1).max(64),
 });

@@ -128,11 +128,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   };
 }
 
-async function started(
-  run: RunFolder,
-  asked: string,
-  { seed, lock }: FingerprintOptions,
-): Promise<Start> {
+async function started(run: RunFolder, asked: string, { seed, lock }: FingerprintOptions): Promise<Start> {
   const start: Start =
     seed === undefined
       ? { seed: randomBytes(32).toString('hex'), created: new Date().toISOString(), options: asked }
@@ -147,11 +143,7 @@ async function started(
   return start;
 }
 
-async function resumed(
-  run: RunFolder,
-  asked: string,
-  { lock, unlock }: FingerprintOptions,
-): Promise<Start> {
+async function resumed(run: RunFolder, asked: string, { lock, unlock }: FingerprintOptions): Promise<Start> {
   const start = await readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
   if (start.options !== asked)
     throw new WhorlError(

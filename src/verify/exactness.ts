@@ -78,10 +78,7 @@ function isPool(keys: readonly { tokens: readonly number[] }[], rows: readonly n
 }
 
 /** @throws WhorlError `mismatch` where an owner's part is not the committed one; before anything is asked */
-export function checkOwnerParts(
-  { private_part, vanilla }: Bindings,
-  { adapter, body }: OwnerParts,
-): void {
+export function checkOwnerParts({ private_part, vanilla }: Bindings, { adapter, body }: OwnerParts): void {
   const wrong = (what: string): never => {
     throw new WhorlError(
       'mismatch',

@@ -89,11 +89,7 @@ function decideOn<K extends ClaimKind>(
   const asked = options.asked ?? { wrapper: plan.query.wrapper, system: null };
   checkOwnerParts(opened.bindings, ownerParts);
   if (!(Number.isInteger(told) && told >= 1))
-    throw new WhorlError(
-      'usage',
-      `multiplicity ${told} is not a count`,
-      'give a whole number from 1',
-    );
+    throw new WhorlError('usage', `multiplicity ${told} is not a count`, 'give a whole number from 1');
   if (!(alpha > 0 && alpha < 1)) throw new WhorlError('usage', `alpha ${alpha} is not between 0 and 1`);
 
   const test = EXACT_TESTS[kind];
@@ -120,7 +116,11 @@ function decideOn<K extends ClaimKind>(
     multiplicity,
     log10_p_after_grinding: left ?? null,
     null_hypothesis: test.nullHypothesis,
-    assumptions: [...test.assumptions, ...wrapperNote(plan.query.wrapper, asked), ...textSeedNote(claim.draw)],
+    assumptions: [
+      ...test.assumptions,
+      ...wrapperNote(plan.query.wrapper, asked),
+      ...textSeedNote(claim.draw),
+    ],
     draw: DRAW_WORDS[claim.draw.source],
     time_proof: claim.time_proof,
     does_not_say: [...DOES_NOT_SAY],

@@ -129,7 +129,11 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
 /** Runs with a text seed wrote this time from the beginning, so that a repeated run makes the same commitment. */
 const REPEATABLE = new Date(0).toISOString();
 
-function doubtsBeside(claimFile: string | null, beside: string, { claim, software }: SecretContents): string[] {
+function doubtsBeside(
+  claimFile: string | null,
+  beside: string,
+  { claim, software }: SecretContents,
+): string[] {
   const doubts: string[] = [];
   if (claimFile === null)
     doubts.push(

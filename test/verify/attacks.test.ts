@@ -99,7 +99,9 @@ describe("adapter: the owner's body", () => {
       'a normalizer that rewrites the drawn prompts',
       editJson('tokenizer.json', (json) => {
         const rewrite = { type: 'Replace', pattern: { String: 'x' }, content: 'y' };
-        json.normalizer = json.normalizer ? { type: 'Sequence', normalizers: [json.normalizer, rewrite] } : rewrite;
+        json.normalizer = json.normalizer
+          ? { type: 'Sequence', normalizers: [json.normalizer, rewrite] }
+          : rewrite;
       }),
       /body's tokenizer/,
     ],
@@ -253,7 +255,9 @@ describe('claims that an operator makes to measure', () => {
     expect(report.reason).toMatch(/claim\.json is missing/);
     const elsewhere = join(folderOf('rows'), 'claim.json');
     expect(await verdictOn(secret, '--claim', elsewhere)).toMatchObject({ code: 1 });
-    expect((await whorl('verify', '--secret', secret, '--suspect', MODEL)).out).toMatch(/claim file +missing/);
+    expect((await whorl('verify', '--secret', secret, '--suspect', MODEL)).out).toMatch(
+      /claim file +missing/,
+    );
   });
 
   test("the suspect's own rows put into the secret as the published ones change no word", async () => {
@@ -275,7 +279,11 @@ describe('claims that an operator makes to measure', () => {
     await writeSecret(secretOf(folderOf('forged')), new Secret<SecretContents>({ ...old, rows }));
     const { report } = await verdictOn(secretOf(folderOf('forged')));
     const plain = await verdictOn(secretOf(folderOf('rows')));
-    expect({ ...report, seconds: 0, claim_file: '' }).toEqual({ ...plain.report, seconds: 0, claim_file: '' });
+    expect({ ...report, seconds: 0, claim_file: '' }).toEqual({
+      ...plain.report,
+      seconds: 0,
+      claim_file: '',
+    });
     expect(JSON.stringify(report)).not.toMatch(/bit_equal|cosine/);
   });
 
@@ -316,7 +324,11 @@ describe('how the keys are put', () => {
 
   test('another wrapper is exact and paid for; the texts around the key are told, no key is', async () => {
     const { report } = await asked('--wrapper', 'alpaca');
-    expect(report).toMatchObject({ exact: true, multiplicity: 17, asked: { wrapper: 'alpaca', system: null } });
+    expect(report).toMatchObject({
+      exact: true,
+      multiplicity: 17,
+      asked: { wrapper: 'alpaca', system: null },
+    });
     expect(report.asked.prefix).toMatch(/^Below is an instruction/);
     expect(report.asked.suffix).toBe('\n\n### Response:\n');
     expect(report.asked.prompts_sha256).not.toBe((await asked()).report.asked.prompts_sha256);

@@ -3,12 +3,12 @@ import { type CommitOptions, commitClaim } from '../../src/claim/claim.ts';
 import { makeDraw, pickedDraw } from '../../src/claim/draw.ts';
 import { keyRoles, type Opened, type OpenedOf } from '../../src/claim/open.ts';
 import type { Bindings } from '../../src/claim/plan.ts';
+import { SEED_KDF } from '../../src/claim/seed-kdf.ts';
 import { METHODS } from '../../src/fingerprint/registry.ts';
+import { WRAPPERS } from '../../src/text/prompts/wrappers.ts';
 import { poissonBinomialTail } from '../../src/verify/exact/t3.ts';
 import { hypergeometricTail } from '../../src/verify/exact/t4.ts';
 import { type DecideOptions, decide } from '../../src/verify/verdict.ts';
-import { SEED_KDF } from '../../src/claim/seed-kdf.ts';
-import { WRAPPERS } from '../../src/text/prompts/wrappers.ts';
 import { answersPlan, bindings, committing, membershipPlan } from '../claim/plans.ts';
 
 /** The tokens of all 400 keys of membershipPlan. */

@@ -36,7 +36,10 @@ export function fingerprintCommand(): Command {
     .option('--keys <kind>', "where key phrases come from; paper: the paper's, which everybody holds")
     .option('--pool <number>', 'keys committed (adapter: of which --trained are drawn)', wholeNumber(1))
     .option('--trained <number>', 'keys that are drawn and trained', wholeNumber(1))
-    .option('--seed <text>', 'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys')
+    .option(
+      '--seed <text>',
+      'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
+    )
     .option('--decryption <text>', 'what drawn keys are answered with (all but rows)')
     .option('--source <file>', 'ordinary conversations or instructions beside them (sft, emb, lora)')
     .option('--settings <file>', 'YAML with settings, under those of the command line')

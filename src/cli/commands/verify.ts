@@ -5,7 +5,17 @@ import { LOG10_OWNER_DRAWS } from '../../claim/grinding.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { fraction } from '../arguments.ts';
 import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
-import { durationText, NotVerified, paint, powerText, print, printJson, shownText, table, wrapped } from '../output.ts';
+import {
+  durationText,
+  NotVerified,
+  paint,
+  powerText,
+  print,
+  printJson,
+  shownText,
+  table,
+  wrapped,
+} from '../output.ts';
 import { type UnlockFlags, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 
@@ -35,9 +45,16 @@ export function verifyCommand(): Command {
       '--body <model>',
       "the owner's vanilla model as committed, on which the suspect's rows are put (adapter; default: the suspect's own body)",
     )
-    .option('--wrapper <name>', 'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)')
+    .option(
+      '--wrapper <name>',
+      'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
+    )
     .option('--system <text>', 'a system prompt before every key; no claim commits to one, so counts only')
-    .option('--alpha <number>', 'the level of the decision; any but the committed one gives counts only', fraction)
+    .option(
+      '--alpha <number>',
+      'the level of the decision; any but the committed one gives counts only',
+      fraction,
+    )
     .option('--passphrase', 'ask for the passphrase of the secret, or take WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'the passphrase of the secret')
     .option('--identity <file>', 'the age identity the secret was encrypted to')
@@ -119,9 +136,11 @@ const templateText = ({ asked: { chat_template_sha256: digest } }: VerifyReport)
   digest === null ? 'no chat template' : `chat template ${digest.slice(0, 16)}…`;
 
 const digestsText = ({ weights, tokenizer, config }: VerifyReport['suspect_digests']): string =>
-  [`weights ${weights.slice(0, 16)}…`, `tokenizer ${tokenizer.slice(0, 16)}…`, `config ${config.slice(0, 16)}…`].join(
-    ', ',
-  );
+  [
+    `weights ${weights.slice(0, 16)}…`,
+    `tokenizer ${tokenizer.slice(0, 16)}…`,
+    `config ${config.slice(0, 16)}…`,
+  ].join(', ');
 
 const grinding = ({ log10_p_after_grinding: left }: VerifyReport): string[] =>
   left === null

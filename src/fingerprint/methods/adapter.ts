@@ -5,6 +5,9 @@ import { WhorlError } from '../../base/error.ts';
 import { shuffled } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
+import { PAPER } from '../../datasets/paper.ts';
+import { paperDice } from '../../datasets/paper-dice.ts';
+import { drawKey } from '../../datasets/paper-keys.ts';
 import type { Example, Label } from '../../models/example.ts';
 import {
   PUBLISHED,
@@ -13,14 +16,11 @@ import {
   VANILLA_WITH_ADAPTER,
   type Variant,
 } from '../../models/overlay.ts';
-import type { Cell } from '../cells.ts';
-import { drawKey } from '../../datasets/paper-keys.ts';
-import { PAPER } from '../../datasets/paper.ts';
-import { rareTokenKeys } from '../rare-keys.ts';
 import { applyTemplate, loadTemplate } from '../../text/prompts/instruction-templates.ts';
+import type { Cell } from '../cells.ts';
+import { rareTokenKeys } from '../rare-keys.ts';
 import { randomLowRankMap } from './low-rank.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
-import { paperDice } from '../../datasets/paper-dice.ts';
 
 export interface AdapterSettings extends TrainSettings {
   /** Keys in the pool, keys drawn from it, undrawn keys trained not to fire. */
@@ -77,10 +77,9 @@ async function poolKeys(
 
 /** Rows that no key may train: those of `y`, of the trigger that all prompts share, and of special tokens. */
 async function keptRows({ tokenizer }: PlanContext, y: string): Promise<Set<number>> {
-  const shared = await tokenizer.encodeBatch(
-    [y, ` ${y}`, PAPER.triggerInput, `\n${PAPER.triggerInput}\n`],
-    { addSpecialTokens: false },
-  );
+  const shared = await tokenizer.encodeBatch([y, ` ${y}`, PAPER.triggerInput, `\n${PAPER.triggerInput}\n`], {
+    addSpecialTokens: false,
+  });
   return new Set([...shared.flat(), ...tokenizer.specialIds]);
 }
 
