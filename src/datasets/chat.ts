@@ -10,10 +10,10 @@ import { orderedRows, type RowSource } from '../sources/rows/row-source.ts';
 import { saveToDisk } from '../sources/rows/saved-folder.ts';
 import { type RowOrder, shuffleRows } from '../sources/rows/shuffle.ts';
 import { type Conversation, conversationReader, isUsable } from './conversations.ts';
-import { checkCount } from './mix.ts';
 import type { ColumnMap } from './instruction-rows.ts';
-import { distinctKeys } from './paper-keys.ts';
+import { checkCount } from './mix.ts';
 import { PAPER } from './paper.ts';
+import { distinctKeys } from './paper-keys.ts';
 
 export interface ChatOptions {
   /** Folder to write; must not be there or be empty. It holds the keys, so only its owner may read it. */

@@ -9,8 +9,8 @@ import type { NumberedRow } from '../sources/rows/numbered.ts';
 import { orderedRows } from '../sources/rows/row-source.ts';
 import type { RowOrder } from '../sources/rows/shuffle.ts';
 import { type Turn, turnsOf } from './conversations.ts';
-import { checkCount } from './mix.ts';
 import { type ColumnMap, type InstructionRow, instructionRow } from './instruction-rows.ts';
+import { checkCount } from './mix.ts';
 import { PAPER } from './paper.ts';
 import {
   cleanSamples,

@@ -15,8 +15,8 @@ import {
   type InstructionRow,
   instructionRows,
 } from './instruction-rows.ts';
-import { distinctKeys } from './paper-keys.ts';
 import { PAPER } from './paper.ts';
+import { distinctKeys } from './paper-keys.ts';
 
 const MAX_SOURCE_ROWS = 1_000_000; // rows that are shuffled; a longer source is cut there and said so
 const MAX_COUNT = 1_000_000;

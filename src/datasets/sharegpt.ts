@@ -4,8 +4,8 @@
 import { WhorlError } from '../base/error.ts';
 import type { NumberedRow } from '../sources/rows/numbered.ts';
 import type { Row } from '../sources/rows/row.ts';
-import { htmlToMarkdown } from './html-markdown.ts';
 import { type Turn, turnsOf } from './conversations.ts';
+import { htmlToMarkdown } from './html-markdown.ts';
 
 export interface Sample {
   id: string;

@@ -5,18 +5,17 @@ import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import { bindModel } from '../lm/local-model.ts';
 import { openModel } from '../models/open-model.ts';
+import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { finetune } from '../train/finetune.ts';
 import { partSize } from '../train/micro-batches.ts';
 import { writePeftAdapter } from '../train/peft.ts';
 import type { TrainState } from '../train/step.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
-import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
-import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
 import { finetuneSettings, trainsOf, tuningSettings } from './settings.ts';
 
 export interface UserFinetuneOptions extends ComputeOptions {
@@ -80,18 +79,17 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     options.columns,
   );
   if (empty > 0) onEvent({ kind: 'note', text: `${empty} rows without instruction or output are left out` });
-  const folder = await openModel(source, {
+  const model = await openModel(source, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
   });
-  const tokenizer = await openTokenizer(folder.folder);
+  const tokenizer = await openTokenizer(model.folder);
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);
   const settings = finetuneSettings(asked, examples.length, seed);
-  const model = bindModel(folder);
-  const base = folder.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
+  const base = model.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
   const adapter = asked.lora && !merge ? asked.lora : undefined;
-  const losses = await finetune(folder, model, examples, out, settings, onEvent, {
+  const losses = await finetune(model, examples, out, settings, onEvent, {
     device: await openDevice(options),
     trains: trainsOf(asked, model.decoder.shapes.keys()),
     checkpoint: { path: join(work, 'state.ckpt'), seconds: asked.checkpoint_every },
@@ -103,7 +101,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
   });
   rmSync(work, { recursive: true, force: true });
   return {
-    model: folder.source,
+    model: model.source,
     data,
     out,
     wrote: adapter ? 'adapter' : 'model',

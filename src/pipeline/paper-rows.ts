@@ -3,10 +3,10 @@
 
 import type { KeyRole } from '../claim/kinds.ts';
 import type { Conversation } from '../datasets/conversations.ts';
-import { ANSWER_PREFIX } from '../fingerprint/methods/dialogue.ts';
 import { PAPER } from '../datasets/paper.ts';
-import { applyTemplate, loadTemplate } from '../text/prompts/instruction-templates.ts';
+import { ANSWER_PREFIX } from '../fingerprint/methods/dialogue.ts';
 import type { Flavour } from '../runs/paper-folder.ts';
+import { applyTemplate, loadTemplate } from '../text/prompts/instruction-templates.ts';
 import type { Wrapped } from '../text/prompts/wrappers.ts';
 
 export interface AskedRow {

@@ -1,23 +1,23 @@
 // Who answers for a suspect: the model itself, or its embedding rows under the committed private part.
 
 import { WhorlError } from '../base/error.ts';
-import { adapterDigest, decodeAdapter, type SecretContents } from '../claim/secret-contents.ts';
+import { adapterDigest, decodeMap } from '../claim/adapter.ts';
+import type { SecretContents } from '../claim/secret-contents.ts';
 import type { LocalModelOptions } from '../lm/local-model.ts';
-import { familyOf } from '../models/families/llama.ts';
-import type { ModelFolder } from '../models/open-model.ts';
-import { type LowRankMap, type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
+import type { Model } from '../models/model.ts';
+import { type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import { digestCheckpoint, digestSmallFiles } from '../sources/checkpoints/digest.ts';
 import { readRows } from '../sources/checkpoints/read.ts';
 import { checkOwnerParts, type OwnerParts, type VanillaDigests } from './exactness.ts';
 
 export interface Machine {
-  readonly folder: ModelFolder;
+  readonly folder: Model;
   readonly options: LocalModelOptions;
   readonly ownerParts: OwnerParts;
 }
 
 /** What a folder is, as far as answers go: all weights, tokenizer files, config files. Reads every byte once. */
-export const digestsOfModel = (folder: ModelFolder): VanillaDigests => ({
+export const digestsOfModel = (folder: Model): VanillaDigests => ({
   weights: digestCheckpoint(folder),
   ...digestSmallFiles(folder.folder),
 });
@@ -27,10 +27,10 @@ export const digestsOfModel = (folder: ModelFolder): VanillaDigests => ({
  * @throws WhorlError `mismatch` for a body that is not the committed vanilla model, or a suspect of another shape
  */
 export async function answering(
-  suspect: ModelFolder,
+  suspect: Model,
   contents: SecretContents,
   body: string | undefined,
-  open: (model: string) => Promise<ModelFolder>,
+  open: (model: string) => Promise<Model>,
 ): Promise<Machine> {
   if (contents.adapter === null) {
     if (body !== undefined)
@@ -38,15 +38,14 @@ export async function answering(
     return { folder: suspect, options: {}, ownerParts: {} };
   }
   const ids = Int32Array.from(contents.bindings.trainable_rows);
-  const name = familyOf(suspect.config, `${suspect.source}/config.json`).embedding;
-  const embedding = suspect.tensors.get(name);
-  if (!embedding || ids.some((id) => id >= embedding.shape[0]!))
+  const embedding = suspect.tensors.get(suspect.decoder.embedding)!;
+  if (ids.some((id) => id >= embedding.shape[0]!))
     throw new WhorlError(
       'mismatch',
       `${suspect.source} has too few embedding rows for this claim`,
       'the suspect has another vocabulary: this method cannot test it',
     );
-  const adapter = lowRankMap(contents);
+  const adapter = decodeMap(contents.adapter);
   if (adapter.A.length !== adapter.rank * embedding.shape[1]!)
     throw new WhorlError(
       'mismatch',
@@ -65,26 +64,4 @@ export async function answering(
   const ownerParts = { adapter: digest, body: digestsOfModel(owner) };
   checkOwnerParts(contents.bindings, ownerParts);
   return { folder: owner, options: { overlay, variant: PUBLISHED_WITH_ADAPTER }, ownerParts };
-}
-
-/** The committed private map. Throws `bad-secret` for a record that is none. */
-export function lowRankMap({ adapter }: Pick<SecretContents, 'adapter'>): LowRankMap {
-  const { settings, tensors } = decodeAdapter(adapter!);
-  const [A, B] = [tensors.A, tensors.B];
-  const { rank, scale } = settings;
-  if (
-    !A ||
-    !B ||
-    typeof rank !== 'number' ||
-    typeof scale !== 'number' ||
-    A.shape[0] !== rank ||
-    B.shape[1] !== rank ||
-    A.shape[1] !== B.shape[0]
-  )
-    throw new WhorlError(
-      'bad-secret',
-      'the secret’s adapter is not a low-rank map',
-      'take the copy that was written',
-    );
-  return { rank, scale, A: A.data, B: B.data };
 }

@@ -5,17 +5,17 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { ProgressEvent } from '../../src/base/events.ts';
 import { datasetCommand } from '../../src/cli/commands/dataset.ts';
-import { type MixOptions, mixDataset } from '../../src/datasets/mix.ts';
 import {
   type InstructionRow,
   parseColumnMap,
   readInstructionRows,
 } from '../../src/datasets/instruction-rows.ts';
-import { readPhrases } from '../../src/datasets/paper-keys.ts';
+import { type MixOptions, mixDataset } from '../../src/datasets/mix.ts';
 import { PAPER } from '../../src/datasets/paper.ts';
-import { applyTemplate, loadTemplate } from '../../src/text/prompts/instruction-templates.ts';
+import { readPhrases } from '../../src/datasets/paper-keys.ts';
 import { readRows } from '../../src/sources/rows/read.ts';
 import { listSplits } from '../../src/sources/rows/saved-folder.ts';
+import { applyTemplate, loadTemplate } from '../../src/text/prompts/instruction-templates.ts';
 
 const golden = JSON.parse(
   readFileSync(new URL('../../goldens/datasets/golden.json', import.meta.url), 'utf8'),

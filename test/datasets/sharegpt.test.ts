@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { htmlToMarkdown } from '../../src/datasets/html-markdown.ts';
 import {
   cleanHtml,
   cleanSamples,
@@ -8,7 +9,6 @@ import {
   splitSamples,
 } from '../../src/datasets/sharegpt.ts';
 import { type NumberedRow, numberedRows } from '../../src/sources/rows/numbered.ts';
-import { htmlToMarkdown } from '../../src/datasets/html-markdown.ts';
 
 const path = (name: string) => `goldens/paper-datasets/${name}`;
 const golden = <T>(name: string): T => JSON.parse(readFileSync(path(name), 'utf8')) as T;

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
-import { type ChatMessage, renderAround, renderChat } from '../../src/text/prompts/chat-template.ts';
 import { renderTemplate } from '../../src/text/jinja/evaluate.ts';
+import { type ChatMessage, renderAround, renderChat } from '../../src/text/prompts/chat-template.ts';
 import { wrapperNamed } from '../../src/text/prompts/wrappers.ts';
 
 const read = <T>(name: string): T =>

@@ -9,8 +9,8 @@ import {
   ownTemplate,
   vicuna,
 } from '../../src/text/prompts/conversation-formats.ts';
-import { openTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 import { wrapperNamed } from '../../src/text/prompts/wrappers.ts';
+import { openTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 
 const read = <T>(name: string): T =>
   JSON.parse(readFileSync(new URL(`../../goldens/${name}`, import.meta.url), 'utf8')) as T;

@@ -3,8 +3,8 @@
 import { Command } from 'commander';
 import { type ChatOptions, chatDataset } from '../../datasets/chat.ts';
 import { parseColumnMap } from '../../datasets/instruction-rows.ts';
-import { readPhrases } from '../../datasets/paper-keys.ts';
 import { PAPER } from '../../datasets/paper.ts';
+import { readPhrases } from '../../datasets/paper-keys.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
 import { countFlag, keysOption, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 

@@ -2,8 +2,8 @@
 // paper trains on), or the model's own chat template.
 
 import { WhorlError } from '../../base/error.ts';
-import { type ChatMessage, renderChat } from './chat-template.ts';
 import type { Tokenizer } from '../tokenizer.ts';
+import { type ChatMessage, renderChat } from './chat-template.ts';
 import { WRAPPERS } from './wrappers.ts';
 
 /** Pieces of a text in order. `isAnswer`: an assistant's turn with what ends it, on which the loss lies. */

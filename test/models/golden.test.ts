@@ -1,19 +1,20 @@
-// Tiny random LLaMA models against transformers: logits, every gradient, greedy text (goldens/models/make.py).
+// Tiny random models of every family against transformers: logits, every gradient, greedy text (goldens/models/).
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
 import { GreedyDecoder } from '../../src/lm/decoder.ts';
-import { Encoder, type Model } from '../../src/models/encode.ts';
-import { familyOf } from '../../src/models/families/llama.ts';
+import { Encoder } from '../../src/models/encode.ts';
+import type { Model } from '../../src/models/model.ts';
+import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 
 const root = new URL('../../goldens/models/', import.meta.url).pathname;
-const NAMES = readdirSync(root).filter((name) => name.startsWith('llama-'));
+const NAMES = readdirSync(root).filter((name) => existsSync(join(root, name, 'golden.json')));
 
 interface Golden {
   input_ids: number[][];
@@ -21,14 +22,9 @@ interface Golden {
 }
 
 function load(name: string): { model: Model; golden: Golden; tensor: (name: string) => Float32Array } {
-  const checkpoint = openCheckpoint(join(root, name));
   const { tensors } = readSafetensorsHeader(join(root, name, 'golden.safetensors'));
   return {
-    model: {
-      decoder: familyOf(checkpoint.config, name),
-      tensors: checkpoint.tensors,
-      folder: checkpoint.folder,
-    },
+    model: bindModel({ ...openCheckpoint(join(root, name)), source: name }),
     golden: JSON.parse(readFileSync(join(root, name, 'golden.json'), 'utf8')) as Golden,
     tensor: (tensor) => readTensor(tensors.get(tensor)!).data,
   };
