@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
+import { canonicalJson } from '../claim/canonical.ts';
 import { type Claim, claimText, parseClaim } from '../claim/claim.ts';
 import { LOG10_OWNER_DRAWS } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
@@ -25,10 +26,10 @@ export function keepClaim(run: RunFolder, claim: Claim): void {
     return;
   }
   const before = parseClaim(readFileSync(run.claim, 'utf8'), run.claim);
-  if (before.root === claim.root) return;
+  if (canonicalJson(before) === canonicalJson(claim)) return;
   throw new WhorlError(
     'mismatch',
-    `${run.claim} commits to another root than this run would: ${differences(before, claim).join(', ')}`,
+    `${run.claim} is not what this run would commit to: ${differences(before, claim).join(', ')}`,
     'resume with what it was begun with, or name a new folder with --out',
   );
 }
