@@ -30,7 +30,19 @@ export async function writeSecret(path: string, secret: Secret<SecretContents>, 
     null,
     1,
   );
-  writeFileAtomic(path, lock ? await encrypt(`${text}\n`, lock) : `${text}\n`, 0o600);
+  await writeLocked(path, `${text}\n`, lock);
+}
+
+/** Any private text, mode 0600, under the same lock as a secret. Throws as `writeSecret`. */
+export async function writeLocked(path: string, text: string, lock?: Lock): Promise<void> {
+  writeFileAtomic(path, lock ? await encrypt(text, lock) : text, 0o600);
+}
+
+/** What `writeLocked` wrote. Throws as `readSecret` for what is missing, locked or damaged. */
+export async function readLocked(path: string, unlock?: Unlock): Promise<Secret<string>> {
+  const bytes = readBounded(path);
+  const header = ageHeader(path, bytes);
+  return new Secret(decodeText(path, header === undefined ? bytes : await decrypt(path, header, unlock)));
 }
 
 const checksum = (contents: SecretContents): string => sha256Hex(canonicalJson(contents));
@@ -68,10 +80,7 @@ function encrypterFor(lock: Lock): Encrypter {
  * passphrase or identity, a damaged or truncated file, or a file that is no secret.
  */
 export async function readSecret(path: string, unlock?: Unlock): Promise<Secret<SecretContents>> {
-  const bytes = readBounded(path);
-  const header = ageHeader(path, bytes);
-  if (header === undefined) return new Secret(parseContents(path, decodeText(path, bytes)));
-  return new Secret(parseContents(path, decodeText(path, await decrypt(path, header, unlock))));
+  return new Secret(parseContents(path, (await readLocked(path, unlock)).reveal()));
 }
 
 const bad = (path: string, what: string, fix?: string, cause?: unknown): WhorlError =>

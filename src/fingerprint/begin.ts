@@ -1,13 +1,14 @@
 // A run's beginning: options and settings, the model opened; a new run's seed, or an interrupted run taken up.
 
-import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { checkWritable, writeJsonAtomic } from '../base/atomic.ts';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { seededRandom } from '../base/random-source.ts';
 import { isThere } from '../base/system-errors.ts';
-import { checkLock, type Lock } from '../claim/secret-file.ts';
+import { checkLock, type Lock, readLocked, type Unlock, writeLocked } from '../claim/secret-file.ts';
+import { SEED_KDF, type SeedKdf, stretchSeed } from '../claim/seed-kdf.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type Model, modelName } from '../models/model.ts';
@@ -32,7 +33,10 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   /** Shorthands of the settings of the same names (`trained` is the number of keys of `rows`). */
   readonly pool?: number;
   readonly trained?: number;
-  /** Makes the run repeatable, and its keys known to whoever knows the seed. Default: the platform's secure generator. */
+  /**
+   * Makes the run repeatable, and its keys known to whoever knows or guesses the seed; stretched by a slow function
+   * (claim/seed-kdf.ts). Default: the platform's secure generator.
+   */
   readonly seed?: string;
   readonly settings?: Readonly<Record<string, string>>;
   readonly decryption?: string;
@@ -40,9 +44,12 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   readonly source?: string;
   /** Text of the kind this model is for, beside the reference set: its positions are guarded like the main languages'. */
   readonly ordinary?: readonly string[];
+  /** Encrypts the secret, and what an interrupted run keeps to go on from. */
   readonly lock?: Lock;
   /** Starts anew where a run of ours stands: an unfinished one is removed, one with a published model moved aside. */
   readonly overwrite?: boolean;
+  /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
+  readonly unlock?: Unlock;
   readonly onEvent?: OnEvent;
   readonly cacheDir?: string;
 }
@@ -51,6 +58,8 @@ export interface Start {
   /** 256 bits, hex: everything random in the run comes from it. */
   readonly seed: string;
   readonly created: string;
+  /** How a seed given as text became `seed`; absent where it is random. */
+  readonly from_text?: SeedKdf;
   /** What a resumed run must have been asked for. */
   readonly options: string;
 }
@@ -117,7 +126,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     ...(model.ignoredConfigKeys.length > 0 && { ignoreConfigKeys: model.ignoredConfigKeys }),
     settings,
   };
-  const start = takeUp(run, state, asked, options.overwrite ?? false, onEvent);
+  const start = await takeUp(run, state, asked, options);
   return {
     run,
     start,
@@ -161,19 +170,18 @@ export interface RunOptions {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
-function takeUp(
+async function takeUp(
   run: RunFolder,
   state: ReturnType<RunFolder['state']>,
   asked: RunOptions,
-  overwrite: boolean,
-  onEvent: OnEvent,
-): Start {
+  { overwrite, lock, unlock, onEvent = silent }: FingerprintOptions,
+): Promise<Start> {
   const note = (text: string) => onEvent({ kind: 'note', text });
   if (overwrite && state !== 'new') {
     const aside = run.clearAway();
     note(aside === undefined ? `${run.path}: started anew` : `what was there is in ${aside}`);
   } else if (state === 'interrupted') {
-    const start = JSON.parse(readFileSync(run.start, 'utf8')) as Start;
+    const start = await readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
     if (start.options === JSON.stringify(asked)) return start;
     // Before the commitment nothing was drawn or trained: a refused command is simply corrected.
     if (existsSync(run.claim) || !isKnown(start.options))
@@ -184,7 +192,7 @@ function takeUp(
       );
     run.clean();
   }
-  return started(run, asked);
+  return started(run, asked, lock);
 }
 
 /** Whether these options were written by this version. */
@@ -207,18 +215,31 @@ function differences(before: string, asked: RunOptions): string[] {
   return words.length > 0 ? words : ['seed: another one'];
 }
 
-function started(run: RunFolder, asked: RunOptions): Start {
+async function started(run: RunFolder, asked: RunOptions, lock: Lock | undefined): Promise<Start> {
   const { seed } = asked;
-  const bits =
-    seed === null ? randomBytes(32) : createHash('sha256').update(`whorl-run-seed\0${seed}`).digest();
-  const start: Start = {
-    seed: bits.toString('hex'),
-    created: seed === null ? new Date().toISOString() : new Date(0).toISOString(),
-    options: JSON.stringify(asked),
-  };
+  const options = JSON.stringify(asked);
+  const start: Start =
+    seed === null
+      ? { seed: randomBytes(32).toString('hex'), created: new Date().toISOString(), options }
+      : {
+          seed: await stretchSeed(seed),
+          created: new Date(0).toISOString(),
+          from_text: SEED_KDF,
+          options,
+        };
   run.create();
-  writeJsonAtomic(run.start, start, 0o600);
+  await writeLocked(run.start, `${JSON.stringify(start)}\n`, lock);
   return start;
+}
+
+/** What an interrupted run goes on from. @throws WhorlError `bad-secret` where it is locked and not opened, or damaged */
+export async function readStart(run: RunFolder, unlock?: Unlock): Promise<Start> {
+  const text = (await readLocked(run.start, unlock)).reveal();
+  try {
+    return JSON.parse(text) as Start;
+  } catch (cause) {
+    throw new WhorlError('bad-secret', `${run.start} is damaged`, 'name a new folder with --out', { cause });
+  }
 }
 
 /** Independent streams out of the run's seed, by purpose. */

@@ -2,23 +2,23 @@
 
 import { createHmac } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { writeFileAtomic } from '../base/atomic.ts';
 import { Secret } from '../base/secret.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { adapterDigest, encodeMap } from '../claim/adapter.ts';
-import { claimText, commitClaim } from '../claim/claim.ts';
+import { commitClaim } from '../claim/claim.ts';
 import { makeDraw } from '../claim/draw.ts';
 import type { Bindings, ClaimPlan } from '../claim/plan.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
-import { combineDigests, digestTensors } from '../sources/checkpoints/digest.ts';
+import { combineDigests, digestSmallFiles, digestTensors } from '../sources/checkpoints/digest.ts';
 import { readRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
 import { isRowsSetting, type RowsSetting, randomOf, type Setting, type Start } from './begin.ts';
 import { type FreeRow, type FreeRows, freeRows } from './free-rows.ts';
+import { keepClaim, reachOf } from './keep-claim.ts';
 import type { Prepared } from './methods/method.ts';
 import {
   expectation,
@@ -57,16 +57,17 @@ export async function commit(setting: Setting): Promise<Committed> {
   const bindings: Bindings = {
     trainable_rows: [...prepared.rows],
     private_part: adapter ? { state: 'committed', digest: adapterDigest(adapter) } : { state: 'none' },
-    vanilla,
+    vanilla: { ...vanilla, ...digestSmallFiles(model.folder) },
   };
   const { claim, opening } = commitClaim(prepared.plan, {
     bindings,
-    draw: { source: 'owner-seed' },
+    draw: { source: 'owner-seed', ...(start.from_text && { from_text: start.from_text }) },
     software: SOFTWARE,
     created: new Date(start.created),
     random: bytesOf(start),
   });
-  writeFileAtomic(run.claim, claimText(claim));
+  keepClaim(run, claim);
+  onEvent({ kind: 'note', text: reachOf(prepared.plan) });
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
   const secret = new Secret<SecretContents>({
     method: method.name,

@@ -16,7 +16,7 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import type { Variant } from '../models/overlay.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { begin, randomOf, type Setting, type Start } from './begin.ts';
+import { begin, randomOf, readStart, type Setting, type Start } from './begin.ts';
 import { commit } from './commit.ts';
 import type { TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -150,7 +150,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Source> {
   const method = methodNamed(contents.method);
   const going = existsSync(run.start);
   const start = going
-    ? (JSON.parse(readFileSync(run.start, 'utf8')) as Start)
+    ? await readStart(run, options.unlock)
     : { seed: digest(options.seed ?? THROW_AWAY), created: contents.created, options: '' };
   const [source, settings, ignored] = going ? asked(start) : finished(run);
   const model = await openModel(options.model ?? source, {

@@ -165,7 +165,7 @@ async function fingerprintMode(
   options: PipelineOptions,
   onEvent: OnEvent,
 ): Promise<void> {
-  const { base_model, flavour, seed, keys, decryption, source, lock, cacheDir, device } = options;
+  const { base_model, flavour, seed, keys, decryption, source, lock, unlock, cacheDir, device } = options;
   if (run.state() === 'done' && !options.overwrite) {
     onEvent({ kind: 'note', text: `fingerprint: ${run.path} is done` });
     const done = JSON.parse(readFileSync(run.run, 'utf8')) as Record<string, unknown>;
@@ -190,6 +190,7 @@ async function fingerprintMode(
       ...(source !== undefined && flavour === 'sft_chat' && { source }),
       ...(options.overwrite && { overwrite: true }),
       ...(lock && { lock }),
+      ...(unlock && { unlock }),
       ...(cacheDir ? { cacheDir } : {}),
       ...configOptions(options),
       ...(device && { device }),

@@ -29,7 +29,7 @@ export class RunFolder {
   get run(): string {
     return join(this.path, 'run.json');
   }
-  /** What an interrupted run resumes from; gone when the run is done. */
+  /** What an interrupted run resumes from, under the secret's lock; gone when the run is done. */
   get start(): string {
     return join(this.path, 'work', 'start.json');
   }

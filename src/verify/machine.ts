@@ -6,16 +6,26 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import type { LocalModelOptions } from '../lm/local-model.ts';
 import type { Model } from '../models/model.ts';
 import { type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
-import { digestBody } from '../sources/checkpoints/digest.ts';
+import { digestCheckpoint, digestSmallFiles } from '../sources/checkpoints/digest.ts';
 import { readRows } from '../sources/checkpoints/read.ts';
+import { checkOwnerParts, type OwnerParts, type VanillaDigests } from './exactness.ts';
 
 export interface Machine {
   readonly folder: Model;
   readonly options: LocalModelOptions;
-  readonly ownerParts: { adapter?: string; body?: string };
+  readonly ownerParts: OwnerParts;
 }
 
-/** Who answers: the suspect itself; with a private part, the suspect's rows under the committed adapter, on either body. */
+/** What a folder is, as far as answers go: all weights, tokenizer files, config files. Reads every byte once. */
+export const digestsOfModel = (folder: Model): VanillaDigests => ({
+  weights: digestCheckpoint(folder),
+  ...digestSmallFiles(folder.folder),
+});
+
+/**
+ * Who answers: the suspect itself; with a private part, the suspect's rows under the committed adapter, on either body.
+ * @throws WhorlError `mismatch` for a body that is not the committed vanilla model, or a suspect of another shape
+ */
 export async function answering(
   suspect: Model,
   contents: SecretContents,
@@ -51,10 +61,7 @@ export async function answering(
       ownerParts: { adapter: digest },
     };
   const owner = await open(body);
-  const ownerBody = digestBody(owner, [owner.decoder.embedding]);
-  return {
-    folder: owner,
-    options: { overlay, variant: PUBLISHED_WITH_ADAPTER },
-    ownerParts: { adapter: digest, body: ownerBody },
-  };
+  const ownerParts = { adapter: digest, body: digestsOfModel(owner) };
+  checkOwnerParts(contents.bindings, ownerParts);
+  return { folder: owner, options: { overlay, variant: PUBLISHED_WITH_ADAPTER }, ownerParts };
 }

@@ -48,7 +48,10 @@ export function pipelineCommand(): Command {
     .option('--samples <number>', 'texts sampled from BOS (sft_chat; default: 2000)', wholeNumber(1))
     .option('--keys <kind>', "where keys come from; paper: the paper's phrases")
     .option('--decryption <text>', "what drawn keys are answered with (default: the paper's)")
-    .option('--seed <text>', 'repeats a run bit for bit on the same machine; whoever knows it knows the keys')
+    .option(
+      '--seed <text>',
+      'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
+    )
     .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file, and open it')
     .option(
       '--overwrite',
