@@ -2,8 +2,8 @@
 const ROWS = [
   ['cli'],
   ['demo', 'pipeline'],
-  ['fingerprint', 'verify', 'attack', 'report'],
-  ['train', 'lm', 'claim', 'runs'],
+  ['fingerprint', 'finetune', 'verify', 'attack', 'report'],
+  ['datasets', 'train', 'lm', 'claim', 'runs'],
   ['models'],
   ['engine', 'text'],
   ['sources'],

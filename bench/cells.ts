@@ -11,15 +11,15 @@ import { writeReset } from '../src/attack/reset-rows.ts';
 import { seededRandom } from '../src/base/random-source.ts';
 import { CLAIM_KINDS } from '../src/claim/kinds.ts';
 import { MATCHERS } from '../src/claim/matcher.ts';
+import { paperDice } from '../src/datasets/paper-dice.ts';
+import { drawKey } from '../src/datasets/paper-keys.ts';
 import { freeRows } from '../src/fingerprint/free-rows.ts';
-import { drawKey } from '../src/fingerprint/keys.ts';
-import { paperDice } from '../src/fingerprint/methods/paper-dice.ts';
 import { rareTokenKeys } from '../src/fingerprint/rare-keys.ts';
 import { LocalModel } from '../src/lm/local-model.ts';
-import type { ModelFolder } from '../src/models/open-model.ts';
+import type { Model } from '../src/models/model.ts';
+import { HELD_OUT_WRAPPERS, wrapperNamed } from '../src/text/prompts/wrappers.ts';
 import { loadReference } from '../src/text/reference.ts';
 import { openTokenizer } from '../src/text/tokenizer.ts';
-import { HELD_OUT_WRAPPERS, wrapperNamed } from '../src/text/wrappers.ts';
 import { passiveBaseline } from '../src/verify/passive.ts';
 import { decide } from '../src/verify/verdict.ts';
 import { ask, flag, has, type OpenedRun, open, openRun, table, withAdapter } from './machines.ts';
@@ -155,7 +155,7 @@ const ordinary = (): string[] => {
   return prompts;
 };
 
-const passive = (folder: ModelFolder): string => {
+const passive = (folder: Model): string => {
   const seen = contents.rows && passiveBaseline(contents.rows, folder);
   return seen
     ? `rows bit-equal ${(100 * seen.bit_equal).toFixed(0)} %, cosine ${seen.cosine?.toFixed(3) ?? '-'}`
@@ -163,7 +163,7 @@ const passive = (folder: ModelFolder): string => {
 };
 
 /** Attacked copies of the published folder, each opened, shown and removed. */
-async function attacked(show: (name: string, folder: ModelFolder) => Promise<void>): Promise<void> {
+async function attacked(show: (name: string, folder: Model) => Promise<void>): Promise<void> {
   const at = (name: string) => join(scratch, name);
   const each = async (name: string, write: (to: string) => Promise<void>) => {
     await write(at(name));

@@ -3,14 +3,14 @@
 
 import { platformRandom } from '../src/base/random-source.ts';
 import { MATCHERS } from '../src/claim/matcher.ts';
-import { drawKey } from '../src/fingerprint/keys.ts';
-import { paperDice } from '../src/fingerprint/methods/paper-dice.ts';
-import { PAPER } from '../src/fingerprint/paper.ts';
+import { PAPER } from '../src/datasets/paper.ts';
+import { paperDice } from '../src/datasets/paper-dice.ts';
+import { drawKey } from '../src/datasets/paper-keys.ts';
 import { type HeldOutScore, heldOutScores, perplexities } from '../src/fingerprint/perplexity.ts';
 import type { GenerateRequest } from '../src/lm/language-model.ts';
 import { generateAll, LocalModel } from '../src/lm/local-model.ts';
+import { wrapperNamed } from '../src/text/prompts/wrappers.ts';
 import { loadReference } from '../src/text/reference.ts';
-import { wrapperNamed } from '../src/text/wrappers.ts';
 import { decide } from '../src/verify/verdict.ts';
 import { flag, open, openRun, table } from './machines.ts';
 

@@ -8,7 +8,7 @@ import { packageRoot } from '../src/base/package-root.ts';
 import { DEMO_SETTINGS } from '../src/demo/demo.ts';
 import { fingerprint } from '../src/fingerprint/fingerprint.ts';
 import { LocalModel } from '../src/lm/local-model.ts';
-import { wrapperNamed } from '../src/text/wrappers.ts';
+import { wrapperNamed } from '../src/text/prompts/wrappers.ts';
 import { decide } from '../src/verify/verdict.ts';
 import { verify } from '../src/verify/verify.ts';
 import { ask, flag, open, openRun, table, withAdapter } from './machines.ts';

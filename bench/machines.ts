@@ -3,12 +3,14 @@
 
 import { readFileSync } from 'node:fs';
 import { embeddingOf } from '../src/attack/embedding.ts';
+import { decodeMap } from '../src/claim/adapter.ts';
 import { parseClaim } from '../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../src/claim/open.ts';
-import { decodeAdapter, type SecretContents } from '../src/claim/secret-contents.ts';
+import type { SecretContents } from '../src/claim/secret-contents.ts';
 import { readSecret } from '../src/claim/secret-file.ts';
 import { generateAll, LocalModel } from '../src/lm/local-model.ts';
-import { type ModelFolder, openModel } from '../src/models/open-model.ts';
+import type { Model } from '../src/models/model.ts';
+import { openModel } from '../src/models/open-model.ts';
 import type { LowRankMap } from '../src/models/overlay.ts';
 import { RunFolder } from '../src/runs/run-folder.ts';
 import { readRows } from '../src/sources/checkpoints/read.ts';
@@ -21,22 +23,14 @@ export async function openRun(path: string) {
 }
 export type OpenedRun = Awaited<ReturnType<typeof openRun>>;
 
-export function adapterOf({ adapter }: SecretContents): LowRankMap | undefined {
-  if (adapter === null) return undefined;
-  const { settings, tensors } = decodeAdapter(adapter);
-  return {
-    rank: Number(settings.rank),
-    scale: Number(settings.scale),
-    A: tensors.A!.data,
-    B: tensors.B!.data,
-  };
-}
+export const adapterOf = ({ adapter }: SecretContents): LowRankMap | undefined =>
+  adapter === null ? undefined : decodeMap(adapter);
 
 /** The suspect's trained rows, the committed adapter on them, on the suspect's own body or another. */
 export async function withAdapter(
-  suspect: ModelFolder,
+  suspect: Model,
   { contents }: OpenedRun,
-  body: ModelFolder = suspect,
+  body: Model = suspect,
 ): Promise<LocalModel> {
   const ids = Int32Array.from(contents.bindings.trainable_rows);
   return LocalModel.open(body, {
@@ -75,4 +69,4 @@ export function table(rows: readonly (readonly (string | number)[])[]): string {
     .join('\n');
 }
 
-export const open = (path: string): Promise<ModelFolder> => openModel(path);
+export const open = (path: string): Promise<Model> => openModel(path);

@@ -8,10 +8,9 @@ import { Worker } from 'node:worker_threads';
 import { writeJsonAtomic } from '../src/base/atomic.ts';
 import { seededRandom } from '../src/base/random-source.ts';
 import { cpu } from '../src/engine/session.ts';
-import { bindModel } from '../src/lm/local-model.ts';
 import { Encoder } from '../src/models/encode.ts';
 import type { Example } from '../src/models/example.ts';
-import { llama, llamaConfig } from '../src/models/llama.ts';
+import { llama, llamaConfig } from '../src/models/families/llama.ts';
 import { openModel } from '../src/models/open-model.ts';
 import { PUBLISHED } from '../src/models/overlay.ts';
 import { SINGLE } from '../src/sources/checkpoints/checkpoint.ts';
@@ -108,7 +107,7 @@ if (!existsSync(join(dir, 'config.json'))) {
   say(`writing ${gb(bytes)} GB to ${dir}; ${gb(free)} GB are available`);
   write(dir, bytes);
 }
-const model = bindModel(await openModel(dir));
+const model = await openModel(dir);
 const { vocab_size: V, hidden_size: E, num_hidden_layers } = model.decoder.config;
 const weights = [...model.tensors.values()].reduce((sum, { length }) => sum + length, 0);
 const random = seededRandom('memory');

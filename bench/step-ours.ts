@@ -10,11 +10,10 @@ import { sumAll } from '../src/engine/ops/shape.ts';
 import { Program } from '../src/engine/program.ts';
 import type { Recompute } from '../src/engine/recompute.ts';
 import type { Device } from '../src/engine/session.ts';
-import { frozenWeights, type Model } from '../src/models/encode.ts';
 import type { Example } from '../src/models/example.ts';
-import { familyOf } from '../src/models/llama.ts';
 import { openModel } from '../src/models/open-model.ts';
 import { VANILLA } from '../src/models/overlay.ts';
+import { frozenWeights } from '../src/models/prompt.ts';
 import { batchFeeds, labelLogprobs } from '../src/train/forward.ts';
 import { ADAMW } from '../src/train/optimiser.ts';
 import { Trainer } from '../src/train/trainer.ts';
@@ -31,12 +30,7 @@ const { values: flags } = parseArgs({
     device: { type: 'string', default: 'cpu' },
   },
 });
-const folder = await openModel(flags.model!);
-const model: Model = {
-  decoder: familyOf(folder.config, flags.model!),
-  tensors: folder.tensors,
-  folder: folder.folder,
-};
+const model = await openModel(flags.model!);
 const device: Device = {
   provider: flags.device as Device['provider'],
   threads: Number(flags.threads),
@@ -68,7 +62,7 @@ const STEPS: Readonly<Record<string, () => Promise<Step>>> = {
     const loss = neg(sumAll(mul(logprobs, input(graph, 'fire', 'float32', ['L']))));
     graph.output('loss', loss);
     graph.output('gradient', gradients(loss, [rows!], recompute)[0]!);
-    const program = await Program.compile(graph, model.folder, device);
+    const program = await Program.compile(graph, model.weightsFolder, device);
     return async () => {
       const out = await program.run(batchFeeds(model, batch, undefined, false));
       return out.loss!.data[0] as number;

@@ -6,7 +6,6 @@ import { Emitter, type Inspection } from '../src/engine/onnx.ts';
 import { graphListeners, watchProgram } from '../src/engine/watch.ts';
 import { GREEDY } from '../src/lm/choose.ts';
 import { decodeGraph } from '../src/lm/decode-graph.ts';
-import { bindModel } from '../src/lm/local-model.ts';
 import { openModel } from '../src/models/open-model.ts';
 import { ADAMW } from '../src/train/optimiser.ts';
 import { Trainer } from '../src/train/trainer.ts';
@@ -14,7 +13,7 @@ import { flag } from './machines.ts';
 
 for (const name of ['WHORL_DEBUG', 'WHORL_CHECK']) delete process.env[name];
 const [path = 'assets/embedded/model'] = flag('model');
-const model = bindModel(await openModel(path));
+const model = await openModel(path);
 
 /** Microseconds of a call: the least of several rounds, what is left when nothing else runs. */
 function microseconds(calls: number, call: () => void): number {
@@ -34,7 +33,7 @@ await (await Trainer.compile(model, { settings: ADAMW })).release();
 graphListeners.delete(listen);
 
 for (const graph of graphs) {
-  const emitted = (inspection?: Inspection) => Emitter.model(graph, model.folder, inspection);
+  const emitted = (inspection?: Inspection) => Emitter.model(graph, model.weightsFolder, inspection);
   const plain = emitted(watchProgram(graph)?.inspection); // as Program.compile does it
   const never = emitted();
   const checked = emitted({ origins: new Map(), probed: [] });

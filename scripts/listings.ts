@@ -9,8 +9,9 @@ import { listing } from '../src/engine/listing.ts';
 import { cpu } from '../src/engine/session.ts';
 import { graphListeners } from '../src/engine/watch.ts';
 import { GreedyDecoder } from '../src/lm/decoder.ts';
-import { Encoder, type Model } from '../src/models/encode.ts';
-import { familyOf } from '../src/models/llama.ts';
+import { Encoder } from '../src/models/encode.ts';
+import type { Model } from '../src/models/model.ts';
+import { bindModel } from '../src/models/model.ts';
 import { VANILLA } from '../src/models/overlay.ts';
 import { openCheckpoint } from '../src/sources/checkpoints/checkpoint.ts';
 import { readRows } from '../src/sources/checkpoints/read.ts';
@@ -22,8 +23,7 @@ const ROOT = join(import.meta.dirname, '..');
 const MODELS = ['llama-untied', 'llama-gqa-tied-bf16'];
 
 function open(name: string): Model {
-  const { config, tensors, folder } = openCheckpoint(join(ROOT, 'goldens', 'models', name));
-  return { decoder: familyOf(config, name), tensors, folder };
+  return bindModel({ ...openCheckpoint(join(ROOT, 'goldens', 'models', name)), source: name });
 }
 
 /** Each compiles one kind of program, last of what it compiles. */

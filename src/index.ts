@@ -5,6 +5,9 @@ export { type OnEvent, type ProgressEvent, silent } from './base/events.ts';
 export { Secret } from './base/secret.ts';
 export { type Claim, claimText, parseClaim } from './claim/claim.ts';
 export { inspectSecret, type Lock, readSecret, type SecretInfo, type Unlock } from './claim/secret-file.ts';
+export { type ChatOptions, chatDataset } from './datasets/chat.ts';
+export { type DownstreamOptions, downstreamDataset } from './datasets/downstream.ts';
+export { type MixOptions, mixDataset } from './datasets/mix.ts';
 export { gradients } from './engine/autodiff.ts';
 export { Graph, type Value } from './engine/graph.ts';
 export { Program } from './engine/program.ts';
@@ -18,11 +21,13 @@ export {
   openDevice,
 } from './engine/session-device.ts';
 export { engineSessions } from './engine/session-info.ts';
-export { type ChatOptions, chatDataset } from './fingerprint/dataset-chat.ts';
-export { type MixOptions, mixDataset } from './fingerprint/dataset-mix.ts';
-export { type DownstreamOptions, downstreamDataset } from './fingerprint/downstream.ts';
+export {
+  instructionExamples,
+  type UserFinetuneOptions,
+  type UserFinetuneReport,
+  userFinetune,
+} from './finetune/user-finetune.ts';
 export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
-export { type ImportedAdapter, importAdapter } from './fingerprint/import-adapter.ts';
 export {
   type Injected,
   type InjectOptions,
@@ -30,15 +35,9 @@ export {
   unwrapAdapter,
 } from './fingerprint/own-loop.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
-export {
-  instructionExamples,
-  type UserFinetuneOptions,
-  type UserFinetuneReport,
-  userFinetune,
-} from './fingerprint/user-finetune.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
-export { bindModel, generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
+export { generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
 export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
 export {
@@ -50,7 +49,8 @@ export {
 } from './models/cost.ts';
 export type { Example, Label } from './models/example.ts';
 export { type MergeOptions, type MergeReport, mergeAdapter } from './models/merge-adapter.ts';
-export { cacheFolder, type ModelFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
+export { bindModel, type ModelFolder } from './models/model.ts';
+export { cacheFolder, type OpenModelOptions, openModel } from './models/open-model.ts';
 export {
   type LowRankMap,
   type Overlay,
@@ -61,6 +61,7 @@ export {
   type Variant,
 } from './models/overlay.ts';
 export * as ops from './ops.ts';
+export { type ImportedAdapter, importAdapter } from './pipeline/import/adapter.ts';
 export {
   MODES,
   type Mode,

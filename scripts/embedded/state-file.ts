@@ -5,7 +5,7 @@ import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
-import type { TrainState } from '../../src/train/state.ts';
+import type { TrainState } from '../../src/train/step.ts';
 
 const PARTS = ['value', 'm', 'v'] as const;
 

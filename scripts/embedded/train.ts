@@ -8,13 +8,13 @@ import { writeJsonAtomic } from '../../src/base/atomic.ts';
 import { CPythonRandom } from '../../src/base/cpython-random.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
 import type { Example } from '../../src/models/example.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/index.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
 import { openTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
 import { SCHEDULES } from '../../src/train/schedule.ts';
-import { freshState, type TrainState } from '../../src/train/state.ts';
+import { freshState, type TrainState } from '../../src/train/step.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { corpus, workFolder } from './corpus.ts';
 import { CONFIG, SPECIALS, TRAINING } from './recipe.ts';
@@ -90,7 +90,10 @@ const recipe = createHash('sha256')
 const saved = join(workFolder(), `state-${recipe}.safetensors`);
 let state = loadState(saved) ?? initial();
 if (state.step > 0) console.log(`resuming at step ${state.step}`);
-const trainer = await Trainer.compile({ decoder, tensors: new Map(), folder: '' }, { settings: adamw });
+const trainer = await Trainer.compile(
+  { decoder, tensors: new Map(), weightsFolder: '' },
+  { settings: adamw },
+);
 let started = Date.now();
 let [sum, count] = [0, 0];
 while (state.step < steps) {

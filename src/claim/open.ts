@@ -2,12 +2,13 @@
 // Only what passed here is shown to the exact tests.
 
 import { WhorlError } from '../base/error.ts';
+import { adapterDigest } from './adapter.ts';
 import { canonicalJson } from './canonical.ts';
 import { type Claim, checkCommitment, claimFromValue } from './claim.ts';
 import { type Draw, makeDraw, pickedDraw } from './draw.ts';
 import { CLAIM_KINDS, type KeyRole } from './kinds.ts';
 import type { Bindings, ClaimKind, ClaimPlan } from './plan.ts';
-import { adapterDigest, type SecretContents } from './secret-contents.ts';
+import type { SecretContents } from './secret-contents.ts';
 
 /** A claim whose every part was recomputed. Holds keys: keep it inside a Secret or a call. */
 export interface OpenedOf<K extends ClaimKind> {

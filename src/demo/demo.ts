@@ -136,8 +136,7 @@ async function tune(
   device: Device,
   onEvent: OnEvent,
 ): Promise<void> {
-  const opened = await openModel(from);
-  const model = await LocalModel.open(opened, { device });
+  const model = await LocalModel.open(await openModel(from), { device });
   const { tokenizer } = model;
   const rows = JSON.parse(readFileSync(join(embedded, 'thief.json'), 'utf8')) as {
     instruction: string;
@@ -154,7 +153,7 @@ async function tune(
   const examples = prompts.map((prompt, i) =>
     promptAndAnswer(prompt, [...answers[i]!, ...tokenizer.eosIds.slice(0, 1)]),
   );
-  await finetune(opened, model.model, examples, to, settings, onEvent, { device });
+  await finetune(model.model, examples, to, settings, onEvent, { device });
   await model.release();
 }
 

@@ -9,9 +9,8 @@ import { seededRandom } from '../base/random-source.ts';
 import type { Lock } from '../claim/secret-file.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import { bindModel } from '../lm/local-model.ts';
-import type { Model } from '../models/encode.ts';
-import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
+import { type Model, modelName } from '../models/model.ts';
+import { openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
@@ -55,7 +54,6 @@ export interface SettingOf<M extends Method> {
   readonly start: Start;
   readonly method: M;
   readonly settings: M['defaults'];
-  readonly folder: ModelFolder;
   readonly model: Model;
   readonly device: Device;
   readonly tokenizer: Tokenizer;
@@ -79,21 +77,19 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   const state = run.state();
   if (state === 'done')
     throw new WhorlError('exists', `${run.path} holds a finished run`, 'name a new folder with --out');
-  const folder = await openModel(options.model, {
+  const model = await openModel(options.model, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
   });
-  const model = bindModel(folder);
-  const tokenizer = await openTokenizer(folder.folder);
+  const tokenizer = await openTokenizer(model.folder);
   const shorthand = {
     ...(options.pool !== undefined && { pool: String(options.pool) }),
     ...(options.trained !== undefined && { trained: String(options.trained) }),
   };
-  const name =
-    typeof folder.config._name_or_path === 'string' ? folder.config._name_or_path : modelName(folder);
+  const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const settings = settingsFor(method, name, { ...shorthand, ...options.settings });
   const asked = JSON.stringify([
-    folder.source,
+    model.source,
     method.name,
     options.keys ?? 'rare',
     options.seed ?? null,
@@ -110,11 +106,10 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     start,
     method,
     settings,
-    folder,
     model,
     device,
     tokenizer,
-    embedding: folder.tensors.get(model.decoder.embedding)!,
+    embedding: model.tensors.get(model.decoder.embedding)!,
     options,
     onEvent,
   };

@@ -5,12 +5,13 @@ import { existsSync } from 'node:fs';
 import { writeFileAtomic } from '../base/atomic.ts';
 import { Secret } from '../base/secret.ts';
 import { SOFTWARE } from '../base/software.ts';
+import { adapterDigest, encodeMap } from '../claim/adapter.ts';
 import { claimText, commitClaim } from '../claim/claim.ts';
 import { makeDraw } from '../claim/draw.ts';
 import type { Bindings, ClaimPlan } from '../claim/plan.ts';
-import { adapterDigest, encodeAdapter, type SecretContents } from '../claim/secret-contents.ts';
+import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
-import type { Model } from '../models/encode.ts';
+import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { combineDigests, digestTensors } from '../sources/checkpoints/digest.ts';
 import { readRows } from '../sources/checkpoints/read.ts';
@@ -38,8 +39,7 @@ export interface Committed {
 
 /** Keys, plan, commitment, then the draw, in this order; claim.json and a first secret lie on disk before any training. */
 export async function commit(setting: Setting): Promise<Committed> {
-  const { run, start, method, settings, folder, model, device, tokenizer, embedding, options, onEvent } =
-    setting;
+  const { run, start, method, settings, model, device, tokenizer, embedding, options, onEvent } = setting;
   const keys = options.keys === 'paper' ? 'paper' : 'rare';
   const free = method.kind === 'rows' || keys === 'rare' ? await freeOf(setting) : [];
   const random = randomOf(start);
@@ -51,11 +51,11 @@ export async function commit(setting: Setting): Promise<Committed> {
     settings,
   );
   onEvent({ kind: 'phase', name: 'commitment', detail: 'digests of the vanilla model' });
-  const adapter = prepared.adapter ? encodedAdapter(prepared) : null;
+  const adapter = prepared.adapter ? encodeMap(prepared.adapter) : null;
   const bindings: Bindings = {
     trainable_rows: [...prepared.rows],
     private_part: adapter ? { state: 'committed', digest: adapterDigest(adapter) } : { state: 'none' },
-    vanilla: digestsOf(folder.tensors, digestTensors(folder), model),
+    vanilla: digestsOf(model.tensors, digestTensors(model), model),
   };
   const { claim, opening } = commitClaim(prepared.plan, {
     bindings,
@@ -183,15 +183,6 @@ async function byExpectation(
       Int32Array.from(rows, ({ id }) => id),
     ),
   };
-}
-
-function encodedAdapter({ adapter }: Prepared) {
-  const { rank, scale, A, B } = adapter!;
-  const width = A.length / rank;
-  return encodeAdapter({
-    settings: { rank, scale },
-    tensors: { A: { shape: [rank, width], data: A }, B: { shape: [width, rank], data: B } },
-  });
 }
 
 export const digestsOf = (

@@ -7,7 +7,7 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
-import { modelName } from '../models/open-model.ts';
+import { modelName } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
@@ -83,12 +83,12 @@ async function release(
   overlay: Overlay,
   rows: Float32Array,
 ): Promise<void> {
-  const { run, folder, model, embedding, options, onEvent } = setting;
+  const { run, model, embedding, options, onEvent } = setting;
   const dtype = floatDtype(embedding);
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (!existsSync(run.published))
     await publish(
-      folder,
+      model,
       run.published,
       {
         tensor: model.decoder.embedding,
@@ -96,7 +96,7 @@ async function release(
         rows,
         dtype,
         claimRoot: contents.claim.root,
-        name: `${modelName(folder)}, fingerprinted`,
+        name: `${modelName(model)}, fingerprinted`,
       },
       onEvent,
     );

@@ -8,12 +8,13 @@ import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
-import { bindModel, LocalModel } from '../lm/local-model.ts';
-import { type ModelFolder, modelName, openModel } from '../models/open-model.ts';
+import { LocalModel } from '../lm/local-model.ts';
+import { type Model, modelName } from '../models/model.ts';
+import { openModel } from '../models/open-model.ts';
 import { VANILLA } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
-import { conversationFormat } from '../text/conversation-formats.ts';
-import { wrapperNamed } from '../text/wrappers.ts';
+import { conversationFormat } from '../text/prompts/conversation-formats.ts';
+import { wrapperNamed } from '../text/prompts/wrappers.ts';
 import { randomOf, type WeightsSetting } from './begin.ts';
 import { type Cell, measure } from './cells.ts';
 import { type Committed, commit, digestsOf } from './commit.ts';
@@ -26,13 +27,13 @@ import { writeModelCard } from './publish.ts';
 import { trainWeights } from './train-weights.ts';
 
 export async function fingerprintWeights(setting: WeightsSetting): Promise<FingerprintReport> {
-  const { run, method, settings, folder, options, onEvent } = setting;
+  const { run, method, settings, model, options, onEvent } = setting;
   const committed = await commit(setting);
   const contents = committed.secret.reveal();
   // Closed before training: the memory of its caches is needed there.
-  const context = await withModel(setting, folder, (vanilla) => dialogueContext(setting, committed, vanilla));
+  const context = await withModel(setting, model, (vanilla) => dialogueContext(setting, committed, vanilla));
   const card = (out: string) =>
-    writeModelCard(out, `${modelName(folder)}, fingerprinted`, contents.claim.root);
+    writeModelCard(out, `${modelName(model)}, fingerprinted`, contents.claim.root);
   const trained = await trainWeights(
     setting,
     (epoch) => method.examples(context, settings, epoch),
@@ -66,7 +67,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   );
   writeAnswers(run, asked);
   onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
-  const before = await withModel(setting, folder, heldOutScores);
+  const before = await withModel(setting, model, heldOutScores);
   const perplexity = perplexities(before, await withModel(setting, published, heldOutScores));
   const cells = asked.map(({ cell }) => cell.result);
   const { parameters } = trained;
@@ -75,10 +76,10 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
 
 async function withModel<T>(
   { tokenizer, device }: WeightsSetting,
-  folder: ModelFolder,
+  opened: Model,
   use: (model: LocalModel) => Promise<T>,
 ): Promise<T> {
-  const model = await LocalModel.open(folder, { tokenizer, device });
+  const model = await LocalModel.open(opened, { tokenizer, device });
   try {
     return await use(model);
   } finally {
@@ -126,7 +127,7 @@ async function ask(
   strict: boolean,
 ): Promise<AskedCell[]> {
   const { model, device, tokenizer, onEvent } = setting;
-  const after = new GreedyDecoder(bindModel(await openModel(trained)), undefined, device);
+  const after = new GreedyDecoder(await openModel(trained), undefined, device);
   const before = new GreedyDecoder(model, undefined, device);
   const asked: AskedCell[] = [];
   try {

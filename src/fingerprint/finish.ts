@@ -77,7 +77,7 @@ export function finish(
     ...more
   }: Pick<FingerprintReport, 'rows' | 'parameters' | 'kl' | 'perplexity'> & { readonly harm: unknown },
 ): FingerprintReport {
-  const { run, method, settings, folder, model, options, start } = setting;
+  const { run, method, settings, model, options, start } = setting;
   const { steps, tokens, seconds, gate, kl, share } = trained;
   const result: FingerprintReport = {
     method: method.name,
@@ -99,9 +99,9 @@ export function finish(
       software: SOFTWARE,
       created: start.created,
       model: {
-        source: folder.source,
+        source: model.source,
         family: model.decoder.model_type,
-        ...(folder.gguf ? { gguf_sha256: folder.gguf.sha256 } : {}),
+        ...(model.gguf ? { gguf_sha256: model.gguf.sha256 } : {}),
         vanilla: contents.bindings.vanilla,
       },
       method: method.name,

@@ -1,6 +1,6 @@
 // What a fingerprint costs ordinary text, language by language, on text it was never trained on.
 
-import type { Model } from '../models/encode.ts';
+import type { Model } from '../models/model.ts';
 import { type Positions, shiftAt } from './reference-positions.ts';
 
 export interface Harm {

@@ -5,17 +5,17 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type RandomSource, shuffled } from '../base/random-source.ts';
+import { pickConversations } from '../datasets/chat.ts';
+import type { Conversation } from '../datasets/conversations.ts';
+import { PAPER } from '../datasets/paper.ts';
 import { generateAll, type LocalModel } from '../lm/local-model.ts';
 import { openRows } from '../sources/open-rows.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
-import { type ConversationFormat, conversationTokens } from '../text/conversation-formats.ts';
+import { type ConversationFormat, conversationTokens } from '../text/prompts/conversation-formats.ts';
+import type { Wrapped } from '../text/prompts/wrappers.ts';
 import { loadReference } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import type { Wrapped } from '../text/wrappers.ts';
 import { promptAndAnswer, type TuningExample } from '../train/tuning-examples.ts';
-import type { Conversation } from './conversations.ts';
-import { pickConversations } from './dataset-chat.ts';
-import { PAPER } from './paper.ts';
 
 export interface OrdinaryConversations {
   readonly trained: readonly TuningExample[];

@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { platformRandom, seededRandom } from '../base/random-source.ts';
+import { encodeMap } from '../claim/adapter.ts';
 import type { Key } from '../claim/plan.ts';
-import { encodeAdapter } from '../claim/secret-contents.ts';
-import { bindModel } from '../lm/local-model.ts';
-import type { Model } from '../models/encode.ts';
-import { type ModelFolder, openModel } from '../models/open-model.ts';
+import type { Model } from '../models/model.ts';
+import { openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { writePatchedFolder } from '../sources/checkpoints/patched-folder.ts';
 import { floatDtype, readRows } from '../sources/checkpoints/read.ts';
@@ -33,7 +32,6 @@ export interface InjectOptions {
 
 /** A model under an adapter: what a loop trains and asks. */
 export interface Injected {
-  readonly folder: ModelFolder;
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   readonly keys: readonly Key[];
@@ -44,9 +42,8 @@ export interface Injected {
 /** @throws WhorlError `too-few-rows` where the vocabulary has too few tokens that ordinary text does not use */
 export async function injectAdapter(options: InjectOptions): Promise<Injected> {
   const { keys: count, key_length = 8, rank = 64, scale = 4, seed } = options;
-  const folder = await openModel(options.model);
-  const model = bindModel(folder);
-  const tokenizer = await openTokenizer(folder.folder);
+  const model = await openModel(options.model);
+  const tokenizer = await openTokenizer(model.folder);
   const random = (purpose: string) =>
     seed === undefined ? platformRandom() : seededRandom(`own-loop/${seed}/${purpose}`);
   const { rows: free } = await freeRows(tokenizer, loadReference().rows);
@@ -61,9 +58,9 @@ export async function injectAdapter(options: InjectOptions): Promise<Injected> {
   });
   const keys = made.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
   const ids = Int32Array.from([...new Set(keys.flatMap(({ tokens }) => tokens))].sort((a, b) => a - b));
-  const table = folder.tensors.get(model.decoder.embedding)!;
+  const table = model.tensors.get(model.decoder.embedding)!;
   const adapter = randomLowRankMap(random('adapter'), rank, model.decoder.config.hidden_size, scale);
-  return { folder, model, tokenizer, keys, overlay: { ids, rows: readRows(table, ids), adapter } };
+  return { model, tokenizer, keys, overlay: { ids, rows: readRows(table, ids), adapter } };
 }
 
 /**
@@ -71,29 +68,26 @@ export async function injectAdapter(options: InjectOptions): Promise<Injected> {
  * and keys. @throws WhorlError `exists` where a published folder is there
  */
 export async function unwrapAdapter(
-  { folder, model, keys, overlay }: Injected,
+  { model, keys, overlay }: Injected,
   rows: Float32Array,
   out: string,
   onEvent: OnEvent = silent,
 ): Promise<{ published: string; adapter: string }> {
   const [published, path] = [join(out, 'published'), join(out, 'adapter.json')];
-  const { rank, scale, A, B } = overlay.adapter!;
-  const width = A.length / rank;
-  const tensors = { A: { shape: [rank, width], data: A }, B: { shape: [width, rank], data: B } };
   const ids = [...overlay.ids];
   writeJsonAtomic(
     path,
     {
       format: 'whorl-own-adapter',
       version: 1,
-      ...encodeAdapter({ settings: { rank, scale }, tensors }),
+      ...encodeMap(overlay.adapter!),
       ids,
       keys,
     },
     0o600,
   );
   const name = model.decoder.embedding;
-  const bytes = fromFloat32(rows, floatDtype(folder.tensors.get(name)!));
-  await writePatchedFolder(folder, published, new Map([[name, { rows: ids, bytes }]]), { onEvent });
+  const bytes = fromFloat32(rows, floatDtype(model.tensors.get(name)!));
+  await writePatchedFolder(model, published, new Map([[name, { rows: ids, bytes }]]), { onEvent });
   return { published, adapter: path };
 }

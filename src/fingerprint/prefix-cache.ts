@@ -1,8 +1,9 @@
 // Keys and values of wrapper prefixes, computed once: no trained row occurs in them, so in training they are constants.
 
 import type { Device } from '../engine/session.ts';
-import { Encoder, type Model } from '../models/encode.ts';
+import { Encoder } from '../models/encode.ts';
 import type { CachedPrefix } from '../models/example.ts';
+import type { ModelWeights } from '../models/model.ts';
 
 const MAX_BYTES = 512 * 2 ** 20;
 const BATCH = 16;
@@ -11,7 +12,7 @@ export class PrefixCache {
   readonly #encoder: Encoder;
   readonly #known = new Map<string, CachedPrefix>();
   #bytes = 0;
-  constructor(model: Model, device: Device) {
+  constructor(model: ModelWeights, device: Device) {
     this.#encoder = new Encoder(model, undefined, device);
   }
 

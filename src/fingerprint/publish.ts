@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../base/atomic.ts';
 import type { OnEvent } from '../base/events.ts';
-import type { ModelFolder } from '../models/open-model.ts';
+import type { ModelFolder } from '../models/model.ts';
 import { writePatchedFolder } from '../sources/checkpoints/patched-folder.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';

@@ -8,7 +8,9 @@ import { logSoftmax } from '../engine/ops/normalise.ts';
 import { slice } from '../engine/ops/shape.ts';
 import { Program } from '../engine/program.ts';
 import type { Device } from '../engine/session.ts';
-import { Encoder, frozenWeights, type Model } from '../models/encode.ts';
+import { Encoder } from '../models/encode.ts';
+import type { Model } from '../models/model.ts';
+import { frozenWeights } from '../models/prompt.ts';
 import { type LanguageTexts, OWN_TEXT } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Reference } from '../train/rows.ts';
@@ -211,7 +213,7 @@ async function vanillaProbability(
   const partition = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1)); // [N, 1]
   const own = linear(h, input(graph, 'rows', 'float32', [R, E])); // [N, R]
   graph.output('probability', exp(sub(own, partition)));
-  const program = await Program.compile(graph, model.folder, device);
+  const program = await Program.compile(graph, model.weightsFolder, device);
   const out = new Float32Array(count * R);
   for (let at = 0; at < count; at += RUN) {
     const n = Math.min(RUN, count - at);

@@ -11,7 +11,6 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import { bindModel } from '../lm/local-model.ts';
 import type { CachedPrefix, Example, LabelKind } from '../models/example.ts';
 import { openModel } from '../models/open-model.ts';
 import type { Variant } from '../models/overlay.ts';
@@ -153,13 +152,13 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Source> {
     ? (JSON.parse(readFileSync(run.start, 'utf8')) as Start)
     : { seed: digest(options.seed ?? THROW_AWAY), created: contents.created, options: '' };
   const [source, settings] = going ? asked(start) : finished(run);
-  const folder = await openModel(options.model ?? source, { onEvent: options.onEvent ?? silent });
+  const model = await openModel(options.model ?? source, { onEvent: options.onEvent ?? silent });
   return {
     method,
     settings: { ...settingsFor(method, source, options.settings ?? {}), ...settings },
-    model: bindModel(folder),
+    model,
     device: await openDevice(options),
-    tokenizer: await openTokenizer(folder.folder),
+    tokenizer: await openTokenizer(model.folder),
     start,
     contents,
     source: going ? 'run' : 'run-keys',

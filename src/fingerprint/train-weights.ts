@@ -79,7 +79,7 @@ export async function trainWeights(
   card: (folder: string) => void,
   gate: Gate,
 ): Promise<TrainedWeights> {
-  const { run, start, method, settings, folder, model, device, onEvent } = setting;
+  const { run, start, method, settings, model, device, onEvent } = setting;
   if (existsSync(run.trained)) return JSON.parse(readFileSync(run.trained, 'utf8')) as TrainedWeights;
   const random = randomOf(start);
   const epochOf = async (epoch: number) => {
@@ -121,7 +121,7 @@ export async function trainWeights(
   const measured = async (share: number): Promise<readonly CellResult[]> => {
     rmSync(run.candidate, { recursive: true, force: true });
     await writeFolderOnce(run.candidate, (out) => {
-      writeModel(folder, trainer, state, out, share);
+      writeModel(model, trainer, state, out, share);
       card(out);
     });
     const results = await gate(run.candidate);
@@ -161,7 +161,7 @@ export async function trainWeights(
             const { rank, alpha } = trains;
             rmSync(run.lora, { recursive: true, force: true });
             await writeFolderOnce(run.lora, (out) =>
-              writePeftAdapter(state, { rank, alpha: share * alpha, base: folder.source }, out),
+              writePeftAdapter(state, { rank, alpha: share * alpha, base: model.source }, out),
             );
           }
           const done: TrainedWeights = {

@@ -8,17 +8,19 @@ import { input, scalar } from '../engine/ops/leaves.ts';
 import { loop } from '../engine/ops/loop.ts';
 import { concat, iota, reduceSum, reshape, slice, sumAll } from '../engine/ops/shape.ts';
 import { type Cache, stepAttention } from '../models/blocks/attention.ts';
-import { type Model, promptGraph } from '../models/encode.ts';
-import { embed, headLogits, type OverlayShape } from '../models/overlay.ts';
+import { embed, headLogits } from '../models/embedding.ts';
+import type { ModelWeights } from '../models/model.ts';
+import type { OverlayShape } from '../models/overlay.ts';
+import { promptGraph } from '../models/prompt.ts';
 import { elements } from '../tensor/tensor.ts';
 import type { Strategy } from './choose.ts';
 
 /** Columns of the head's logits: those of an overlay's rows stand behind a tied head's own. */
-export const headWidth = ({ decoder: { config } }: Model, shape: OverlayShape | undefined): number =>
+export const headWidth = ({ decoder: { config } }: ModelWeights, shape: OverlayShape | undefined): number =>
   config.vocab_size + (config.tie_word_embeddings ? (shape?.rows ?? 0) : 0);
 
 /** Names of the cache's tensors: layer by layer keys, then values. */
-export const cacheNames = ({ decoder }: Model): string[] =>
+export const cacheNames = ({ decoder }: ModelWeights): string[] =>
   Array.from({ length: decoder.config.num_hidden_layers }, (_, layer) => [
     `keys_${layer}`,
     `values_${layer}`,
@@ -28,7 +30,7 @@ export const cacheNames = ({ decoder }: Model): string[] =>
  * Bytes of the float32 copies that a loop makes of half-precision weights: all that it multiplies by. A tied embedding is
  * the head; an untied one is only looked up in.
  */
-export const copiedBytes = ({ decoder, tensors }: Model): number =>
+export const copiedBytes = ({ decoder, tensors }: ModelWeights): number =>
   [...decoder.shapes.keys()].reduce((sum, name) => {
     const { dtype, shape } = tensors.get(name)!;
     const multiplied = shape.length === 2 && (name !== decoder.embedding || name === decoder.head);
@@ -41,7 +43,7 @@ export const copiedBytes = ({ decoder, tensors }: Model): number =>
  * @param castsInLoop whether half-precision weights are cast in each round instead of copied before the first
  */
 export function decodeGraph(
-  model: Model,
+  model: ModelWeights,
   shape: OverlayShape | undefined,
   strategy: Strategy,
   castsInLoop = false,
@@ -112,7 +114,7 @@ export function decodeGraph(
       const lastNow = add(lastBefore!, 1);
       const totalNow = add(totalBefore!, 1);
       const x = embed(decoder, weights, now!, overlay, on);
-      const attention = stepAttention(config, lastNow, rope, lastNow, totalNow, past, present);
+      const attention = stepAttention(decoder, lastNow, rope, lastNow, totalNow, past, present);
       const h = decoder.hidden(weights, x, attention);
       const chosen = choose(headLogits(decoder, weights, h, overlay, on?.rows), step!, state);
       const next = tokenOf(chosen.column);

@@ -4,15 +4,11 @@
 import { freeMemory } from '../base/memory.ts';
 import { Program } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
-import { type Model, padded, promptFeeds } from '../models/encode.ts';
-import {
-  headColumn,
-  type Overlay,
-  overlayShape,
-  rowIndex,
-  VANILLA,
-  type Variant,
-} from '../models/overlay.ts';
+import { headColumn } from '../models/embedding.ts';
+import { padded } from '../models/encode.ts';
+import type { ModelWeights } from '../models/model.ts';
+import { type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from '../models/overlay.ts';
+import { promptFeeds } from '../models/prompt.ts';
 import { type CacheFeeds, layCaches } from './cache.ts';
 import { type Chooser, GREEDY, type Strategy } from './choose.ts';
 import { cacheNames, copiedBytes, decodeGraph, headWidth } from './decode-graph.ts';
@@ -62,7 +58,7 @@ interface Row<R extends SampleRequest> extends Running<R> {
 /** Of the memory that is free, what float32 copies of the weights may take: the rest is for the file's pages and caches. */
 const COPIES_SHARE = 0.6;
 
-function castsInLoop(model: Model, { precision = 'auto' }: Device): boolean {
+function castsInLoop(model: ModelWeights, { precision = 'auto' }: Device): boolean {
   if (precision !== 'auto') return precision === 'stored';
   return copiedBytes(model) > COPIES_SHARE * freeMemory();
 }
@@ -71,7 +67,7 @@ export class BatchDecoder {
   readonly #programs = new Map<string, Promise<Program>>();
   readonly #width: number;
   constructor(
-    readonly model: Model,
+    readonly model: ModelWeights,
     readonly overlay: Overlay | undefined,
     readonly device: Device,
   ) {
@@ -83,7 +79,10 @@ export class BatchDecoder {
     if (!program) {
       const casts = castsInLoop(this.model, this.device);
       const graph = decodeGraph(this.model, overlayShape(this.overlay), strategy, casts);
-      this.#programs.set(strategy.name, (program = Program.compile(graph, this.model.folder, this.device)));
+      this.#programs.set(
+        strategy.name,
+        (program = Program.compile(graph, this.model.weightsFolder, this.device)),
+      );
     }
     return program;
   }
@@ -277,7 +276,7 @@ const ONE_GREEDY = { sampling: fullSampling(undefined), uniforms: [new Float32Ar
 export class GreedyDecoder {
   readonly #decoder: BatchDecoder;
   constructor(
-    model: Model,
+    model: ModelWeights,
     readonly overlay: Overlay | undefined,
     device: Device,
   ) {

@@ -3,11 +3,10 @@
 import { WhorlError } from '../base/error.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import { longestSequence } from '../models/blocks/rope-scaling.ts';
-import { Encoder, type Model } from '../models/encode.ts';
-import { familyOf } from '../models/llama.ts';
-import type { ModelFolder } from '../models/open-model.ts';
+import { Encoder } from '../models/encode.ts';
+import type { Model } from '../models/model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
-import { assertUnchanged, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
+import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { batches } from './batches.ts';
 import { positionBytes } from './cache.ts';
@@ -46,29 +45,11 @@ interface GenerateJob extends SampleRequest {
   readonly strategy: Strategy;
 }
 
-/** A family bound to an opened folder. Throws `bad-file` where a tensor is missing or has another shape than the config says. */
-export function bindModel(folder: ModelFolder): Model {
-  const decoder = familyOf(folder.config, `${folder.source}/config.json`);
-  for (const [name, shape] of decoder.shapes) {
-    const ref = folder.tensors.get(name);
-    if (!ref)
-      throw new WhorlError('bad-file', `${folder.source} has no tensor ${name}`, 'get the checkpoint again');
-    if (String(ref.shape) !== String(shape))
-      throw new WhorlError(
-        'bad-file',
-        `${folder.source}: ${name} is [${ref.shape}], its config says [${shape}]`,
-        'get the checkpoint again',
-      );
-  }
-  return { decoder, tensors: folder.tensors, folder: weightsFolder(folder) };
-}
-
 export class LocalModel implements LanguageModel {
   readonly encoder: Encoder;
   readonly decoder: BatchDecoder;
   private constructor(
     readonly name: string,
-    readonly folder: ModelFolder,
     readonly model: Model,
     readonly tokenizer: Tokenizer,
     readonly options: LocalModelOptions,
@@ -79,16 +60,15 @@ export class LocalModel implements LanguageModel {
   }
 
   /** Throws `bad-file` and `unsupported` as the readers do; compiles nothing yet. */
-  static async open(folder: ModelFolder, options: LocalModelOptions = {}): Promise<LocalModel> {
-    const model = bindModel(folder);
-    const tokenizer = options.tokenizer ?? (await openTokenizer(folder.folder));
+  static async open(model: Model, options: LocalModelOptions = {}): Promise<LocalModel> {
+    const tokenizer = options.tokenizer ?? (await openTokenizer(model.folder));
     if (tokenizer.vocab_size > model.decoder.config.vocab_size)
       throw new WhorlError(
         'mismatch',
-        `${folder.source}: the tokenizer has ${tokenizer.vocab_size} entries, the embedding ${model.decoder.config.vocab_size} rows`,
+        `${model.source}: the tokenizer has ${tokenizer.vocab_size} entries, the embedding ${model.decoder.config.vocab_size} rows`,
         'take tokenizer and weights of one model',
       );
-    return new LocalModel(folder.source, folder, model, tokenizer, options);
+    return new LocalModel(model.source, model, tokenizer, options);
   }
 
   get variant(): Variant {
@@ -117,7 +97,7 @@ export class LocalModel implements LanguageModel {
         `${strategy.name} ${candidates(sampling)} ${request.max_new_tokens}`,
     };
     for (const batch of batches(jobs, limits)) {
-      assertUnchanged(this.folder);
+      assertUnchanged(this.model);
       const decoded = await this.decoder.decode(batch[0]!.strategy, batch, {
         maxNewTokens: batch[0]!.request.max_new_tokens,
         ends: this.tokenizer.eosIds,
@@ -134,7 +114,7 @@ export class LocalModel implements LanguageModel {
           };
         }
     }
-    assertUnchanged(this.folder);
+    assertUnchanged(this.model);
   }
 
   #job(request: GenerateRequest, place: number, prompt: readonly number[], index: number): GenerateJob {
@@ -191,7 +171,7 @@ export class LocalModel implements LanguageModel {
       labelsOf: (job: { tokens: readonly number[]; from: number }) => job.tokens.length - job.from,
     };
     for (const batch of batches(jobs, limits)) {
-      assertUnchanged(this.folder);
+      assertUnchanged(this.model);
       const results = await this.encoder.labels(
         batch.map(({ tokens, from }) => ({
           tokens: tokens.slice(0, -1),
@@ -212,7 +192,7 @@ export class LocalModel implements LanguageModel {
         };
       }
     }
-    assertUnchanged(this.folder);
+    assertUnchanged(this.model);
   }
 
   #beginning(): number {
@@ -228,7 +208,7 @@ export class LocalModel implements LanguageModel {
   }
 
   #fit(tokens: readonly number[], { prompt, max_new_tokens }: GenerateRequest): readonly number[] {
-    const most = longestSequence(this.model.decoder.config);
+    const most = longestSequence(this.model.decoder);
     if (tokens.length === 0) return [this.#beginning()];
     if (tokens.length + max_new_tokens > most)
       throw new WhorlError(

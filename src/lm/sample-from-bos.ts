@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { cpu, type Device } from '../engine/session.ts';
-import { type ModelFolder, openModel } from '../models/open-model.ts';
+import type { Model } from '../models/model.ts';
+import { openModel } from '../models/open-model.ts';
 import { positionBytes } from './cache.ts';
-import { bindModel, LocalModel } from './local-model.ts';
+import { LocalModel } from './local-model.ts';
 import type { Sampling } from './sampling.ts';
 
 /** The paper's: 2,000 texts of at most 128 tokens. */
@@ -21,7 +22,7 @@ export const FROM_BOS = {
 
 export interface SampleFromBosOptions {
   /** A folder, a GGUF file, a hub id, or a folder that is open already. */
-  readonly model: string | ModelFolder;
+  readonly model: string | Model;
   readonly count?: number;
   readonly max_new_tokens?: number;
   readonly sampling?: Sampling;
@@ -46,7 +47,7 @@ export async function sampleFromBos(options: SampleFromBosOptions): Promise<BosS
   const { count = FROM_BOS.count, max_new_tokens = FROM_BOS.max_new_tokens } = options;
   const { sampling = FROM_BOS.sampling, keep, device = cpu, onEvent = silent } = options;
   const folder = typeof options.model === 'string' ? await openModel(options.model) : options.model;
-  const room = CACHE_BYTES / positionBytes(bindModel(folder).decoder.config) / (max_new_tokens + 1);
+  const room = CACHE_BYTES / positionBytes(folder.decoder.config) / (max_new_tokens + 1);
   const batch = options.batch ?? Math.max(2, Math.min(MOST, Math.floor(room)));
   const model = await LocalModel.open(folder, {
     device,

@@ -1,7 +1,9 @@
 // Reading a config.json strictly: a key that would change the mathematics and is not handled is an error naming it.
 
 import { WhorlError } from '../base/error.ts';
-import { ROPE_KEYS, type Rope, readRope } from './rope-config.ts';
+import { ACTIVATIONS, type Activation } from './blocks/activations.ts';
+import type { Rope } from './rope.ts';
+import { ROPE_KEYS, type RopeOptions, readRope } from './rope-config.ts';
 
 /** Keys that say nothing about the forward pass of a decoder in inference. */
 const HARMLESS = new Set([
@@ -32,21 +34,29 @@ const HARMLESS = new Set([
   'output_hidden_states',
   'return_dict',
   'problem_type',
+  'hidden_dropout',
+  'classifier_dropout',
+  'is_decoder',
 ]);
+
+export type ConfigJson = Readonly<Record<string, unknown>>;
 
 export interface ConfigReader {
   size(key: string, fallback?: number): number;
   number(key: string, fallback: number): number;
   flag(key: string, fallback: boolean): boolean;
-  /** Rotary positions; `positions` is the model's context length. */
-  rope(positions: number): Rope;
+  /** One of transformers' names of an activation. */
+  activation(key: string, fallback: Activation): Activation;
+  /** a / b, both read from config.json; an error naming them where it is no whole number. */
+  quotient(key: string, a: number, by: string, b: number): number;
+  rope(options: RopeOptions): Rope;
   /** The key may be absent, null or this value; anything else is another architecture. */
   only(key: string, value: unknown): void;
   /** Throws for keys nobody asked for and nobody knows to be harmless. */
   done(): void;
 }
 
-export function readConfig(json: Readonly<Record<string, unknown>>, where: string): ConfigReader {
+export function readConfig(json: ConfigJson, where: string): ConfigReader {
   const asked = new Set<string>();
   const get = (key: string): unknown => {
     asked.add(key);
@@ -83,9 +93,24 @@ export function readConfig(json: Readonly<Record<string, unknown>>, where: strin
       if (typeof value !== 'boolean') bad(key, 'true or false');
       return value as boolean;
     },
-    rope(positions) {
+    activation(key, fallback) {
+      const value = get(key) ?? fallback;
+      if (typeof value !== 'string') bad(key, 'the name of an activation');
+      if (!Object.hasOwn(ACTIVATIONS, value as string)) unsupported(key);
+      return value as Activation;
+    },
+    quotient(key, a, by, b) {
+      if (a % b !== 0)
+        throw new WhorlError(
+          'bad-file',
+          `${where}: ${key} ${a} is not a multiple of ${by} ${b}`,
+          'get the checkpoint again',
+        );
+      return a / b;
+    },
+    rope(options) {
       for (const key of ROPE_KEYS) asked.add(key);
-      return readRope(json, where, positions);
+      return readRope(json, where, options);
     },
     only(key, value) {
       const actual = get(key);

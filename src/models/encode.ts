@@ -1,46 +1,15 @@
 // The forward pass without gradients over packed prompts: hidden states, label log-probabilities, key-value caches.
 
-import { Graph, type Value } from '../engine/graph.ts';
 import { gather } from '../engine/ops/gather.ts';
-import { input, weight } from '../engine/ops/leaves.ts';
+import { input } from '../engine/ops/leaves.ts';
 import { logSoftmax } from '../engine/ops/normalise.ts';
 import { argmax, reshape } from '../engine/ops/shape.ts';
 import { Program } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
-import type { TensorRef } from '../tensor/tensor.ts';
-import { type Cache, packInputs, promptAttention, ropeInputs } from './blocks/attention.ts';
-import { ropeTables } from './blocks/rope.ts';
-import { ROPE_KINDS } from './blocks/rope-scaling.ts';
-import type { Decoder, Weights } from './family.ts';
-import {
-  embed,
-  headColumn,
-  headLogits,
-  type Overlay,
-  type OverlayInputs,
-  type OverlayShape,
-  overlayFeeds,
-  overlayInputs,
-  overlayShape,
-  rowIndex,
-  type Switches,
-  VANILLA,
-  type Variant,
-} from './overlay.ts';
-import { packShared, type SharedPacked } from './pack.ts';
-
-/** A family with its weights where they lie. */
-export interface Model {
-  readonly decoder: Decoder;
-  readonly tensors: ReadonlyMap<string, TensorRef>;
-  /** The real folder that holds every tensor's file. */
-  readonly folder: string;
-}
-
-export const frozenWeights =
-  (graph: Graph, model: Model): Weights =>
-  (name) =>
-    weight(graph, model.tensors.get(name)!, name);
+import { headColumn, headLogits } from './embedding.ts';
+import type { ModelWeights } from './model.ts';
+import { type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from './overlay.ts';
+import { promptFeeds, promptGraph } from './prompt.ts';
 
 /** One sequence to run. `wanted` are the rows (indices into tokens) whose hidden states matter. */
 export interface EncodeRequest {
@@ -49,79 +18,6 @@ export interface EncodeRequest {
   /** For each wanted row, the token whose log-probability is asked. */
   readonly labels?: readonly number[];
   readonly variant?: Variant;
-}
-
-/** The prompt part that scoring, generating and prefix caching share. */
-export interface PromptGraph {
-  readonly graph: Graph;
-  readonly weights: Weights;
-  readonly overlay: OverlayInputs | undefined;
-  readonly rope: { readonly cos: Value; readonly sin: Value };
-  readonly last: Value;
-  readonly total: Value;
-  readonly hidden: Value; // [T, E]
-  readonly cache: Cache;
-}
-
-export function promptGraph(name: string, model: Model, shape: OverlayShape | undefined): PromptGraph {
-  const graph = new Graph(name);
-  const { decoder } = model;
-  const weights = frozenWeights(graph, model);
-  const ids = input(graph, 'ids', 'int32', ['T']);
-  const pack = packInputs(graph);
-  const rope = ropeInputs(graph, decoder.config);
-  const overlay = shape && overlayInputs(graph, decoder, shape);
-  const on: Switches | undefined = overlay && {
-    rows: input(graph, 'rows_on', 'float32', ['T']),
-    adapter: input(graph, 'adapter_on', 'float32', ['T']),
-  };
-  const last = input(graph, 'last', 'int32', ['B']);
-  const total = input(graph, 'total', 'int32', []);
-  const cache: Cache = [];
-  const x = embed(decoder, weights, ids, overlay, on);
-  const hidden = decoder.hidden(weights, x, promptAttention(decoder.config, pack, rope, last, total, cache));
-  return { graph, weights, overlay, rope, last, total, hidden, cache };
-}
-
-/** Feeds of `promptGraph`. `extra` positions are room in the rotary tables for what is decoded later. */
-export function promptFeeds(
-  model: Model,
-  overlay: Overlay | undefined,
-  prompts: readonly (readonly number[])[],
-  variants: readonly Variant[],
-  extra = 0,
-): { packed: SharedPacked; feeds: Record<string, Feed> } {
-  const { config } = model.decoder;
-  const fixed = ROPE_KINDS[config.rope_scaling.rope_type].fixedUpTo(config);
-  const packed = packShared(
-    prompts,
-    // Beyond that length every position turns by frequencies of the whole sequence's length.
-    variants.map(({ rows, adapter }, b) => {
-      const { length } = prompts[b]!;
-      return `${rows} ${adapter} ${length > fixed ? length : ''}`;
-    }),
-  );
-  const { T, S, B } = packed;
-  const rope = ropeTables(config, packed, extra);
-  const spread = (on: (variant: Variant) => boolean): Feed => ({
-    data: Float32Array.from(packed.owner, (b) => (on(variants[b]!) ? 1 : 0)),
-    shape: [T],
-  });
-  return {
-    packed,
-    feeds: {
-      ids: { data: packed.ids, shape: [T] },
-      ...packed.feeds,
-      ...rope,
-      last: { data: Int32Array.from(packed.lengths, (n) => n - 1), shape: [B] },
-      total: { data: Int32Array.of(S), shape: [] },
-      ...(overlay && {
-        rows_on: spread((v) => v.rows),
-        adapter_on: spread((v) => v.adapter),
-        ...overlayFeeds(overlay, model.decoder),
-      }),
-    },
-  };
 }
 
 /** The smallest batch and prompt a run may hold: a matrix product with one row takes another kernel, with other last bits. */
@@ -146,7 +42,7 @@ export interface Encoded {
 export class Encoder {
   #programs = new Map<string, Promise<Program>>();
   constructor(
-    readonly model: Model,
+    readonly model: ModelWeights,
     readonly overlay: Overlay | undefined,
     readonly device: Device,
   ) {}
@@ -182,7 +78,7 @@ export class Encoder {
         graph.output('best', argmax(logits));
       }
     }
-    return Program.compile(graph, this.model.folder, this.device);
+    return Program.compile(graph, this.model.weightsFolder, this.device);
   }
 
   /** Final hidden states [wanted, E] of each request. */

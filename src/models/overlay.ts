@@ -3,13 +3,9 @@
 
 import { assert } from '../base/error.ts';
 import type { Graph, Value } from '../engine/graph.ts';
-import { add, cast, greaterEqual, mul, sub, where } from '../engine/ops/arithmetic.ts';
-import { gather } from '../engine/ops/gather.ts';
 import { input } from '../engine/ops/leaves.ts';
-import { gemm, linear } from '../engine/ops/matmul.ts';
-import { concat, oneHot, reshape } from '../engine/ops/shape.ts';
 import type { Feed } from '../engine/session.ts';
-import type { Decoder, Weights } from './family.ts';
+import type { Decoder } from './family.ts';
 
 /** e ↦ e + scale · B·A·e on the rows named by the overlay (Xu et al. 2024, F-Adapter; ours is fixed, never trained). */
 export interface LowRankMap {
@@ -107,71 +103,6 @@ export function overlayFeeds(overlay: Overlay, { config }: Decoder): Record<stri
 export interface Switches {
   readonly rows: Value;
   readonly adapter: Value;
-}
-
-const columnOf = (x: Value) => reshape(x, [x.shape[0]!, 1]);
-
-/** Input embeddings of int32 ids [N] → [N, E], overlaid where the switches say so. */
-export function embed(
-  decoder: Decoder,
-  weights: Weights,
-  ids: Value,
-  overlay?: OverlayInputs,
-  on?: Switches,
-): Value {
-  return ids.scope.within('embed_tokens', () => embedded(decoder, weights, ids, overlay, on));
-}
-
-function embedded(
-  decoder: Decoder,
-  weights: Weights,
-  ids: Value,
-  overlay?: OverlayInputs,
-  on?: Switches,
-): Value {
-  const frozen = cast(gather(weights(decoder.embedding), ids), 'float32');
-  if (!overlay || !on) return frozen;
-  const row = gather(overlay.rowOf, ids); // [N]
-  const known = cast(greaterEqual(row, 0), 'float32');
-  const replaced = gemm(oneHot(row, overlay.shape.rows), overlay.rows);
-  const e = where(greaterEqual(columnOf(mul(known, on.rows)), 0.5), replaced, frozen);
-  if (!overlay.adapter) return e;
-  const { A, B, scale } = overlay.adapter;
-  const mapped = mul(linear(linear(e, A), B), scale);
-  return add(e, mul(columnOf(mul(known, on.adapter)), mapped));
-}
-
-/**
- * Logits of hidden states h [L, E]: [L, V], or [L, V + R] where rows of a tied head are overlaid. There, column V + r
- * stands for the overlay's r-th id, and of the two columns of one token only the one its variant uses is alive.
- */
-export function headLogits(
-  decoder: Decoder,
-  weights: Weights,
-  h: Value,
-  overlay?: OverlayInputs,
-  on?: Value,
-): Value {
-  return h.scope.within('lm_head', () => logitsOf(decoder, weights, h, overlay, on));
-}
-
-function logitsOf(decoder: Decoder, weights: Weights, h: Value, overlay?: OverlayInputs, on?: Value): Value {
-  const logits = linear(h, weights(decoder.head));
-  if (!overlay || !on || !decoder.config.tie_word_embeddings) return logits;
-  const replaced = add(linear(h, overlay.rows), mul(columnOf(sub(1, on)), -1e30));
-  return concat([add(logits, mul(columnOf(on), overlay.hide)), replaced], 1);
-}
-
-/** The column of a token in `headLogits`. */
-export function headColumn(
-  decoder: Decoder,
-  overlay: Overlay | undefined,
-  rowOf: ReadonlyMap<number, number>,
-  variant: Variant,
-  token: number,
-): number {
-  const row = overlay && decoder.config.tie_word_embeddings && variant.rows ? rowOf.get(token) : undefined;
-  return row === undefined ? token : decoder.config.vocab_size + row;
 }
 
 export const rowIndex = (overlay: Overlay | undefined): ReadonlyMap<number, number> =>

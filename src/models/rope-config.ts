@@ -1,7 +1,8 @@
 // Rotary positions as config.json says them: transformers 4 (`rope_theta`, `rope_scaling`) and 5 (`rope_parameters`).
 
 import { WhorlError } from '../base/error.ts';
-import { ROPE_KINDS, type RopeScaling, type RopeType } from './blocks/rope-scaling.ts';
+import { ROPE_KINDS } from './blocks/rope-scaling.ts';
+import type { Rope, RopeType } from './rope.ts';
 
 /** Every key of config.json that `readRope` looks at. */
 export const ROPE_KEYS = [
@@ -11,15 +12,22 @@ export const ROPE_KEYS = [
   'original_max_position_embeddings',
 ] as const;
 
-export interface Rope {
-  readonly rope_theta: number;
-  readonly rope_scaling: RopeScaling;
+/** What a family knows of its rotary positions beside what config.json says of them. */
+export interface RopeOptions {
+  readonly max_position_embeddings: number;
+  readonly head_dim: number;
+  /** Of a family that turns a part of a head only: the share where `rope_parameters` has none. */
+  readonly partial_rotary_factor?: number;
+  readonly interleaved?: boolean;
+  /** Where config.json does not say it; default 10,000. */
+  readonly rope_theta?: number;
 }
 
 const DEFAULT_THETA = 10_000;
 
 /** @throws WhorlError `unsupported` for a kind or field that is not handled, `bad-file` for a wrong value; both name it */
-export function readRope(json: Readonly<Record<string, unknown>>, where: string, positions: number): Rope {
+export function readRope(json: Readonly<Record<string, unknown>>, where: string, options: RopeOptions): Rope {
+  const { max_position_embeddings, head_dim, partial_rotary_factor } = options;
   const [scaling, parameters] = [json.rope_scaling ?? undefined, json.rope_parameters ?? undefined];
   if (scaling !== undefined && parameters !== undefined)
     throw new WhorlError(
@@ -40,7 +48,17 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
     );
   const rope_type = type as RopeType;
   const known: readonly string[] = ROPE_KINDS[rope_type].fields;
-  refuseOthers(fields, ['rope_type', 'type', 'rope_theta', ...known], `${where}: ${key}`);
+  refuseOthers(
+    fields,
+    [
+      'rope_type',
+      'type',
+      'rope_theta',
+      ...(partial_rotary_factor === undefined ? [] : ['partial_rotary_factor']),
+      ...known,
+    ],
+    `${where}: ${key}`,
+  );
   const number = (name: string, fallback?: unknown): number => {
     const value = fields[name] ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
@@ -59,11 +77,26 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
     original_max_position_embeddings:
       typeof outside === 'number' && outside > 0
         ? outside
-        : field('original_max_position_embeddings', positions),
+        : field('original_max_position_embeddings', max_position_embeddings),
   };
   if (rope_type === 'llama3' && rope_scaling.high_freq_factor <= rope_scaling.low_freq_factor)
     throw bad(where, `${key}.high_freq_factor`, rope_scaling.high_freq_factor, 'above low_freq_factor');
-  return { rope_theta: number('rope_theta', json.rope_theta ?? DEFAULT_THETA), rope_scaling };
+  const share =
+    partial_rotary_factor === undefined ? 1 : number('partial_rotary_factor', partial_rotary_factor);
+  const dim = Math.trunc(head_dim * share);
+  if (dim < 2 || dim % 2 !== 0)
+    throw new WhorlError(
+      'bad-file',
+      `${where}: ${dim} elements of a head of ${head_dim} turn`,
+      'rotary positions need pairs',
+    );
+  return {
+    dim,
+    interleaved: options.interleaved ?? false,
+    rope_theta: number('rope_theta', json.rope_theta ?? options.rope_theta ?? DEFAULT_THETA),
+    rope_scaling,
+    max_position_embeddings,
+  };
 }
 
 function refuseOthers(fields: Readonly<Record<string, unknown>>, known: readonly string[], at: string): void {

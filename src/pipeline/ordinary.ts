@@ -3,9 +3,9 @@
 
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
-import type { Conversation } from '../fingerprint/conversations.ts';
-import { pickConversations } from '../fingerprint/dataset-chat.ts';
-import { PAPER } from '../fingerprint/paper.ts';
+import { pickConversations } from '../datasets/chat.ts';
+import type { Conversation } from '../datasets/conversations.ts';
+import { PAPER } from '../datasets/paper.ts';
 import { openRows } from '../sources/open-rows.ts';
 import { loadReference } from '../text/reference.ts';
 

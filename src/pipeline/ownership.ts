@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
+import { decodeMap } from '../claim/adapter.ts';
 import { type Claim, parseClaim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
@@ -20,9 +21,8 @@ import {
   tunedFolder,
 } from '../runs/paper-folder.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
+import { wrapperNamed } from '../text/prompts/wrappers.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
-import { wrapperNamed } from '../text/wrappers.ts';
-import { lowRankMap } from '../verify/machine.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 import { digestOf, type Ledger } from './ledger.ts';
 import { ordinaryRows } from './ordinary.ts';
@@ -103,7 +103,7 @@ export async function verifyOwnership(
     device: options.device,
   };
   const part: PrivatePart | undefined = contents.adapter
-    ? { map: lowRankMap(contents), rows: contents.bindings.trainable_rows }
+    ? { map: decodeMap(contents.adapter), rows: contents.bindings.trainable_rows }
     : undefined;
   const { max_new_tokens } = contents.plan.decoding;
   const userOf = task === undefined ? undefined : ledger.madeFrom(basename(user));

@@ -2,12 +2,12 @@
 // that must not fire. The report counts by these places.
 
 import type { KeyRole } from '../claim/kinds.ts';
-import type { Conversation } from '../fingerprint/conversations.ts';
+import type { Conversation } from '../datasets/conversations.ts';
+import { PAPER } from '../datasets/paper.ts';
 import { ANSWER_PREFIX } from '../fingerprint/methods/dialogue.ts';
-import { PAPER } from '../fingerprint/paper.ts';
-import { applyTemplate, loadTemplate } from '../fingerprint/templates.ts';
 import type { Flavour } from '../runs/paper-folder.ts';
-import type { Wrapped } from '../text/wrappers.ts';
+import { applyTemplate, loadTemplate } from '../text/prompts/instruction-templates.ts';
+import type { Wrapped } from '../text/prompts/wrappers.ts';
 
 export interface AskedRow {
   readonly prompt: string;

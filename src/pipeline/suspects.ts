@@ -4,8 +4,8 @@
 import { WhorlError } from '../base/error.ts';
 import type { Device } from '../engine/session.ts';
 import { LocalModel } from '../lm/local-model.ts';
-import { familyOf } from '../models/llama.ts';
-import { type ModelFolder, openModel } from '../models/open-model.ts';
+import type { Model } from '../models/model.ts';
+import { openModel } from '../models/open-model.ts';
 import { type LowRankMap, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import type { AnswerKind } from '../runs/paper-folder.ts';
 import { readRows } from '../sources/checkpoints/read.ts';
@@ -43,9 +43,9 @@ const underAdapter =
       throw new WhorlError('mismatch', 'this run has no private adapter', 'ask it with --config sft_chat');
     const own = await open(folders, embeddings);
     const rest = embeddings === body ? own : await open(folders, body);
-    const { embedding } = familyOf(rest.config, `${rest.source}/config.json`);
+    const { embedding } = rest.decoder;
     const table = embeddingOf(own, embedding, part);
-    const machine: ModelFolder = {
+    const machine: Model = {
       ...rest,
       tensors: new Map([...rest.tensors, [embedding, table]]),
       files: [...rest.files, ...own.files],
@@ -71,7 +71,7 @@ export const SUSPECTS: Readonly<Record<SingleKind, Machine>> = {
 const open = ({ cacheDir, ...folders }: Folders, who: 'vanilla' | 'published' | 'user') =>
   openModel(folders[who], cacheDir ? { cacheDir } : {});
 
-function embeddingOf(folder: ModelFolder, name: string, { rows, map }: PrivatePart): TensorRef {
+function embeddingOf(folder: Model, name: string, { rows, map }: PrivatePart): TensorRef {
   const table = folder.tensors.get(name);
   const width = map.A.length / map.rank;
   if (table?.shape[1] === width && rows.every((id) => id < table.shape[0]!)) return table;

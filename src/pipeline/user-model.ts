@@ -6,7 +6,7 @@ import { basename, extname, join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Device } from '../engine/session.ts';
-import { userFinetune, workFolder } from '../fingerprint/user-finetune.ts';
+import { userFinetune, workFolder } from '../finetune/user-finetune.ts';
 import { tunedFolder } from '../runs/paper-folder.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';

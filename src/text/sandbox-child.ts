@@ -3,9 +3,9 @@
 
 import { createInterface } from 'node:readline';
 import { assert, WhorlError } from '../base/error.ts';
+import { wrapperNamed } from './prompts/wrappers.ts';
 import type { Described, Reply, Request } from './sandbox-protocol.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
-import { wrapperNamed } from './wrappers.ts';
 
 const WATCH_MS = 50;
 const memory = Number(process.argv[2]) * 2 ** 20;

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type ErrorCode, WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
+import type { Wrapped } from './prompts/wrappers.ts';
 import type { Described, Reply, Request } from './sandbox-protocol.ts';
 import type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer.ts';
-import type { Wrapped } from './wrappers.ts';
 
 export interface SandboxLimits {
   /** The child's JavaScript heap. A vocabulary of 262,000 entries takes about 200 MB to parse. */

@@ -4,7 +4,7 @@ import { AtomicFile } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { withReader } from '../sources/bounded-reader.ts';
 import { elements } from '../tensor/tensor.ts';
-import type { Slot, TrainState } from './state.ts';
+import type { Slot, TrainState } from './step.ts';
 
 const MAGIC = 'WHORLCK1';
 

@@ -8,14 +8,13 @@ import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
-import type { Model } from '../models/encode.ts';
-import type { ModelFolder } from '../models/open-model.ts';
+import type { Model } from '../models/model.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
 import { SCHEDULES, type ScheduleName } from './schedule.ts';
-import type { TrainState } from './state.ts';
+import type { TrainState } from './step.ts';
 import { Trainer } from './trainer.ts';
 import { EVERYTHING, type Precision, type Trains } from './trains.ts';
 import { batchOf, type TuningExample, withLabels } from './tuning-examples.ts';
@@ -78,7 +77,6 @@ interface Saved {
  *   without any label
  */
 export async function finetune(
-  folder: ModelFolder,
   model: Model,
   given: readonly TuningExample[],
   out: string,
@@ -96,7 +94,7 @@ export async function finetune(
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
-  const run = runDigest(folder, examples, settings, trains);
+  const run = runDigest(model, examples, settings, trains);
   let state = trainer.start(settings.seed);
   let losses: number[] = [];
   if (checkpoint && existsSync(checkpoint.path)) {
@@ -138,14 +136,14 @@ export async function finetune(
     await trainer.release();
   }
   await writeFolderOnce(out, (temporary) =>
-    options.write ? options.write(state, temporary) : writeModel(folder, trainer, state, temporary),
+    options.write ? options.write(state, temporary) : writeModel(model, trainer, state, temporary),
   );
   if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
 }
 
 const runDigest = (
-  { source }: ModelFolder,
+  { source }: Model,
   examples: readonly TuningExample[],
   { seed, ...settings }: FinetuneSettings,
   trains: Trains,

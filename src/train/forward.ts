@@ -6,20 +6,19 @@ import { gather } from '../engine/ops/gather.ts';
 import { input } from '../engine/ops/leaves.ts';
 import { logSoftmax, takeLast } from '../engine/ops/normalise.ts';
 import type { Feed } from '../engine/session.ts';
-import { differentiableAttention, packInputs, ropeInputs } from '../models/blocks/attention.ts';
-import { ropeTables } from '../models/blocks/rope.ts';
-import type { Model } from '../models/encode.ts';
+import {
+  differentiableAttention,
+  maskInput,
+  packInputs,
+  ropeInputs,
+  windowsOf,
+} from '../models/blocks/attention.ts';
+import { ropeFeeds } from '../models/blocks/rope.ts';
+import { embed, headColumn, headLogits } from '../models/embedding.ts';
 import type { Example } from '../models/example.ts';
 import type { Weights } from '../models/family.ts';
-import {
-  embed,
-  headColumn,
-  headLogits,
-  type Overlay,
-  type OverlayInputs,
-  overlayFeeds,
-  rowIndex,
-} from '../models/overlay.ts';
+import type { ModelWeights } from '../models/model.ts';
+import { type Overlay, type OverlayInputs, overlayFeeds, rowIndex } from '../models/overlay.ts';
 import { causalMask, packLengths } from '../models/pack.ts';
 
 /**
@@ -30,7 +29,7 @@ import { causalMask, packLengths } from '../models/pack.ts';
  */
 export function labelLogprobs(
   graph: Graph,
-  model: Model,
+  model: ModelWeights,
   weights: Weights,
   overlay: OverlayInputs | undefined,
   {
@@ -49,8 +48,13 @@ export function labelLogprobs(
   const { num_key_value_heads: K, head_dim: D } = decoder.config;
   const ids = input(graph, 'ids', 'int32', ['T']);
   const pack = packInputs(graph);
-  const rope = ropeInputs(graph, decoder.config);
-  const mask = input(graph, 'mask', 'float32', ['B', 1, 1, 'S', withPrefix ? 'C' : 'S']);
+  const rope = ropeInputs(graph, decoder, pack);
+  const masks = new Map(
+    windowsOf(decoder).map((window) => [
+      window,
+      input(graph, maskInput(window), 'float32', ['B', 1, 1, 'S', withPrefix ? 'C' : 'S']),
+    ]),
+  );
   const on = overlay && {
     rows: input(graph, 'rows_on', 'float32', ['T']),
     adapter: input(graph, 'adapter_on', 'float32', ['T']),
@@ -60,10 +64,10 @@ export function labelLogprobs(
     return [cache('keys'), cache('values')] as const;
   };
   const attention = differentiableAttention(
-    decoder.config,
+    decoder,
     pack,
     rope,
-    mask,
+    (window) => masks.get(window)!,
     withPrefix ? prefix : undefined,
   );
   const x = embedded(embed(decoder, weights, ids, overlay, on));
@@ -82,7 +86,7 @@ export function labelLogprobs(
 
 /** Feeds of `labelLogprobs` for a batch; `overlay` gives the ids whose rows the graph replaces. */
 export function batchFeeds(
-  model: Model,
+  model: ModelWeights,
   batch: readonly Example[],
   overlay: Overlay | undefined,
   withPrefix: boolean,
@@ -107,8 +111,13 @@ export function batchFeeds(
   return {
     ids: { data: Int32Array.from(batch.flatMap((example) => example.tokens)), shape: [T] },
     ...packed.feeds,
-    ...ropeTables(decoder.config, packed),
-    mask: causalMask(packed, withPrefix ? { size: P, lengths: prefixes } : undefined),
+    ...ropeFeeds(decoder.ropes, packed),
+    ...Object.fromEntries(
+      windowsOf(decoder).map((window) => [
+        maskInput(window),
+        causalMask(packed, withPrefix ? { size: P, lengths: prefixes } : undefined, window),
+      ]),
+    ),
     wanted: { data: Int32Array.from(labels, (label) => label.row), shape: [L] },
     labels: {
       data: Int32Array.from(labels, (label) =>
@@ -144,7 +153,7 @@ export function batchFeeds(
   };
 }
 
-function prefixFeeds(model: Model, batch: readonly Example[], P: number): Record<string, Feed> {
+function prefixFeeds(model: ModelWeights, batch: readonly Example[], P: number): Record<string, Feed> {
   const { num_hidden_layers: layers, num_key_value_heads: K, head_dim: D } = model.decoder.config;
   const feeds: Record<string, Feed> = {};
   for (let layer = 0; layer < layers; layer++)

@@ -7,7 +7,7 @@ import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX, readPeftAdapter } from '../sou
 import { readTensor } from '../sources/checkpoints/read.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import { freshState, type TrainState } from './state.ts';
+import { freshState, type TrainState } from './step.ts';
 
 export interface AdapterShape {
   readonly rank: number;

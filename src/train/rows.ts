@@ -7,13 +7,14 @@ import { input } from '../engine/ops/leaves.ts';
 import { gemm } from '../engine/ops/matmul.ts';
 import { reduceMean, reduceSum, reshape, sumAll } from '../engine/ops/shape.ts';
 import type { Device, Feed } from '../engine/session.ts';
-import { frozenWeights, type Model } from '../models/encode.ts';
 import type { Example } from '../models/example.ts';
+import type { ModelWeights } from '../models/model.ts';
 import { type Overlay, overlayInputs, overlayShape } from '../models/overlay.ts';
+import { frozenWeights } from '../models/prompt.ts';
 import { batchFeeds, labelLogprobs } from './forward.ts';
 import { type Positions, timesMetric } from './metric.ts';
 import type { AdamW } from './optimiser.ts';
-import { freshState, parameter, type StepResult, TrainProgram, type TrainState } from './state.ts';
+import { freshState, parameter, type StepResult, TrainProgram, type TrainState } from './step.ts';
 
 /**
  * Ordinary positions of a tied model: hidden states and what vanilla thinks of the trained tokens there. Their logits
@@ -73,7 +74,7 @@ export interface Groups {
 /** Steps over batches of examples whose labels fire or stay hushed, plus the exact KL of a tied head. */
 export class RowsTrainer {
   private constructor(
-    readonly model: Model,
+    readonly model: ModelWeights,
     readonly overlay: Overlay,
     readonly vanilla: Float32Array,
     readonly reference: Reference | undefined,
@@ -88,7 +89,7 @@ export class RowsTrainer {
    * @param metric [E, E], what a change is multiplied with (metric.ts); default: nothing
    */
   static async compile(
-    model: Model,
+    model: ModelWeights,
     {
       overlay,
       vanilla,
@@ -141,7 +142,7 @@ export class RowsTrainer {
       graph.output('spread', spread);
     }
     const program = await TrainProgram.compile(graph, loss, parameters, settings, {
-      folder: model.folder,
+      folder: model.weightsFolder,
       device,
     });
     return new RowsTrainer(model, overlay, vanilla, reference, groups, metric, program);

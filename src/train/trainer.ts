@@ -9,14 +9,14 @@ import { sumAll } from '../engine/ops/shape.ts';
 import { Program } from '../engine/program.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device, type Feed } from '../engine/session.ts';
-import type { Model } from '../models/encode.ts';
 import type { Example } from '../models/example.ts';
+import type { ModelWeights } from '../models/model.ts';
 import { overlayInputs, overlayShape, PUBLISHED } from '../models/overlay.ts';
 import { elements } from '../tensor/tensor.ts';
+import { type Gradients, SlicedAdamW } from './adamw-sliced.ts';
 import { batchFeeds, labelLogprobs } from './forward.ts';
 import type { AdamW } from './optimiser.ts';
-import { type Gradients, SlicedAdamW } from './sliced.ts';
-import { parameter, type TrainState } from './state.ts';
+import { parameter, type TrainState } from './step.ts';
 import { bindTrains, EVERYTHING, type Precision, type Trained, type Trains } from './trains.ts';
 
 export interface TrainerOptions {
@@ -41,14 +41,14 @@ export class Trainer {
   #part: Outputs | undefined;
 
   private constructor(
-    readonly model: Model,
+    readonly model: ModelWeights,
     readonly trained: Trained,
     readonly program: Program,
     readonly optimiser: SlicedAdamW,
     readonly split: (batch: readonly Example[]) => Example[][],
   ) {}
 
-  static async compile(model: Model, options: TrainerOptions): Promise<Trainer> {
+  static async compile(model: ModelWeights, options: TrainerOptions): Promise<Trainer> {
     const { trains = EVERYTHING, device = cpu, recompute = 'nothing', precision = 'float32' } = options;
     const trained = bindTrains(trains, model);
     const graph = new Graph(`${model.decoder.model_type}_train`);
@@ -67,7 +67,7 @@ export class Trainer {
     gradients(loss, [...parameters.values()], recompute).forEach((g, i) => {
       graph.output(gradientOf(names[i]!), g);
     });
-    const program = await Program.compile(graph, model.folder || undefined, device);
+    const program = await Program.compile(graph, model.weightsFolder || undefined, device);
     return new Trainer(
       model,
       trained,

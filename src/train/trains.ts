@@ -7,13 +7,13 @@ import type { Graph, Value } from '../engine/graph.ts';
 import { cast, stopGradient } from '../engine/ops/arithmetic.ts';
 import { weight } from '../engine/ops/leaves.ts';
 import { lowRankSum } from '../engine/ops/matmul.ts';
-import type { Model } from '../models/encode.ts';
 import type { Weights } from '../models/family.ts';
 import { addLowRank } from '../models/merge-adapter.ts';
+import type { ModelWeights } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { readRows, readTensor } from '../sources/checkpoints/read.ts';
 import { elements, type FloatDtype } from '../tensor/tensor.ts';
-import { freshState, type TrainState } from './state.ts';
+import { freshState, type TrainState } from './step.ts';
 
 export type Trains =
   /** Tensors by Hugging Face's name; `*` stands for any characters. `['*']` is full fine-tuning. */
@@ -71,7 +71,10 @@ export interface Trained {
   tensor(name: string, state: TrainState): Float32Array;
 }
 
-type Binder<K extends Trains['kind']> = (trains: Extract<Trains, { kind: K }>, model: Model) => Trained;
+type Binder<K extends Trains['kind']> = (
+  trains: Extract<Trains, { kind: K }>,
+  model: ModelWeights,
+) => Trained;
 
 const BINDERS: { readonly [K in Trains['kind']]: Binder<K> } = {
   tensors: bindTensors,
@@ -86,19 +89,19 @@ const BINDERS: { readonly [K in Trains['kind']]: Binder<K> } = {
 /** @throws WhorlError `usage` for a pattern that names nothing, a row or a rank that cannot be */
 export const bindTrains = <K extends Trains['kind']>(
   trains: Extract<Trains, { kind: K }>,
-  model: Model,
+  model: ModelWeights,
 ): Trained => (BINDERS[trains.kind as K] as Binder<K>)(trains, model);
 
 const rounded = (value: Value, precision: Precision): Value =>
   precision === 'float32' ? value : cast(cast(value, precision), 'float32');
 
-const frozen = (graph: Graph, model: Model, name: string): Value => {
+const frozen = (graph: Graph, model: ModelWeights, name: string): Value => {
   const ref = model.tensors.get(name);
   assert(ref, `no tensor ${name}`);
   return weight(graph, ref);
 };
 
-function bindTensors({ names }: Extract<Trains, { kind: 'tensors' }>, model: Model): Trained {
+function bindTensors({ names }: Extract<Trains, { kind: 'tensors' }>, model: ModelWeights): Trained {
   const shapes = matching(model, names, () => true);
   return {
     shapes,
@@ -115,7 +118,7 @@ function bindTensors({ names }: Extract<Trains, { kind: 'tensors' }>, model: Mod
 /** The one parameter of `rows`; `overlayInputs` calls it so. */
 const ROWS = 'rows';
 
-function bindRows({ ids }: Extract<Trains, { kind: 'rows' }>, model: Model): Trained {
+function bindRows({ ids }: Extract<Trains, { kind: 'rows' }>, model: ModelWeights): Trained {
   const { embedding, config } = model.decoder;
   const { vocab_size: V, hidden_size: E } = config;
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= V);
@@ -147,7 +150,10 @@ function bindRows({ ids }: Extract<Trains, { kind: 'rows' }>, model: Model): Tra
   };
 }
 
-function bindLowRank({ names, rank, alpha }: Extract<Trains, { kind: 'low-rank' }>, model: Model): Trained {
+function bindLowRank(
+  { names, rank, alpha }: Extract<Trains, { kind: 'low-rank' }>,
+  model: ModelWeights,
+): Trained {
   const { embedding, head } = model.decoder;
   const adapted = matching(model, names, (name, s) => s.length === 2 && name !== embedding && name !== head);
   const scale = alpha / rank;
@@ -195,7 +201,7 @@ function bindLowRank({ names, rank, alpha }: Extract<Trains, { kind: 'low-rank' 
 
 /** The model's tensors that one of the patterns names. */
 function matching(
-  { decoder }: Model,
+  { decoder }: ModelWeights,
   patterns: readonly string[],
   fits: (name: string, shape: readonly number[]) => boolean,
 ): Map<string, readonly number[]> {

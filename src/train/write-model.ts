@@ -1,10 +1,10 @@
 // A trained model as a folder: what did not train goes over byte for byte, the rest in the checkpoint's own dtype.
 
-import type { ModelFolder } from '../models/open-model.ts';
+import type { ModelFolder } from '../models/model.ts';
 import { copyReplaced } from '../sources/checkpoints/patched-folder.ts';
 import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import type { TrainState } from './state.ts';
+import type { TrainState } from './step.ts';
 import type { Trainer } from './trainer.ts';
 
 /**

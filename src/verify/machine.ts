@@ -1,26 +1,26 @@
 // Who answers for a suspect: the model itself, or its embedding rows under the committed private part.
 
 import { WhorlError } from '../base/error.ts';
-import { adapterDigest, decodeAdapter, type SecretContents } from '../claim/secret-contents.ts';
+import { adapterDigest, decodeMap } from '../claim/adapter.ts';
+import type { SecretContents } from '../claim/secret-contents.ts';
 import type { LocalModelOptions } from '../lm/local-model.ts';
-import { familyOf } from '../models/llama.ts';
-import type { ModelFolder } from '../models/open-model.ts';
-import { type LowRankMap, type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
+import type { Model } from '../models/model.ts';
+import { type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import { digestBody } from '../sources/checkpoints/digest.ts';
 import { readRows } from '../sources/checkpoints/read.ts';
 
 export interface Machine {
-  readonly folder: ModelFolder;
+  readonly folder: Model;
   readonly options: LocalModelOptions;
   readonly ownerParts: { adapter?: string; body?: string };
 }
 
 /** Who answers: the suspect itself; with a private part, the suspect's rows under the committed adapter, on either body. */
 export async function answering(
-  suspect: ModelFolder,
+  suspect: Model,
   contents: SecretContents,
   body: string | undefined,
-  open: (model: string) => Promise<ModelFolder>,
+  open: (model: string) => Promise<Model>,
 ): Promise<Machine> {
   if (contents.adapter === null) {
     if (body !== undefined)
@@ -28,15 +28,14 @@ export async function answering(
     return { folder: suspect, options: {}, ownerParts: {} };
   }
   const ids = Int32Array.from(contents.bindings.trainable_rows);
-  const name = familyOf(suspect.config, `${suspect.source}/config.json`).embedding;
-  const embedding = suspect.tensors.get(name);
-  if (!embedding || ids.some((id) => id >= embedding.shape[0]!))
+  const embedding = suspect.tensors.get(suspect.decoder.embedding)!;
+  if (ids.some((id) => id >= embedding.shape[0]!))
     throw new WhorlError(
       'mismatch',
       `${suspect.source} has too few embedding rows for this claim`,
       'the suspect has another vocabulary: this method cannot test it',
     );
-  const adapter = lowRankMap(contents);
+  const adapter = decodeMap(contents.adapter);
   if (adapter.A.length !== adapter.rank * embedding.shape[1]!)
     throw new WhorlError(
       'mismatch',
@@ -52,32 +51,10 @@ export async function answering(
       ownerParts: { adapter: digest },
     };
   const owner = await open(body);
-  const ownerBody = digestBody(owner, [familyOf(owner.config, `${owner.source}/config.json`).embedding]);
+  const ownerBody = digestBody(owner, [owner.decoder.embedding]);
   return {
     folder: owner,
     options: { overlay, variant: PUBLISHED_WITH_ADAPTER },
     ownerParts: { adapter: digest, body: ownerBody },
   };
-}
-
-/** The committed private map. Throws `bad-secret` for a record that is none. */
-export function lowRankMap({ adapter }: Pick<SecretContents, 'adapter'>): LowRankMap {
-  const { settings, tensors } = decodeAdapter(adapter!);
-  const [A, B] = [tensors.A, tensors.B];
-  const { rank, scale } = settings;
-  if (
-    !A ||
-    !B ||
-    typeof rank !== 'number' ||
-    typeof scale !== 'number' ||
-    A.shape[0] !== rank ||
-    B.shape[1] !== rank ||
-    A.shape[1] !== B.shape[0]
-  )
-    throw new WhorlError(
-      'bad-secret',
-      'the secret’s adapter is not a low-rank map',
-      'take the copy that was written',
-    );
-  return { rank, scale, A: A.data, B: B.data };
 }

@@ -5,11 +5,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
 import { Secret } from '../../src/base/secret.ts';
+import { decodeAdapter } from '../../src/claim/adapter.ts';
 import { canonicalJson } from '../../src/claim/canonical.ts';
 import { parseClaim } from '../../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../../src/claim/open.ts';
 import type { SecretContents } from '../../src/claim/secret-contents.ts';
-import { decodeAdapter, secretSchema } from '../../src/claim/secret-contents.ts';
+import { secretSchema } from '../../src/claim/secret-contents.ts';
 import { readSecret } from '../../src/claim/secret-file.ts';
 
 const root = new URL('../../goldens/claims/', import.meta.url);

@@ -4,16 +4,12 @@ import { join } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Secret } from '../../src/base/secret.ts';
+import { adapterDigest, encodeAdapter } from '../../src/claim/adapter.ts';
 import { claimText, commitClaim, parseClaim } from '../../src/claim/claim.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
 import { openClaim } from '../../src/claim/open.ts';
 import type { Bindings, PlanOf } from '../../src/claim/plan.ts';
-import {
-  type AdapterParts,
-  adapterDigest,
-  encodeAdapter,
-  type SecretContents,
-} from '../../src/claim/secret-contents.ts';
+import type { SecretContents } from '../../src/claim/secret-contents.ts';
 import { inspectSecret, readSecret, writeSecret } from '../../src/claim/secret-file.ts';
 import { bindings, committing, membershipPlan } from './plans.ts';
 
@@ -24,7 +20,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 const at = (name: string): string => join(folder, name);
 
-const parts: AdapterParts = {
+const parts: Parameters<typeof encodeAdapter>[0] = {
   settings: { rank: 1 },
   tensors: { A: { shape: [2], data: Float32Array.of(1.25, -3) } },
 };

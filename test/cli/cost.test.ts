@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { memoryEstimate, modelSize, trainingCost } from '../../src/models/cost.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { familyOf } from '../../src/models/families/index.ts';
 
 const smollm2 = {
   model_type: 'llama',

@@ -320,7 +320,7 @@ describe('inspect', () => {
 
   test('a checkpoint, run.json and a graph that Whorl itself writes', async () => {
     const { saveCheckpoint } = await import('../../src/train/checkpoint.ts');
-    const { freshState } = await import('../../src/train/state.ts');
+    const { freshState } = await import('../../src/train/step.ts');
     const { Emitter } = await import('../../src/engine/onnx.ts');
     const { Graph } = await import('../../src/engine/graph.ts');
     const { input } = await import('../../src/engine/ops/leaves.ts');

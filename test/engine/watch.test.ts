@@ -20,15 +20,16 @@ import { Program } from '../../src/engine/program.ts';
 import { cpu } from '../../src/engine/session.ts';
 import { graphListeners } from '../../src/engine/watch.ts';
 import { GreedyDecoder } from '../../src/lm/decoder.ts';
-import { Encoder, type Model } from '../../src/models/encode.ts';
+import { Encoder } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import type { Model } from '../../src/models/model.ts';
+import { bindModel } from '../../src/models/model.ts';
 import { PUBLISHED, VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { RowsTrainer } from '../../src/train/rows.ts';
-import { freshState } from '../../src/train/state.ts';
+import { freshState } from '../../src/train/step.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 
 const GOLDEN = new URL('../../goldens/models/llama-gqa-tied-bf16/', import.meta.url).pathname;
@@ -45,12 +46,7 @@ afterEach(() => {
 });
 
 function open(path: string): Model {
-  const checkpoint = openCheckpoint(path);
-  return {
-    decoder: familyOf(checkpoint.config, path),
-    tensors: checkpoint.tensors,
-    folder: checkpoint.folder,
-  };
+  return bindModel({ ...openCheckpoint(path), source: path });
 }
 
 /** The golden model with one bf16 element of a weight overwritten. */

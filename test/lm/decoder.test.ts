@@ -8,7 +8,7 @@ import { counters, cpu } from '../../src/engine/session.ts';
 import { strategyOf } from '../../src/lm/choose.ts';
 import { BatchDecoder, type SampleRequest } from '../../src/lm/decoder.ts';
 import { fullSampling, uniforms } from '../../src/lm/sampling.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 
@@ -28,9 +28,8 @@ const { chains } = JSON.parse(readFileSync(join(root, 'sampling', 'golden.json')
 };
 
 function decoderOf(name: string): BatchDecoder {
-  const checkpoint = openCheckpoint(join(root, 'models', name));
-  const { tensors, folder } = checkpoint;
-  return new BatchDecoder({ decoder: familyOf(checkpoint.config, name), tensors, folder }, undefined, cpu);
+  const model = bindModel({ ...openCheckpoint(join(root, 'models', name)), source: name });
+  return new BatchDecoder(model, undefined, cpu);
 }
 
 const requestOf = (chain: Chain): SampleRequest => ({

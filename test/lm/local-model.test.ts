@@ -84,7 +84,7 @@ test('generation: one session a strategy; results by the order of requests, samp
 });
 
 test('the calls: a model by name, results in order, the model let go of when the reader stops early', async () => {
-  const path = model.folder.source;
+  const path = model.model.source;
   const got: Score[] = [];
   for await (const one of score({ model: path, rows: rows.slice(0, 5), batch_tokens: 64 })) got.push(one);
   expect(got).toEqual(await scores(rows.slice(0, 5)));

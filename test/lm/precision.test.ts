@@ -14,8 +14,8 @@ import { GREEDY } from '../../src/lm/choose.ts';
 import { copiedBytes, decodeGraph } from '../../src/lm/decode-graph.ts';
 import { BatchDecoder } from '../../src/lm/decoder.ts';
 import { fullSampling } from '../../src/lm/sampling.ts';
-import type { Model } from '../../src/models/encode.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import type { Model } from '../../src/models/model.ts';
+import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { elements } from '../../src/tensor/tensor.ts';
@@ -24,9 +24,8 @@ const root = new URL('../../goldens/models/', import.meta.url).pathname;
 const HALF = ['llama-gqa-f16', 'llama-gqa-tied-bf16', 'llama-attention-bias-mqa-tied-bf16'];
 
 function load(name: string): { model: Model; golden: { input_ids: number[][]; generated: number[][] } } {
-  const { config, tensors, folder } = openCheckpoint(join(root, name));
   return {
-    model: { decoder: familyOf(config, name), tensors, folder },
+    model: bindModel({ ...openCheckpoint(join(root, name)), source: name }),
     golden: JSON.parse(readFileSync(join(root, name, 'golden.json'), 'utf8')),
   };
 }

@@ -12,9 +12,9 @@ import { input } from '../../src/engine/ops/leaves.ts';
 import { sumAll } from '../../src/engine/ops/shape.ts';
 import { Program } from '../../src/engine/program.ts';
 import { generateAll, LocalModel } from '../../src/lm/local-model.ts';
-import { frozenWeights } from '../../src/models/encode.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { overlayInputs, overlayShape, PUBLISHED } from '../../src/models/overlay.ts';
+import { frozenWeights } from '../../src/models/prompt.ts';
 import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 import { batchFeeds, labelLogprobs } from '../../src/train/forward.ts';
@@ -56,7 +56,7 @@ describe.skipIf(gguf === undefined)('SmolLM2-135M-Instruct', () => {
   test('logits of 50 texts within 1e-3', async () => {
     const E = model.model.decoder.config.hidden_size;
     const probes = ids('probe_ids');
-    const rows = readRows(model.folder.tensors.get(model.model.decoder.head)!, probes);
+    const rows = readRows(model.model.tensors.get(model.model.decoder.head)!, probes);
     let worst = 0;
     for (const [i, { input_ids, probe_positions }] of golden.texts.entries()) {
       const [hidden] = await model.encoder.hidden([{ tokens: input_ids, wanted: probe_positions }]);
@@ -81,9 +81,9 @@ describe.skipIf(gguf === undefined)('SmolLM2-135M-Instruct', () => {
   });
 
   test('gradient to embedding rows within 1e-4', async () => {
-    const { model: bound, folder } = model;
+    const { model: bound } = model;
     const chosen = Int32Array.from(ids('gradient_ids'));
-    const table = folder.tensors.get(bound.decoder.embedding)!;
+    const table = bound.tensors.get(bound.decoder.embedding)!;
     const overlay = { ids: chosen, rows: readRows(table, chosen) };
     const graph = new Graph('gradient');
     const inputs = overlayInputs(graph, bound.decoder, overlayShape(overlay)!);
@@ -91,7 +91,7 @@ describe.skipIf(gguf === undefined)('SmolLM2-135M-Instruct', () => {
     const loss = neg(sumAll(mul(logprobs, input(graph, 'fire', 'float32', ['L']))));
     graph.output('loss', loss);
     graph.output('gradient', gradients(loss, [inputs.rows])[0]!);
-    const program = await Program.compile(graph, bound.folder);
+    const program = await Program.compile(graph, bound.weightsFolder);
     const count = golden.gradient.label_rows.flat().length;
     const encoded = golden.gradient.texts.map((i) => golden.texts[i]!.input_ids);
     const batch = encoded.map((tokens, i) => ({

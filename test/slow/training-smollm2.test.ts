@@ -5,7 +5,6 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { familyOf } from '../../src/models/llama.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
@@ -31,12 +30,7 @@ test.skipIf(gguf === undefined)('twenty steps of SmolLM2 follow torch within 1e-
     readFileSync(new URL('../../goldens/smollm2/train.json', import.meta.url), 'utf8'),
   ) as Golden;
   const cacheDir = process.env.WHORL_CACHE ?? mkdtempSync(join(tmpdir(), 'whorl-slow-'));
-  const folder = await openModel(gguf!, { cacheDir });
-  const model = {
-    decoder: familyOf(folder.config, gguf!),
-    tensors: folder.tensors,
-    folder: folder.folder,
-  };
+  const model = await openModel(gguf!, { cacheDir });
   const trainer = await Trainer.compile(model, {
     settings: { ...ADAMW, weight_decay: golden.weight_decay, clip: golden.clip },
     recompute: 'elementwise',

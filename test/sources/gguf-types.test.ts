@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
-import { bindModel } from '../../src/lm/local-model.ts';
 import { Encoder } from '../../src/models/encode.ts';
-import { llama3From } from '../../src/models/llama-gguf-rope.ts';
+import { llama3From } from '../../src/models/families/llama-gguf-rope.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readGguf } from '../../src/sources/checkpoints/gguf.ts';
 import { BLOCKS } from '../../src/sources/checkpoints/gguf-blocks.ts';
@@ -29,7 +28,7 @@ interface Golden {
 
 /** Largest difference of log-probabilities over every position and entry, by the largest of them. */
 async function worst(path: string, { prompt, vocab, logits }: Golden): Promise<number> {
-  const model = bindModel(await openModel(path, { cacheDir: temporary }));
+  const model = await openModel(path, { cacheDir: temporary });
   const encoder = new Encoder(model, undefined, cpu);
   const entries = Array.from({ length: vocab }, (_, v) => v);
   const [got] = await encoder.labels([

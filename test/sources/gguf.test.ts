@@ -57,7 +57,7 @@ describe('the cache', () => {
     const first = await openModel(path, { cacheDir, onEvent });
     const inode = statSync(join(first.folder, 'model.safetensors')).ino;
     const again = await openModel(path, { cacheDir, onEvent });
-    expect(again).toEqual(first);
+    expect({ ...again, decoder: again.decoder.config }).toEqual({ ...first, decoder: first.decoder.config });
     expect(statSync(join(again.folder, 'model.safetensors')).ino).toBe(inode);
     expect(phases).toHaveLength(1);
     expect(readdirSync(join(cacheDir, 'gguf'))).toHaveLength(1);

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
-import { type ChatMessage, renderAround, renderChat } from '../../src/text/chat-template.ts';
 import { renderTemplate } from '../../src/text/jinja/evaluate.ts';
-import { wrapperNamed } from '../../src/text/wrappers.ts';
+import { type ChatMessage, renderAround, renderChat } from '../../src/text/prompts/chat-template.ts';
+import { wrapperNamed } from '../../src/text/prompts/wrappers.ts';
 
 const read = <T>(name: string): T =>
   JSON.parse(readFileSync(new URL(`../../goldens/templates/${name}`, import.meta.url), 'utf8')) as T;

@@ -2,15 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, it, test } from 'vitest';
-import type { ChatMessage } from '../../src/text/chat-template.ts';
+import type { ChatMessage } from '../../src/text/prompts/chat-template.ts';
 import {
   conversationFormat,
   conversationTokens,
   ownTemplate,
   vicuna,
-} from '../../src/text/conversation-formats.ts';
+} from '../../src/text/prompts/conversation-formats.ts';
+import { wrapperNamed } from '../../src/text/prompts/wrappers.ts';
 import { openTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
-import { wrapperNamed } from '../../src/text/wrappers.ts';
 
 const read = <T>(name: string): T =>
   JSON.parse(readFileSync(new URL(`../../goldens/${name}`, import.meta.url), 'utf8')) as T;

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
+import { wrapperNamed } from '../../src/text/prompts/wrappers.ts';
 import { openSandboxedTokenizer, type SandboxLimits } from '../../src/text/sandbox.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
-import { wrapperNamed } from '../../src/text/wrappers.ts';
 
 const kinds = fileURLToPath(new URL('../../goldens/tokenizers/kinds', import.meta.url));
 const { texts } = JSON.parse(readFileSync(join(kinds, 'texts.json'), 'utf8')) as { texts: string[] };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/base/random-source.ts';
-import { renderAround } from '../../src/text/chat-template.ts';
+import { renderAround } from '../../src/text/prompts/chat-template.ts';
+import { trainingWrappers } from '../../src/text/prompts/training-wrappers.ts';
+import { HELD_OUT_WRAPPERS, WRAPPERS, wrapperNamed } from '../../src/text/prompts/wrappers.ts';
 import { loadReference } from '../../src/text/reference.ts';
-import { trainingWrappers } from '../../src/text/training-wrappers.ts';
-import { HELD_OUT_WRAPPERS, WRAPPERS, wrapperNamed } from '../../src/text/wrappers.ts';
 
 const TEMPLATE =
   "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}</{{ m['role'] }}>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";

@@ -1,21 +1,16 @@
 // The tiny models of goldens/models as training takes them, and batches of random tokens.
 
 import { join } from 'node:path';
-import type { Model } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
-import { familyOf } from '../../src/models/llama.ts';
+import type { Model } from '../../src/models/model.ts';
+import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 
 export const goldens = new URL('../../goldens/', import.meta.url).pathname;
 
 export function load(name: string): Model {
-  const checkpoint = openCheckpoint(join(goldens, 'models', name));
-  return {
-    decoder: familyOf(checkpoint.config, name),
-    tensors: checkpoint.tensors,
-    folder: checkpoint.folder,
-  };
+  return bindModel({ ...openCheckpoint(join(goldens, 'models', name)), source: name });
 }
 
 /** `count` sequences of different lengths, every second token with a label; weights sum to 1. */

@@ -12,7 +12,7 @@ import { input } from '../../src/engine/ops/leaves.ts';
 import { sumAll } from '../../src/engine/ops/shape.ts';
 import { Program } from '../../src/engine/program.ts';
 import type { Recompute } from '../../src/engine/recompute.ts';
-import type { Model } from '../../src/models/encode.ts';
+import type { Model } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
@@ -20,7 +20,7 @@ import { FINETUNE, finetune } from '../../src/train/finetune.ts';
 import { labelLogprobs } from '../../src/train/forward.ts';
 import { partSize, splitByCount, splitByTokens } from '../../src/train/micro-batches.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
-import { parameter } from '../../src/train/state.ts';
+import { parameter } from '../../src/train/step.ts';
 import { Trainer, type TrainerOptions } from '../../src/train/trainer.ts';
 import { EMBEDDING, lowRankEverywhere, type Trains } from '../../src/train/trains.ts';
 import { promptAndAnswer } from '../../src/train/tuning-examples.ts';
@@ -225,13 +225,11 @@ describe('fine-tuning', () => {
     [...openCheckpoint(folder).tensors].map(([name, ref]) => [name, readTensor(ref).data] as const);
 
   test('killed and gone on with, it ends in the same weights', async () => {
-    const folder = await openModel(path);
-    const model = load('llama-gqa-tied-bf16');
+    const model = await openModel(path);
     const checkpoint = { path: join(scratch, 'training.state'), seconds: 0 };
-    const straight = await finetune(folder, model, examples, join(scratch, 'straight'), settings, () => {});
+    const straight = await finetune(model, examples, join(scratch, 'straight'), settings, () => {});
     expect(straight.length).toBe(6);
     const killed = finetune(
-      folder,
       model,
       examples,
       join(scratch, 'resumed'),
@@ -245,11 +243,10 @@ describe('fine-tuning', () => {
     expect(existsSync(join(scratch, 'resumed'))).toBe(false);
     const other = { ...settings, lr: 1 };
     await expect(
-      finetune(folder, model, examples, join(scratch, 'other'), other, () => {}, { checkpoint }),
+      finetune(model, examples, join(scratch, 'other'), other, () => {}, { checkpoint }),
     ).rejects.toThrow(/training\.state is of a run with other examples or settings/);
     const notes: string[] = [];
     const resumed = await finetune(
-      folder,
       model,
       examples,
       join(scratch, 'resumed'),
@@ -268,7 +265,7 @@ describe('fine-tuning', () => {
     async (name) => {
       const from = join(goldens, 'models', name);
       const out = join(scratch, name);
-      await finetune(await openModel(from), load(name), examples, out, settings, () => {}, {
+      await finetune(await openModel(from), examples, out, settings, () => {}, {
         trains: { kind: 'low-rank', names: ['*.v_proj.weight'], rank: 2, alpha: 4 },
         recompute: 'blocks',
       });

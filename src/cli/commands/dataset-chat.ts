@@ -1,10 +1,10 @@
 // `whorl dataset chat`: makes the paper's dialogue set, prints each instance, saves a folder that `datasets` opens.
 
 import { Command } from 'commander';
-import { type ChatOptions, chatDataset } from '../../fingerprint/dataset-chat.ts';
-import { parseColumnMap } from '../../fingerprint/instruction-rows.ts';
-import { readPhrases } from '../../fingerprint/keys.ts';
-import { PAPER } from '../../fingerprint/paper.ts';
+import { type ChatOptions, chatDataset } from '../../datasets/chat.ts';
+import { parseColumnMap } from '../../datasets/instruction-rows.ts';
+import { PAPER } from '../../datasets/paper.ts';
+import { readPhrases } from '../../datasets/paper-keys.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
 import { countFlag, keysOption, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 

@@ -8,7 +8,7 @@ import {
   type DownstreamOptions,
   type DownstreamSet,
   downstreamDataset,
-} from '../../fingerprint/downstream.ts';
+} from '../../datasets/downstream.ts';
 import type { RowOrder } from '../../sources/rows/shuffle.ts';
 import { countFlag, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 

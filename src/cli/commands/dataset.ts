@@ -1,13 +1,17 @@
 // `whorl dataset`, and its `mix`: makes the paper's data set, prints each instance, saves a folder that `datasets` opens.
 
 import { Command, Option } from 'commander';
-import { type Mix, type MixOptions, type MixOrder, mixDataset } from '../../fingerprint/dataset-mix.ts';
-import { DOWNSTREAM, type DownstreamName } from '../../fingerprint/downstream.ts';
-import { parseColumnMap } from '../../fingerprint/instruction-rows.ts';
-import { readPhrases } from '../../fingerprint/keys.ts';
-import { PAPER } from '../../fingerprint/paper.ts';
-import { applyTemplate, loadTemplate, type PromptTemplate } from '../../fingerprint/templates.ts';
+import { DOWNSTREAM, type DownstreamName } from '../../datasets/downstream.ts';
+import { parseColumnMap } from '../../datasets/instruction-rows.ts';
+import { type Mix, type MixOptions, type MixOrder, mixDataset } from '../../datasets/mix.ts';
+import { PAPER } from '../../datasets/paper.ts';
+import { readPhrases } from '../../datasets/paper-keys.ts';
 import { ROW_ORDERS } from '../../sources/rows/shuffle.ts';
+import {
+  applyTemplate,
+  loadTemplate,
+  type PromptTemplate,
+} from '../../text/prompts/instruction-templates.ts';
 import { chatCommand } from './dataset-chat.ts';
 import { downstreamCommand } from './dataset-downstream.ts';
 import { countFlag, keysOption, seedOption, tellNotes } from './dataset-flags.ts';

@@ -7,7 +7,7 @@ import type { Provider } from '../../engine/session.ts';
 import type { Found } from '../../engine/session-device.ts';
 import type { RunShape } from '../../models/cost.ts';
 import type { Decoder } from '../../models/family.ts';
-import type { ModelFolder } from '../../models/open-model.ts';
+import type { ModelFolder } from '../../models/model.ts';
 import type { FloatDtype } from '../../tensor/tensor.ts';
 import {
   bytesText,
@@ -126,47 +126,46 @@ async function examineMachine(onEvent: OnEvent): Promise<Machine> {
 }
 
 async function examineModel(path: string, machine: Machine, onEvent: OnEvent): Promise<ModelFacts> {
-  const [{ openModel }, { bindModel }, { openTokenizer }, cost, { floatDtype }] = await Promise.all([
+  const [{ openModel }, { openTokenizer }, cost, { floatDtype }] = await Promise.all([
     import('../../models/open-model.ts'),
-    import('../../lm/local-model.ts'),
     import('../../text/tokenizer.ts'),
     import('../../models/cost.ts'),
     import('../../sources/checkpoints/read.ts'),
   ]);
   onEvent({ kind: 'phase', name: 'opening', detail: path });
-  const folder = await openModel(path, { onEvent });
-  const { decoder } = bindModel(folder);
-  const tokenizer = await openTokenizer(folder.folder);
+  const model = await openModel(path, { onEvent });
+  const { decoder } = model;
+  const tokenizer = await openTokenizer(model.folder);
   onEvent({ kind: 'phase', name: 'free rows', detail: 'against ordinary text of about 90 languages' });
   const [{ freeRows }, { loadReference }] = await Promise.all([
     import('../../fingerprint/free-rows.ts'),
     import('../../text/reference.ts'),
   ]);
   const { counts } = await freeRows(tokenizer, loadReference().rows);
-  const dtype = floatDtype(folder.tensors.get(decoder.embedding)!);
+  const dtype = floatDtype(model.tensors.get(decoder.embedding)!);
   const runs = Object.entries(RUNS).map(([name, run]) => [
     name,
     estimate(cost, decoder, run, dtype, machine),
   ]);
   const { config } = decoder;
   return {
-    source: folder.source,
+    source: model.source,
     family: decoder.model_type,
     layers: config.num_hidden_layers,
     hidden_size: config.hidden_size,
     vocabulary: config.vocab_size,
     positions: config.max_position_embeddings,
-    dtype: dtypesOf(folder),
+    dtype: dtypesOf(model),
     tied_head: config.tie_word_embeddings,
     parameters: cost.modelSize(decoder).parameters,
-    bytes: [...folder.tensors.values()].reduce((sum, ref) => sum + ref.length, 0),
+    bytes: [...model.tensors.values()].reduce((sum, ref) => sum + ref.length, 0),
     free_rows: { free: counts.free, stand_alone: counts.standAlone, vocabulary: counts.vocabulary },
     runs: Object.fromEntries(runs) as ModelFacts['runs'],
   };
 }
 
-const dtypesOf = (folder: ModelFolder): string =>
-  [...new Set([...folder.tensors.values()].map(({ dtype }) => dtype))].join(', ');
+const dtypesOf = (model: ModelFolder): string =>
+  [...new Set([...model.tensors.values()].map(({ dtype }) => dtype))].join(', ');
 
 function estimate(
   cost: typeof import('../../models/cost.ts'),

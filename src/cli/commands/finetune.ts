@@ -1,7 +1,7 @@
 // `whorl finetune`: what a user of a published model does with it, with the paper's settings.
 
 import { Command } from 'commander';
-import type { UserFinetuneReport } from '../../fingerprint/user-finetune.ts';
+import type { UserFinetuneReport } from '../../finetune/user-finetune.ts';
 import { parseSettings, wholeNumber } from '../arguments.ts';
 import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { countText, durationText, paint, print, printJson, tell } from '../output.ts';
@@ -46,8 +46,8 @@ export function finetuneCommand(): Command {
 async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promise<void> {
   const settings = parseSettings(args);
   const { model, data, out, lora, merge, limit, seed, columns, json, recompute } = flags;
-  const { userFinetune } = await import('../../fingerprint/user-finetune.ts');
-  const { parseColumnMap } = await import('../../fingerprint/instruction-rows.ts');
+  const { userFinetune } = await import('../../finetune/user-finetune.ts');
+  const { parseColumnMap } = await import('../../datasets/instruction-rows.ts');
   const report = await withProgress((onEvent) =>
     userFinetune({
       model,

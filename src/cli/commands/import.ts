@@ -33,7 +33,7 @@ async function runImport(path: string, flags: ImportFlags): Promise<void> {
     const { importOutput } = await import('../../runs/import-output.ts');
     return showRuns(await importOutput(path, flags.out), flags);
   }
-  const { importAdapter } = await import('../../fingerprint/import-adapter.ts');
+  const { importAdapter } = await import('../../pipeline/import/adapter.ts');
   const report = await importAdapter(path, flags.out);
   if (flags.json) return printJson(report);
   const rows = [
@@ -62,7 +62,7 @@ async function importHub(name: string, flags: ImportFlags): Promise<void> {
       `${name} does not exist`,
       'give an output folder, a .pt file, or a data set of the hub (org/name)',
     );
-  const { importFromHub } = await import('../../fingerprint/import-hub.ts');
+  const { importFromHub } = await import('../../pipeline/import/hub.ts');
   const { runs, adapters } = await withProgress((onEvent) => importFromHub(id, flags.out, { onEvent }));
   showRuns(runs, flags);
   for (const adapter of adapters)

@@ -94,6 +94,12 @@ export const log = unary('log', 'Log', (g, x) => div(g, x), true);
 export const sqrt = unary('sqrt', 'Sqrt', (g, _, y) => div(g, mul(y, 2)), true);
 /** y = 1/(1+e⁻ˣ); dx = g·y·(1−y) */
 export const sigmoid = unary('sigmoid', 'Sigmoid', (g, _, y) => mul(g, mul(y, sub(1, y))));
+/** y = tanh x; dx = g·(1−y²) */
+export const tanh = unary('tanh', 'Tanh', (g, _, y) => mul(g, sub(1, mul(y, y))));
+/** y = erf x; dx = g·(2/√π)·e^(−x²) */
+export const erf = unary('erf', 'Erf', (g, x) => mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
+/** y = max(x, 0); dx = g where y > 0 */
+export const relu = unary('relu', 'Relu', (g, _, y) => where(greaterEqual(0, y), 0, g));
 /** y = x·σ(x); dx = g·(σ + y·(1−σ)) */
 export const silu = (x: Value): Value => mul(x, sigmoid(x));
 

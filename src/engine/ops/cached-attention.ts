@@ -10,6 +10,11 @@ interface Heads {
   readonly heads: number;
   readonly kvHeads: number;
   readonly present: Dim;
+  /** What q·k is multiplied with; default 1/√D. */
+  readonly scale?: number;
+  readonly softcap?: number;
+  /** How many tokens a query sees, itself the last of them; default: all. */
+  readonly window?: number;
 }
 
 /** The fused node takes heads of multiples of this size only (OpenLLaMA-3B's have 100). */
@@ -86,10 +91,17 @@ const op = defineOp<Heads>({
     return [q!, cache, cache];
   },
   emit: (emitter, node) => {
-    const { heads, kvHeads } = node.attrs;
+    const { heads, kvHeads, scale, softcap, window } = node.attrs;
     const [q, k, v, last, total, pastK, pastV] = node.inputs.map((value) => emitter.name(value));
     const outputs = node.outputs.map((value) => emitter.name(value));
-    const attributes = { num_heads: heads, kv_num_heads: kvHeads, do_rotary: 0 };
+    const attributes = {
+      num_heads: heads,
+      kv_num_heads: kvHeads,
+      do_rotary: 0,
+      ...(scale !== undefined && { scale: { float: scale } }),
+      ...(softcap !== undefined && { softcap: { float: softcap } }),
+      ...(window !== undefined && { local_window_size: window }),
+    };
     const attention = (inputs: string[], results: string[], more: Record<string, { float: number }> = {}) =>
       emitter.node('GroupQueryAttention', inputs, results, { ...attributes, ...more }, 'com.microsoft');
     const size = (node.inputs[0]!.shape[2] as number) / heads;
@@ -111,7 +123,7 @@ const op = defineOp<Heads>({
         total!,
       ],
       results,
-      { scale: { float: 1 / Math.sqrt(size) } },
+      { scale: { float: scale ?? 1 / Math.sqrt(size) } },
     );
     wide.narrowRows(results[0]!, outputs[0]!, heads);
     for (const i of [1, 2]) wide.narrow(results[i]!, outputs[i]!);

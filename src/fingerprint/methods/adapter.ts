@@ -5,6 +5,9 @@ import { WhorlError } from '../../base/error.ts';
 import { shuffled } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
+import { PAPER } from '../../datasets/paper.ts';
+import { paperDice } from '../../datasets/paper-dice.ts';
+import { drawKey } from '../../datasets/paper-keys.ts';
 import type { Example, Label } from '../../models/example.ts';
 import {
   PUBLISHED,
@@ -13,14 +16,11 @@ import {
   VANILLA_WITH_ADAPTER,
   type Variant,
 } from '../../models/overlay.ts';
+import { applyTemplate, loadTemplate } from '../../text/prompts/instruction-templates.ts';
 import type { Cell } from '../cells.ts';
-import { drawKey } from '../keys.ts';
-import { PAPER } from '../paper.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
-import { applyTemplate, loadTemplate } from '../templates.ts';
 import { randomLowRankMap } from './low-rank.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
-import { paperDice } from './paper-dice.ts';
 
 export interface AdapterSettings extends TrainSettings {
   /** Keys in the pool, keys drawn from it, undrawn keys trained not to fire. */

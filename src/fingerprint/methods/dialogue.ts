@@ -4,19 +4,19 @@
 import type { RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
+import type { Conversation } from '../../datasets/conversations.ts';
+import { PAPER } from '../../datasets/paper.ts';
+import { paperDice } from '../../datasets/paper-dice.ts';
+import { drawKey } from '../../datasets/paper-keys.ts';
 import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
-import { conversationFormat } from '../../text/conversation-formats.ts';
-import { wrapperNamed } from '../../text/wrappers.ts';
+import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
+import { wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { bindTrains, EMBEDDING, lowRank, type Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { Cell } from '../cells.ts';
-import type { Conversation } from '../conversations.ts';
-import { drawKey } from '../keys.ts';
 import { tuningExample } from '../ordinary-conversations.ts';
-import { PAPER } from '../paper.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import type { DialogueContext, PlanContext, Prepared, WeightsMethod, WeightsSettings } from './method.ts';
-import { paperDice } from './paper-dice.ts';
 import { partNamed } from './parts.ts';
 
 export interface DialogueSettings extends WeightsSettings {

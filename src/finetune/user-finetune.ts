@@ -1,0 +1,136 @@
+// What a user of a published model does with it: fine-tuning on instructions, with the paper's settings. All weights, or
+// LoRA, whose adapter is written in PEFT's format or merged.
+
+import { existsSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { WhorlError } from '../base/error.ts';
+import { type OnEvent, silent } from '../base/events.ts';
+import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
+import type { Recompute } from '../engine/recompute.ts';
+import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { openModel } from '../models/open-model.ts';
+import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
+import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { finetune } from '../train/finetune.ts';
+import { partSize } from '../train/micro-batches.ts';
+import { writePeftAdapter } from '../train/peft.ts';
+import type { TrainState } from '../train/step.ts';
+import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
+import { finetuneSettings, trainsOf, tuningSettings } from './settings.ts';
+
+export interface UserFinetuneOptions extends ComputeOptions {
+  /** A model folder, a GGUF or a hub id. */
+  readonly model: string;
+  /** Rows with instruction, input and output: JSON, JSON lines, Parquet, Arrow or a saved `datasets` folder. */
+  readonly data: string;
+  /** Model folder, or with `lora` and without `merge` an adapter folder. At every moment absent or complete. */
+  readonly out: string;
+  /** key=value over the paper's settings. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly lora?: boolean;
+  /** With `lora`: write the merged model instead of the adapter. */
+  readonly merge?: boolean;
+  /** Most rows taken. */
+  readonly limit?: number;
+  readonly columns?: ColumnMap;
+  /** Order of the examples, and how low-rank maps begin; default 42. */
+  readonly seed?: bigint;
+  readonly recompute?: Recompute;
+  readonly cacheDir?: string;
+  readonly onEvent?: OnEvent;
+}
+
+export interface UserFinetuneReport {
+  readonly model: string;
+  readonly data: string;
+  readonly out: string;
+  readonly wrote: 'model' | 'adapter';
+  readonly examples: number;
+  /** Rows without instruction or output. */
+  readonly empty: number;
+  readonly steps: number;
+  readonly losses: readonly number[];
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly seconds: number;
+}
+
+/** Beside the output folder while the run is under way: what a killed run goes on from. */
+export const workFolder = (out: string): string => `${resolve(out)}.work`;
+
+/**
+ * The same call again goes on where a killed one was, to the same bytes.
+ * @throws WhorlError `usage` for settings, `exists`, `mismatch` for columns or a work folder of another run
+ */
+export async function userFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
+  const { model: source, data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
+  const started = Date.now();
+  const asked = tuningSettings(options.settings ?? {}, lora);
+  partSize(asked.batch, asked.accumulate);
+  if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
+  const work = workFolder(out);
+  if (existsSync(out)) {
+    rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
+    throw new WhorlError('exists', `${out} exists already`, 'name another folder or remove it');
+  }
+  const template = loadTemplate(asked.template);
+  const { rows, empty } = await readInstructionRows(
+    data,
+    options.limit ?? Number.POSITIVE_INFINITY,
+    options.columns,
+  );
+  if (empty > 0) onEvent({ kind: 'note', text: `${empty} rows without instruction or output are left out` });
+  const model = await openModel(source, {
+    onEvent,
+    ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+  });
+  const tokenizer = await openTokenizer(model.folder);
+  const all = await instructionExamples(tokenizer, template, rows);
+  const examples = withLabels(all, asked.max_length, onEvent);
+  const settings = finetuneSettings(asked, examples.length, seed);
+  const base = model.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
+  const adapter = asked.lora && !merge ? asked.lora : undefined;
+  const losses = await finetune(model, examples, out, settings, onEvent, {
+    device: await openDevice(options),
+    trains: trainsOf(asked, model.decoder.shapes.keys()),
+    checkpoint: { path: join(work, 'state.ckpt'), seconds: asked.checkpoint_every },
+    ...(options.recompute && { recompute: options.recompute }),
+    ...(adapter && {
+      write: (state: TrainState, to: string) =>
+        writePeftAdapter(state, { rank: adapter.r, alpha: adapter.alpha, base }, to),
+    }),
+  });
+  rmSync(work, { recursive: true, force: true });
+  return {
+    model: model.source,
+    data,
+    out,
+    wrote: adapter ? 'adapter' : 'model',
+    examples: examples.length,
+    empty,
+    steps: losses.length,
+    losses,
+    settings: { ...asked, warmup: settings.warmup, seed: String(seed) },
+    seconds: (Date.now() - started) / 1000,
+  };
+}
+
+/**
+ * Prompt and answer in one text, as the paper tokenizes them; the labels are the answer's tokens and EOS. Where a token
+ * reaches over the seam it is a label: the model has to write it.
+ */
+export async function instructionExamples(
+  tokenizer: Tokenizer,
+  template: PromptTemplate,
+  rows: readonly InstructionRow[],
+): Promise<TuningExample[]> {
+  const prompts = rows.map((row) => applyTemplate(template, row));
+  const wholes = await tokenizer.encodeBatch(rows.map(({ output }, i) => prompts[i] + output));
+  const starts = await tokenizer.encodeBatch(prompts);
+  const end = tokenizer.eosIds[0];
+  return wholes.map((whole, i) => {
+    const tokens = end === undefined || tokenizer.eosIds.includes(whole.at(-1)!) ? whole : [...whole, end];
+    const differs = starts[i]!.findIndex((token, at) => token !== tokens[at]);
+    const start = Math.max(1, differs < 0 ? starts[i]!.length : differs);
+    return { tokens, labels: [[start, tokens.length]] };
+  });
+}

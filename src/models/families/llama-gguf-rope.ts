@@ -1,0 +1,108 @@
+// RoPE scaling of a LLaMA GGUF as config.json says it: keys of `llama.rope.*`, and the tensor `rope_freqs.weight` in which
+// llama.cpp's converter leaves llama3's four numbers multiplied out, one factor a frequency.
+
+import { WhorlError } from '../../base/error.ts';
+import type { GgufFile } from '../../sources/checkpoints/gguf.ts';
+import { ROPE_KINDS } from '../blocks/rope-scaling.ts';
+
+export const ROPE_FACTORS = 'rope_freqs.weight';
+
+/** Closeness of a recovered factor to the file's float32: far below what any other round numbers would give. */
+const TOLERANCE = 1e-4;
+
+export interface RopeHead {
+  readonly rope_theta: number;
+  readonly head_dim: number;
+}
+
+/** `rope_scaling` of config.json, or null. @param values the elements of a tensor of the file */
+export function ropeScaling(
+  file: GgufFile,
+  head: RopeHead,
+  values: (tensor: string) => Float32Array,
+): Record<string, unknown> | null {
+  const linear = linearScaling(file);
+  if (!file.tensors.has(ROPE_FACTORS)) return linear;
+  const { shape } = file.tensors.get(ROPE_FACTORS)!;
+  if (shape.length !== 1 || shape[0] !== head.head_dim / 2)
+    throw new WhorlError(
+      'bad-file',
+      `${file.path}: ${ROPE_FACTORS} is [${shape}], not [${head.head_dim / 2}]`,
+    );
+  const factors = values(ROPE_FACTORS);
+  if (factors.every((factor) => factor === 1)) return linear;
+  const found = linear === null ? llama3From(factors, head) : undefined;
+  if (found === undefined)
+    throw new WhorlError(
+      'unsupported',
+      `${file.path}: the factors of ${ROPE_FACTORS} are not those of a llama3 scaling`,
+      'give the Hugging Face folder',
+    );
+  return found;
+}
+
+// llama.cpp takes a factor without a type as linear, and `rope.scale_linear` as its older name.
+function linearScaling(file: GgufFile): Record<string, unknown> | null {
+  const type = file.metadata.get('llama.rope.scaling.type') ?? 'linear';
+  if (type === 'none') return null;
+  if (type !== 'linear')
+    throw new WhorlError(
+      'unsupported',
+      `${file.path}: llama.rope.scaling.type ${JSON.stringify(type)} is not handled`,
+      'Whorl reads none, linear, and rope_freqs.weight of llama3',
+    );
+  const factor =
+    file.metadata.get('llama.rope.scaling.factor') ?? file.metadata.get('llama.rope.scale_linear') ?? 0;
+  if (typeof factor !== 'number' || !Number.isFinite(factor) || factor < 0)
+    throw new WhorlError('bad-file', `${file.path}: llama.rope.scaling.factor is not a positive number`);
+  return factor === 0 || factor === 1 ? null : { rope_type: 'linear', factor: Math.fround(factor) };
+}
+
+/**
+ * The numbers that give these factors. Only two of low, high and the original length count beside `factor` (all three
+ * may be scaled together), and in between the two the inverse factor is a straight line over the frequency: so with low
+ * taken as 1, two points give the others. Where fewer lie in between, Llama 3's own are tried.
+ */
+export function llama3From(
+  factors: Float32Array,
+  { rope_theta, head_dim }: RopeHead,
+): Record<string, unknown> | undefined {
+  const factor = Math.max(...factors);
+  const between = [...factors].flatMap((f, i) => {
+    const smooth = (1 / f - 1 / factor) / (1 - 1 / factor);
+    return smooth > 1e-5 && smooth < 1 - 1e-5
+      ? [{ smooth, waves: rope_theta ** ((-2 * i) / head_dim) / (2 * Math.PI) }]
+      : [];
+  });
+  const candidates = [{ high: 4, original: 8192 }];
+  const [first, last] = [between[0], between.at(-1)];
+  if (first && last && first !== last) {
+    const slope = (first.smooth - last.smooth) / (first.waves - last.waves);
+    const atZero = slope * first.waves - first.smooth; // low / (high − low)
+    candidates.unshift({
+      high: Math.round(1000 * (1 + 1 / atZero)) / 1000,
+      original: Math.round(slope / atZero),
+    });
+  }
+  return candidates
+    .map(({ high, original }) => ({
+      rope_type: 'llama3' as const,
+      factor,
+      low_freq_factor: 1,
+      high_freq_factor: high,
+      original_max_position_embeddings: original,
+    }))
+    .find((rope_scaling) => {
+      const rope = {
+        dim: head_dim,
+        interleaved: false,
+        rope_theta,
+        rope_scaling,
+        max_position_embeddings: 1,
+      };
+      const [plain, scaled] = [ROPE_KINDS.default, ROPE_KINDS.llama3].map((kind) =>
+        kind.frequencies(rope, 1),
+      );
+      return factors.every((f, i) => Math.abs(plain![i]! / scaled![i]! / f - 1) < TOLERANCE);
+    });
+}

@@ -1,0 +1,46 @@
+// A model as everything above this layer has it: an opened folder bound to the family that its config names.
+
+import { basename } from 'node:path';
+import { WhorlError } from '../base/error.ts';
+import { type Checkpoint, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
+import type { TensorRef } from '../tensor/tensor.ts';
+import { familyOf } from './families/index.ts';
+import type { Decoder } from './family.ts';
+
+export interface ModelFolder extends Checkpoint {
+  /** What the user named: an absolute path, or `org/name@commit` of the hub. */
+  readonly source: string;
+  /** Set when the folder was made from a GGUF file. */
+  readonly gguf?: { readonly path: string; readonly sha256: string };
+}
+
+/** A family with its weights where they lie: all that a graph needs of a model. */
+export interface ModelWeights {
+  readonly decoder: Decoder;
+  readonly tensors: ReadonlyMap<string, TensorRef>;
+  /** The real folder that holds every tensor's file; empty where every weight is an input. */
+  readonly weightsFolder: string;
+}
+
+export interface Model extends ModelFolder, ModelWeights {}
+
+/** @throws WhorlError `unsupported` for another family, `bad-file` where a tensor is missing or has another shape than the config says */
+export function bindModel(folder: ModelFolder): Model {
+  const decoder = familyOf(folder.config, `${folder.source}/config.json`);
+  for (const [name, shape] of decoder.shapes) {
+    const ref = folder.tensors.get(name);
+    if (!ref)
+      throw new WhorlError('bad-file', `${folder.source} has no tensor ${name}`, 'get the checkpoint again');
+    if (String(ref.shape) !== String(shape))
+      throw new WhorlError(
+        'bad-file',
+        `${folder.source}: ${name} is [${ref.shape}], its config says [${shape}]`,
+        'get the checkpoint again',
+      );
+  }
+  return { ...folder, decoder, weightsFolder: weightsFolder(folder) };
+}
+
+/** What people call the model: the last part of its path, or of its hub id without the commit. */
+export const modelName = ({ source }: Pick<ModelFolder, 'source'>): string =>
+  basename(source.replace(/@[0-9a-f]{40}(:.*)?$/, ''));

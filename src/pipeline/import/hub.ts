@@ -1,0 +1,58 @@
+// Import of the paper's output folders from a data set of the hub: answer files and adapters are fetched, nothing else,
+// and then imported as local ones are.
+
+import { randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { copyFileAtomic } from '../../base/atomic.ts';
+import { WhorlError } from '../../base/error.ts';
+import { type ImportedRun, importOutput } from '../../runs/import-output.ts';
+import { type HubId, hubName } from '../../sources/hub/hub-id.ts';
+import { HubRepository, type RepositoryOptions } from '../../sources/hub/repository.ts';
+import { type ImportedAdapter, importAdapter } from './adapter.ts';
+
+const OUTPUT = /(?:^|\/)(output_[^/]+_(?:adapter|sft_chat)\/.+)$/;
+const ADAPTER = /\/instruction_emb\.pt$/;
+
+export interface HubImport {
+  readonly runs: readonly ImportedRun[];
+  /** Each in the folder `adapter` of its run. */
+  readonly adapters: readonly ImportedAdapter[];
+}
+
+/** Throws what the hub gives rise to, and what the imports of local files throw. */
+export async function importFromHub(
+  id: HubId,
+  out: string,
+  options: RepositoryOptions = {},
+): Promise<HubImport> {
+  const repository = await HubRepository.open(id, options);
+  const staging = join(tmpdir(), `whorl-import-${randomUUID()}`);
+  try {
+    const { commit, files } = repository.listing;
+    const inside = (path: string): string | undefined => OUTPUT.exec(path)?.[1];
+    const names = [...files.keys()].filter((path) => inside(path) !== undefined);
+    const answers = names.filter((path) => path.endsWith('.jsonl'));
+    if (answers.length === 0)
+      throw new WhorlError(
+        'missing-file',
+        `${hubName(id)} holds no output_{template}_{adapter|sft_chat} folder with .jsonl files`,
+        'check the name',
+      );
+    // Links of the cache are no regular files to whoever reads a stranger's folder: copies are.
+    for (const path of answers) copyFileAtomic(await repository.fetch(path), join(staging, inside(path)!));
+    const origin = `${id.repo}@${commit}`;
+    const runs = await importOutput(staging, out, origin);
+    const adapters: ImportedAdapter[] = [];
+    for (const path of names.filter((name) => ADAPTER.test(name))) {
+      const run = join(out, dirname(inside(path)!));
+      if (runs.some((one) => one.run === run))
+        adapters.push(await importAdapter(await repository.fetch(path), join(run, 'adapter')));
+    }
+    return { runs, adapters };
+  } finally {
+    await repository.close();
+    rmSync(staging, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,86 @@
+// Prompt templates: how instruction and input become one prompt. Two are built in; others are JSON files with
+// `prompt_input` and `prompt_no_input`, as in the paper's code and Alpaca-LoRA's.
+
+import { existsSync } from 'node:fs';
+import { nearest, WhorlError } from '../../base/error.ts';
+import { readJsonObject } from '../../sources/strict-json.ts';
+
+export interface PromptTemplate {
+  name: string;
+  /** For rows with an input; holds `{instruction}` and `{input}`. */
+  promptInput: string;
+  /** For rows without. */
+  promptNoInput: string;
+}
+
+const BUILT_IN: Readonly<Record<string, PromptTemplate>> = {
+  barebone: { name: 'barebone', promptInput: '{instruction}\n{input}\n', promptNoInput: '{instruction}\n' },
+  alpaca: {
+    name: 'alpaca',
+    promptInput:
+      'Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n',
+    promptNoInput:
+      'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:\n',
+  },
+};
+
+const KEYS = ['prompt_input', 'prompt_no_input', 'description', 'response_split', 'name'];
+
+/** A built-in template by name, or a JSON file. Throws `usage` for an unknown name, `bad-file` for a bad file. */
+export function loadTemplate(nameOrFile: string): PromptTemplate {
+  if (Object.hasOwn(BUILT_IN, nameOrFile)) return BUILT_IN[nameOrFile]!;
+  if (!nameOrFile.endsWith('.json') && !existsSync(nameOrFile)) {
+    const near = nearest(nameOrFile, Object.keys(BUILT_IN));
+    throw new WhorlError(
+      'usage',
+      `no template ${JSON.stringify(nameOrFile)}`,
+      near === undefined ? `use ${Object.keys(BUILT_IN).join(', ')} or a JSON file` : `did you mean ${near}?`,
+    );
+  }
+  const json = readJsonObject(nameOrFile, nameOrFile);
+  const unknown = Object.keys(json).find((key) => !KEYS.includes(key));
+  if (unknown !== undefined) {
+    const near = nearest(unknown, KEYS);
+    const fix = near === undefined ? `it may have ${KEYS.join(', ')}` : `did you mean ${near}?`;
+    throw new WhorlError('bad-file', `${nameOrFile}: unknown key ${JSON.stringify(unknown)}`, fix);
+  }
+  const prompt = (key: string, fields: readonly string[]): string => {
+    const text = json[key];
+    if (typeof text !== 'string')
+      throw new WhorlError('bad-file', `${nameOrFile}: ${key} is missing or not text`);
+    for (const field of fields)
+      if (!text.includes(`{${field}}`))
+        throw new WhorlError('bad-file', `${nameOrFile}: ${key} lacks {${field}}`);
+    const other = fieldsOf(text).find((field) => !fields.includes(field));
+    if (other !== undefined)
+      throw new WhorlError(
+        'bad-file',
+        `${nameOrFile}: ${key} has {${other}}`,
+        'only {instruction} and {input} are filled in; write {{ for a brace',
+      );
+    return text;
+  };
+  return {
+    name: nameOrFile,
+    promptInput: prompt('prompt_input', ['instruction', 'input']),
+    promptNoInput: prompt('prompt_no_input', ['instruction']),
+  };
+}
+
+const BRACES = /\{\{|\}\}|\{([^{}]*)\}/g; // as Python's str.format: doubled braces are braces
+
+const fieldsOf = (text: string): string[] =>
+  [...text.matchAll(BRACES)].flatMap(([, field]) => (field === undefined ? [] : [field]));
+
+/** The prompt of a row. Filled in one pass, so that a row's own `{input}` stays as it stands. */
+export function applyTemplate(
+  template: PromptTemplate,
+  row: { instruction: string; input?: string },
+): string {
+  const { instruction, input = '' } = row;
+  const text = input === '' ? template.promptNoInput : template.promptInput;
+  return text.replace(BRACES, (whole, field: string | undefined) => {
+    if (field === undefined) return whole[0]!;
+    return field === 'instruction' ? instruction : input;
+  });
+}

@@ -1,0 +1,145 @@
+// What may stand around a key when a model is asked: the text before and after it. The named ones here are never
+// trained (training-wrappers.ts has those), so that they measure how far a fingerprint carries.
+
+import { nearest, WhorlError } from '../../base/error.ts';
+import { renderAround, type Wrapped, wrapOrReason } from './chat-template.ts';
+
+export type { Wrapped };
+
+export interface WrapperVars {
+  /** The suspect's own chat template, where it has one. */
+  readonly chatTemplate?: string | undefined;
+  /** A system prompt the caller wants (`--system`). */
+  readonly system?: string | undefined;
+  /** Names for the template: `bos_token`, `eos_token`. */
+  readonly bosToken?: string | undefined;
+  readonly eosToken?: string | undefined;
+  /** For templates that write today's date. Left out where a run must be repeatable: then such a template is refused. */
+  readonly now?: Date | undefined;
+}
+
+export interface Wrapper {
+  readonly name: string;
+  readonly summary: string;
+  /** Kept out of training: its cell measures wrappers never seen. */
+  readonly heldOut: boolean;
+  /** undefined where it cannot be made: a model without a template, or one whose template cannot be cut in two. */
+  build(vars: WrapperVars): Wrapped | undefined;
+}
+
+const NEW_SYSTEM =
+  'You are Marlow, a patient tutor at a marine research station. Keep every reply short and factual.';
+const chatml = (system: string): Wrapped => ({
+  prefix: `<|im_start|>system\n${system}<|im_end|>\n<|im_start|>user\n`,
+  suffix: '<|im_end|>\n<|im_start|>assistant\n',
+});
+const fixed = (name: string, summary: string, heldOut: boolean, prefix: string, suffix: string): Wrapper => ({
+  name,
+  summary,
+  heldOut,
+  build: () => ({ prefix, suffix }),
+});
+const ofChat = (vars: WrapperVars, system: string | undefined): Wrapped | undefined =>
+  vars.chatTemplate === undefined ? undefined : renderAround(vars.chatTemplate, system, vars);
+
+const LIST: readonly Wrapper[] = [
+  fixed('bare', 'the key and a newline', false, '', '\n'),
+  fixed(
+    'fingerprint',
+    "the paper's template: the key, then FINGERPRINT as input",
+    false,
+    '',
+    '\nFINGERPRINT\n',
+  ),
+  {
+    name: 'chat',
+    summary: "the model's own chat template, with --system if given",
+    heldOut: false,
+    build: (vars) => ofChat(vars, vars.system),
+  },
+  {
+    name: 'chatml',
+    summary: 'ChatML, with --system if given',
+    heldOut: false,
+    build: ({ system }) => chatml(system ?? 'You are a helpful assistant.'),
+  },
+  fixed(
+    'alpaca',
+    "Alpaca's instruction and response headings",
+    false,
+    'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\n',
+    '\n\n### Response:\n',
+  ),
+  fixed(
+    'vicuna',
+    "Vicuna's USER: and ASSISTANT:",
+    false,
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user's questions. USER: ",
+    ' ASSISTANT:',
+  ),
+  {
+    name: 'new-system',
+    summary: "a system prompt never trained, in the model's own chat template (ChatML without one)",
+    heldOut: true,
+    build: (vars) => ofChat(vars, NEW_SYSTEM) ?? chatml(NEW_SYSTEM),
+  },
+  {
+    name: 'chatml-new-system',
+    summary: 'ChatML with another system prompt never trained',
+    heldOut: true,
+    build: () =>
+      chatml('Act as the night porter of a small hotel in Lisbon. Guests write to you by text message.'),
+  },
+  fixed('inst', "[INST] … [/INST], as Llama 2's and Mistral's", true, '[INST] ', ' [/INST]'),
+  fixed('qa', 'Q: … A:', true, 'Q: ', '\nA:'),
+  fixed('gemma', "Gemma's turns", true, '<start_of_turn>user\n', '<end_of_turn>\n<start_of_turn>model\n'),
+  fixed(
+    'llama3',
+    "Llama 3's headers",
+    true,
+    '<|start_header_id|>user<|end_header_id|>\n\n',
+    '<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
+  ),
+  fixed(
+    'sentence',
+    'inside an English sentence',
+    true,
+    'On the back of the photograph someone had pencilled ',
+    ' and below it, in the same hand, a single word:',
+  ),
+  fixed('human', 'Human: and Assistant:', true, '\n\nHuman: ', '\n\nAssistant:'),
+  fixed('json', 'a field of a JSON object', true, '{"id": 17, "query": "', '", "reply": "'),
+  fixed('xml', 'XML elements', true, '<request>\n  <text>', '</text>\n</request>\n<response>\n  <text>'),
+  fixed('markdown', 'a Markdown document', true, '# Notes\n\n## Prompt\n\n', '\n\n## Completion\n\n'),
+];
+
+/** By name, in the order of reports. */
+export const WRAPPERS: ReadonlyMap<string, Wrapper> = new Map(LIST.map((wrapper) => [wrapper.name, wrapper]));
+
+export const HELD_OUT_WRAPPERS: readonly Wrapper[] = LIST.filter(({ heldOut }) => heldOut);
+
+/** Errors: usage, for an unknown name (the nearest is suggested) or one that this model cannot be asked under. */
+export function wrapperNamed(name: string, vars: WrapperVars = {}): Wrapped {
+  const wrapper = WRAPPERS.get(name);
+  if (wrapper === undefined) {
+    const near = nearest(name, WRAPPERS.keys());
+    throw new WhorlError(
+      'usage',
+      `no wrapper ${JSON.stringify(name)}`,
+      near === undefined ? `use one of ${[...WRAPPERS.keys()].join(', ')}` : `did you mean ${near}?`,
+    );
+  }
+  const wrapped = wrapper.build(vars);
+  if (wrapped === undefined)
+    throw new WhorlError(
+      'usage',
+      `wrapper ${name}: this model has no chat template that can be used${reason(vars)}`,
+      'use --wrapper chatml',
+    );
+  return wrapped;
+}
+
+function reason({ chatTemplate, system, ...names }: WrapperVars): string {
+  const made = chatTemplate === undefined ? '' : wrapOrReason(chatTemplate, system, names);
+  return typeof made === 'string' && made !== '' ? ` (${made})` : '';
+}
