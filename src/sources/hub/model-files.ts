@@ -4,9 +4,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
+import { CARD, CARRIED, isCarriedKind } from '../checkpoints/carried.ts';
 import { INDEX, readIndex, SINGLE } from '../checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../checkpoints/folder.ts';
-import { CARRIED } from '../checkpoints/patched-folder.ts';
 import { type HubId, hubName } from './hub-id.ts';
 import { type HubSettings, hubSettings } from './settings.ts';
 import { type Cached, fetchSnapshot, type Selection, type Snapshot } from './snapshot.ts';
@@ -22,6 +22,9 @@ export interface HubModel {
 const CONFIG = 'config.json';
 /** Files beside the weights, in the order in which they are fetched. */
 const SMALL = [CONFIG, ...CARRIED];
+/** Card, code and pictures: wanted where the repository is fetched, not missed in a cache that somebody else made. */
+const isWelcome = (name: string): boolean =>
+  !name.includes('/') && !SMALL.includes(name) && (name === CARD || isCarriedKind(name));
 const MAX_LISTED = 5;
 
 /** Brings a model into the hub cache, or finds it there. Throws what the hub gives rise to, naming repository or file. */
@@ -58,6 +61,7 @@ const modelSelection = (id: HubId, chosen: Chosen): Selection => ({
     if (!snapshot.files.has(CONFIG) || !snapshot.files.has(weights)) throw noModel(id, snapshot.files.keys());
     await snapshot.fetch([
       ...SMALL.filter((name) => snapshot.files.has(name)),
+      ...[...snapshot.files.keys()].filter(isWelcome).sort(),
       ...(weights === INDEX ? [INDEX] : []),
     ]);
     await snapshot.fetch(weights === SINGLE ? [SINGLE] : shardsOf(snapshot.folder));
