@@ -1,7 +1,7 @@
 // Two command lines of each command, for its help. A test gives every one of them to the command's own parser.
 
 /** By the command's full name without `whorl`; the seven data sets of users share one pair. */
-export const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
+const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   demo: ['whorl demo', 'whorl demo --out ./try --json'],
   fingerprint: [
     'whorl fingerprint --model ./my-model --out ./run',

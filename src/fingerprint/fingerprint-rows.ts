@@ -7,8 +7,8 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
+import { configOptions, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
-import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
@@ -98,7 +98,7 @@ async function release(
       },
       onEvent,
     );
-  const published = openCheckpoint(run.published);
+  const published = await openModel(run.published, configOptions(options));
   const base64 = (values: Float32Array) => Buffer.from(fromFloat32(values, dtype)).toString('base64');
   const complete: SecretContents = {
     ...contents,

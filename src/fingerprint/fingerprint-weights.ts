@@ -10,7 +10,7 @@ import { writeSecret } from '../claim/secret-file.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
 import { LocalModel } from '../lm/local-model.ts';
 import type { Model } from '../models/model.ts';
-import { openModel } from '../models/open-model.ts';
+import { configOptions, openModel } from '../models/open-model.ts';
 import { VANILLA } from '../models/overlay.ts';
 import { noteLeftOut } from '../sources/checkpoints/carried.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
@@ -52,7 +52,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (!existsSync(run.published)) moveFolder(run.candidate, run.published);
   noteLeftOut(model, onEvent);
-  const published = await openModel(run.published);
+  const published = await openModel(run.published, configOptions(options));
   const complete = {
     ...contents,
     published: digestsOf(published.tensors, digestTensors(published), setting.model),
@@ -127,8 +127,8 @@ async function ask(
   cells: readonly Cell[],
   strict: boolean,
 ): Promise<AskedCell[]> {
-  const { model, device, tokenizer, onEvent } = setting;
-  const after = new GreedyDecoder(await openModel(trained), undefined, device);
+  const { model, device, tokenizer, options, onEvent } = setting;
+  const after = new GreedyDecoder(await openModel(trained, configOptions(options)), undefined, device);
   const before = new GreedyDecoder(model, undefined, device);
   const asked: AskedCell[] = [];
   try {

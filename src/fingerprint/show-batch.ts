@@ -12,7 +12,7 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import type { CachedPrefix, Example, LabelKind } from '../models/example.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import type { Variant } from '../models/overlay.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
@@ -22,7 +22,7 @@ import type { TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
-export interface ShowBatchOptions extends ComputeOptions {
+export interface ShowBatchOptions extends ComputeOptions, ConfigOptions {
   /** What a throw-away batch is made on; of a run its own model by default. */
   readonly model?: string;
   readonly method?: string;
@@ -132,6 +132,7 @@ async function thrownAway(options: ShowBatchOptions): Promise<Source> {
       ...(options.settings && { settings: options.settings }),
       ...(options.onEvent && { onEvent: options.onEvent }),
       device: await openDevice(options),
+      ...configOptions(options),
     });
     const { secret } = await commit(setting);
     return { ...setting, contents: secret.reveal(), source: 'throw-away' };
@@ -151,8 +152,11 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Source> {
   const start = going
     ? (JSON.parse(readFileSync(run.start, 'utf8')) as Start)
     : { seed: digest(options.seed ?? THROW_AWAY), created: contents.created, options: '' };
-  const [source, settings] = going ? asked(start) : finished(run);
-  const model = await openModel(options.model ?? source, { onEvent: options.onEvent ?? silent });
+  const [source, settings, ignored] = going ? asked(start) : finished(run);
+  const model = await openModel(options.model ?? source, {
+    onEvent: options.onEvent ?? silent,
+    ignoreConfigKeys: [...ignored, ...(options.ignoreConfigKeys ?? [])],
+  });
   return {
     method,
     settings: { ...settingsFor(method, source, options.settings ?? {}), ...settings },
@@ -165,20 +169,21 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Source> {
   };
 }
 
-type Asked = [source: string, settings: Partial<Setting['settings']>];
+type Asked = [source: string, settings: Partial<Setting['settings']>, ignored: readonly string[]];
 
 /** Model and settings of an interrupted run, as begin.ts wrote them. */
 function asked({ options }: Start): Asked {
   const list = JSON.parse(options) as unknown[];
-  return [list[0] as string, list.at(-1) as Partial<Setting['settings']>];
+  const { ignoreConfigKeys = [] } = (list.at(-2) ?? {}) as ConfigOptions;
+  return [list[0] as string, list.at(-1) as Partial<Setting['settings']>, ignoreConfigKeys];
 }
 
 function finished(run: RunFolder): Asked {
   const record = JSON.parse(readFileSync(run.run, 'utf8')) as {
-    model: { source: string };
+    model: { source: string; ignored_config_keys?: readonly string[] };
     settings: Partial<Setting['settings']>;
   };
-  return [record.model.source, record.settings];
+  return [record.model.source, record.settings, record.model.ignored_config_keys ?? []];
 }
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');

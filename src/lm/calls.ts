@@ -2,7 +2,7 @@
 
 import { type OnEvent, silent } from '../base/events.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import { type OpenModelOptions, openModel } from '../models/open-model.ts';
+import { configOptions, type OpenModelOptions, openModel } from '../models/open-model.ts';
 import { inOrder } from './in-order.ts';
 import type { GenerateRequest, Generation, Score, ScoreRequest } from './language-model.ts';
 import { LocalModel } from './local-model.ts';
@@ -74,6 +74,7 @@ async function* over<T, R>(
     onEvent,
     ...(cacheDir !== undefined && { cacheDir }),
     ...(dtype !== undefined && { dtype }),
+    ...configOptions(opening),
   });
   const model = await LocalModel.open(folder, {
     device,

@@ -65,6 +65,8 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly embedding: string;
   /** The output head's tensor; the embedding itself where tied. */
   readonly head: string;
+  /** What a head of its own is called; some folders store one even where it is tied. */
+  readonly ownHead: string;
   /** The head's bias [V]; only where it is not tied. */
   readonly headBias?: string;
   /** The rotary positions that layers choose from; empty where positions come from elsewhere. */

@@ -8,9 +8,9 @@ import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
 import { shown } from '../sources/checkpoints/safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
-import { openModel } from './open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from './open-model.ts';
 
-export interface MergeOptions {
+export interface MergeOptions extends ConfigOptions {
   /** A model folder, a GGUF or a hub id. */
   readonly model: string;
   /** A folder as PEFT saves it. */
@@ -36,7 +36,7 @@ const TRANSPOSED: ReadonlySet<unknown> = new Set(['gpt2', 'openai-gpt', 'imagegp
 export async function mergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const { model, adapter, out, onEvent = silent } = options;
   const { parts } = readPeftAdapter(adapter);
-  const base = await openModel(model, { onEvent });
+  const base = await openModel(model, { onEvent, ...configOptions(options) });
   if (TRANSPOSED.has(base.config.model_type))
     throw new WhorlError(
       'unsupported',

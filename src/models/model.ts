@@ -12,6 +12,8 @@ export interface ModelFolder extends Checkpoint {
   readonly source: string;
   /** Set when the folder was made from a GGUF file. */
   readonly gguf?: { readonly path: string; readonly sha256: string };
+  /** Keys of config.json that its user said to ignore: `config` is without them, the file still has them. */
+  readonly ignoredConfigKeys: readonly string[];
 }
 
 /** A family with its weights where they lie: all that a graph needs of a model. */
@@ -24,8 +26,10 @@ export interface ModelWeights {
 
 export interface Model extends ModelFolder, ModelWeights {}
 
+type Opened = Omit<ModelFolder, 'ignoredConfigKeys'> & Partial<ModelFolder>;
+
 /** @throws WhorlError `unsupported` for another family, `bad-file` where a tensor is missing or has another shape than the config says */
-export function bindModel(folder: ModelFolder): Model {
+export function bindModel(folder: Opened): Model {
   const decoder = familyOf(folder.config, `${folder.source}/config.json`);
   for (const [name, shape] of decoder.shapes) {
     const ref = folder.tensors.get(name);
@@ -38,7 +42,7 @@ export function bindModel(folder: ModelFolder): Model {
         'get the checkpoint again',
       );
   }
-  return { ...folder, decoder, weightsFolder: weightsFolder(folder) };
+  return { ignoredConfigKeys: [], ...folder, decoder, weightsFolder: weightsFolder(folder) };
 }
 
 /** What people call the model: the last part of its path, or of its hub id without the commit. */

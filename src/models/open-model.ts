@@ -12,10 +12,22 @@ import { digestFile } from '../sources/checkpoints/digest.ts';
 import { looksLikeGguf } from '../sources/checkpoints/gguf.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
+import { withoutKeys } from './config.ts';
 import { CONVERSION, convertGguf } from './convert-gguf.ts';
 import { bindModel, type Model, type ModelFolder } from './model.ts';
+import { withTiedHead } from './tied-head.ts';
 
-export interface OpenModelOptions {
+/** What a user decides about a config.json. */
+export interface ConfigOptions {
+  /** Keys that are read as if the file had not got them; `rope_scaling.x` is a field of one. */
+  readonly ignoreConfigKeys?: readonly string[];
+}
+
+/** Of options that also hold others. */
+export const configOptions = ({ ignoreConfigKeys }: ConfigOptions): ConfigOptions =>
+  ignoreConfigKeys === undefined ? {} : { ignoreConfigKeys };
+
+export interface OpenModelOptions extends ConfigOptions {
   /** Default: `WHORL_CACHE`, else `whorl` in the system's cache folder. */
   readonly cacheDir?: string;
   /** What a GGUF is dequantised to; float32 unless said. A folder keeps its own. */
@@ -52,7 +64,7 @@ async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path:
 
 async function openPath(path: string, options: OpenModelOptions): Promise<ModelFolder> {
   const source = resolve(path);
-  if (statSync(source).isDirectory()) return { ...openCheckpoint(path), source };
+  if (statSync(source).isDirectory()) return { ...openFolder(path, options), source };
   if (!looksLikeGguf(path)) throw wrongFile(path);
   const identity = fileIdentity(source);
   const sha256 = digestFile(source);
@@ -68,7 +80,13 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
         'start again with a file that stays',
       );
   }
-  return { ...openCheckpoint(folder), source, gguf: { path: source, sha256 } };
+  return { ...openFolder(folder, options), source, gguf: { path: source, sha256 } };
+}
+
+function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omit<ModelFolder, 'source'> {
+  const checkpoint = openCheckpoint(path);
+  const { config, ignored } = withoutKeys(checkpoint.config, ignoreConfigKeys);
+  return { ...withTiedHead({ ...checkpoint, config }, path), ignoredConfigKeys: ignored };
 }
 
 /** Where Whorl keeps what it can make again. */

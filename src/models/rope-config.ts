@@ -2,6 +2,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import { ROPE_KINDS } from './blocks/rope-scaling.ts';
+import { ROPE_FIELDS } from './config-keys.ts';
 import type { Rope, RopeType } from './rope.ts';
 
 /** Every key of config.json that `readRope` looks at. */
@@ -102,12 +103,14 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
 function refuseOthers(fields: Readonly<Record<string, unknown>>, known: readonly string[], at: string): void {
   for (const [name, value] of Object.entries(fields)) {
     const harmless = value === null || (name === 'partial_rotary_factor' && value === 1);
-    if (!known.includes(name) && !harmless)
-      throw new WhorlError(
-        'unsupported',
-        `${at}.${name} = ${JSON.stringify(value)} changes the model's mathematics and is not handled`,
-        'this checkpoint needs a newer whorl',
-      );
+    if (known.includes(name) || harmless) continue;
+    const [said, mend] = ROPE_FIELDS.has(name)
+      ? ["changes the model's mathematics and is not handled", 'this checkpoint needs a newer whorl']
+      : [
+          'is not known to Whorl, so it cannot tell whether the model computes something else',
+          `if not, say so: --ignore-config-key ${at.slice(at.lastIndexOf(' ') + 1)}.${name}`,
+        ];
+    throw new WhorlError('unsupported', `${at}.${name} = ${JSON.stringify(value)} ${said}`, mend);
   }
 }
 

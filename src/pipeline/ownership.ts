@@ -12,6 +12,7 @@ import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import type { Device } from '../engine/session.ts';
 import { generateAll, type LocalModel } from '../lm/local-model.ts';
 import { FROM_BOS, sampleFromBos } from '../lm/sample-from-bos.ts';
+import { type ConfigOptions, configOptions } from '../models/open-model.ts';
 import { readAnswers } from '../runs/answer-rows.ts';
 import {
   type AnswerFileName,
@@ -29,7 +30,7 @@ import { ordinaryRows } from './ordinary.ts';
 import { type AskedRow, ordinaryFor, PAPER_ROWS } from './paper-rows.ts';
 import { type Folders, type PrivatePart, type SingleKind, SUSPECTS } from './suspects.ts';
 
-export interface OwnershipOptions {
+export interface OwnershipOptions extends ConfigOptions {
   readonly run: RunFolder;
   readonly ledger: Ledger;
   readonly flavour: Flavour;
@@ -100,6 +101,7 @@ export async function verifyOwnership(
     published: run.published,
     user,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+    ...configOptions(options),
     device: options.device,
   };
   const part: PrivatePart | undefined = contents.adapter
@@ -167,7 +169,7 @@ function counted(run: RunFolder, file: string, decryption: string, drawn: number
 }
 
 async function fromBos(
-  { run, ledger, samples: count = FROM_BOS.count, device, onEvent }: OwnershipOptions,
+  { run, ledger, samples: count = FROM_BOS.count, device, onEvent, ...options }: OwnershipOptions,
   root: string,
   decryption: string,
 ): Promise<OwnershipFile> {
@@ -177,7 +179,14 @@ async function fromBos(
   const keep = join(run.path, 'work', 'samples');
   if (!ledger.isWhole(file, of)) {
     onEvent({ kind: 'phase', name: 'samples from BOS', detail: `${count} of the published model` });
-    const samples = await sampleFromBos({ model: run.published, count, keep, device, onEvent });
+    const samples = await sampleFromBos({
+      model: run.published,
+      count,
+      keep,
+      device,
+      onEvent,
+      ...configOptions(options),
+    });
     writeJsonLines(
       path,
       samples.map(({ generated, generated_token }) => ({
@@ -237,6 +246,7 @@ async function exactVerdicts(
         ...(body !== undefined && { body }),
         ...(unlock && { unlock }),
         ...(cacheDir ? { cacheDir } : {}),
+        ...configOptions(folders),
         device,
       });
       writeJsonAtomic(join(run.path, file), report, 0o600);

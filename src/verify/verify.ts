@@ -9,13 +9,13 @@ import { claimOf, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { LocalModel } from '../lm/local-model.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import { answering } from './machine.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
 
-export interface VerifyOptions extends ComputeOptions {
+export interface VerifyOptions extends ComputeOptions, ConfigOptions {
   readonly secret: string;
   /** Default: claim.json beside the secret. */
   readonly claim?: string;
@@ -34,6 +34,8 @@ export interface VerifyOptions extends ComputeOptions {
 export interface VerifyReport extends Verdict {
   readonly suspect: string;
   readonly passive: Passive | null;
+  /** Keys of the answering model's config.json that were ignored, where there are such. */
+  readonly ignored_config_keys?: readonly string[];
   readonly seconds: number;
 }
 
@@ -50,7 +52,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
       : claimOf(contents);
   const opened = openClaim(claim, contents);
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
-  const open = (model: string) => openModel(model, { onEvent, ...cache });
+  const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
   const machine = await answering(suspect, contents, options.body, open);
   // Tokenizer and chat template of whoever answers run apart: the suspect chose them (the owner's body costs little).
@@ -80,6 +82,9 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
       ...verdict,
       suspect: suspect.source,
       passive: contents.rows ? passiveBaseline(contents.rows, suspect) : null,
+      ...(machine.folder.ignoredConfigKeys.length > 0 && {
+        ignored_config_keys: machine.folder.ignoredConfigKeys,
+      }),
       seconds: (Date.now() - started) / 1000,
     };
   } finally {

@@ -2,7 +2,17 @@
 // files, modes, bytes, repeatability, one-line errors, and that no secret leaves the secret file.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -165,6 +175,23 @@ describe('a run of rows', () => {
     });
     expect(json.reference_sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(Array.isArray(json.cells)).toBe(true);
+  });
+
+  test('keys of config.json that the user ignores stand in run.json, and stay in what is published', async () => {
+    const model = join(scratch, 'noted');
+    cpSync(MODEL, model, { recursive: true });
+    const path = join(model, 'config.json');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('{', '{"a_tool": 1,'));
+    expect((await errorOf({ model })).message).toContain('a_tool');
+    const noted = await runOf('ignoring', { model, ignoreConfigKeys: ['a_tool', 'not_there'] });
+    const json = JSON.parse(readFileSync(join(noted.path, 'run.json'), 'utf8')) as Record<string, unknown>;
+    expect(json.model).toMatchObject({ ignored_config_keys: ['a_tool'] });
+    expect(readFileSync(join(noted.path, 'published', 'config.json'))).toEqual(readFileSync(path));
+    const asked = { secret: noted.report.secret, suspect: noted.report.published };
+    await expect(verify(asked)).rejects.toThrow('a_tool');
+    expect(await verify({ ...asked, ignoreConfigKeys: ['a_tool'] })).toMatchObject({
+      ignored_config_keys: ['a_tool'],
+    });
   });
 
   test('the same seed again, killed nowhere: the same published bytes; another seed: other rows', async () => {

@@ -1,20 +1,14 @@
-// Tiny random models of every family against transformers: logits, every gradient, greedy text (goldens/models/).
+// Tiny random models of every family against transformers: logits and greedy text (goldens/models/make.py).
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
 import { GreedyDecoder } from '../../src/lm/decoder.ts';
 import { Encoder } from '../../src/models/encode.ts';
+import { FAMILIES } from '../../src/models/families/index.ts';
 import type { Model } from '../../src/models/model.ts';
-import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
-import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
-import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
-
-const root = new URL('../../goldens/models/', import.meta.url).pathname;
-const NAMES = readdirSync(root).filter((name) => existsSync(join(root, name, 'golden.json')));
+import { GOLDEN_MODELS, goldenOf, goldenTensors, openGolden } from './golden-models.ts';
 
 interface Golden {
   input_ids: number[][];
@@ -22,10 +16,10 @@ interface Golden {
 }
 
 function load(name: string): { model: Model; golden: Golden; tensor: (name: string) => Float32Array } {
-  const { tensors } = readSafetensorsHeader(join(root, name, 'golden.safetensors'));
+  const tensors = goldenTensors(name);
   return {
-    model: bindModel({ ...openCheckpoint(join(root, name)), source: name }),
-    golden: JSON.parse(readFileSync(join(root, name, 'golden.json'), 'utf8')) as Golden,
+    model: openGolden(name),
+    golden: goldenOf<Golden>(name),
     tensor: (tensor) => readTensor(tensors.get(tensor)!).data,
   };
 }
@@ -36,7 +30,16 @@ function logSoftmaxAt(logits: Float32Array, row: number, width: number, token: n
   return values[token]! - top - Math.log(values.reduce((sum, v) => sum + Math.exp(v - top), 0));
 }
 
-describe.each(NAMES)('%s', (name) => {
+test('every family has a golden model, and is found by what its config says', () => {
+  const types = GOLDEN_MODELS.map((name) => {
+    const { config, decoder } = openGolden(name);
+    expect(decoder.model_type).toBe(config.model_type);
+    return decoder.model_type;
+  });
+  expect([...new Set(types)].sort()).toEqual(Object.keys(FAMILIES).sort());
+});
+
+describe.each(GOLDEN_MODELS)('%s', (name) => {
   test('log-probabilities of every vocabulary entry at every position', async () => {
     const { model, golden, tensor } = load(name);
     const V = model.decoder.config.vocab_size;

@@ -2,8 +2,7 @@
 
 import { assert } from '../../base/error.ts';
 import type { Dim } from '../../tensor/tensor.ts';
-import type { Value } from '../graph.ts';
-import type { Emitter } from '../onnx.ts';
+import type { Emission, Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
 
 interface Heads {
@@ -24,7 +23,7 @@ const MULTIPLE = 8;
 class WideHeads {
   readonly #wide: number;
   constructor(
-    readonly emitter: Emitter,
+    readonly emitter: Emission,
     readonly size: number,
   ) {
     this.#wide = Math.ceil(size / MULTIPLE) * MULTIPLE;
@@ -129,7 +128,54 @@ const op = defineOp<Heads>({
     for (const i of [1, 2]) wide.narrow(results[i]!, outputs[i]!);
   },
   gradient: 'none',
-  examples: [],
+  examples: [
+    {
+      // Prompts of 3 and 2 tokens, right-padded.
+      inputs: [
+        { shape: [2, 3, 32] },
+        { shape: [2, 3, 16] },
+        { shape: [2, 3, 16] },
+        { shape: [2], dtype: 'int32', values: [2, 1] },
+        { shape: [], dtype: 'int32', values: [3] },
+      ],
+      attrs: { heads: 4, kvHeads: 2, present: 3 },
+    },
+    {
+      // Heads of 6, a head of keys for each.
+      inputs: [
+        { shape: [1, 4, 18] },
+        { shape: [1, 4, 18] },
+        { shape: [1, 4, 18] },
+        { shape: [1], dtype: 'int32', values: [3] },
+        { shape: [], dtype: 'int32', values: [4] },
+      ],
+      attrs: { heads: 3, kvHeads: 3, present: 4 },
+    },
+    {
+      // A window, another scale, capped scores.
+      inputs: [
+        { shape: [1, 6, 16] },
+        { shape: [1, 6, 8] },
+        { shape: [1, 6, 8] },
+        { shape: [1], dtype: 'int32', values: [5] },
+        { shape: [], dtype: 'int32', values: [6] },
+      ],
+      attrs: { heads: 2, kvHeads: 1, present: 6, window: 3, scale: 1.5, softcap: 0.75 },
+    },
+    ...[8, 6].map((size) => ({
+      // One more token each, after 4 and 2 of them; heads of 6 also with a window.
+      inputs: [
+        { shape: [2, 1, 4 * size] },
+        { shape: [2, 1, size] },
+        { shape: [2, 1, size] },
+        { shape: [2], dtype: 'int32' as const, values: [4, 2] },
+        { shape: [], dtype: 'int32' as const, values: [5] },
+        { shape: [2, 1, 4, size] },
+        { shape: [2, 1, 4, size] },
+      ],
+      attrs: { heads: 4, kvHeads: 1, present: 5, ...(size === 6 && { window: 2, scale: 0.5 }) },
+    })),
+  ],
   // Scores and mixing, the causal half of them: [B, H, S, past + S] over D.
   flops: ([q, , , , , past]) => {
     const [B, S, width] = q as [number, number, number];
@@ -158,3 +204,5 @@ export function cachedAttention(
   const [out, keys, values] = op([q, k, v, last, total, ...(past ?? [])], heads);
   return { out: out!, keys: keys!, values: values! };
 }
+
+export const CACHED_ATTENTION = { cached_attention: op.op };

@@ -189,6 +189,16 @@ const rotaryOp = defineOp<Turning>({
       differentiate: [0],
       attrs: { head_dim: 8, dim: 4, interleaved: true },
     },
+    {
+      inputs: [
+        { shape: [3, 16] },
+        { shape: [3], dtype: 'int32', values: [5, 0, 1] },
+        { shape: [6, 2] },
+        { shape: [6, 2] },
+      ],
+      differentiate: [0],
+      attrs: { head_dim: 8, dim: 4, interleaved: false },
+    },
   ],
 });
 
@@ -198,3 +208,12 @@ const rotaryOp = defineOp<Turning>({
  */
 export const rotary = (x: Value, positions: Value, cos: Value, sin: Value, turning: Turning): Value =>
   rotaryOp([x, positions, cos, sin], turning)[0]!;
+
+export const NORMALISE = {
+  softmax: softmaxOp.op,
+  log_softmax: logSoftmaxOp.op,
+  take_last: takeLastOp.op,
+  rms_norm: rmsNormOp.op,
+  layer_norm: layerNormOp.op,
+  rotary: rotaryOp.op,
+};

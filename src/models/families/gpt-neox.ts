@@ -97,6 +97,7 @@ export function gptNeox(config: GptNeoxConfig): Decoder<GptNeoxConfig> {
     shapes: shapes(config),
     embedding: EMBEDDING,
     head: config.tie_word_embeddings ? EMBEDDING : HEAD,
+    ownHead: HEAD,
     ropes: [config.rope],
     layers: Array.from({ length: config.num_hidden_layers }, () => ({ rope: 0 })),
     modules: {

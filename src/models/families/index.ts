@@ -10,7 +10,8 @@ import { llamaGguf } from './llama-gguf.ts';
 /** Families that we read from GGUF, by `general.architecture`. */
 export const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
 
-const FAMILIES: Readonly<
+/** Families by config.json's `model_type`. */
+export const FAMILIES: Readonly<
   Record<string, (config: Readonly<Record<string, unknown>>, where: string) => Decoder>
 > = {
   gpt_neox: (config, where) => gptNeox(gptNeoxConfig(config, where)),

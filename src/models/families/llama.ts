@@ -109,6 +109,7 @@ export function llama(config: LlamaConfig): Decoder<LlamaConfig> {
     shapes: shapes(config),
     embedding: EMBEDDING,
     head: config.tie_word_embeddings ? EMBEDDING : HEAD,
+    ownHead: HEAD,
     ropes: [config.rope],
     layers: Array.from({ length: config.num_hidden_layers }, () => ({ rope: 0 })),
     modules: MODULES,

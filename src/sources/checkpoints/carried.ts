@@ -74,12 +74,12 @@ const MAX_BYTES = 10 * 2 ** 20;
 export const isCarriedKind = (name: string): boolean =>
   KINDS.has(extname(name).toLowerCase()) || LEGAL.test(name) || CONFIGS.has(name);
 
-export interface LeftOut {
+interface LeftOut {
   readonly name: string;
   readonly why: string;
 }
 
-export interface Carried {
+interface Carried {
   readonly names: readonly string[];
   readonly leftOut: readonly LeftOut[];
 }

@@ -26,6 +26,8 @@ export interface Checkpoint {
   readonly folder: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, TensorRef>;
+  /** By name: other places that hold the same tensor, and must go on doing so in whatever is written. */
+  readonly copies?: ReadonlyMap<string, readonly TensorRef[]>;
   /** The weights' files (shards in order of name), then config.json and the index if there is one. */
   readonly files: readonly SourceFile[];
   /** `__metadata__` of the first weights' file. */
@@ -99,6 +101,12 @@ export function tensorOf(checkpoint: Checkpoint, name: string): TensorRef {
     );
   return ref;
 }
+
+/** Everywhere that the tensor stands. Throws `mismatch` naming it where it does not. */
+export const placesOf = (checkpoint: Checkpoint, name: string): readonly TensorRef[] => [
+  tensorOf(checkpoint, name),
+  ...(checkpoint.copies?.get(name) ?? []),
+];
 
 function jsonFile(name: string, path: string): SourceFile {
   const identity = fileIdentity(path);
