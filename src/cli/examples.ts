@@ -11,6 +11,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl verify --secret ./run/secret.whorl --suspect org/name',
     'whorl verify --secret ./run/secret.whorl --suspect ./suspect.gguf --wrapper chat --json',
   ],
+  attack: [
+    'whorl attack ./run',
+    'whorl attack ./run --attack noise,reset-mean --out ./attacks noise.share=0.2',
+  ],
   finetune: [
     'whorl finetune --model ./my-model --data alpaca.json --out ./tuned',
     'whorl finetune --model org/name --data rows.jsonl --out ./adapter --lora r=8 epochs=1',
