@@ -9,9 +9,28 @@ import { ROPE_KEYS, type RopeOptions, readRope } from './rope-config.ts';
 
 export type ConfigJson = Readonly<Record<string, unknown>>;
 
+export type LayerType = 'full_attention' | 'sliding_attention';
+
 export interface ConfigReader {
   size(key: string, fallback?: number): number;
+  /** Absent or null: undefined. */
+  optionalSize(key: string): number | undefined;
+  /** A whole number from 0. */
+  count(key: string, fallback: number): number;
   number(key: string, fallback: number): number;
+  /** null: undefined; absent: the fallback. */
+  optionalNumber(key: string, fallback?: number): number | undefined;
+  /** A sliding window in tokens; null: none, absent: the fallback. */
+  window(key: string, fallback?: number): number | undefined;
+  /** A list with one of `values` for each layer; absent or null: what `otherwise` says of it. */
+  perLayer<T extends string | number>(
+    key: string,
+    layers: number,
+    values: readonly T[],
+    otherwise: (layer: number) => T,
+  ): T[];
+  /** `layer_types`. @param slides which layers see a window where it is not given */
+  layerTypes(layers: number, slides: (layer: number) => boolean): LayerType[];
   flag(key: string, fallback: boolean): boolean;
   /** One of transformers' names of an activation. */
   activation(key: string, fallback: Activation): Activation;
@@ -54,6 +73,33 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
         bad(key, 'a positive integer');
       return value as number;
     },
+    optionalSize: (key) => ((get(key) ?? null) === null ? undefined : reader.size(key)),
+    count(key, fallback) {
+      const value = get(key) ?? fallback;
+      if (!Number.isSafeInteger(value) || (value as number) < 0) bad(key, 'a whole number from 0');
+      return value as number;
+    },
+    optionalNumber(key, fallback) {
+      const value = get(key);
+      if (value === null || (value === undefined && fallback === undefined)) return undefined;
+      return reader.number(key, fallback ?? 0);
+    },
+    window(key, fallback) {
+      const value = get(key);
+      if (value === null || (value === undefined && fallback === undefined)) return undefined;
+      return reader.size(key, fallback);
+    },
+    perLayer(key, layers, values, otherwise) {
+      const value = get(key) ?? Array.from({ length: layers }, (_, i) => otherwise(i));
+      if (!Array.isArray(value) || value.length !== layers) bad(key, `a list of ${layers} layers`);
+      if ((value as unknown[]).some((item) => !(values as readonly unknown[]).includes(item)))
+        unsupported(key);
+      return value as (typeof values)[number][];
+    },
+    layerTypes: (layers, slides) =>
+      reader.perLayer('layer_types', layers, ['full_attention', 'sliding_attention'] as const, (i) =>
+        slides(i) ? 'sliding_attention' : 'full_attention',
+      ),
     number(key, fallback) {
       const value = get(key) ?? fallback;
       if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) bad(key, 'a positive number');
@@ -126,7 +172,8 @@ function unknownKeys(
   );
 }
 
-function quantised(value: unknown, where: string): WhorlError {
+/** Of a config that says so. */
+export function quantised(value: unknown, where: string): WhorlError {
   const method = (value as { quant_method?: unknown } | undefined)?.quant_method;
   const by =
     typeof method === 'string' ? ` (quantization_config: ${shownKey(method)})` : ': quantization_config';

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type Checkpoint, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
+import { quantised } from './config.ts';
 import { familyOf } from './families/index.ts';
 import type { Decoder } from './family.ts';
 
@@ -26,6 +27,10 @@ export interface ModelWeights {
 
 export interface Model extends ModelFolder, ModelWeights {}
 
+/** Names that quantised linear layers give their parts (GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8). */
+const QUANTISED =
+  /\.(qweight|qzeros|weight_packed|SCB|weight\.(absmax|quant_map|quant_state[.\w]*)|weight_scale(_inv)?)$/;
+
 type Opened = Omit<ModelFolder, 'ignoredConfigKeys'> & Partial<ModelFolder>;
 
 /** @throws WhorlError `unsupported` for another family, `bad-file` where a tensor is missing or has another shape than the config says */
@@ -33,6 +38,8 @@ export function bindModel(folder: Opened): Model {
   const decoder = familyOf(folder.config, `${folder.source}/config.json`);
   for (const [name, shape] of decoder.shapes) {
     const ref = folder.tensors.get(name);
+    if (!ref && [...folder.tensors.keys()].some((tensor) => QUANTISED.test(tensor)))
+      throw quantised(undefined, `${folder.source}/config.json`);
     if (!ref)
       throw new WhorlError('bad-file', `${folder.source} has no tensor ${name}`, 'get the checkpoint again');
     if (String(ref.shape) !== String(shape))

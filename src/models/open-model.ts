@@ -6,13 +6,16 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
-import { fileIdentity } from '../sources/bounded-reader.ts';
-import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
+import { fileIdentity, withReader } from '../sources/bounded-reader.ts';
+import { type Checkpoint, openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { looksLikeGguf } from '../sources/checkpoints/gguf.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
+import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';
+import { readJsonObject } from '../sources/strict-json.ts';
+import { webAddress } from '../sources/web-address.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
-import { withoutKeys } from './config.ts';
+import { quantised, withoutKeys } from './config.ts';
 import { CONVERSION, convertGguf } from './convert-gguf.ts';
 import { bindModel, type Model, type ModelFolder } from './model.ts';
 import { withTiedHead } from './tied-head.ts';
@@ -51,6 +54,8 @@ export async function modelPath(name: string, onEvent?: OnEvent): Promise<string
 }
 
 async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path: string; pinned: string }> {
+  const address = webAddress(name);
+  if (address) throw address;
   const id = parseHubId(name);
   if (id === undefined)
     throw new WhorlError(
@@ -84,9 +89,22 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
 }
 
 function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omit<ModelFolder, 'source'> {
-  const checkpoint = openCheckpoint(path);
+  const checkpoint = openUnquantised(path);
   const { config, ignored } = withoutKeys(checkpoint.config, ignoreConfigKeys);
+  if (config.quantization_config) throw quantised(config.quantization_config, join(path, 'config.json'));
   return { ...withTiedHead({ ...checkpoint, config }, path), ignoredConfigKeys: ignored };
+}
+
+/** Quantised weights have dtypes and names of their own: what they are says more than the first that is strange. */
+function openUnquantised(path: string): Checkpoint {
+  try {
+    return openCheckpoint(path);
+  } catch (error) {
+    const config = join(path, 'config.json');
+    const json = existsSync(config) ? readJsonObject(config, config) : {};
+    if (json.quantization_config) throw quantised(json.quantization_config, config);
+    throw error;
+  }
 }
 
 /** Where Whorl keeps what it can make again. */
@@ -100,14 +118,17 @@ export function cacheFolder(env: Readonly<Record<string, string | undefined>> = 
 }
 
 function wrongFile(path: string): WhorlError {
+  const other = withReader(
+    path,
+    (reader) =>
+      lookAlike(reader.bytes(Math.min(LOOK_BYTES, reader.size), 'the first bytes'), path, { anyKind: true }),
+    path,
+  );
+  if (other) return other;
   if (path.endsWith('.safetensors'))
     return new WhorlError('unsupported', `${path} is a single weights file`, 'give the folder it lies in');
   if (path.endsWith('.gguf'))
-    return new WhorlError(
-      'bad-file',
-      `${path} does not begin with GGUF`,
-      'fetch it again (is it a Git LFS pointer?)',
-    );
+    return new WhorlError('bad-file', `${path} does not begin with GGUF`, 'fetch it again');
   return new WhorlError(
     'unsupported',
     `${path} is not a model`,

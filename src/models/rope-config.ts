@@ -22,6 +22,11 @@ export interface RopeOptions {
   readonly interleaved?: boolean;
   /** Where config.json does not say it; default 10,000. */
   readonly rope_theta?: number;
+  /**
+   * Of a family whose layers of this type have positions of their own: their entry of `rope_parameters`. The older
+   * `rope_scaling` and `rope_theta` are those of full attention.
+   */
+  readonly kind?: 'full_attention' | 'sliding_attention';
 }
 
 const DEFAULT_THETA = 10_000;
@@ -29,7 +34,11 @@ const DEFAULT_THETA = 10_000;
 /** @throws WhorlError `unsupported` for a kind or field that is not handled, `bad-file` for a wrong value; both name it */
 export function readRope(json: Readonly<Record<string, unknown>>, where: string, options: RopeOptions): Rope {
   const { max_position_embeddings, head_dim, partial_rotary_factor } = options;
-  const [scaling, parameters] = [json.rope_scaling ?? undefined, json.rope_parameters ?? undefined];
+  const { kind } = options;
+  const older = kind !== 'sliding_attention';
+  const scaling = (older ? json.rope_scaling : undefined) ?? undefined;
+  const all = json.rope_parameters ?? undefined;
+  const parameters = kind === undefined || all === undefined ? all : entryOf(all, kind, where);
   if (scaling !== undefined && parameters !== undefined)
     throw new WhorlError(
       'unsupported',
@@ -94,10 +103,19 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
   return {
     dim,
     interleaved: options.interleaved ?? false,
-    rope_theta: number('rope_theta', json.rope_theta ?? options.rope_theta ?? DEFAULT_THETA),
+    rope_theta: number(
+      'rope_theta',
+      (older ? json.rope_theta : undefined) ?? options.rope_theta ?? DEFAULT_THETA,
+    ),
     rope_scaling,
     max_position_embeddings,
   };
+}
+
+function entryOf(parameters: unknown, kind: string, where: string): unknown {
+  if (typeof parameters !== 'object' || parameters === null || !Object.hasOwn(parameters, kind))
+    throw bad(where, `rope_parameters.${kind}`, undefined, 'an object');
+  return (parameters as Record<string, unknown>)[kind];
 }
 
 function refuseOthers(fields: Readonly<Record<string, unknown>>, known: readonly string[], at: string): void {

@@ -30,7 +30,7 @@ export function withTiedHead<C extends Checkpoint>(checkpoint: C, where: string)
 }
 
 /** Both names where a config says that the head is tied; of families that we do not know, the usual ones. */
-function tiedNames({
+export function tiedNames({
   config,
 }: Checkpoint): { readonly head: string; readonly embedding: string } | undefined {
   try {

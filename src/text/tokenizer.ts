@@ -4,6 +4,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { lookAlike } from '../sources/look-alike.ts';
 import { tokenizerJsonFromModel } from './sentencepiece-model.ts';
 import { checkTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
 
@@ -62,7 +63,7 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
     const content = await readBounded(join(folder, name), MAX_CONFIG_BYTES);
     if (content !== undefined) files[name] = parseJson(content.toString('utf8'), join(folder, name));
   }
-  const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES);
+  const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES, true);
   if (template !== undefined) files['chat_template.jinja'] = template.toString('utf8');
   if (text === undefined) {
     const json = await fromSentencePiece(folder, files);
@@ -91,7 +92,8 @@ async function fromSentencePiece(folder: string, files: TokenizerFiles): Promise
   return tokenizerJsonFromModel(bytes, record(files['tokenizer_config.json']), path);
 }
 
-async function readBounded(path: string, limit: number): Promise<Buffer | undefined> {
+/** @param isTemplate a template may begin with anything */
+async function readBounded(path: string, limit: number, isTemplate = false): Promise<Buffer | undefined> {
   const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
     throw new WhorlError('missing-file', `${path} cannot be read (${cause.code})`, undefined, { cause });
@@ -100,7 +102,10 @@ async function readBounded(path: string, limit: number): Promise<Buffer | undefi
   if (!info.isFile()) throw new WhorlError('bad-file', `${path} is not a plain file`);
   if (info.size > limit)
     throw new WhorlError('bad-file', `${path} has ${info.size} bytes, more than the ${limit} we read`);
-  return readFile(path);
+  const bytes = await readFile(path);
+  const other = isTemplate ? undefined : lookAlike(bytes, path, { anyKind: true });
+  if (other) throw other;
+  return bytes;
 }
 
 function parseJson(text: string, path: string): unknown {

@@ -1,7 +1,7 @@
 // Activations by the names that Hugging Face's configs have for them (transformers' ACT2FN).
 
 import type { Value } from '../../engine/graph.ts';
-import { add, erf, mul, relu, sigmoid, silu, tanh } from '../../engine/ops/arithmetic.ts';
+import { add, div, erf, mul, relu, sigmoid, silu, tanh } from '../../engine/ops/arithmetic.ts';
 
 const half = (x: Value, y: Value): Value => mul(mul(x, 0.5), add(y, 1));
 
@@ -27,3 +27,9 @@ export const ACTIVATIONS = {
 } as const;
 
 export type Activation = keyof typeof ACTIVATIONS;
+
+/** x ↦ cap · tanh(x / cap), element by element. */
+export const softCapped =
+  (cap: number) =>
+  (x: Value): Value =>
+    mul(tanh(div(x, cap)), cap);

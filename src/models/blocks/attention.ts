@@ -1,7 +1,7 @@
 // Attention in two kinds behind one call: differentiable (training, optional constant prefix) and fused with a cache.
 
 import type { Graph, Value } from '../../engine/graph.ts';
-import { add, div, mul, tanh } from '../../engine/ops/arithmetic.ts';
+import { add } from '../../engine/ops/arithmetic.ts';
 import { cachedAttention } from '../../engine/ops/cached-attention.ts';
 import { pickRows } from '../../engine/ops/gather.ts';
 import { input } from '../../engine/ops/leaves.ts';
@@ -9,6 +9,7 @@ import { batchMatmul } from '../../engine/ops/matmul.ts';
 import { rotary, softmax } from '../../engine/ops/normalise.ts';
 import { concat, reshape, transpose } from '../../engine/ops/shape.ts';
 import type { Decoder, ForwardInput } from '../family.ts';
+import { softCapped } from './activations.ts';
 import { ropeInput } from './rope.ts';
 
 /** The graph inputs that say how packed rows T make up B sequences of at most S (see pack.ts). */
@@ -104,7 +105,7 @@ export function differentiableAttention(
       }
       const C = prefix ? 'C' : 'S';
       const scores = batchMatmul(queries, keys, { transB: true, alpha: scale }); // [B, K, G·S, C]
-      const capped = softcap === undefined ? scores : mul(tanh(div(scores, softcap)), softcap);
+      const capped = softcap === undefined ? scores : softCapped(softcap)(scores);
       const own = mask(decoder.layers[layer]!.window);
       const weights = softmax(add(reshape(capped, ['B', K, G, 'S', C]), own));
       const mixed = batchMatmul(reshape(weights, ['B', K, `${G}*S`, C]), values); // [B, K, G·S, D]

@@ -34,26 +34,25 @@ export function readTensor(ref: TensorRef): FloatTensor {
 
 /** Whether two tensors hold the same numbers, whatever their dtypes; reads both, a part at a time. */
 export function sameValues(a: TensorRef, b: TensorRef): boolean {
-  const [of, ofB] = [floatDtype(a), floatDtype(b)];
   if (elements(a.shape) !== elements(b.shape)) return false;
   const part = 1 << 20; // elements
-  const [size, sizeB] = [BYTES_PER_ELEMENT[of], BYTES_PER_ELEMENT[ofB]];
+  const size = (ref: TensorRef) => part * BYTES_PER_ELEMENT[ref.dtype];
   return withReader(a.file, (left) =>
     withReader(b.file, (right) => {
-      const [parts, partsB] = [
-        left.chunks(a.offset, a.length, part * size),
-        right.chunks(b.offset, b.length, part * sizeB),
-      ];
-      for (const bytes of parts) {
-        const other = partsB.next().value as Uint8Array;
-        if (of === ofB && Buffer.compare(bytes, other) === 0) continue;
-        const values = toFloat32(other, ofB);
-        if (toFloat32(bytes, of).some((x, i) => x !== values[i])) return false;
+      const others = right.chunks(b.offset, b.length, size(b));
+      for (const bytes of left.chunks(a.offset, a.length, size(a))) {
+        const other = others.next().value as Uint8Array;
+        if (a.dtype === b.dtype && Buffer.compare(bytes, other) === 0) continue;
+        if (![a, b].every(({ dtype }) => dtype in FLOATS)) return false;
+        const values = toFloat32(other, floatDtype(b));
+        if (toFloat32(bytes, floatDtype(a)).some((x, i) => x !== values[i])) return false;
       }
       return true;
     }),
   );
 }
+
+const FLOATS: Readonly<Record<FloatDtype, true>> = { float32: true, float16: true, bfloat16: true };
 
 /** Bytes of one row of a matrix. */
 export function rowBytes(ref: TensorRef): number {
