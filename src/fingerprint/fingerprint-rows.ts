@@ -7,7 +7,6 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
-import { modelName } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
@@ -96,7 +95,6 @@ async function release(
         rows,
         dtype,
         claimRoot: contents.claim.root,
-        name: `${modelName(model)}, fingerprinted`,
       },
       onEvent,
     );

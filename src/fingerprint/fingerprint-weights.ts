@@ -9,9 +9,10 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { GreedyDecoder } from '../lm/decoder.ts';
 import { LocalModel } from '../lm/local-model.ts';
-import { type Model, modelName } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { VANILLA } from '../models/overlay.ts';
+import { noteLeftOut } from '../sources/checkpoints/carried.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { conversationFormat } from '../text/prompts/conversation-formats.ts';
 import { templateOf, wrapperNamed } from '../text/prompts/wrappers.ts';
@@ -21,9 +22,9 @@ import { type Committed, commit, digestsOf } from './commit.ts';
 import { type AskedCell, type FingerprintReport, finish, writeAnswers } from './finish.ts';
 import type { DialogueSettings } from './methods/dialogue.ts';
 import type { DialogueContext } from './methods/method.ts';
+import { writeModelCard } from './model-card.ts';
 import { conversationsFromFile, ownConversations } from './ordinary-conversations.ts';
 import { heldOutScores, perplexities } from './perplexity.ts';
-import { writeModelCard } from './publish.ts';
 import { trainWeights } from './train-weights.ts';
 
 export async function fingerprintWeights(setting: WeightsSetting): Promise<FingerprintReport> {
@@ -32,8 +33,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   const contents = committed.secret.reveal();
   // Closed before training: the memory of its caches is needed there.
   const context = await withModel(setting, model, (vanilla) => dialogueContext(setting, committed, vanilla));
-  const card = (out: string) =>
-    writeModelCard(out, `${modelName(model)}, fingerprinted`, contents.claim.root);
+  const card = (out: string) => writeModelCard(model, out, contents.claim.root, onEvent);
   const trained = await trainWeights(
     setting,
     (epoch) => method.examples(context, settings, epoch),
@@ -51,6 +51,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   );
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (!existsSync(run.published)) moveFolder(run.candidate, run.published);
+  noteLeftOut(model, onEvent);
   const published = await openModel(run.published, configOptions(options));
   const complete = {
     ...contents,

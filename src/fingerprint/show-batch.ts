@@ -16,7 +16,7 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import type { Variant } from '../models/overlay.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { begin, randomOf, readStart, type Setting, type Start } from './begin.ts';
+import { begin, type RunOptions, randomOf, readStart, type Setting, type Start } from './begin.ts';
 import { commit } from './commit.ts';
 import type { TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
