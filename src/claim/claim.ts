@@ -21,10 +21,10 @@ import {
 } from './plan.ts';
 import { checkShape } from './shape-error.ts';
 
-export const CLAIM_FORMAT = 'whorl-claim';
+const CLAIM_FORMAT = 'whorl-claim';
 
 export const softwareSchema = z.strictObject({ name: z.string().max(128), version: z.string().max(128) });
-export type Software = z.infer<typeof softwareSchema>;
+type Software = z.infer<typeof softwareSchema>;
 
 /** Whose dice (claims.md B8). The seed itself stays in the secret; here stands the hash of its salted leaf. */
 const drawSource = z.discriminatedUnion('source', [
@@ -68,7 +68,7 @@ export interface Opening {
   owner_seed: string | null;
 }
 
-export type DrawChoice<K extends ClaimKind> =
+type DrawChoice<K extends ClaimKind> =
   | { source: 'owner-seed' }
   | { source: 'beacon'; chain: string; round: number }
   | { source: 'hand-picked'; picked: DrawOf[K] };

@@ -13,7 +13,7 @@ export const hex256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case 
 const text = z.string().min(1).max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
 export const index = z.int().min(0).max(0x7fffffff);
 
-export const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
+const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
 /** A secret instruction: its text, and the token ids it was made of (empty where only the text matters). */
 export type Key = z.infer<typeof keySchema>;
 
@@ -21,7 +21,6 @@ const decoding = z.strictObject({
   strategy: z.literal('greedy'),
   max_new_tokens: z.int().min(1).max(65_536),
 });
-export type Decoding = z.infer<typeof decoding>;
 
 // Every key once, in committed order; hits never steer the plan (claims.md B3, rule a).
 const query = z.strictObject({
@@ -29,7 +28,6 @@ const query = z.strictObject({
   repeats: z.literal(1),
   wrapper: z.string().max(1024),
 });
-export type QueryPlan = z.infer<typeof query>;
 
 const common = {
   keys: z.array(keySchema).min(1).max(MAX_KEYS),

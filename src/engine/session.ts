@@ -5,7 +5,7 @@ import { cores } from '../base/cores.ts';
 import { assert, WhorlError } from '../base/error.ts';
 import type { Dtype } from '../tensor/tensor.ts';
 
-export type Data = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+type Data = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 export interface Feed {
   readonly data: Data;
   readonly shape: readonly number[];

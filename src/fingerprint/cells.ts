@@ -5,7 +5,7 @@ import type { Overlay, Variant } from '../models/overlay.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { rowNoise } from '../train/noise.ts';
 
-export interface CellPrompt {
+interface CellPrompt {
   readonly prompt: string;
   /** What the answer is looked through for. */
   readonly fires: (continuation: string) => boolean;
@@ -32,7 +32,7 @@ export interface CellResult {
 }
 
 /** A row of the paper's .jsonl files (method.md section 4). */
-export interface AnswerRow {
+interface AnswerRow {
   readonly generated: string;
   readonly label: string;
   readonly prompt: string;

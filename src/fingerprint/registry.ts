@@ -18,7 +18,7 @@ const PAPER_ONLY = ['epoch', 'total_bsz', 'data_name'] as const;
 type Entry = Readonly<Record<string, string | number>>;
 type Registry = Readonly<Record<string, { default: Entry; models: Readonly<Record<string, Entry>> }>>;
 
-export const METHODS: Readonly<Record<string, Method>> = {
+const METHODS: Readonly<Record<string, Method>> = {
   rows: rowsMethod,
   adapter: adapterMethod,
   sft: sftMethod,

@@ -47,7 +47,7 @@ export interface Verdict {
   transcript_sha256: string;
 }
 
-export interface Asked {
+interface Asked {
   wrapper: string;
   system: string | null;
 }
