@@ -32,7 +32,7 @@ export interface CellResult {
 }
 
 /** A row of the paper's .jsonl files (method.md section 4). */
-export interface AnswerRow {
+interface AnswerRow {
   readonly generated: string;
   readonly label: string;
   readonly prompt: string;

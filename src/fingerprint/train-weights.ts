@@ -58,7 +58,7 @@ interface Progress {
 const CHECKPOINT_SECONDS = 60;
 
 /** The batches of one epoch: a function of the run's seed and the epoch's number alone. */
-export function epochBatches(
+function epochBatches(
   examples: readonly TuningExample[],
   { batch, max_length }: WeightsSettings,
   random: ReturnType<typeof randomOf>,
