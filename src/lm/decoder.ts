@@ -12,6 +12,7 @@ import { promptFeeds } from '../models/prompt.ts';
 import { type CacheFeeds, layCaches } from './cache.ts';
 import { type Chooser, GREEDY, type Strategy } from './choose.ts';
 import { cacheNames, copiedBytes, decodeGraph, headWidth } from './decode-graph.ts';
+import { decodeRenewing } from './renewed-cache.ts';
 import { type FullSampling, fullSampling } from './sampling.ts';
 
 export interface DecodeRequest {
@@ -91,7 +92,17 @@ export class BatchDecoder {
    * Continuations of each request, one a sample, each ended by (and without) one of `ends`. A continuation is the same
    * bit for bit alone or in any batch.
    */
-  async decode<R extends SampleRequest>(
+  decode<R extends SampleRequest>(
+    strategy: Strategy,
+    requests: readonly R[],
+    options: DecodeOptions<R>,
+  ): Promise<number[][][]> {
+    const beyond = this.model.decoder.recomputedBeyond;
+    if (beyond === undefined) return this.#decode(strategy, requests, options);
+    return decodeRenewing(beyond, requests, options, (...part) => this.#decode(strategy, ...part));
+  }
+
+  async #decode<R extends SampleRequest>(
     strategy: Strategy,
     requests: readonly R[],
     options: DecodeOptions<R>,

@@ -73,6 +73,11 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly ropes: readonly Rope[];
   readonly layers: readonly LayerAttention[];
   readonly scores?: AttentionScores;
+  /**
+   * While decoding, keys and values of a sequence that grows beyond so many tokens are computed anew, once: its
+   * frequencies are others from there on. Absent: what is cached stays as it was.
+   */
+  readonly recomputedBeyond?: number;
   readonly modules: Modules;
   /** What the names of a layer's tensors begin with, dot included. */
   layer(index: number): string;

@@ -62,6 +62,7 @@ export interface Blueprint<C extends DecoderConfig & { readonly intermediate_siz
   readonly residualScale?: number;
   readonly headBias?: boolean;
   readonly logits?: Decoder['logits'];
+  readonly recomputedBeyond?: number;
 }
 
 const HEAD = 'lm_head.weight';
@@ -87,6 +88,7 @@ export function decoderOf<C extends DecoderConfig & { readonly intermediate_size
     ropes,
     layers,
     ...(plan.scores && { scores: plan.scores }),
+    ...(plan.recomputedBeyond !== undefined && { recomputedBeyond: plan.recomputedBeyond }),
     modules: modulesOf(plan),
     layer,
     ...(plan.logits && { logits: plan.logits }),

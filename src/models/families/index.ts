@@ -14,6 +14,7 @@ import { llamaGguf } from './llama-gguf.ts';
 import { mistral } from './mistral.ts';
 import { olmo2 } from './olmo2.ts';
 import { phi } from './phi.ts';
+import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
 import { smollm3 } from './smollm3.ts';
@@ -35,6 +36,7 @@ export const FAMILIES: Readonly<
   mistral,
   olmo2,
   phi,
+  phi3,
   qwen2,
   qwen3,
   smollm3,
