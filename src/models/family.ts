@@ -79,6 +79,8 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
    */
   readonly recomputedBeyond?: number;
   readonly modules: Modules;
+  /** Of the tokens, how many go through a matrix; default: all. */
+  readonly share?: (name: string) => number;
   /** What the names of a layer's tensors begin with, dot included. */
   layer(index: number): string;
   /** Whether a matrix is stored [in, out] (GPT-2's Conv1D) instead of [out, in]. */
