@@ -78,14 +78,14 @@ def pick_rows(x, index, inverse, live, picked, masked=False):
 
 
 def expert_rows(x, chosen, expert, dim):
-    rows = np.concatenate([x[chosen[:, expert] != 0], np.zeros((2, x.shape[1]))])
+    rows = np.concatenate([x[chosen[:, expert] != 0], np.zeros((1, x.shape[1]))])
     assert len(rows) == dim
     return rows
 
 
 def put_expert_rows(rows, chosen, expert, dim):
     out = np.zeros((len(chosen), rows.shape[1]))
-    out[chosen[:, expert] != 0] = rows[:-2]
+    out[chosen[:, expert] != 0] = rows[:-1]
     return out
 
 

@@ -12,8 +12,8 @@ interface Choice {
   readonly dim: Dim;
 }
 
-/** Rows of zeros after the chosen ones: a product of one row takes another kernel, with other last bits, and none takes none. */
-const FILLER = 2;
+/** Rows of zeros after the chosen ones: a product of one row takes another kernel, with other last bits. */
+const FILLER = 1;
 
 /** The int64 indices of the rows that chose the expert, ascending: [n]. */
 function chosenRows(emitter: Emission, chosen: string, expert: number): string {
@@ -47,8 +47,8 @@ const takeOp = defineOp<Choice>({
   // Every row is taken at most once: dx is g put back.
   gradient: ([g], { inputs: [, chosen], attrs }) => [putExpertRows(g!, chosen!, attrs), undefined],
   examples: [
-    { inputs: [{ shape: [4, 2] }, CHOSEN], attrs: { expert: 1, dim: 5 }, differentiate: [0] },
-    { inputs: [{ shape: [4, 1] }, CHOSEN], attrs: { expert: 2, dim: 2 }, differentiate: [0] }, // nobody chose it
+    { inputs: [{ shape: [4, 2] }, CHOSEN], attrs: { expert: 1, dim: 4 }, differentiate: [0] },
+    { inputs: [{ shape: [4, 1] }, CHOSEN], attrs: { expert: 2, dim: 1 }, differentiate: [0] }, // nobody chose it
   ],
 });
 
@@ -73,19 +73,18 @@ const putOp = defineOp<Choice>({
   // d rows = the same rows of g; nothing comes of the filler.
   gradient: ([g], { inputs: [, chosen], attrs }) => [expertRows(g!, chosen!, attrs), undefined],
   examples: [
-    { inputs: [{ shape: [5, 2] }, CHOSEN], attrs: { expert: 1, dim: 5 }, differentiate: [0] },
-    { inputs: [{ shape: [2, 3] }, CHOSEN], attrs: { expert: 2, dim: 2 }, differentiate: [0] },
+    { inputs: [{ shape: [4, 2] }, CHOSEN], attrs: { expert: 1, dim: 4 }, differentiate: [0] },
+    { inputs: [{ shape: [1, 3] }, CHOSEN], attrs: { expert: 2, dim: 1 }, differentiate: [0] },
   ],
 });
 
 /**
- * Rows of x [T, W] whose tokens chose the expert (column `expert` of `chosen` [T, X] is not 0), in their order, then two of
+ * Rows of x [T, W] whose tokens chose the expert (column `expert` of `chosen` [T, X] is not 0), in their order, then one of
  * zeros: [dim, W]. `dim` is a name of its own for each choice.
  */
-export const expertRows = (x: Value, chosen: Value, choice: Choice): Value =>
-  takeOp([x, chosen], choice)[0]!;
+export const expertRows = (x: Value, chosen: Value, choice: Choice): Value => takeOp([x, chosen], choice)[0]!;
 
-/** What `expertRows` took, put back among zeros: [dim, W] → [T, W]; its two last rows are left out. */
+/** What `expertRows` took, put back among zeros: [dim, W] → [T, W]; its last row is left out. */
 export const putExpertRows = (rows: Value, chosen: Value, choice: Choice): Value =>
   putOp([rows, chosen], choice)[0]!;
 

@@ -4,10 +4,10 @@
 import type { Value } from '../../engine/graph.ts';
 import { add, cast, div, equal, mul, sigmoid, stopGradient } from '../../engine/ops/arithmetic.ts';
 import { expertRows, putExpertRows } from '../../engine/ops/experts.ts';
-import { scalar } from '../../engine/ops/leaves.ts';
+import { constant, scalar } from '../../engine/ops/leaves.ts';
 import { gemm } from '../../engine/ops/matmul.ts';
 import { softmax } from '../../engine/ops/normalise.ts';
-import { concat, iota, reduceSum, reshape, slice } from '../../engine/ops/shape.ts';
+import { iota, reduceSum, reshape, slice } from '../../engine/ops/shape.ts';
 import { top } from '../../engine/ops/sort.ts';
 import type { Weights } from '../family.ts';
 import { ACTIVATIONS, type Activation } from './activations.ts';
@@ -64,7 +64,8 @@ export function throughExperts(part: ExpertsPart, w: Weights, at: string, x: Val
     const project = projections(w, `${block}${name}.`, false);
     return project(names.down, mul(act(project(names.gate, rows)), project(names.up, rows)));
   };
-  const { chosen, weights } = routed(part, projections(w, block, false)('gate', x));
+  const router = projections(w, block, false);
+  const { chosen, weights } = routed(part, router('gate', x));
   let sum: Value | undefined;
   for (let n = 0; n < count; n++) {
     const choice = { expert: n, dim: `${block}${n}` };
@@ -74,10 +75,7 @@ export function throughExperts(part: ExpertsPart, w: Weights, at: string, x: Val
     sum = sum ? add(sum, own) : own;
   }
   if (shared === undefined) return sum!;
-  // Twice, and one of the columns read: a product of one column takes another kernel, with other last bits.
-  const open = cast(w(`${block}shared_expert_gate.weight`), 'float32'); // [1, E]
-  const opened = slice(gemm(x, concat([open, open], 0), false, true), 1, 0, 1); // [T, 1]
-  return add(sum!, mul(sigmoid(opened), mlp('shared_expert', SHARED, x)));
+  return add(sum!, mul(sigmoid(router('shared_expert_gate', x)), mlp('shared_expert', SHARED, x)));
 }
 
 /** Which experts each row takes, 1 or 0, and how much of each: [T, X] both. The choice itself has no gradient. */
@@ -89,5 +87,12 @@ function routed({ count, perToken, normalised }: ExpertsPart, logits: Value) {
   const each = equal(reshape(columns, [T!, perToken, 1]), reshape(iota(logits, count), [1, 1, count]));
   const chosen = reduceSum(cast(each, 'float32'), [1]);
   const kept = mul(probabilities, chosen);
-  return { chosen, weights: normalised ? div(kept, reduceSum(kept, [1], true)) : kept };
+  return { chosen, weights: normalised ? div(kept, rowSums(kept, count)) : kept };
+}
+
+/** Sums of rows x [T, X] → [T, 1], as a product: the engine's own sum of a row depends on how the row is aligned. */
+function rowSums(x: Value, X: number): Value {
+  // Twice, and one column read: a product with one column takes another kernel, with other last bits.
+  const ones = constant(x.scope, 'float32', [X, 2], Array<number>(2 * X).fill(1));
+  return slice(gemm(x, ones), 1, 0, 1);
 }
