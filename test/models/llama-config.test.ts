@@ -247,8 +247,8 @@ test('what attention is multiplied with, and the length beside the scaling that 
     llamaConfig(parsed({ ...LLAMA_2_7B, ...json }), 'config.json').rope.rope_scaling;
   const yarn = (fields: Json) => scaling({ rope_scaling: { type: 'yarn', factor: 40, ...fields } });
   expect(yarn({}).attention_factor).toBeCloseTo(1.3688879454113936, 12);
-  expect(yarn({ mscale: 0.707 }).attention_factor).toBeCloseTo(1.3688879454113936, 12);
-  expect(yarn({ mscale: 0.707, mscale_all_dim: 1 }).attention_factor).toBeCloseTo(0.9210423553163399, 12);
+  expect(yarn({ mscale: 0.6 }).attention_factor).toBeCloseTo(1.3688879454113936, 12);
+  expect(yarn({ mscale: 0.6, mscale_all_dim: 1 }).attention_factor).toBeCloseTo(0.8922079936059247, 12);
   expect(yarn({ mscale: 1, mscale_all_dim: 1, attention_factor: 1.25 }).attention_factor).toBe(1.25);
   expect(yarn({ beta_fast: 0, beta_slow: null }).yarn).toEqual({
     beta_fast: 32,
