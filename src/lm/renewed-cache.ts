@@ -1,7 +1,7 @@
 // Decoding of a model whose cache does not hold beyond some length (`recomputedBeyond`): up to there, then from there on
 // with the whole text as a new prompt.
 
-import type { DecodeOptions, SampleRequest } from './decoder.ts';
+import type { DecodeOptions, SampleRequest } from './decode-request.ts';
 
 type Decode = <R extends SampleRequest>(
   requests: readonly R[],

@@ -16,7 +16,7 @@ export interface RopeScaling {
 }
 
 /** Where YaRN's ramp begins and ends. */
-export interface YarnScaling {
+interface YarnScaling {
   /** Turns within the original context: a pair with more of them is kept. */
   readonly beta_fast: number;
   /** One with fewer of them is divided by `factor`. */
@@ -26,7 +26,7 @@ export interface YarnScaling {
 }
 
 /** Divisors of the frequencies, one a pair [dim/2]: up to the original length, and beyond it. */
-export interface LongRopeScaling {
+interface LongRopeScaling {
   readonly short_factor: readonly number[];
   readonly long_factor: readonly number[];
 }

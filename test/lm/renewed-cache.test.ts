@@ -2,7 +2,7 @@
 // transformers' is in test/models/golden.test.ts (phi3).
 
 import { expect, test } from 'vitest';
-import type { DecodeOptions, SampleRequest } from '../../src/lm/decoder.ts';
+import type { DecodeOptions, SampleRequest } from '../../src/lm/decode-request.ts';
 import { decodeRenewing } from '../../src/lm/renewed-cache.ts';
 import { fullSampling } from '../../src/lm/sampling.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
