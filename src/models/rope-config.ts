@@ -19,6 +19,8 @@ export interface RopeOptions {
   readonly head_dim: number;
   /** Of a family that turns a part of a head only: the share where `rope_parameters` has none. */
   readonly partial_rotary_factor?: number;
+  /** Of a family whose config says how many elements of a head turn (GPT-J). */
+  readonly dim?: number;
   readonly interleaved?: boolean;
   /** Where config.json does not say it; default 10,000. */
   readonly rope_theta?: number;
@@ -93,8 +95,8 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
     throw bad(where, `${key}.high_freq_factor`, rope_scaling.high_freq_factor, 'above low_freq_factor');
   const share =
     partial_rotary_factor === undefined ? 1 : number('partial_rotary_factor', partial_rotary_factor);
-  const dim = Math.trunc(head_dim * share);
-  if (dim < 2 || dim % 2 !== 0)
+  const dim = options.dim ?? Math.trunc(head_dim * share);
+  if (dim < 2 || dim % 2 !== 0 || dim > head_dim)
     throw new WhorlError(
       'bad-file',
       `${where}: ${dim} elements of a head of ${head_dim} turn`,
