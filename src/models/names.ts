@@ -25,6 +25,20 @@ export function asStored<D extends Decoder>(decoder: D, stored: Stored, others: 
   return found ?? all.find(({ ownHead }) => stored.has(ownHead)) ?? decoder; // a tied head may stand for the embedding
 }
 
+/** The decoder of which transformers itself has the names so. */
+export function called<D extends Decoder>(decoder: D, renaming: Renaming): D {
+  return { ...renamed(decoder, renaming), canonical: (name: string) => name };
+}
+
+/** transformers' name of a tensor → the folder's; any other stays as it is. */
+export function ownNames({
+  shapes,
+  canonical,
+}: Pick<Decoder, 'shapes' | 'canonical'>): (name: string) => string {
+  const own = new Map(canonical ? [...shapes.keys()].map((name) => [canonical(name), name]) : []);
+  return (name) => own.get(name) ?? name;
+}
+
 /** The decoder with every tensor under its new name. */
 function renamed<D extends Decoder>(decoder: D, renaming: Renaming): D {
   const to = (name: string): string => {

@@ -3,7 +3,7 @@
 import { nearest, WhorlError } from '../../base/error.ts';
 import type { Decoder } from '../family.ts';
 import type { GgufFamily } from '../gguf-family.ts';
-import { asStored } from '../names.ts';
+import { asStored, called } from '../names.ts';
 import { bloom } from './bloom.ts';
 import { cohere } from './cohere.ts';
 import { falcon } from './falcon.ts';
@@ -75,7 +75,8 @@ export function familyOf(
   const part = languagePart(config, where);
   if (part) {
     const decoder = familyOf(part.config, `${where}: text_config`);
-    return stored ? asStored(decoder, stored, part.names) : decoder;
+    const whole = called(decoder, part.names.inside);
+    return stored ? asStored(whole, stored, part.names.stored) : whole;
   }
   const known = [...Object.keys(FAMILIES), ...WRAPPERS.keys()];
   const near = typeof type === 'string' ? nearest(type, known) : undefined;

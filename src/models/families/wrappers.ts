@@ -5,15 +5,27 @@ import { WhorlError } from '../../base/error.ts';
 import type { ConfigJson } from '../config.ts';
 import type { Renaming } from '../names.ts';
 
-/** Where older and newer versions of transformers put the language part. */
-const LANGUAGE_MODEL: readonly Renaming[] = [
-  [['', 'language_model.']],
-  [['model.', 'model.language_model.']],
-];
-const TEXT_MODEL: readonly Renaming[] = [[['model.', 'model.text_model.']]];
+/** What the language part's tensors are called in the whole model. */
+export interface WrapperNames {
+  /** In transformers 5, from the part's own names. */
+  readonly inside: Renaming;
+  /** In files, from those: transformers 4 kept the part with its head in one place. */
+  readonly stored: readonly Renaming[];
+}
+
+const LANGUAGE_MODEL: WrapperNames = {
+  inside: [['model.', 'model.language_model.']],
+  stored: [
+    [
+      ['model.language_model.', 'language_model.model.'],
+      ['lm_head.', 'language_model.lm_head.'],
+    ],
+  ],
+};
+const TEXT_MODEL: WrapperNames = { inside: [['model.', 'model.text_model.']], stored: [] };
 
 /** By `model_type`: those whose language part is a decoder of its own that sees a text as any other does. */
-export const WRAPPERS: ReadonlyMap<string, readonly Renaming[]> = new Map([
+export const WRAPPERS: ReadonlyMap<string, WrapperNames> = new Map([
   ['gemma3', LANGUAGE_MODEL],
   ['idefics3', TEXT_MODEL],
   ['internvl', LANGUAGE_MODEL],
@@ -36,7 +48,7 @@ const objectAt = (config: ConfigJson, key: string): ConfigJson | undefined => {
 
 export interface LanguagePart {
   readonly config: ConfigJson;
-  readonly names: readonly Renaming[];
+  readonly names: WrapperNames;
 }
 
 /**
