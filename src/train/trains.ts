@@ -7,7 +7,7 @@ import type { Graph, Value } from '../engine/graph.ts';
 import { cast, stopGradient } from '../engine/ops/arithmetic.ts';
 import { weight } from '../engine/ops/leaves.ts';
 import { lowRankSum } from '../engine/ops/matmul.ts';
-import type { Decoder, Weights } from '../models/family.ts';
+import type { Decoder, Modules, Weights } from '../models/family.ts';
 import { addLowRank } from '../models/merge-adapter.ts';
 import type { ModelWeights } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
@@ -28,8 +28,11 @@ export type Trains =
   /** W + (alpha / rank)·B·A on each matrix named (Hu et al. 2022). */
   | {
       readonly kind: 'low-rank';
-      /** Patterns of tensors, or `body`: every linear layer of the blocks, as the family names them. */
-      readonly names: readonly string[] | 'body';
+      /**
+       * Patterns of tensors; `body`: every linear layer of the blocks, as the family names them; `auto`: those that PEFT
+       * adapts if nobody says otherwise.
+       */
+      readonly names: readonly string[] | 'body' | 'auto';
       readonly rank: number;
       readonly alpha: number;
     };
@@ -37,10 +40,13 @@ export type Trains =
 export const EVERYTHING: Trains = { kind: 'tensors', names: ['*'] };
 /** The input embedding and nothing else, the paper's `emb`. */
 export const EMBEDDING: Trains = { kind: 'lookups' };
-/** Low-rank maps on linear layers by the last part of their names; the paper's `lora` has q_proj and v_proj. */
-export const lowRank = (modules: readonly string[], rank: number, alpha: number): Trains => ({
+/**
+ * Low-rank maps on linear layers by the last part of their names; the paper's `lora` has q_proj and v_proj. `auto`: those
+ * of the family that PEFT takes.
+ */
+export const lowRank = (modules: readonly string[] | 'auto', rank: number, alpha: number): Trains => ({
   kind: 'low-rank',
-  names: modules.map((name) => `*.${name}.weight`),
+  names: modules === 'auto' ? modules : modules.map((name) => `*.${name}.weight`),
   rank,
   alpha,
 });
@@ -159,7 +165,7 @@ function bindLowRank(
   const body = linearLayers(decoder);
   const adapted = matching(
     model,
-    names === 'body' ? [...body] : names,
+    patternsOf(names, decoder.modules, body),
     (name) => body.has(name),
     'linear layer',
   );
@@ -208,14 +214,20 @@ function bindLowRank(
   };
 }
 
-/** The matrices of a decoder's blocks. A table of positions is none of them. */
-function linearLayers({ config, layer, modules }: Decoder): ReadonlySet<string> {
+const patternsOf = (
+  names: Extract<Trains, { kind: 'low-rank' }>['names'],
+  { lora }: Modules,
+  body: Iterable<string>,
+): readonly string[] =>
+  names === 'body' ? [...body] : names === 'auto' ? lora.map((name) => `*.${name}.weight`) : names;
+
+/** The matrices of a decoder's blocks. A table of positions is none of them, nor are experts in one tensor. */
+function linearLayers({ config, layer, modules, shapes }: Decoder): ReadonlySet<string> {
   const names = [...modules.attention, ...modules.mlp];
-  return new Set(
-    Array.from({ length: config.num_hidden_layers }, (_, i) =>
-      names.map((name) => `${layer(i)}${name}.weight`),
-    ).flat(),
-  );
+  const all = Array.from({ length: config.num_hidden_layers }, (_, i) =>
+    names.map((name) => `${layer(i)}${name}.weight`),
+  ).flat();
+  return new Set(all.filter((name) => shapes.get(name)?.length === 2));
 }
 
 /** The model's tensors that one of the patterns names. @param what they are called in a message */

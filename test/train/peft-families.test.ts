@@ -11,7 +11,7 @@ import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { stateFromPeft, writePeftAdapter } from '../../src/train/peft.ts';
 import { Trainer } from '../../src/train/trainer.ts';
-import { bindTrains, lowRankEverywhere } from '../../src/train/trains.ts';
+import { bindTrains, lowRank, lowRankEverywhere } from '../../src/train/trains.ts';
 import { openGolden } from '../models/golden-models.ts';
 import { goldens } from './tiny.ts';
 
@@ -123,3 +123,24 @@ test('low-rank maps everywhere are on every matrix of the blocks, and on no tabl
     bindTrains({ kind: 'low-rank', names: ['*.wpe.weight'], rank: 2, alpha: 4 }, { decoder, ...model }),
   ).toThrow('no linear layer of this model is named *.wpe.weight');
 });
+
+test.each([
+  ['llama-gqa', 'self_attn.q_proj', 'self_attn.v_proj'],
+  ['gpt_neox-parallel', 'attention.query_key_value'],
+  ['gpt2', 'attn.c_attn'],
+  ['opt', 'self_attn.q_proj', 'self_attn.v_proj'],
+  ['gptj', 'attn.q_proj', 'attn.v_proj'],
+  ['bloom', 'self_attention.query_key_value'],
+  ['falcon-40b', 'self_attention.query_key_value'],
+])(
+  'where nobody says otherwise the layers are those of PEFT (its table by model_type): %s',
+  (name, ...wanted) => {
+    const model = openGolden(name);
+    const { changed } = bindTrains(lowRank('auto', 2, 4), model);
+    const { config, layer } = model.decoder;
+    const all = Array.from({ length: config.num_hidden_layers }, (_, i) =>
+      wanted.map((module) => `${layer(i)}${module}.weight`),
+    ).flat();
+    expect([...changed].sort()).toEqual(all.sort());
+  },
+);
