@@ -84,6 +84,8 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly modules: Modules;
   /** What the names of a layer's tensors begin with, dot included. */
   layer(index: number): string;
+  /** A table of positions that rows are taken from and nothing is multiplied by. */
+  readonly positionTable?: string;
   /** Whether a tensor is a matrix stored [in, out] (GPT-2's Conv1D) instead of [out, in]. */
   readonly transposed?: (name: string) => boolean;
   /** What transformers calls a tensor that the folder has under another name; absent: the same. */

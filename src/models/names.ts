@@ -56,6 +56,7 @@ function renamed<D extends Decoder>(decoder: D, renaming: Renaming): D {
     head: to(decoder.head),
     ownHead: to(decoder.ownHead),
     ...(decoder.headBias !== undefined && { headBias: to(decoder.headBias) }),
+    ...(decoder.positionTable !== undefined && { positionTable: to(decoder.positionTable) }),
     ...(decoder.transposed && {
       transposed: (name: string) => decoder.transposed?.(before.get(name) ?? name) ?? false,
     }),

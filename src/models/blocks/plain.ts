@@ -115,7 +115,7 @@ export function plainDecoder<C extends DecoderConfig>(plan: PlainPlan<C>): Decod
     layers:
       plan.attends ??
       Array.from({ length: config.num_hidden_layers }, () => (ropes.length > 0 ? { rope: 0 } : {})),
-    ...(positions && { longest: positions.longest }),
+    ...(positions && { longest: positions.longest, positionTable: `${prefix}${positions.table}.weight` }),
     ...(plan.scores && { scores: plan.scores }),
     modules: { ...matrices, lora: plan.lora },
     layer,
