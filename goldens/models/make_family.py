@@ -13,19 +13,26 @@ import safetensors
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 HERE = Path(__file__).parent
 # `rename`: config.json as older transformers wrote it, {new key: old key}; `set`: keys put into config.json as they are;
-# `lengths`: of the prompts.
+# `lengths`: of the prompts; `attention`: whose result counts (transformers' eager Falcon adds its slopes twice);
+# `sees`: a model that transformers knows as one of images and text only;
+# `prefixes`: {beginning of a tensor's name: what it is in the file}; `buffers`: {name: shape} that older versions stored.
 DEFAULTS = {"seed": 1, "dtype": "float32", "gradients": True, "new_tokens": 40, "lengths": [24, 9, 3], "rename": {},
-            "set": {}, "drop": []}
+            "set": {}, "drop": [], "attention": "eager", "prefixes": {}, "buffers": {},
+            "sees": False}
+
+
+def auto(v):
+    return AutoModelForImageTextToText if v["sees"] else AutoModelForCausalLM
 
 
 def build(v):
     torch.manual_seed(v["seed"])
     config = AutoConfig.for_model(**v["config"])
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float()
+    model = auto(v).from_config(config, attn_implementation="eager").float()
     # Wider values than transformers' own start, so that a wrong scale, sign or axis shows.
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -75,7 +82,8 @@ def prompts(v, vocab):
 
 def golden(folder, v):
     """Loads the folder as anybody would, in float32 with eager attention."""
-    load = lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    load = lambda: auto(v).from_pretrained(folder, dtype=torch.float32,
+                                           attn_implementation=v["attention"]).eval()
     model = load()
     vocab = model.config.get_text_config().vocab_size
     batch = prompts(v, vocab)
@@ -112,6 +120,19 @@ def golden(folder, v):
     return tensors, float(loss.detach()), generated, margins, batch, labels, parameters
 
 
+def rewrite_weights(folder, v):
+    if not v["prefixes"] and not v["buffers"]:
+        return
+    file = folder / "model.safetensors"
+    tensors = {}
+    for name, t in load_file(file).items():
+        old = next((p for p in v["prefixes"] if name.startswith(p)), "")
+        tensors[v["prefixes"].get(old, "") + name[len(old):]] = t
+    for name, shape in v["buffers"].items():
+        tensors[name] = torch.ones(shape)
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
 def rewrite_config(folder, v):
     file = folder / "config.json"
     config = json.loads(file.read_text())
@@ -130,6 +151,7 @@ def make(name, variant, source):
     shutil.rmtree(folder, ignore_errors=True)
     build(v).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
+    rewrite_weights(folder, v)
     rewrite_config(folder, v)
     tensors, loss, generated, margins, batch, labels, parameters = golden(folder, v)
     save_file({k: t.contiguous() for k, t in tensors.items()}, folder / "golden.safetensors")

@@ -104,8 +104,16 @@ def rotary(x, positions, cos, sin, head_dim, dim, interleaved):
     return out.reshape(x.shape)
 
 
+def slopes(positions, slopes, rounded=None):
+    """ALiBi by the keys' positions [H, 1, length]; rounded as transformers does for Falcon."""
+    steep = torch.tensor(slopes, dtype=torch.float32)[:, None, None]
+    if not rounded:
+        return steep.double() * positions
+    return (steep.to(getattr(torch, rounded["to"])) * positions).double() * rounded["scale"]
+
+
 def attention(q, k, v, last, total, *past, heads, kvHeads, present,
-              window=math.inf, scale=None, softcap=None):
+              window=math.inf, scale=None, softcap=None, alibi=None):
     """Causal grouped-query attention of each sequence alone, in torch; keys and values with what came before them."""
     batch, rows, width = q.shape
     size = width // heads
@@ -125,6 +133,8 @@ def attention(q, k, v, last, total, *past, heads, kvHeads, present,
         scores = queries @ keys.transpose(1, 2) * (scale or size ** -0.5)
         if softcap:
             scores = softcap * torch.tanh(scores / softcap)
+        if alibi:
+            scores = scores + slopes(torch.arange(length), **alibi)
         mixed = scores.masked_fill((back < 0) | (back >= window), -math.inf).softmax(-1) @ values
         out[b, :new] = mixed.permute(1, 0, 2).reshape(new, width).numpy()
     return [out, *caches]
@@ -185,7 +195,7 @@ REFERENCES = {
     "put_rows": arrays(put_rows), "pick_rows": arrays(pick_rows),
     "input": arrays(np.copy), "weight": arrays(np.copy), "constant": lambda inputs, attrs: CONSTANTS,
     "loop": loop, "loop_variable": loop,
-    "gemm": arrays(product), "low_rank_sum": arrays(lambda w, a, b, scale: w + scale * (b @ a)),
+    "gemm": arrays(product), "low_rank_sum": arrays(lambda w, a, b, scale, transposed: w + scale * ((b @ a).T if transposed else b @ a)),
     "batch_matmul": arrays(product), "cast_gemm": arrays(product),
     "softmax": tensors(lambda x: [F.softmax(x, -1)]), "log_softmax": tensors(lambda x: [F.log_softmax(x, -1)]),
     "take_last": arrays(lambda x, index: x[np.arange(len(index)), index]),

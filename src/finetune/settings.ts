@@ -27,16 +27,16 @@ const DEFAULTS = {
   checkpoint_every: 120,
 };
 
-/** The paper's LoRA but for its dropout of 0.05, which the graph has no op for. */
-const LORA_DEFAULTS = { ...DEFAULTS, r: 16, alpha: 32, dropout: 0, target_modules: 'q_proj,v_proj' };
+/** The paper's LoRA but for its dropout of 0.05, which the graph has no op for. `auto`: on the layers that PEFT takes. */
+const LORA_DEFAULTS = { ...DEFAULTS, r: 16, alpha: 32, dropout: 0, target_modules: 'auto' };
 
 export type TuningSettings = typeof DEFAULTS & { readonly lora?: LoraSettings };
 
 interface LoraSettings {
   readonly r: number;
   readonly alpha: number;
-  /** Names of linear layers, or their ends. */
-  readonly targets: readonly string[];
+  /** Names of linear layers, or their ends; `auto`: those that PEFT takes of the family. */
+  readonly targets: readonly string[] | 'auto';
 }
 
 /** @throws WhorlError `usage` for an unknown key (with the nearest one) or a value that cannot be */
@@ -56,7 +56,9 @@ export function tuningSettings(
   if (!lora) return settings;
   if (dropout !== 0)
     throw new WhorlError('unsupported', `dropout=${dropout}: LoRA trains without dropout here`, 'dropout=0');
-  return { ...settings, lora: { r, alpha, targets: target_modules.split(',').map((name) => name.trim()) } };
+  const targets =
+    target_modules === 'auto' ? target_modules : target_modules.split(',').map((name) => name.trim());
+  return { ...settings, lora: { r, alpha, targets } };
 }
 
 /** What trains: all weights, or low-rank maps on the layers whose name is a target or ends with `.target`. */
@@ -65,9 +67,12 @@ export const trainsOf = ({ lora }: TuningSettings, names: Iterable<string>): Tra
   const present = new Set(names);
   return {
     kind: 'low-rank',
-    names: lora.targets.map((target) =>
-      present.has(`${target}.weight`) ? `${target}.weight` : `*.${target}.weight`,
-    ),
+    names:
+      lora.targets === 'auto'
+        ? lora.targets
+        : lora.targets.map((target) =>
+            present.has(`${target}.weight`) ? `${target}.weight` : `*.${target}.weight`,
+          ),
     rank: lora.r,
     alpha: lora.alpha,
   };

@@ -104,7 +104,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     ...(options.recompute && { recompute: options.recompute }),
     ...(adapter && {
       write: (state: TrainState, to: string) =>
-        writePeftAdapter(state, { rank: adapter.r, alpha: adapter.alpha, base }, to),
+        writePeftAdapter(state, { rank: adapter.r, alpha: adapter.alpha, base, decoder: model.decoder }, to),
     }),
   });
   rmSync(work, { recursive: true, force: true });

@@ -172,7 +172,11 @@ export async function trainWeights(
             const { rank, alpha } = trains;
             rmSync(run.lora, { recursive: true, force: true });
             await writeFolderAtomic(run.lora, (out) =>
-              writePeftAdapter(state, { rank, alpha: share * alpha, base: model.source }, out),
+              writePeftAdapter(
+                state,
+                { rank, alpha: share * alpha, base: model.source, decoder: model.decoder },
+                out,
+              ),
             );
           }
           const done: TrainedWeights = {

@@ -33,7 +33,8 @@ export const cacheNames = ({ decoder }: ModelWeights): string[] =>
 export const copiedBytes = ({ decoder, tensors }: ModelWeights): number =>
   [...decoder.shapes.keys()].reduce((sum, name) => {
     const { dtype, shape } = tensors.get(name)!;
-    const multiplied = shape.length === 2 && (name !== decoder.embedding || name === decoder.head);
+    const lookedUp = name === decoder.positionTable || (name === decoder.embedding && name !== decoder.head);
+    const multiplied = shape.length === 2 && !lookedUp;
     return dtype === 'float32' || !multiplied ? sum : sum + 4 * elements(shape);
   }, 0);
 

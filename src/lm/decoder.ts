@@ -8,6 +8,7 @@ import { headColumn } from '../models/embedding.ts';
 import { padded } from '../models/encode.ts';
 import type { ModelWeights } from '../models/model.ts';
 import { type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from '../models/overlay.ts';
+import { checkFits } from '../models/pack.ts';
 import { promptFeeds } from '../models/prompt.ts';
 import { type CacheFeeds, layCaches } from './cache.ts';
 import { type Chooser, GREEDY, type Strategy } from './choose.ts';
@@ -81,6 +82,9 @@ export class BatchDecoder {
     options: DecodeOptions<R>,
   ): Promise<number[][][]> {
     const stop = new Set(options.ends);
+    const lengths = requests.map(({ tokens }) => tokens.length);
+    // The last token is not looked at again.
+    checkFits(this.model.decoder, { lengths, starts: lengths.map(() => 0) }, options.maxNewTokens - 1);
     const rows = requests.flatMap((request, at) =>
       request.uniforms.map((uniforms): Row<R> => ({ request, uniforms, tokens: [], at, done: false })),
     );

@@ -209,6 +209,30 @@ const shownValue = (key: string, value: unknown): string =>
 const shownKey = (key: string): string =>
   /^[\w.-]{1,80}$/.test(key) ? key : JSON.stringify(key.slice(0, 80));
 
+/**
+ * A config in which a size stands under the family's own key, whichever of two names the file has for it; transformers
+ * takes either (`attribute_map`). @throws WhorlError `bad-file` where both are there and differ
+ */
+export function withOwnKeys(
+  json: ConfigJson,
+  where: string,
+  others: Readonly<Record<string, string>>,
+): ConfigJson {
+  let own = json;
+  for (const [other, key] of Object.entries(others)) {
+    const { [other]: value, ...rest } = own;
+    if ((value ?? null) === null) continue;
+    if ((rest[key] ?? value) !== value)
+      throw new WhorlError(
+        'bad-file',
+        `${where}: ${shownValue(key, rest[key])}, but ${shownValue(other, value)}`,
+        'they are two names of one size: keep the right one',
+      );
+    own = { ...rest, [key]: value };
+  }
+  return own;
+}
+
 /** A config without the keys that its user has said to ignore (`a`, or `a.b` within an object), and which of them it had. */
 export function withoutKeys(
   config: Readonly<Record<string, unknown>>,

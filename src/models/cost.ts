@@ -28,12 +28,13 @@ export interface ModelSize {
   readonly body: number;
 }
 
-export function modelSize({ shapes, embedding, head, share = () => 1 }: Decoder): ModelSize {
+export function modelSize({ shapes, embedding, head, positionTable, share = () => 1 }: Decoder): ModelSize {
   let [parameters, body] = [0, 0];
   for (const [name, shape] of shapes) {
     const count = elements(shape);
     parameters += count;
-    if (shape.length === 2 && name !== embedding && name !== head) body += count * share(name);
+    if (shape.length === 2 && name !== embedding && name !== head && name !== positionTable)
+      body += count * share(name);
   }
   return { parameters, embedding: elements(shapes.get(embedding)!), body };
 }

@@ -2,12 +2,14 @@
 // pass over packed rows.
 
 import type { Value } from '../engine/graph.ts';
+import type { Alibi } from '../engine/ops/cached-attention.ts';
 import type { Rope } from './rope.ts';
 
 /** Sizes all decoders share, in Hugging Face's words where it has one. A family whose config calls them otherwise translates. */
 export interface DecoderConfig {
   readonly model_type: string;
   readonly vocab_size: number;
+  /** Of embedded rows and of what the head multiplies; the blocks between may be wider (OPT-350m). */
   readonly hidden_size: number;
   readonly num_hidden_layers: number;
   readonly num_attention_heads: number;
@@ -27,6 +29,8 @@ export interface LayerAttention {
   readonly rope?: number;
   /** How many tokens a query sees, itself the last of them; absent: all. */
   readonly window?: number;
+  /** What q·k is multiplied with in this layer; absent: as in all (`AttentionScores`). */
+  readonly scale?: number;
 }
 
 /** What is the same in all layers. */
@@ -35,6 +39,8 @@ interface AttentionScores {
   readonly scale?: number;
   /** s ↦ softcap · tanh(s / softcap), before the mask. */
   readonly softcap?: number;
+  /** What a key's position adds to its scores; key heads share their queries' heads in order. */
+  readonly alibi?: Alibi;
 }
 
 /** What a family asks of the sequences it runs over; the block behind it decides how attention is computed. */
@@ -71,6 +77,8 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   /** The rotary positions that layers choose from; empty where positions come from elsewhere. */
   readonly ropes: readonly Rope[];
   readonly layers: readonly LayerAttention[];
+  /** Positions that a table of the checkpoint has (learnt positions); absent: there is no end. */
+  readonly longest?: number;
   readonly scores?: AttentionScores;
   /**
    * While decoding, keys and values of a sequence that grows beyond so many tokens are computed anew, once: its
@@ -82,8 +90,12 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly share?: (name: string) => number;
   /** What the names of a layer's tensors begin with, dot included. */
   layer(index: number): string;
-  /** Whether a matrix is stored [in, out] (GPT-2's Conv1D) instead of [out, in]. */
+  /** A table of positions that rows are taken from and nothing is multiplied by. */
+  readonly positionTable?: string;
+  /** Whether a tensor is a matrix stored [in, out] (GPT-2's Conv1D) instead of [out, in]. */
   readonly transposed?: (name: string) => boolean;
+  /** What transformers calls a tensor that the folder has under another name; absent: the same. */
+  readonly canonical?: (name: string) => string;
   /** Embedded rows x [T, E], as they stand in the table → final, normalised hidden states [T, E]. */
   hidden(weights: Weights, x: Value, input: ForwardInput): Value;
   /** What the head's products go through, element by element (a scale, a soft cap); default: nothing. */

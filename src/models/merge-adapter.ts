@@ -9,7 +9,9 @@ import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
 import { shown } from '../sources/checkpoints/safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
-import type { ModelFolder } from './model.ts';
+import type { Decoder } from './family.ts';
+import { bindModel, type ModelFolder } from './model.ts';
+import { ownNames } from './names.ts';
 import { type ConfigOptions, configOptions, openModelFolder } from './open-model.ts';
 import { tiedNames } from './tied-head.ts';
 
@@ -32,45 +34,50 @@ export interface MergeReport {
   readonly kept: number;
 }
 
-// Layers of these keep their matrix as [in, out]: a square one would be merged the wrong way round without a word.
-const TRANSPOSED: ReadonlySet<unknown> = new Set(['gpt2', 'openai-gpt', 'imagegpt', 'decision_transformer']);
-
 /** @throws WhorlError `mismatch` naming the tensor that does not fit; what reading the adapter throws; `exists` */
 export async function mergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const { model, adapter, out, onEvent = silent } = options;
   checkNew(out);
   const { parts } = readPeftAdapter(adapter);
   const base = await openModelFolder(model, { onEvent, anyFamily: true, ...configOptions(options) });
-  if (TRANSPOSED.has(base.config.model_type))
-    throw new WhorlError(
-      'unsupported',
-      `${model} is a ${String(base.config.model_type)}, whose layers are transposed`,
-      'merge it with PEFT',
-    );
+  const decoder = decoderOf(base);
+  const own = decoder ? ownNames(decoder) : (name: string) => name;
+  const turned = (name: string): boolean => decoder?.transposed?.(name) ?? false;
   const byTensor = new Map<string, LowRankPart>();
   for (const [module, part] of parts) {
-    const name = tensorAdapted(module, base);
-    if (name !== `${module}.weight`)
+    const said = own(`${module}.weight`);
+    const name = tensorAdapted(said, base);
+    if (name !== said)
       onEvent({
         kind: 'note',
         text: `${module} is tied to ${name}: both change, as when PEFT merges`,
       });
-    checkFits(module, part, base.tensors.get(name), `${adapter}/${ADAPTER_WEIGHTS}`, model);
+    const fits = { file: `${adapter}/${ADAPTER_WEIGHTS}`, model, transposed: turned(name) };
+    checkFits(module, part, base.tensors.get(name), fits);
     byTensor.set(name, part);
   }
   const changed = [...base.tensors.keys()].filter((name) => byTensor.has(name));
   let done = 0;
   await writeReplacedFolder(base, out, changed, (name, ref) => {
-    const bytes = fromFloat32(merged(ref, byTensor.get(name)!), floatDtype(ref));
+    const bytes = fromFloat32(merged(ref, byTensor.get(name)!, turned(name)), floatDtype(ref));
     onEvent({ kind: 'progress', name: 'merging', done: ++done, total: changed.length });
     return bytes;
   });
   return { model: base.source, adapter, out, changed, kept: base.tensors.size - changed.length };
 }
 
+/** A family that Whorl does not know is merged by the names that the adapter has. */
+function decoderOf(base: ModelFolder): Decoder | undefined {
+  try {
+    return bindModel(base).decoder;
+  } catch (error) {
+    if (error instanceof WhorlError && error.code === 'unsupported') return undefined;
+    throw error;
+  }
+}
+
 /** A tied head's matrix is the embedding; PEFT adds to it where it stands, and so to both. */
-function tensorAdapted(module: string, base: ModelFolder): string {
-  const name = `${module}.weight`;
+function tensorAdapted(name: string, base: ModelFolder): string {
   const tied = tiedNames(base);
   return tied?.head === name && !base.tensors.has(name) ? tied.embedding : name;
 }
@@ -79,8 +86,11 @@ function checkFits(
   module: string,
   { a, b }: LowRankPart,
   ref: TensorRef | undefined,
-  file: string,
-  model: string,
+  {
+    file,
+    model,
+    transposed,
+  }: { readonly file: string; readonly model: string; readonly transposed: boolean },
 ): void {
   const bad = (what: string) =>
     new WhorlError(
@@ -89,25 +99,34 @@ function checkFits(
       'the adapter is of another base model',
     );
   if (!ref) throw bad(`${model} has no tensor ${shown(`${module}.weight`)}`);
-  const [out, width] = [b.shape[0]!, a.shape[1]!];
-  if (ref.shape.length !== 2 || ref.shape[0] !== out || ref.shape[1] !== width)
-    throw bad(`it adds [${out},${width}] to a tensor of [${ref.shape}]`);
+  const adds = transposed ? [a.shape[1]!, b.shape[0]!] : [b.shape[0]!, a.shape[1]!];
+  if (String(ref.shape) !== String(adds)) throw bad(`it adds [${adds}] to a tensor of [${ref.shape}]`);
 }
 
-/** W + scale·B·A in float32. */
-function merged(ref: TensorRef, { a, b, scale, base = ref }: LowRankPart): Float32Array {
+/** W + scale·B·A in float32. @param transposed W is stored [in, out] */
+export function merged(
+  ref: TensorRef,
+  { a, b, scale, base = ref }: LowRankPart,
+  transposed = false,
+): Float32Array {
   const { data } = readTensor(base);
-  return addLowRank(data, readTensor(a).data, readTensor(b).data, a.shape[0]!, scale);
+  return addLowRank(data, readTensor(a).data, readTensor(b).data, a.shape[0]!, scale, transposed);
 }
 
-/** Adds scale·B·A in place; w: [out, in], a: [rank, in], b: [out, rank]. The product is summed before it is added. */
+/**
+ * Adds scale·B·A in place; w: [out, in], a: [rank, in], b: [out, rank]. The product is summed before it is added.
+ * @param transposed w is [in, out]
+ */
 export function addLowRank(
   w: Float32Array,
   a: Float32Array,
   b: Float32Array,
   rank: number,
   scale: number,
+  transposed = false,
 ): Float32Array {
+  // (B·A)ᵀ = Aᵀ·Bᵀ, row by row of w either way.
+  if (transposed) return addLowRank(w, turnedMatrix(b, rank), turnedMatrix(a, a.length / rank), rank, scale);
   const width = a.length / rank;
   const delta = new Float64Array(width);
   for (let o = 0; o < b.length / rank; o++) {
@@ -119,4 +138,10 @@ export function addLowRank(
     for (let i = 0; i < width; i++) w[o * width + i]! += delta[i]!;
   }
   return w;
+}
+
+/** [rows, columns] → [columns, rows]. */
+function turnedMatrix(matrix: Float32Array, columns: number): Float32Array {
+  const rows = matrix.length / columns;
+  return Float32Array.from(matrix, (_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)]!);
 }

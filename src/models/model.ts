@@ -35,7 +35,7 @@ type Opened = Omit<ModelFolder, 'ignoredConfigKeys'> & Partial<ModelFolder>;
 
 /** @throws WhorlError `unsupported` for another family, `bad-file` where a tensor is missing or has another shape than the config says */
 export function bindModel(folder: Opened): Model {
-  const decoder = familyOf(folder.config, `${folder.source}/config.json`);
+  const decoder = familyOf(folder.config, `${folder.source}/config.json`, folder.tensors);
   for (const [name, shape] of decoder.shapes) {
     const ref = folder.tensors.get(name);
     if (!ref && [...folder.tensors.keys()].some((tensor) => QUANTISED.test(tensor)))

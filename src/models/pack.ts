@@ -1,7 +1,8 @@
 // Sequences of different lengths as packed rows: linear layers see no padding, only attention is padded.
 
-import { assert } from '../base/error.ts';
+import { assert, WhorlError } from '../base/error.ts';
 import type { Feed } from '../engine/session.ts';
+import type { Decoder } from './family.ts';
 
 /** A packed batch of B sequences, S the longest, T the rows in all. */
 export interface Packed {
@@ -149,4 +150,33 @@ export function causalMask(
       data.fill(0, row + P + Math.max(0, first - before), row + P + s + 1);
     }
   return { data, shape: [B, 1, 1, S, C] };
+}
+
+/** The positions of keys [B, 1, 1, 1, P + S], a cached prefix in the first P places; 0 where nothing lies. */
+export function keyPositions({ B, S, lengths, starts }: Packed, P: number): Feed {
+  const data = new Float32Array(B * (P + S));
+  lengths.forEach((length, b) => {
+    const row = data.subarray(b * (P + S), (b + 1) * (P + S));
+    for (let p = 0; p < Math.min(P, starts[b]!); p++) row[p] = p;
+    for (let s = 0; s < length; s++) row[P + s] = starts[b]! + s;
+  });
+  return { data, shape: [B, 1, 1, 1, P + S] };
+}
+
+/**
+ * @param extra positions decoded after the longest sequence
+ * @throws WhorlError `unsupported` for a sequence that is longer than the model has positions
+ */
+export function checkFits(
+  { longest, model_type }: Pick<Decoder, 'longest' | 'model_type'>,
+  { lengths, starts }: Pick<Packed, 'lengths' | 'starts'>,
+  extra = 0,
+): void {
+  const most = Math.max(...lengths.map((length, b) => starts[b]! + length));
+  if (longest === undefined || most + extra <= longest) return;
+  throw new WhorlError(
+    'unsupported',
+    `a text of ${most} tokens${extra > 0 ? ` and ${extra} to come` : ''} for a ${model_type} that has learnt ${longest} positions`,
+    'use shorter texts',
+  );
 }

@@ -17,7 +17,7 @@ import {
   type Switches,
   type Variant,
 } from './overlay.ts';
-import { packShared, type SharedPacked } from './pack.ts';
+import { checkFits, packShared, type SharedPacked } from './pack.ts';
 
 export const frozenWeights =
   (graph: Graph, model: ModelWeights): Weights =>
@@ -73,6 +73,7 @@ export function promptFeeds(
       return `${rows} ${adapter} ${length > fixed ? length : ''}`;
     }),
   );
+  checkFits(model.decoder, packed);
   const { T, S, B } = packed;
   const rope = ropeFeeds(ropes, packed, extra);
   const spread = (on: (variant: Variant) => boolean): Feed => ({

@@ -20,6 +20,8 @@ export interface RopeOptions {
   readonly head_dim: number;
   /** Of a family that turns a part of a head only: the share where `rope_parameters` has none. */
   readonly partial_rotary_factor?: number;
+  /** Of a family whose config says how many elements of a head turn (GPT-J). */
+  readonly dim?: number;
   readonly interleaved?: boolean;
   /** Where config.json does not say it; default 10,000. */
   readonly rope_theta?: number;
@@ -92,7 +94,7 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
       : field('original_max_position_embeddings', max_position_embeddings);
   const share =
     partial_rotary_factor === undefined ? 1 : number('partial_rotary_factor', partial_rotary_factor);
-  const dim = Math.trunc(head_dim * share);
+  const dim = options.dim ?? Math.trunc(head_dim * share);
   const at: RopeFields = {
     fields,
     dim,
@@ -112,7 +114,7 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
   };
   if (rope_type === 'llama3' && rope_scaling.high_freq_factor <= rope_scaling.low_freq_factor)
     throw bad(where, `${key}.high_freq_factor`, rope_scaling.high_freq_factor, 'above low_freq_factor');
-  if (dim < 2 || dim % 2 !== 0)
+  if (dim < 2 || dim % 2 !== 0 || dim > head_dim)
     throw new WhorlError(
       'bad-file',
       `${where}: ${dim} elements of a head of ${head_dim} turn`,

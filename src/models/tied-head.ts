@@ -32,9 +32,10 @@ export function withTiedHead<C extends Checkpoint>(checkpoint: C, where: string)
 /** Both names where a config says that the head is tied; of families that we do not know, the usual ones. */
 export function tiedNames({
   config,
+  tensors,
 }: Checkpoint): { readonly head: string; readonly embedding: string } | undefined {
   try {
-    const { config: own, embedding, ownHead } = familyOf(config, 'config.json');
+    const { config: own, embedding, ownHead } = familyOf(config, 'config.json', tensors);
     return own.tie_word_embeddings ? { head: ownHead, embedding } : undefined;
   } catch (error) {
     if (!(error instanceof WhorlError)) throw error;

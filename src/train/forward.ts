@@ -19,7 +19,7 @@ import type { Example } from '../models/example.ts';
 import type { Weights } from '../models/family.ts';
 import type { ModelWeights } from '../models/model.ts';
 import { type Overlay, type OverlayInputs, overlayFeeds, rowIndex } from '../models/overlay.ts';
-import { causalMask, packLengths } from '../models/pack.ts';
+import { causalMask, checkFits, keyPositions, packLengths } from '../models/pack.ts';
 
 /**
  * @param embedded sees the embedded rows [T, E] and may put others in their place
@@ -69,6 +69,7 @@ export function labelLogprobs(
     rope,
     (window) => masks.get(window)!,
     withPrefix ? prefix : undefined,
+    decoder.scores?.alibi && input(graph, 'key_positions', 'float32', ['B', 1, 1, 1, withPrefix ? 'C' : 'S']),
   );
   const x = embedded(embed(decoder, weights, ids, overlay, on));
   const hidden = decoder.hidden(weights, x, attention);
@@ -97,6 +98,7 @@ export function batchFeeds(
     batch.map((example) => example.tokens.length),
     prefixes,
   );
+  checkFits(decoder, packed);
   const { T, offsets } = packed;
   const P = Math.max(1, ...prefixes);
   const rowOf = rowIndex(overlay);
@@ -118,6 +120,7 @@ export function batchFeeds(
         causalMask(packed, withPrefix ? { size: P, lengths: prefixes } : undefined, window),
       ]),
     ),
+    ...(decoder.scores?.alibi && { key_positions: keyPositions(packed, withPrefix ? P : 0) }),
     wanted: { data: Int32Array.from(labels, (label) => label.row), shape: [L] },
     labels: {
       data: Int32Array.from(labels, (label) =>

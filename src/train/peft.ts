@@ -3,6 +3,8 @@
 import { join } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
+import type { Decoder } from '../models/family.ts';
+import { ownNames } from '../models/names.ts';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX, readPeftAdapter } from '../sources/checkpoints/peft.ts';
 import { readTensor } from '../sources/checkpoints/read.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
@@ -14,21 +16,30 @@ export interface AdapterShape {
   readonly alpha: number;
   /** What the config names as the base, for people and for PEFT's loading by name. */
   readonly base: string;
+  /** Of the base model, where its folder has other names than transformers or matrices stored [in, out]. */
+  readonly decoder?: Named;
 }
+
+type Named = Pick<Decoder, 'shapes' | 'canonical' | 'transposed'>;
+
+/** A module of the folder as transformers calls it. */
+const canonicalModule = (module: string, { canonical }: Partial<Named> = {}): string =>
+  canonical ? canonical(`${module}.weight`).replace(/\.weight$/, '') : module;
 
 /** Writes the files into a folder that is there. @param state of a training of kind `low-rank` */
 export function writePeftAdapter(
   state: TrainState,
-  { rank, alpha, base }: AdapterShape,
+  { rank, alpha, base, decoder }: AdapterShape,
   folder: string,
 ): void {
+  const split = (name: string) => [name.replace(/\.lora_[AB]$/, ''), name.slice(-'.lora_A'.length)] as const;
   const entries = [...state.slots].map(([name, { shape, value }]) => ({
-    name: `${PREFIX}${name}.weight`,
+    name: `${PREFIX}${canonicalModule(split(name)[0], decoder)}${split(name)[1]}.weight`,
     dtype: 'float32' as const,
     shape,
     value,
   }));
-  const modules = new Set([...state.slots.keys()].map((name) => name.replace(/\.lora_[AB]$/, '')));
+  const modules = [...new Set([...state.slots.keys()].map((name) => split(name)[0]))];
   writeSafetensors(join(folder, ADAPTER_WEIGHTS), entries, ({ value }) => [fromFloat32(value, 'float32')]);
   writeJsonAtomic(join(folder, ADAPTER_CONFIG), {
     peft_type: 'LORA',
@@ -39,20 +50,26 @@ export function writePeftAdapter(
     lora_alpha: alpha,
     lora_dropout: 0,
     bias: 'none',
-    fan_in_fan_out: false,
+    fan_in_fan_out: modules.some((module) => decoder?.transposed?.(`${module}.weight`)),
     use_rslora: false,
     init_lora_weights: true,
     // Whole names: PEFT takes them as they stand, and no other layer that ends like them.
-    target_modules: [...modules],
+    target_modules: modules.map((module) => canonicalModule(module, decoder)),
   });
 }
 
 /**
  * A state that goes on from a saved adapter, with fresh moments.
  * @param scale of the maps in training (alpha / rank); the adapter's own must be the same
+ * @param decoder of the base model, where its folder has other names than transformers
  * @throws WhorlError what reading throws; `mismatch` for an adapter scaled otherwise
  */
-export function stateFromPeft(folder: string, scale: number): TrainState {
+export function stateFromPeft(
+  folder: string,
+  scale: number,
+  decoder: Named = { shapes: new Map() },
+): TrainState {
+  const own = ownNames(decoder);
   const slots = new Map<string, { shape: readonly number[]; data: Float32Array }>();
   for (const [module, part] of readPeftAdapter(folder).parts) {
     if (Math.abs(part.scale - scale) > 1e-9 * scale)
@@ -67,8 +84,9 @@ export function stateFromPeft(folder: string, scale: number): TrainState {
         `${folder}: ${module} brings its own base layer`,
         'train on the merged model',
       );
-    slots.set(`${module}.lora_A`, readTensor(part.a));
-    slots.set(`${module}.lora_B`, readTensor(part.b));
+    const name = own(`${module}.weight`).replace(/\.weight$/, '');
+    slots.set(`${name}.lora_A`, readTensor(part.a));
+    slots.set(`${name}.lora_B`, readTensor(part.b));
   }
   return freshState(slots);
 }

@@ -7,7 +7,7 @@ import type { Graph, Value } from '../engine/graph.ts';
 import { cast, stopGradient } from '../engine/ops/arithmetic.ts';
 import { weight } from '../engine/ops/leaves.ts';
 import { lowRankSum } from '../engine/ops/matmul.ts';
-import type { Weights } from '../models/family.ts';
+import type { Decoder, Modules, Weights } from '../models/family.ts';
 import { addLowRank } from '../models/merge-adapter.ts';
 import type { ModelWeights } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
@@ -28,7 +28,11 @@ export type Trains =
   /** W + (alpha / rank)·B·A on each matrix named (Hu et al. 2022). */
   | {
       readonly kind: 'low-rank';
-      readonly names: readonly string[];
+      /**
+       * Patterns of tensors; `body`: every linear layer of the blocks, as the family names them; `auto`: those that PEFT
+       * adapts if nobody says otherwise.
+       */
+      readonly names: readonly string[] | 'body' | 'auto';
       readonly rank: number;
       readonly alpha: number;
     };
@@ -36,17 +40,20 @@ export type Trains =
 export const EVERYTHING: Trains = { kind: 'tensors', names: ['*'] };
 /** The input embedding and nothing else, the paper's `emb`. */
 export const EMBEDDING: Trains = { kind: 'lookups' };
-/** Low-rank maps on linear layers by the last part of their names; the paper's `lora` has q_proj and v_proj. */
-export const lowRank = (modules: readonly string[], rank: number, alpha: number): Trains => ({
+/**
+ * Low-rank maps on linear layers by the last part of their names; the paper's `lora` has q_proj and v_proj. `auto`: those
+ * of the family that PEFT takes.
+ */
+export const lowRank = (modules: readonly string[] | 'auto', rank: number, alpha: number): Trains => ({
   kind: 'low-rank',
-  names: modules.map((name) => `*.${name}.weight`),
+  names: modules === 'auto' ? modules : modules.map((name) => `*.${name}.weight`),
   rank,
   alpha,
 });
 /** Low-rank maps on every linear layer of the body. */
 export const lowRankEverywhere = (rank: number, alpha: number): Trains => ({
   kind: 'low-rank',
-  names: ['*_proj.weight'],
+  names: 'body',
   rank,
   alpha,
 });
@@ -154,15 +161,23 @@ function bindLowRank(
   { names, rank, alpha }: Extract<Trains, { kind: 'low-rank' }>,
   model: ModelWeights,
 ): Trained {
-  const { embedding, head } = model.decoder;
-  const adapted = matching(model, names, (name, s) => s.length === 2 && name !== embedding && name !== head);
+  const { decoder } = model;
+  const body = linearLayers(decoder);
+  const adapted = matching(
+    model,
+    patternsOf(names, decoder.modules, body),
+    (name) => body.has(name),
+    'linear layer',
+  );
+  const turned = (name: string): boolean => decoder.transposed?.(name) ?? false;
   const scale = alpha / rank;
   const widest = Math.min(...[...adapted.values()].flat());
   if (!Number.isInteger(rank) || rank < 1 || rank > widest || !Number.isFinite(scale))
     throw new WhorlError('usage', `a low-rank map of rank ${rank} and alpha ${alpha}`, `rank 1 to ${widest}`);
   const part = (name: string, which: 'A' | 'B') => `${name.replace(/\.weight$/, '')}.lora_${which}`;
   const shapes = new Map<string, readonly number[]>();
-  for (const [name, [out, width]] of adapted) {
+  for (const [name, shape] of adapted) {
+    const [out, width] = turned(name) ? [shape[1], shape[0]] : shape;
     shapes.set(part(name, 'A'), [rank, width!]);
     shapes.set(part(name, 'B'), [out!, rank]);
   }
@@ -173,7 +188,7 @@ function bindLowRank(
       const base = frozen(graph, model, name);
       if (!adapted.has(name)) return base;
       const [a, b] = [parameters.get(part(name, 'A'))!, parameters.get(part(name, 'B'))!];
-      return lowRankSum(base, rounded(a, precision), rounded(b, precision), scale);
+      return lowRankSum(base, rounded(a, precision), rounded(b, precision), scale, turned(name));
     },
     // As peft: A uniform within ±1/√in, B zero, so that training starts from the checkpoint's own function.
     start: (seed) =>
@@ -194,26 +209,43 @@ function bindLowRank(
       ),
     tensor(name, state) {
       const [a, b] = [state.slots.get(part(name, 'A'))!.value, state.slots.get(part(name, 'B'))!.value];
-      return addLowRank(readTensor(model.tensors.get(name)!).data, a, b, rank, scale);
+      return addLowRank(readTensor(model.tensors.get(name)!).data, a, b, rank, scale, turned(name));
     },
   };
 }
 
-/** The model's tensors that one of the patterns names. */
+const patternsOf = (
+  names: Extract<Trains, { kind: 'low-rank' }>['names'],
+  { lora }: Modules,
+  body: Iterable<string>,
+): readonly string[] =>
+  names === 'body' ? [...body] : names === 'auto' ? lora.map((name) => `*.${name}.weight`) : names;
+
+/** The matrices of a decoder's blocks. A table of positions is none of them, nor are experts in one tensor. */
+function linearLayers({ config, layer, modules, shapes }: Decoder): ReadonlySet<string> {
+  const names = [...modules.attention, ...modules.mlp];
+  const all = Array.from({ length: config.num_hidden_layers }, (_, i) =>
+    names.map((name) => `${layer(i)}${name}.weight`),
+  ).flat();
+  return new Set(all.filter((name) => shapes.get(name)?.length === 2));
+}
+
+/** The model's tensors that one of the patterns names. @param what they are called in a message */
 function matching(
   { decoder }: ModelWeights,
   patterns: readonly string[],
-  fits: (name: string, shape: readonly number[]) => boolean,
+  fits: (name: string) => boolean,
+  what = 'tensor',
 ): Map<string, readonly number[]> {
   const out = new Map<string, readonly number[]>();
   for (const pattern of patterns) {
     const parts = pattern.split('*').map((part) => part.replace(/[^\w]/g, '\\$&'));
     const regex = new RegExp(`^${parts.join('.*')}$`);
-    const found = [...decoder.shapes].filter(([name, shape]) => regex.test(name) && fits(name, shape));
+    const found = [...decoder.shapes].filter(([name]) => regex.test(name) && fits(name));
     if (found.length === 0)
       throw new WhorlError(
         'usage',
-        `no ${fits('', [1, 1]) && !fits('', [1]) ? 'linear layer' : 'tensor'} of this model is named ${pattern}`,
+        `no ${what} of this model is named ${pattern}`,
         `names are like ${[...decoder.shapes.keys()][1] ?? decoder.embedding}; * stands for any characters`,
       );
     for (const [name] of found) out.set(name, decoder.shapes.get(name)!);

@@ -23,7 +23,8 @@ import { GOLDEN_MODELS, goldenOf, goldenTensors, openGolden } from '../models/go
 
 const goldens = new URL('../../goldens/', import.meta.url).pathname;
 
-const values = (model: Model) => new Map([...model.tensors].map(([name, ref]) => [name, readTensor(ref)]));
+const values = ({ tensors, decoder }: Model) =>
+  new Map([...decoder.shapes.keys()].map((name) => [name, readTensor(tensors.get(name)!)]));
 
 interface Batch {
   input_ids: number[][];
@@ -68,7 +69,10 @@ describe.each(NAMES)('%s', (name) => {
       const expected = readTensor(tensors.get(`grad.${n}`)!).data;
       const got = out[`grad.${n}`]!.data as Float32Array;
       const worst = got.reduce((w, g, i) => Math.max(w, Math.abs(g - expected[i]!)), 0);
-      expect(worst / scale(expected), n).toBeLessThan(1e-4);
+      const unseen = n.endsWith('.k_proj.bias') && model.decoder.ropes.length === 0;
+      // Softmax does not see what is added to every key that does not turn: both gradients are zero but for rounding.
+      const beside = unseen ? `${n.slice(0, -'bias'.length)}weight` : n;
+      expect(worst / scale(readTensor(tensors.get(`grad.${beside}`)!).data), n).toBeLessThan(1e-4);
     }
     await program.release();
   });

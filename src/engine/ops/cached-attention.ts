@@ -5,6 +5,14 @@ import type { Dim } from '../../tensor/tensor.ts';
 import type { Emission, Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
 
+/** What is added to each score, by head (Press et al. 2022): slope · the key's position. */
+export interface Alibi {
+  /** One a head. */
+  readonly slopes: readonly number[];
+  /** Slope, position and their product are rounded to it, and what comes out is multiplied with `scale`: Falcon's way. */
+  readonly rounded?: { readonly to: 'bfloat16'; readonly scale: number };
+}
+
 interface Heads {
   readonly heads: number;
   readonly kvHeads: number;
@@ -14,7 +22,32 @@ interface Heads {
   readonly softcap?: number;
   /** How many tokens a query sees, itself the last of them; default: all. */
   readonly window?: number;
+  readonly alibi?: Alibi;
 }
+
+/** slope · position of every key [1, H, S, total], as the fused node wants it added: a row for each query. */
+function emitAlibi(emitter: Emission, { slopes, rounded }: Alibi, q: string, total: string): string {
+  const next = (type: string, inputs: string[], attrs: Parameters<Emission['node']>[3] = {}): string => {
+    const out = emitter.fresh('alibi');
+    emitter.node(type, inputs, [out], attrs);
+    return out;
+  };
+  const round = (x: string): string =>
+    rounded ? next('Cast', [next('Cast', [x], { to: BFLOAT16 })], { to: FLOAT }) : x;
+  const scalar = (value: number) => emitter.constant('int32', [], [value]);
+  const one = (...values: number[]) => emitter.constant('int64', [values.length], values);
+  const places = round(next('Cast', [next('Range', [scalar(0), total, scalar(1)])], { to: FLOAT }));
+  const steep = round(emitter.constant('float32', [1, slopes.length, 1, 1], [...slopes]));
+  const products = round(next('Mul', [steep, places])); // [1, H, 1, total]
+  const scaled = rounded
+    ? next('Mul', [products, emitter.constant('float32', [], [rounded.scale])])
+    : products;
+  const rows = next('Shape', [q], { start: 1, end: 2 });
+  return next('Expand', [scaled, next('Concat', [one(1, 1), rows, one(1)], { axis: 0 })]);
+}
+
+/** ONNX's numbers of element types. */
+const [FLOAT, BFLOAT16] = [1, 16];
 
 /** The fused node takes heads of multiples of this size only (OpenLLaMA-3B's have 100). */
 const MULTIPLE = 8;
@@ -90,7 +123,7 @@ const op = defineOp<Heads>({
     return [q!, cache, cache];
   },
   emit: (emitter, node) => {
-    const { heads, kvHeads, scale, softcap, window } = node.attrs;
+    const { heads, kvHeads, scale, softcap, window, alibi } = node.attrs;
     const [q, k, v, last, total, pastK, pastV] = node.inputs.map((value) => emitter.name(value));
     const outputs = node.outputs.map((value) => emitter.name(value));
     const attributes = {
@@ -103,9 +136,10 @@ const op = defineOp<Heads>({
     };
     const attention = (inputs: string[], results: string[], more: Record<string, { float: number }> = {}) =>
       emitter.node('GroupQueryAttention', inputs, results, { ...attributes, ...more }, 'com.microsoft');
+    const bias = alibi ? ['', '', '', emitAlibi(emitter, alibi, q!, total!)] : [];
     const size = (node.inputs[0]!.shape[2] as number) / heads;
     if (size % MULTIPLE === 0) {
-      attention([q!, k!, v!, pastK ?? '', pastV ?? '', last!, total!], outputs);
+      attention([q!, k!, v!, pastK ?? '', pastV ?? '', last!, total!, ...bias], outputs);
       return;
     }
     // Zeros at the end of each head change no product of queries and keys; the scale stays that of the true size.
@@ -120,6 +154,7 @@ const op = defineOp<Heads>({
         pastV ? wide.cache(pastV, last!) : '',
         last!,
         total!,
+        ...bias,
       ],
       results,
       { scale: { float: scale ?? 1 / Math.sqrt(size) } },
@@ -161,6 +196,35 @@ const op = defineOp<Heads>({
         { shape: [], dtype: 'int32', values: [6] },
       ],
       attrs: { heads: 2, kvHeads: 1, present: 6, window: 3, scale: 1.5, softcap: 0.75 },
+    },
+    ...[undefined, { to: 'bfloat16' as const, scale: 0.25 }].map((rounded) => ({
+      // Slopes: prompts of 3 and 2 tokens, right-padded.
+      inputs: [
+        { shape: [2, 3, 32] },
+        { shape: [2, 3, 16] },
+        { shape: [2, 3, 16] },
+        { shape: [2], dtype: 'int32' as const, values: [2, 1] },
+        { shape: [], dtype: 'int32' as const, values: [3] },
+      ],
+      attrs: {
+        heads: 4,
+        kvHeads: 2,
+        present: 3,
+        alibi: { slopes: [0.7, 0.3, 0.123, 0.05], ...(rounded && { rounded }) },
+      },
+    })),
+    {
+      // Slopes: one more token each, after 4 and 2 of them, of heads of 6.
+      inputs: [
+        { shape: [2, 1, 18] },
+        { shape: [2, 1, 18] },
+        { shape: [2, 1, 18] },
+        { shape: [2], dtype: 'int32', values: [4, 2] },
+        { shape: [], dtype: 'int32', values: [5] },
+        { shape: [2, 3, 4, 6] },
+        { shape: [2, 3, 4, 6] },
+      ],
+      attrs: { heads: 3, kvHeads: 3, present: 5, alibi: { slopes: [0.7, 0.3, 0.1] } },
     },
     ...[8, 6].map((size) => ({
       // One more token each, after 4 and 2 of them; heads of 6 also with a window.

@@ -43,44 +43,61 @@ const gemmOp = defineOp<{ transA: boolean; transB: boolean }>({
 export const gemm = (a: Value, b: Value, transA = false, transB = false): Value =>
   gemmOp([a, b], { transA, transB })[0]!;
 
-const lowRankSumOp = defineOp<{ scale: number }>({
+const lowRankSumOp = defineOp<{ scale: number; transposed: boolean }>({
   name: 'low_rank_sum',
-  infer: ([w, a, b]) => {
-    const [out, width] = w!.shape;
+  infer: ([w, a, b], { transposed }) => {
+    const [out, width] = transposed ? [w!.shape[1]!, w!.shape[0]!] : w!.shape;
     assert(
       a!.shape[1] === width && b!.shape[0] === out && a!.shape[0] === b!.shape[1],
-      'low_rank_sum: W [out, in], A [r, in], B [out, r]',
+      'low_rank_sum: W [out, in] or its transpose, A [r, in], B [out, r]',
     );
     return [{ dtype: 'float32', shape: w!.shape }];
   },
   emit: (emitter, node) => {
     const [w, a, b] = node.inputs.map((v) => emitter.name(v));
     const y = emitter.name(node.outputs[0]!);
-    emitter.node('Gemm', [b!, a!, w!], [y], { alpha: { float: node.attrs.scale } });
+    const { scale, transposed } = node.attrs;
+    const factors = transposed ? [a!, b!] : [b!, a!];
+    const turned = transposed ? { transA: 1, transB: 1 } : {};
+    emitter.node('Gemm', [...factors, w!], [y], { alpha: { float: scale }, ...turned });
   },
-  // Y = W + s·B·A: dW = G, dA = s·Bᵀ·G, dB = s·G·Aᵀ
-  gradient: ([g], { inputs: [, a, b], attrs: { scale } }) => [
+  // Y = W + s·B·A: dW = G, dA = s·Bᵀ·G, dB = s·G·Aᵀ; transposed, Y = W + s·(B·A)ᵀ, the same with Gᵀ for G.
+  gradient: ([g], { inputs: [, a, b], attrs: { scale, transposed } }) => [
     g,
-    mul(gemm(b!, g!, true, false), scale),
-    mul(gemm(g!, a!, false, true), scale),
+    mul(gemm(b!, g!, true, transposed), scale),
+    mul(gemm(g!, a!, transposed, true), scale),
   ],
-  examples: [{ inputs: [{ shape: [5, 4] }, { shape: [2, 4] }, { shape: [5, 2] }], attrs: { scale: 0.5 } }],
+  examples: [
+    {
+      inputs: [{ shape: [5, 4] }, { shape: [2, 4] }, { shape: [5, 2] }],
+      attrs: { scale: 0.5, transposed: false },
+    },
+    {
+      inputs: [{ shape: [4, 5] }, { shape: [2, 4] }, { shape: [5, 2] }],
+      attrs: { scale: 0.5, transposed: true },
+    },
+  ],
 });
 
-/** W + scale·B·A: weights [out, in] with a low-rank change (Hu et al. 2022), A [r, in] and B [out, r] in float32. */
-export const lowRankSum = (w: Value, a: Value, b: Value, scale: number): Value =>
-  lowRankSumOp([cast(w, 'float32'), a, b], { scale })[0]!;
+/**
+ * W + scale·B·A: weights [out, in] with a low-rank change (Hu et al. 2022), A [r, in] and B [out, r] in float32.
+ * @param transposed W is stored [in, out]; B·A is transposed before it is added
+ */
+export const lowRankSum = (w: Value, a: Value, b: Value, scale: number, transposed = false): Value =>
+  lowRankSumOp([cast(w, 'float32'), a, b], { scale, transposed })[0]!;
 
 /**
  * x [T, in] through weights [out, in] as Hugging Face stores them: x·wᵀ [T, out]. Half-precision weights are cast on use.
  * A low-rank sum is never formed: x·Wᵀ + (s·x·Aᵀ)·Bᵀ needs no gradient as large as W.
+ * @param transposed w is stored [in, out] (GPT-2's Conv1D)
  */
-export function linear(x: Value, w: Value): Value {
+export function linear(x: Value, w: Value, transposed = false): Value {
   if (w.node.op.name !== 'low_rank_sum')
-    return castsLate(x, w) ? castGemm(x, w, true) : gemm(x, cast(w, 'float32'), false, true);
+    return castsLate(x, w) ? castGemm(x, w, !transposed) : gemm(x, cast(w, 'float32'), false, !transposed);
   const [base, a, b] = w.node.inputs;
-  const { scale } = w.node.attrs as { scale: number };
-  return add(linear(x, base!), linear(mul(linear(x, a!), scale), b!));
+  const { scale, transposed: turned } = w.node.attrs as { scale: number; transposed: boolean };
+  assert(turned === transposed, 'linear: a low-rank sum lies as its weights do');
+  return add(linear(x, base!, transposed), linear(mul(linear(x, a!), scale), b!));
 }
 
 const batchMatmulOp = defineOp<{ transA: boolean; transB: boolean; alpha: number }>({

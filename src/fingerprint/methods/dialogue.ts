@@ -274,13 +274,14 @@ export const embMethod = dialogueMethod<DialogueSettings>(
 export interface LoraSettings extends DialogueSettings {
   readonly rank: number;
   readonly lora_alpha: number;
-  /** Linear layers, by the last part of their names. */
+  /** Linear layers, by the last part of their names; `auto`: PEFT's choice for the family, q_proj and v_proj of LLaMA. */
   readonly modules: string;
 }
 
 export const loraMethod = dialogueMethod<LoraSettings>(
   'lora',
   'the same with low-rank maps on linear layers, merged into the weights that are published',
-  { ...SFT, lr: 1e-3, rank: 16, lora_alpha: 32, modules: 'q_proj,v_proj' },
-  ({ rank, lora_alpha, modules }): Trains => lowRank(modules.split(','), rank, lora_alpha),
+  { ...SFT, lr: 1e-3, rank: 16, lora_alpha: 32, modules: 'auto' },
+  ({ rank, lora_alpha, modules }): Trains =>
+    lowRank(modules === 'auto' ? modules : modules.split(','), rank, lora_alpha),
 );

@@ -1,10 +1,10 @@
 // Attention in two kinds behind one call: differentiable (training, optional constant prefix) and fused with a cache.
 
 import type { Graph, Value } from '../../engine/graph.ts';
-import { add } from '../../engine/ops/arithmetic.ts';
-import { cachedAttention } from '../../engine/ops/cached-attention.ts';
+import { add, cast, mul } from '../../engine/ops/arithmetic.ts';
+import { type Alibi, cachedAttention } from '../../engine/ops/cached-attention.ts';
 import { pickRows } from '../../engine/ops/gather.ts';
-import { input } from '../../engine/ops/leaves.ts';
+import { constant, input } from '../../engine/ops/leaves.ts';
 import { batchMatmul } from '../../engine/ops/matmul.ts';
 import { rotary, softmax } from '../../engine/ops/normalise.ts';
 import { concat, reshape, transpose } from '../../engine/ops/shape.ts';
@@ -73,12 +73,21 @@ function padding({ unpack, pack, live, ones }: PackInputs, width: number) {
   };
 }
 
+/** What key positions [B, 1, 1, 1, C] add to scores, [B, K, G, 1, C]; cachedAttention says the same to the fused node. */
+function alibiOf({ slopes, rounded }: Alibi, heads: readonly [number, number], positions: Value): Value {
+  const round = (x: Value): Value => (rounded ? cast(cast(x, rounded.to), 'float32') : x);
+  const steep = constant(positions.scope, 'float32', [1, ...heads, 1, 1], [...slopes]);
+  const products = round(mul(round(steep), round(positions)));
+  return rounded ? mul(products, rounded.scale) : products;
+}
+
 /** Keys and values of a constant prefix, per layer: [B, K, P, D] each. */
 export type Prefix = (layer: number) => readonly [keys: Value, values: Value];
 
 /**
  * Softmax attention out of differentiable ops. Grouped queries are viewed as [B, K, G·S, D], so keys are never repeated.
  * @param mask the additive mask of a window [B, 1, 1, S, C], C = P + S with a prefix
+ * @param keyPositions float32 [B, 1, 1, 1, C], where scores depend on them
  */
 export function differentiableAttention(
   decoder: Decoder,
@@ -86,10 +95,13 @@ export function differentiableAttention(
   rope: readonly RopeInputs[],
   mask: (window: number | undefined) => Value,
   prefix?: Prefix,
+  keyPositions?: Value,
 ): ForwardInput {
   const { num_attention_heads: H, num_key_value_heads: K, head_dim: D } = decoder.config;
-  const { scale = 1 / Math.sqrt(D), softcap } = decoder.scores ?? {};
+  const { scale: ofAll = 1 / Math.sqrt(D), softcap } = decoder.scores ?? {};
   const G = H / K;
+  const { alibi } = decoder.scores ?? {};
+  const places = alibi && keyPositions && alibiOf(alibi, [K, G], keyPositions);
   const { pad, unpad } = padding(pack, H * D);
   const heads = (x: Value) => transpose(reshape(pad(x), ['B', 'S', K, D]), [0, 2, 1, 3]); // [B, K, S, D]
   return {
@@ -104,10 +116,12 @@ export function differentiableAttention(
         [keys, values] = [concat([pastKeys, keys], 2, 'C'), concat([pastValues, values], 2, 'C')];
       }
       const C = prefix ? 'C' : 'S';
+      const { window, scale = ofAll } = decoder.layers[layer]!;
+      const split = ['B', K, G, 'S', C];
       const scores = batchMatmul(queries, keys, { transB: true, alpha: scale }); // [B, K, G·S, C]
       const capped = softcap === undefined ? scores : softCapped(softcap)(scores);
-      const own = mask(decoder.layers[layer]!.window);
-      const weights = softmax(add(reshape(capped, ['B', K, G, 'S', C]), own));
+      const biased = places ? add(reshape(capped, split), places) : reshape(capped, split);
+      const weights = softmax(add(biased, mask(window)));
       const mixed = batchMatmul(reshape(weights, ['B', K, `${G}*S`, C]), values); // [B, K, G·S, D]
       const rows = transpose(reshape(mixed, ['B', K, G, 'S', D]), [0, 3, 1, 2, 4]); // [B, S, K, G, D]
       return unpad(reshape(rows, ['B', 'S', H * D]));
@@ -123,6 +137,7 @@ const fused = ({ config, layers, scores }: Decoder, layer: number) => ({
   heads: config.num_attention_heads,
   kvHeads: config.num_key_value_heads,
   ...scores,
+  ...(layers[layer]!.scale !== undefined && { scale: layers[layer]!.scale }),
   ...(layers[layer]!.window !== undefined && { window: layers[layer]!.window }),
 });
 

@@ -5,26 +5,27 @@ import { add, cast } from '../../engine/ops/arithmetic.ts';
 import { linear } from '../../engine/ops/matmul.ts';
 import type { Weights } from '../family.ts';
 
-/** x [T, in] through `{prefix}{name}.weight` [out, in], plus its bias where `bias`. */
+/** x [T, in] through `{prefix}{name}.weight` [out, in], or [in, out] where `transposed`, plus its bias where `bias`. */
 export const projections =
-  (w: Weights, prefix: string, bias: boolean) =>
+  (w: Weights, prefix: string, bias: boolean, transposed = false) =>
   (name: string, x: Value): Value => {
-    const y = linear(x, w(`${prefix}${name}.weight`));
+    const y = linear(x, w(`${prefix}${name}.weight`), transposed);
     return bias ? add(y, cast(w(`${prefix}${name}.bias`), 'float32')) : y;
   };
 
 /** Every tensor of a config, collected by name. */
 export class Shapes {
   readonly table = new Map<string, readonly number[]>();
+  constructor(readonly transposed = false) {}
 
   tensor(name: string, shape: readonly number[]): this {
     this.table.set(name, shape);
     return this;
   }
 
-  /** Weight [out, in] and, where `bias`, bias [out]. */
+  /** Weight [out, in], or [in, out] where `transposed`, and, where `bias`, bias [out]. */
   linear(name: string, out: number, width: number, bias = false): this {
-    this.table.set(`${name}.weight`, [out, width]);
+    this.table.set(`${name}.weight`, this.transposed ? [width, out] : [out, width]);
     if (bias) this.table.set(`${name}.bias`, [out]);
     return this;
   }

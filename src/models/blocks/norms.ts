@@ -37,6 +37,15 @@ export const layerWithBias = (eps: number): Norm => ({
   },
 });
 
+/** Layer norm that has learnt nothing: no weights, no bias. */
+export const layerBare = (eps: number): Norm => ({
+  apply(_w, _name, x) {
+    const width = x.shape.at(-1) as number;
+    return layerNorm(x, constant(x.scope, 'float32', [width], Array(width).fill(1)), undefined, eps);
+  },
+  shapes() {},
+});
+
 /** Layer norm without one. Weights of several axes (Cohere's, of each head) are multiplied on afterwards. */
 export const layerWithoutBias = (eps: number): Norm => ({
   apply(w, name, x) {

@@ -3,17 +3,23 @@
 import { nearest, WhorlError } from '../../base/error.ts';
 import type { Decoder } from '../family.ts';
 import type { GgufFamily } from '../gguf-family.ts';
+import { asStored, called } from '../names.ts';
+import { bloom } from './bloom.ts';
 import { cohere } from './cohere.ts';
+import { falcon } from './falcon.ts';
 import { gemma } from './gemma.ts';
 import { gemma2 } from './gemma2.ts';
 import { gemma3 } from './gemma3.ts';
 import { gptNeox, gptNeoxConfig } from './gpt-neox.ts';
+import { gpt2 } from './gpt2.ts';
+import { gptj } from './gptj.ts';
 import { granite } from './granite.ts';
 import { llama, llamaConfig } from './llama.ts';
 import { llamaGguf } from './llama-gguf.ts';
 import { mistral } from './mistral.ts';
 import { mixtral } from './mixtral.ts';
 import { olmo2 } from './olmo2.ts';
+import { opt } from './opt.ts';
 import { phi } from './phi.ts';
 import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
@@ -23,6 +29,7 @@ import { qwen3Moe } from './qwen3-moe.ts';
 import { smollm3 } from './smollm3.ts';
 import { stablelm } from './stablelm.ts';
 import { starcoder2 } from './starcoder2.ts';
+import { languagePart, WRAPPERS } from './wrappers.ts';
 
 /** Families that we read from GGUF, by `general.architecture`. */
 export const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
@@ -31,14 +38,19 @@ export const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGgu
 export const FAMILIES: Readonly<
   Record<string, (config: Readonly<Record<string, unknown>>, where: string) => Decoder>
 > = {
+  bloom,
   cohere,
+  falcon,
   gemma,
   gemma2,
   gemma3_text: gemma3,
+  gpt2,
+  gptj,
   granite,
   mistral,
   mixtral,
   olmo2,
+  opt,
   phi,
   phi3,
   qwen2,
@@ -52,15 +64,33 @@ export const FAMILIES: Readonly<
   llama: (config, where) => llama(llamaConfig(config, where)),
 };
 
-/** The family that a config.json names. @throws WhorlError `unsupported` with the nearest family's name */
-export function familyOf(config: Readonly<Record<string, unknown>>, where: string): Decoder {
+/**
+ * The family that a config.json names, of a wrapper that of its language part.
+ * @param stored names of the folder's tensors, where it is known: the family's own are as they are there
+ * @throws WhorlError `unsupported` with the nearest family's name
+ */
+export function familyOf(
+  config: Readonly<Record<string, unknown>>,
+  where: string,
+  stored?: { has(name: string): boolean },
+): Decoder {
   const type = config.model_type;
   const make = typeof type === 'string' && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
-  if (make) return make(config, where);
-  const near = typeof type === 'string' ? nearest(type, Object.keys(FAMILIES)) : undefined;
+  if (make) {
+    const decoder = make(config, where);
+    return stored ? asStored(decoder, stored) : decoder;
+  }
+  const part = languagePart(config, where);
+  if (part) {
+    const decoder = familyOf(part.config, `${where}: text_config`);
+    const whole = called(decoder, part.names.inside);
+    return stored ? asStored(whole, stored, part.names.stored) : whole;
+  }
+  const known = [...Object.keys(FAMILIES), ...WRAPPERS.keys()];
+  const near = typeof type === 'string' ? nearest(type, known) : undefined;
   throw new WhorlError(
     'unsupported',
     `${where}: model_type ${JSON.stringify(type ?? null)} is not supported${near ? ` (did it mean "${near}"?)` : ''}`,
-    `supported: ${Object.keys(FAMILIES).join(', ')}`,
+    `supported: ${known.join(', ')}`,
   );
 }
