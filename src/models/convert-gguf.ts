@@ -13,8 +13,8 @@ import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
-import { GGUF_FAMILIES } from './families/index.ts';
-import type { GgufWeight } from './gguf-family.ts';
+import { GGUF_FAMILIES } from './families/gguf.ts';
+import { type GgufWeight, ggufConfig, ggufWeights } from './gguf-model.ts';
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
 export const CONVERSION = 2;
@@ -39,8 +39,8 @@ export async function convertGguf(
     );
   const values = (tensor: string) =>
     withReader(source, (reader) => valuesOf(reader, file.tensors.get(tensor)!), name);
-  const config = { ...family.config(file, values), torch_dtype: dtype };
-  const entries = family.weights(file).map((weight) => {
+  const config = { ...ggufConfig(family, file, values), torch_dtype: dtype };
+  const entries = ggufWeights(family, file).map((weight) => {
     const tensor = file.tensors.get(weight.from)!;
     return { name: weight.name, dtype, shape: tensor.shape, weight, tensor };
   });
@@ -76,30 +76,41 @@ function valuesOf(reader: BoundedReader, tensor: GgufTensor): Float32Array {
   return dequantize(tensor.type, reader.bytes(tensor.length, tensor.name));
 }
 
-/** The tensor's bytes in `dtype` and in Hugging Face's order of rows, some rows at a time. */
+/** The tensor's bytes in `dtype`, as Hugging Face has its rows and values, some rows at a time. */
 function* dequantised(
   reader: BoundedReader,
   tensor: GgufTensor,
   weight: GgufWeight,
   dtype: FloatDtype,
 ): Generator<Uint8Array> {
-  const block = BLOCKS[tensor.type];
-  if (tensor.shape.length === 1 && weight.headDim !== undefined) {
-    // A bias: rows of one element, which blocks cross.
-    yield fromFloat32(deinterleave(valuesOf(reader, tensor), 1, weight.headDim), dtype);
+  const { runs, headDim = 1, plus = 0 } = weight;
+  const finished = (values: Float32Array, columns: number): Uint8Array => {
+    const ordered = headDim === 1 ? values : deinterleave(values, columns, headDim);
+    return fromFloat32(plus === 0 ? ordered : ordered.map((value) => value + plus), dtype);
+  };
+  if (tensor.shape.length === 1) {
+    // A bias or norm: rows of one element, which blocks cross.
+    const values = valuesOf(reader, tensor);
+    yield finished(runs === undefined ? values : picked(values, runs), 1);
     return;
   }
+  const block = BLOCKS[tensor.type];
   const columns = tensor.shape.at(-1)!;
   const rowLength = (columns / block.elements) * block.bytes;
-  const group = rowLength * (weight.headDim ?? 1);
-  const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / (columns * (weight.headDim ?? 1))));
-  for (const bytes of reader.chunks(tensor.offset, tensor.length, wanted * group)) {
-    const values = dequantize(tensor.type, bytes);
-    yield fromFloat32(
-      weight.headDim === undefined ? values : deinterleave(values, columns, weight.headDim),
-      dtype,
-    );
+  const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / (columns * headDim))) * headDim * rowLength;
+  for (const { first, count } of runs ?? [{ first: 0, count: tensor.length / rowLength }])
+    for (const bytes of reader.chunks(tensor.offset + first * rowLength, count * rowLength, wanted))
+      yield finished(dequantize(tensor.type, bytes), columns);
+}
+
+function picked(values: Float32Array, runs: NonNullable<GgufWeight['runs']>): Float32Array {
+  const out = new Float32Array(values.length);
+  let at = 0;
+  for (const { first, count } of runs) {
+    out.set(values.subarray(first, first + count), at);
+    at += count;
   }
+  return out;
 }
 
 /** Row `2i + j` of each head goes to row `j · headDim/2 + i`. [rows, columns] row-major */

@@ -13,8 +13,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
-import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { openModel } from '../../src/models/open-model.ts';
+import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readGguf } from '../../src/sources/checkpoints/gguf.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 

@@ -1,8 +1,7 @@
-// The families by the name a checkpoint gives itself: config.json's `model_type`, GGUF's `general.architecture`.
+// The families by the name a checkpoint gives itself, config.json's `model_type`; by GGUF's name they stand in `gguf.ts`.
 
 import { nearest, WhorlError } from '../../base/error.ts';
 import type { Decoder } from '../family.ts';
-import type { GgufFamily } from '../gguf-family.ts';
 import { cohere } from './cohere.ts';
 import { gemma } from './gemma.ts';
 import { gemma2 } from './gemma2.ts';
@@ -10,7 +9,6 @@ import { gemma3 } from './gemma3.ts';
 import { gptNeox, gptNeoxConfig } from './gpt-neox.ts';
 import { granite } from './granite.ts';
 import { llama, llamaConfig } from './llama.ts';
-import { llamaGguf } from './llama-gguf.ts';
 import { mistral } from './mistral.ts';
 import { olmo2 } from './olmo2.ts';
 import { phi } from './phi.ts';
@@ -19,9 +17,6 @@ import { qwen3 } from './qwen3.ts';
 import { smollm3 } from './smollm3.ts';
 import { stablelm } from './stablelm.ts';
 import { starcoder2 } from './starcoder2.ts';
-
-/** Families that we read from GGUF, by `general.architecture`. */
-export const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
 
 /** Families by config.json's `model_type`. */
 export const FAMILIES: Readonly<
