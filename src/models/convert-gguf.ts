@@ -6,8 +6,8 @@ import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
 import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
-import { type GgufTensor, readGguf } from '../sources/checkpoints/gguf.ts';
 import { BLOCKS, dequantize } from '../sources/checkpoints/gguf-blocks.ts';
+import { type PartTensor, readGgufParts } from '../sources/checkpoints/gguf-parts.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
@@ -20,15 +20,18 @@ import { type GgufWeight, ggufConfig, ggufWeights } from './gguf-model.ts';
 export const CONVERSION = 2;
 const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
 
-/** Writes the model of a GGUF file as a Hugging Face folder, weights in `dtype`, some rows at a time. */
+/**
+ * Writes the model of a GGUF file, or of all its parts, as a Hugging Face folder, weights in `dtype`, some rows at a time.
+ * `name` is what messages call it.
+ */
 export async function convertGguf(
-  source: string,
+  parts: readonly string[],
   name: string,
   folder: string,
   dtype: FloatDtype,
   onEvent: OnEvent,
 ): Promise<void> {
-  const file = { ...readGguf(source, name), path: name };
+  const file = { ...readGgufParts(parts, name), path: name };
   const architecture = file.metadata.get('general.architecture');
   const family = GGUF_FAMILIES.get(String(architecture));
   if (family === undefined)
@@ -38,7 +41,7 @@ export async function convertGguf(
       `Whorl reads ${[...GGUF_FAMILIES.keys()].join(', ')} from GGUF; give the Hugging Face folder`,
     );
   const values = (tensor: string) =>
-    withReader(source, (reader) => valuesOf(reader, file.tensors.get(tensor)!), name);
+    withReader(file.tensors.get(tensor)!.file, (reader) => valuesOf(reader, file.tensors.get(tensor)!), name);
   const config = { ...ggufConfig(family, file, values), torch_dtype: dtype };
   const entries = ggufWeights(family, file).map((weight) => {
     const tensor = file.tensors.get(weight.from)!;
@@ -46,16 +49,17 @@ export async function convertGguf(
   });
   onEvent({ kind: 'phase', name: 'dequantising', detail: `${basename(name)} → ${folder}` });
   const write = (temporary: string) => {
-    const reader = new BoundedReader(source, name);
+    const readers = new Map(parts.map((part) => [part, new BoundedReader(part, name)]));
+    const total = [...readers.values()].reduce((sum, { size }) => sum + size, 0);
     let done = 0;
     try {
       writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
-        yield* dequantised(reader, entry.tensor, entry.weight, dtype);
+        yield* dequantised(readers.get(entry.tensor.file)!, entry.tensor, entry.weight, dtype);
         done += entry.tensor.length;
-        onEvent({ kind: 'progress', name: 'dequantising', done, total: reader.size });
+        onEvent({ kind: 'progress', name: 'dequantising', done, total });
       });
     } finally {
-      reader.close();
+      for (const reader of readers.values()) reader.close();
     }
     for (const [fileName, json] of Object.entries(tokenizerFilesFromGguf(Object.fromEntries(file.metadata))))
       writeJsonAtomic(join(temporary, fileName), json);
@@ -71,7 +75,7 @@ export async function convertGguf(
 }
 
 /** A small tensor whole. */
-function valuesOf(reader: BoundedReader, tensor: GgufTensor): Float32Array {
+function valuesOf(reader: BoundedReader, tensor: PartTensor): Float32Array {
   reader.position = tensor.offset;
   return dequantize(tensor.type, reader.bytes(tensor.length, tensor.name));
 }
@@ -79,7 +83,7 @@ function valuesOf(reader: BoundedReader, tensor: GgufTensor): Float32Array {
 /** The tensor's bytes in `dtype`, as Hugging Face has its rows and values, some rows at a time. */
 function* dequantised(
   reader: BoundedReader,
-  tensor: GgufTensor,
+  tensor: PartTensor,
   weight: GgufWeight,
   dtype: FloatDtype,
 ): Generator<Uint8Array> {

@@ -3,11 +3,14 @@
 import { WhorlError } from '../base/error.ts';
 import type { GgufFile, GgufValue } from '../sources/checkpoints/gguf.ts';
 
+/** What is read of a file, or of all parts of one. */
+export type GgufHeader = Pick<GgufFile, 'path' | 'metadata' | 'tensors'>;
+
 /** Of `<architecture>.<key>`. */
 export class GgufKeys {
-  readonly file: GgufFile;
+  readonly file: GgufHeader;
   readonly architecture: string;
-  constructor(file: GgufFile, architecture: string) {
+  constructor(file: GgufHeader, architecture: string) {
     this.file = file;
     this.architecture = architecture;
   }

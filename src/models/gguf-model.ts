@@ -1,9 +1,9 @@
 // config.json and the weights of a GGUF file, read by what its family says of itself (`GgufFamily`).
 
 import { WhorlError } from '../base/error.ts';
-import type { GgufFile, GgufTensor } from '../sources/checkpoints/gguf.ts';
+import type { GgufTensor } from '../sources/checkpoints/gguf.ts';
 import type { GgufFamily, GgufLayout, GgufSizes } from './gguf-family.ts';
-import { GgufKeys } from './gguf-keys.ts';
+import { type GgufHeader, GgufKeys } from './gguf-keys.ts';
 import { ROPE_FACTORS, ropeScaling } from './gguf-rope.ts';
 
 /** One Hugging Face tensor and the GGUF tensor it is made of. */
@@ -44,7 +44,7 @@ const MAX_VECTOR = 1 << 20; // a bias is read whole, so bounded; the widest mode
  */
 export function ggufConfig(
   family: GgufFamily,
-  file: GgufFile,
+  file: GgufHeader,
   values: (tensor: string) => Float32Array,
 ): Record<string, unknown> {
   const keys = new GgufKeys(file, family.architecture);
@@ -98,7 +98,7 @@ export function ggufConfig(
 }
 
 /** Every weight of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
-export function ggufWeights(family: GgufFamily, file: GgufFile): readonly GgufWeight[] {
+export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly GgufWeight[] {
   const sizes = sizesOf(new GgufKeys(file, family.architecture));
   const withBias = new Set([...(family.biased ?? []), ...Object.values(family.biases ?? {}).flat()]);
   const tensors = [...file.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS); // said by the config
@@ -125,7 +125,7 @@ function rowsOf(
   { rows }: GgufLayout,
   { name, shape }: GgufTensor,
   { heads, headDim }: GgufSizes,
-  file: GgufFile,
+  file: GgufHeader,
 ): Pick<GgufWeight, 'runs' | 'headDim'> {
   if (rows === undefined) return {};
   const [count] = shape as [number];
@@ -153,7 +153,7 @@ const shareOf = (turned: number, dim: number): number =>
   Math.trunc(dim * (turned / dim)) === turned ? turned / dim : (turned + 0.5) / dim;
 
 /** Whether the first block has these biases; Hugging Face's configs know all of a part's or none. */
-function hasBiases(file: GgufFile, parts: readonly string[]): boolean {
+function hasBiases(file: GgufHeader, parts: readonly string[]): boolean {
   const names = parts.map((part) => `${part}.bias`);
   const there = names.filter((name) => file.tensors.has(`blk.0.${name}`));
   if (there.length > 0 && there.length < names.length)
@@ -165,10 +165,10 @@ function hasBiases(file: GgufFile, parts: readonly string[]): boolean {
   return there.length > 0;
 }
 
-function tokenId(file: GgufFile, key: string, name: string): Record<string, number> {
+function tokenId(file: GgufHeader, key: string, name: string): Record<string, number> {
   const value = file.metadata.get(`tokenizer.ggml.${key}`);
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? { [name]: value } : {};
 }
 
-const unsupported = (file: GgufFile, message: string, mend?: string): WhorlError =>
+const unsupported = (file: GgufHeader, message: string, mend?: string): WhorlError =>
   new WhorlError('unsupported', `${file.path}: ${message}`, mend);

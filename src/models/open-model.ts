@@ -1,6 +1,7 @@
 // "A model" as a user names it: a Hugging Face folder, a hub id, or a GGUF file, which is dequantised once into a
 // cache folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
 
+import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -10,6 +11,7 @@ import { fileIdentity } from '../sources/bounded-reader.ts';
 import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { looksLikeGguf } from '../sources/checkpoints/gguf.ts';
+import { ggufParts } from '../sources/checkpoints/gguf-parts.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { withoutKeys } from './config.ts';
@@ -66,14 +68,15 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
   const source = resolve(path);
   if (statSync(source).isDirectory()) return { ...openFolder(path, options), source };
   if (!looksLikeGguf(path)) throw wrongFile(path);
-  const identity = fileIdentity(source);
-  const sha256 = digestFile(source);
+  const parts = ggufParts(source);
+  const identities = parts.map(fileIdentity);
+  const sha256 = digestOf(parts);
   const dtype = options.dtype ?? 'float32';
   const cache = options.cacheDir ?? cacheFolder();
   const folder = join(resolve(cache), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
   if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined) {
-    await convertGguf(source, path, folder, dtype, options.onEvent ?? silent);
-    if (fileIdentity(source) !== identity)
+    await convertGguf(parts, path, folder, dtype, options.onEvent ?? silent);
+    if (parts.some((part, i) => fileIdentity(part) !== identities[i]))
       throw new WhorlError(
         'changed',
         `${path} changed while it was read`,
@@ -81,6 +84,12 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
       );
   }
   return { ...openFolder(folder, options), source, gguf: { path: source, sha256 } };
+}
+
+/** sha256 of the file, hex; of several, of their digests as hex, one after the other. */
+function digestOf(parts: readonly string[]): string {
+  const digests = parts.map(digestFile);
+  return digests.length === 1 ? digests[0]! : createHash('sha256').update(digests.join('')).digest('hex');
 }
 
 function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omit<ModelFolder, 'source'> {
