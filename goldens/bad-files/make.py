@@ -227,7 +227,7 @@ FOLDER = {
     "only-gguf": dict(files={"m.gguf": b"GGUF"}, code="missing-file", contains="m.gguf"),
     "run-folder": dict(files={"run.json": b"{}", "published/config.json": CONFIG}, code="missing-file", contains="published"),
     "no-weights": dict(files={"config.json": CONFIG}, code="missing-file", contains="neither"),
-    "only-pickle": dict(files={"config.json": CONFIG, "pytorch_model.bin": b"PK"}, code="unsupported", contains="pytorch_model.bin"),
+    "only-pickle": dict(files={"config.json": CONFIG, "pytorch_model.bin": b"PK"}, code=BAD, contains="pytorch_model.bin"),
     "config-not-json": dict(files=SINGLE | {"config.json": b"{"}, code=BAD, contains="config.json"),
     "config-list": dict(files=SINGLE | {"config.json": b"[]"}, code=BAD, contains="not a JSON object"),
     "config-twice": dict(files=SINGLE | {"config.json": b'{"rope_theta":1,"rope_theta":2}'}, code=BAD, contains='"rope_theta" twice'),

@@ -17,7 +17,7 @@ import { GGUF_FAMILIES } from './families/gguf.ts';
 import { type GgufWeight, ggufConfig, ggufWeights } from './gguf-model.ts';
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
-export const CONVERSION = 2;
+export const CONVERSION = 3;
 const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
 
 /**
