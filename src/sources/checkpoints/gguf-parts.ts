@@ -41,7 +41,7 @@ export interface PartTensor extends GgufTensor {
   readonly file: string;
 }
 
-export interface WholeGguf extends Omit<GgufFile, 'tensors' | 'identity'> {
+interface WholeGguf extends Omit<GgufFile, 'tensors' | 'identity'> {
   readonly tensors: ReadonlyMap<string, PartTensor>;
 }
 
