@@ -252,7 +252,7 @@ CASES = {
     "no-version": (archive([entry("x/data.pkl", GOOD), entry("x/data/0", ZEROS)]), BAD, "version"),
     "big-endian": (archive([entry("x/data.pkl", GOOD), entry("x/byteorder", b"big"), entry("x/version", b"3\n"), entry("x/data/0", ZEROS)]), NO, "byte order"),
     "torchscript": (pt(GOOD, extra=[entry("x/constants.pkl", b"")]), NO, "TorchScript"),
-    "legacy": (bytes.fromhex("80028a0a6cfc9c46f9206aa850192e") + b"\x80\x02M\xe9\x03.", NO, "old torch format"),
+    "legacy": (bytes.fromhex("80028a0a6cfc9c46f9206aa850192e") + b"\x80\x02M\xe9\x03.", BAD, "the system"),
     "tar": (b"sys_info".ljust(257, b"\0") + b"ustar\0" + bytes(300), NO, "tar archive"),
     "bare-pickle": (b"\x80\x04cos\nsystem\n(X\x02\0\0\0idtR.", NO, "bare pickle"),
     "html": (b"<!doctype html><title>404</title>", BAD, "begin as a zip"),

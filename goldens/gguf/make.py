@@ -33,7 +33,8 @@ def half(rng, n):
 
 # Where the float16 scales of a quantised block lie; every other byte may be anything.
 HALVES = {T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q2_K: [80, 82], T.Q3_K: [108],
-          T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
+          T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208], T.IQ4_NL: [0], T.IQ4_XS: [0], T.MXFP4: []}
+EXPONENTS = {T.MXFP4: 0}  # or a byte that is a power of two
 
 
 def random_blocks(rng, kind, n, scale=None):
@@ -45,6 +46,8 @@ def random_blocks(rng, kind, n, scale=None):
         else:
             values = scale * (0.5 + rng.random(n)) * (1 if i == 0 else MINIMUM[kind])
             data[:, at:at + 2] = values.astype("<f2").view(np.uint8).reshape(n, 2)
+    if kind in EXPONENTS and scale is not None:
+        data[:, EXPONENTS[kind]] = 128 + np.round(np.log2(scale * (0.5 + rng.random(n)))).astype(int)
     return data
 
 
@@ -119,7 +122,7 @@ def model(name, *, heads, kv, tied, linear, embedding, seed):
 # Scales that give values of standard deviation near 0.25 about a mean near 0, so that logits are neither flat nor huge;
 # for types with a minimum, what it is of the scale.
 SCALE = {T.Q4_0: 0.054, T.Q4_1: 0.054, T.Q5_0: 0.027, T.Q5_1: 0.027, T.Q8_0: 0.0034, T.Q2_K: 0.025, T.Q3_K: 0.006,
-         T.Q4_K: 0.0016, T.Q5_K: 0.0008, T.Q6_K: 0.00018}
+         T.Q4_K: 0.0016, T.Q5_K: 0.0008, T.Q6_K: 0.00018, T.IQ4_NL: 0.0035, T.IQ4_XS: 0.00019, T.MXFP4: 0.045}
 MINIMUM = {T.Q4_1: -7.5, T.Q5_1: -15.5, T.Q2_K: 1.5, T.Q4_K: 7.5, T.Q5_K: 15.5}
 PROMPT = [1, 5, 9, 22, 3, 3, 28, 0, 14, 7]
 
@@ -183,7 +186,7 @@ def typed(kind, seed):
     put("blk.0.ffn_down.weight", hidden, ffn)
     close(w)
     model = transformers.AutoModelForCausalLM.from_pretrained(HERE, gguf_file=f"{name}.gguf", dtype=torch.float32)
-    if "Q" in kind.name or "BF" in kind.name:  # transformers must have read what gguf-py reads
+    if kind not in (T.F32, T.F16):  # transformers must have read what gguf-py reads
         tensor = next(t for t in gguf.GGUFReader(HERE / f"{name}.gguf").tensors if t.name == "blk.0.ffn_up.weight")
         up = torch.from_numpy(gguf.quants.dequantize(tensor.data, kind))
         assert torch.equal(up, model.model.layers[0].mlp.up_proj.weight.data), "transformers reads other values"
@@ -281,3 +284,24 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_f
 option("options-bias-llama3", LLAMA3, seed=41, attention_bias=True, mlp_bias=True, kind=T.Q8_0)
 option("options-linear", {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}, seed=42, kind=T.Q8_0)
 option("options-mlp-bias", {"rope_type": "default", "rope_theta": 500.0}, seed=43, mlp_bias=True, kind=T.Q8_0)
+
+
+def split(name):
+    """A file of which llama-gguf-split would have made three: keys and some tensors in the first, tensors in the others."""
+    r = gguf.GGUFReader(HERE / f"{name}.gguf")
+    tensors, n = list(r.tensors), 3
+    for part in range(n):
+        w = gguf.GGUFWriter(HERE / "split" / f"{name}-{part + 1:05d}-of-{n:05d}.gguf", "llama")
+        if part == 0:
+            for field in r.fields.values():
+                if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+                    sub_type = field.types[1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+                    w.add_key_value(field.name, field.contents(), field.types[0], sub_type)
+        w.add_uint16("split.no", part); w.add_uint16("split.count", n); w.add_int32("split.tensors.count", len(tensors))
+        for t in tensors[part::n]:
+            w.add_tensor(t.name, t.data, raw_dtype=t.tensor_type)
+        close(w)
+
+
+(HERE / "split").mkdir(exist_ok=True)
+split("tied-gqa-q4_1")

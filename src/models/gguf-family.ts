@@ -1,27 +1,59 @@
-// What a family must say so that its GGUF files can be read as a Hugging Face folder.
+// What a family must say so that its GGUF files can be read as a Hugging Face folder: all of it data. `gguf-model.ts` reads
+// any file by it. Names and layouts: gguf-py's constants.py and tensor_mapping.py of https://github.com/ggml-org/llama.cpp.
 
-import type { GgufFile } from '../sources/checkpoints/gguf.ts';
-
-/** One Hugging Face tensor and the GGUF tensor it is made of. */
-export interface GgufWeight {
+/** A key of config.json, and what the GGUF key that says it holds. */
+export interface GgufKey {
   readonly name: string;
-  /** GGUF's name for it. */
-  readonly from: string;
+  readonly as: 'count' | 'positive' | 'flag';
+  /** What config.json says where the file has no such key; null: nothing. Without it the file must have the key. */
+  readonly absent?: number | boolean | null;
+}
+
+/** How GGUF's tensor differs from Hugging Face's. */
+export interface GgufLayout {
   /**
-   * Rows come in groups of this many and are out of order within each: row `2 * i + j` of GGUF is row
-   * `j * headDim / 2 + i` of ours (llama.cpp interleaves the two halves of a head that RoPE turns together).
+   * `interleaved`: within each head, row 2i + j of GGUF is row j·D/2 + i of ours (the two halves that RoPE turns together).
+   * `by-part`: the rows of all heads' q, then of all k, then of all v; ours has each head's q, k and v side by side.
    */
-  readonly headDim?: number;
+  readonly rows?: 'interleaved' | 'by-part';
+  /** What is added to GGUF's values; −1 where it stores 1 + w of a norm. */
+  readonly plus?: number;
+}
+
+/** Our name, or with a layout of its own. Names stand without `.weight` or `.bias`. */
+export type GgufName = string | (GgufLayout & { readonly to: string });
+
+export interface GgufSizes {
+  readonly hidden: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly layers: number;
 }
 
 export interface GgufFamily {
-  /** GGUF's `general.architecture`. */
+  /** GGUF's `general.architecture`; its keys begin with it. */
   readonly architecture: string;
-  /**
-   * config.json without `torch_dtype`. Throws `unsupported` for a key that would change the mathematics.
-   * `values` reads a tensor of the file, for what only a tensor says.
-   */
-  readonly config: (file: GgufFile, values: (tensor: string) => Float32Array) => Record<string, unknown>;
-  /** Every weight of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
-  readonly weights: (file: GgufFile) => readonly GgufWeight[];
+  /** Keys of config.json that are the same in all its files: model_type, architectures, what llama.cpp takes for granted. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** By GGUF's key without the architecture. */
+  readonly keys: Readonly<Record<string, GgufKey>>;
+  /** Keys of config.json that follow from the sizes. */
+  readonly derived?: (sizes: GgufSizes) => Readonly<Record<string, unknown>>;
+  /** config.json's name for the size of a head; absent where it has none. */
+  readonly headDim?: 'head_dim';
+  /** config.json's name for the share of a head that turns; absent where all of it does. */
+  readonly rotaryShare?: 'partial_rotary_factor' | 'rotary_pct';
+  /** config.json's name for the base of rotary frequencies. */
+  readonly ropeTheta: 'rope_theta' | 'rotary_emb_base';
+  /** Tensors outside of blocks. */
+  readonly outside: Readonly<Record<string, GgufName>>;
+  /** What names of a block's tensors begin with, and the rest of them by GGUF's after `blk.N.`. */
+  readonly layers: string;
+  readonly block: Readonly<Record<string, GgufName>>;
+  /** Switches of config.json that say whether a block has this tensor. */
+  readonly switches?: Readonly<Record<string, string>>;
+  /** Which of these have biases, too: by the switch of config.json that says whether they do. */
+  readonly biases?: Readonly<Record<string, readonly string[]>>;
+  /** And which always do. */
+  readonly biased?: readonly string[];
 }

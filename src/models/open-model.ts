@@ -1,16 +1,21 @@
 // "A model" as a user names it: a Hugging Face folder, a hub id, or a GGUF file, which is dequantised once into a
 // cache folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
 
+import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { isThere } from '../base/system-errors.ts';
 import { fileIdentity, withReader } from '../sources/bounded-reader.ts';
+import { CARRIED } from '../sources/checkpoints/carried.ts';
 import { type Checkpoint, openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
+import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
 import { looksLikeGguf } from '../sources/checkpoints/gguf.ts';
+import { ggufParts } from '../sources/checkpoints/gguf-parts.ts';
+import { torchWeights } from '../sources/checkpoints/torch-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
@@ -18,6 +23,7 @@ import { webAddress } from '../sources/web-address.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { quantised, withoutKeys } from './config.ts';
 import { CONVERSION, convertGguf } from './convert-gguf.ts';
+import { convertTorch, TORCH_CONVERSION } from './convert-torch.ts';
 import { familyOf } from './families/index.ts';
 import { bindModel, type Model, type ModelFolder } from './model.ts';
 import { withTiedHead } from './tied-head.ts';
@@ -84,23 +90,53 @@ async function fromHub(
 
 async function openPath(path: string, options: OpenModelOptions): Promise<ModelFolder> {
   const source = resolve(path);
-  if (statSync(source).isDirectory()) return { ...openFolder(path, options), source };
+  if (statSync(source).isDirectory()) {
+    const files = torchWeights(path);
+    const folder = files.length === 0 ? path : await converted(path, files, options);
+    return { ...openFolder(folder, options), source };
+  }
   if (!looksLikeGguf(path)) throw wrongFile(path);
-  const identity = fileIdentity(source);
-  const sha256 = digestFile(source);
+  const parts = ggufParts(source);
+  const identities = parts.map(fileIdentity);
+  const sha256 = digestOf(parts);
   const dtype = options.dtype ?? 'float32';
   const cache = options.cacheDir ?? cacheFolder();
   const folder = join(resolve(cache), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
   if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined) {
-    await convertGguf(source, path, folder, dtype, options.onEvent ?? silent);
-    if (fileIdentity(source) !== identity)
-      throw new WhorlError(
-        'changed',
-        `${path} changed while it was read`,
-        'start again with a file that stays',
-      );
+    await convertGguf(parts, path, folder, dtype, options.onEvent ?? silent);
+    if (parts.some((part, i) => fileIdentity(part) !== identities[i])) throw changed(path);
   }
   return { ...openFolder(folder, options), source, gguf: { path: source, sha256 } };
+}
+
+/** The cache's folder for one whose weights are pickles; named by the content of all that goes into it. */
+async function converted(
+  path: string,
+  weights: readonly string[],
+  options: OpenModelOptions,
+): Promise<string> {
+  const source = sourceFolder(path);
+  const beside = ['config.json', ...CARRIED].flatMap((name) => fileIn(source, name) ?? []);
+  const files = [...weights, ...beside];
+  const identities = files.map(fileIdentity);
+  const named = files.map((file) => `${basename(file)} ${digestFile(file)}\n`).join('');
+  const digest = createHash('sha256').update(named).digest('hex');
+  const cache = resolve(options.cacheDir ?? cacheFolder());
+  const folder = join(cache, 'torch', `${digest}-v${TORCH_CONVERSION}`);
+  if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined) {
+    await convertTorch(path, weights, folder, options.onEvent ?? silent);
+    if (files.some((file, i) => fileIdentity(file) !== identities[i])) throw changed(path);
+  }
+  return folder;
+}
+
+const changed = (path: string): WhorlError =>
+  new WhorlError('changed', `${path} changed while it was read`, 'start again with a file that stays');
+
+/** sha256 of the file, hex; of several, of their digests as hex, one after the other. */
+function digestOf(parts: readonly string[]): string {
+  const digests = parts.map(digestFile);
+  return digests.length === 1 ? digests[0]! : createHash('sha256').update(digests.join('')).digest('hex');
 }
 
 function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omit<ModelFolder, 'source'> {

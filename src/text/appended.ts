@@ -1,7 +1,10 @@
 // Some tokenizers put EOS after every text they encode. A text that is continued must not end so: what it is, read from
 // the post-processor, and how it is taken off again without touching an EOS that the user wrote.
 
-import type { Tokenizer } from './tokenizer.ts';
+interface Vocabulary {
+  readonly eosIds: readonly number[];
+  tokenOf(id: number): string | undefined;
+}
 
 interface Appended {
   readonly id: number;
@@ -30,10 +33,7 @@ function appended(processor: unknown): Appended[] {
 }
 
 /** The ids at the end of what a post-processor puts after a text that end a generation. */
-export function appendedEos(
-  processor: unknown,
-  { eosIds, tokenOf }: Pick<Tokenizer, 'eosIds' | 'tokenOf'>,
-): readonly number[] {
+export function appendedEos(processor: unknown, { eosIds, tokenOf }: Vocabulary): readonly number[] {
   const all = appended(processor);
   const texts = new Set<unknown>(eosIds.map(tokenOf));
   const kept = all.findLastIndex(({ id, text }) => !eosIds.includes(id) && !texts.has(text));

@@ -154,14 +154,23 @@ function byteLevelBpe({ metadata, tokens, types, names }: Vocabulary): object {
 function sentencePieceBpe({ metadata, tokens, types, names }: Vocabulary): object {
   const scores = numbers(metadata, 'tokenizer.ggml.scores', tokens.length);
   const flag = (key: string, absent: boolean) => (metadata[`tokenizer.ggml.${key}`] ?? absent) === true;
+  const prefixed = flag('add_space_prefix', true);
+  // Without a space in front it is one text to SentencePiece, in which a bar and a space are the same; llama.cpp's
+  // converter writes user-defined bars as spaces.
+  const spelled = (text: string, type: number): string =>
+    type === PIECE_TYPE.userDefined && !prefixed ? text.replaceAll(' ', '▁') : text;
   const made = sentencePieceTokenizer(
     {
-      pieces: tokens.map((text, id) => ({ text, score: scores[id]!, type: types[id]! })),
+      pieces: tokens.map((text, id) => ({
+        text: spelled(text, types[id]!),
+        score: scores[id]!,
+        type: types[id]!,
+      })),
       algorithm: 'bpe',
       byteFallback: types.includes(PIECE_TYPE.byte),
       removeExtraWhitespaces: flag('remove_extra_whitespaces', false),
-      prefix: flag('add_space_prefix', true) ? 'always' : 'never',
-      userDefined: 'added',
+      prefix: prefixed ? 'always' : 'never',
+      userDefined: prefixed ? 'added' : 'isolated',
     },
     'tokenizer.ggml.tokens',
   );

@@ -44,8 +44,8 @@ const MODELS: Readonly<Record<string, { make: () => string; says: readonly strin
     says: ['config.json', '"mrope"', 'linear, dynamic, llama3, yarn, longrope'],
   },
   'a GGUF type outside the list': {
-    make: () => join(goldens, 'bad-files/gguf/type-iq4-xs.gguf'),
-    says: ['type-iq4-xs.gguf', 'tensor "w"', 'IQ4_XS', 'Q4_K'],
+    make: () => join(goldens, 'bad-files/gguf/type-iq3-s.gguf'),
+    says: ['type-iq3-s.gguf', 'tensor "w"', 'IQ3_S', 'Q4_K'],
   },
   'a truncated GGUF': {
     make: () => {

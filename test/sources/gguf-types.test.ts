@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
 import { Encoder } from '../../src/models/encode.ts';
-import { llama3From } from '../../src/models/families/llama-gguf-rope.ts';
+import { llama3From } from '../../src/models/gguf-rope.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readGguf } from '../../src/sources/checkpoints/gguf.ts';
 import { BLOCKS } from '../../src/sources/checkpoints/gguf-blocks.ts';

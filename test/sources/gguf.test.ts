@@ -1,6 +1,15 @@
 // Against gguf-py (values of blocks, bit for bit) and transformers (whole tiny models read from GGUF).
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -143,6 +152,70 @@ describe('the cache', () => {
   it('lies where WHORL_CACHE says', () => {
     expect(cacheFolder({ WHORL_CACHE: '/somewhere' })).toBe('/somewhere');
     expect(cacheFolder({ XDG_CACHE_HOME: '/cache' })).toBe(join('/cache', 'whorl'));
+  });
+});
+
+describe('a split file', () => {
+  const golden = read<Golden>('tied-gqa-q4_1.json');
+  const parts = [1, 2, 3].map((no) => `tied-gqa-q4_1-0000${no}-of-00003.gguf`);
+  /** A folder with these parts under these names. */
+  function folderOf(name: string, files: Record<string, string>): string {
+    const folder = join(temporary, name);
+    mkdirSync(folder);
+    for (const [to, from] of Object.entries(files))
+      copyFileSync(join(goldens, 'split', from), join(folder, to));
+    return folder;
+  }
+  const opened = (path: string) => openModel(path, { cacheDir: join(temporary, 'split-cache') });
+
+  it.each(parts)('opens by its part %s', async (part) => {
+    const model = await opened(join(goldens, 'split', part));
+    expect(model.config).toMatchObject(golden.config);
+    expect([...model.tensors.keys()].sort()).toEqual(Object.keys(golden.tensors));
+    for (const [tensor, { sha256 }] of Object.entries(golden.tensors)) {
+      const { data } = readTensor(model.tensors.get(tensor)!);
+      expect(createHash('sha256').update(bytesOf(data)).digest('hex'), tensor).toBe(sha256);
+    }
+  });
+
+  it('has one digest, whichever part was given, that depends on every part', async () => {
+    const digests = parts.map(async (part) => (await opened(join(goldens, 'split', part))).gguf?.sha256);
+    expect(new Set(await Promise.all(digests)).size).toBe(1);
+    const files = Object.fromEntries(parts.map((part) => [part, part]));
+    const folder = folderOf('changed', files);
+    const bytes = readFileSync(join(folder, parts[2]!));
+    bytes[bytes.length - 40]! ^= 1;
+    writeFileSync(join(folder, parts[2]!), bytes);
+    expect((await opened(join(folder, parts[0]!))).gguf?.sha256).not.toBe(await digests[0]);
+  });
+
+  it.each([
+    ['a part is missing', 'missing-file', parts[1]!, { [parts[0]!]: parts[0]!, [parts[2]!]: parts[2]! }],
+    [
+      'the name says nothing',
+      'unsupported',
+      'split.count',
+      { [parts[0]!]: parts[0]!, 'one.gguf': parts[0]! },
+    ],
+    [
+      'two parts are swapped',
+      'bad-file',
+      'split.no',
+      { [parts[0]!]: parts[0]!, [parts[1]!]: parts[2]!, [parts[2]!]: parts[1]! },
+    ],
+    [
+      'a part of another file',
+      'bad-file',
+      'split.count',
+      { 'x-00001-of-00002.gguf': parts[0]!, 'x-00002-of-00002.gguf': parts[1]! },
+    ],
+  ])('is refused where %s', async (name, code, message, files) => {
+    const folder = folderOf(name, files);
+    const given = Object.keys(files).find((file) => file === 'one.gguf') ?? Object.keys(files)[0]!;
+    await expect(opened(join(folder, given))).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message) as string,
+    });
   });
 });
 

@@ -1,8 +1,7 @@
-// The families by the name a checkpoint gives itself: config.json's `model_type`, GGUF's `general.architecture`.
+// The families by the name a checkpoint gives itself, config.json's `model_type`; by GGUF's name they stand in `gguf.ts`.
 
 import { nearest, WhorlError } from '../../base/error.ts';
 import type { Decoder } from '../family.ts';
-import type { GgufFamily } from '../gguf-family.ts';
 import { asStored, called } from '../names.ts';
 import { bloom } from './bloom.ts';
 import { cohere } from './cohere.ts';
@@ -15,7 +14,6 @@ import { gpt2 } from './gpt2.ts';
 import { gptj } from './gptj.ts';
 import { granite } from './granite.ts';
 import { llama, llamaConfig } from './llama.ts';
-import { llamaGguf } from './llama-gguf.ts';
 import { mistral } from './mistral.ts';
 import { mixtral } from './mixtral.ts';
 import { olmo2 } from './olmo2.ts';
@@ -30,9 +28,6 @@ import { smollm3 } from './smollm3.ts';
 import { stablelm } from './stablelm.ts';
 import { starcoder2 } from './starcoder2.ts';
 import { languagePart, WRAPPERS } from './wrappers.ts';
-
-/** Families that we read from GGUF, by `general.architecture`. */
-export const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
 
 /** Families by config.json's `model_type`. */
 export const FAMILIES: Readonly<

@@ -9,7 +9,8 @@ import { BoundedReader, withReader } from '../../sources/bounded-reader.ts';
 import { digestFile } from '../../sources/checkpoints/digest.ts';
 import { Dict, Instance, kindOf, List, type PickleValue } from '../../sources/checkpoints/pickle.ts';
 import { readTensor } from '../../sources/checkpoints/read.ts';
-import { readTorchFile, TorchTensor } from '../../sources/checkpoints/torch-file.ts';
+import { readTorchFile } from '../../sources/checkpoints/torch-file.ts';
+import { TorchTensor } from '../../sources/checkpoints/torch-tensor.ts';
 import { writeSafetensors } from '../../sources/checkpoints/write-safetensors.ts';
 import { BYTES_PER_ELEMENT, type TensorRef } from '../../tensor/tensor.ts';
 

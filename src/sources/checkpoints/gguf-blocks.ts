@@ -4,6 +4,7 @@
 import { toFloat32 } from '../../tensor/convert.ts';
 import { decodeQ2_K, decodeQ3_K, decodeQ4_K, decodeQ5_K, decodeQ6_K } from './gguf-k-blocks.ts';
 import { type Decode, halfAt } from './gguf-scales.ts';
+import { decodeIQ4_NL, decodeIQ4_XS, decodeMXFP4 } from './gguf-table-blocks.ts';
 
 export type GgufType =
   | 'F32'
@@ -18,7 +19,10 @@ export type GgufType =
   | 'Q3_K'
   | 'Q4_K'
   | 'Q5_K'
-  | 'Q6_K';
+  | 'Q6_K'
+  | 'IQ4_NL'
+  | 'IQ4_XS'
+  | 'MXFP4';
 
 interface Block {
   readonly elements: number;
@@ -40,6 +44,9 @@ export const BLOCKS: Readonly<Record<GgufType, Block>> = {
   Q4_K: { elements: 256, bytes: 144, decode: decodeQ4_K },
   Q5_K: { elements: 256, bytes: 176, decode: decodeQ5_K },
   Q6_K: { elements: 256, bytes: 210, decode: decodeQ6_K },
+  IQ4_NL: { elements: 32, bytes: 18, decode: decodeIQ4_NL },
+  IQ4_XS: { elements: 256, bytes: 136, decode: decodeIQ4_XS },
+  MXFP4: { elements: 32, bytes: 17, decode: decodeMXFP4 },
 };
 
 /** Names of ggml's types by number, so that one we do not read can be named. */

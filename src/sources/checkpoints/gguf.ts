@@ -39,9 +39,12 @@ export interface GgufFile {
 export const looksLikeGguf = (path: string): boolean =>
   withReader(path, (reader) => reader.size >= 4 && reader.u32('the magic') === MAGIC);
 
-/** Throws `bad-file` for anything malformed, `unsupported` for a version, split or tensor type we do not read. */
-export function readGguf(path: string, name = basename(path)): GgufFile {
-  return withReader(path, (reader) => new GgufParser(reader).parse(), name);
+/**
+ * Throws `bad-file` for anything malformed, `unsupported` for a version or tensor type we do not read, and for one part of
+ * several unless `part` says that the caller has them all.
+ */
+export function readGguf(path: string, name = basename(path), part = false): GgufFile {
+  return withReader(path, (reader) => new GgufParser(reader).parse(part), name);
 }
 
 class GgufParser {
@@ -50,7 +53,7 @@ class GgufParser {
     this.#reader = reader;
   }
 
-  parse(): GgufFile {
+  parse(part: boolean): GgufFile {
     const reader = this.#reader;
     refuseLookAlike(reader);
     if (reader.u32('the magic') !== MAGIC) throw this.#bad('does not begin with GGUF');
@@ -60,7 +63,7 @@ class GgufParser {
     const keyCount = reader.count(13, 'the number of keys');
     const metadata = this.#metadata(keyCount);
     const parts = metadata.get('split.count');
-    if (typeof parts === 'number' && parts > 1)
+    if (!part && typeof parts === 'number' && parts > 1)
       throw this.#error(
         'unsupported',
         `one of ${parts} parts (split.count)`,

@@ -74,9 +74,21 @@ export const wrong = fault;
  * globals that are not allowed; every message has the byte.
  */
 export function readPickle(bytes: Uint8Array, rules: PickleRules): PickleValue {
+  return run(bytes, rules, true).value;
+}
+
+/** The pickle that these bytes begin with, and its length. */
+export const readPickleAtStart = (
+  bytes: Uint8Array,
+  rules: PickleRules,
+): { value: PickleValue; length: number } => run(bytes, rules, false);
+
+function run(bytes: Uint8Array, rules: PickleRules, whole: boolean): { value: PickleValue; length: number } {
   const machine = new Machine(bytes, rules);
   try {
-    return machine.run();
+    const value = machine.run();
+    if (whole && machine.at !== bytes.length) throw fault('there are bytes after STOP');
+    return { value, length: machine.at };
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     throw new WhorlError(
@@ -103,6 +115,10 @@ class Machine {
     this.#rules = rules;
   }
 
+  /** Where the next opcode begins. */
+  get at(): number {
+    return this.#at;
+  }
   get opcodeName(): string {
     const code = this.#bytes[this.opcodeAt];
     return code === undefined ? 'the end' : (OPCODE_NAMES[code] ?? `opcode 0x${code.toString(16)}`);
@@ -133,7 +149,6 @@ class Machine {
   #stop(): PickleValue {
     const value = this.pop();
     if (this.#stack.length > 0 || this.#marks.length > 0) throw fault('the stack is not empty at the end');
-    if (this.#at !== this.#bytes.length) throw fault('there are bytes after STOP');
     return value;
   }
 

@@ -7,6 +7,7 @@ import type { OnEvent } from '../../base/events.ts';
 import { CARD, CARRIED, isCarriedKind } from '../checkpoints/carried.ts';
 import { INDEX, readIndex, SINGLE } from '../checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../checkpoints/folder.ts';
+import { ggufPartNames } from '../checkpoints/gguf-parts.ts';
 import { insteadOfWeights } from '../checkpoints/no-weights.ts';
 import { readJsonObject } from '../strict-json.ts';
 import { type HubId, hubName } from './hub-id.ts';
@@ -70,7 +71,7 @@ interface Chosen {
 const modelSelection = (id: HubId, chosen: Chosen, checkConfig: CheckConfig = () => {}): Selection => ({
   async fetch(snapshot) {
     chosen.gguf ??= onlyGguf(snapshot);
-    if (chosen.gguf !== undefined) return snapshot.fetch([chosen.gguf]);
+    if (chosen.gguf !== undefined) return snapshot.fetch([...ggufPartNames(chosen.gguf)]);
     const weights = snapshot.files.has(SINGLE) ? SINGLE : INDEX;
     if (!snapshot.files.has(CONFIG) || !snapshot.files.has(weights)) throw noModel(id, snapshot.files.keys());
     await snapshot.fetch([
@@ -86,7 +87,7 @@ const modelSelection = (id: HubId, chosen: Chosen, checkConfig: CheckConfig = ()
   },
   missing(cached) {
     chosen.gguf ??= cachedGguf(cached);
-    if (chosen.gguf !== undefined) return cached.has(chosen.gguf) ? undefined : chosen.gguf;
+    if (chosen.gguf !== undefined) return ggufPartNames(chosen.gguf).find((name) => !cached.has(name));
     return missingOfFolder(cached);
   },
 });
@@ -108,7 +109,7 @@ function shardsOf(folder: string): string[] {
 /** A repository of nothing but one GGUF needs no file name. */
 function onlyGguf({ files, id }: Snapshot): string | undefined {
   if (files.has(CONFIG) && (files.has(SINGLE) || files.has(INDEX))) return undefined;
-  const found = [...files.keys()].filter((name) => name.endsWith('.gguf')).sort();
+  const found = firstParts([...files.keys()]);
   if (found.length <= 1) return found[0];
   const some = found.slice(0, MAX_LISTED).join(', ') + (found.length > MAX_LISTED ? ' …' : '');
   throw new WhorlError(
@@ -118,12 +119,14 @@ function onlyGguf({ files, id }: Snapshot): string | undefined {
   );
 }
 
+/** GGUF files, and of those that were split the first part, sorted. */
+const firstParts = (names: readonly string[]): string[] =>
+  [...new Set(names.filter((name) => name.endsWith('.gguf')).map((name) => ggufPartNames(name)[0]!))].sort();
+
 /** What `onlyGguf` found when the snapshot was fetched. */
 function cachedGguf(cached: Cached): string | undefined {
   if (cached.has(CONFIG)) return undefined;
-  const found = existsSync(cached.folder)
-    ? readdirSync(cached.folder).filter((name) => name.endsWith('.gguf'))
-    : [];
+  const found = firstParts(existsSync(cached.folder) ? readdirSync(cached.folder) : []);
   return found.length === 1 ? found[0] : undefined;
 }
 

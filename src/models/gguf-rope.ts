@@ -1,9 +1,9 @@
-// RoPE scaling of a LLaMA GGUF as config.json says it: keys of `llama.rope.*`, and the tensor `rope_freqs.weight` in which
+// RoPE scaling of a GGUF as config.json says it: keys of `<architecture>.rope.*`, and the tensor `rope_freqs.weight` in which
 // llama.cpp's converter leaves llama3's four numbers multiplied out, one factor a frequency.
 
-import { WhorlError } from '../../base/error.ts';
-import type { GgufFile } from '../../sources/checkpoints/gguf.ts';
-import { ROPE_KINDS } from '../blocks/rope-scaling.ts';
+import { WhorlError } from '../base/error.ts';
+import { ROPE_KINDS } from './blocks/rope-scaling.ts';
+import type { GgufKeys } from './gguf-keys.ts';
 
 export const ROPE_FACTORS = 'rope_freqs.weight';
 
@@ -12,16 +12,18 @@ const TOLERANCE = 1e-4;
 
 export interface RopeHead {
   readonly rope_theta: number;
+  /** Elements of a head that turn. */
   readonly head_dim: number;
 }
 
 /** `rope_scaling` of config.json, or null. @param values the elements of a tensor of the file */
 export function ropeScaling(
-  file: GgufFile,
+  keys: GgufKeys,
   head: RopeHead,
   values: (tensor: string) => Float32Array,
 ): Record<string, unknown> | null {
-  const linear = linearScaling(file);
+  const { file } = keys;
+  const linear = linearScaling(keys);
   if (!file.tensors.has(ROPE_FACTORS)) return linear;
   const { shape } = file.tensors.get(ROPE_FACTORS)!;
   if (shape.length !== 1 || shape[0] !== head.head_dim / 2)
@@ -42,19 +44,22 @@ export function ropeScaling(
 }
 
 // llama.cpp takes a factor without a type as linear, and `rope.scale_linear` as its older name.
-function linearScaling(file: GgufFile): Record<string, unknown> | null {
-  const type = file.metadata.get('llama.rope.scaling.type') ?? 'linear';
+function linearScaling(keys: GgufKeys): Record<string, unknown> | null {
+  const { architecture, file } = keys;
+  const type = keys.get('rope.scaling.type') ?? 'linear';
   if (type === 'none') return null;
   if (type !== 'linear')
     throw new WhorlError(
       'unsupported',
-      `${file.path}: llama.rope.scaling.type ${JSON.stringify(type)} is not handled`,
+      `${file.path}: ${architecture}.rope.scaling.type ${JSON.stringify(type)} is not handled`,
       'Whorl reads none, linear, and rope_freqs.weight of llama3',
     );
-  const factor =
-    file.metadata.get('llama.rope.scaling.factor') ?? file.metadata.get('llama.rope.scale_linear') ?? 0;
+  const factor = keys.get('rope.scaling.factor') ?? keys.get('rope.scale_linear') ?? 0;
   if (typeof factor !== 'number' || !Number.isFinite(factor) || factor < 0)
-    throw new WhorlError('bad-file', `${file.path}: llama.rope.scaling.factor is not a positive number`);
+    throw new WhorlError(
+      'bad-file',
+      `${file.path}: ${architecture}.rope.scaling.factor is not a positive number`,
+    );
   return factor === 0 || factor === 1 ? null : { rope_type: 'linear', factor: Math.fround(factor) };
 }
 

@@ -1,0 +1,152 @@
+"""The tiny models of ../models as llama.cpp's converter would write them, by gguf-py.
+
+families/<name>.gguf  names are those of gguf-py's tensor_mapping, layouts and keys those of convert_hf_to_gguf.py
+families/<name>.json  the config.json that stands for it (Hugging Face's, without what GGUF has no key for) and the sha256
+                      of each tensor's float32 bytes under Hugging Face's name
+
+Run from this folder: python make_families.py   (needs gguf, numpy, safetensors, torch)
+"""
+import hashlib, json
+from importlib.metadata import version
+from pathlib import Path
+
+import gguf
+import numpy as np
+from gguf import MODEL_ARCH as A
+from safetensors.torch import load_file
+
+HERE = Path(__file__).parent
+MODELS = HERE.parent / "models"
+VERSIONS = {"gguf": version("gguf")}
+LLAMA_LINE = {A.LLAMA, A.GRANITE, A.SMOLLM3}  # LlamaModel of the converter and its heirs: q and k are permuted
+GEMMA = {A.GEMMA, A.GEMMA2, A.GEMMA3}
+ARCH = {"llama": A.LLAMA, "mistral": A.LLAMA, "qwen2": A.QWEN2, "qwen3": A.QWEN3, "gemma": A.GEMMA, "gemma2": A.GEMMA2,
+        "gemma3_text": A.GEMMA3, "olmo2": A.OLMO2, "granite": A.GRANITE, "smollm3": A.SMOLLM3, "cohere": A.COMMAND_R,
+        "starcoder2": A.STARCODER2, "stablelm": A.STABLELM, "phi": A.PHI2, "gpt_neox": A.GPTNEOX}
+# What the file cannot say is what llama.cpp computes instead: no window outside of Gemma; Gemma's scores are scaled by the
+# size of a head, Gemma 2 has caps of 50 and 30, Gemma 3 turns its sliding layers by 10,000 and every sixth layer is full.
+NO_WINDOW = {"mistral": {"model_type": "llama", "sliding_window": None}, "qwen2": {"use_sliding_window": False, "layer_types": None},
+             "qwen3": {"use_sliding_window": False, "layer_types": None}, "starcoder2": {"sliding_window": None},
+             "smollm3": {"use_sliding_window": False, "layer_types": None, "no_rope_layers": None, "no_rope_layer_interval": 4}}
+
+
+def interleave(x, heads):
+    """LlamaModel.permute of the converter."""
+    return x.reshape(heads, 2, x.shape[0] // heads // 2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
+
+
+def by_part(x, heads):
+    """GPTNeoXModel.modify_tensors: every head's q, k, v becomes all q, all k, all v."""
+    return x.reshape(heads, 3, -1, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape)
+
+
+def rope_of(c):
+    p = c.get("rope_parameters")
+    if p is not None and "full_attention" in p:
+        full, local = p["full_attention"], p["sliding_attention"]
+        return {**full}, local["rope_theta"]
+    if p is not None:
+        return {**p}, None
+    old = {"rope_theta": c.get("rope_theta", c.get("rotary_emb_base", 10000.0)), **(c.get("rope_scaling") or {})}
+    if "type" in old:
+        old["rope_type"] = old.pop("type")
+    share = c.get("partial_rotary_factor", c.get("rotary_pct"))
+    return old | ({} if share is None else {"partial_rotary_factor": share}), c.get("rope_local_base_freq")
+
+
+def write(name, folder, more=None):
+    c = json.loads((folder / "config.json").read_text()) | (more or {})
+    kind, layers, heads, hidden = c["model_type"], c["num_hidden_layers"], c["num_attention_heads"], c["hidden_size"]
+    arch, head = ARCH[kind], c.get("head_dim") or hidden // heads
+    kv = c.get("num_key_value_heads", heads)
+    state = {k: v.float().numpy() for f in sorted(folder.glob("model*.safetensors")) for k, v in load_file(f).items()}
+    (HERE / "families").mkdir(exist_ok=True)
+    w = gguf.GGUFWriter(HERE / "families" / f"{name}.gguf", gguf.MODEL_ARCH_NAMES[arch])
+    w.add_block_count(layers); w.add_context_length(c["max_position_embeddings"]); w.add_embedding_length(hidden)
+    w.add_feed_forward_length(c["intermediate_size"]); w.add_head_count(heads)
+    if arch != A.GPTNEOX:
+        w.add_head_count_kv(kv)
+    if "head_dim" in c:
+        w.add_key_length(head); w.add_value_length(head)
+    rope, local = rope_of(c)
+    theta = rope["rope_theta"]
+    w.add_rope_freq_base(theta)
+    share = rope.get("partial_rotary_factor", 1)
+    if share != 1 or arch in LLAMA_LINE:
+        w.add_rope_dimension_count(int(head * share))
+    if rope.get("rope_type", "default") == "linear":
+        w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR); w.add_rope_scaling_factor(rope["factor"])
+    else:
+        assert rope.get("rope_type", "default") == "default", rope
+    if arch == A.COMMAND_R:
+        w.add_rope_scaling_type(gguf.RopeScalingType.NONE)
+    if "rms_norm_eps" in c:
+        w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    else:
+        w.add_layer_norm_eps(c.get("layer_norm_eps", c.get("norm_epsilon")))
+    if "use_parallel_residual" in c:
+        w.add_parallel_residual(c["use_parallel_residual"])
+    if arch == A.GRANITE:
+        w.add_attention_scale(c["attention_multiplier"]); w.add_embedding_scale(c["embedding_multiplier"])
+        w.add_residual_scale(c["residual_multiplier"]); w.add_logit_scale(c["logits_scaling"])
+    if arch == A.COMMAND_R:
+        w.add_logit_scale(c["logit_scale"])
+    if arch in (A.GEMMA2, A.GEMMA3):
+        w.add_sliding_window(c["sliding_window"])
+        for key, add in [("attn_logit_softcapping", w.add_attn_logit_softcapping),
+                         ("final_logit_softcapping", w.add_final_logit_softcapping)]:
+            if c.get(key):
+                add(c[key])
+    vocab = c["vocab_size"]
+    w.add_vocab_size(vocab)
+    w.add_tokenizer_model("gpt2"); w.add_tokenizer_pre("gpt-2"); w.add_token_list([chr(65 + i) for i in range(vocab - 1)] + ["AB"])
+    w.add_token_types([1] * vocab); w.add_token_merges(["A B"]); w.add_bos_token_id(1); w.add_eos_token_id(2)
+    names, tensors = gguf.get_tensor_name_map(arch, layers), {}
+    for key, x in state.items():
+        ours = names.get_name(key, try_suffixes=(".weight", ".bias"))
+        if key == "lm_head.weight" and (c["tie_word_embeddings"] or ours is None):
+            c["tie_word_embeddings"] = True  # Command R's heads are always tied
+            continue
+        assert ours, key
+        expected = x
+        if arch in GEMMA and key.endswith("norm.weight"):
+            x = x + np.float32(1)
+            expected = x - np.float32(1)
+        if arch in LLAMA_LINE and ".q_proj." in key:
+            x = interleave(x, heads)
+        if arch in LLAMA_LINE and ".k_proj." in key:
+            x = interleave(x, kv)
+        if "query_key_value" in key:
+            x = by_part(x, heads)
+        w.add_tensor(ours, np.ascontiguousarray(x))
+        tensors[key] = {"shape": list(expected.shape), "sha256": hashlib.sha256(expected.astype("<f4").tobytes()).hexdigest()}
+    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
+    c |= {"bos_token_id": 1, "eos_token_id": 2, "head_dim": head} | NO_WINDOW.get(kind, {})
+    if kind == "gpt_neox":
+        c.pop("head_dim")
+    if arch == A.GEMMA:
+        c["hidden_act"] = "gelu_pytorch_tanh"  # which the first configs call "gelu"
+    if kind in ("gpt_neox", "phi"):
+        c["hidden_act"] = {"gpt_neox": "gelu", "phi": "gelu_new"}[kind]  # of the published ones; the file has no key for it
+    if arch == A.GEMMA2:
+        c |= {k: c.get(k) or v for k, v in [("attn_logit_softcapping", 50.0), ("final_logit_softcapping", 30.0)]}
+    if arch in (A.GEMMA2, A.GEMMA3):
+        c["query_pre_attn_scalar"] = head
+    if arch == A.GEMMA3:
+        for key in ["rope_parameters", "layer_types", "_sliding_window_pattern", "rope_scaling"]:
+            c.pop(key, None)
+        c |= {"rope_theta": theta, "rope_local_base_freq": 10000.0, "sliding_window_pattern": 6}
+        if rope.get("rope_type") == "linear":
+            c["rope_scaling"] = {"rope_type": "linear", "factor": rope["factor"]}
+    c = {k: v for k, v in c.items() if v is not None or k.endswith("softcapping")}
+    if c["model_type"] == "llama":
+        c.pop("sliding_window", None)
+    (HERE / "families" / f"{name}.json").write_text(json.dumps({"versions": VERSIONS, "config": c, "tensors": dict(sorted(tensors.items()))}, indent=1) + "\n")
+    print(name, (HERE / "families" / f"{name}.gguf").stat().st_size)
+
+
+for folder in sorted(MODELS.iterdir()):
+    config = folder / "config.json"
+    kind = json.loads(config.read_text())["model_type"] if config.exists() else "llama"
+    if kind in ARCH and kind != "llama":  # LLaMA's own are make.py's
+        write(folder.name, folder)

@@ -1,0 +1,63 @@
+// A folder whose weights are torch's pickles, written anew with the same bytes as safetensors.
+
+import { join } from 'node:path';
+import { AtomicFile, writeFolderAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
+import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
+import { CARRIED } from '../sources/checkpoints/carried.ts';
+import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
+import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
+import { torchTensors } from '../sources/checkpoints/torch-folder.ts';
+import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
+
+/** Goes into the cache folder's name: raise it when the conversion's output changes. */
+export const TORCH_CONVERSION = 1;
+
+/** @param files the weights of `source`, as `torchWeights` gives them */
+export async function convertTorch(
+  source: string,
+  files: readonly string[],
+  out: string,
+  onEvent: OnEvent,
+): Promise<void> {
+  const entries = [...torchTensors(files)].map(([name, ref]) => ({ name, ...ref }));
+  const total = entries.reduce((sum, { length }) => sum + length, 0);
+  onEvent({ kind: 'phase', name: 'converting', detail: `${source} → ${out}` });
+  const write = (temporary: string) => {
+    const lie = new Set(entries.map(({ file }) => file));
+    const readers = new Map([...lie].map((file) => [file, new BoundedReader(file)]));
+    let done = 0;
+    try {
+      writeSafetensors(join(temporary, SINGLE), entries, function* ({ file, offset, length }) {
+        yield* readers.get(file)!.chunks(offset, length);
+        done += length;
+        onEvent({ kind: 'progress', name: 'converting', done, total });
+      });
+    } finally {
+      for (const reader of readers.values()) reader.close();
+    }
+    for (const name of ['config.json', ...CARRIED]) copy(source, temporary, name);
+  };
+  try {
+    await writeFolderAtomic(out, write);
+  } catch (cause) {
+    // Another process made the same folder meanwhile: what counts is that it is there.
+    if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;
+  }
+}
+
+/** A file as it stands, if there is one of this name. */
+function copy(from: string, to: string, name: string): void {
+  const path = fileIn(sourceFolder(from), name);
+  if (path === undefined) return;
+  const file = new AtomicFile(join(to, name));
+  try {
+    withReader(path, (reader) => {
+      for (const chunk of reader.chunks(0, reader.size)) file.write(chunk);
+    });
+    file.commit();
+  } finally {
+    file.discard();
+  }
+}

@@ -1,0 +1,174 @@
+// config.json and the weights of a GGUF file, read by what its family says of itself (`GgufFamily`).
+
+import { WhorlError } from '../base/error.ts';
+import type { GgufTensor } from '../sources/checkpoints/gguf.ts';
+import type { GgufFamily, GgufLayout, GgufSizes } from './gguf-family.ts';
+import { type GgufHeader, GgufKeys } from './gguf-keys.ts';
+import { ROPE_FACTORS, ropeScaling } from './gguf-rope.ts';
+
+/** One Hugging Face tensor and the GGUF tensor it is made of. */
+export interface GgufWeight {
+  readonly name: string;
+  /** GGUF's name for it. */
+  readonly from: string;
+  /** GGUF's rows in our order, as runs of neighbours; absent: as they stand. */
+  readonly runs?: readonly { readonly first: number; readonly count: number }[];
+  /** Rows are interleaved within groups of this many: row 2i + j of GGUF is row j·D/2 + i of ours. */
+  readonly headDim?: number;
+  /** Added to every value. */
+  readonly plus?: number;
+}
+
+// Keys of any architecture that are read below, or that change nothing.
+const SHARED = [
+  'attention.head_count',
+  'attention.key_length',
+  'attention.value_length',
+  'block_count',
+  'embedding_length',
+  'rope.dimension_count',
+  'rope.freq_base',
+  'rope.scale_linear',
+  'rope.scaling.factor',
+  'rope.scaling.finetuned',
+  'rope.scaling.original_context_length',
+  'rope.scaling.type',
+  'vocab_size',
+];
+const DEFAULT_THETA = 10_000; // llama.cpp's, whatever the family's in transformers
+const MAX_VECTOR = 1 << 20; // a bias is read whole, so bounded; the widest models have some ten thousand elements
+
+/**
+ * config.json without `torch_dtype`. @param values the elements of a tensor of the file, for what only a tensor says
+ * @throws WhorlError `unsupported` for a key that would change the mathematics, `bad-file` for a wrong value
+ */
+export function ggufConfig(
+  family: GgufFamily,
+  file: GgufHeader,
+  values: (tensor: string) => Float32Array,
+): Record<string, unknown> {
+  const keys = new GgufKeys(file, family.architecture);
+  keys.only(new Set([...SHARED, ...Object.keys(family.keys)]));
+  const sizes = sizesOf(keys);
+  const { headDim } = sizes;
+  if ((keys.optionalCount('attention.value_length') ?? headDim) !== headDim)
+    throw unsupported(
+      file,
+      `${family.architecture}.attention.value_length is not the size of a head, ${headDim}`,
+    );
+  const turned = keys.optionalCount('rope.dimension_count') ?? headDim;
+  if (turned > headDim || (turned !== headDim && family.rotaryShare === undefined))
+    throw unsupported(
+      file,
+      `${family.architecture}.rope.dimension_count is not the size of a head, ${headDim}`,
+    );
+  const embedding = file.tensors.get('token_embd.weight');
+  if (embedding?.shape.length !== 2) throw keys.bad('no matrix token_embd.weight');
+  const theta = keys.get('rope.freq_base') === undefined ? DEFAULT_THETA : keys.positive('rope.freq_base');
+  const said = Object.entries(family.keys).flatMap(([key, { name, as, absent }]) => {
+    if (keys.get(key) !== undefined || absent === undefined) return [[name, keys[as](key)]];
+    return absent === null ? [] : [[name, absent]];
+  });
+  return {
+    ...family.config,
+    ...Object.fromEntries(said),
+    ...Object.fromEntries(
+      Object.entries(family.biases ?? {}).map(([name, tensors]) => [name, hasBiases(file, tensors)]),
+    ),
+    ...Object.fromEntries(
+      Object.entries(family.switches ?? {}).map(([name, part]) => [
+        name,
+        file.tensors.has(`blk.0.${part}.weight`),
+      ]),
+    ),
+    ...family.derived?.(sizes),
+    hidden_size: sizes.hidden,
+    num_attention_heads: sizes.heads,
+    num_hidden_layers: sizes.layers,
+    ...(family.headDim && { [family.headDim]: headDim }),
+    ...(family.rotaryShare && { [family.rotaryShare]: shareOf(turned, headDim) }),
+    rope_scaling: ropeScaling(keys, { rope_theta: theta, head_dim: turned }, values),
+    [family.ropeTheta]: theta,
+    tie_word_embeddings: !file.tensors.has('output.weight'),
+    vocab_size: embedding.shape[0],
+    ...tokenId(file, 'bos_token_id', 'bos_token_id'),
+    ...tokenId(file, 'eos_token_id', 'eos_token_id'),
+    ...tokenId(file, 'padding_token_id', 'pad_token_id'),
+  };
+}
+
+/** Every weight of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
+export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly GgufWeight[] {
+  const sizes = sizesOf(new GgufKeys(file, family.architecture));
+  const withBias = new Set([...(family.biased ?? []), ...Object.values(family.biases ?? {}).flat()]);
+  const tensors = [...file.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS); // said by the config
+  return tensors.map((tensor) => {
+    const [, layer, part = '', leaf] =
+      /^(?:blk\.(0|[1-9]\d{0,5})\.)?(.+)\.(weight|bias)$/.exec(tensor.name) ?? [];
+    const names = layer === undefined ? family.outside : family.block;
+    const rule = Object.hasOwn(names, part) ? names[part]! : undefined;
+    if (rule === undefined || Number(layer ?? 0) >= sizes.layers || (leaf === 'bias' && !withBias.has(part)))
+      throw unsupported(file, `the tensor ${tensor.name} is not handled`, 'use another conversion');
+    const [to, layout] = typeof rule === 'string' ? [rule, {}] : [rule.to, rule];
+    const prefix = layer === undefined ? '' : `${family.layers}${layer}.`;
+    return {
+      name: `${prefix}${to}.${leaf}`,
+      from: tensor.name,
+      ...rowsOf(layout, tensor, sizes, file),
+      ...(layout.plus !== undefined && { plus: layout.plus }),
+    };
+  });
+}
+
+/** How the rows of a tensor with this layout are put in our order. */
+function rowsOf(
+  { rows }: GgufLayout,
+  { name, shape }: GgufTensor,
+  { heads, headDim }: GgufSizes,
+  file: GgufHeader,
+): Pick<GgufWeight, 'runs' | 'headDim'> {
+  if (rows === undefined) return {};
+  const [count] = shape as [number];
+  const fits = rows === 'by-part' ? count === 3 * heads * headDim : count % headDim === 0;
+  if (shape.length > 2 || (shape.length === 1 && count > MAX_VECTOR) || !fits)
+    throw new WhorlError('bad-file', `${file.path}: ${name} does not split into heads of ${headDim}`);
+  if (rows === 'interleaved') return { headDim };
+  const runs = Array.from({ length: heads }, (_, head) =>
+    [0, 1, 2].map((part) => ({ first: (part * heads + head) * headDim, count: headDim })),
+  );
+  return { runs: runs.flat() };
+}
+
+function sizesOf(keys: GgufKeys): GgufSizes {
+  const heads = keys.count('attention.head_count');
+  const hidden = keys.count('embedding_length');
+  const headDim = keys.optionalCount('attention.key_length') ?? hidden / heads;
+  if (!Number.isInteger(headDim) || headDim % 2 !== 0)
+    throw keys.bad(`${keys.architecture}.embedding_length ${hidden} does not split into ${heads} heads`);
+  return { hidden, heads, headDim, layers: keys.count('block_count') };
+}
+
+/** A share of `dim` of which transformers, rounding down, makes `turned`. */
+const shareOf = (turned: number, dim: number): number =>
+  Math.trunc(dim * (turned / dim)) === turned ? turned / dim : (turned + 0.5) / dim;
+
+/** Whether the first block has these biases; Hugging Face's configs know all of a part's or none. */
+function hasBiases(file: GgufHeader, parts: readonly string[]): boolean {
+  const names = parts.map((part) => `${part}.bias`);
+  const there = names.filter((name) => file.tensors.has(`blk.0.${name}`));
+  if (there.length > 0 && there.length < names.length)
+    throw unsupported(
+      file,
+      `has ${there.join(', ')} but not all of ${names.join(', ')}`,
+      'give the Hugging Face folder',
+    );
+  return there.length > 0;
+}
+
+function tokenId(file: GgufHeader, key: string, name: string): Record<string, number> {
+  const value = file.metadata.get(`tokenizer.ggml.${key}`);
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? { [name]: value } : {};
+}
+
+const unsupported = (file: GgufHeader, message: string, mend?: string): WhorlError =>
+  new WhorlError('unsupported', `${file.path}: ${message}`, mend);

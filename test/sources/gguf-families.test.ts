@@ -1,0 +1,99 @@
+// Tiny models of every family as llama.cpp's converter writes them (goldens/gguf/make_families.py): the same decoder and
+// the same tensors as the Hugging Face folder they were made of, less what GGUF has no key for.
+
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { GGUF_FAMILIES } from '../../src/models/families/gguf.ts';
+import { familyOf } from '../../src/models/families/index.ts';
+import { openModel } from '../../src/models/open-model.ts';
+import { readTensor } from '../../src/sources/checkpoints/read.ts';
+
+const goldens = fileURLToPath(new URL('../../goldens/gguf/families/', import.meta.url));
+const cacheDir = mkdtempSync(join(tmpdir(), 'whorl-gguf-families-'));
+afterAll(() => rmSync(cacheDir, { recursive: true }));
+
+interface Golden {
+  config: Record<string, unknown>;
+  tensors: Record<string, { shape: number[]; sha256: string }>;
+}
+const names = readdirSync(goldens)
+  .filter((file) => file.endsWith('.gguf'))
+  .map((file) => file.slice(0, -5));
+const read = (name: string) => JSON.parse(readFileSync(join(goldens, `${name}.json`), 'utf8')) as Golden;
+/** What a decoder keeps in closures, so that only config.json shows it. */
+const IN_FORWARD = /eps|multiplier|logit|softcapping|hidden_act|bias$|parallel/;
+
+describe.each(names)('%s', (name) => {
+  const { config, tensors } = read(name);
+
+  it('is the decoder of the Hugging Face folder', async () => {
+    const model = await openModel(join(goldens, `${name}.gguf`), { cacheDir });
+    const expected = familyOf(config, name);
+    const { decoder } = model;
+    expect(decoder.config).toEqual(expected.config);
+    expect(decoder.ropes).toEqual(expected.ropes);
+    expect(decoder.layers).toEqual(expected.layers);
+    expect(decoder.scores).toEqual(expected.scores);
+    expect(decoder.shapes).toEqual(expected.shapes);
+    expect(Object.keys(decoder)).toEqual(Object.keys(expected));
+    for (const [key, value] of Object.entries(config).filter(([key]) => IN_FORWARD.test(key)))
+      if (key in model.config) expect({ [key]: model.config[key] ?? null }).toEqual({ [key]: value });
+      else expect({ [key]: value || undefined }).toEqual({ [key]: undefined });
+  });
+
+  it('has its tensors, bit for bit', async () => {
+    const model = await openModel(join(goldens, `${name}.gguf`), { cacheDir });
+    const made = [...model.tensors].map(([tensor, ref]) => {
+      const { shape, data } = readTensor(ref);
+      const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+      return [tensor, { shape, sha256: createHash('sha256').update(bytes).digest('hex') }];
+    });
+    expect(Object.fromEntries(made)).toEqual(tensors);
+  });
+});
+
+it('every architecture but LLaMA has a golden of its own', () => {
+  const there = new Set(names.map((name) => read(name).config.model_type));
+  const known = [...GGUF_FAMILIES.values()].map(({ config }) => config.model_type);
+  expect(known.filter((type) => !there.has(type as string))).toEqual([]);
+});
+
+describe('refused by name', () => {
+  /** The file with the bytes of one name replaced by others of the same length. */
+  function renamed(name: string, from: string, to: string): string {
+    const bytes = readFileSync(join(goldens, `${name}.gguf`));
+    bytes.write(to, bytes.indexOf(from));
+    const path = join(cacheDir, `${name}-${to.replaceAll('/', '-')}.gguf`);
+    writeFileSync(path, bytes);
+    return path;
+  }
+
+  it.each([
+    [
+      'a key of another architecture',
+      'qwen2',
+      'qwen2.attention.head_count_kv',
+      'qwen2.attention.clamp_kqv_xxx',
+    ],
+    ['a bias that the family has not', 'qwen2', 'blk.0.attn_k.bias', 'blk.0.ffn_up.bias'],
+    ['a norm that the family has not', 'qwen3', 'blk.1.attn_q_norm.weight', 'blk.1.attn_x_norm.weight'],
+    ['a block beyond the last', 'gemma2', 'blk.1.ffn_norm.weight', 'blk.9.ffn_norm.weight'],
+  ])('%s', async (_, name, from, to) => {
+    await expect(openModel(renamed(name, from, to), { cacheDir })).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining(to.slice(0, 17)) as string,
+    });
+  });
+
+  it('a key that is missing', async () => {
+    const path = renamed('gpt_neox-parallel', 'gptneox.block_count', 'xptneox.block_count');
+    await expect(openModel(path, { cacheDir })).rejects.toMatchObject({
+      code: 'bad-file',
+      message: expect.stringContaining('gptneox.block_count is missing') as string,
+    });
+  });
+});
