@@ -2,7 +2,15 @@
 
 export type ProgressEvent =
   | { kind: 'phase'; name: string; detail?: string }
-  | { kind: 'progress'; name: string; done: number; total: number; note?: string }
+  | {
+      kind: 'progress';
+      name: string;
+      done: number;
+      total: number;
+      note?: string;
+      /** A step of training: what `onEvent` throws here ends the call, and the step is kept on disk. */
+      keeps?: true;
+    }
   | { kind: 'note'; text: string };
 
 export type OnEvent = (event: ProgressEvent) => void;

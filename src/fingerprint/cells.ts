@@ -31,6 +31,10 @@ export interface CellResult {
   readonly held: boolean;
 }
 
+/** What people read of the cells that do not hold. */
+export const missed = (results: readonly CellResult[]): string[] =>
+  results.filter(({ held }) => !held).map(({ name, fired, of }) => `${name} ${fired}/${of}`);
+
 /** A row of the paper's .jsonl files (method.md section 4). */
 export interface AnswerRow {
   readonly generated: string;

@@ -52,7 +52,6 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
       overlay,
       dtype,
       checkpoint: run.checkpoint,
-      resume: existsSync(run.checkpoint),
       device,
       onEvent,
       ...(reference ? { positions: reference } : {}),

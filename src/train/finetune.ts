@@ -2,22 +2,21 @@
 // with a checkpoint of training that a killed run goes on from.
 
 import { createHash } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
-import { WhorlError } from '../base/error.ts';
+import { rmSync } from 'node:fs';
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
 import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
-import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { trainLoop } from './loop.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
-import { SCHEDULES, type ScheduleName } from './schedule.ts';
+import type { ScheduleName } from './schedule.ts';
 import type { TrainState } from './step.ts';
 import { Trainer } from './trainer.ts';
 import { EVERYTHING, type Precision, type Trains } from './trains.ts';
-import { batchOf, type TuningExample, withLabels } from './tuning-examples.ts';
+import { epochBatches, type TuningExample, withLabels } from './tuning-examples.ts';
 import { writeModel } from './write-model.ts';
 
 export interface FinetuneSettings {
@@ -65,12 +64,6 @@ export interface FinetuneOptions {
   readonly write?: (state: TrainState, folder: string) => void;
 }
 
-/** What a checkpoint must agree with to be gone on from, and what it brings beside weights and moments. */
-interface Saved {
-  readonly run: string;
-  readonly losses: readonly number[];
-}
-
 /**
  * Trains and writes a model folder in the original dtypes. @returns the loss of each step
  * @throws WhorlError `mismatch` for a checkpoint of another run, `usage` for a batch that cannot be split so or examples
@@ -83,7 +76,7 @@ export async function finetune(
   settings: FinetuneSettings,
   onEvent: OnEvent,
   options: FinetuneOptions = {},
-): Promise<number[]> {
+): Promise<readonly number[]> {
   const { checkpoint, trains = EVERYTHING } = options;
   const examples = withLabels(given, settings.max_length, onEvent);
   const part = partSize(settings.batch, settings.accumulate);
@@ -94,47 +87,19 @@ export async function finetune(
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
-  const run = runDigest(model, examples, settings, trains);
-  let state = trainer.start(settings.seed);
-  let losses: number[] = [];
-  if (checkpoint && existsSync(checkpoint.path)) {
-    const { state: saved, extra } = loadCheckpoint(checkpoint.path);
-    if ((extra as Saved).run !== run)
-      throw new WhorlError(
-        'mismatch',
-        `${checkpoint.path} is of a run with other examples or settings`,
-        'remove it to start anew',
-      );
-    [state, losses] = [saved, [...(extra as Saved).losses]];
-    onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
-  }
-  const perEpoch = Math.ceil(examples.length / settings.batch);
-  const total = settings.epochs * perEpoch;
-  let saved = Date.now();
-  try {
-    while (state.step < total) {
-      const order = shuffled(seededRandom(`${settings.seed}/${Math.floor(state.step / perEpoch)}`), examples);
-      const at = (state.step % perEpoch) * settings.batch;
-      const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, settings.warmup);
-      const batch = batchOf(order.slice(at, at + settings.batch), settings.max_length);
-      const result = await trainer.step(state, batch, rate);
-      state = result.state;
-      losses.push(result.loss);
-      onEvent({
-        kind: 'progress',
-        name: 'fine-tuning',
-        done: state.step,
-        total,
-        note: `loss ${result.loss.toFixed(3)}`,
-      });
-      if (checkpoint && Date.now() - saved >= 1000 * checkpoint.seconds) {
-        saveCheckpoint(checkpoint.path, state, { run, losses } satisfies Saved);
-        saved = Date.now();
-      }
-    }
-  } finally {
-    await trainer.release();
-  }
+  const { perEpoch, batch } = await epochBatches(settings, (epoch) =>
+    shuffled(seededRandom(`${settings.seed}/${epoch}`), examples),
+  );
+  const { state, losses } = await trainLoop({
+    name: 'fine-tuning',
+    steps: settings.epochs * perEpoch,
+    rate: settings,
+    start: () => trainer.start(settings.seed),
+    batch,
+    step: (before, part, rate) => trainer.step(before, part, rate),
+    onEvent,
+    ...(checkpoint && { checkpoint: { ...checkpoint, run: runDigest(model, examples, settings, trains) } }),
+  }).finally(() => trainer.release());
   await writeFolderOnce(out, (temporary) =>
     options.write ? options.write(state, temporary) : writeModel(model, trainer, state, temporary),
   );
