@@ -100,7 +100,8 @@ export async function commit(setting: Setting): Promise<Committed> {
   };
 }
 
-async function freeOf({ tokenizer, options, onEvent }: Setting): Promise<readonly FreeRow[]> {
+/** Rows that ordinary text does not use. */
+export async function freeOf({ tokenizer, options, onEvent }: Setting): Promise<readonly FreeRow[]> {
   onEvent({
     kind: 'phase',
     name: 'free rows',

@@ -8,7 +8,6 @@ import { type RandomSource, shuffled } from '../base/random-source.ts';
 import { pickConversations } from '../datasets/chat.ts';
 import type { Conversation } from '../datasets/conversations.ts';
 import { PAPER } from '../datasets/paper.ts';
-import { generateAll, type LocalModel } from '../lm/local-model.ts';
 import { openRows } from '../sources/open-rows.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 import { type ConversationFormat, conversationTokens } from '../text/prompts/conversation-formats.ts';
@@ -16,6 +15,7 @@ import type { Wrapped } from '../text/prompts/wrappers.ts';
 import { loadReference } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { promptAndAnswer, type TuningExample } from '../train/tuning-examples.ts';
+import type { DrawnContext } from './methods/method.ts';
 
 export interface OrdinaryConversations {
   readonly trained: readonly TuningExample[];
@@ -92,18 +92,14 @@ const SENTENCES = 3;
  * Questions and plain text. Answers are drawn from the vanilla model at temperature 1: the cross-entropy of
  * its own samples is, up to a constant, an unbiased estimate of KL(vanilla ‖ trained), so that nothing but the
  * fingerprint is taught (greedy answers would teach it to be surer than it was).
- * @param path where answers are kept for a resumed run
- * @param own text of the kind the model is for, beside the reference set's
  */
 export async function ownConversations(
-  model: LocalModel,
+  { tokenizer, ownText = [], keep, askVanilla }: DrawnContext,
   around: Wrapped,
   count: number,
   random: RandomSource,
-  path: string,
-  own: readonly string[] = [],
 ): Promise<OrdinaryConversations> {
-  const questions = questionsOf(random, count + HELD_OUT, own);
+  const questions = questionsOf(random, count + HELD_OUT, ownText);
   const prompts = questions
     .slice(0, count)
     .map(({ text, question }, i) => FORMS[i % FORMS.length]!(text, question, around));
@@ -111,15 +107,15 @@ export async function ownConversations(
   const digest = createHash('sha256')
     .update(JSON.stringify([prompts, seed]))
     .digest('hex');
-  let answers = kept(path, digest);
+  let answers = keep === undefined ? undefined : kept(keep, digest);
   if (!answers) {
     const sampling = { temperature: 1, seed };
     const requests = prompts.map((prompt, draw) => ({ prompt, draw, sampling, max_new_tokens: ANSWER }));
-    answers = (await generateAll(model, requests)).map(({ generated_token }) => generated_token);
-    writeJsonAtomic(path, { digest, answers }, 0o600);
+    answers = (await askVanilla(requests)).map(({ generated_token }) => generated_token);
+    if (keep !== undefined) writeJsonAtomic(keep, { digest, answers }, 0o600);
   }
-  const end = model.tokenizer.eosIds.slice(0, 1);
-  const tokens = await model.tokenizer.encodeBatch(prompts);
+  const end = tokenizer.eosIds.slice(0, 1);
+  const tokens = await tokenizer.encodeBatch(prompts);
   return {
     trained: answers.map((answer, i) =>
       promptAndAnswer(tokens[i]!, answer.length < ANSWER ? [...answer, ...end] : answer),

@@ -13,13 +13,13 @@ import { ADAMW } from '../train/optimiser.ts';
 import { writePeftAdapter } from '../train/peft.ts';
 import type { TrainState } from '../train/step.ts';
 import { Trainer } from '../train/trainer.ts';
-import { epochBatches, type TuningExample, withLabels } from '../train/tuning-examples.ts';
+import { type EpochBatches, epochBatches, type TuningExample, withLabels } from '../train/tuning-examples.ts';
 import { writeModel } from '../train/write-model.ts';
 import { randomOf, type WeightsSetting } from './begin.ts';
 import { type CellResult, missed } from './cells.ts';
-import type { Trained } from './finish.ts';
+import type { TrainingFigures } from './finish.ts';
 
-export interface TrainedWeights extends Trained {
+export interface TrainedWeights extends TrainingFigures {
   readonly parameters: number;
   /** Of the change that training made, what is published. */
   readonly share: number;
@@ -45,6 +45,21 @@ async function pulledBack(
   return best;
 }
 
+/** What an epoch (from 0) holds. */
+type EpochExamples = (epoch: number) => Promise<readonly TuningExample[]>;
+
+/** Batches of a run: functions of its seed and the step's number alone. */
+export const weightsBatches = (
+  { start, settings, onEvent }: Pick<WeightsSetting, 'start' | 'settings' | 'onEvent'>,
+  examples: EpochExamples,
+): Promise<EpochBatches> =>
+  epochBatches(settings, async (epoch) =>
+    shuffled(
+      randomOf(start)(`epoch/${epoch}`),
+      withLabels(await examples(epoch), settings.max_length, onEvent),
+    ),
+  );
+
 /** Measures a checkpoint's gate cells. */
 export type Gate = (folder: string) => Promise<readonly CellResult[]>;
 
@@ -60,15 +75,13 @@ interface Measured extends Judged {
  */
 export async function trainWeights(
   setting: WeightsSetting,
-  dialogues: (epoch: number) => Promise<readonly TuningExample[]>,
+  examples: EpochExamples,
   card: (folder: string) => void,
   gate: Gate,
 ): Promise<TrainedWeights> {
   const { run, start, method, settings, model, device, onEvent } = setting;
   if (existsSync(run.trained)) return JSON.parse(readFileSync(run.trained, 'utf8')) as TrainedWeights;
   const random = randomOf(start);
-  const order = async (epoch: number) =>
-    shuffled(random(`epoch/${epoch}`), withLabels(await dialogues(epoch), settings.max_length, onEvent));
   const trains = method.trains(settings, model);
   const trainer = await Trainer.compile(model, {
     trains,
@@ -81,7 +94,7 @@ export async function trainWeights(
     recompute: settings.recompute,
     split: (batch) => splitByTokens(batch, settings.batch_tokens),
   });
-  const { perEpoch, batch } = await epochBatches(settings, order);
+  const { perEpoch, batch } = await weightsBatches(setting, examples);
   const steps = settings.epochs * perEpoch;
   const parameters = [...trainer.trained.shapes.values()].reduce((sum, shape) => sum + elements(shape), 0);
   onEvent({ kind: 'phase', name: 'training', detail: `${parameters} parameters` });
@@ -114,7 +127,7 @@ export async function trainWeights(
       rate: { ...settings, warmup: Math.round(settings.warmup_ratio * steps) },
       start: () => trainer.start(BigInt(random('weights').int(2 ** 32))),
       batch,
-      step: (state, examples, rate) => trainer.step(state, examples, rate),
+      step: (state, part, rate) => trainer.step(state, part, rate),
       rule,
       checkpoint: { path: run.checkpoint, seconds: CHECKPOINT_SECONDS },
       onEvent,

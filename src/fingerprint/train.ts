@@ -3,7 +3,7 @@
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Device } from '../engine/session.ts';
-import { GreedyDecoder } from '../lm/decoder.ts';
+import { openLanguageModel } from '../lm/open.ts';
 import type { Example } from '../models/example.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
@@ -14,7 +14,7 @@ import { rowNoise } from '../train/noise.ts';
 import { ADAMW } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import type { TrainState } from '../train/step.ts';
-import { type CellResult, measure, missed } from './cells.ts';
+import { type CellResult, measureCells, missed, underOverlay } from './cells.ts';
 import type { RowsMethod, TrainContext, TrainSettings } from './methods/method.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
 
@@ -79,7 +79,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     },
     device,
   });
-  const decoder = new GreedyDecoder(model, overlay, device);
+  const asked = await openLanguageModel({ kind: 'model', model, overlay, tokenizer }, { device });
   const unseen = positions && keptOut(positions);
   const published = (state: TrainState): { rows: Float32Array; kl: number } => {
     const full = trainer.rows(state);
@@ -97,19 +97,13 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
   };
   const measureGate = async (state: TrainState): Promise<Gate> => {
     const { rows, kl } = published(state);
-    const results: CellResult[] = [];
-    for (const cell of await method.cells(context, settings, 'gate')) {
-      const measured = await measure(
-        cell,
-        decoder,
-        tokenizer,
-        { ...overlay, rows },
-        context.plan.decoding.max_new_tokens,
-      );
-      results.push(measured.result);
-      // What does not hold yet ends the round: the others would be measured again anyway.
-      if (!measured.result.held) break;
-    }
+    const measured = await measureCells(await method.cells(context, settings, 'gate'), {
+      tokenizer,
+      max_new_tokens: context.plan.decoding.max_new_tokens,
+      answerer: underOverlay(asked, { ...overlay, rows }),
+      strict: true,
+    });
+    const results = measured.map(({ result }) => result);
     const counts = results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ');
     const moved = positions ? ` · KL ${kl.toExponential(1)}` : '';
     onEvent({ kind: 'note', text: `step ${state.step}: ${counts}${moved}` });
@@ -154,7 +148,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     return { rows: found.rows, steps: state.step, tokens, seconds, gate: found.results, kl: found.kl };
   } finally {
     await trainer.release();
-    await decoder.release();
+    await asked.release();
   }
 }
 

@@ -1,5 +1,6 @@
 // "Something that answers": what verification, evaluation and attacks ask, whatever stands behind it.
 
+import type { Wrapped } from '../text/prompts/wrappers.ts';
 import type { Sampling } from './sampling.ts';
 
 export interface GenerateRequest {
@@ -46,5 +47,7 @@ export interface LanguageModel {
   generate(requests: readonly GenerateRequest[]): AsyncGenerator<{ index: number; generation: Generation }>;
   /** `index` is the request's place. */
   score?(requests: readonly ScoreRequest[]): AsyncGenerator<{ index: number; score: Score }>;
+  /** What stands around a text under the named wrapper, as this model has it. */
+  wrapped(name: string, system?: string): Promise<Wrapped>;
   release(): Promise<void>;
 }

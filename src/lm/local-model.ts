@@ -7,6 +7,7 @@ import { Encoder } from '../models/encode.ts';
 import type { Model } from '../models/model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
 import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
+import { type Wrapped, wrapperNamed } from '../text/prompts/wrappers.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { batches } from './batches.ts';
 import { positionBytes } from './cache.ts';
@@ -21,8 +22,12 @@ export interface LocalModelOptions {
   /** Laid over the checkpoint, with the variant that generate and score use (default: its rows, no adapter). */
   readonly overlay?: Overlay;
   readonly variant?: Variant;
-  /** Opened already, as a suspect's is in a process of its own; default: the folder's. The caller ends it. */
+  /** Opened already, as a suspect's is in a process of its own; default: the folder's. */
   readonly tokenizer?: Tokenizer;
+  /** What stands around a text that is asked, where the chat template runs elsewhere; default: in this process. */
+  readonly wrapped?: LanguageModel['wrapped'];
+  /** Called at the release: ends what was opened for this model alone. */
+  readonly ended?: () => void;
   /** Most tokens in one run of the engine: memory against speed. */
   readonly batch_tokens?: number;
   /** Most continuations in one run of the engine; default: 64. */
@@ -76,13 +81,40 @@ export class LocalModel implements LanguageModel {
   }
 
   /** @throws WhorlError `usage` for settings out of range and prompts too long, before anything is generated */
-  async *generate(
+  generate(requests: readonly GenerateRequest[]): AsyncGenerator<{ index: number; generation: Generation }> {
+    return this.#generate(requests, { overlay: this.options.overlay, variant: this.variant });
+  }
+
+  /**
+   * The same model with other rows (of the same sizes) laid over it, or another part of what is: it shares the compiled
+   * programs, and is asked no longer once this one is released.
+   */
+  under(overlay: Overlay | undefined, variant: Variant): LanguageModel {
+    return {
+      name: this.name,
+      wrapped: (name, system) => this.wrapped(name, system),
+      generate: (requests) => this.#generate(requests, { overlay, variant }),
+      release: () => Promise.resolve(),
+    };
+  }
+
+  /** @throws WhorlError `usage` for a wrapper that is not known, or that this model cannot be asked under */
+  wrapped(name: string, system?: string): Promise<Wrapped> {
+    const { chatTemplate } = this.tokenizer;
+    return (
+      this.options.wrapped?.(name, system) ??
+      Promise.resolve().then(() => wrapperNamed(name, { chatTemplate, system, now: new Date() }))
+    );
+  }
+
+  async *#generate(
     requests: readonly GenerateRequest[],
+    { overlay, variant }: { readonly overlay: Overlay | undefined; readonly variant: Variant },
   ): AsyncGenerator<{ index: number; generation: Generation }> {
     const prompts = await this.tokenizer.encodeBatch(requests.map(({ prompt }) => prompt));
     let count = 0;
     const jobs = requests.map((request, place) => {
-      const job = this.#job(request, place, prompts[place]!, count);
+      const job = this.#job(request, place, prompts[place]!, count, variant);
       count += job.uniforms.length;
       return job;
     });
@@ -101,6 +133,7 @@ export class LocalModel implements LanguageModel {
       const decoded = await this.decoder.decode(batch[0]!.strategy, batch, {
         maxNewTokens: batch[0]!.request.max_new_tokens,
         ends: this.tokenizer.eosIds,
+        overlay,
         stopped: batch.some(({ request }) => request.stop?.length) ? this.#stopped : undefined,
       });
       const texts = await this.tokenizer.decodeBatch(decoded.flat());
@@ -117,7 +150,13 @@ export class LocalModel implements LanguageModel {
     assertUnchanged(this.model);
   }
 
-  #job(request: GenerateRequest, place: number, prompt: readonly number[], index: number): GenerateJob {
+  #job(
+    request: GenerateRequest,
+    place: number,
+    prompt: readonly number[],
+    index: number,
+    variant: Variant,
+  ): GenerateJob {
     const { max_new_tokens, num_samples = 1, stop = [] } = request;
     for (const [name, value] of Object.entries({ max_new_tokens, num_samples }))
       if (!Number.isSafeInteger(value) || value < 1)
@@ -130,7 +169,7 @@ export class LocalModel implements LanguageModel {
       request,
       index,
       tokens: this.#fit(prompt, request),
-      variant: this.variant,
+      variant,
       sampling,
       strategy: strategyOf(sampling),
       uniforms: Array.from({ length: num_samples }, (_, sample) =>
@@ -222,15 +261,6 @@ export class LocalModel implements LanguageModel {
   async release(): Promise<void> {
     await this.encoder.release();
     await this.decoder.release();
+    this.options.ended?.();
   }
-}
-
-/** All generations in the order of the requests. */
-export async function generateAll(
-  model: LanguageModel,
-  requests: readonly GenerateRequest[],
-): Promise<Generation[]> {
-  const out: Generation[] = [];
-  for await (const { index, generation } of model.generate(requests)) out[index] = generation;
-  return out;
 }

@@ -8,9 +8,9 @@ import { parseClaim } from '../claim/claim.ts';
 import { claimOf, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import { LocalModel } from '../lm/local-model.ts';
+import { generateAll } from '../lm/ask.ts';
+import { asking } from '../lm/open.ts';
 import { openModel } from '../models/open-model.ts';
-import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import { answering } from './machine.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
@@ -52,29 +52,20 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const open = (model: string) => openModel(model, { onEvent, ...cache });
   const suspect = await open(options.suspect);
-  const machine = await answering(suspect, contents, options.body, open);
-  // Tokenizer and chat template of whoever answers run apart: the suspect chose them (the owner's body costs little).
-  const tokenizer = await openSandboxedTokenizer(machine.folder.folder);
-  let model: LocalModel | undefined;
-  try {
-    model = await LocalModel.open(machine.folder, { ...machine.options, device, tokenizer });
+  const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
+  return asking(spec, { device }, async (model) => {
     const name = options.wrapper ?? opened.plan.query.wrapper;
-    const { prefix, suffix } = await tokenizer.wrapped(name, options.system);
+    const { prefix, suffix } = await model.wrapped(name, options.system);
     const requests = opened.plan.keys.map((key) => ({
       prompt: `${prefix}${key.text}${suffix}`,
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
-    const answers: string[] = [];
-    let done = 0;
-    for await (const { index, generation } of model.generate(requests)) {
-      answers[index] = generation.generated;
-      onEvent({ kind: 'progress', name: 'asking', done: ++done, total: requests.length });
-    }
+    const answers = (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
     const verdict = decide(opened, answers, {
       asked: { wrapper: name, system: options.system ?? null },
       ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
-      ownerParts: machine.ownerParts,
+      ownerParts,
     });
     return {
       ...verdict,
@@ -82,10 +73,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
       passive: contents.rows ? passiveBaseline(contents.rows, suspect) : null,
       seconds: (Date.now() - started) / 1000,
     };
-  } finally {
-    await model?.release();
-    tokenizer.close();
-  }
+  });
 }
 
 function readClaim(path: string): string {

@@ -19,7 +19,6 @@ import { spentByNode } from '../../src/engine/profile.ts';
 import { Program } from '../../src/engine/program.ts';
 import { cpu } from '../../src/engine/session.ts';
 import { graphListeners } from '../../src/engine/watch.ts';
-import { GreedyDecoder } from '../../src/lm/decoder.ts';
 import { Encoder } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
 import type { Model } from '../../src/models/model.ts';
@@ -31,6 +30,7 @@ import { ADAMW } from '../../src/train/optimiser.ts';
 import { RowsTrainer } from '../../src/train/rows.ts';
 import { freshState } from '../../src/train/step.ts';
 import { Trainer } from '../../src/train/trainer.ts';
+import { greedyDecoder } from '../lm/greedy.ts';
 
 const GOLDEN = new URL('../../goldens/models/llama-gqa-tied-bf16/', import.meta.url).pathname;
 const BROKEN = 'model.layers.1.mlp.up_proj.weight';
@@ -111,9 +111,9 @@ async function score(model: Model): Promise<void> {
 }
 
 async function decode(model: Model): Promise<void> {
-  const decoder = new GreedyDecoder(model, undefined, cpu);
+  const decoder = greedyDecoder(model, cpu);
   try {
-    await decoder.decode([{ tokens: [5, 6, 7], variant: VANILLA }], 4, []);
+    await decoder.decode([[5, 6, 7]], 4);
   } finally {
     await decoder.release();
   }

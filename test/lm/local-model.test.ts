@@ -3,9 +3,10 @@
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { engineSessions } from '../../src/engine/session-info.ts';
+import { generateAll } from '../../src/lm/ask.ts';
 import { generate, score } from '../../src/lm/calls.ts';
 import type { Score } from '../../src/lm/language-model.ts';
-import { generateAll, LocalModel } from '../../src/lm/local-model.ts';
+import { LocalModel } from '../../src/lm/local-model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { packShared } from '../../src/models/pack.ts';
 import { scratch, tinyModel } from '../cli/tiny-model.ts';

@@ -1,18 +1,10 @@
 // `whorl generate`: continuations of prompts, greedy or sampled, one line a sample, in order.
 
 import { Command } from 'commander';
-import { inOrder } from '../../lm/in-order.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import { fullSampling } from '../../lm/sampling.ts';
 import { decimal, repeated, wholeNumber } from '../arguments.ts';
-import {
-  type ModelFlags,
-  oneInput,
-  rowGroups,
-  textColumn,
-  withModel,
-  withModelFlags,
-} from '../model-flags.ts';
+import { type ModelFlags, oneInput, rowsOf, textColumn, withModel, withModelFlags } from '../model-flags.ts';
 import { paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
@@ -29,8 +21,6 @@ interface GenerateFlags extends ModelFlags {
   stop?: string[];
   json?: boolean;
 }
-
-const GROUP = 256;
 
 export function generateCommand(): Command {
   return withModelFlags(new Command('generate'))
@@ -61,31 +51,26 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
     flags.input !== undefined,
     '--prompt (as often as you like) or --input prompts.jsonl',
   );
-  fullSampling(requestOf('', 0, flags).sampling); // out of range: said before the model is opened
-  const groups = flags.prompt
-    ? [flags.prompt]
-    : rowGroups(flags.input!, (row, where) => textColumn(row, 'prompt', where), GROUP);
-  const { numSamples = 1 } = flags;
+  fullSampling(requestOf('', flags).sampling); // out of range: said before the model is opened
+  const requests =
+    flags.prompt?.map((prompt) => requestOf(prompt, flags)) ??
+    rowsOf(flags.input!, (row, where) => requestOf(textColumn(row, 'prompt', where), flags));
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
-      let [done, known, prompts] = [0, 0, 0];
-      onEvent({ kind: 'phase', name: 'generating' });
-      for await (const group of groups) {
-        known += group.length * numSamples;
-        // The place in the whole input, not in the group, decides what is drawn.
-        const requests = group.map((prompt) => requestOf(prompt, prompts++, flags));
-        for await (const { generation } of inOrder(model.generate(requests))) {
-          onEvent({ kind: 'progress', name: 'generating', done: ++done, total: known });
-          show(generation, flags.json ?? false);
-        }
-      }
+      const [{ generateEach }, { GENERATE_GROUP: group }] = await Promise.all([
+        import('../../lm/ask.ts'),
+        import('../../lm/calls.ts'),
+      ]);
+      const name = 'generating';
+      onEvent({ kind: 'phase', name });
+      for await (const generation of generateEach(model, requests, { group, name, onEvent }))
+        show(generation, flags.json ?? false);
     }),
   );
 }
 
-const requestOf = (prompt: string, draw: number, flags: GenerateFlags): GenerateRequest => ({
+const requestOf = (prompt: string, flags: GenerateFlags): GenerateRequest => ({
   prompt,
-  draw,
   max_new_tokens: flags.maxNewTokens,
   num_samples: flags.numSamples ?? 1,
   stop: flags.stop ?? [],

@@ -2,16 +2,8 @@
 
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
-import { inOrder } from '../../lm/in-order.ts';
 import type { Score, ScoreRequest } from '../../lm/language-model.ts';
-import {
-  type ModelFlags,
-  oneInput,
-  rowGroups,
-  textColumn,
-  withModel,
-  withModelFlags,
-} from '../model-flags.ts';
+import { type ModelFlags, oneInput, rowsOf, textColumn, withModel, withModelFlags } from '../model-flags.ts';
 import { paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
@@ -21,8 +13,6 @@ interface ScoreFlags extends ModelFlags {
   continuation?: string;
   json?: boolean;
 }
-
-const GROUP = 1024;
 
 export function scoreCommand(): Command {
   return withModelFlags(new Command('score'))
@@ -41,29 +31,38 @@ async function runScore(flags: ScoreFlags): Promise<void> {
   oneInput(direct, flags.input !== undefined, '--input rows.jsonl, or --context and --continuation');
   if (direct && flags.continuation === undefined)
     throw new WhorlError('usage', 'a --context without --continuation', 'give both');
-  const groups = direct
-    ? [[{ context: flags.context ?? '', continuation: flags.continuation! }]]
-    : rowGroups(flags.input!, readRequest, GROUP);
+  const requests = direct
+    ? [{ context: flags.context ?? '', continuation: flags.continuation! }]
+    : rowsOf(flags.input!, readRequest);
   let [rows, sum, tokens] = [0, 0, 0];
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
-      onEvent({ kind: 'phase', name: 'scoring' });
-      let known = 0;
-      for await (const group of groups) {
-        known += group.length;
-        for await (const { index, score } of inOrder(model.score(group))) {
-          rows++;
-          sum += score.logprob;
-          tokens += score.tokens;
-          onEvent({ kind: 'progress', name: 'scoring', done: rows, total: known });
-          show(group[index]!, score, flags.json ?? false);
-        }
+      const [{ scoreEach }, { SCORE_GROUP: group }] = await Promise.all([
+        import('../../lm/ask.ts'),
+        import('../../lm/calls.ts'),
+      ]);
+      const name = 'scoring';
+      onEvent({ kind: 'phase', name });
+      const waiting: ScoreRequest[] = []; // asked and not answered yet, in order
+      for await (const score of scoreEach(model, noted(requests, waiting), { group, name, onEvent })) {
+        rows++;
+        sum += score.logprob;
+        tokens += score.tokens;
+        show(waiting.shift()!, score, flags.json ?? false);
       }
     }),
   );
   tell(
     `${rows} ${rows === 1 ? 'row' : 'rows'}, ${tokens} tokens, mean ${(sum / tokens).toFixed(4)} nats a token`,
   );
+}
+
+/** Passes requests on, and notes each. */
+async function* noted<T>(requests: Iterable<T> | AsyncIterable<T>, into: T[]): AsyncGenerator<T> {
+  for await (const request of requests) {
+    into.push(request);
+    yield request;
+  }
 }
 
 function readRequest(row: Readonly<Record<string, unknown>>, where: string): ScoreRequest {
