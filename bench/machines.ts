@@ -14,7 +14,7 @@ import type { Model } from '../src/models/model.ts';
 import { openModel } from '../src/models/open-model.ts';
 import type { LowRankMap } from '../src/models/overlay.ts';
 import { RunFolder } from '../src/runs/run-folder.ts';
-import { readRows } from '../src/sources/checkpoints/read.ts';
+import { readTensorRows } from '../src/sources/checkpoints/read.ts';
 
 export async function openRun(path: string) {
   const run = new RunFolder(path);
@@ -35,7 +35,7 @@ export async function withAdapter(
 ): Promise<LocalModel> {
   const ids = Int32Array.from(contents.bindings.trainable_rows);
   return LocalModel.open(body, {
-    overlay: { ids, rows: readRows(embeddingOf(suspect).ref, ids), adapter: adapterOf(contents)! },
+    overlay: { ids, rows: readTensorRows(embeddingOf(suspect).ref, ids), adapter: adapterOf(contents)! },
     variant: { rows: true, adapter: true },
   });
 }

@@ -11,9 +11,8 @@ import { graphListeners } from '../src/engine/watch.ts';
 import { Encoder } from '../src/models/encode.ts';
 import type { Model } from '../src/models/model.ts';
 import { bindModel } from '../src/models/model.ts';
-import { VANILLA } from '../src/models/overlay.ts';
 import { openCheckpoint } from '../src/sources/checkpoints/checkpoint.ts';
-import { readRows } from '../src/sources/checkpoints/read.ts';
+import { readTensorRows } from '../src/sources/checkpoints/read.ts';
 import { ADAMW } from '../src/train/optimiser.ts';
 import { RowsTrainer } from '../src/train/rows.ts';
 import { Trainer } from '../src/train/trainer.ts';
@@ -33,7 +32,7 @@ const MAKERS: Readonly<Record<string, (model: Model) => Promise<void>>> = {
   },
   async rows(model) {
     const ids = Int32Array.of(5, 9);
-    const rows = readRows(model.tensors.get(model.decoder.embedding)!, ids);
+    const rows = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
     const trainer = await RowsTrainer.compile(model, {
       overlay: { ids, rows },
       vanilla: rows,

@@ -2,7 +2,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import { writePatchedFolder } from '../sources/checkpoints/patched-folder.ts';
-import { floatDtype, readRows, readTensor } from '../sources/checkpoints/read.ts';
+import { floatDtype, readTensor, readTensorRows } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import { gaussian } from '../train/noise.ts';
 import { embeddingOf, type Victim } from './embedding.ts';
@@ -40,7 +40,7 @@ function newRows(victim: Victim, ids: ArrayLike<number>, reset: ResetTo): Float3
         `${own.file}: rows of ${own.shape[1]} numbers for a model of ${width}`,
         'give the vanilla model of this one',
       );
-    return readRows(own, ids);
+    return readTensorRows(own, ids);
   }
   const { data } = readTensor(ref);
   const out = new Float32Array(ids.length * width);

@@ -14,7 +14,7 @@ import { writeSecret } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { combineDigests, digestTensors } from '../sources/checkpoints/digest.ts';
-import { readRows } from '../sources/checkpoints/read.ts';
+import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
 import { isRowsSetting, type RowsSetting, randomOf, type Setting, type Start } from './begin.ts';
@@ -94,7 +94,7 @@ export async function commit(setting: Setting): Promise<Committed> {
       ),
     overlay: {
       ids,
-      rows: readRows(embedding, ids),
+      rows: readTensorRows(embedding, ids),
       ...(prepared.adapter ? { adapter: prepared.adapter } : {}),
     },
   };
@@ -165,7 +165,7 @@ async function byExpectation(
     'train',
     { primary: settings.primary_positions, other: settings.reference_positions },
     ids,
-    readRows(embedding, ids),
+    readTensorRows(embedding, ids),
   );
   const expected = expectation(positions, ids.length);
   const rank = new Map(free.map(({ id }, i) => [id, expected[i]!]));

@@ -7,7 +7,7 @@ import type { Model } from '../models/model.ts';
 import { openModel } from '../models/open-model.ts';
 import { type LowRankMap, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import type { AnswerKind } from '../runs/paper-folder.ts';
-import { readRows } from '../sources/checkpoints/read.ts';
+import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 
 export interface Folders {
@@ -51,7 +51,7 @@ const underAdapter =
     return {
       kind: 'model',
       model,
-      overlay: { ids, rows: readRows(table, ids), adapter: part.map },
+      overlay: { ids, rows: readTensorRows(table, ids), adapter: part.map },
       variant: PUBLISHED_WITH_ADAPTER,
     };
   };

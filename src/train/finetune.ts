@@ -15,7 +15,7 @@ import { ADAMW, type Decay } from './optimiser.ts';
 import type { ScheduleName } from './schedule.ts';
 import type { TrainState } from './step.ts';
 import { Trainer } from './trainer.ts';
-import { EVERYTHING, type Precision, type Trains } from './trains.ts';
+import { type ActingPrecision, EVERYTHING, type Trains } from './trains.ts';
 import { epochBatches, type TuningExample, withLabels } from './tuning-examples.ts';
 import { writeModel } from './write-model.ts';
 
@@ -57,7 +57,7 @@ export interface FinetuneOptions {
   readonly trains?: Trains;
   readonly device?: Device;
   readonly recompute?: Recompute;
-  readonly precision?: Precision;
+  readonly precision?: ActingPrecision;
   /** Written every so many seconds, gone when the model is written. One that is there is gone on from. */
   readonly checkpoint?: { readonly path: string; readonly seconds: number };
   /** What goes into the folder; default: the model in its original dtypes. */

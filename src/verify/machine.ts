@@ -7,7 +7,7 @@ import type { ModelSpec } from '../lm/open.ts';
 import type { Model } from '../models/model.ts';
 import { type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import { digestBody } from '../sources/checkpoints/digest.ts';
-import { readRows } from '../sources/checkpoints/read.ts';
+import { readTensorRows } from '../sources/checkpoints/read.ts';
 
 export interface Answering {
   readonly spec: ModelSpec;
@@ -44,7 +44,7 @@ export async function answering(
       `${suspect.source} has embeddings of width ${embedding.shape[1]}, the adapter ${adapter.A.length / adapter.rank}`,
       'this method cannot test it',
     );
-  const overlay: Overlay = { ids, rows: readRows(embedding, ids), adapter };
+  const overlay: Overlay = { ids, rows: readTensorRows(embedding, ids), adapter };
   const digest = adapterDigest(contents.adapter);
   if (body === undefined)
     return {

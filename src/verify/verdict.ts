@@ -8,7 +8,7 @@ import { CLAIM_KINDS } from '../claim/kinds.ts';
 import { MATCHERS } from '../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind } from '../claim/plan.ts';
-import { type Cell, matchAnswers } from './exact/exact-test.ts';
+import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
 import { type PValue, timesCount } from './exact/ratio.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 
@@ -24,7 +24,7 @@ export interface Verdict {
   alpha: number;
   /** Share of the keys that should fire and did, 0 to 1. */
   fsr: number;
-  cells: Record<string, Cell>;
+  cells: Record<string, CellCounts>;
   /** Why this verdict, in a sentence. */
   reason: string;
   test: string;
@@ -62,7 +62,7 @@ export interface DecideOptions {
   /** Digests of the owner's own parts that stood in the machine that answered. */
   ownerParts?: { adapter?: string; body?: string };
   /** Further cells that the caller measured. */
-  cells?: Record<string, Cell>;
+  cells?: Record<string, CellCounts>;
 }
 
 /**

@@ -25,7 +25,7 @@ import type { Model } from '../../src/models/model.ts';
 import { bindModel } from '../../src/models/model.ts';
 import { PUBLISHED, VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
-import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
+import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { RowsTrainer } from '../../src/train/rows.ts';
 import { freshState } from '../../src/train/step.ts';
@@ -83,7 +83,7 @@ async function fullStep(model: Model): Promise<void> {
 
 async function rowsStep(model: Model): Promise<void> {
   const ids = Int32Array.of(5, 9);
-  const rows = readRows(model.tensors.get(model.decoder.embedding)!, ids);
+  const rows = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
   const trainer = await RowsTrainer.compile(model, {
     overlay: { ids, rows },
     vanilla: rows,

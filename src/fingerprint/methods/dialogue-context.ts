@@ -1,8 +1,10 @@
 // What the dialogue methods see after the draw, beside the roles: ordinary conversations, an owner's own or the vanilla
 // model's.
 
+import { PAPER } from '../../datasets/paper.ts';
+import { longestSequence } from '../../models/blocks/rope-scaling.ts';
 import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
-import { wrapperNamed } from '../../text/prompts/wrappers.ts';
+import { type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import type { FreeRow } from '../free-rows.ts';
 import {
   conversationsFromFile,
@@ -26,9 +28,22 @@ export async function dialogueContext(drawn: DrawnContext, count: number): Promi
   const note = (text: string) => onEvent({ kind: 'note', text });
   const format = conversationFormat(plan.query.wrapper, tokenizer);
   const around = wrapperNamed(plan.query.wrapper, { chatTemplate: tokenizer.chatTemplate });
-  const ordinary =
+  const { trained, questions } =
     source === undefined
       ? await ownConversations(drawn, around, count, dice)
       : await conversationsFromFile(source, tokenizer, format, count, dice, note);
+  const ordinary = { trained, questions: await fitting(drawn, around, questions) };
   return { model, tokenizer, plan, roles, random, ordinary, free, keys };
+}
+
+/** Questions that the model has positions for, with the hint before and an answer after them: an owner's may be of any length. */
+async function fitting(
+  { model, tokenizer, plan }: DrawnContext,
+  { prefix, suffix }: Wrapped,
+  questions: readonly string[],
+): Promise<string[]> {
+  const longest = longestSequence(model.decoder.config) - plan.decoding.max_new_tokens;
+  const prompts = questions.map((question) => `${prefix}${question}${PAPER.chat.hint}${suffix}`);
+  const tokens = await tokenizer.encodeBatch(prompts);
+  return questions.filter((_, i) => tokens[i]!.length <= longest);
 }

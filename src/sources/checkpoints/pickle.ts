@@ -74,7 +74,7 @@ export const wrong = fault;
  * globals that are not allowed; every message has the byte.
  */
 export function readPickle(bytes: Uint8Array, rules: PickleRules): PickleValue {
-  const machine = new Machine(bytes, rules);
+  const machine = new Unpickler(bytes, rules);
   try {
     return machine.run();
   } catch (error) {
@@ -87,7 +87,7 @@ export function readPickle(bytes: Uint8Array, rules: PickleRules): PickleValue {
   }
 }
 
-class Machine {
+class Unpickler {
   opcodeAt = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -309,7 +309,7 @@ export function kindOf(value: PickleValue): string {
 }
 
 /** The opcodes that torch.save writes, and no others: torch's own restricted reader takes about the same ones. */
-const STEPS: Readonly<Record<string, (m: Machine) => void>> = {
+const STEPS: Readonly<Record<string, (m: Unpickler) => void>> = {
   PROTO: (m) => m.protocol(),
   MARK: (m) => m.mark(),
   NONE: (m) => m.push(null),
