@@ -56,11 +56,10 @@ test.each([
       strangers: '3',
       repeats: '2',
       ordinary: '2',
-      key_length: '4',
       batch: '64',
     };
     const out = join(folder, method);
-    await commit(await begin({ model, out, method, seed: 'a', settings: dialogues }));
+    await commit(await begin({ model, out, method, keys: 'paper', seed: 'a', settings: dialogues }));
     const [first, again, next] = [
       await showBatch({ run: out }),
       await showBatch({ run: out }),
