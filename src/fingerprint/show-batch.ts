@@ -136,8 +136,8 @@ async function rowsExamples(
   const examples: ShownExample[] = [];
   for (const example of await method.batch(context, settings, step))
     examples.push({
-      ...(await shown(example, tokenizer, (id) => trained.has(id), prefixes.tokens)),
       variant: example.variant,
+      ...(await shown(example, tokenizer, (id) => trained.has(id), prefixes.tokens)),
     });
   return examples;
 }
@@ -154,7 +154,7 @@ async function weightsExamples(
   const isTrained = changed.has(model.decoder.embedding);
   const examples: ShownExample[] = [];
   for (const example of await batch(step))
-    examples.push({ ...(await shown(example, tokenizer, () => isTrained, new Map())), variant: null });
+    examples.push({ variant: null, ...(await shown(example, tokenizer, () => isTrained, new Map())) });
   return examples;
 }
 

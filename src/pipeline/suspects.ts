@@ -3,7 +3,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import type { ModelSpec } from '../lm/open.ts';
-import type { Model } from '../models/model.ts';
+import { bindModel, type Model } from '../models/model.ts';
 import { openModel } from '../models/open-model.ts';
 import { type LowRankMap, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import type { AnswerKind } from '../runs/paper-folder.ts';
@@ -42,11 +42,11 @@ const underAdapter =
     const rest = embeddings === body ? own : await open(folders, body);
     const { embedding } = rest.decoder;
     const table = embeddingOf(own, embedding, part);
-    const model: Model = {
+    const model = bindModel({
       ...rest,
       tensors: new Map([...rest.tensors, [embedding, table]]),
       files: [...rest.files, ...own.files],
-    };
+    }); // bound anew: its weights lie in two folders
     const ids = Int32Array.from(part.rows);
     return {
       kind: 'model',
