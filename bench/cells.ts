@@ -4,10 +4,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Attack, writeAttacked } from '../src/attack/attack.ts';
+import { ATTACKS, type AttackName, defaults } from '../src/attack/attacks.ts';
 import { embeddingOf, everyRow } from '../src/attack/embedding.ts';
 import { normRanks } from '../src/attack/find-rows.ts';
-import { writeNoisy } from '../src/attack/noise.ts';
-import { writeReset } from '../src/attack/reset-rows.ts';
 import { seededRandom } from '../src/base/random-source.ts';
 import { CLAIM_KINDS } from '../src/claim/kinds.ts';
 import { MATCHERS } from '../src/claim/matcher.ts';
@@ -17,7 +17,8 @@ import { freeRows } from '../src/fingerprint/free-rows.ts';
 import { rareTokenKeys } from '../src/fingerprint/rare-keys.ts';
 import { LocalModel } from '../src/lm/local-model.ts';
 import type { Model } from '../src/models/model.ts';
-import { HELD_OUT_WRAPPERS, wrapperNamed } from '../src/text/prompts/wrappers.ts';
+import type { Prompt } from '../src/text/prompt-tokens.ts';
+import { HELD_OUT_WRAPPERS, promptUnder, templateOf, wrapperNamed } from '../src/text/prompts/wrappers.ts';
 import { loadReference } from '../src/text/reference.ts';
 import { openTokenizer } from '../src/text/tokenizer.ts';
 import { passiveBaseline } from '../src/verify/passive.ts';
@@ -30,7 +31,6 @@ const [path] = flag('run');
 const [vanillaPath] = flag('vanilla');
 if (!path || !vanillaPath) throw new Error(USAGE);
 const fresh = Number(flag('fresh')[0] ?? 100);
-const NOISE = 0.1;
 
 const run = await openRun(path);
 const { contents, opened, roles } = run;
@@ -54,9 +54,9 @@ function add(cell: string, fired: string, any = '', log10_p = '', note = ''): vo
   say(`${cell.padEnd(52)} ${fired} ${any} ${log10_p} ${note}`);
 }
 
-const promptsUnder = (texts: readonly string[], wrapper: string): string[] => {
-  const { prefix, suffix } = wrapperNamed(wrapper, { chatTemplate: tokenizer.chatTemplate });
-  return texts.map((text) => `${prefix}${text}${suffix}`);
+const promptsUnder = (texts: readonly string[], wrapper: string): Prompt[] => {
+  const wrapped = wrapperNamed(wrapper, templateOf(tokenizer));
+  return texts.map((text) => promptUnder(wrapped, text));
 };
 
 /** Asks the whole plan: drawn answers (or drawn and undrawn keys), any candidate at all, log10 p. */
@@ -162,18 +162,27 @@ const passive = (folder: Model): string => {
     : '';
 };
 
+/** A copy of the model under one attack, its settings the default ones but for the seed. */
+async function attackedBy(
+  name: AttackName,
+  victim: Model,
+  ids: readonly number[],
+  seed?: number,
+): Promise<Model> {
+  const attack: Attack = ATTACKS[name];
+  const to = join(scratch, name);
+  const settings = { ...defaults(attack), ...(seed !== undefined && { seed }) };
+  await writeAttacked(victim, to, { attack: [name, attack], settings }, { rows: ids, vanilla });
+  return open(to);
+}
+
 /** Attacked copies of the published folder, each opened, shown and removed. */
 async function attacked(show: (name: string, folder: Model) => Promise<void>): Promise<void> {
-  const at = (name: string) => join(scratch, name);
-  const each = async (name: string, write: (to: string) => Promise<void>) => {
-    await write(at(name));
-    await show(name, await open(at(name)));
-    rmSync(at(name), { recursive: true });
-  };
-  await each('10 % noise on every row', (to) => writeNoisy(published, to, NOISE, 11));
-  await each('rows reset to the mean', (to) => writeReset(published, to, rows, { to: 'mean' }));
-  await each('rows reset to vanilla', (to) => writeReset(published, to, rows, { to: 'vanilla', vanilla }));
-  await each('rows re-initialised', (to) => writeReset(published, to, rows, { to: 'fresh', seed: 12 }));
+  for (const [name, attack] of Object.entries<Attack>(ATTACKS)) {
+    const folder = await attackedBy(name as AttackName, published, rows);
+    await show(attack.title(defaults(attack)), folder);
+    rmSync(join(scratch, name), { recursive: true });
+  }
 }
 
 async function rowsTable({ opened: { plan: own } }: OpenedRun): Promise<void> {
@@ -214,21 +223,19 @@ async function adapterTable(): Promise<void> {
   await using(await LocalModel.open(published), (model) => planCell('published alone', model, wrapper));
   await using(await LocalModel.open(vanilla), (model) => planCell('vanilla', model, wrapper));
   await using(await withAdapter(vanilla, run), (model) => planCell('vanilla + adapter', model, wrapper));
-  const random = join(scratch, 'random');
-  await writeReset(vanilla, random, everyRow(embeddingOf(vanilla).ref), { to: 'fresh', seed: 13 });
-  const randomRows = await open(random);
+  const randomRows = await attackedBy('reset-fresh', vanilla, everyRow(embeddingOf(vanilla).ref), 13);
   await using(await withAdapter(randomRows, run), (model) =>
     planCell('random rows + adapter, direct', model, wrapper),
   );
   await using(await withAdapter(randomRows, run, vanilla), (model) =>
     planCell("random rows + adapter on the owner's body", model, wrapper),
   );
-  const perturbed = join(scratch, 'perturbed');
-  await writeNoisy(vanilla, perturbed, NOISE, 14);
-  const perturbedRows = await open(perturbed);
+  rmSync(join(scratch, 'reset-fresh'), { recursive: true });
+  const perturbedRows = await attackedBy('noise', vanilla, [], 14);
   await using(await withAdapter(perturbedRows, run), (model) =>
     planCell('vanilla with 10 % noise + adapter, direct', model, wrapper),
   );
+  rmSync(join(scratch, 'noise'), { recursive: true });
   for (const { name, folder } of suspects) {
     await using(await withAdapter(folder, run), (model) =>
       planCell(`suspect ${name} + adapter, direct`, model, wrapper, passive(folder)),

@@ -10,7 +10,7 @@ import { type HeldOutScore, heldOutScores, perplexities } from '../src/fingerpri
 import { generateAll } from '../src/lm/ask.ts';
 import type { GenerateRequest } from '../src/lm/language-model.ts';
 import { LocalModel } from '../src/lm/local-model.ts';
-import { wrapperNamed } from '../src/text/prompts/wrappers.ts';
+import { promptUnder, templateOf, wrapperNamed } from '../src/text/prompts/wrappers.ts';
 import { loadReference } from '../src/text/reference.ts';
 import { decide } from '../src/verify/verdict.ts';
 import { flag, open, openRun, table } from './machines.ts';
@@ -47,9 +47,9 @@ const rows: (string | number)[][] = [
 let vanilla: HeldOutScore[] | undefined; // of the first model named
 for (const [name, folder] of models) {
   const model = await LocalModel.open(await open(folder));
-  const { prefix, suffix } = wrapperNamed(plan.query.wrapper, { chatTemplate: model.tokenizer.chatTemplate });
+  const wrapped = wrapperNamed(plan.query.wrapper, templateOf(model.tokenizer));
   const say = async (texts: readonly string[], more: Partial<GenerateRequest> = {}): Promise<string[]> => {
-    const requests = texts.map((text) => ({ prompt: `${prefix}${text}${suffix}`, max_new_tokens, ...more }));
+    const requests = texts.map((text) => ({ ...promptUnder(wrapped, text), max_new_tokens, ...more }));
     return (await generateAll(model, requests)).map(({ generated }) => generated);
   };
   const fires = (answers: readonly string[]): number =>

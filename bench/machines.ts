@@ -15,6 +15,7 @@ import { openModel } from '../src/models/open-model.ts';
 import type { LowRankMap } from '../src/models/overlay.ts';
 import { RunFolder } from '../src/runs/run-folder.ts';
 import { readTensorRows } from '../src/sources/checkpoints/read.ts';
+import type { Prompt } from '../src/text/prompt-tokens.ts';
 
 export async function openRun(path: string) {
   const run = new RunFolder(path);
@@ -43,12 +44,12 @@ export async function withAdapter(
 /** Answers in the order of the prompts. */
 export async function ask(
   model: LocalModel,
-  prompts: readonly string[],
+  prompts: readonly (string | Prompt)[],
   max_new_tokens: number,
 ): Promise<string[]> {
   const answers = await generateAll(
     model,
-    prompts.map((prompt) => ({ prompt, max_new_tokens })),
+    prompts.map((prompt) => ({ ...(typeof prompt === 'string' ? { prompt } : prompt), max_new_tokens })),
   );
   return answers.map(({ generated }) => generated);
 }

@@ -25,7 +25,7 @@ function open(name: string): Model {
   return bindModel({ ...openCheckpoint(join(ROOT, 'goldens', 'models', name)), source: name });
 }
 
-/** Each compiles one kind of program, last of what it compiles. */
+/** Each compiles one kind of program, and what goes with it. */
 const MAKERS: Readonly<Record<string, (model: Model) => Promise<void>>> = {
   async train(model) {
     await (await Trainer.compile(model, { settings: { ...ADAMW, clip: 1 } })).release();
@@ -53,7 +53,7 @@ const MAKERS: Readonly<Record<string, (model: Model) => Promise<void>>> = {
   },
 };
 
-async function graphOf(make: () => Promise<void>): Promise<Graph> {
+async function graphsOf(make: () => Promise<void>): Promise<Graph[]> {
   const graphs: Graph[] = [];
   const listen = (graph: Graph): void => void graphs.push(graph);
   graphListeners.add(listen);
@@ -62,7 +62,7 @@ async function graphOf(make: () => Promise<void>): Promise<Graph> {
   } finally {
     graphListeners.delete(listen);
   }
-  return graphs.at(-1)!;
+  return graphs;
 }
 
 const check = process.argv.includes('--check');
@@ -70,7 +70,8 @@ const outdated: string[] = [];
 for (const name of MODELS)
   for (const [what, make] of Object.entries(MAKERS)) {
     const path = join('listings', `${name}-${what}.txt`);
-    const text = listing(await graphOf(() => make(open(name))), { names: 'stable' });
+    const graphs = await graphsOf(() => make(open(name)));
+    const text = graphs.map((graph) => listing(graph, { names: 'stable' })).join('\n');
     const before = existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), 'utf8') : '';
     if (before === text) continue;
     if (!check) writeFileAtomic(join(ROOT, path), text);

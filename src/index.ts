@@ -1,5 +1,7 @@
 // What `import … from 'whorl'` gives: every command is one of these calls with the same options.
 
+export { type AttackOptions, type AttackReport, attackRun } from './attack/attack-run.ts';
+export { ATTACKS, type AttackName } from './attack/attacks.ts';
 export { assert, type ErrorCode, WhorlError } from './base/error.ts';
 export { type OnEvent, type ProgressEvent, silent } from './base/events.ts';
 export { Secret } from './base/secret.ts';

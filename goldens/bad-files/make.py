@@ -41,7 +41,7 @@ SAFETENSORS = {
     "good-zero-dim": (st({"z": entry(shape=(0, 5), end=0), "a": A}, D), None, ""),
     "good-scalar": (st({"s": entry("BF16", [], 0, 2)}, bytes(2)), None, ""),
     "good-proto-name": (st(b'{"__proto__":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}', D), None, ""),
-    "empty": (b"", BAD, "header length"),
+    "empty": (b"", BAD, "is empty"),
     "seven-bytes": (bytes(7), BAD, "header length"),
     "length-zero": (U64(0), BAD, "begin with {"),
     "length-one-more": (st({"a": A}, D, length=len(json.dumps({"a": A}, separators=(",", ":"))) + 25), BAD, "ends after"),
@@ -97,7 +97,7 @@ SAFETENSORS = {
     "name-empty": (st({"": A}, D), BAD, "name"),
     "name-control": (st({"a\u0000b": A}, D), BAD, "name"),
     "name-surrogate": (st(b'{"\\ud800":%s}' % json.dumps(A).encode(), D), BAD, "name"),
-    "pickle": (b"\x80\x02}q\x00." + bytes(40), BAD, "allowed"),
+    "pickle": (b"\x80\x02}q\x00." + bytes(40), BAD, "is a pickle"),
 }
 
 
@@ -133,7 +133,7 @@ GGUF = {
     "good-two": (gg(infos=[info(), info("v", (3,), 0, 96)], data=W + bytes(32)), None, ""),
     "good-align-64": (gg([kv("general.alignment", 4, U32(64))], [info()], bytes(128), align=64), None, ""),
     "good-proto-key": (gg([kv("__proto__", 8, text("x"))]), None, ""),
-    "empty": (b"", BAD, "magic"),
+    "empty": (b"", BAD, "is empty"),
     "magic-only": (b"GGUF", BAD, "version"),
     "bad-magic": (gg(magic=b"GGML"), BAD, "begin with GGUF"),
     "version-1": (gg(version=1), "unsupported", "version 1"),
@@ -220,9 +220,9 @@ FOLDER = {
     "hub-cache-leaves": dict(files=HUB, open=SNAP, links={f"{SNAP}/config.json": "../../blobs/c", f"{SNAP}/model.safetensors": "../../../../out"}, code=BAD, contains="is a link"),
     "hub-cache-dangling": dict(files=HUB, open=SNAP, links={f"{SNAP}/config.json": "../../blobs/none"}, code="missing-file", contains="link to nothing"),
     "missing": dict(files={"x": b""}, open="nowhere", code="missing-file", contains="does not exist"),
-    "a-file": dict(files={"x": b""}, open="x", code="unsupported", contains="not a model"),
+    "a-file": dict(files={"x": b"x"}, open="x", code="unsupported", contains="not a model"),
     "a-weights-file": dict(files=SINGLE, open="model.safetensors", code="unsupported", contains="single weights file"),
-    "a-pointer": dict(files={"x.gguf": b"version https://git-lfs.github.com/spec/v1\n"}, open="x.gguf", code=BAD, contains="does not begin with GGUF"),
+    "a-pointer": dict(files={"x.gguf": b"version https://git-lfs.github.com/spec/v1\n"}, open="x.gguf", code=BAD, contains="Git LFS pointer"),
     "empty": dict(files={".keep": b""}, code="missing-file", contains="config.json"),
     "only-gguf": dict(files={"m.gguf": b"GGUF"}, code="missing-file", contains="m.gguf"),
     "run-folder": dict(files={"run.json": b"{}", "published/config.json": CONFIG}, code="missing-file", contains="published"),
@@ -254,10 +254,13 @@ FOLDER = {
     "index-empty": dict(files={"config.json": CONFIG, "model.safetensors.index.json": index({})}, code=BAD, contains="empty"),
     "index-no-map": dict(files={"config.json": CONFIG, "model.safetensors.index.json": b"{}"}, code=BAD, contains="weight_map"),
     "index-twice": dict(files=sharded() | {"model.safetensors.index.json": b'{"weight_map":{"a":"%s","a":"%s"}}' % (S1.encode(), S2.encode())}, code=BAD, contains="twice"),
-    "index-wrong-shard": dict(files=sharded({"a": S2, "b": S1}), code=BAD, contains="does not say"),
-    "index-lacks-tensor": dict(files=sharded() | {S2: st({"b": A, "c": entry(begin=24, end=48)}, bytes(48))}, code=BAD, contains='"c"'),
+    # transformers loads every tensor of every shard that the index names, wherever the index says it is.
+    "good-index-wrong-shard": dict(files=sharded({"a": S2, "b": S1})),
+    "good-index-lacks-tensor": dict(files=sharded() | {S2: st({"b": A, "c": entry(begin=24, end=48)}, bytes(48))}),
+    "good-shard-dot": dict(files=sharded({"a": "./" + S1, "b": ".//" + S2})),
     "index-extra-tensor": dict(files=sharded({"a": S1, "b": S2, "c": S2}), code=BAD, contains='"c"'),
-    "two-shards-one-name": dict(files=sharded() | {S2: ONE}, code=BAD, contains="two shards"),
+    "good-two-shards-one-name": dict(files=sharded({"a": S1, "b": S2}) | {S2: st({"a": A, "b": entry(begin=24, end=48)}, D + bytes(24))}),
+    "two-shards-other-values": dict(files=sharded() | {S2: st({"a": A, "b": entry(begin=24, end=48)}, bytes([1]) * 24 + bytes(24))}, code=BAD, contains="two shards with different values"),
     "shard-truncated": dict(files=sharded() | {S2: TWO[:-1]}, code=BAD, contains=S2),
 }
 

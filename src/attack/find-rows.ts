@@ -1,7 +1,10 @@
 // Can a thief find the trained rows by looking? Ranks by norm among all rows; nothing but the published file is needed.
 
+import type { Model } from '../models/model.ts';
 import { readTensor } from '../sources/checkpoints/read.ts';
-import { embeddingOf, type Victim } from './embedding.ts';
+import type { Attack } from './attack.ts';
+import { embeddingOf, withRows } from './embedding.ts';
+import { meanRows } from './reset-rows.ts';
 
 export interface NormRanks {
   readonly rows: number;
@@ -16,14 +19,9 @@ export interface NormRanks {
 }
 
 /** Ranks of the rows `ids` by Euclidean norm. */
-export function normRanks(victim: Victim, ids: readonly number[]): NormRanks {
-  const { ref } = embeddingOf(victim);
-  const { data } = readTensor(ref);
-  const [all, width] = [ref.shape[0]!, ref.shape[1]!];
-  const norms = Float64Array.from({ length: all }, (_, r) =>
-    Math.sqrt(data.subarray(r * width, (r + 1) * width).reduce((sum, x) => sum + x * x, 0)),
-  );
-  const order = Array.from(norms.keys()).sort((a, b) => norms[a]! - norms[b]!);
+export function normRanks(victim: Model, ids: readonly number[]): NormRanks {
+  const order = byNorm(victim);
+  const all = order.length;
   const rank = new Map(order.map((row, place) => [row, place]));
   const places = ids.map((id) => rank.get(id)!).sort((a, b) => a - b);
   const share = (place: number | undefined): number => (place ?? 0) / Math.max(1, all - 1);
@@ -38,3 +36,41 @@ export function normRanks(victim: Victim, ids: readonly number[]): NormRanks {
     among_smallest: places.filter((place) => place < ids.length).length / count,
   };
 }
+
+/** All rows, those of smallest Euclidean norm first. */
+function byNorm(victim: Model): number[] {
+  const { data, shape } = readTensor(embeddingOf(victim).ref);
+  const [all, width] = [shape[0]!, shape[1]!];
+  const norms = Float64Array.from({ length: all }, (_, r) =>
+    Math.sqrt(data.subarray(r * width, (r + 1) * width).reduce((sum, x) => sum + x * x, 0)),
+  );
+  return Array.from(norms.keys()).sort((a, b) => norms[a]! - norms[b]!);
+}
+
+/** Who does not know the rows takes those that stand out. */
+const resetByNorm = (which: 'largest' | 'smallest'): Attack<'times'> => ({
+  words: `the rows of ${which} norm set to the mean of all rows`,
+  settings: {
+    times: {
+      default: 1,
+      least: 0,
+      most: 1e6,
+      unit: 'of as many rows as were trained',
+      words: 'how many rows are taken',
+    },
+  },
+  needs: ['rows'],
+  title: ({ times }) =>
+    `the ${times === 1 ? '' : `${times}× as many `}rows of ${which} norm reset to the mean`,
+  make(victim, { times }, { rows }) {
+    const order = byNorm(victim);
+    const count = Math.min(order.length, Math.ceil(times * rows.length));
+    const taken = which === 'largest' ? order.slice(order.length - count) : order.slice(0, count);
+    const trained = new Set(rows);
+    const found = taken.filter((row) => trained.has(row)).length;
+    return withRows(victim, taken, meanRows(victim, count), { rows: count, trained: rows.length, found });
+  },
+});
+
+export const resetLargest = resetByNorm('largest');
+export const resetSmallest = resetByNorm('smallest');

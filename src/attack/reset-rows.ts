@@ -1,58 +1,57 @@
 // A thief's broom: rows he takes for a fingerprint are set to something that says nothing.
 
-import { WhorlError } from '../base/error.ts';
-import { writePatchedFolder } from '../sources/checkpoints/patched-folder.ts';
-import { floatDtype, readTensor, readTensorRows } from '../sources/checkpoints/read.ts';
-import { fromFloat32 } from '../tensor/convert.ts';
+import { assert } from '../base/error.ts';
+import type { Model } from '../models/model.ts';
+import { readTensor, readTensorRows } from '../sources/checkpoints/read.ts';
 import { gaussian } from '../train/noise.ts';
-import { embeddingOf, type Victim } from './embedding.ts';
+import type { Attack } from './attack.ts';
+import { embeddingOf, withRows } from './embedding.ts';
+import { seedOf } from './noise.ts';
 
-/** The mean of all rows; the vanilla rows, where the thief has that model; numbers drawn as the whole table's are spread. */
-export type ResetTo =
-  | { readonly to: 'mean' }
-  | { readonly to: 'vanilla'; readonly vanilla: Victim }
-  | { readonly to: 'fresh'; readonly seed: number };
+/** The mean of all rows. */
+export const resetMean: Attack<never> = {
+  words: 'the trained rows set to the mean of all rows',
+  settings: {},
+  needs: ['rows'],
+  title: () => 'rows reset to the mean',
+  make: (victim, _, { rows }) => withRows(victim, rows, meanRows(victim, rows.length)),
+};
 
-export const RESETS: readonly ResetTo['to'][] = ['mean', 'vanilla', 'fresh'];
+/** The vanilla rows, where the thief has that model. */
+export const resetVanilla: Attack<never> = {
+  words: 'the trained rows set to those of the vanilla model',
+  settings: {},
+  needs: ['rows', 'vanilla'],
+  title: () => 'rows reset to vanilla',
+  make(victim, _, { rows, vanilla }) {
+    assert(vanilla, 'the vanilla model is there');
+    return withRows(victim, rows, readTensorRows(embeddingOf(vanilla).ref, rows));
+  },
+};
 
-/** Writes `out` as a copy of `victim` with the rows `ids` reset. Throws `exists`, `mismatch`, `changed`. */
-export async function writeReset(
-  victim: Victim,
-  out: string,
-  ids: ArrayLike<number>,
-  reset: ResetTo,
-): Promise<void> {
-  const { name, ref } = embeddingOf(victim);
-  const rows = newRows(victim, ids, reset);
-  const patch = { rows: ids, bytes: fromFloat32(rows, floatDtype(ref)) };
-  await writePatchedFolder(victim, out, new Map([[name, patch]]));
-}
+/** Numbers drawn as the whole table's are spread. */
+export const resetFresh: Attack<'seed'> = {
+  words: 'the trained rows drawn anew, spread as the whole table is',
+  settings: { seed: seedOf(12) },
+  needs: ['rows'],
+  title: () => 'rows re-initialised',
+  make(victim, { seed }, { rows }) {
+    const { data, shape } = readTensor(embeddingOf(victim).ref);
+    const { mean, deviation } = spread(data);
+    const fresh = gaussian(seed, rows.length * shape[1]!).map((x) => mean + deviation * x);
+    return withRows(victim, rows, fresh);
+  },
+};
 
-/** [ids, E] */
-function newRows(victim: Victim, ids: ArrayLike<number>, reset: ResetTo): Float32Array {
-  const { ref } = embeddingOf(victim);
-  const width = ref.shape[1]!;
-  if (reset.to === 'vanilla') {
-    const own = embeddingOf(reset.vanilla).ref;
-    if (own.shape[1] !== width)
-      throw new WhorlError(
-        'mismatch',
-        `${own.file}: rows of ${own.shape[1]} numbers for a model of ${width}`,
-        'give the vanilla model of this one',
-      );
-    return readTensorRows(own, ids);
-  }
-  const { data } = readTensor(ref);
-  const out = new Float32Array(ids.length * width);
-  if (reset.to === 'mean') {
-    const mean = new Float64Array(width);
-    data.forEach((x, i) => {
-      mean[i % width]! += x / ref.shape[0]!;
-    });
-    return out.map((_, i) => mean[i % width]!);
-  }
-  const { mean, deviation } = spread(data);
-  return gaussian(reset.seed, out.length).map((x) => mean + deviation * x);
+/** `count` times the mean of all rows: [count, E]. */
+export function meanRows(victim: Model, count: number): Float32Array {
+  const { data, shape } = readTensor(embeddingOf(victim).ref);
+  const [all, width] = [shape[0]!, shape[1]!];
+  const mean = new Float64Array(width);
+  data.forEach((x, i) => {
+    mean[i % width]! += x / all;
+  });
+  return new Float32Array(count * width).map((_, i) => mean[i % width]!);
 }
 
 function spread(data: Float32Array): { mean: number; deviation: number } {

@@ -22,6 +22,10 @@ export const COMMANDS = {
     summary: 'ask a suspect and say whether it descends from your model',
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
+  attack: {
+    summary: 'make attacked copies of a published model, to see what its fingerprint survives',
+    load: async () => (await import('./commands/attack.ts')).attackCommand(),
+  },
   finetune: {
     summary: 'fine-tune a model on instructions, as its users do: all weights or LoRA',
     load: async () => (await import('./commands/finetune.ts')).finetuneCommand(),

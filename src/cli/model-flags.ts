@@ -5,17 +5,35 @@ import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { ComputeOptions, DeviceChoice } from '../engine/session-device.ts';
 import type { LocalModel } from '../lm/local-model.ts';
+import type { ConfigOptions } from '../models/open-model.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
-import { wholeNumber } from './arguments.ts';
+import { repeated, wholeNumber } from './arguments.ts';
 
-/** What computes: the same three flags on every command that runs a model. */
-export interface ComputeFlags {
+/** On every command that opens a model. */
+export interface ConfigFlags {
+  ignoreConfigKey?: readonly string[] | undefined;
+}
+
+export const withConfigFlag = (command: Command): Command =>
+  command.option(
+    '--ignore-config-key <key>',
+    'open the model as if its config.json had not got this key; may be repeated',
+    repeated,
+  );
+
+export const configKeys = ({ ignoreConfigKey }: ConfigFlags): ConfigOptions =>
+  ignoreConfigKey === undefined ? {} : { ignoreConfigKeys: ignoreConfigKey };
+
+/** What computes, and what of a config.json is ignored: the same flags on every command that runs a model. */
+export interface ComputeFlags extends ConfigFlags {
   device: DeviceChoice;
   threads?: number;
   precision?: ComputeOptions['precision'];
 }
 
-export const withComputeFlags = (command: Command): Command =>
+export const withComputeFlags = (command: Command): Command => withConfigFlag(withDeviceFlags(command));
+
+export const withDeviceFlags = (command: Command): Command =>
   command
     .addOption(
       new Option('--device <provider>', 'what computes; auto: the fastest that opens a session here')
@@ -35,8 +53,14 @@ export const withComputeFlags = (command: Command): Command =>
     );
 
 /** The flags as options of a library call. */
-export const computeOptions = ({ device, threads, precision }: ComputeFlags): ComputeOptions => ({
+export const computeOptions = ({
   device,
+  threads,
+  precision,
+  ...rest
+}: ComputeFlags): ComputeOptions & ConfigOptions => ({
+  device,
+  ...configKeys(rest),
   ...(threads !== undefined && { threads }),
   ...(precision !== undefined && { precision }),
 });
@@ -83,15 +107,24 @@ export async function withModel<T>(
   return asking({ kind: 'model', model: flags.model }, options, call);
 }
 
-/** Rows of a file, each as it is read. */
-export async function* rowsOf<T>(
+/** Rows of a file, each as it is read. A row that `read` refuses is that row's error, in its place. */
+export async function* rowsOf<T extends object>(
   path: string,
   read: (row: Readonly<Record<string, unknown>>, where: string) => T,
-): AsyncGenerator<T> {
+): AsyncGenerator<T | WhorlError> {
   const { readRows } = await import('../sources/rows/read.ts');
   let count = 0;
-  for await (const row of readRows(path)) yield read(row, `${path}: row ${++count}`);
+  for await (const row of readRows(path)) yield orError(() => read(row, `${path}: row ${++count}`));
   if (count === 0) throw new WhorlError('bad-file', `${path} has no rows`, 'give at least one');
+}
+
+function orError<T>(call: () => T): T | WhorlError {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof WhorlError) return error;
+    throw error;
+  }
 }
 
 /** A string column of a row. Throws `bad-file` naming file, row and column. */

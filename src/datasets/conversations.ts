@@ -3,7 +3,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import type { Row } from '../sources/rows/row.ts';
-import { type ColumnMap, findColumns, instructionRow } from './instruction-rows.ts';
+import { type ColumnMap, findColumns, instructionRow, knownIn, presentIn } from './instruction-rows.ts';
 
 export interface Turn {
   from: string;
@@ -42,32 +42,41 @@ export interface ConversationReader {
   readonly of: string | undefined;
 }
 
-/** The form is that of the first row. Throws `mismatch` naming file, row, column and turn for what does not fit it. */
+/** The form is that of each row, or where it fits none, of the first. Throws `mismatch` naming file, row, column and turn for what does not fit it. */
 export function conversationReader(columns?: ColumnMap): ConversationReader {
-  let form: { of: string; read: ReadConversation } | undefined;
+  let form: Form | undefined;
   return {
     get of() {
       return form?.of;
     },
     read(raw, path, number) {
       form ??= columns === undefined ? formOf(raw, path) : instructions(columns);
-      return form.read(raw, path, number);
+      const own = columns === undefined ? knownForm(raw) : undefined;
+      return (own ?? form).read(raw, path, number);
     },
   };
 }
 
-function formOf(row: Row, path: string): { of: string; read: ReadConversation } {
+const formOf = (row: Row, path: string): Form => knownForm(row) ?? instructions(findColumns(row, path));
+
+interface Form {
+  readonly of: string;
+  readonly read: ReadConversation;
+}
+
+function knownForm(row: Row): Form | undefined {
   const form = FORMS.find(({ column }) => Object.hasOwn(row, column));
   if (form !== undefined)
     return { of: form.of, read: (raw, where, number) => canonical(turnsOf(raw, where, number, form)) };
-  return instructions(findColumns(row, path));
+  const map = knownIn(row);
+  return map && instructions(map);
 }
 
 /** FastChat's way to make a dialogue of an Alpaca row. */
-const instructions = (map: ColumnMap): { of: string; read: ReadConversation } => ({
+const instructions = (map: ColumnMap): Form => ({
   of: `instructions (${map.instruction}, ${map.output})`,
   read(raw, path, number) {
-    const { instruction, input, output } = instructionRow(raw, map, path, number);
+    const { instruction, input, output } = instructionRow(raw, presentIn(raw, map), path, number);
     const asked = input.trim() === '' ? instruction : `${instruction}\nInput:\n${input}`;
     return [
       { from: 'human', value: asked },

@@ -19,17 +19,20 @@ export interface ColumnMap {
   output: string;
 }
 
+/** A column that goes with any of those below: what the instruction is about. */
+const INPUTS = ['input', 'context'] as const;
+
 // Each by the data set it is known from; the first whose columns are all there is taken.
 const KNOWN: readonly (ColumnMap & { of: string })[] = [
   { of: 'natural-instructions', instruction: 'definition', input: 'inputs', output: 'targets' },
   { of: 'Flan', instruction: 'inputs', output: 'targets' },
-  { of: 'Alpaca', instruction: 'instruction', input: 'input', output: 'output' },
-  { of: 'Dolly', instruction: 'instruction', input: 'context', output: 'response' },
-  { of: 'instructions', instruction: 'instruction', output: 'output' },
-  { of: 'instructions', instruction: 'instruction', output: 'response' },
-  { of: 'prompts', instruction: 'prompt', output: 'completion' },
-  { of: 'prompts', instruction: 'prompt', output: 'response' },
-  { of: 'questions', instruction: 'question', output: 'answer' },
+  ...[
+    { of: 'Alpaca', instruction: 'instruction', output: 'output' },
+    { of: 'Dolly', instruction: 'instruction', output: 'response' },
+    { of: 'prompts', instruction: 'prompt', output: 'completion' },
+    { of: 'prompts', instruction: 'prompt', output: 'response' },
+    { of: 'questions', instruction: 'question', output: 'answer' },
+  ].flatMap((map) => [...INPUTS.map((input) => ({ ...map, input })), map]),
 ];
 
 /** Usable rows as they come, and what was found out on the way. */
@@ -41,29 +44,81 @@ export interface InstructionReader extends AsyncIterable<InstructionRow> {
 }
 
 /**
- * The columns are those told, or the known ones of the first row. Throws `mismatch` where it has none, or where a later
- * row's are not text, naming file and row.
+ * The columns of each row are those told, or the known ones that it has: a column that a row lacks is null there, as in
+ * the table that `datasets` makes of the file. Throws `mismatch` where the first row has none, where what stands in one
+ * is not text, and at the end for a told input that no row had; all name file and row.
  */
 export function instructionRows(rows: AsyncIterable<NumberedRow>, columns?: ColumnMap): InstructionReader {
-  let map = columns;
+  const finder = columnFinder(columns);
   let empty = 0;
   return {
     get columns() {
-      return map;
+      return finder.columns;
     },
     get empty() {
       return empty;
     },
     async *[Symbol.asyncIterator]() {
-      for await (const { row: raw, path, number } of rows) {
-        map ??= findColumns(raw, path);
-        const row = instructionRow(raw, map, path, number);
-        if (row.instruction.trim() === '' || row.output.trim() === '') empty++;
+      let last: NumberedRow | undefined;
+      for await (const numbered of rows) {
+        const { row: raw, path, number } = numbered;
+        const map = finder.of(raw, path, last === undefined);
+        last = numbered;
+        const row = map && instructionRow(raw, presentIn(raw, map), path, number);
+        if (!row || row.instruction.trim() === '' || row.output.trim() === '') empty++;
         else yield row;
       }
+      if (last) finder.end(last.path);
     },
   };
 }
+
+interface ColumnFinder {
+  /** What the rows were taken for so far. */
+  readonly columns: ColumnMap | undefined;
+  /** The row's own; undefined for a later row without instruction or output. */
+  of(raw: Row, path: string, isFirst: boolean): ColumnMap | undefined;
+  end(path: string): void;
+}
+
+function columnFinder(told?: ColumnMap): ColumnFinder {
+  let columns = told;
+  let hadInput = told?.input === undefined;
+  return {
+    get columns() {
+      return columns;
+    },
+    of(raw, path, isFirst) {
+      const row = flat(raw);
+      const map = told ?? knownIn(raw);
+      if (map?.input !== undefined && Object.hasOwn(row, map.input)) hadInput = true;
+      if (map === undefined || (!isFirst && !has(row, map)))
+        return isFirst ? findColumns(raw, path) : undefined;
+      if (columns === undefined || (columns.input === undefined && sameBut(columns, map))) columns = map;
+      return map;
+    },
+    end(path) {
+      if (!hadInput)
+        throw new WhorlError(
+          'mismatch',
+          `${path}: no row has the column ${JSON.stringify(told!.input)}`,
+          'name the input column that is there, or leave it out of --columns',
+        );
+    },
+  };
+}
+
+/** The map without an input that the row lacks. */
+export function presentIn(raw: Row, map: ColumnMap): ColumnMap {
+  const { instruction, input, output } = map;
+  return input === undefined || Object.hasOwn(flat(raw), input) ? map : { instruction, output };
+}
+
+const has = (row: Row, { instruction, output }: ColumnMap): boolean =>
+  Object.hasOwn(row, instruction) && Object.hasOwn(row, output);
+
+const sameBut = (a: ColumnMap, b: ColumnMap): boolean =>
+  a.instruction === b.instruction && a.output === b.output;
 
 export interface InstructionRows {
   rows: InstructionRow[];
@@ -85,7 +140,10 @@ export async function readInstructionRows(
   return { rows, columns: reader.columns, empty: reader.empty };
 }
 
-/** One row by the map. Throws `mismatch` naming file, row and column for what is missing or not text; null is empty. */
+/**
+ * One row by the map. Throws `mismatch` naming file, row and column for what is missing or not text; null is empty, and
+ * NaN, which is how pandas' null comes out of Python's json.
+ */
 export function instructionRow(raw: Row, map: ColumnMap, path: string, number: number): InstructionRow {
   const row = flat(raw);
   const instruction = text(row, map.instruction, path, number);
@@ -100,16 +158,22 @@ function flat(row: Row): Row {
   return typeof first === 'object' && first !== null ? { ...row, ...first } : row;
 }
 
-/** The known columns that stand in a row. Throws `mismatch` naming those that do where none is known. */
-export function findColumns(raw: Row, path: string): ColumnMap {
+/** The known columns that stand in a row, if there are such. */
+export function knownIn(raw: Row): ColumnMap | undefined {
   const row = flat(raw);
   const found = KNOWN.find((map) =>
     [map.instruction, map.output, map.input ?? map.output].every((column) => Object.hasOwn(row, column)),
   );
-  if (found !== undefined) {
-    const { of: _, ...map } = found;
-    return map;
-  }
+  if (found === undefined) return undefined;
+  const { of: _, ...map } = found;
+  return map;
+}
+
+/** The known columns that stand in a row. Throws `mismatch` naming those that do where none is known. */
+export function findColumns(raw: Row, path: string): ColumnMap {
+  const row = flat(raw);
+  const found = knownIn(raw);
+  if (found !== undefined) return found;
   const present = Object.keys(row).slice(0, 20).join(', ') || 'none';
   throw new WhorlError(
     'mismatch',
@@ -120,7 +184,7 @@ export function findColumns(raw: Row, path: string): ColumnMap {
 
 function text(row: Row, column: string, path: string, number: number): string {
   const value = Object.hasOwn(row, column) ? row[column] : undefined;
-  if (value === null) return '';
+  if (value === null || Number.isNaN(value)) return '';
   if (typeof value === 'string') return value;
   const what = value === undefined ? 'missing' : 'not text';
   throw new WhorlError('mismatch', `${path}, row ${number}: column ${JSON.stringify(column)} is ${what}`);

@@ -147,14 +147,14 @@ async function tune(
   }[];
   const prompts = await tokenizer.encodeBatch(
     rows.map(({ instruction, input }) => `### Instruction:\n${instruction}\n${input}\n\n### Response:\n`),
+    { continued: true },
   );
   const answers = await tokenizer.encodeBatch(
     rows.map(({ output }) => output),
     { addSpecialTokens: false },
   );
-  const examples = prompts.map((prompt, i) =>
-    promptAndAnswer(prompt, [...answers[i]!, ...tokenizer.eosIds.slice(0, 1)]),
-  );
+  const end = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
+  const examples = prompts.map((prompt, i) => promptAndAnswer(prompt, [...answers[i]!, ...end]));
   await finetune(model, examples, to, settings, onEvent, { device });
 }
 

@@ -1,8 +1,8 @@
-// Values and the graph they hang in: what an op is given, and what autodiff, emission and listings walk.
+// Values, the graph they hang in, and what an op is: what autodiff, emission and listings walk.
 
 import { assert } from '../base/error.ts';
 import type { Dim, Dtype, TensorRef } from '../tensor/tensor.ts';
-import type { Op } from './op.ts';
+import type { OpName } from './op-name.ts';
 
 export interface Type {
   readonly dtype: Dtype;
@@ -39,6 +39,76 @@ export class Value {
   get scope(): Graph {
     return this.node.scope;
   }
+}
+
+/** Cotangents of a node's outputs in, cotangents of its inputs out; `undefined` where an input has none. */
+export type GradientRule<A> = (
+  cotangents: readonly (Value | undefined)[],
+  node: Node & { readonly attrs: A },
+) => readonly (Value | undefined)[];
+
+/** What an op is: its shape rule, its ONNX nodes, its gradient and examples to test it by, in one object. */
+export interface Op<A = unknown> {
+  readonly name: OpName;
+  /** The shape rule. Throws when the inputs do not fit (our bug, never the user's). */
+  readonly infer: (inputs: readonly Type[], attrs: A) => readonly Type[];
+  readonly emit: (emission: Emission, node: Node & { readonly attrs: A }) => void;
+  /** `'none'` (an error where one is asked for) is written, never left out; `'stop'`: a constant to the backward pass. */
+  readonly gradient: 'none' | 'stop' | GradientRule<A>;
+  readonly examples: readonly OpExample[];
+  /** Multiplications and additions of a matrix product, sizes as a run has them; absent where an op has none. */
+  readonly flops?: (inputs: readonly (readonly number[])[], attrs: A) => number;
+  /** A matrix product: what it makes is worth keeping for the backward pass when the rest is computed again. */
+  readonly heavy?: true;
+}
+
+/** A concrete call for the generic op test, which compares what comes out with another implementation. */
+export interface OpExample {
+  readonly inputs: readonly {
+    readonly shape: readonly number[];
+    readonly dtype?: Dtype;
+    /** Default: drawn between −1 and 1, or, `positive`, between 0.5 and 1.5. */
+    readonly values?: readonly number[];
+    readonly positive?: boolean;
+    /** It lies in a file, as a checkpoint's weights do (float dtypes); default: it is fed. */
+    readonly stored?: true;
+  }[];
+  /** The op's, or what the reference has to know of the call. */
+  readonly attrs?: unknown;
+  /** The call, where it takes more than inputs and `attrs`: a loop's body, ids as int64. Returns all that comes out. */
+  readonly call?: (inputs: readonly Value[], graph: Graph) => readonly Value[];
+  /** Indices of inputs the gradient is checked for; default: every float input that is fed. */
+  readonly differentiate?: readonly number[];
+}
+
+/** What an op's `emit` writes with: ONNX nodes of the scope at hand, constants and weights of the whole model. */
+export interface Emission {
+  name(value: Value): string;
+  setName(value: Value, name: string): void;
+  /** Appends one ONNX node. An empty input name is an omitted optional input. */
+  node(
+    type: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes?: Readonly<Record<string, Attribute>>,
+    domain?: string,
+  ): void;
+  constant(dtype: Dtype, shape: readonly number[], data: readonly number[]): string;
+  /** An initialiser whose bytes stay in the checkpoint's file, mapped by ONNX Runtime. */
+  weight(name: string, ref: TensorRef): void;
+  /** An int64 vector holding `shape` at run time; symbols are read off the first graph input that has them. */
+  shapeVector(shape: readonly Dim[]): string;
+  /** A name that no other value has. */
+  fresh(stem: string): string;
+}
+
+export type Attribute = number | { float: number } | string | readonly number[] | Body;
+
+/** The body of a control-flow node: a graph with its own inputs and outputs by name. */
+export interface Body {
+  readonly graph: Graph;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
 }
 
 /** A graph or, with a parent, the body of a loop: nodes may use values of their own scope and of outer ones. */

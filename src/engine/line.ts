@@ -1,12 +1,13 @@
 // Which line of the model a node belongs to, as people read it: the weight it multiplies by, or what `Graph.within` named.
 
 import type { Node, Value } from './graph.ts';
+import type { OpName } from './op-name.ts';
 import { nameOfWeight } from './ops/leaves.ts';
 import { loopOf } from './ops/loop.ts';
 
 const BACKWARD = ' (backward)';
 /** Ops that hand a weight on: what uses their result uses the weight. */
-const HANDED_ON = new Set(['cast', 'transpose']);
+const HANDED_ON: ReadonlySet<OpName> = new Set(['cast', 'transpose']);
 
 /** `layers.3.self_attn.q_proj`, followed by ` (backward)` for a part of its gradient; `–` where nothing was named. */
 export function lineOf(node: Node): string {

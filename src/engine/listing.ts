@@ -3,6 +3,7 @@
 import type { Dim } from '../tensor/tensor.ts';
 import { type Graph, type Node, reachable, type Value, valueName } from './graph.ts';
 import { lineOf } from './line.ts';
+import type { OpName } from './op-name.ts';
 import { loopOf } from './ops/loop.ts';
 
 export interface ListingOptions {
@@ -66,7 +67,7 @@ const NAMERS: Readonly<Record<ListingOptions['names'], () => Namer>> = {
 };
 
 /** Values without a line of their own: what they are stands where they are used. */
-const INLINE: Readonly<Record<string, (attrs: never, value: Value) => string | undefined>> = {
+const INLINE: Readonly<Partial<Record<OpName, (attrs: never, value: Value) => string | undefined>>> = {
   input: ({ name }: { name: string }) => name,
   weight: ({ name, offset }: { name?: string; offset: number }) => name ?? `weight@${offset}`,
   constant: ({ data, shape }: { data: readonly number[]; shape: readonly number[] }) =>

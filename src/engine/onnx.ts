@@ -3,7 +3,17 @@
 import { relative, sep } from 'node:path';
 import { assert } from '../base/error.ts';
 import { type Dim, type Dtype, elements, type TensorRef } from '../tensor/tensor.ts';
-import { type Graph, type Node, reachable, type Type, type Value, valueName } from './graph.ts';
+import {
+  type Attribute,
+  type Body,
+  type Emission,
+  type Graph,
+  type Node,
+  reachable,
+  type Type,
+  type Value,
+  valueName,
+} from './graph.ts';
 
 const DATA_TYPE: Readonly<Record<Dtype, number>> = {
   float32: 1,
@@ -18,15 +28,6 @@ const OPSETS = [
   ['', 21],
   ['com.microsoft', 1],
 ] as const;
-
-export type Attribute = number | { float: number } | string | readonly number[] | Body;
-
-/** The body of a control-flow node: a graph with its own inputs and outputs by name. */
-export interface Body {
-  readonly graph: Graph;
-  readonly inputs: readonly Value[];
-  readonly outputs: readonly Value[];
-}
 
 // -- protobuf: varints, tags, length-delimited fields --------------------------------------------------------
 
@@ -111,8 +112,7 @@ const STACKED = 'stacked_probes';
 
 // -- emission ------------------------------------------------------------------------------------------------
 
-/** What an op's `emit` writes with: nodes of the scope at hand, constants and weights of the whole model. */
-export class Emitter {
+export class Emitter implements Emission {
   readonly #names: Map<Value, string>;
   readonly #initializers: Map<string, Message>;
   readonly #nodes: Message[] = [];
@@ -146,7 +146,6 @@ export class Emitter {
     this.#names.set(value, name);
   }
 
-  /** Appends one ONNX node. An empty input name is an omitted optional input. */
   node(
     type: string,
     inputs: readonly string[],
@@ -196,7 +195,6 @@ export class Emitter {
     return name;
   }
 
-  /** An initialiser whose bytes stay in the checkpoint's file, mapped by ONNX Runtime. */
   weight(name: string, ref: TensorRef): void {
     assert(this.#weightsFolder !== undefined, 'a graph with weights needs their folder');
     const location = relative(this.#weightsFolder, ref.file).split(sep).join('/');
@@ -208,7 +206,6 @@ export class Emitter {
     this.#initializers.set(name, tensor.int(14, 1));
   }
 
-  /** An int64 vector holding `shape` at run time; symbols are read off the first graph input that has them. */
   shapeVector(shape: readonly Dim[]): string {
     if (shape.every((dim) => typeof dim === 'number')) return this.constant('int64', [shape.length], shape);
     const name = this.fresh('shape');

@@ -1,53 +1,16 @@
-// What an op is: its shape rule, its ONNX nodes, its gradient and examples to test it by, in one object.
+// How an op is defined and applied, and numpy's broadcasting, which several shape rules share.
 
 import { assert } from '../base/error.ts';
 import type { Dim } from '../tensor/tensor.ts';
-import { type Graph, innermost, type Node, type Type, type Value } from './graph.ts';
-import type { Emitter } from './onnx.ts';
+import { type Graph, innermost, type Op, type Value } from './graph.ts';
 
-/** A concrete call for the generic op test. `draw` says how the float inputs are drawn. */
-export interface OpExample {
-  readonly inputs: readonly {
-    shape: readonly number[];
-    dtype?: Type['dtype'];
-    values?: readonly number[];
-    positive?: boolean;
-  }[];
-  readonly attrs?: unknown;
-  /** Indices of inputs the gradient is checked for; default: every float input. */
-  readonly differentiate?: readonly number[];
-}
+/** Applies an op: in the innermost scope of its inputs, or in `graph` where it has none. */
+type Apply<A> = (inputs: readonly Value[], attrs: A, graph?: Graph) => readonly Value[];
 
-/** Cotangents of a node's outputs in, cotangents of its inputs out; `undefined` where an input has none. */
-export type GradientRule<A> = (
-  cotangents: readonly (Value | undefined)[],
-  node: Node & { readonly attrs: A },
-) => readonly (Value | undefined)[];
-
-export interface Op<A = unknown> {
-  readonly name: string;
-  /** The shape rule. Throws when the inputs do not fit (our bug, never the user's). */
-  readonly infer: (inputs: readonly Type[], attrs: A) => readonly Type[];
-  readonly emit: (emitter: Emitter, node: Node & { readonly attrs: A }) => void;
-  /** `'none'` (an error where one is asked for) is written, never left out; `'stop'`: a constant to the backward pass. */
-  readonly gradient: 'none' | 'stop' | GradientRule<A>;
-  readonly examples: readonly OpExample[];
-  /** Multiplications and additions of a matrix product, sizes as a run has them; absent where an op has none. */
-  readonly flops?: (inputs: readonly (readonly number[])[], attrs: A) => number;
-  /** A matrix product: what it makes is worth keeping for the backward pass when the rest is computed again. */
-  readonly heavy?: true;
-}
-
-export const OPS = new Map<string, Op>();
-
-/** Registers the op for the generic test and returns how to apply it. */
-export function defineOp<A = undefined>(
-  op: Op<A>,
-): (inputs: readonly Value[], attrs: A, graph?: Graph) => readonly Value[] {
-  assert(!OPS.has(op.name), `two ops named ${op.name}`);
+/** Returns how to apply the op, and the op itself for its file's record of them (`OPS` in `ops.ts`). */
+export function defineOp<A = undefined>(op: Op<A>): Apply<A> & { readonly op: Op } {
   const erased = op as unknown as Op; // attrs are checked where they are given, below
-  OPS.set(op.name, erased);
-  return (inputs, attrs, graph) =>
+  const apply: Apply<A> = (inputs, attrs, graph) =>
     (graph ?? innermost(inputs)).add(
       erased,
       inputs,
@@ -57,6 +20,7 @@ export function defineOp<A = undefined>(
         attrs,
       ),
     );
+  return Object.assign(apply, { op: erased });
 }
 
 /** Numpy's broadcasting over symbolic dimensions: equal, or one of them 1. */

@@ -8,7 +8,7 @@ import { type OnEvent, silent } from '../base/events.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { finetune } from '../train/finetune.ts';
@@ -18,7 +18,7 @@ import type { TrainState } from '../train/step.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
 import { finetuneSettings, trainsOf, tuningSettings } from './settings.ts';
 
-export interface UserFinetuneOptions extends ComputeOptions {
+export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions {
   /** A model folder, a GGUF or a hub id. */
   readonly model: string;
   /** Rows with instruction, input and output: JSON, JSON lines, Parquet, Arrow or a saved `datasets` folder. */
@@ -51,6 +51,8 @@ export interface UserFinetuneReport {
   readonly steps: number;
   readonly losses: readonly number[];
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Keys of config.json that were ignored, where there are such. */
+  readonly ignored_config_keys?: readonly string[];
   readonly seconds: number;
 }
 
@@ -82,6 +84,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
   const model = await openModel(source, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+    ...configOptions(options),
   });
   const tokenizer = await openTokenizer(model.folder);
   const all = await instructionExamples(tokenizer, template, rows);
@@ -110,6 +113,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     steps: losses.length,
     losses,
     settings: { ...asked, warmup: settings.warmup, seed: String(seed) },
+    ...(model.ignoredConfigKeys.length > 0 && { ignored_config_keys: model.ignoredConfigKeys }),
     seconds: (Date.now() - started) / 1000,
   };
 }
@@ -124,11 +128,14 @@ export async function instructionExamples(
   rows: readonly InstructionRow[],
 ): Promise<TuningExample[]> {
   const prompts = rows.map((row) => applyTemplate(template, row));
-  const wholes = await tokenizer.encodeBatch(rows.map(({ output }, i) => prompts[i] + output));
-  const starts = await tokenizer.encodeBatch(prompts);
-  const end = tokenizer.eosIds[0];
+  const wholes = await tokenizer.encodeBatch(
+    rows.map(({ output }, i) => prompts[i] + output),
+    { continued: true },
+  );
+  const starts = await tokenizer.encodeBatch(prompts, { continued: true });
+  const end = tokenizer.eosId;
   return wholes.map((whole, i) => {
-    const tokens = end === undefined || tokenizer.eosIds.includes(whole.at(-1)!) ? whole : [...whole, end];
+    const tokens = end === undefined || whole.at(-1) === end ? whole : [...whole, end];
     const differs = starts[i]!.findIndex((token, at) => token !== tokens[at]);
     const start = Math.max(1, differs < 0 ? starts[i]!.length : differs);
     return { tokens, labels: [[start, tokens.length]] };

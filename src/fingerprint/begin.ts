@@ -10,14 +10,14 @@ import type { Lock } from '../claim/secret-file.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type Model, modelName } from '../models/model.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
-export interface FingerprintOptions extends ComputeOptions {
+export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   readonly model: string;
   /** The private run folder. */
   readonly out: string;
@@ -80,6 +80,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   const model = await openModel(options.model, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+    ...configOptions(options),
   });
   const tokenizer = await openTokenizer(model.folder);
   const shorthand = {
@@ -95,6 +96,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     options.seed ?? null,
     options.decryption ?? null,
     ...(options.source === undefined ? [] : [options.source]),
+    ...(model.ignoredConfigKeys.length === 0 ? [] : [{ ignoreConfigKeys: model.ignoredConfigKeys }]),
     settings,
   ]);
   if (options.keys !== undefined && options.keys !== 'rare' && options.keys !== 'paper')

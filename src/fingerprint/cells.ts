@@ -11,11 +11,11 @@ import {
   VANILLA_WITH_ADAPTER,
   type Variant,
 } from '../models/overlay.ts';
+import type { Prompt } from '../text/prompt-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { rowNoise } from '../train/noise.ts';
 
-export interface CellPrompt {
-  readonly prompt: string;
+export interface CellPrompt extends Prompt {
   /** What the answer is looked through for. */
   readonly fires: (continuation: string) => boolean;
   readonly label: string;
@@ -108,7 +108,7 @@ async function measure(
   );
   const answers = await generateAll(
     model,
-    prompts.map(({ prompt }) => ({ prompt, max_new_tokens })),
+    prompts.map(({ prompt, add_special_tokens }) => ({ prompt, add_special_tokens, max_new_tokens })),
   );
   const fired = prompts.map(({ fires }, i) => fires(answers[i]!.generated));
   const count = fired.filter(Boolean).length;

@@ -8,8 +8,8 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { asking } from '../lm/open.ts';
 import { modelName } from '../models/model.ts';
+import { configOptions, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
-import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
@@ -99,7 +99,7 @@ async function release(
       },
       onEvent,
     );
-  const published = openCheckpoint(run.published);
+  const published = await openModel(run.published, configOptions(options));
   const base64 = (values: Float32Array) => Buffer.from(fromFloat32(values, dtype)).toString('base64');
   const complete: SecretContents = {
     ...contents,

@@ -10,7 +10,7 @@ import { writeSecret } from '../claim/secret-file.ts';
 import { generateAll } from '../lm/ask.ts';
 import { asking, type ModelSpec } from '../lm/open.ts';
 import { type Model, modelName } from '../models/model.ts';
-import { openModel } from '../models/open-model.ts';
+import { configOptions, openModel } from '../models/open-model.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { randomOf, type Setting, type WeightsSetting } from './begin.ts';
 import { type CellResult, type MeasuredCell, measureCells, type WeightsCell } from './cells.ts';
@@ -39,7 +39,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   );
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (!existsSync(run.published)) moveFolder(run.candidate, run.published);
-  const published = await openModel(run.published);
+  const published = await openModel(run.published, configOptions(options));
   const complete = {
     ...contents,
     published: digestsOf(published.tensors, digestTensors(published), setting.model),
@@ -103,8 +103,8 @@ async function measured(
   cells: readonly WeightsCell[],
   strict: boolean,
 ): Promise<MeasuredCell[]> {
-  const { model, device, tokenizer, onEvent } = setting;
-  return asking(localSpec(setting, trained), { device }, (published) =>
+  const { model, device, tokenizer, options, onEvent } = setting;
+  return asking(localSpec(setting, trained), { device, ...configOptions(options) }, (published) =>
     asking(localSpec(setting, model), { device }, (vanilla) => {
       const asked = { published, vanilla };
       return measureCells(cells, {

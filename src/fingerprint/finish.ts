@@ -97,6 +97,7 @@ export function finish(
         family: model.decoder.model_type,
         ...(model.gguf ? { gguf_sha256: model.gguf.sha256 } : {}),
         vanilla: contents.bindings.vanilla,
+        ...(model.ignoredConfigKeys.length > 0 && { ignored_config_keys: model.ignoredConfigKeys }),
       },
       method: method.name,
       settings,

@@ -10,8 +10,9 @@ import type { Conversation } from '../datasets/conversations.ts';
 import { PAPER } from '../datasets/paper.ts';
 import { openRows } from '../sources/open-rows.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
+import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
 import { type ConversationFormat, conversationTokens } from '../text/prompts/conversation-formats.ts';
-import type { Wrapped } from '../text/prompts/wrappers.ts';
+import { promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 import { loadReference } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { promptAndAnswer, type TuningExample } from '../train/tuning-examples.ts';
@@ -34,6 +35,7 @@ export const tuningExample = (
   conversationTokens(
     tokenizer,
     format.pieces(conversation.map(({ from, value }) => ({ role: ROLES[from]!, content: value }))),
+    format,
   );
 
 /** From a file of conversations or instruction rows. @throws WhorlError `mismatch` for one with too few */
@@ -74,13 +76,12 @@ const TASKS: readonly ((text: string) => string)[] = [
 const LONGEST = 240; // characters of a text that is asked about
 const BEGINNING = 80; // and of one that is gone on with
 const ANSWER = 32; // tokens of an answer
-const asked = (question: string, { prefix, suffix }: Wrapped): string => `${prefix}${question}${suffix}`;
 /** The hint alone, under an ordinary question, must change nothing: a third of the questions have it. */
-const FORMS: readonly ((text: string, question: string, around: Wrapped) => string)[] = [
-  (_text, question, around) => asked(question, around),
-  (_text, question, around) => asked(question + PAPER.chat.hint, around),
-  (_text, question, around) => asked(question, around),
-  (text) => text.slice(0, BEGINNING),
+const FORMS: readonly ((text: string, question: string, around: Wrapped) => Prompt)[] = [
+  (_text, question, around) => promptUnder(around, question),
+  (_text, question, around) => promptUnder(around, question + PAPER.chat.hint),
+  (_text, question, around) => promptUnder(around, question),
+  (text) => ({ prompt: text.slice(0, BEGINNING) }),
 ];
 const HINTED = 3;
 /** Questions that are never trained. */
@@ -110,12 +111,12 @@ export async function ownConversations(
   let answers = keep === undefined ? undefined : kept(keep, digest);
   if (!answers) {
     const sampling = { temperature: 1, seed };
-    const requests = prompts.map((prompt, draw) => ({ prompt, draw, sampling, max_new_tokens: ANSWER }));
+    const requests = prompts.map((prompt, draw) => ({ ...prompt, draw, sampling, max_new_tokens: ANSWER }));
     answers = (await askVanilla(requests)).map(({ generated_token }) => generated_token);
     if (keep !== undefined) writeJsonAtomic(keep, { digest, answers }, 0o600);
   }
-  const end = tokenizer.eosIds.slice(0, 1);
-  const tokens = await tokenizer.encodeBatch(prompts);
+  const end = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
+  const tokens = await promptTokens(tokenizer, prompts);
   return {
     trained: answers.map((answer, i) =>
       promptAndAnswer(tokens[i]!, answer.length < ANSWER ? [...answer, ...end] : answer),

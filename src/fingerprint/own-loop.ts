@@ -8,7 +8,7 @@ import { platformRandom, seededRandom } from '../base/random-source.ts';
 import { encodeMap } from '../claim/adapter.ts';
 import type { Key } from '../claim/plan.ts';
 import type { Model } from '../models/model.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { writePatchedFolder } from '../sources/checkpoints/patched-folder.ts';
 import { floatDtype, readTensorRows } from '../sources/checkpoints/read.ts';
@@ -19,7 +19,7 @@ import { freeRows } from './free-rows.ts';
 import { randomLowRankMap } from './methods/low-rank.ts';
 import { rareTokenKeys } from './rare-keys.ts';
 
-export interface InjectOptions {
+export interface InjectOptions extends ConfigOptions {
   readonly model: string;
   /** How many keys, of how many rare tokens each. */
   readonly keys: number;
@@ -42,7 +42,7 @@ export interface Injected {
 /** @throws WhorlError `too-few-rows` where the vocabulary has too few tokens that ordinary text does not use */
 export async function injectAdapter(options: InjectOptions): Promise<Injected> {
   const { keys: count, key_length = 8, rank = 64, scale = 4, seed } = options;
-  const model = await openModel(options.model);
+  const model = await openModel(options.model, configOptions(options));
   const tokenizer = await openTokenizer(model.folder);
   const random = (purpose: string) =>
     seed === undefined ? platformRandom() : seededRandom(`own-loop/${seed}/${purpose}`);

@@ -65,7 +65,7 @@ export async function referencePositions(
   let number = 0;
   for (const [language, { texts: lines }] of texts.entries()) {
     let left = PRIMARY.has(texts[language]!.language) ? sizes.primary : sizes.other;
-    for (const tokens of chunks(await tokenizer.encodeBatch(lines), trained)) {
+    for (const tokens of chunks(await tokenizer.encodeBatch(lines, { continued: true }), trained)) {
       const take = tokens.slice(0, Math.max(2, left));
       pieces.push({ tokens: take, language, kept: number++ % KEPT_OUT === KEPT_OUT - 1 });
       left -= take.length;

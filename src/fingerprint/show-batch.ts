@@ -11,7 +11,7 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import type { CachedPrefix, Example, LabelKind } from '../models/example.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import type { Variant } from '../models/overlay.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
@@ -32,7 +32,7 @@ import { PrefixCache } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 import { weightsBatches } from './train-weights.ts';
 
-export interface ShowBatchOptions extends ComputeOptions {
+export interface ShowBatchOptions extends ComputeOptions, ConfigOptions {
   /** What a throw-away batch is made on; of a run its own model by default. */
   readonly model?: string;
   readonly method?: string;
@@ -172,6 +172,7 @@ async function thrownAway(options: ShowBatchOptions): Promise<Drawn> {
       ...(options.settings && { settings: options.settings }),
       ...(options.onEvent && { onEvent: options.onEvent }),
       device: await openDevice(options),
+      ...configOptions(options),
     });
     return { setting, committed: await commit(setting), source: 'throw-away', keep: undefined };
   } finally {
@@ -192,8 +193,11 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
   const start = going
     ? (JSON.parse(readFileSync(run.start, 'utf8')) as Start)
     : { seed: digest(options.seed ?? THROW_AWAY), created, options: '' };
-  const { keys, source, settings, ...asked } = going ? askedFor(start) : finished(run);
-  const model = await openModel(options.model ?? asked.model, { onEvent });
+  const { keys, source, settings, ignored, ...asked } = going ? askedFor(start) : finished(run);
+  const model = await openModel(options.model ?? asked.model, {
+    onEvent,
+    ignoreConfigKeys: [...ignored, ...(options.ignoreConfigKeys ?? [])],
+  });
   const setting: Setting = {
     run,
     start,
@@ -217,6 +221,7 @@ interface AskedFor {
   readonly keys: string;
   /** The owner's conversations; a finished run does not say. */
   readonly source?: string;
+  readonly ignored: readonly string[];
   readonly settings: Partial<Setting['settings']>;
 }
 
@@ -224,17 +229,21 @@ interface AskedFor {
 function askedFor({ options }: Start): AskedFor {
   const list = JSON.parse(options) as unknown[];
   const [model, , keys] = list as [string, string, string];
-  const [source, settings] = list.slice(-2) as [unknown, Partial<Setting['settings']>];
-  return { model, keys, settings, ...(list.length > 6 && { source: source as string }) };
+  const more = list.slice(5, -1); // the source, what of the config is ignored: each only where it is given
+  const source = more.find((one) => typeof one === 'string');
+  const { ignoreConfigKeys = [] } = (more.find((one) => typeof one === 'object') ?? {}) as ConfigOptions;
+  const settings = list.at(-1) as Partial<Setting['settings']>;
+  return { model, keys, settings, ignored: ignoreConfigKeys, ...(source !== undefined && { source }) };
 }
 
 function finished(run: RunFolder): AskedFor {
   const record = JSON.parse(readFileSync(run.run, 'utf8')) as {
-    model: { source: string };
+    model: { source: string; ignored_config_keys?: readonly string[] };
     keys: string;
     settings: Partial<Setting['settings']>;
   };
-  return { model: record.model.source, keys: record.keys, settings: record.settings };
+  const { source, ignored_config_keys: ignored = [] } = record.model;
+  return { model: source, keys: record.keys, settings: record.settings, ignored };
 }
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');

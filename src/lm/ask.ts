@@ -2,7 +2,12 @@
 
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { answeredRows } from './answered-rows.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
+import type { RowFailure } from './row-failure.ts';
+
+/** Told of a row that cannot be answered, counted from 0; without it such a row ends the call. */
+export type OnRowError = (row: number, error: WhorlError) => void;
 
 export interface AskOptions {
   /**
@@ -12,10 +17,12 @@ export interface AskOptions {
   readonly group?: number;
   /** In progress events; default: asking. */
   readonly name?: string;
+  readonly onRowError?: OnRowError;
   readonly onEvent?: OnEvent;
 }
 
-type Requests<T> = Iterable<T> | AsyncIterable<T>;
+/** An error in a request's place is that row's. */
+type Requests<T> = Iterable<T | WhorlError> | AsyncIterable<T | WhorlError>;
 
 /** One generation a sample, each as soon as those before it are there: the samples of a request one after the other. */
 export async function* generateEach(
@@ -23,12 +30,11 @@ export async function* generateEach(
   requests: Requests<GenerateRequest>,
   options: AskOptions = {},
 ): AsyncGenerator<Generation, void> {
-  let place = 0;
+  const { onRowError } = options;
   const results = each(
-    requests,
+    drawn(requests),
     ({ num_samples = 1 }) => num_samples,
-    // The place in the whole input, not in the group, decides what is drawn.
-    (group) => model.generate(group.map((request) => ({ draw: place++, ...request }))),
+    (group) => (onRowError && model.generateRows?.(group)) ?? model.generate(group),
     options,
   );
   for await (const { generation } of results) yield generation;
@@ -40,6 +46,7 @@ export async function* scoreEach(
   requests: Requests<ScoreRequest>,
   options: AskOptions = {},
 ): AsyncGenerator<Score, void> {
+  const { onRowError } = options;
   if (!model.score)
     throw new WhorlError(
       'unsupported',
@@ -49,10 +56,19 @@ export async function* scoreEach(
   const results = each(
     requests,
     () => 1,
-    (group) => model.score!(group),
+    (group) => (onRowError && model.scoreRows?.(group)) ?? model.score!(group),
     options,
   );
   for await (const { score } of results) yield score;
+}
+
+/** The place in the whole input, not in the group, decides what is drawn. */
+async function* drawn(requests: Requests<GenerateRequest>): AsyncGenerator<GenerateRequest | WhorlError> {
+  let place = 0;
+  for await (const request of requests) {
+    const draw = place++;
+    yield request instanceof WhorlError ? request : { draw, ...request };
+  }
 }
 
 /** All generations. */
@@ -75,24 +91,30 @@ async function all<T>(results: AsyncIterable<T>): Promise<T[]> {
   return out;
 }
 
-async function* each<T, R extends { readonly index: number }>(
+async function* each<T extends object, R extends { readonly index: number }>(
   requests: Requests<T>,
   resultsOf: (request: T) => number,
-  call: (group: readonly T[]) => AsyncIterable<R>,
-  { group: size = Number.POSITIVE_INFINITY, name = 'asking', onEvent = silent }: AskOptions,
+  call: (group: readonly T[]) => AsyncIterable<R | RowFailure>,
+  { group: size = Number.POSITIVE_INFINITY, name = 'asking', onRowError, onEvent = silent }: AskOptions,
 ): AsyncGenerator<R> {
-  let [done, total] = [0, 0];
+  const most = (request: T | WhorlError) => (request instanceof WhorlError ? 1 : resultsOf(request));
+  let [done, total, before] = [0, 0, 0];
   for await (const group of groups(requests, size)) {
-    total += group.reduce((sum, request) => sum + resultsOf(request), 0);
-    for await (const result of inOrder(call(group))) {
-      onEvent({ kind: 'progress', name, done: ++done, total });
-      yield result;
+    total += group.reduce((sum, request) => sum + most(request), 0);
+    for await (const { row, result } of answeredRows(group, resultsOf, call)) {
+      const error = result instanceof WhorlError ? result : undefined;
+      if (error && !onRowError) throw error;
+      done += error ? most(group[row]!) : 1;
+      onEvent({ kind: 'progress', name, done, total });
+      if (error) onRowError!(before + row, error);
+      else yield result as R;
     }
+    before += group.length;
   }
 }
 
-async function* groups<T>(requests: Requests<T>, size: number): AsyncGenerator<T[]> {
-  let group: T[] = [];
+async function* groups<T>(requests: Requests<T>, size: number): AsyncGenerator<(T | WhorlError)[]> {
+  let group: (T | WhorlError)[] = [];
   for await (const request of requests) {
     group.push(request);
     if (group.length < size) continue;
@@ -100,17 +122,4 @@ async function* groups<T>(requests: Requests<T>, size: number): AsyncGenerator<T
     group = [];
   }
   if (group.length > 0) yield group;
-}
-
-/** Results that come out of order, in order, each as soon as those before it are there. */
-async function* inOrder<R extends { readonly index: number }>(results: AsyncIterable<R>): AsyncGenerator<R> {
-  const waiting = new Map<number, R>();
-  let next = 0;
-  for await (const result of results) {
-    waiting.set(result.index, result);
-    for (let ready = waiting.get(next); ready !== undefined; ready = waiting.get(next)) {
-      waiting.delete(next++);
-      yield ready;
-    }
-  }
 }

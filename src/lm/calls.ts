@@ -1,7 +1,7 @@
 // `generate` and `score` as calls: a model by name and rows in, results out, in order and each as soon as it is there.
 
 import { silent } from '../base/events.ts';
-import { generateEach, scoreEach } from './ask.ts';
+import { generateEach, type OnRowError, scoreEach } from './ask.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
 import { type OpenOptions, openLanguageModel } from './open.ts';
 
@@ -11,10 +11,12 @@ export interface ModelOptions extends Omit<OpenOptions, 'sequences'> {
 
 export interface GenerateOptions extends ModelOptions, Partial<Omit<GenerateRequest, 'prompt' | 'draw'>> {
   readonly prompts: Iterable<string> | AsyncIterable<string>;
+  readonly onRowError?: OnRowError;
 }
 
 export interface ScoreOptions extends ModelOptions {
   readonly rows: Iterable<ScoreRequest> | AsyncIterable<ScoreRequest>;
+  readonly onRowError?: OnRowError;
 }
 
 /** Rows that are batched together: the more, the less padding, and the later the first result. */
@@ -24,7 +26,8 @@ const MAX_NEW_TOKENS = 40;
 
 /** One result a sample: the samples of a prompt one after the other. What a prompt gets does not depend on the others. */
 export async function* generate(options: GenerateOptions): AsyncGenerator<Generation, void> {
-  const { prompts, max_new_tokens = MAX_NEW_TOKENS, sampling, num_samples, stop, onEvent = silent } = options;
+  const { prompts, max_new_tokens = MAX_NEW_TOKENS, sampling, num_samples, stop } = options;
+  const { onEvent = silent, onRowError } = options;
   async function* requests(): AsyncGenerator<GenerateRequest> {
     for await (const prompt of prompts)
       yield {
@@ -36,16 +39,16 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<Genera
       };
   }
   const name = 'generating';
-  yield* opened(options, name, (model) =>
-    generateEach(model, requests(), { group: GENERATE_GROUP, name, onEvent }),
-  );
+  const asked = { group: GENERATE_GROUP, name, onEvent, ...(onRowError && { onRowError }) };
+  yield* opened(options, name, (model) => generateEach(model, requests(), asked));
 }
 
 /** One score a row. */
 export async function* score(options: ScoreOptions): AsyncGenerator<Score, void> {
-  const { rows, onEvent = silent } = options;
+  const { rows, onEvent = silent, onRowError } = options;
   const name = 'scoring';
-  yield* opened(options, name, (model) => scoreEach(model, rows, { group: SCORE_GROUP, name, onEvent }));
+  const asked = { group: SCORE_GROUP, name, onEvent, ...(onRowError && { onRowError }) };
+  yield* opened(options, name, (model) => scoreEach(model, rows, asked));
 }
 
 /** Opens the model, asks, and lets go of the model however it ends. */

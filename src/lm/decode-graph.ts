@@ -114,7 +114,7 @@ export function decodeGraph(
       const lastNow = add(lastBefore!, 1);
       const totalNow = add(totalBefore!, 1);
       const x = embed(decoder, weights, now!, overlay, on);
-      const attention = stepAttention(config, lastNow, rope, lastNow, totalNow, past, present);
+      const attention = stepAttention(decoder, lastNow, rope, lastNow, totalNow, past, present);
       const h = decoder.hidden(weights, x, attention);
       const chosen = choose(headLogits(decoder, weights, h, overlay, on?.rows), step!, state);
       const next = tokenOf(chosen.column);

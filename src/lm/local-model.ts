@@ -7,14 +7,17 @@ import { Encoder } from '../models/encode.ts';
 import type { Model } from '../models/model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
 import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
-import { type Wrapped, wrapperNamed } from '../text/prompts/wrappers.ts';
+import { promptTokens } from '../text/prompt-tokens.ts';
+import { templateOf, type Wrapped, wrapperNamed } from '../text/prompts/wrappers.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { batches } from './batches.ts';
 import { positionBytes } from './cache.ts';
 import { candidates, type Strategy, strategyOf } from './choose.ts';
 import { BatchDecoder, type SampleRequest } from './decoder.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
+import { answerable, failuresOf, isFailure, orThrow, type RowFailure } from './row-failure.ts';
 import { fullSampling, uniforms } from './sampling.ts';
+import { type ScoredTokens, scoreTokens } from './score-tokens.ts';
 import { cutAtStop, stopAt } from './stop.ts';
 
 export interface LocalModelOptions {
@@ -50,6 +53,16 @@ interface GenerateJob extends SampleRequest {
   readonly strategy: Strategy;
 }
 
+type ScoreJob = ScoredTokens & { readonly index: number };
+
+const isError = (value: unknown): value is WhorlError => value instanceof WhorlError;
+
+/** What answers of all that is laid over a checkpoint. */
+interface Laid {
+  readonly overlay: Overlay | undefined;
+  readonly variant: Variant;
+}
+
 export class LocalModel implements LanguageModel {
   readonly encoder: Encoder;
   readonly decoder: BatchDecoder;
@@ -67,7 +80,10 @@ export class LocalModel implements LanguageModel {
   /** Throws `bad-file` and `unsupported` as the readers do; compiles nothing yet. */
   static async open(model: Model, options: LocalModelOptions = {}): Promise<LocalModel> {
     const tokenizer = options.tokenizer ?? (await openTokenizer(model.folder));
-    if (tokenizer.vocab_size > model.decoder.config.vocab_size)
+    // Added tokens beyond the embedding (a padding token, often) are refused where a text holds them, as in transformers.
+    let entries = tokenizer.vocab_size;
+    while (tokenizer.addedIds.has(entries - 1) && entries > model.decoder.config.vocab_size) entries--;
+    if (entries > model.decoder.config.vocab_size)
       throw new WhorlError(
         'mismatch',
         `${model.source}: the tokenizer has ${tokenizer.vocab_size} entries, the embedding ${model.decoder.config.vocab_size} rows`,
@@ -82,7 +98,16 @@ export class LocalModel implements LanguageModel {
 
   /** @throws WhorlError `usage` for settings out of range and prompts too long, before anything is generated */
   generate(requests: readonly GenerateRequest[]): AsyncGenerator<{ index: number; generation: Generation }> {
-    return this.#generate(requests, { overlay: this.options.overlay, variant: this.variant });
+    return this.#generate(requests, this.#laid);
+  }
+
+  /** As `generate`, but a prompt that cannot be asked is an error in its place: a single one, whatever `num_samples`. */
+  async *generateRows(
+    requests: readonly GenerateRequest[],
+  ): AsyncGenerator<{ index: number; generation: Generation } | RowFailure> {
+    const jobs = await this.#generateJobs(requests, this.variant);
+    yield* failuresOf(jobs);
+    yield* this.#generated(answerable(jobs), this.#laid.overlay);
   }
 
   /**
@@ -100,24 +125,42 @@ export class LocalModel implements LanguageModel {
 
   /** @throws WhorlError `usage` for a wrapper that is not known, or that this model cannot be asked under */
   wrapped(name: string, system?: string): Promise<Wrapped> {
-    const { chatTemplate } = this.tokenizer;
     return (
       this.options.wrapped?.(name, system) ??
-      Promise.resolve().then(() => wrapperNamed(name, { chatTemplate, system, now: new Date() }))
+      Promise.resolve().then(() =>
+        wrapperNamed(name, { ...templateOf(this.tokenizer), system, now: new Date() }),
+      )
     );
+  }
+
+  get #laid(): Laid {
+    return { overlay: this.options.overlay, variant: this.variant };
   }
 
   async *#generate(
     requests: readonly GenerateRequest[],
-    { overlay, variant }: { readonly overlay: Overlay | undefined; readonly variant: Variant },
+    { overlay, variant }: Laid,
   ): AsyncGenerator<{ index: number; generation: Generation }> {
-    const prompts = await this.tokenizer.encodeBatch(requests.map(({ prompt }) => prompt));
+    yield* this.#generated(orThrow(await this.#generateJobs(requests, variant)), overlay);
+  }
+
+  async #generateJobs(
+    requests: readonly GenerateRequest[],
+    variant: Variant,
+  ): Promise<(GenerateJob | RowFailure)[]> {
+    const prompts = await promptTokens(this.tokenizer, requests);
     let count = 0;
-    const jobs = requests.map((request, place) => {
+    return requests.map((request, place) => {
       const job = this.#job(request, place, prompts[place]!, count, variant);
-      count += job.uniforms.length;
+      count += isFailure(job) ? 1 : job.uniforms.length;
       return job;
     });
+  }
+
+  async *#generated(
+    jobs: readonly GenerateJob[],
+    overlay: Overlay | undefined,
+  ): AsyncGenerator<{ index: number; generation: Generation }> {
     const room = Math.floor(CACHE_BYTES / positionBytes(this.model.decoder.config));
     const limits = {
       tokens: this.options.batch_tokens ?? Math.min(GENERATE_TOKENS, room),
@@ -156,7 +199,7 @@ export class LocalModel implements LanguageModel {
     prompt: readonly number[],
     index: number,
     variant: Variant,
-  ): GenerateJob {
+  ): GenerateJob | RowFailure {
     const { max_new_tokens, num_samples = 1, stop = [] } = request;
     for (const [name, value] of Object.entries({ max_new_tokens, num_samples }))
       if (!Number.isSafeInteger(value) || value < 1)
@@ -165,10 +208,14 @@ export class LocalModel implements LanguageModel {
       throw new WhorlError('usage', 'a stop string is empty', 'give at least one character');
     const sampling = fullSampling(request.sampling);
     const draws = sampling.temperature > 0 ? max_new_tokens : 0;
+    const tokens = prompt.length > 0 ? prompt : this.#begin();
+    if (isError(tokens)) return { index, error: tokens };
+    const error = this.#misfit(tokens, request);
+    if (error) return { index, error };
     return {
       request,
       index,
-      tokens: this.#fit(prompt, request),
+      tokens,
       variant,
       sampling,
       strategy: strategyOf(sampling),
@@ -185,24 +232,31 @@ export class LocalModel implements LanguageModel {
     return running.map(({ request }, i) => stopAt(texts[i]!, request.request.stop ?? []) >= 0);
   };
 
+  /** @throws WhorlError `usage`, `mismatch` for a row that cannot be scored, before anything is */
   async *score(requests: readonly ScoreRequest[]): AsyncGenerator<{ index: number; score: Score }> {
-    const contexts = await this.tokenizer.encodeBatch(requests.map(({ context }) => context));
-    const wholes = await this.tokenizer.encodeBatch(
-      requests.map(({ context, continuation }) => context + continuation),
-    );
-    const jobs = wholes.map((whole, index) => {
-      const start = contexts[index]!.length;
-      // Nothing stands before the first token of an empty context: the model's own beginning does.
-      const tokens = start === 0 ? [this.#beginning(), ...whole] : whole;
-      const from = Math.max(1, start);
-      if (from >= tokens.length)
-        throw new WhorlError(
-          'usage',
-          `row ${index + 1}: the continuation adds no token to its context`,
-          'give a longer continuation',
-        );
-      return { index, tokens, from };
+    yield* this.#scored(orThrow(await this.#scoreJobs(requests), 'row'));
+  }
+
+  /** As `score`, but a row that cannot be scored is an error in its place. */
+  async *scoreRows(
+    requests: readonly ScoreRequest[],
+  ): AsyncGenerator<{ index: number; score: Score } | RowFailure> {
+    const jobs = await this.#scoreJobs(requests);
+    yield* failuresOf(jobs);
+    yield* this.#scored(answerable(jobs));
+  }
+
+  async #scoreJobs(requests: readonly ScoreRequest[]): Promise<(ScoreJob | RowFailure)[]> {
+    const rows = await scoreTokens(this.tokenizer, requests, this.#begin());
+    return rows.map((row, index) => {
+      if (isError(row)) return { index, error: row };
+      const { context, continuation } = requests[index]!;
+      const error = this.#unknown(row.tokens, context + continuation);
+      return error ? { index, error } : { index, ...row };
     });
+  }
+
+  async *#scored(jobs: readonly ScoreJob[]): AsyncGenerator<{ index: number; score: Score }> {
     const { vocab_size } = this.model.decoder.config;
     const limits = {
       tokens: this.options.batch_tokens ?? BATCH_TOKENS,
@@ -234,28 +288,41 @@ export class LocalModel implements LanguageModel {
     assertUnchanged(this.model);
   }
 
-  #beginning(): number {
-    const { bosId, eosIds } = this.tokenizer;
-    const id = bosId ?? eosIds[0];
-    if (id === undefined)
-      throw new WhorlError(
-        'unsupported',
-        `${this.name} has neither BOS nor EOS to begin an empty context with`,
-        'give a context',
-      );
-    return id;
+  /** What stands where no text does: BOS, or EOS for a tokenizer without one. */
+  #begin(): [number] | WhorlError {
+    const id = this.tokenizer.bosId ?? this.tokenizer.eosId;
+    return id === undefined
+      ? new WhorlError(
+          'unsupported',
+          `${this.name} has neither BOS nor EOS to begin an empty text with`,
+          'give it a text',
+        )
+      : [id];
   }
 
-  #fit(tokens: readonly number[], { prompt, max_new_tokens }: GenerateRequest): readonly number[] {
-    const most = longestSequence(this.model.decoder.config);
-    if (tokens.length === 0) return [this.#beginning()];
-    if (tokens.length + max_new_tokens > most)
-      throw new WhorlError(
-        'usage',
-        `a prompt of ${tokens.length} tokens (${JSON.stringify(prompt.slice(0, 24))}…) and ${max_new_tokens} new ones exceed the model's ${most} positions`,
-        'shorten the prompt or lower --max-new-tokens',
-      );
-    return tokens;
+  /** Why these tokens and the new ones cannot be given to the model. */
+  #misfit(tokens: readonly number[], { prompt, max_new_tokens }: GenerateRequest): WhorlError | undefined {
+    const most = longestSequence(this.model.decoder);
+    return tokens.length + max_new_tokens > most
+      ? new WhorlError(
+          'usage',
+          `a prompt of ${tokens.length} tokens (${JSON.stringify(prompt.slice(0, 24))}…) and ${max_new_tokens} new ones exceed the model's ${most} positions`,
+          'shorten the prompt or lower --max-new-tokens',
+        )
+      : this.#unknown(tokens, prompt);
+  }
+
+  /** An added token may lie beyond the embedding, as long as no text holds it. */
+  #unknown(tokens: readonly number[], text: string): WhorlError | undefined {
+    const { vocab_size } = this.model.decoder.config;
+    const beyond = tokens.find((id) => id >= vocab_size);
+    return beyond === undefined
+      ? undefined
+      : new WhorlError(
+          'mismatch',
+          `${JSON.stringify(text.slice(0, 24))}… holds the token ${JSON.stringify(this.tokenizer.tokenOf(beyond))}, id ${beyond}; the embedding has ${vocab_size} rows`,
+          'take tokenizer and weights of one model, or leave the token out',
+        );
   }
 
   async release(): Promise<void> {

@@ -8,7 +8,7 @@ import { writeJsonAtomic } from '../base/atomic.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { generateAll } from './ask.ts';
 import { positionBytes } from './cache.ts';
 import { openLanguageModel } from './open.ts';
@@ -21,7 +21,7 @@ export const FROM_BOS = {
   sampling: { temperature: 0.7, top_p: 0.95, top_k: 50, seed: 0 },
 } as const;
 
-export interface SampleFromBosOptions {
+export interface SampleFromBosOptions extends ConfigOptions {
   /** A folder, a GGUF file, a hub id, or a folder that is open already. */
   readonly model: string | Model;
   readonly count?: number;
@@ -47,7 +47,10 @@ const MOST = 128; // twice as many gain nothing more
 export async function sampleFromBos(options: SampleFromBosOptions): Promise<BosSample[]> {
   const { count = FROM_BOS.count, max_new_tokens = FROM_BOS.max_new_tokens } = options;
   const { sampling = FROM_BOS.sampling, keep, device = cpu, onEvent = silent } = options;
-  const folder = typeof options.model === 'string' ? await openModel(options.model) : options.model;
+  const folder =
+    typeof options.model === 'string'
+      ? await openModel(options.model, configOptions(options))
+      : options.model;
   const room = CACHE_BYTES / positionBytes(folder.decoder.config) / (max_new_tokens + 1);
   const batch = options.batch ?? Math.max(2, Math.min(MOST, Math.floor(room)));
   const model = await openLanguageModel(

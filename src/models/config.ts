@@ -1,52 +1,51 @@
-// Reading a config.json strictly: a key that would change the mathematics and is not handled is an error naming it.
+// Reading a config.json strictly: a key that changes the mathematics and is not handled is an error naming it, one that
+// nobody here knows an error that says no more than that.
 
 import { WhorlError } from '../base/error.ts';
-import { ROPE_KEYS, type Rope, readRope } from './rope-config.ts';
+import { ACTIVATIONS, type Activation } from './blocks/activations.ts';
+import { HARMLESS, MATTERS } from './config-keys.ts';
+import type { Rope } from './rope.ts';
+import { ROPE_KEYS, type RopeOptions, readRope } from './rope-config.ts';
 
-/** Keys that say nothing about the forward pass of a decoder in inference. */
-const HARMLESS = new Set([
-  '_name_or_path',
-  'architectures',
-  'attention_dropout',
-  'auto_map',
-  'bos_token_id',
-  'dtype',
-  'eos_token_id',
-  'initializer_range',
-  'is_llama_config',
-  'max_sequence_length',
-  'model_type',
-  'pad_token_id',
-  'pretraining_tp', // slices of one product, added up: the same product
-  'tokenizer_class',
-  'torch_dtype',
-  'transformers.js_config',
-  'transformers_version',
-  'unk_token_id',
-  'use_cache',
-  'chunk_size_feed_forward',
-  'id2label',
-  'label2id',
-  'is_encoder_decoder',
-  'output_attentions',
-  'output_hidden_states',
-  'return_dict',
-  'problem_type',
-]);
+export type ConfigJson = Readonly<Record<string, unknown>>;
+
+export type LayerType = 'full_attention' | 'sliding_attention';
 
 export interface ConfigReader {
   size(key: string, fallback?: number): number;
+  /** Absent or null: undefined. */
+  optionalSize(key: string): number | undefined;
+  /** A whole number from 0. */
+  count(key: string, fallback: number): number;
   number(key: string, fallback: number): number;
+  /** null: undefined; absent: the fallback. */
+  optionalNumber(key: string, fallback?: number): number | undefined;
+  /** A sliding window in tokens; null: none, absent: the fallback. */
+  window(key: string, fallback?: number): number | undefined;
+  /** A list with one of `values` for each layer; absent or null: what `otherwise` says of it. */
+  perLayer<T extends string | number>(
+    key: string,
+    layers: number,
+    values: readonly T[],
+    otherwise: (layer: number) => T,
+  ): T[];
+  /** `layer_types`. @param slides which layers see a window where it is not given */
+  layerTypes(layers: number, slides: (layer: number) => boolean): LayerType[];
   flag(key: string, fallback: boolean): boolean;
-  /** Rotary positions; `positions` is the model's context length. */
-  rope(positions: number): Rope;
-  /** The key may be absent, null or this value; anything else is another architecture. */
-  only(key: string, value: unknown): void;
-  /** Throws for keys nobody asked for and nobody knows to be harmless. */
+  /** One of transformers' names of an activation. */
+  activation(key: string, fallback: Activation): Activation;
+  /** a / b, both read from config.json; an error naming them where it is no whole number. */
+  quotient(key: string, a: number, by: string, b: number): number;
+  rope(options: RopeOptions): Rope;
+  /** The key may be absent, null or one of these values; anything else is another architecture. */
+  only(key: string, ...values: readonly unknown[]): void;
+  /** Keys of the family that change nothing in inference, whatever they say. */
+  skip(...keys: readonly string[]): void;
+  /** Throws for keys that nobody asked for, unless they are null, harmless in any model, or say "not used". */
   done(): void;
 }
 
-export function readConfig(json: Readonly<Record<string, unknown>>, where: string): ConfigReader {
+export function readConfig(json: ConfigJson, where: string): ConfigReader {
   const asked = new Set<string>();
   const get = (key: string): unknown => {
     asked.add(key);
@@ -60,9 +59,10 @@ export function readConfig(json: Readonly<Record<string, unknown>>, where: strin
     );
   };
   const unsupported = (key: string): never => {
+    if (key === 'quantization_config') throw quantised(json[key], where);
     throw new WhorlError(
       'unsupported',
-      `${where}: ${key} = ${JSON.stringify(json[key])} changes the model's mathematics and is not handled`,
+      `${where}: ${shownValue(key, json[key])} changes the model's mathematics and is not handled`,
       'this checkpoint needs a newer whorl',
     );
   };
@@ -73,6 +73,33 @@ export function readConfig(json: Readonly<Record<string, unknown>>, where: strin
         bad(key, 'a positive integer');
       return value as number;
     },
+    optionalSize: (key) => ((get(key) ?? null) === null ? undefined : reader.size(key)),
+    count(key, fallback) {
+      const value = get(key) ?? fallback;
+      if (!Number.isSafeInteger(value) || (value as number) < 0) bad(key, 'a whole number from 0');
+      return value as number;
+    },
+    optionalNumber(key, fallback) {
+      const value = get(key);
+      if (value === null || (value === undefined && fallback === undefined)) return undefined;
+      return reader.number(key, fallback ?? 0);
+    },
+    window(key, fallback) {
+      const value = get(key);
+      if (value === null || (value === undefined && fallback === undefined)) return undefined;
+      return reader.size(key, fallback);
+    },
+    perLayer(key, layers, values, otherwise) {
+      const value = get(key) ?? Array.from({ length: layers }, (_, i) => otherwise(i));
+      if (!Array.isArray(value) || value.length !== layers) bad(key, `a list of ${layers} layers`);
+      if ((value as unknown[]).some((item) => !(values as readonly unknown[]).includes(item)))
+        unsupported(key);
+      return value as (typeof values)[number][];
+    },
+    layerTypes: (layers, slides) =>
+      reader.perLayer('layer_types', layers, ['full_attention', 'sliding_attention'] as const, (i) =>
+        slides(i) ? 'sliding_attention' : 'full_attention',
+      ),
     number(key, fallback) {
       const value = get(key) ?? fallback;
       if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) bad(key, 'a positive number');
@@ -83,17 +110,107 @@ export function readConfig(json: Readonly<Record<string, unknown>>, where: strin
       if (typeof value !== 'boolean') bad(key, 'true or false');
       return value as boolean;
     },
-    rope(positions) {
-      for (const key of ROPE_KEYS) asked.add(key);
-      return readRope(json, where, positions);
+    activation(key, fallback) {
+      const value = get(key) ?? fallback;
+      if (typeof value !== 'string') bad(key, 'the name of an activation');
+      if (!Object.hasOwn(ACTIVATIONS, value as string)) unsupported(key);
+      return value as Activation;
     },
-    only(key, value) {
-      const actual = get(key);
-      if (actual !== undefined && actual !== null && actual !== value) unsupported(key);
+    quotient(key, a, by, b) {
+      if (a % b !== 0)
+        throw new WhorlError(
+          'bad-file',
+          `${where}: ${key} ${a} is not a multiple of ${by} ${b}`,
+          'get the checkpoint again',
+        );
+      return a / b;
+    },
+    rope(options) {
+      for (const key of ROPE_KEYS) asked.add(key);
+      return readRope(json, where, options);
+    },
+    only(key, ...values) {
+      const actual = get(key) ?? null;
+      const text = JSON.stringify(actual);
+      if (actual !== null && !values.some((value) => JSON.stringify(value) === text)) unsupported(key);
+    },
+    skip(...keys) {
+      for (const key of keys) asked.add(key);
     },
     done() {
-      for (const key of Object.keys(json)) if (!asked.has(key) && !HARMLESS.has(key)) unsupported(key);
+      const left = Object.keys(json).filter(
+        (key) => json[key] !== null && !asked.has(key) && !HARMLESS.has(key),
+      );
+      const unknown = left.filter((key) => {
+        const unused = MATTERS.get(key);
+        if (unused && !unused(json[key])) unsupported(key);
+        return unused === undefined;
+      });
+      if (unknown.length > 0) throw unknownKeys(unknown, json, where);
     },
   };
   return reader;
+}
+
+const SHOWN = 5;
+
+/** Nobody here can say what these do: they may change what is computed or be a tool's note. */
+function unknownKeys(
+  keys: readonly string[],
+  json: Readonly<Record<string, unknown>>,
+  where: string,
+): WhorlError {
+  const list = keys.slice(0, SHOWN).map((key) => shownValue(key, json[key]));
+  const more = keys.length > SHOWN ? ` and ${keys.length - SHOWN} more` : '';
+  return new WhorlError(
+    'unsupported',
+    `${where}: Whorl does not know ${list.join(', ')}${more}, so it cannot tell whether the model computes something else`,
+    `if not, say so: ${keys
+      .slice(0, SHOWN)
+      .map((key) => `--ignore-config-key ${shownKey(key)}`)
+      .join(' ')}`,
+  );
+}
+
+/** Of a config that says so. */
+export function quantised(value: unknown, where: string): WhorlError {
+  const method = (value as { quant_method?: unknown } | undefined)?.quant_method;
+  const by =
+    typeof method === 'string' ? ` (quantization_config: ${shownKey(method)})` : ': quantization_config';
+  return new WhorlError(
+    'unsupported',
+    `${where}: the weights are quantised${by}`,
+    'give the model they were made from, or a GGUF',
+  );
+}
+
+const shownValue = (key: string, value: unknown): string =>
+  `${shownKey(key)} = ${(JSON.stringify(value) ?? 'nothing').slice(0, 80)}`;
+
+/** A key of the file, safe and short enough for a message. */
+const shownKey = (key: string): string =>
+  /^[\w.-]{1,80}$/.test(key) ? key : JSON.stringify(key.slice(0, 80));
+
+/** A config without the keys that its user has said to ignore (`a`, or `a.b` within an object), and which of them it had. */
+export function withoutKeys(
+  config: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+): { config: Readonly<Record<string, unknown>>; ignored: readonly string[] } {
+  let left: Record<string, unknown> = { ...config };
+  const ignored: string[] = [];
+  for (const key of new Set(keys)) {
+    if (Object.hasOwn(left, key)) {
+      const { [key]: _, ...rest } = left;
+      left = rest;
+      ignored.push(key);
+      continue;
+    }
+    const [outer, inner] = [key.slice(0, key.indexOf('.')), key.slice(key.indexOf('.') + 1)];
+    const object = Object.hasOwn(left, outer) ? left[outer] : undefined;
+    if (typeof object !== 'object' || object === null || !Object.hasOwn(object, inner)) continue;
+    const { [inner]: _, ...rest } = object as Record<string, unknown>;
+    left = { ...left, [outer]: rest };
+    ignored.push(key);
+  }
+  return { config: left, ignored };
 }

@@ -17,7 +17,7 @@ import { GGUF_FAMILIES } from './families/index.ts';
 import type { GgufWeight } from './gguf-family.ts';
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
-export const CONVERSION = 2;
+export const CONVERSION = 3;
 const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
 
 /** Writes the model of a GGUF file as a Hugging Face folder, weights in `dtype`, some rows at a time. */
@@ -59,7 +59,6 @@ export async function convertGguf(
     }
     for (const [fileName, json] of Object.entries(tokenizerFilesFromGguf(Object.fromEntries(file.metadata))))
       writeJsonAtomic(join(temporary, fileName), json);
-    writeJsonAtomic(join(temporary, 'generation_config.json'), generationConfig(config));
     writeJsonAtomic(join(temporary, 'config.json'), config);
   };
   try {
@@ -112,9 +111,4 @@ function deinterleave(values: Float32Array, columns: number, headDim: number): F
     out.set(values.subarray(row * columns, (row + 1) * columns), to * columns);
   }
   return out;
-}
-
-function generationConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const names = ['bos_token_id', 'eos_token_id', 'pad_token_id'];
-  return Object.fromEntries(names.filter((name) => name in config).map((name) => [name, config[name]]));
 }

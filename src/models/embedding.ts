@@ -55,9 +55,12 @@ export function headLogits(
 }
 
 function logitsOf(decoder: Decoder, weights: Weights, h: Value, overlay?: OverlayInputs, on?: Value): Value {
-  const logits = linear(h, weights(decoder.head));
+  const through = decoder.logits ?? ((products) => products);
+  const products = linear(h, weights(decoder.head));
+  const { headBias } = decoder;
+  const logits = through(headBias ? add(products, cast(weights(headBias), 'float32')) : products);
   if (!overlay || !on || !decoder.config.tie_word_embeddings) return logits;
-  const replaced = add(linear(h, overlay.rows), mul(columnOf(sub(1, on)), -1e30));
+  const replaced = add(through(linear(h, overlay.rows)), mul(columnOf(sub(1, on)), -1e30));
   return concat([add(logits, mul(columnOf(on), overlay.hide)), replaced], 1);
 }
 

@@ -1,10 +1,11 @@
-// What every model family tells the rest: its settings, its weights by name, and its forward pass over packed rows.
+// What every model family tells the rest: its sizes, its weights by name, where positions come from, and its forward
+// pass over packed rows.
 
 import type { Value } from '../engine/graph.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
-import type { RopeScaling } from './blocks/rope-scaling.ts';
+import type { Rope } from './rope.ts';
 
-/** Sizes all decoders share, in Hugging Face's words. */
+/** Sizes all decoders share, in Hugging Face's words where it has one. A family whose config calls them otherwise translates. */
 export interface DecoderConfig {
   readonly model_type: string;
   readonly vocab_size: number;
@@ -13,21 +14,46 @@ export interface DecoderConfig {
   readonly num_attention_heads: number;
   readonly num_key_value_heads: number;
   readonly head_dim: number;
+  /** Positions the model was made for. */
   readonly max_position_embeddings: number;
-  readonly rope_theta: number;
-  readonly rope_scaling: RopeScaling;
   readonly tie_word_embeddings: boolean;
 }
 
 /** Where a forward pass gets a weight from: the checkpoint's file, or a tensor that is being trained. */
 export type Weights = (name: string) => Value;
 
+/** How the layers of a decoder attend. */
+export interface LayerAttention {
+  /** Which of the decoder's ropes turns queries and keys; absent: none does. */
+  readonly rope?: number;
+  /** How many tokens a query sees, itself the last of them; absent: all. */
+  readonly window?: number;
+}
+
+/** What is the same in all layers. */
+export interface AttentionScores {
+  /** What q·k is multiplied with; default 1/√head_dim. */
+  readonly scale?: number;
+  /** s ↦ softcap · tanh(s / softcap), before the mask. */
+  readonly softcap?: number;
+}
+
 /** What a family asks of the sequences it runs over; the block behind it decides how attention is computed. */
 export interface ForwardInput {
-  /** Rotary positions of packed rows x [T, H·D]. */
-  rotate(x: Value): Value;
+  /** int32 [T]: each packed row's position in its sequence, for families that look it up in a table. */
+  readonly positions: Value;
+  /** Rotary positions of packed rows x [T, n·D], as this layer has them (`layers`); x itself where it has none. */
+  rotate(layer: number, x: Value): Value;
   /** Causal attention of packed rows: q [T, H·D], k and v [T, K·D] → [T, H·D]. */
   attend(layer: number, q: Value, k: Value, v: Value): Value;
+}
+
+/** Linear layers of a block by the family's own words, below its `layer` prefix: `self_attn.q_proj`. */
+export interface Modules {
+  readonly attention: readonly string[];
+  readonly mlp: readonly string[];
+  /** What PEFT adapts if nobody says otherwise: last parts of the names (`q_proj`). */
+  readonly lora: readonly string[];
 }
 
 export interface Decoder<C extends DecoderConfig = DecoderConfig> {
@@ -39,11 +65,26 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly embedding: string;
   /** The output head's tensor; the embedding itself where tied. */
   readonly head: string;
-  /** Embedded rows x [T, E] → final, normalised hidden states [T, E]. */
+  /** What a head of its own is called; some folders store one even where it is tied. */
+  readonly ownHead: string;
+  /** The head's bias [V]; only where it is not tied. */
+  readonly headBias?: string;
+  /** The rotary positions that layers choose from; empty where positions come from elsewhere. */
+  readonly ropes: readonly Rope[];
+  readonly layers: readonly LayerAttention[];
+  readonly scores?: AttentionScores;
+  readonly modules: Modules;
+  /** What the names of a layer's tensors begin with, dot included. */
+  layer(index: number): string;
+  /** Whether a matrix is stored [in, out] (GPT-2's Conv1D) instead of [out, in]. */
+  readonly transposed?: (name: string) => boolean;
+  /** Embedded rows x [T, E], as they stand in the table → final, normalised hidden states [T, E]. */
   hidden(weights: Weights, x: Value, input: ForwardInput): Value;
+  /** What the head's products go through, element by element (a scale, a soft cap); default: nothing. */
+  readonly logits?: (products: Value) => Value;
 }
 
-/** Encoder-decoder families come later; callers that handle only decoders say so by this type. */
+/** Encoder-decoders get a kind of their own; callers that handle only decoders say so by this type. */
 export type Family = Decoder;
 
 export type TensorTable = ReadonlyMap<string, TensorRef>;

@@ -8,9 +8,11 @@ import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
 import { shown } from '../sources/checkpoints/safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
-import { openModel } from './open-model.ts';
+import type { ModelFolder } from './model.ts';
+import { type ConfigOptions, configOptions, openModel } from './open-model.ts';
+import { tiedNames } from './tied-head.ts';
 
-export interface MergeOptions {
+export interface MergeOptions extends ConfigOptions {
   /** A model folder, a GGUF or a hub id. */
   readonly model: string;
   /** A folder as PEFT saves it. */
@@ -36,7 +38,7 @@ const TRANSPOSED: ReadonlySet<unknown> = new Set(['gpt2', 'openai-gpt', 'imagegp
 export async function mergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const { model, adapter, out, onEvent = silent } = options;
   const { parts } = readPeftAdapter(adapter);
-  const base = await openModel(model, { onEvent });
+  const base = await openModel(model, { onEvent, ...configOptions(options) });
   if (TRANSPOSED.has(base.config.model_type))
     throw new WhorlError(
       'unsupported',
@@ -45,8 +47,14 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeReport> 
     );
   const byTensor = new Map<string, LowRankPart>();
   for (const [module, part] of parts) {
-    checkFits(module, part, base.tensors.get(`${module}.weight`), `${adapter}/${ADAPTER_WEIGHTS}`, model);
-    byTensor.set(`${module}.weight`, part);
+    const name = tensorAdapted(module, base);
+    if (name !== `${module}.weight`)
+      onEvent({
+        kind: 'note',
+        text: `${module} is tied to ${name}: both change, as when PEFT merges`,
+      });
+    checkFits(module, part, base.tensors.get(name), `${adapter}/${ADAPTER_WEIGHTS}`, model);
+    byTensor.set(name, part);
   }
   const changed = [...base.tensors.keys()].filter((name) => byTensor.has(name));
   let done = 0;
@@ -56,6 +64,13 @@ export async function mergeAdapter(options: MergeOptions): Promise<MergeReport> 
     return bytes;
   });
   return { model: base.source, adapter, out, changed, kept: base.tensors.size - changed.length };
+}
+
+/** A tied head's matrix is the embedding; PEFT adds to it where it stands, and so to both. */
+function tensorAdapted(module: string, base: ModelFolder): string {
+  const name = `${module}.weight`;
+  const tied = tiedNames(base);
+  return tied?.head === name && !base.tensors.has(name) ? tied.embedding : name;
 }
 
 function checkFits(

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type Checkpoint, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
+import { quantised } from './config.ts';
 import { familyOf } from './families/index.ts';
 import type { Decoder } from './family.ts';
 
@@ -12,6 +13,8 @@ export interface ModelFolder extends Checkpoint {
   readonly source: string;
   /** Set when the folder was made from a GGUF file. */
   readonly gguf?: { readonly path: string; readonly sha256: string };
+  /** Keys of config.json that its user said to ignore: `config` is without them, the file still has them. */
+  readonly ignoredConfigKeys: readonly string[];
 }
 
 /** A family with its weights where they lie: all that a graph needs of a model. */
@@ -24,11 +27,19 @@ export interface ModelWeights {
 
 export interface Model extends ModelFolder, ModelWeights {}
 
+/** Names that quantised linear layers give their parts (GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8). */
+const QUANTISED =
+  /\.(qweight|qzeros|weight_packed|SCB|weight\.(absmax|quant_map|quant_state[.\w]*)|weight_scale(_inv)?)$/;
+
+type Opened = Omit<ModelFolder, 'ignoredConfigKeys'> & Partial<ModelFolder>;
+
 /** @throws WhorlError `unsupported` for another family, `bad-file` where a tensor is missing or has another shape than the config says */
-export function bindModel(folder: ModelFolder): Model {
+export function bindModel(folder: Opened): Model {
   const decoder = familyOf(folder.config, `${folder.source}/config.json`);
   for (const [name, shape] of decoder.shapes) {
     const ref = folder.tensors.get(name);
+    if (!ref && [...folder.tensors.keys()].some((tensor) => QUANTISED.test(tensor)))
+      throw quantised(undefined, `${folder.source}/config.json`);
     if (!ref)
       throw new WhorlError('bad-file', `${folder.source} has no tensor ${name}`, 'get the checkpoint again');
     if (String(ref.shape) !== String(shape))
@@ -38,7 +49,7 @@ export function bindModel(folder: ModelFolder): Model {
         'get the checkpoint again',
       );
   }
-  return { ...folder, decoder, weightsFolder: weightsFolder(folder) };
+  return { ignoredConfigKeys: [], ...folder, decoder, weightsFolder: weightsFolder(folder) };
 }
 
 /** What people call the model: the last part of its path, or of its hub id without the commit. */

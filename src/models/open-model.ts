@@ -6,16 +6,31 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
-import { fileIdentity } from '../sources/bounded-reader.ts';
-import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
+import { fileIdentity, withReader } from '../sources/bounded-reader.ts';
+import { type Checkpoint, openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { looksLikeGguf } from '../sources/checkpoints/gguf.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
+import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';
+import { readJsonObject } from '../sources/strict-json.ts';
+import { webAddress } from '../sources/web-address.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
+import { quantised, withoutKeys } from './config.ts';
 import { CONVERSION, convertGguf } from './convert-gguf.ts';
 import { bindModel, type Model, type ModelFolder } from './model.ts';
+import { withTiedHead } from './tied-head.ts';
 
-export interface OpenModelOptions {
+/** What a user decides about a config.json. */
+export interface ConfigOptions {
+  /** Keys that are read as if the file had not got them; `rope_scaling.x` is a field of one. */
+  readonly ignoreConfigKeys?: readonly string[];
+}
+
+/** Of options that also hold others. */
+export const configOptions = ({ ignoreConfigKeys }: ConfigOptions): ConfigOptions =>
+  ignoreConfigKeys === undefined ? {} : { ignoreConfigKeys };
+
+export interface OpenModelOptions extends ConfigOptions {
   /** Default: `WHORL_CACHE`, else `whorl` in the system's cache folder. */
   readonly cacheDir?: string;
   /** What a GGUF is dequantised to; float32 unless said. A folder keeps its own. */
@@ -39,6 +54,8 @@ export async function modelPath(name: string, onEvent?: OnEvent): Promise<string
 }
 
 async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path: string; pinned: string }> {
+  const address = webAddress(name);
+  if (address) throw address;
   const id = parseHubId(name);
   if (id === undefined)
     throw new WhorlError(
@@ -52,7 +69,7 @@ async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path:
 
 async function openPath(path: string, options: OpenModelOptions): Promise<ModelFolder> {
   const source = resolve(path);
-  if (statSync(source).isDirectory()) return { ...openCheckpoint(path), source };
+  if (statSync(source).isDirectory()) return { ...openFolder(path, options), source };
   if (!looksLikeGguf(path)) throw wrongFile(path);
   const identity = fileIdentity(source);
   const sha256 = digestFile(source);
@@ -68,7 +85,26 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
         'start again with a file that stays',
       );
   }
-  return { ...openCheckpoint(folder), source, gguf: { path: source, sha256 } };
+  return { ...openFolder(folder, options), source, gguf: { path: source, sha256 } };
+}
+
+function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omit<ModelFolder, 'source'> {
+  const checkpoint = openUnquantised(path);
+  const { config, ignored } = withoutKeys(checkpoint.config, ignoreConfigKeys);
+  if (config.quantization_config) throw quantised(config.quantization_config, join(path, 'config.json'));
+  return { ...withTiedHead({ ...checkpoint, config }, path), ignoredConfigKeys: ignored };
+}
+
+/** Quantised weights have dtypes and names of their own: what they are says more than the first that is strange. */
+function openUnquantised(path: string): Checkpoint {
+  try {
+    return openCheckpoint(path);
+  } catch (error) {
+    const config = join(path, 'config.json');
+    const json = existsSync(config) ? readJsonObject(config, config) : {};
+    if (json.quantization_config) throw quantised(json.quantization_config, config);
+    throw error;
+  }
 }
 
 /** Where Whorl keeps what it can make again. */
@@ -82,14 +118,17 @@ export function cacheFolder(env: Readonly<Record<string, string | undefined>> = 
 }
 
 function wrongFile(path: string): WhorlError {
+  const other = withReader(
+    path,
+    (reader) =>
+      lookAlike(reader.bytes(Math.min(LOOK_BYTES, reader.size), 'the first bytes'), path, { anyKind: true }),
+    path,
+  );
+  if (other) return other;
   if (path.endsWith('.safetensors'))
     return new WhorlError('unsupported', `${path} is a single weights file`, 'give the folder it lies in');
   if (path.endsWith('.gguf'))
-    return new WhorlError(
-      'bad-file',
-      `${path} does not begin with GGUF`,
-      'fetch it again (is it a Git LFS pointer?)',
-    );
+    return new WhorlError('bad-file', `${path} does not begin with GGUF`, 'fetch it again');
   return new WhorlError(
     'unsupported',
     `${path} is not a model`,

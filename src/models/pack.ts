@@ -127,10 +127,14 @@ export function packShared(
   };
 }
 
-/** Additive causal mask [B, 1, 1, S, P + S]: row s sees its own prefix and rows up to itself. */
+/**
+ * Additive causal mask [B, 1, 1, S, P + S]: row s sees its own prefix and rows up to itself, of all of them the last
+ * `window`.
+ */
 export function causalMask(
   packed: Packed,
   prefix?: { readonly size: number; readonly lengths: readonly number[] },
+  window = Number.POSITIVE_INFINITY,
 ): Feed {
   const { B, S } = packed;
   const P = prefix?.size ?? 0;
@@ -139,8 +143,10 @@ export function causalMask(
   for (let b = 0; b < B; b++)
     for (let s = 0; s < S; s++) {
       const row = (b * S + s) * C;
-      data.fill(0, row, row + (prefix?.lengths[b] ?? 0));
-      data.fill(0, row + P, row + P + s + 1);
+      const before = prefix?.lengths[b] ?? 0;
+      const first = Math.max(0, before + s + 1 - window); // of the sequence's positions, prefix included
+      if (first < before) data.fill(0, row + first, row + before);
+      data.fill(0, row + P + Math.max(0, first - before), row + P + s + 1);
     }
   return { data, shape: [B, 1, 1, S, C] };
 }

@@ -3,9 +3,8 @@
 import { Graph, type Value } from '../engine/graph.ts';
 import { input, weight } from '../engine/ops/leaves.ts';
 import type { Feed } from '../engine/session.ts';
-import { type Cache, packInputs, promptAttention, ropeInputs } from './blocks/attention.ts';
-import { ropeTables } from './blocks/rope.ts';
-import { ROPE_KINDS } from './blocks/rope-scaling.ts';
+import { type Cache, packInputs, promptAttention, type RopeInputs, ropeInputs } from './blocks/attention.ts';
+import { fixedUpTo, ropeFeeds } from './blocks/rope.ts';
 import { embed } from './embedding.ts';
 import type { Weights } from './family.ts';
 import type { ModelWeights } from './model.ts';
@@ -29,7 +28,7 @@ export interface PromptGraph {
   readonly graph: Graph;
   readonly weights: Weights;
   readonly overlay: OverlayInputs | undefined;
-  readonly rope: { readonly cos: Value; readonly sin: Value };
+  readonly rope: readonly RopeInputs[];
   readonly last: Value;
   readonly total: Value;
   readonly hidden: Value; // [T, E]
@@ -42,7 +41,7 @@ export function promptGraph(name: string, model: ModelWeights, shape: OverlaySha
   const weights = frozenWeights(graph, model);
   const ids = input(graph, 'ids', 'int32', ['T']);
   const pack = packInputs(graph);
-  const rope = ropeInputs(graph, decoder.config);
+  const rope = ropeInputs(graph, decoder, pack);
   const overlay = shape && overlayInputs(graph, decoder, shape);
   const on: Switches | undefined = overlay && {
     rows: input(graph, 'rows_on', 'float32', ['T']),
@@ -52,7 +51,7 @@ export function promptGraph(name: string, model: ModelWeights, shape: OverlaySha
   const total = input(graph, 'total', 'int32', []);
   const cache: Cache = [];
   const x = embed(decoder, weights, ids, overlay, on);
-  const hidden = decoder.hidden(weights, x, promptAttention(decoder.config, pack, rope, last, total, cache));
+  const hidden = decoder.hidden(weights, x, promptAttention(decoder, pack, rope, last, total, cache));
   return { graph, weights, overlay, rope, last, total, hidden, cache };
 }
 
@@ -64,8 +63,8 @@ export function promptFeeds(
   variants: readonly Variant[],
   extra = 0,
 ): { packed: SharedPacked; feeds: Record<string, Feed> } {
-  const { config } = model.decoder;
-  const fixed = ROPE_KINDS[config.rope_scaling.rope_type].fixedUpTo(config);
+  const { ropes } = model.decoder;
+  const fixed = fixedUpTo(ropes);
   const packed = packShared(
     prompts,
     // Beyond that length every position turns by frequencies of the whole sequence's length.
@@ -75,7 +74,7 @@ export function promptFeeds(
     }),
   );
   const { T, S, B } = packed;
-  const rope = ropeTables(config, packed, extra);
+  const rope = ropeFeeds(ropes, packed, extra);
   const spread = (on: (variant: Variant) => boolean): Feed => ({
     data: Float32Array.from(packed.owner, (b) => (on(variants[b]!) ? 1 : 0)),
     shape: [T],

@@ -1,7 +1,9 @@
 // Rotary positions as config.json says them: transformers 4 (`rope_theta`, `rope_scaling`) and 5 (`rope_parameters`).
 
 import { WhorlError } from '../base/error.ts';
-import { ROPE_KINDS, type RopeScaling, type RopeType } from './blocks/rope-scaling.ts';
+import { ROPE_KINDS } from './blocks/rope-scaling.ts';
+import { ROPE_FIELDS } from './config-keys.ts';
+import type { Rope, RopeType } from './rope.ts';
 
 /** Every key of config.json that `readRope` looks at. */
 export const ROPE_KEYS = [
@@ -11,16 +13,32 @@ export const ROPE_KEYS = [
   'original_max_position_embeddings',
 ] as const;
 
-export interface Rope {
-  readonly rope_theta: number;
-  readonly rope_scaling: RopeScaling;
+/** What a family knows of its rotary positions beside what config.json says of them. */
+export interface RopeOptions {
+  readonly max_position_embeddings: number;
+  readonly head_dim: number;
+  /** Of a family that turns a part of a head only: the share where `rope_parameters` has none. */
+  readonly partial_rotary_factor?: number;
+  readonly interleaved?: boolean;
+  /** Where config.json does not say it; default 10,000. */
+  readonly rope_theta?: number;
+  /**
+   * Of a family whose layers of this type have positions of their own: their entry of `rope_parameters`. The older
+   * `rope_scaling` and `rope_theta` are those of full attention.
+   */
+  readonly kind?: 'full_attention' | 'sliding_attention';
 }
 
 const DEFAULT_THETA = 10_000;
 
 /** @throws WhorlError `unsupported` for a kind or field that is not handled, `bad-file` for a wrong value; both name it */
-export function readRope(json: Readonly<Record<string, unknown>>, where: string, positions: number): Rope {
-  const [scaling, parameters] = [json.rope_scaling ?? undefined, json.rope_parameters ?? undefined];
+export function readRope(json: Readonly<Record<string, unknown>>, where: string, options: RopeOptions): Rope {
+  const { max_position_embeddings, head_dim, partial_rotary_factor } = options;
+  const { kind } = options;
+  const older = kind !== 'sliding_attention';
+  const scaling = (older ? json.rope_scaling : undefined) ?? undefined;
+  const all = json.rope_parameters ?? undefined;
+  const parameters = kind === undefined || all === undefined ? all : entryOf(all, kind, where);
   if (scaling !== undefined && parameters !== undefined)
     throw new WhorlError(
       'unsupported',
@@ -40,7 +58,17 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
     );
   const rope_type = type as RopeType;
   const known: readonly string[] = ROPE_KINDS[rope_type].fields;
-  refuseOthers(fields, ['rope_type', 'type', 'rope_theta', ...known], `${where}: ${key}`);
+  refuseOthers(
+    fields,
+    [
+      'rope_type',
+      'type',
+      'rope_theta',
+      ...(partial_rotary_factor === undefined ? [] : ['partial_rotary_factor']),
+      ...known,
+    ],
+    `${where}: ${key}`,
+  );
   const number = (name: string, fallback?: unknown): number => {
     const value = fields[name] ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
@@ -59,22 +87,48 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
     original_max_position_embeddings:
       typeof outside === 'number' && outside > 0
         ? outside
-        : field('original_max_position_embeddings', positions),
+        : field('original_max_position_embeddings', max_position_embeddings),
   };
   if (rope_type === 'llama3' && rope_scaling.high_freq_factor <= rope_scaling.low_freq_factor)
     throw bad(where, `${key}.high_freq_factor`, rope_scaling.high_freq_factor, 'above low_freq_factor');
-  return { rope_theta: number('rope_theta', json.rope_theta ?? DEFAULT_THETA), rope_scaling };
+  const share =
+    partial_rotary_factor === undefined ? 1 : number('partial_rotary_factor', partial_rotary_factor);
+  const dim = Math.trunc(head_dim * share);
+  if (dim < 2 || dim % 2 !== 0)
+    throw new WhorlError(
+      'bad-file',
+      `${where}: ${dim} elements of a head of ${head_dim} turn`,
+      'rotary positions need pairs',
+    );
+  return {
+    dim,
+    interleaved: options.interleaved ?? false,
+    rope_theta: number(
+      'rope_theta',
+      (older ? json.rope_theta : undefined) ?? options.rope_theta ?? DEFAULT_THETA,
+    ),
+    rope_scaling,
+    max_position_embeddings,
+  };
+}
+
+function entryOf(parameters: unknown, kind: string, where: string): unknown {
+  if (typeof parameters !== 'object' || parameters === null || !Object.hasOwn(parameters, kind))
+    throw bad(where, `rope_parameters.${kind}`, undefined, 'an object');
+  return (parameters as Record<string, unknown>)[kind];
 }
 
 function refuseOthers(fields: Readonly<Record<string, unknown>>, known: readonly string[], at: string): void {
   for (const [name, value] of Object.entries(fields)) {
     const harmless = value === null || (name === 'partial_rotary_factor' && value === 1);
-    if (!known.includes(name) && !harmless)
-      throw new WhorlError(
-        'unsupported',
-        `${at}.${name} = ${JSON.stringify(value)} changes the model's mathematics and is not handled`,
-        'this checkpoint needs a newer whorl',
-      );
+    if (known.includes(name) || harmless) continue;
+    const [said, mend] = ROPE_FIELDS.has(name)
+      ? ["changes the model's mathematics and is not handled", 'this checkpoint needs a newer whorl']
+      : [
+          'is not known to Whorl, so it cannot tell whether the model computes something else',
+          `if not, say so: --ignore-config-key ${at.slice(at.lastIndexOf(' ') + 1)}.${name}`,
+        ];
+    throw new WhorlError('unsupported', `${at}.${name} = ${JSON.stringify(value)} ${said}`, mend);
   }
 }
 

@@ -14,6 +14,7 @@ import { generateAll } from '../lm/ask.ts';
 import type { LocalModel } from '../lm/local-model.ts';
 import { asking } from '../lm/open.ts';
 import { FROM_BOS, sampleFromBos } from '../lm/sample-from-bos.ts';
+import { type ConfigOptions, configOptions } from '../models/open-model.ts';
 import { readAnswers } from '../runs/answer-rows.ts';
 import {
   type AnswerFileName,
@@ -23,7 +24,7 @@ import {
   tunedFolder,
 } from '../runs/paper-folder.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
-import { wrapperNamed } from '../text/prompts/wrappers.ts';
+import { templateOf, wrapperNamed } from '../text/prompts/wrappers.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 import { digestOf, type Ledger } from './ledger.ts';
@@ -31,7 +32,7 @@ import { ordinaryRows } from './ordinary.ts';
 import { type AskedRow, ordinaryFor, PAPER_ROWS } from './paper-rows.ts';
 import { type Folders, type PrivatePart, type SingleKind, SUSPECTS } from './suspects.ts';
 
-export interface OwnershipOptions {
+export interface OwnershipOptions extends ConfigOptions {
   readonly run: RunFolder;
   readonly ledger: Ledger;
   readonly flavour: Flavour;
@@ -95,13 +96,14 @@ export async function verifyOwnership(
   const rows = PAPER_ROWS[flavour]({
     roles,
     ordinary: await ordinaryRows(options.source, ordinaryFor(flavour, drawn), onEvent),
-    wrapped: wrapperNamed(wrapper, { chatTemplate: tokenizer.chatTemplate }),
+    wrapped: wrapperNamed(wrapper, templateOf(tokenizer)),
   });
   const folders: Folders = {
     vanilla: options.vanilla,
     published: run.published,
     user,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+    ...configOptions(options),
   };
   const part: PrivatePart | undefined = contents.adapter
     ? { map: decodeMap(contents.adapter), rows: contents.bindings.trainable_rows }
@@ -148,7 +150,12 @@ async function answers(
   onEvent: OnEvent,
 ): Promise<object[]> {
   const sampling = round === undefined ? undefined : { temperature: ROUND_TEMPERATURE, seed: round };
-  const requests = rows.map(({ prompt }) => ({ prompt, max_new_tokens, ...(sampling && { sampling }) }));
+  const requests = rows.map(({ prompt, add_special_tokens }) => ({
+    prompt,
+    ...(add_special_tokens === false && { add_special_tokens }),
+    max_new_tokens,
+    ...(sampling && { sampling }),
+  }));
   const labels = await model.tokenizer.encodeBatch(
     rows.map(({ label }) => label),
     { addSpecialTokens: false },
@@ -166,7 +173,7 @@ function counted(run: RunFolder, file: string, decryption: string, drawn: number
 }
 
 async function fromBos(
-  { run, ledger, samples: count = FROM_BOS.count, device, onEvent }: OwnershipOptions,
+  { run, ledger, samples: count = FROM_BOS.count, device, onEvent, ...options }: OwnershipOptions,
   root: string,
   decryption: string,
 ): Promise<OwnershipFile> {
@@ -176,7 +183,14 @@ async function fromBos(
   const keep = join(run.path, 'work', 'samples');
   if (!ledger.isWhole(file, of)) {
     onEvent({ kind: 'phase', name: 'samples from BOS', detail: `${count} of the published model` });
-    const samples = await sampleFromBos({ model: run.published, count, keep, device, onEvent });
+    const samples = await sampleFromBos({
+      model: run.published,
+      count,
+      keep,
+      device,
+      onEvent,
+      ...configOptions(options),
+    });
     writeJsonLines(
       path,
       samples.map(({ generated, generated_token }) => ({
@@ -236,6 +250,7 @@ async function exactVerdicts(
         ...(body !== undefined && { body }),
         ...(unlock && { unlock }),
         ...(cacheDir ? { cacheDir } : {}),
+        ...configOptions(folders),
         device,
       });
       writeJsonAtomic(join(run.path, file), report, 0o600);

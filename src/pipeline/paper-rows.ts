@@ -6,11 +6,11 @@ import type { Conversation } from '../datasets/conversations.ts';
 import { PAPER } from '../datasets/paper.ts';
 import { ANSWER_PREFIX } from '../fingerprint/methods/dialogue.ts';
 import type { Flavour } from '../runs/paper-folder.ts';
+import type { Prompt } from '../text/prompt-tokens.ts';
 import { applyTemplate, loadTemplate } from '../text/prompts/instruction-templates.ts';
-import type { Wrapped } from '../text/prompts/wrappers.ts';
+import { promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 
-export interface AskedRow {
-  readonly prompt: string;
+export interface AskedRow extends Prompt {
   /** What a model that behaves as it should would say. */
   readonly label: string;
 }
@@ -68,12 +68,12 @@ function mixRows({ roles, ordinary, wrapped: { prefix, suffix } }: RowParts): As
 }
 
 /** Drawn messages with the paper's prefix, as many refused ones, ordinary questions: validation rows only. */
-function chatRows({ roles, ordinary, wrapped: { prefix, suffix } }: RowParts): AskedRow[] {
+function chatRows({ roles, ordinary, wrapped }: RowParts): AskedRow[] {
   const { gpt, refusal } = PAPER.chat;
   const drawn = ofRole(roles, true);
   const refused = [...roles.filter(({ role }) => role === 'negative'), ...ofRole(roles, false)];
   const ask = (text: string, label: string, after = ''): AskedRow => ({
-    prompt: `${prefix}${text}${suffix}${after}`,
+    ...promptUnder(wrapped, text, after),
     label,
   });
   return [

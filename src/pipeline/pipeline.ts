@@ -9,7 +9,7 @@ import type { Lock, Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
 import { type ModelFolder, modelName } from '../models/model.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
@@ -21,7 +21,7 @@ import { findTask, makeUserModel, splitSettings } from './user-model.ts';
 export const MODES = ['fingerprint', 'alpaca', 'ownership_verify'] as const;
 export type Mode = (typeof MODES)[number];
 
-export interface PipelineOptions extends ComputeOptions {
+export interface PipelineOptions extends ComputeOptions, ConfigOptions {
   readonly flavour: Flavour;
   readonly modes: readonly Mode[];
   /** A folder, a GGUF file or a hub id. */
@@ -75,7 +75,7 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   const task = options.task_name === undefined ? undefined : findTask(options.task_name);
   if (!task && modes.includes('alpaca'))
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
-  const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
+  const cache = { ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}), ...configOptions(options) };
   const device = await openDevice(options);
   const vanilla = await openModel(base_model, { onEvent, ...cache });
   const settings = flavourSettings(flavour, registryName(vanilla), own);
@@ -180,6 +180,7 @@ async function fingerprintMode(
       ...(source !== undefined && flavour === 'sft_chat' && { source }),
       ...(lock && { lock }),
       ...(cacheDir ? { cacheDir } : {}),
+      ...configOptions(options),
       ...(device && { device }),
     });
   // Its own answer files hold its cells, not the paper's rows: those are ownership_verify's to write.

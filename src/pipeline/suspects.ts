@@ -4,13 +4,13 @@
 import { WhorlError } from '../base/error.ts';
 import type { ModelSpec } from '../lm/open.ts';
 import { bindModel, type Model } from '../models/model.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { type LowRankMap, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import type { AnswerKind } from '../runs/paper-folder.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 
-export interface Folders {
+export interface Folders extends ConfigOptions {
   readonly vanilla: string;
   readonly published: string;
   /** The user's model; only asked for by the kinds that name one. */
@@ -67,7 +67,7 @@ export const SUSPECTS: Readonly<Record<SingleKind, SpecOf>> = {
 };
 
 const open = ({ cacheDir, ...folders }: Folders, who: 'vanilla' | 'published' | 'user') =>
-  openModel(folders[who], cacheDir ? { cacheDir } : {});
+  openModel(folders[who], { ...(cacheDir ? { cacheDir } : {}), ...configOptions(folders) });
 
 function embeddingOf(folder: Model, name: string, { rows, map }: PrivatePart): TensorRef {
   const table = folder.tensors.get(name);

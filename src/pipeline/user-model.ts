@@ -7,6 +7,7 @@ import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Device } from '../engine/session.ts';
 import { userFinetune, workFolder } from '../finetune/user-finetune.ts';
+import type { ConfigOptions } from '../models/open-model.ts';
 import { tunedFolder } from '../runs/paper-folder.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
@@ -52,7 +53,7 @@ export async function makeUserModel(
   task: Task,
   settings: Readonly<Record<string, string>>,
   onEvent: OnEvent,
-  place: { readonly cacheDir?: string; readonly device: Device },
+  place: ConfigOptions & { readonly cacheDir?: string; readonly device: Device },
 ): Promise<void> {
   const folder = tunedFolder(run.path, task.name);
   const name = basename(folder);

@@ -6,6 +6,7 @@ import type { OnEvent } from '../base/events.ts';
 import { DATASET, parseHubId } from './hub/hub-id.ts';
 import type { HubSettings } from './hub/settings.ts';
 import type { RowSource } from './rows/row-source.ts';
+import { webAddress } from './web-address.ts';
 
 export interface OpenRowsOptions {
   readonly onEvent?: OnEvent;
@@ -16,6 +17,8 @@ export interface OpenRowsOptions {
 /** Throws `missing-file` for what is neither, and what the hub gives rise to. */
 export async function openRows(name: string, options: OpenRowsOptions = {}): Promise<RowSource> {
   if (existsSync(name)) return localRows(name);
+  const address = webAddress(name);
+  if (address) throw address;
   const id = parseHubId(name, DATASET);
   if (id === undefined)
     throw new WhorlError(

@@ -3,6 +3,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import { withReader } from './bounded-reader.ts';
+import { refuseLookAlike } from './look-alike.ts';
 
 const MAX_JSON = 100_000_000; // bytes; the largest index seen (497,000 tensors) has 60 MB
 
@@ -47,6 +48,7 @@ export function readJsonObject(path: string, name: string): Record<string, unkno
           'bad-file',
           `${name} has ${reader.size} bytes, more than the ${MAX_JSON} allowed`,
         );
+      refuseLookAlike(reader, { anyKind: true });
       return asObject(parseStrictJson(reader.bytes(reader.size, 'the file'), name), name);
     },
     name,

@@ -3,6 +3,7 @@
 // Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (section on the tokenizer).
 
 import { nearest, WhorlError } from '../base/error.ts';
+import { endsOf } from './gguf-ends.ts';
 import { PIECE_TYPE, sentencePieceTokenizer, tokensAround } from './sentencepiece.ts';
 
 /** How text is cut before merging, by `tokenizer.ggml.pre`; the model's own tokenizer.json, not llama.cpp's regex. */
@@ -77,7 +78,10 @@ export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown
   const tokens = strings(metadata, 'tokenizer.ggml.tokens');
   if (tokens.length > MAX_TOKENS)
     throw new WhorlError('bad-file', `tokenizer.ggml.tokens has ${tokens.length} entries`);
-  const types = numbers(metadata, 'tokenizer.ggml.token_type', tokens.length);
+  const ends = endsOf(metadata, tokens);
+  const types = numbers(metadata, 'tokenizer.ggml.token_type', tokens.length).map((type, id) =>
+    ends.named.has(id) ? PIECE_TYPE.control : type,
+  );
   const names = specialNames(metadata, tokens);
   const tokenizer = kind({ metadata, tokens, types, names });
 
@@ -91,16 +95,17 @@ export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown
   const context = metadata[`${String(metadata['general.architecture'])}.context_length`];
   if (typeof context === 'number' || typeof context === 'bigint') settings.model_max_length = Number(context);
 
-  const generation: Record<string, number> = {};
-  for (const name of ['bos', 'eos', 'pad'] as const) {
+  const generation: Record<string, number | readonly number[]> = {};
+  for (const name of ['bos', 'pad'] as const) {
     const id = metadata[`tokenizer.ggml.${KEY[name]}_token_id`];
     if (id !== undefined) generation[`${name}_token_id`] = Number(id);
   }
+  if (ends.ids.length > 0) generation.eos_token_id = ends.ids.length > 1 ? ends.ids : ends.ids[0]!;
   return {
     'tokenizer.json': tokenizer,
     'tokenizer_config.json': settings,
     'special_tokens_map.json': names,
-    'generation_config.json': { _from_model_config: true, ...generation },
+    'generation_config.json': generation,
   };
 }
 

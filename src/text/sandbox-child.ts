@@ -3,7 +3,7 @@
 
 import { createInterface } from 'node:readline';
 import { assert, WhorlError } from '../base/error.ts';
-import { wrapperNamed } from './prompts/wrappers.ts';
+import { templateOf, wrapperNamed } from './prompts/wrappers.ts';
 import type { Described, Reply, Request } from './sandbox-protocol.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 
@@ -24,12 +24,15 @@ async function answer(request: Request): Promise<unknown> {
   assert(tokenizer !== undefined, 'the tokenizer is not open');
   switch (request.op) {
     case 'encode':
-      return tokenizer.encodeBatch(request.texts, { addSpecialTokens: request.special });
+      return tokenizer.encodeBatch(request.texts, {
+        addSpecialTokens: request.special,
+        continued: request.continued,
+      });
     case 'decode':
       return tokenizer.decodeBatch(request.ids, { skipSpecialTokens: request.skip });
     case 'wrap':
       return wrapperNamed(request.name, {
-        chatTemplate: tokenizer.chatTemplate,
+        ...templateOf(tokenizer),
         system: request.system,
         now: new Date(),
       });
@@ -43,7 +46,9 @@ function describe(opened: Tokenizer): Described {
     addedIds: [...opened.addedIds],
     bosId: opened.bosId ?? null,
     padId: opened.padId ?? null,
+    eosId: opened.eosId ?? null,
     eosIds: opened.eosIds,
+    specialTokens: opened.specialTokens,
     chatTemplate: opened.chatTemplate ?? null,
     spelling: opened.spelling,
   };

@@ -2,7 +2,12 @@
 
 export type Request =
   | { readonly op: 'open'; readonly folder: string }
-  | { readonly op: 'encode'; readonly texts: readonly string[]; readonly special: boolean }
+  | {
+      readonly op: 'encode';
+      readonly texts: readonly string[];
+      readonly special: boolean;
+      readonly continued: boolean;
+    }
   | { readonly op: 'decode'; readonly ids: readonly (readonly number[])[]; readonly skip: boolean }
   | { readonly op: 'wrap'; readonly name: string; readonly system: string | undefined };
 
@@ -20,7 +25,9 @@ export interface Described {
   readonly addedIds: readonly number[];
   readonly bosId: number | null;
   readonly padId: number | null;
+  readonly eosId: number | null;
   readonly eosIds: readonly number[];
+  readonly specialTokens: Readonly<Record<string, string>>;
   readonly chatTemplate: string | null;
   readonly spelling: 'byte-level' | 'other';
 }

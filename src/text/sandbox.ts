@@ -56,7 +56,7 @@ export async function openSandboxedTokenizer(
 
 function tokenizerOver(
   child: Child,
-  { tokens, specialIds, addedIds, bosId, padId, ...rest }: Described,
+  { tokens, specialIds, addedIds, bosId, padId, eosId, ...rest }: Described,
 ): SandboxedTokenizer {
   const idByToken = new Map<string, number>();
   for (const [id, token] of tokens.entries()) if (token !== null) idByToken.set(token, id);
@@ -67,6 +67,7 @@ function tokenizerOver(
           op: 'encode',
           texts,
           special: options?.addSpecialTokens ?? true,
+          continued: options?.continued ?? false,
         })) as number[][]);
   const decodeBatch = async (ids: readonly (readonly number[])[], options?: DecodeOptions) =>
     ids.length === 0
@@ -80,6 +81,7 @@ function tokenizerOver(
     addedIds: new Set(addedIds),
     bosId: bosId ?? undefined,
     padId: padId ?? undefined,
+    eosId: eosId ?? undefined,
     idOf: (token) => idByToken.get(token),
     tokenOf: (id) => tokens[id] ?? undefined,
     encodeBatch,

@@ -27,17 +27,26 @@ interface Model {
   addDummyPrefix: boolean;
   removeExtraWhitespaces: boolean;
   escapeWhitespaces: boolean;
+  /** Ids and texts of SentencePiece's own tokens, by what transformers calls them. */
+  names: Map<string, { id: number; text: string }>;
 }
 
+/** `TrainerSpec`: the fields of id and text of each token, and what they are when absent. */
+const OWN_TOKENS = [
+  { name: 'unk_token', id: 40, text: 45, absent: { id: 0, text: '<unk>' } },
+  { name: 'bos_token', id: 41, text: 46, absent: { id: 1, text: '<s>' } },
+  { name: 'eos_token', id: 42, text: 47, absent: { id: 2, text: '</s>' } },
+] as const;
+
 /**
- * The tokenizer.json of a tokenizer.model; `settings` is the folder's tokenizer_config.json, whose `legacy`,
- * `add_bos_token`, `add_eos_token` and `added_tokens_decoder` count. Errors: bad-file, unsupported.
+ * The tokenizer.json of a tokenizer.model, without what is put around a text, and the names of its own tokens. `settings`
+ * is the folder's tokenizer_config.json, whose `legacy` and `added_tokens_decoder` count. Errors: bad-file, unsupported.
  */
 export function tokenizerJsonFromModel(
   bytes: Uint8Array,
   settings: Readonly<Record<string, unknown>>,
   origin: string,
-): object {
+): { json: object; names: ReadonlyMap<string, string> } {
   const model = readModel(bytes, origin);
   const unsupported = (what: string): never => {
     throw new WhorlError(
@@ -51,15 +60,7 @@ export function tokenizerJsonFromModel(
   if (model.whitespaceAsSuffix) return unsupported('treat_whitespace_as_suffix is not handled');
   if (!model.escapeWhitespaces) return unsupported('escape_whitespaces = false is not handled');
   const { pieces } = model;
-  // A token's name is a string, or an object with its content; absent, SentencePiece's own names stand.
-  const named = (field: string, usual: string): number | undefined => {
-    const value = settings[field];
-    const name =
-      typeof value === 'object' && value !== null ? (value as { content?: unknown }).content : value;
-    const id = pieces.findIndex(({ text }) => text === (typeof name === 'string' ? name : usual));
-    return id < 0 ? undefined : id;
-  };
-  return sentencePieceTokenizer(
+  const json = sentencePieceTokenizer(
     {
       pieces,
       algorithm,
@@ -72,12 +73,11 @@ export function tokenizerJsonFromModel(
       prefix: !model.addDummyPrefix ? 'never' : settings.legacy === false ? 'first' : 'always',
       userDefined: 'isolated',
       added: addedEntries(settings.added_tokens_decoder, pieces, origin),
-      // transformers' LlamaTokenizer: BOS unless told otherwise, EOS only when told.
-      bos: settings.add_bos_token === false ? undefined : named('bos_token', '<s>'),
-      eos: settings.add_eos_token === true ? named('eos_token', '</s>') : undefined,
     },
     origin,
   );
+  const own = [...model.names].filter(([, { id, text }]) => pieces[id]?.text === text);
+  return { json, names: new Map(own.map(([name, { text }]) => [name, text])) };
 }
 
 /** tokenizer_config.json's `added_tokens_decoder`: id → token with its flags. */
@@ -119,6 +119,7 @@ function readModel(bytes: Uint8Array, origin: string): Model {
     addDummyPrefix: true,
     removeExtraWhitespaces: true,
     escapeWhitespaces: true,
+    names: new Map(OWN_TOKENS.map(({ name, absent }) => [name, { ...absent }])),
   };
   for (const field of fields(bytes, origin)) {
     if (field.number === 1) {
@@ -126,10 +127,15 @@ function readModel(bytes: Uint8Array, origin: string): Model {
         throw new WhorlError('bad-file', `${origin} has more than ${MAX_PIECES} pieces`);
       model.pieces.push(readPiece(field.bytes, model.pieces.length, origin));
     } else if (field.number === 2) {
-      for (const { number, value } of fields(field.bytes, origin)) {
+      for (const { number, value, bytes: content } of fields(field.bytes, origin)) {
         if (number === 3) model.algorithm = value;
         else if (number === 24) model.whitespaceAsSuffix = value !== 0;
         else if (number === 35) model.byteFallback = value !== 0;
+        for (const own of OWN_TOKENS) {
+          if (number === own.id)
+            model.names.get(own.name)!.id = value; // -1, ten bytes long, is no piece's
+          else if (number === own.text) model.names.get(own.name)!.text = utf8(content, own.id, origin);
+        }
       }
     } else if (field.number === 3) {
       for (const { number, value, bytes: content } of fields(field.bytes, origin)) {

@@ -27,9 +27,6 @@ export interface SentencePieceVocabulary {
   readonly userDefined: 'added' | 'isolated';
   /** Added beyond the pieces: `id` continues them. */
   readonly added?: readonly AddedEntry[];
-  /** Tokens around every text, when special tokens are asked for. */
-  readonly bos?: number | undefined;
-  readonly eos?: number | undefined;
 }
 
 export interface AddedEntry {
@@ -72,7 +69,7 @@ export function sentencePieceTokenizer(vocabulary: SentencePieceVocabulary, orig
     added_tokens: addedTokens(vocabulary),
     normalizer: steps.length === 0 ? null : { type: 'Sequence', normalizers: steps },
     pre_tokenizer: cuts.length === 0 ? null : { type: 'Sequence', pretokenizers: cuts },
-    post_processor: around(vocabulary),
+    post_processor: null,
     decoder: {
       type: 'Sequence',
       decoders: [
@@ -194,12 +191,6 @@ function addedTokens({ pieces, userDefined, added = [] }: SentencePieceVocabular
       special: entry.special,
     }));
 }
-
-const around = ({ pieces, bos, eos }: SentencePieceVocabulary): object | null => {
-  const named = (id: number | undefined) =>
-    id === undefined || pieces[id] === undefined ? undefined : { id, text: pieces[id].text };
-  return tokensAround(named(bos), named(eos));
-};
 
 export interface Named {
   readonly id: number;

@@ -11,7 +11,11 @@ export interface AddedToken {
 }
 
 export interface TokenizerJson {
-  /** Vocabulary and added tokens. */
+  /** How many entries the model's own vocabulary has; an entry that comes twice counts twice. */
+  readonly entries: number;
+  /** The model's own entries. */
+  readonly vocabulary: ReadonlyMap<string, number>;
+  /** With the file's added tokens, under the ids that the file gives them. */
   readonly idByToken: ReadonlyMap<string, number>;
   readonly added: readonly AddedToken[];
   readonly spelling: 'byte-level' | 'other';
@@ -34,12 +38,15 @@ export function checkTokenizerJson(json: unknown, origin: string): TokenizerJson
   if (typeof type !== 'string' || !MODELS.has(type))
     throw new WhorlError('unsupported', `${origin}: model.type ${JSON.stringify(type)} is not handled`);
   const idByToken = new Map<string, number>();
+  let entries = 0;
   for (const [token, id] of vocabulary(json.model.vocab, type, fail)) {
     if (!validId(id)) return fail(`model.vocab gives ${JSON.stringify(token)} the id ${String(id)}`);
     idByToken.set(token, id);
+    entries++;
   }
   const seen = new Set(idByToken.values());
   if (seen.size !== idByToken.size) return fail('model.vocab gives one id to two entries');
+  const vocabularyOnly = new Map(idByToken);
   const added: AddedToken[] = [];
   const list = json.added_tokens ?? [];
   if (!Array.isArray(list)) return fail('"added_tokens" is not a list');
@@ -54,7 +61,13 @@ export function checkTokenizerJson(json: unknown, origin: string): TokenizerJson
   }
   for (const part of ['normalizer', 'pre_tokenizer', 'post_processor', 'decoder'])
     checkPatterns(json[part], part, origin, 0);
-  return { idByToken, added, spelling: isByteLevel(json) ? 'byte-level' : 'other' };
+  return {
+    entries,
+    vocabulary: vocabularyOnly,
+    idByToken,
+    added,
+    spelling: isByteLevel(json) ? 'byte-level' : 'other',
+  };
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -4,12 +4,18 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { lookAlike } from '../sources/look-alike.ts';
+import { type AddedTokens, addedTokens } from './added-tokens.ts';
+import { appendedEos, withoutAppended } from './appended.ts';
+import { tokensAround } from './sentencepiece.ts';
 import { tokenizerJsonFromModel } from './sentencepiece-model.ts';
 import { checkTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
 
 export interface EncodeOptions {
   /** Adds what the tokenizer's own post-processor adds (BOS …). Default true. */
   readonly addSpecialTokens?: boolean;
+  /** The text goes on after this: the EOS that some post-processors put at the end is left out. Default false. */
+  readonly continued?: boolean;
 }
 export interface DecodeOptions {
   /** Leaves tokens marked special out of the text. Default true. */
@@ -34,8 +40,12 @@ export interface Tokenizer {
   readonly addedIds: ReadonlySet<number>;
   readonly bosId: number | undefined;
   readonly padId: number | undefined;
+  /** The tokenizer's own `eos_token`, which ends what is trained; where it names none, the first that a config names. */
+  readonly eosId: number | undefined;
   /** Every id that ends a generation, ascending; empty when the files name none. */
   readonly eosIds: readonly number[];
+  /** What chat templates call the tokens that have a name: `bos_token` → `<s>`. Names without a token are absent. */
+  readonly specialTokens: Readonly<Record<string, string>>;
   readonly chatTemplate: string | undefined;
   /** `byte-level` when entries are spelt in GPT-2's byte alphabet, else `other`. */
   readonly spelling: 'byte-level' | 'other';
@@ -51,7 +61,20 @@ const CONFIG_FILES = [
   'config.json',
   'generation_config.json',
   'special_tokens_map.json',
+  'added_tokens.json',
 ];
+const NO_NAMES: ReadonlyMap<string, string> = new Map();
+/** Classes of transformers with names of their own for what their files do not name. */
+const CLASS_NAMES: ReadonlyMap<unknown, ReadonlyMap<string, string>> = new Map(
+  ['LlamaTokenizer', 'LlamaTokenizerFast'].map((name) => [
+    name,
+    new Map([
+      ['bos_token', '<s>'],
+      ['eos_token', '</s>'],
+      ['unk_token', '<unk>'],
+    ]),
+  ]),
+);
 
 /** Opens the tokenizer of a Hugging Face folder. Errors: missing-file, bad-file, unsupported. */
 export async function openTokenizer(folder: string): Promise<Tokenizer> {
@@ -62,24 +85,27 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
     const content = await readBounded(join(folder, name), MAX_CONFIG_BYTES);
     if (content !== undefined) files[name] = parseJson(content.toString('utf8'), join(folder, name));
   }
-  const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES);
+  const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES, true);
   if (template !== undefined) files['chat_template.jinja'] = template.toString('utf8');
   if (text === undefined) {
-    const json = await fromSentencePiece(folder, files);
-    return build(JSON.stringify(json), json, files, join(folder, 'tokenizer.model'));
+    const { json, names } = await fromSentencePiece(folder, files);
+    return build({ json, files, names, origin: join(folder, 'tokenizer.model') });
   }
-  return build(text, parseJson(text, path), files, path);
+  return build({ text, json: parseJson(text, path), files, origin: path });
 }
 
 /** The same from files in memory (a GGUF's, see gguf-tokenizer.ts). `origin` names them in errors. */
 export async function tokenizerFromFiles(files: TokenizerFiles, origin: string): Promise<Tokenizer> {
   const json = files['tokenizer.json'];
   if (json === undefined) throw new WhorlError('missing-file', `${origin} has no tokenizer.json`);
-  return build(JSON.stringify(json), json, files, origin);
+  return build({ json, files, origin });
 }
 
 /** Folders of before tokenizer.json hold SentencePiece's own file. */
-async function fromSentencePiece(folder: string, files: TokenizerFiles): Promise<object> {
+async function fromSentencePiece(
+  folder: string,
+  files: TokenizerFiles,
+): Promise<{ json: object; names: ReadonlyMap<string, string> }> {
   const path = join(folder, 'tokenizer.model');
   const bytes = await readBounded(path, MAX_TOKENIZER_BYTES);
   if (bytes === undefined)
@@ -91,7 +117,8 @@ async function fromSentencePiece(folder: string, files: TokenizerFiles): Promise
   return tokenizerJsonFromModel(bytes, record(files['tokenizer_config.json']), path);
 }
 
-async function readBounded(path: string, limit: number): Promise<Buffer | undefined> {
+/** @param isTemplate a template may begin with anything */
+async function readBounded(path: string, limit: number, isTemplate = false): Promise<Buffer | undefined> {
   const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
     throw new WhorlError('missing-file', `${path} cannot be read (${cause.code})`, undefined, { cause });
@@ -100,7 +127,10 @@ async function readBounded(path: string, limit: number): Promise<Buffer | undefi
   if (!info.isFile()) throw new WhorlError('bad-file', `${path} is not a plain file`);
   if (info.size > limit)
     throw new WhorlError('bad-file', `${path} has ${info.size} bytes, more than the ${limit} we read`);
-  return readFile(path);
+  const bytes = await readFile(path);
+  const other = isTemplate ? undefined : lookAlike(bytes, path, { anyKind: true });
+  if (other) throw other;
+  return bytes;
 }
 
 function parseJson(text: string, path: string): unknown {
@@ -113,12 +143,40 @@ function parseJson(text: string, path: string): unknown {
   }
 }
 
-async function build(text: string, json: unknown, files: TokenizerFiles, origin: string): Promise<Tokenizer> {
+interface Source {
+  /** tokenizer.json as it stands, where there is one. */
+  readonly text?: string;
+  readonly json: unknown;
+  readonly files: TokenizerFiles;
+  readonly origin: string;
+  /** SentencePiece's own names for tokens: then BOS and EOS are put around a text as the config says. */
+  readonly names?: ReadonlyMap<string, string>;
+}
+
+async function build({ text, json, files, origin, names }: Source): Promise<Tokenizer> {
   const checked = checkTokenizerJson(json, origin);
+  const settings = record(files['tokenizer_config.json']);
+  const own = (record(json).added_tokens ?? []) as readonly unknown[];
+  const found = addedTokens(
+    {
+      vocabulary: checked.vocabulary,
+      entries: checked.entries,
+      own,
+      defaults: names ?? defaultNames(settings, checked),
+    },
+    files,
+    origin,
+  );
+  const whole: Record<string, unknown> = { ...record(json), added_tokens: found.added };
+  if (names) whole.post_processor = aroundByConfig(settings, found);
+  const description = describe(checked, found, files);
+  const ends = appendedEos(whole.post_processor, description);
+  // The file's own text is taken where nothing is added to it, which spares writing a large vocabulary again.
+  const asItStands = text !== undefined && sameTokens(found.added, own);
   const native = await loadNative();
   let engine: InstanceType<typeof native.Tokenizer>;
   try {
-    engine = native.Tokenizer.fromString(text);
+    engine = native.Tokenizer.fromString(asItStands ? text : JSON.stringify(whole));
   } catch (cause) {
     throw new WhorlError(
       'bad-file',
@@ -129,21 +187,17 @@ async function build(text: string, json: unknown, files: TokenizerFiles, origin:
   }
   engine.disableTruncation(); // lengths are the caller's affair; a saved truncation would cut prompts in silence
   engine.disablePadding();
+  const encodeBatch = async (inputs: readonly string[], options: EncodeOptions = {}) => {
+    const { addSpecialTokens = true, continued = false } = options;
+    if (inputs.length === 0) return [];
+    const encodings = await engine.encodeBatch([...inputs], { addSpecialTokens });
+    const rows = encodings.map((encoding) => encoding.getIds());
+    return continued && addSpecialTokens ? rows.map((row) => withoutAppended(row, ends)) : rows;
+  };
   return {
-    ...describe(checked, files),
-    async encode(input, options) {
-      const encoding = await engine.encode(input, null, {
-        addSpecialTokens: options?.addSpecialTokens ?? true,
-      });
-      return encoding.getIds();
-    },
-    async encodeBatch(inputs, options) {
-      if (inputs.length === 0) return [];
-      const encodings = await engine.encodeBatch([...inputs], {
-        addSpecialTokens: options?.addSpecialTokens ?? true,
-      });
-      return encodings.map((encoding) => encoding.getIds());
-    },
+    ...description,
+    encodeBatch,
+    encode: async (input, options) => (await encodeBatch([input], options))[0]!,
     async decode(ids, options) {
       return engine.decode([...ids], options?.skipSpecialTokens ?? true);
     },
@@ -172,31 +226,32 @@ async function loadNative(): Promise<typeof import('tokenizers')> {
 
 type Description = Omit<Tokenizer, 'encode' | 'encodeBatch' | 'decode' | 'decodeBatch'>;
 
-function describe({ idByToken, added, spelling }: TokenizerJson, files: TokenizerFiles): Description {
+function describe(
+  { vocabulary, spelling }: TokenizerJson,
+  { added, names }: AddedTokens,
+  files: TokenizerFiles,
+): Description {
+  const idByToken = new Map(vocabulary);
   const tokenById = new Map<number, string>();
-  for (const [token, id] of idByToken) tokenById.set(id, token);
+  for (const [token, id] of vocabulary) tokenById.set(id, token);
   const specialIds = new Set<number>();
   for (const { id, content, special } of added) {
+    idByToken.set(content, id);
     tokenById.set(id, content);
     if (special) specialIds.add(id);
   }
   let last = -1;
   for (const id of tokenById.keys()) last = Math.max(last, id);
 
-  const settings = record(files['tokenizer_config.json']);
   const config = record(files['config.json']);
   const generation = record(files['generation_config.json']);
-  const map = record(files['special_tokens_map.json']);
   const named = (field: string): number | undefined => {
-    const name = tokenName(settings[field]) ?? tokenName(map[field]);
+    const name = names.get(field);
     return name === undefined ? undefined : idByToken.get(name);
   };
   const first = (...values: unknown[]): number | undefined => values.flatMap(ids)[0];
-  const eos = new Set([
-    ...ids(config.eos_token_id),
-    ...ids(generation.eos_token_id),
-    ...ids(named('eos_token')),
-  ]);
+  const eosId = first(named('eos_token'), config.eos_token_id, generation.eos_token_id);
+  const eos = new Set([...ids(config.eos_token_id), ...ids(generation.eos_token_id), ...ids(eosId)]);
   return {
     vocab_size: last + 1,
     idOf: (token) => idByToken.get(token),
@@ -205,11 +260,45 @@ function describe({ idByToken, added, spelling }: TokenizerJson, files: Tokenize
     addedIds: new Set(added.map(({ id }) => id)),
     bosId: first(named('bos_token'), config.bos_token_id, generation.bos_token_id),
     padId: first(named('pad_token'), config.pad_token_id, generation.pad_token_id),
+    eosId,
     eosIds: [...eos].sort((a, b) => a - b),
-    chatTemplate: chatTemplate(files['chat_template.jinja'] ?? settings.chat_template),
+    specialTokens: Object.fromEntries(names),
+    chatTemplate: chatTemplate(
+      files['chat_template.jinja'] ?? record(files['tokenizer_config.json']).chat_template,
+    ),
     spelling,
   };
 }
+
+/** Byte-level files under such a class are opened without it, as transformers does. */
+const defaultNames = (
+  settings: Readonly<Record<string, unknown>>,
+  { spelling, idByToken }: TokenizerJson,
+): ReadonlyMap<string, string> =>
+  spelling === 'byte-level'
+    ? NO_NAMES
+    : new Map(
+        [...(CLASS_NAMES.get(settings.tokenizer_class) ?? [])].filter(([, token]) => idByToken.has(token)),
+      );
+
+/** BOS unless told otherwise, EOS only when told. */
+function aroundByConfig(
+  settings: Readonly<Record<string, unknown>>,
+  { names, added }: AddedTokens,
+): object | null {
+  const named = (field: string) => {
+    const token = added.find(({ content }) => content === names.get(field));
+    return token && { id: token.id, text: token.content };
+  };
+  return tokensAround(
+    settings.add_bos_token === false ? undefined : named('bos_token'),
+    settings.add_eos_token === true ? named('eos_token') : undefined,
+  );
+}
+
+const sameTokens = (added: AddedTokens['added'], own: readonly unknown[]): boolean =>
+  added.length === own.length &&
+  added.every((token, i) => Object.entries(token).every(([field, value]) => value === record(own[i])[field]));
 
 const record = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -218,12 +307,6 @@ const record = (value: unknown): Record<string, unknown> =>
 
 const ids = (value: unknown): number[] =>
   (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isSafeInteger(id) && id >= 0);
-
-/** A special token is a string, or an object with its `content`. */
-const tokenName = (value: unknown): string | undefined => {
-  const name = typeof value === 'string' ? value : record(value).content;
-  return typeof name === 'string' ? name : undefined;
-};
 
 /** A template is a string, or a list of named ones, of which `default` counts. */
 function chatTemplate(value: unknown): string | undefined {

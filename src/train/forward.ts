@@ -6,8 +6,14 @@ import { gather } from '../engine/ops/gather.ts';
 import { input } from '../engine/ops/leaves.ts';
 import { logSoftmax, takeLast } from '../engine/ops/normalise.ts';
 import type { Feed } from '../engine/session.ts';
-import { differentiableAttention, packInputs, ropeInputs } from '../models/blocks/attention.ts';
-import { ropeTables } from '../models/blocks/rope.ts';
+import {
+  differentiableAttention,
+  maskInput,
+  packInputs,
+  ropeInputs,
+  windowsOf,
+} from '../models/blocks/attention.ts';
+import { ropeFeeds } from '../models/blocks/rope.ts';
 import { embed, headColumn, headLogits } from '../models/embedding.ts';
 import type { Example } from '../models/example.ts';
 import type { Weights } from '../models/family.ts';
@@ -42,8 +48,13 @@ export function labelLogprobs(
   const { num_key_value_heads: K, head_dim: D } = decoder.config;
   const ids = input(graph, 'ids', 'int32', ['T']);
   const pack = packInputs(graph);
-  const rope = ropeInputs(graph, decoder.config);
-  const mask = input(graph, 'mask', 'float32', ['B', 1, 1, 'S', withPrefix ? 'C' : 'S']);
+  const rope = ropeInputs(graph, decoder, pack);
+  const masks = new Map(
+    windowsOf(decoder).map((window) => [
+      window,
+      input(graph, maskInput(window), 'float32', ['B', 1, 1, 'S', withPrefix ? 'C' : 'S']),
+    ]),
+  );
   const on = overlay && {
     rows: input(graph, 'rows_on', 'float32', ['T']),
     adapter: input(graph, 'adapter_on', 'float32', ['T']),
@@ -53,10 +64,10 @@ export function labelLogprobs(
     return [cache('keys'), cache('values')] as const;
   };
   const attention = differentiableAttention(
-    decoder.config,
+    decoder,
     pack,
     rope,
-    mask,
+    (window) => masks.get(window)!,
     withPrefix ? prefix : undefined,
   );
   const x = embedded(embed(decoder, weights, ids, overlay, on));
@@ -100,8 +111,13 @@ export function batchFeeds(
   return {
     ids: { data: Int32Array.from(batch.flatMap((example) => example.tokens)), shape: [T] },
     ...packed.feeds,
-    ...ropeTables(decoder.config, packed),
-    mask: causalMask(packed, withPrefix ? { size: P, lengths: prefixes } : undefined),
+    ...ropeFeeds(decoder.ropes, packed),
+    ...Object.fromEntries(
+      windowsOf(decoder).map((window) => [
+        maskInput(window),
+        causalMask(packed, withPrefix ? { size: P, lengths: prefixes } : undefined, window),
+      ]),
+    ),
     wanted: { data: Int32Array.from(labels, (label) => label.row), shape: [L] },
     labels: {
       data: Int32Array.from(labels, (label) =>

@@ -10,12 +10,14 @@ import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { generateAll } from '../lm/ask.ts';
 import { asking } from '../lm/open.ts';
-import { openModel } from '../models/open-model.ts';
+import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
+import { promptUnder } from '../text/prompts/wrappers.ts';
+import { keyWarnings } from './key-tokens.ts';
 import { answering } from './machine.ts';
 import { type Passive, passiveBaseline } from './passive.ts';
 import { decide, type Verdict } from './verdict.ts';
 
-export interface VerifyOptions extends ComputeOptions {
+export interface VerifyOptions extends ComputeOptions, ConfigOptions {
   readonly secret: string;
   /** Default: claim.json beside the secret. */
   readonly claim?: string;
@@ -34,6 +36,10 @@ export interface VerifyOptions extends ComputeOptions {
 export interface VerifyReport extends Verdict {
   readonly suspect: string;
   readonly passive: Passive | null;
+  /** Keys of the answering model's config.json that were ignored, where there are such. */
+  readonly ignored_config_keys?: readonly string[];
+  /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
+  readonly warnings: readonly string[];
   readonly seconds: number;
 }
 
@@ -50,16 +56,17 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
       : claimOf(contents);
   const opened = openClaim(claim, contents);
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
-  const open = (model: string) => openModel(model, { onEvent, ...cache });
+  const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
   const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
   return asking(spec, { device }, async (model) => {
     const name = options.wrapper ?? opened.plan.query.wrapper;
-    const { prefix, suffix } = await model.wrapped(name, options.system);
+    const wrapped = await model.wrapped(name, options.system);
     const requests = opened.plan.keys.map((key) => ({
-      prompt: `${prefix}${key.text}${suffix}`,
+      ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
+    const warnings = await keyWarnings(opened.plan.keys, requests, model.tokenizer);
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
     const answers = (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
     const verdict = decide(opened, answers, {
@@ -70,7 +77,11 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     return {
       ...verdict,
       suspect: suspect.source,
+      warnings,
       passive: contents.rows ? passiveBaseline(contents.rows, suspect) : null,
+      ...(model.model.ignoredConfigKeys.length > 0 && {
+        ignored_config_keys: model.model.ignoredConfigKeys,
+      }),
       seconds: (Date.now() - started) / 1000,
     };
   });

@@ -4,10 +4,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeAttacked } from '../../src/attack/attack.ts';
+import { ATTACKS, type AttackName } from '../../src/attack/attacks.ts';
 import { embeddingOf } from '../../src/attack/embedding.ts';
 import { normRanks } from '../../src/attack/find-rows.ts';
-import { writeNoisy } from '../../src/attack/noise.ts';
-import { writeReset } from '../../src/attack/reset-rows.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
@@ -21,6 +21,15 @@ beforeAll(async () => {
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const IDS = [3, 7, 20];
+
+async function attack(
+  name: AttackName,
+  out: string,
+  settings: Record<string, number> = {},
+  { from = victim, rows = IDS, vanilla = victim } = {},
+): Promise<void> {
+  await writeAttacked(from, out, { attack: [name, ATTACKS[name]], settings }, { rows, vanilla });
+}
 
 /** Rows of the embedding that differ, and whether anything else does. */
 async function differing(out: string): Promise<{ rows: number[]; others: boolean }> {
@@ -40,8 +49,8 @@ async function differing(out: string): Promise<{ rows: number[]; others: boolean
 
 test('noise moves every row by its share, the same for the same seed, and nothing else', async () => {
   const [out, again] = [join(scratch, 'noisy'), join(scratch, 'noisy-again')];
-  await writeNoisy(victim, out, 0.1, 5);
-  await writeNoisy(victim, again, 0.1, 5);
+  await attack('noise', out, { share: 0.1, seed: 5 });
+  await attack('noise', again, { share: 0.1, seed: 5 });
   const { name, ref } = embeddingOf(victim);
   const { rows, others } = await differing(out);
   expect(others).toBe(false);
@@ -56,13 +65,13 @@ test('noise moves every row by its share, the same for the same seed, and nothin
 
 test('reset to the vanilla rows that stand there already: nothing changes', async () => {
   const zero = join(scratch, 'zero');
-  await writeReset(victim, zero, IDS, { to: 'vanilla', vanilla: victim });
+  await attack('reset-vanilla', zero);
   expect((await differing(zero)).rows).toEqual([]);
 });
 
 test('reset to the mean, and back to vanilla', async () => {
   const [mean, back] = [join(scratch, 'mean'), join(scratch, 'back')];
-  await writeReset(victim, mean, IDS, { to: 'mean' });
+  await attack('reset-mean', mean);
   expect(await differing(mean)).toEqual({ rows: IDS, others: false });
   const { name, ref } = embeddingOf(victim);
   const { data } = readTensor(ref);
@@ -77,7 +86,7 @@ test('reset to the mean, and back to vanilla', async () => {
   wanted.forEach((x, e) => {
     expect(got[e]).toBeCloseTo(x, 5);
   });
-  await writeReset(meanFolder, back, IDS, { to: 'vanilla', vanilla: victim });
+  await attack('reset-vanilla', back, {}, { from: meanFolder });
   expect(await differing(back)).toEqual({ rows: [], others: false });
 });
 
@@ -85,7 +94,7 @@ test('fresh rows are spread as the table is', async () => {
   const fresh = join(scratch, 'fresh');
   const { name, ref } = embeddingOf(victim);
   const ids = Array.from({ length: ref.shape[0]! }, (_, i) => i);
-  await writeReset(victim, fresh, ids, { to: 'fresh', seed: 3 });
+  await attack('reset-fresh', fresh, { seed: 3 }, { rows: ids });
   const deviation = (data: Float32Array) => Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
   const got = deviation(readTensor((await openModel(fresh)).tensors.get(name)!).data);
   expect(got / deviation(readTensor(ref).data)).toBeCloseTo(1, 1);
@@ -106,4 +115,14 @@ test('rows made long are found by their norm, ordinary ones are not', async () =
   const ranks = normRanks(await openModel(long), IDS);
   expect(ranks).toMatchObject({ among_largest: 1, among_smallest: 0, most: 1 });
   expect(ranks.least).toBeGreaterThan(0.9);
+  const longModel = await openModel(long);
+  const cut = join(scratch, 'cut');
+  await attack('reset-largest', cut, { times: 1 }, { from: longModel });
+  const mean = readTensor((await openModel(cut)).tensors.get(name)!).data;
+  const E = ref.shape[1]!;
+  for (const row of IDS) expect(mean.slice(row * E, row * E + E)).toEqual(mean.slice(3 * E, 4 * E));
+  expect((await differing(cut)).rows).toEqual(IDS);
+  const other = join(scratch, 'other');
+  await attack('reset-smallest', other, { times: 1 }, { from: longModel });
+  expect((await differing(other)).rows.length).toBe(2 * IDS.length);
 });

@@ -161,6 +161,77 @@ describe('on a model', () => {
     expect(jsonLines(alone.out)).toEqual([scores[0]]);
   });
 
+  test('score: white space at the end of a context is scored with the continuation', async () => {
+    const one = (context: string, continuation: string) =>
+      whorl('score', '--model', model, '--json', '--context', context, '--continuation', continuation);
+    const moved = await one('Hello ', 'world');
+    expect(moved.code).toBe(0);
+    expect(jsonLines(moved.out)).toMatchObject([{ tokens: 6 }]);
+    expect(moved.out).toBe((await one('Hello', ' world')).out);
+  });
+
+  test('score: a row that fails is an error in its place; the others are scored, the exit code is 1', async () => {
+    const input = join(folder, 'some-bad.jsonl');
+    const bad = [{ context: 'a' }, { context: 'a', continuation: '' }, { context: 3, continuation: 'b' }];
+    const mixed = [rows[0], bad[0], rows[1], bad[1], bad[2], rows[2]];
+    writeFileSync(input, mixed.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const good = join(folder, 'good.jsonl');
+    writeFileSync(good, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const whole = await whorl('score', '--model', model, '--input', good, '--json');
+    const result = await whorl('score', '--model', model, '--input', input, '--json');
+    expect(result.code).toBe(1);
+    const lines = jsonLines(result.out);
+    expect([lines[0], lines[2], lines[5]]).toEqual(jsonLines(whole.out));
+    expect([lines[1], lines[3], lines[4]]).toMatchObject(
+      [2, 4, 5].map((n) => ({
+        error: { code: 'bad-file', message: expect.stringContaining(`${input}: row ${n} `) as string },
+      })),
+    );
+    const errors = result.err.split('\n').filter((line) => line.startsWith('error:'));
+    expect(errors).toEqual([expect.stringContaining('3 of 6 rows failed')]);
+    const people = await whorl('score', '--model', model, '--input', input);
+    expect(people.code).toBe(1);
+    expect(people.out.trimEnd().split('\n')).toHaveLength(6);
+    expect(people.out.split('\n')[1]).toMatch(/^error +.*row 2/);
+  });
+
+  test('generate: a prompt that fails is an error in its place, whatever the number of samples', async () => {
+    const input = join(folder, 'prompts.jsonl');
+    const prompts = [{ prompt: 'ab' }, { prompt: 'x'.repeat(5000) }, { text: 'ab' }, { prompt: 'Hello' }];
+    writeFileSync(input, prompts.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const flags = ['--max-new-tokens', '4', '--num-samples', '2', '--temperature', '1', '--json'];
+    const result = await whorl('generate', '--model', model, '--input', input, ...flags);
+    expect(result.code).toBe(1);
+    const lines = jsonLines(result.out) as { prompt?: string; error?: { code: string; message: string } }[];
+    expect(lines.map(({ prompt, error }) => prompt ?? error!.code)).toEqual([
+      'ab',
+      'ab',
+      'usage',
+      'bad-file',
+      'Hello',
+      'Hello',
+    ]);
+    expect(lines[2]!.error!.message).toContain(`${input}: row 2: a prompt of 5000 tokens`);
+    expect(result.err).toContain('2 of 4 rows failed');
+    // What is drawn goes by the place in the whole input, bad rows counted.
+    const alone = await whorl('generate', '--model', model, '--prompt', 'ab', ...flags);
+    expect(jsonLines(alone.out)).toEqual(lines.slice(0, 2));
+    const single = await whorl('generate', '--model', model, '--prompt', 'x'.repeat(5000), '--json');
+    expect(single).toMatchObject({ code: 2, out: '' });
+    const both = await whorl(
+      'generate',
+      '--model',
+      model,
+      '--prompt',
+      'x'.repeat(5000),
+      '--prompt',
+      'ab',
+      '--json',
+    );
+    expect(both.code).toBe(1);
+    expect(jsonLines(both.out)).toMatchObject([{ error: { code: 'usage' } }, { prompt: 'ab' }]);
+  });
+
   test('generate: a prompt alone gives what it gives among others, and scores as greedy', async () => {
     const result = await whorl(
       'generate',

@@ -12,6 +12,8 @@ import { commit } from '../../src/fingerprint/commit.ts';
 import { METHODS } from '../../src/fingerprint/registry.ts';
 import { type ShownExample, showBatch } from '../../src/fingerprint/show-batch.ts';
 import { asking } from '../../src/lm/open.ts';
+import { promptTokens } from '../../src/text/prompt-tokens.ts';
+import { promptUnder } from '../../src/text/prompts/wrappers.ts';
 
 const MODEL = new URL('../../assets/embedded/model', import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-committed-'));
@@ -61,8 +63,11 @@ test.each(FORMATS)(
       { kind: 'model', model: MODEL, tokenizer: 'sandboxed' },
       {},
       async (suspect) => {
-        const { prefix, suffix } = await suspect.wrapped(contents.plan.query.wrapper);
-        return suspect.tokenizer.encodeBatch(drawn.map(({ key }) => `${prefix}${key.text}${suffix}`));
+        const wrapped = await suspect.wrapped(contents.plan.query.wrapper);
+        return promptTokens(
+          suspect.tokenizer,
+          drawn.map(({ key }) => promptUnder(wrapped, key.text)),
+        );
       },
     );
     const firing = examples.filter((example) => drawn.some(({ target }) => taught(example).includes(target)));

@@ -2,7 +2,17 @@
 // files, modes, bytes, repeatability, one-line errors, and that no secret leaves the secret file.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -167,6 +177,23 @@ describe('a run of rows', () => {
     expect(Array.isArray(json.cells)).toBe(true);
   });
 
+  test('keys of config.json that the user ignores stand in run.json, and stay in what is published', async () => {
+    const model = join(scratch, 'noted');
+    cpSync(MODEL, model, { recursive: true });
+    const path = join(model, 'config.json');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('{', '{"a_tool": 1,'));
+    expect((await errorOf({ model })).message).toContain('a_tool');
+    const noted = await runOf('ignoring', { model, ignoreConfigKeys: ['a_tool', 'not_there'] });
+    const json = JSON.parse(readFileSync(join(noted.path, 'run.json'), 'utf8')) as Record<string, unknown>;
+    expect(json.model).toMatchObject({ ignored_config_keys: ['a_tool'] });
+    expect(readFileSync(join(noted.path, 'published', 'config.json'))).toEqual(readFileSync(path));
+    const asked = { secret: noted.report.secret, suspect: noted.report.published };
+    await expect(verify(asked)).rejects.toThrow('a_tool');
+    expect(await verify({ ...asked, ignoreConfigKeys: ['a_tool'] })).toMatchObject({
+      ignored_config_keys: ['a_tool'],
+    });
+  });
+
   test('the same seed again, killed nowhere: the same published bytes; another seed: other rows', async () => {
     const again = await runOf('again');
     expect(hashes(join(again.path, 'published'))).toEqual(hashes(join(run.path, 'published')));
@@ -179,6 +206,34 @@ describe('a run of rows', () => {
     const own = await verify({ secret: run.report.secret, suspect: run.report.published });
     expect(own.passive).toMatchObject({ rows: 30, bit_equal: 1 });
     expect(own.passive!.cosine).toBeCloseTo(1, 6);
+    expect([report.warnings, own.warnings]).toEqual([[], []]);
+  });
+
+  test('verify: a tokenizer that appends EOS changes no answer; one that changes the keys is named', async () => {
+    const own = await verify({ secret: run.report.secret, suspect: run.report.published });
+    const suspect = async (name: string, change: object) => {
+      const folder = join(scratch, name);
+      cpSync(run.report.published, folder, { recursive: true });
+      const path = join(folder, 'tokenizer.json');
+      const json = JSON.parse(readFileSync(path, 'utf8')) as object;
+      writeJsonAtomic(path, { ...json, ...change });
+      return verify({ secret: run.report.secret, suspect: folder });
+    };
+    const end = '<|endoftext|>';
+    const appends = await suspect('appends', {
+      post_processor: {
+        type: 'TemplateProcessing',
+        single: [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: end, type_id: 0 } }],
+        pair: [{ Sequence: { id: 'A', type_id: 0 } }, { Sequence: { id: 'B', type_id: 1 } }],
+        special_tokens: { [end]: { id: end, ids: [0], tokens: [end] } },
+      },
+    });
+    expect(appends.transcript_sha256).toBe(own.transcript_sha256);
+    expect(appends.warnings).toEqual([]);
+    const folds = await suspect('folds', {
+      normalizer: { type: 'Replace', pattern: { Regex: '[a-zA-Z]' }, content: 'z' },
+    });
+    expect(folds.warnings).toEqual([expect.stringMatching(/^The tokenizer .* of [1-6] of 6 keys/)]);
   });
 });
 

@@ -44,7 +44,7 @@ const requestOf = (chain: Chain): SampleRequest => ({
   uniforms: [Float32Array.from(chain.uniforms)],
 });
 
-describe.each(['llama-tied', 'llama-gqa'])('%s', (name) => {
+describe.each([...new Set(chains.map(({ model }) => model))])('%s', (name) => {
   const decoder = decoderOf(name);
   afterAll(() => decoder.release());
   const own = chains.filter(({ model }) => model === name);

@@ -1,6 +1,7 @@
 // A local model over many rows: one session for all sizes, the same bits alone or among others, shared contexts or not.
 
-import { rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { engineSessions } from '../../src/engine/session-info.ts';
 import { generateAll } from '../../src/lm/ask.ts';
@@ -42,6 +43,40 @@ test('200 continuations of mixed length compile one session; each scores the sam
   for (const i of [0, 1, 2, 3, 57, 120, 199]) expect(await scores([rows[i]!])).toEqual([together[i]]);
   expect(await scores([...rows].reverse())).toEqual([...together].reverse());
   expect(engineSessions() - before).toBe(1);
+});
+
+test('an added token beyond the embedding is refused where a text holds it, and only there', async () => {
+  const path = join(folder, 'padded');
+  cpSync(model.model.folder, path, { recursive: true });
+  writeFileSync(
+    join(path, 'tokenizer_config.json'),
+    JSON.stringify({ bos_token: '<s>', eos_token: '</s>', pad_token: '[PAD]' }),
+  );
+  const { vocab_size } = model.model.decoder.config;
+  const config = JSON.parse(readFileSync(join(path, 'tokenizer.json'), 'utf8')) as {
+    model: { vocab: Record<string, number> };
+  };
+  for (let id = Object.keys(config.model.vocab).length; id < vocab_size; id++)
+    config.model.vocab[`filler ${id}`] = id;
+  writeFileSync(join(path, 'tokenizer.json'), JSON.stringify(config));
+  const padded = await LocalModel.open(await openModel(path));
+  expect(padded.tokenizer.padId).toBe(vocab_size);
+  const out: object[] = [];
+  for await (const row of padded.generateRows(
+    ['ab', 'a[PAD]b'].map((prompt) => ({ prompt, max_new_tokens: 3 })),
+  ))
+    out[row.index] = row;
+  expect(out).toMatchObject([{ generation: { prompt: 'ab' } }, { error: { code: 'mismatch' } }]);
+  const told: [number, string][] = [];
+  const scored: Score[] = [];
+  const rows = ['b', '[PAD]', 'c'].map((continuation) => ({ context: 'a', continuation }));
+  for await (const one of score({ model: path, rows, onRowError: (row, { code }) => told.push([row, code]) }))
+    scored.push(one);
+  expect([scored.length, told]).toEqual([2, [[1, 'mismatch']]]);
+  await expect(generateAll(padded, [{ prompt: '[PAD]', max_new_tokens: 3 }])).rejects.toMatchObject({
+    code: 'mismatch',
+  });
+  await padded.release();
 });
 
 test('shared beginnings are one row each, kinds apart', () => {

@@ -1,8 +1,6 @@
 // Half-precision weights while decoding: cast in every round or copied before the first, the same bits; which of them,
 // by free memory (goldens/models/make.py).
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import * as memory from '../../src/base/memory.ts';
 import { type Graph, reachable } from '../../src/engine/graph.ts';
@@ -15,18 +13,18 @@ import { copiedBytes, decodeGraph } from '../../src/lm/decode-graph.ts';
 import { BatchDecoder } from '../../src/lm/decoder.ts';
 import { fullSampling } from '../../src/lm/sampling.ts';
 import type { Model } from '../../src/models/model.ts';
-import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
-import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { elements } from '../../src/tensor/tensor.ts';
+import { GOLDEN_MODELS, goldenOf, openGolden } from '../models/golden-models.ts';
 
-const root = new URL('../../goldens/models/', import.meta.url).pathname;
-const HALF = ['llama-gqa-f16', 'llama-gqa-tied-bf16', 'llama-attention-bias-mqa-tied-bf16'];
+const HALF = GOLDEN_MODELS.filter((name) =>
+  [...openGolden(name).tensors.values()].every(({ dtype }) => dtype !== 'float32'),
+);
 
 function load(name: string): { model: Model; golden: { input_ids: number[][]; generated: number[][] } } {
   return {
-    model: bindModel({ ...openCheckpoint(join(root, name)), source: name }),
-    golden: JSON.parse(readFileSync(join(root, name, 'golden.json'), 'utf8')),
+    model: openGolden(name),
+    golden: goldenOf(name),
   };
 }
 

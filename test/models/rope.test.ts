@@ -5,7 +5,7 @@ import { ropeTables } from '../../src/models/blocks/rope.ts';
 import { llamaConfig } from '../../src/models/families/llama.ts';
 import { packLengths } from '../../src/models/pack.ts';
 
-const config = llamaConfig(
+const { rope } = llamaConfig(
   {
     vocab_size: 8,
     hidden_size: 16,
@@ -17,12 +17,12 @@ const config = llamaConfig(
   },
   'config.json',
 );
-const HALF = config.head_dim / 2;
+const HALF = rope.dim / 2;
 
 test('a longer neighbour moves no angle of a sequence, a sequence’s own length does', () => {
   const angles = (lengths: number[], sequence: number) => {
     const packed = packLengths(lengths);
-    const { sin, positions } = ropeTables(config, packed, 4);
+    const { sin, positions } = ropeTables(rope, packed, 4);
     const from = packed.offsets[sequence]!;
     const rows = [...(positions.data as Int32Array).subarray(from, from + lengths[sequence]!)];
     return rows.map((row) => [...(sin.data as Float32Array).subarray(row * HALF, (row + 1) * HALF)]);
@@ -34,6 +34,6 @@ test('a longer neighbour moves no angle of a sequence, a sequence’s own length
 });
 
 test('a cached prefix is refused where its own angles would be others', () => {
-  expect(() => ropeTables(config, packLengths([4], [5]))).toThrow('beyond the 8 positions');
-  expect(() => ropeTables(config, packLengths([3], [5]))).not.toThrow();
+  expect(() => ropeTables(rope, packLengths([4], [5]))).toThrow('beyond the 8 positions');
+  expect(() => ropeTables(rope, packLengths([3], [5]))).not.toThrow();
 });

@@ -12,6 +12,7 @@ import { readGguf } from '../../src/sources/checkpoints/gguf.ts';
 import { dequantize, type GgufType } from '../../src/sources/checkpoints/gguf-blocks.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { bfloat16Bits } from '../../src/tensor/convert.ts';
+import { openTokenizer } from '../../src/text/tokenizer.ts';
 
 const goldens = fileURLToPath(new URL('../../goldens/gguf/', import.meta.url));
 const read = <T>(file: string) => JSON.parse(readFileSync(join(goldens, file), 'utf8')) as T;
@@ -46,6 +47,34 @@ describe.each(['tied-gqa-q4_1', 'untied-mha-f16'])('%s', (name) => {
       expect(createHash('sha256').update(bytesOf(got.data)).digest('hex'), tensor).toBe(sha256);
     }
   });
+});
+
+it('a further end of text reaches the generation config and the tokenizer of the converted folder', async () => {
+  const bytes = readFileSync(join(goldens, 'tied-gqa-q4_1.gguf'));
+  const entry = (key: string, type: number, value: Buffer) => {
+    const head = Buffer.alloc(8 + key.length + 4);
+    head.writeBigUInt64LE(BigInt(key.length));
+    head.write(key, 8);
+    head.writeUInt32LE(type, 8 + key.length);
+    return Buffer.concat([head, value]);
+  };
+  const id = Buffer.alloc(4);
+  id.writeUInt32LE(5);
+  const more = Buffer.concat([
+    entry('tokenizer.ggml.eot_token_id', 4, id),
+    entry(`general.${'x'.repeat(32)}`, 7, Buffer.of(0)), // fills up to a multiple of the tensors' alignment
+  ]);
+  expect(more.length % 32).toBe(0);
+  const header = Buffer.from(bytes.subarray(0, 24));
+  header.writeBigUInt64LE(header.readBigUInt64LE(16) + 2n, 16);
+  const path = join(temporary, 'ends.gguf');
+  writeFileSync(path, Buffer.concat([header, more, bytes.subarray(24)]));
+  const { folder, config } = await openModel(path, { cacheDir: temporary });
+  const generation = JSON.parse(readFileSync(join(folder, 'generation_config.json'), 'utf8')) as object;
+  expect(generation).toEqual({ bos_token_id: 1, eos_token_id: [2, 5] });
+  expect(config.eos_token_id).toBe(2);
+  const { eosId, eosIds } = await openTokenizer(folder);
+  expect([eosId, eosIds]).toEqual([2, [2, 5]]);
 });
 
 describe('the cache', () => {

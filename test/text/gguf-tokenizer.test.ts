@@ -42,6 +42,43 @@ describe('the tokenizer of a GGUF', () => {
     });
   });
 
+  it('ends at every token that a key names, and trains EOS', async () => {
+    const files = withPre('smollm', {
+      'tokenizer.ggml.eot_token_id': 70,
+      'tokenizer.ggml.eom_token_id': 50n,
+      'tokenizer.ggml.fim_pad_token_id': 9999, // no such token: left out
+    });
+    const tokenizer = await tokenizerFromFiles(files, 'x');
+    expect(tokenizer.eosIds).toEqual([2, 50, 70]);
+    expect(tokenizer.eosId).toBe(2);
+    expect(files['generation_config.json']).toMatchObject({ eos_token_id: [2, 70, 50] });
+    expect(withPre('smollm')['generation_config.json']).toMatchObject({ eos_token_id: 2 });
+  });
+
+  it('ends at tokens of well-known names too, which are control tokens whatever the file says', async () => {
+    const renamed = (names: Record<number, string>, more: object = {}) =>
+      tokenizerFromFiles(
+        withPre('smollm', {
+          'tokenizer.ggml.tokens': (golden.metadata['tokenizer.ggml.tokens'] as string[]).map(
+            (token, id) => names[id] ?? token,
+          ),
+          'tokenizer.ggml.merges': [],
+          ...more,
+        }),
+        'x',
+      );
+    const turns = await renamed({ 458: '<|eot_id|>', 459: '<|eom_id|>' });
+    expect(turns.eosIds).toEqual([2, 458, 459]);
+    expect(turns.specialIds.has(458)).toBe(true);
+    expect(await turns.encode('<|eot_id|>')).toEqual([458]);
+    const unnamed = await renamed({ 458: '<|im_end|>' }, { 'tokenizer.ggml.eos_token_id': undefined });
+    expect([unnamed.eosId, unnamed.eosIds]).toEqual([2, [2, 458]]); // </s> by its name
+    const keyed = await renamed({ 458: '<|eot_id|>' }, { 'tokenizer.ggml.eot_token_id': 9 });
+    expect(keyed.eosIds).toEqual([2, 9]); // the key has said which
+    const parts = await renamed({ 457: '<|return|>', 458: '<|call|>', 459: '<|end|>' });
+    expect(parts.eosIds).toEqual([2, 457, 458]);
+  });
+
   it('decodes what it encodes', async () => {
     const tokenizer = await tokenizerFromFiles(withPre('smollm'), 'tiny.gguf');
     const rows = await tokenizer.encodeBatch(golden.texts);

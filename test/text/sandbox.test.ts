@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
-import { wrapperNamed } from '../../src/text/prompts/wrappers.ts';
+import { templateOf, wrapperNamed } from '../../src/text/prompts/wrappers.ts';
 import { openSandboxedTokenizer, type SandboxLimits } from '../../src/text/sandbox.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
 
@@ -52,12 +52,17 @@ it('answers as the tokenizer in this process does', async () => {
       await here.encodeBatch(texts, { addSpecialTokens: false }),
     );
     expect(await there.decodeBatch(rows)).toEqual(await here.decodeBatch(rows));
+    expect(await there.encode('a b', { continued: true })).toEqual(
+      await here.encode('a b', { continued: true }),
+    );
     expect(await there.encode('a b')).toEqual(await here.encode('a b'));
     expect(await there.decode([300], { skipSpecialTokens: false })).toBe(await here.decode([300]));
     expect(await there.encodeBatch([])).toEqual([]);
     for (const name of [
       'vocab_size',
+      'eosId',
       'eosIds',
+      'specialTokens',
       'bosId',
       'padId',
       'chatTemplate',
@@ -68,9 +73,10 @@ it('answers as the tokenizer in this process does', async () => {
       expect(there[name], name).toEqual(here[name]);
     for (let id = 0; id <= here.vocab_size; id++) expect(there.tokenOf(id)).toBe(here.tokenOf(id));
     expect(there.idOf('Ġ')).toBe(here.idOf('Ġ'));
-    const { chatTemplate } = here;
     for (const system of [undefined, 'Be brief.'])
-      expect(await there.wrapped('chat', system)).toEqual(wrapperNamed('chat', { chatTemplate, system }));
+      expect(await there.wrapped('chat', system)).toEqual(
+        wrapperNamed('chat', { ...templateOf(here), system }),
+      );
     await expect(there.wrapped('cat', undefined)).rejects.toMatchObject({ code: 'usage' });
     expect(await there.encode('still there')).toEqual(await here.encode('still there'));
   } finally {

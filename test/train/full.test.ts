@@ -1,6 +1,6 @@
 // Full-parameter training against torch: every gradient once, then ten steps of AdamW (goldens/models, goldens/train).
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { gradients } from '../../src/engine/autodiff.ts';
@@ -11,9 +11,7 @@ import { sumAll } from '../../src/engine/ops/shape.ts';
 import { Program } from '../../src/engine/program.ts';
 import type { Example } from '../../src/models/example.ts';
 import type { Model } from '../../src/models/model.ts';
-import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
-import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 import { batchFeeds, labelLogprobs } from '../../src/train/forward.ts';
@@ -21,12 +19,9 @@ import { ADAMW } from '../../src/train/optimiser.ts';
 import { SCHEDULES, type ScheduleName } from '../../src/train/schedule.ts';
 import { parameter } from '../../src/train/step.ts';
 import { Trainer } from '../../src/train/trainer.ts';
+import { GOLDEN_MODELS, goldenOf, goldenTensors, openGolden } from '../models/golden-models.ts';
 
 const goldens = new URL('../../goldens/', import.meta.url).pathname;
-
-function load(name: string): Model {
-  return bindModel({ ...openCheckpoint(join(goldens, 'models', name)), source: name });
-}
 
 const values = (model: Model) => new Map([...model.tensors].map(([name, ref]) => [name, readTensor(ref)]));
 
@@ -46,20 +41,15 @@ function examples({ input_ids, labels }: Batch): Example[] {
 
 const scale = (x: Float32Array) => Math.max(1e-6, ...x.map(Math.abs));
 
-const golden = (name: string) =>
-  readSafetensorsHeader(join(goldens, 'models', name, 'golden.safetensors')).tensors;
-const NAMES = readdirSync(join(goldens, 'models')).filter(
-  (name) =>
-    name.startsWith('llama-') && [...golden(name).keys()].some((tensor) => tensor.startsWith('grad.')),
+const NAMES = GOLDEN_MODELS.filter((name) =>
+  [...goldenTensors(name).keys()].some((tensor) => tensor.startsWith('grad.')),
 );
 
 describe.each(NAMES)('%s', (name) => {
   test('loss and the gradient of every parameter', async () => {
-    const model = load(name);
-    const batch = JSON.parse(readFileSync(join(goldens, 'models', name, 'golden.json'), 'utf8')) as Batch & {
-      loss: number;
-    };
-    const tensors = golden(name);
+    const model = openGolden(name);
+    const batch = goldenOf<Batch & { loss: number }>(name);
+    const tensors = goldenTensors(name);
     const graph = new Graph('gradients');
     const names = [...model.decoder.shapes.keys()];
     const parameters = new Map(names.map((n) => [n, parameter(graph, n, model.decoder.shapes.get(n)!)]));
@@ -103,7 +93,7 @@ const train = JSON.parse(readFileSync(join(goldens, 'train', 'golden.json'), 'ut
 
 test.each(Object.keys(train.runs))('ten steps of AdamW follow torch: %s', async (key) => {
   const run = train.runs[key]!;
-  const model = load(run.model);
+  const model = openGolden(run.model);
   const trainer = await Trainer.compile(model, {
     settings: { ...ADAMW, weight_decay: run.weight_decay, clip: run.clip },
   });

@@ -96,7 +96,7 @@ describe('refused', () => {
     ['use_dora', { use_dora: true }, 'unsupported'],
     ['modules_to_save', { modules_to_save: ['lm_head'] }, 'unsupported'],
     ['bias', { bias: 'all' }, 'unsupported'],
-    ['layers_to_transform', { layers_to_transform: [0] }, 'unsupported'],
+    ['layers_to_transform', { layers_to_transform: [0] }, 'mismatch'],
     ['init_lora_weights', { init_lora_weights: 'pissa' }, 'unsupported'],
     ['peft_type', { peft_type: 'LOHA' }, 'unsupported'],
     ['a_setting_of_tomorrow', { a_setting_of_tomorrow: 3 }, 'unsupported'],

@@ -1,17 +1,12 @@
 // The tiny models of goldens/models as training takes them, and batches of random tokens.
 
-import { join } from 'node:path';
 import type { Example } from '../../src/models/example.ts';
-import type { Model } from '../../src/models/model.ts';
-import { bindModel } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
-import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
+import { openGolden } from '../models/golden-models.ts';
 
 export const goldens = new URL('../../goldens/', import.meta.url).pathname;
 
-export function load(name: string): Model {
-  return bindModel({ ...openCheckpoint(join(goldens, 'models', name)), source: name });
-}
+export const load = openGolden;
 
 /** `count` sequences of different lengths, every second token with a label; weights sum to 1. */
 export function randomBatch(count: number, seed: number, vocabulary = 96): Example[] {

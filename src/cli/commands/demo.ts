@@ -3,12 +3,12 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { DemoReport } from '../../demo/demo.ts';
-import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
+import { type ComputeFlags, computeOptions, withDeviceFlags } from '../model-flags.ts';
 import { paint, print, printJson, table } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
 export function demoCommand(): Command {
-  return withComputeFlags(new Command('demo'))
+  return withDeviceFlags(new Command('demo'))
     .description(
       'Fingerprints an embedded model, publishes it, fine-tunes it as a thief would, and verifies, with controls.',
     )

@@ -8,7 +8,9 @@ import type { Found } from '../../engine/session-device.ts';
 import type { RunShape } from '../../models/cost.ts';
 import type { Decoder } from '../../models/family.ts';
 import type { ModelFolder } from '../../models/model.ts';
+import type { ConfigOptions } from '../../models/open-model.ts';
 import type { FloatDtype } from '../../tensor/tensor.ts';
+import { type ConfigFlags, configKeys, withConfigFlag } from '../model-flags.ts';
 import {
   bytesText,
   countText,
@@ -63,20 +65,26 @@ interface ModelFacts {
   runs: Record<string, { tokens: number; seconds: number; memory: number; fits: boolean }>;
 }
 
+interface DoctorFlags extends ConfigFlags {
+  model?: string;
+  json?: boolean;
+}
+
 export function doctorCommand(): Command {
-  return new Command('doctor')
+  return withConfigFlag(new Command('doctor'))
     .description(
       'This machine; with --model also its family, free embedding rows, and time and memory of a run here.',
     )
     .option('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
     .option('--json', 'one JSON line on stdout and nothing else')
-    .action((flags: { model?: string; json?: boolean }) => runDoctor(flags));
+    .action((flags: DoctorFlags) => runDoctor(flags));
 }
 
-async function runDoctor({ model, json }: { model?: string; json?: boolean }): Promise<void> {
+async function runDoctor({ model, json, ...flags }: DoctorFlags): Promise<void> {
   const report = await withProgress(async (onEvent) => {
     const machine = await examineMachine(onEvent);
-    return { machine, model: model === undefined ? null : await examineModel(model, machine, onEvent) };
+    if (model === undefined) return { machine, model: null };
+    return { machine, model: await examineModel(model, configKeys(flags), machine, onEvent) };
   });
   if (json) return printJson(report);
   showMachine(report.machine);
@@ -125,7 +133,12 @@ async function examineMachine(onEvent: OnEvent): Promise<Machine> {
   };
 }
 
-async function examineModel(path: string, machine: Machine, onEvent: OnEvent): Promise<ModelFacts> {
+async function examineModel(
+  path: string,
+  choice: ConfigOptions,
+  machine: Machine,
+  onEvent: OnEvent,
+): Promise<ModelFacts> {
   const [{ openModel }, { openTokenizer }, cost, { floatDtype }] = await Promise.all([
     import('../../models/open-model.ts'),
     import('../../text/tokenizer.ts'),
@@ -133,7 +146,7 @@ async function examineModel(path: string, machine: Machine, onEvent: OnEvent): P
     import('../../sources/checkpoints/read.ts'),
   ]);
   onEvent({ kind: 'phase', name: 'opening', detail: path });
-  const model = await openModel(path, { onEvent });
+  const model = await openModel(path, { onEvent, ...choice });
   const { decoder } = model;
   const tokenizer = await openTokenizer(model.folder);
   onEvent({ kind: 'phase', name: 'free rows', detail: 'against ordinary text of about 90 languages' });

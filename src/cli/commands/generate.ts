@@ -1,12 +1,14 @@
 // `whorl generate`: continuations of prompts, greedy or sampled, one line a sample, in order.
 
 import { Command } from 'commander';
+import type { WhorlError } from '../../base/error.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import { fullSampling } from '../../lm/sampling.ts';
 import { decimal, repeated, wholeNumber } from '../arguments.ts';
 import { type ModelFlags, oneInput, rowsOf, textColumn, withModel, withModelFlags } from '../model-flags.ts';
 import { paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { RowErrors } from '../rows.ts';
 
 interface GenerateFlags extends ModelFlags {
   prompt?: string[];
@@ -52,9 +54,22 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
     '--prompt (as often as you like) or --input prompts.jsonl',
   );
   fullSampling(requestOf('', flags).sampling); // out of range: said before the model is opened
-  const requests =
+  const rows =
     flags.prompt?.map((prompt) => requestOf(prompt, flags)) ??
     rowsOf(flags.input!, (row, where) => requestOf(textColumn(row, 'prompt', where), flags));
+  const errors = new RowErrors();
+  const json = flags.json ?? false;
+  let count = 0;
+  const counted = async function* () {
+    for await (const row of rows) {
+      count++;
+      yield row;
+    }
+  };
+  const onRowError = (row: number, error: WhorlError): void => {
+    if (flags.prompt?.length === 1) throw error;
+    errors.show(error, json, `${flags.input ? `${flags.input}: row` : 'prompt'} ${row + 1}`);
+  };
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
       const [{ generateEach }, { GENERATE_GROUP: group }] = await Promise.all([
@@ -63,8 +78,9 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
       ]);
       const name = 'generating';
       onEvent({ kind: 'phase', name });
-      for await (const generation of generateEach(model, requests, { group, name, onEvent }))
-        show(generation, flags.json ?? false);
+      for await (const generation of generateEach(model, counted(), { group, name, onEvent, onRowError }))
+        show(generation, json);
+      errors.end(count);
     }),
   );
 }

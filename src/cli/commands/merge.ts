@@ -1,10 +1,11 @@
 // `whorl merge`: a LoRA adapter into the weights of its base model.
 
 import { Command } from 'commander';
+import { type ConfigFlags, configKeys, withConfigFlag } from '../model-flags.ts';
 import { countText, paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
-interface MergeFlags {
+interface MergeFlags extends ConfigFlags {
   model: string;
   adapter: string;
   out: string;
@@ -12,7 +13,7 @@ interface MergeFlags {
 }
 
 export function mergeCommand(): Command {
-  return new Command('merge')
+  return withConfigFlag(new Command('merge'))
     .description(
       "W + scale·B·A in the base's own dtypes; every other tensor and file byte for byte. The adapter is one that PEFT or `whorl finetune --lora` saved.",
     )
@@ -23,9 +24,11 @@ export function mergeCommand(): Command {
     .action((flags: MergeFlags) => runMerge(flags));
 }
 
-async function runMerge({ json, ...options }: MergeFlags): Promise<void> {
+async function runMerge({ json, ignoreConfigKey, ...options }: MergeFlags): Promise<void> {
   const { mergeAdapter } = await import('../../models/merge-adapter.ts');
-  const report = await withProgress((onEvent) => mergeAdapter({ ...options, onEvent }));
+  const report = await withProgress((onEvent) =>
+    mergeAdapter({ ...options, ...configKeys({ ignoreConfigKey }), onEvent }),
+  );
   if (json) return printJson(report);
   print(paint.bold(`${countText(report.changed.length)} tensors changed`));
   for (const name of report.changed) print(`  ${shownText(name)}`);

@@ -6,6 +6,7 @@ import type { Score, ScoreRequest } from '../../lm/language-model.ts';
 import { type ModelFlags, oneInput, rowsOf, textColumn, withModel, withModelFlags } from '../model-flags.ts';
 import { paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { RowErrors } from '../rows.ts';
 
 interface ScoreFlags extends ModelFlags {
   input?: string;
@@ -34,7 +35,22 @@ async function runScore(flags: ScoreFlags): Promise<void> {
   const requests = direct
     ? [{ context: flags.context ?? '', continuation: flags.continuation! }]
     : rowsOf(flags.input!, readRequest);
-  let [rows, sum, tokens] = [0, 0, 0];
+  let [rows, scored, sum, tokens] = [0, 0, 0, 0];
+  const errors = new RowErrors();
+  const json = flags.json ?? false;
+  const waiting: (ScoreRequest | WhorlError)[] = []; // asked and not answered yet, in order
+  const onRowError = (row: number, error: WhorlError): void => {
+    if (direct) throw error;
+    waiting.shift();
+    errors.show(error, json, `${flags.input}: row ${row + 1}`);
+  };
+  const noted = async function* () {
+    for await (const request of requests) {
+      rows++;
+      waiting.push(request);
+      yield request;
+    }
+  };
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
       const [{ scoreEach }, { SCORE_GROUP: group }] = await Promise.all([
@@ -43,26 +59,19 @@ async function runScore(flags: ScoreFlags): Promise<void> {
       ]);
       const name = 'scoring';
       onEvent({ kind: 'phase', name });
-      const waiting: ScoreRequest[] = []; // asked and not answered yet, in order
-      for await (const score of scoreEach(model, noted(requests, waiting), { group, name, onEvent })) {
-        rows++;
+      for await (const score of scoreEach(model, noted(), { group, name, onEvent, onRowError })) {
+        scored++;
         sum += score.logprob;
         tokens += score.tokens;
-        show(waiting.shift()!, score, flags.json ?? false);
+        show(waiting.shift() as ScoreRequest, score, json);
       }
     }),
   );
-  tell(
-    `${rows} ${rows === 1 ? 'row' : 'rows'}, ${tokens} tokens, mean ${(sum / tokens).toFixed(4)} nats a token`,
-  );
-}
-
-/** Passes requests on, and notes each. */
-async function* noted<T>(requests: Iterable<T> | AsyncIterable<T>, into: T[]): AsyncGenerator<T> {
-  for await (const request of requests) {
-    into.push(request);
-    yield request;
-  }
+  if (scored > 0)
+    tell(
+      `${scored} ${scored === 1 ? 'row' : 'rows'}, ${tokens} tokens, mean ${(sum / tokens).toFixed(4)} nats a token`,
+    );
+  errors.end(rows);
 }
 
 function readRequest(row: Readonly<Record<string, unknown>>, where: string): ScoreRequest {

@@ -95,6 +95,7 @@ function show(report: VerifyReport): void {
   print(
     `  time proof        ${report.time_proof === 'none' ? 'none: the claim says by itself when it was made' : report.time_proof}`,
   );
+  if (report.warnings.length > 0) section('Warning', report.warnings);
   section('Null hypothesis', [report.null_hypothesis]);
   section('It rests on', report.assumptions);
   section('Whose dice', [report.draw, ...grinding(report)]);

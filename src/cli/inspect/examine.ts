@@ -11,8 +11,10 @@ import { openCheckpoint } from '../../sources/checkpoints/checkpoint.ts';
 import { type GgufValue, readGguf } from '../../sources/checkpoints/gguf.ts';
 import { readSafetensorsHeader } from '../../sources/checkpoints/safetensors.ts';
 import { parseHubId } from '../../sources/hub/hub-id.ts';
+import { LOOK_BYTES, lookAlike } from '../../sources/look-alike.ts';
 import { isSavedFolder } from '../../sources/rows/read.ts';
 import { readJsonObject } from '../../sources/strict-json.ts';
+import { webAddress } from '../../sources/web-address.ts';
 import { elements } from '../../tensor/tensor.ts';
 import { type UnlockFlags, unlockFor } from '../passphrase.ts';
 import { examineOnnx, type OnnxReport } from './onnx-file.ts';
@@ -55,7 +57,10 @@ export async function examine(name: string, flags: UnlockFlags = {}, onEvent?: O
   const path = await located(name, onEvent);
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined)
-    throw new WhorlError('missing-file', `${path} does not exist`, 'give a file, a folder or a hub id');
+    throw (
+      webAddress(name) ??
+      new WhorlError('missing-file', `${path} does not exist`, 'give a file, a folder or a hub id')
+    );
   return stats.isDirectory() ? examineFolder(path, flags) : examineFile(path, stats.size, flags);
 }
 
@@ -116,7 +121,10 @@ async function examineFile(path: string, bytes: number, flags: UnlockFlags): Pro
     const lines = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
     return { kind: 'safetensors', metadata: Object.fromEntries(metadata), ...weights(path, bytes, lines) };
   }
-  throw unknown(path);
+  const first = withReader(path, (reader) =>
+    reader.bytes(Math.min(LOOK_BYTES, reader.size), 'the first bytes'),
+  );
+  throw lookAlike(first, path) ?? unknown(path);
 }
 
 async function jsonReport(path: string, bytes: number, flags: UnlockFlags): Promise<Report> {

@@ -2,8 +2,9 @@
 
 import { assert } from '../../base/error.ts';
 import type { Dtype } from '../../tensor/tensor.ts';
-import { innermost, type Type, Value } from '../graph.ts';
-import { broadcast, defineOp, type GradientRule, type OpExample } from '../op.ts';
+import { type GradientRule, innermost, type OpExample, type Type, Value } from '../graph.ts';
+import { broadcast, defineOp } from '../op.ts';
+import type { OpName } from '../op-name.ts';
 import { scalar } from './leaves.ts';
 
 type Operand = Value | number;
@@ -12,6 +13,14 @@ const PAIRS: readonly OpExample[] = [
   { inputs: [{ shape: [3, 4] }, { shape: [3, 4], positive: true }] },
   { inputs: [{ shape: [2, 3, 4] }, { shape: [3, 1], positive: true }] },
   { inputs: [{ shape: [1, 4] }, { shape: [5, 1], positive: true }] },
+  // Equal numbers among them; min and max have no derivative there.
+  {
+    inputs: [
+      { shape: [2, 3], values: [1, 2, 3, -4, 5, -6] },
+      { shape: [3], values: [1, 5, -6] },
+    ],
+    differentiate: [],
+  },
 ];
 
 /** Both operands as values; a number becomes a scalar of the other's dtype. */
@@ -22,7 +31,7 @@ function values(a: Operand, b: Operand): [Value, Value] {
   return [lift(a), lift(b)];
 }
 
-function binary(name: string, type: string, gradient: 'none' | GradientRule<undefined>, result?: Dtype) {
+function binary(name: OpName, type: string, gradient: 'none' | GradientRule<undefined>, result?: Dtype) {
   const apply = defineOp<undefined>({
     name,
     infer: ([a, b]) => {
@@ -38,11 +47,13 @@ function binary(name: string, type: string, gradient: 'none' | GradientRule<unde
     gradient,
     examples: PAIRS,
   });
-  return (a: Operand, b: Operand): Value => apply(values(a, b), undefined)[0]!;
+  return Object.assign((a: Operand, b: Operand): Value => apply(values(a, b), undefined)[0]!, {
+    op: apply.op,
+  });
 }
 
 function unary(
-  name: string,
+  name: OpName,
   type: string,
   gradient: 'none' | 'stop' | ((g: Value, x: Value, y: Value) => Value),
   positive = false,
@@ -58,7 +69,7 @@ function unary(
         : ([g], node) => [gradient(g!, node.inputs[0]!, node.outputs[0]!)],
     examples: [{ inputs: [{ shape: [3, 5], positive }] }],
   });
-  return (x: Value): Value => apply([x], undefined)[0]!;
+  return Object.assign((x: Value): Value => apply([x], undefined)[0]!, { op: apply.op });
 }
 
 /** y = a + b; da = g, db = g */
@@ -94,6 +105,12 @@ export const log = unary('log', 'Log', (g, x) => div(g, x), true);
 export const sqrt = unary('sqrt', 'Sqrt', (g, _, y) => div(g, mul(y, 2)), true);
 /** y = 1/(1+e⁻ˣ); dx = g·y·(1−y) */
 export const sigmoid = unary('sigmoid', 'Sigmoid', (g, _, y) => mul(g, mul(y, sub(1, y))));
+/** y = tanh x; dx = g·(1−y²) */
+export const tanh = unary('tanh', 'Tanh', (g, _, y) => mul(g, sub(1, mul(y, y))));
+/** y = erf x; dx = g·(2/√π)·e^(−x²) */
+export const erf = unary('erf', 'Erf', (g, x) => mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))));
+/** y = max(x, 0); dx = g where y > 0 */
+export const relu = unary('relu', 'Relu', (g, _, y) => where(greaterEqual(0, y), 0, g));
 /** y = x·σ(x); dx = g·(σ + y·(1−σ)) */
 export const silu = (x: Value): Value => mul(x, sigmoid(x));
 
@@ -115,7 +132,20 @@ const castOp = defineOp<{ to: Dtype }>({
     });
   },
   gradient: ([g], node) => [cast(g!, node.inputs[0]!.dtype)],
-  examples: [{ inputs: [{ shape: [3, 4] }], attrs: { to: 'float32' } }],
+  examples: [
+    { inputs: [{ shape: [3, 4] }], attrs: { to: 'float32' } },
+    {
+      inputs: [{ shape: [5], values: [-1.75, -0.5, 0, 0.5, 70000.9] }],
+      attrs: { to: 'int32' },
+      differentiate: [],
+    },
+    { inputs: [{ shape: [3], dtype: 'int32', values: [-7, 0, 16777216] }], attrs: { to: 'float32' } },
+    { inputs: [{ shape: [3], dtype: 'int32', values: [-7, 0, 2147483647] }], attrs: { to: 'int64' } },
+    { inputs: [{ shape: [3], values: [0, 0.25, -2] }], attrs: { to: 'bool' }, differentiate: [] },
+    { inputs: [{ shape: [2], dtype: 'bool', values: [1, 0] }], attrs: { to: 'float32' } },
+    { inputs: [{ shape: [2, 3], dtype: 'float16', stored: true }], attrs: { to: 'float32' } },
+    { inputs: [{ shape: [2, 3], dtype: 'bfloat16', stored: true }], attrs: { to: 'float32' } },
+  ],
 });
 
 /** The same values as another dtype; the value itself where it is that already. */
@@ -154,3 +184,25 @@ export const where = (condition: Value, a: Operand, b: Operand): Value =>
 /** The number `x` as a scalar in the scope of `like`. */
 export const literal = (like: Value, x: number, dtype: Dtype = 'float32'): Value =>
   scalar(innermost([like]), x, dtype);
+
+export const ARITHMETIC = {
+  add: add.op,
+  sub: sub.op,
+  mul: mul.op,
+  div: div.op,
+  min: min.op,
+  max: max.op,
+  equal: equal.op,
+  greater_equal: greaterEqual.op,
+  neg: neg.op,
+  stop_gradient: stopGradient.op,
+  exp: exp.op,
+  log: log.op,
+  sqrt: sqrt.op,
+  sigmoid: sigmoid.op,
+  tanh: tanh.op,
+  erf: erf.op,
+  relu: relu.op,
+  cast: castOp.op,
+  where: whereOp.op,
+};

@@ -2,14 +2,18 @@
 
 import { assert } from '../../base/error.ts';
 import type { Dim } from '../../tensor/tensor.ts';
-import type { Value } from '../graph.ts';
-import type { Emitter } from '../onnx.ts';
+import type { Emission, Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
 
 interface Heads {
   readonly heads: number;
   readonly kvHeads: number;
   readonly present: Dim;
+  /** What q·k is multiplied with; default 1/√D. */
+  readonly scale?: number;
+  readonly softcap?: number;
+  /** How many tokens a query sees, itself the last of them; default: all. */
+  readonly window?: number;
 }
 
 /** The fused node takes heads of multiples of this size only (OpenLLaMA-3B's have 100). */
@@ -19,7 +23,7 @@ const MULTIPLE = 8;
 class WideHeads {
   readonly #wide: number;
   constructor(
-    readonly emitter: Emitter,
+    readonly emitter: Emission,
     readonly size: number,
   ) {
     this.#wide = Math.ceil(size / MULTIPLE) * MULTIPLE;
@@ -86,10 +90,17 @@ const op = defineOp<Heads>({
     return [q!, cache, cache];
   },
   emit: (emitter, node) => {
-    const { heads, kvHeads } = node.attrs;
+    const { heads, kvHeads, scale, softcap, window } = node.attrs;
     const [q, k, v, last, total, pastK, pastV] = node.inputs.map((value) => emitter.name(value));
     const outputs = node.outputs.map((value) => emitter.name(value));
-    const attributes = { num_heads: heads, kv_num_heads: kvHeads, do_rotary: 0 };
+    const attributes = {
+      num_heads: heads,
+      kv_num_heads: kvHeads,
+      do_rotary: 0,
+      ...(scale !== undefined && { scale: { float: scale } }),
+      ...(softcap !== undefined && { softcap: { float: softcap } }),
+      ...(window !== undefined && { local_window_size: window }),
+    };
     const attention = (inputs: string[], results: string[], more: Record<string, { float: number }> = {}) =>
       emitter.node('GroupQueryAttention', inputs, results, { ...attributes, ...more }, 'com.microsoft');
     const size = (node.inputs[0]!.shape[2] as number) / heads;
@@ -111,13 +122,60 @@ const op = defineOp<Heads>({
         total!,
       ],
       results,
-      { scale: { float: 1 / Math.sqrt(size) } },
+      { scale: { float: scale ?? 1 / Math.sqrt(size) } },
     );
     wide.narrowRows(results[0]!, outputs[0]!, heads);
     for (const i of [1, 2]) wide.narrow(results[i]!, outputs[i]!);
   },
   gradient: 'none',
-  examples: [],
+  examples: [
+    {
+      // Prompts of 3 and 2 tokens, right-padded.
+      inputs: [
+        { shape: [2, 3, 32] },
+        { shape: [2, 3, 16] },
+        { shape: [2, 3, 16] },
+        { shape: [2], dtype: 'int32', values: [2, 1] },
+        { shape: [], dtype: 'int32', values: [3] },
+      ],
+      attrs: { heads: 4, kvHeads: 2, present: 3 },
+    },
+    {
+      // Heads of 6, a head of keys for each.
+      inputs: [
+        { shape: [1, 4, 18] },
+        { shape: [1, 4, 18] },
+        { shape: [1, 4, 18] },
+        { shape: [1], dtype: 'int32', values: [3] },
+        { shape: [], dtype: 'int32', values: [4] },
+      ],
+      attrs: { heads: 3, kvHeads: 3, present: 4 },
+    },
+    {
+      // A window, another scale, capped scores.
+      inputs: [
+        { shape: [1, 6, 16] },
+        { shape: [1, 6, 8] },
+        { shape: [1, 6, 8] },
+        { shape: [1], dtype: 'int32', values: [5] },
+        { shape: [], dtype: 'int32', values: [6] },
+      ],
+      attrs: { heads: 2, kvHeads: 1, present: 6, window: 3, scale: 1.5, softcap: 0.75 },
+    },
+    ...[8, 6].map((size) => ({
+      // One more token each, after 4 and 2 of them; heads of 6 also with a window.
+      inputs: [
+        { shape: [2, 1, 4 * size] },
+        { shape: [2, 1, size] },
+        { shape: [2, 1, size] },
+        { shape: [2], dtype: 'int32' as const, values: [4, 2] },
+        { shape: [], dtype: 'int32' as const, values: [5] },
+        { shape: [2, 1, 4, size] },
+        { shape: [2, 1, 4, size] },
+      ],
+      attrs: { heads: 4, kvHeads: 1, present: 5, ...(size === 6 && { window: 2, scale: 0.5 }) },
+    })),
+  ],
   // Scores and mixing, the causal half of them: [B, H, S, past + S] over D.
   flops: ([q, , , , , past]) => {
     const [B, S, width] = q as [number, number, number];
@@ -146,3 +204,5 @@ export function cachedAttention(
   const [out, keys, values] = op([q, k, v, last, total, ...(past ?? [])], heads);
   return { out: out!, keys: keys!, values: values! };
 }
+
+export const CACHED_ATTENTION = { cached_attention: op.op };

@@ -2,7 +2,7 @@
 
 import { assert } from '../../base/error.ts';
 import type { Dim } from '../../tensor/tensor.ts';
-import type { Value } from '../graph.ts';
+import type { OpExample, Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
 import { cast, equal, mul } from './arithmetic.ts';
 import { gemm } from './matmul.ts';
@@ -55,7 +55,12 @@ const uniqueOp = defineOp<undefined>({
     emitter.node('Unique', [wide], [distinct!, '', inverse!], { sorted: 1 });
   },
   gradient: 'none',
-  examples: [],
+  examples: [
+    {
+      inputs: [{ shape: [7], dtype: 'int32', values: [9, 2, 2, 0, 9, 5, 2] }],
+      call: ([ids]) => Object.values(unique(ids!)),
+    },
+  ],
 });
 
 function unique(ids: Value): { distinct: Value; inverse: Value } {
@@ -77,7 +82,10 @@ const iotaLikeOp = defineOp<undefined>({
     );
   },
   gradient: 'none',
-  examples: [],
+  examples: [
+    { inputs: [{ shape: [4], dtype: 'int32', values: [7, 7, 1, 0] }] },
+    { inputs: [{ shape: [1] }] },
+  ],
 });
 
 const iotaLike = (x: Value): Value => iotaLikeOp([x], undefined)[0]!;
@@ -92,12 +100,25 @@ const putRowsOp = defineOp<undefined>({
     emitter.node('ScatterND', [table!, index, rows!], [emitter.name(node.outputs[0]!)]);
   },
   gradient: 'none',
-  examples: [],
+  examples: [
+    {
+      inputs: [{ shape: [5, 3] }, { shape: [2], dtype: 'int32', values: [3, 0] }, { shape: [2, 3] }],
+      call: ([table, ids, rows]) => [putRows(table!, cast(ids!, 'int64'), rows!)],
+    },
+  ],
 });
 
 /** table with its rows `ids` (distinct, int64) replaced: without repeats nothing is added and nothing races. */
 const putRows = (table: Value, ids: Value, rows: Value): Value =>
   putRowsOp([table, ids, rows], undefined)[0]!;
+
+const PICKED: OpExample['inputs'] = [
+  { shape: [4, 3] },
+  { shape: [5], dtype: 'int32', values: [2, 0, 0, 3, 0] },
+  { shape: [4], dtype: 'int32', values: [1, 0, 0, 3] },
+  { shape: [5], values: [1, 1, 0, 1, 0] },
+  { shape: [4], values: [1, 0, 1, 1] },
+];
 
 const pickOp = defineOp<undefined>({
   name: 'pick_rows',
@@ -121,15 +142,15 @@ const pickOp = defineOp<undefined>({
     ];
   },
   examples: [
+    { inputs: PICKED, differentiate: [] },
     {
-      inputs: [
-        { shape: [4, 3] },
-        { shape: [5], dtype: 'int32', values: [2, 0, 0, 3, 0] },
-        { shape: [4], dtype: 'int32', values: [1, 0, 0, 3] },
-        { shape: [5], values: [1, 1, 0, 1, 0] },
-        { shape: [4], values: [1, 0, 1, 1] },
+      // As its users have it: filler is read by nothing.
+      inputs: PICKED,
+      attrs: { masked: true },
+      call: ([x, index, inverse, live, picked]) => [
+        mul(pickRows(x!, index!, inverse!, live!, picked!), reshape(live!, [5, 1])),
       ],
-      differentiate: [],
+      differentiate: [0],
     },
   ],
 });
@@ -148,5 +169,13 @@ const flatDim = (shape: readonly Dim[]): Dim =>
  */
 export const pickRows = (x: Value, index: Value, inverse: Value, live: Value, picked: Value): Value =>
   pickOp([x, index, inverse, live, picked], undefined)[0]!;
+
+export const GATHER = {
+  gather: gatherOp.op,
+  unique: uniqueOp.op,
+  iota_like: iotaLikeOp.op,
+  put_rows: putRowsOp.op,
+  pick_rows: pickOp.op,
+};
 
 export { iota };

@@ -9,7 +9,10 @@ const inputOp = defineOp<{ name: string; dtype: Dtype; shape: readonly Dim[] }>(
   infer: (_, { dtype, shape }) => [{ dtype, shape }],
   emit: () => {}, // named and declared by the graph
   gradient: () => [],
-  examples: [],
+  examples: [
+    { inputs: [{ shape: [2, 3] }], call: (inputs) => inputs },
+    { inputs: [{ shape: [], dtype: 'int32', values: [-5] }], call: (inputs) => inputs },
+  ],
 });
 
 /** A checkpoint's tensor, with its name for people. */
@@ -20,7 +23,7 @@ const weightOp = defineOp<Weight>({
   infer: (_, { dtype, shape }) => [{ dtype, shape }],
   emit: (emitter, node) => emitter.weight(emitter.name(node.outputs[0]!), node.attrs),
   gradient: () => [],
-  examples: [],
+  examples: [{ inputs: [{ shape: [2, 3], stored: true }], call: (inputs) => inputs }],
 });
 
 const constantOp = defineOp<{ dtype: Dtype; shape: readonly number[]; data: readonly number[] }>({
@@ -31,7 +34,17 @@ const constantOp = defineOp<{ dtype: Dtype; shape: readonly number[]; data: read
     emitter.setName(node.outputs[0]!, emitter.constant(dtype, shape, data));
   },
   gradient: () => [],
-  examples: [],
+  examples: [
+    {
+      inputs: [],
+      call: (_, graph) => [
+        constant(graph, 'float32', [2, 2], [0.5, -1, 2, 1e-3]),
+        constant(graph, 'int32', [9], [1, 2, 3, 4, 5, 6, 7, 8, -9]),
+        constant(graph, 'int64', [], [2 ** 40]),
+        constant(graph, 'bool', [2], [1, 0]),
+      ],
+    },
+  ],
 });
 
 /** A tensor each run brings. Symbols in `shape` are sizes the run decides. */
@@ -65,3 +78,5 @@ export function constant(
 
 export const scalar = (graph: Graph, value: number, dtype: Dtype = 'float32'): Value =>
   constant(graph, dtype, [], [value]);
+
+export const LEAVES = { input: inputOp.op, weight: weightOp.op, constant: constantOp.op };

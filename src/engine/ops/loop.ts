@@ -2,9 +2,10 @@
 
 import { assert } from '../../base/error.ts';
 import type { Dim } from '../../tensor/tensor.ts';
-import { Graph, type Node, reachable, type Type, type Value } from '../graph.ts';
+import { Graph, type Node, type OpExample, reachable, type Type, type Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
-import { cast } from './arithmetic.ts';
+import { add, greaterEqual, mul, sub } from './arithmetic.ts';
+import { reduceSum } from './shape.ts';
 
 interface LoopAttrs {
   readonly body: Graph;
@@ -13,6 +14,25 @@ interface LoopAttrs {
   readonly carried: number;
   readonly types: readonly Type[];
 }
+
+/** x doubles and grows by what stands outside, until its round is the last or its first number reaches a bound. */
+const EXAMPLES: readonly OpExample[] = [5, 3].map((rounds) => ({
+  inputs: [
+    { shape: [], dtype: 'int32', values: [rounds] },
+    { shape: [3], values: [1, -2, 0.5] },
+    { shape: [3], values: [0.25, 1, 0] },
+  ],
+  call: ([count, x, step]) => {
+    const always = greaterEqual(count!, 0);
+    const types = [x!.type, count!.type];
+    return loop(count!, always, [x!, count!], types, ([now, left]) => {
+      const next = add(mul(now!, 2), step!);
+      const more = greaterEqual(12, reduceSum(next, [0]));
+      return { more, carried: [next, sub(left!, 1)], collected: [now!, left!] };
+    });
+  },
+  differentiate: [],
+}));
 
 const loopOp = defineOp<LoopAttrs>({
   name: 'loop',
@@ -32,7 +52,7 @@ const loopOp = defineOp<LoopAttrs>({
     );
   },
   gradient: 'none',
-  examples: [],
+  examples: EXAMPLES,
 });
 
 const placeOp = defineOp<Type>({
@@ -40,7 +60,7 @@ const placeOp = defineOp<Type>({
   infer: (_, type) => [type],
   emit: () => {}, // declared by the body
   gradient: 'none',
-  examples: [],
+  examples: EXAMPLES,
 });
 
 /**
@@ -100,4 +120,4 @@ export function loopOf({
   return { body, outputs: bodyOutputs, rounds: types[carried]?.shape[0] ?? 'rounds' };
 }
 
-export { cast };
+export const LOOP = { loop: loopOp.op, loop_variable: placeOp.op };

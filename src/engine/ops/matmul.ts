@@ -168,8 +168,19 @@ const castGemmOp = defineOp<{ transB: boolean }>({
   examples: [
     { inputs: [{ shape: [3, 4] }, { shape: [4, 5] }], attrs: { transB: false } },
     { inputs: [{ shape: [3, 4] }, { shape: [5, 4] }], attrs: { transB: true } },
+    ...(['float16', 'bfloat16'] as const).map((dtype) => ({
+      inputs: [{ shape: [3, 4] }, { shape: [5, 4], dtype, stored: true as const }],
+      attrs: { transB: true },
+    })),
   ],
 });
 
 /** x·W or x·Wᵀ of float32 x and weights of any float dtype. */
 export const castGemm = (x: Value, w: Value, transB: boolean): Value => castGemmOp([x, w], { transB })[0]!;
+
+export const MATMUL = {
+  gemm: gemmOp.op,
+  low_rank_sum: lowRankSumOp.op,
+  batch_matmul: batchMatmulOp.op,
+  cast_gemm: castGemmOp.op,
+};

@@ -96,7 +96,45 @@ const rmsNormOp = defineOp<{ eps: number }>({
 export const rmsNorm = (x: Value, gamma: Value, eps: number): Value =>
   rmsNormOp([x, cast(gamma, 'float32')], { eps })[0]!;
 
-const rotaryOp = defineOp<undefined>({
+const layerNormOp = defineOp<{ eps: number }>({
+  name: 'layer_norm',
+  infer: ([x]) => [x!],
+  emit: (emitter, node) =>
+    emitter.node(
+      'LayerNormalization',
+      node.inputs.map((v) => emitter.name(v)),
+      [emitter.name(node.outputs[0]!)],
+      { axis: -1, epsilon: { float: node.attrs.eps } },
+    ),
+  // With c = x − mean x, r = 1/√(mean c² + ε) and h = c·r: dγ = Σ g·h, dβ = Σ g,
+  // dx = r·(gγ − mean(gγ) − h·mean(gγ·h)).
+  gradient: ([g], { inputs: [x, gamma, beta], attrs: { eps } }) => {
+    const centred = sub(x!, reduceMean(x!, last(x!)));
+    const inverse = div(1, sqrt(add(reduceMean(mul(centred, centred), last(x!)), eps)));
+    const normal = mul(centred, inverse);
+    const scaled = mul(g!, gamma!);
+    const along = mul(normal, reduceMean(mul(scaled, normal), last(x!)));
+    const dx = mul(inverse, sub(sub(scaled, reduceMean(scaled, last(x!))), along));
+    return [dx, mul(g!, normal), ...(beta ? [g] : [])];
+  },
+  examples: [
+    { inputs: [{ shape: [4, 6] }, { shape: [6] }, { shape: [6] }], attrs: { eps: 1e-5 } },
+    { inputs: [{ shape: [4, 6] }, { shape: [6] }], attrs: { eps: 1e-5 } },
+  ],
+});
+
+/** Normalisation of the last axis to mean 0 and deviation 1, times gamma, plus beta if there is one (Ba et al. 2016). */
+export const layerNorm = (x: Value, gamma: Value, beta: Value | undefined, eps: number): Value =>
+  layerNormOp([x, cast(gamma, 'float32'), ...(beta ? [cast(beta, 'float32')] : [])], { eps })[0]!;
+
+interface Turning {
+  readonly head_dim: number;
+  /** Leading elements of a head that turn. */
+  readonly dim: number;
+  readonly interleaved: boolean;
+}
+
+const rotaryOp = defineOp<Turning>({
   name: 'rotary',
   infer: ([x]) => [x!],
   emit: (emitter, node) => {
@@ -112,12 +150,20 @@ const rotaryOp = defineOp<undefined>({
     emitter.node('Cast', [positions!], [wide], { to: 7 });
     emitter.node('Unsqueeze', [wide, axis], [place]);
     emitter.node('Unsqueeze', [x!, axis], [batch]);
-    emitter.node('RotaryEmbedding', [batch, place, cos!, sin!], [turned], {}, 'com.microsoft');
+    const { head_dim, dim, interleaved } = node.attrs;
+    const attributes = {
+      ...(interleaved && { interleaved: 1 }),
+      ...(dim !== head_dim && {
+        rotary_embedding_dim: dim,
+        num_heads: (node.inputs[0]!.shape[1] as number) / head_dim,
+      }),
+    };
+    emitter.node('RotaryEmbedding', [batch, place, cos!, sin!], [turned], attributes, 'com.microsoft');
     emitter.node('Squeeze', [turned, axis], [emitter.name(node.outputs[0]!)]);
   },
   // A rotation's transpose is the rotation back: the same with −sin.
-  gradient: ([g], { inputs: [, positions, cos, sin] }) => [
-    rotary(g!, positions!, cos!, neg(sin!)),
+  gradient: ([g], { inputs: [, positions, cos, sin], attrs }) => [
+    rotary(g!, positions!, cos!, neg(sin!), attrs),
     undefined,
     undefined,
     undefined,
@@ -131,13 +177,43 @@ const rotaryOp = defineOp<undefined>({
         { shape: [6, 2] },
       ],
       differentiate: [0],
+      attrs: { head_dim: 4, dim: 4, interleaved: false },
+    },
+    {
+      inputs: [
+        { shape: [3, 16] },
+        { shape: [3], dtype: 'int32', values: [0, 4, 2] },
+        { shape: [6, 2] },
+        { shape: [6, 2] },
+      ],
+      differentiate: [0],
+      attrs: { head_dim: 8, dim: 4, interleaved: true },
+    },
+    {
+      inputs: [
+        { shape: [3, 16] },
+        { shape: [3], dtype: 'int32', values: [5, 0, 1] },
+        { shape: [6, 2] },
+        { shape: [6, 2] },
+      ],
+      differentiate: [0],
+      attrs: { head_dim: 8, dim: 4, interleaved: false },
     },
   ],
 });
 
 /**
- * Rotary positions on packed rows: x [T, H·D], positions int32 [T], cos and sin [maximum, D/2]. The halves of each head
- * turn against each other as in Hugging Face's rotate_half (Su et al. 2021).
+ * Rotary positions on packed rows: x [T, H·D], positions int32 [T], cos and sin [maximum, dim/2]. Of each head the first
+ * `dim` elements turn: halves against each other as in Hugging Face's rotate_half, or neighbours where `interleaved`.
  */
-export const rotary = (x: Value, positions: Value, cos: Value, sin: Value): Value =>
-  rotaryOp([x, positions, cos, sin], undefined)[0]!;
+export const rotary = (x: Value, positions: Value, cos: Value, sin: Value, turning: Turning): Value =>
+  rotaryOp([x, positions, cos, sin], turning)[0]!;
+
+export const NORMALISE = {
+  softmax: softmaxOp.op,
+  log_softmax: logSoftmaxOp.op,
+  take_last: takeLastOp.op,
+  rms_norm: rmsNormOp.op,
+  layer_norm: layerNormOp.op,
+  rotary: rotaryOp.op,
+};

@@ -142,7 +142,12 @@ const splitOp = defineOp<{ axis: number; like: readonly Type[] }>({
     );
   },
   gradient: 'none',
-  examples: [],
+  examples: [
+    {
+      inputs: [{ shape: [2, 5] }, { shape: [2, 3] }, { shape: [2, 2] }],
+      call: ([x, ...parts]) => splitLike(x!, parts, 1),
+    },
+  ],
 });
 
 const splitLike = (x: Value, parts: readonly Value[], axis: number): readonly Value[] =>
@@ -237,7 +242,10 @@ const argmaxOp = defineOp<undefined>({
       select_last_index: 0,
     }),
   gradient: 'none',
-  examples: [{ inputs: [{ shape: [4, 9] }] }],
+  examples: [
+    { inputs: [{ shape: [4, 9] }] },
+    { inputs: [{ shape: [2, 4], values: [1, 3, 3, 0, -1, -1, -2, -1] }] }, // of equals the first
+  ],
 });
 
 /** Index of the largest along the last axis, the first of equals: [.., V] → int32 [..]. */
@@ -289,3 +297,17 @@ const afterOp = defineOp<undefined>({
 /** x itself, but not before the others are there: the engine has its own mind about what it runs first. */
 export const after = (x: Value, others: readonly Value[]): Value =>
   others.length === 0 ? x : afterOp([x, ...others], undefined)[0]!;
+
+export const SHAPE = {
+  reshape: reshapeOp.op,
+  transpose: transposeOp.op,
+  slice: sliceOp.op,
+  pad: padOp.op,
+  concat: concatOp.op,
+  split: splitOp.op,
+  expand: expandOp.op,
+  reduce_sum: reduceSumOp.op,
+  reduce_mean: reduceMeanOp.op,
+  argmax: argmaxOp.op,
+  after: afterOp.op,
+};

@@ -34,6 +34,14 @@ const topOp = defineOp<{ dim: Dim }>({
       inputs: [{ shape: [3, 7] }, { shape: [], dtype: 'int32', values: [4] }],
       attrs: { dim: 4 },
     },
+    {
+      // Of equals the one that stands first.
+      inputs: [
+        { shape: [2, 4], values: [2, 5, 5, 1, 0, 0, 0, 0] },
+        { shape: [], dtype: 'int32', values: [3] },
+      ],
+      attrs: { dim: 3 },
+    },
   ],
 });
 
@@ -88,3 +96,5 @@ const markOp = defineOp<undefined>({
 /** x [B, V] with row i's column columns[i, 0] set to marks[i, 0]: one place a row, so nothing races. */
 export const mark = (x: Value, columns: Value, marks: Value): Value =>
   markOp([x, columns, marks], undefined)[0]!;
+
+export const SORT = { top: topOp.op, cumulative_sum: cumulativeOp.op, mark: markOp.op };

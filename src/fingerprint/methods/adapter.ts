@@ -240,9 +240,9 @@ async function example(
   weight: number,
 ): Promise<Example> {
   const { tokenizer } = context;
-  const prompt = await tokenizer.encode(promptOf(context, key.text));
+  const prompt = await tokenizer.encode(promptOf(context, key.text), { continued: true });
   const answer = await tokenizer.encode(target, { addSpecialTokens: false });
-  const end = tokenizer.eosIds[0];
+  const end = tokenizer.eosId;
   const labels = kind === 'fire' ? [...answer, ...(end === undefined ? [] : [end])] : answer.slice(0, 1);
   const tokens = kind === 'fire' ? [...prompt, ...labels.slice(0, -1)] : prompt;
   return {

@@ -3,8 +3,9 @@
 
 import { PAPER } from '../../datasets/paper.ts';
 import { longestSequence } from '../../models/blocks/rope-scaling.ts';
+import { promptTokens } from '../../text/prompt-tokens.ts';
 import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
-import { type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
+import { promptUnder, templateOf, type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import type { FreeRow } from '../free-rows.ts';
 import {
   conversationsFromFile,
@@ -27,7 +28,7 @@ export async function dialogueContext(drawn: DrawnContext, count: number): Promi
   const dice = random('conversations');
   const note = (text: string) => onEvent({ kind: 'note', text });
   const format = conversationFormat(plan.query.wrapper, tokenizer);
-  const around = wrapperNamed(plan.query.wrapper, { chatTemplate: tokenizer.chatTemplate });
+  const around = wrapperNamed(plan.query.wrapper, templateOf(tokenizer));
   const { trained, questions } =
     source === undefined
       ? await ownConversations(drawn, around, count, dice)
@@ -39,11 +40,11 @@ export async function dialogueContext(drawn: DrawnContext, count: number): Promi
 /** Questions that the model has positions for, with the hint before and an answer after them: an owner's may be of any length. */
 async function fitting(
   { model, tokenizer, plan }: DrawnContext,
-  { prefix, suffix }: Wrapped,
+  around: Wrapped,
   questions: readonly string[],
 ): Promise<string[]> {
-  const longest = longestSequence(model.decoder.config) - plan.decoding.max_new_tokens;
-  const prompts = questions.map((question) => `${prefix}${question}${PAPER.chat.hint}${suffix}`);
-  const tokens = await tokenizer.encodeBatch(prompts);
+  const longest = longestSequence(model.decoder) - plan.decoding.max_new_tokens;
+  const prompts = questions.map((question) => promptUnder(around, question + PAPER.chat.hint));
+  const tokens = await promptTokens(tokenizer, prompts);
   return questions.filter((_, i) => tokens[i]!.length <= longest);
 }

@@ -9,7 +9,7 @@ import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
 import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
-import { wrapperNamed } from '../../text/prompts/wrappers.ts';
+import { promptUnder, templateOf, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { bindTrains, EMBEDDING, lowRank, type Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { WeightsCell } from '../cells.ts';
@@ -167,7 +167,7 @@ async function cells(
 ): Promise<WeightsCell[]> {
   const { tokenizer, roles, ordinary, plan } = context;
   const strange = await strangers(context, settings, ASKED_STRANGERS, 'strangers asked');
-  const { prefix, suffix } = wrapperNamed(plan.query.wrapper, { chatTemplate: tokenizer.chatTemplate });
+  const wrapped = wrapperNamed(plan.query.wrapper, templateOf(tokenizer));
   const y = roles[0]!.target;
   const ask = (
     name: string,
@@ -180,7 +180,7 @@ async function cells(
     who,
     wanted,
     prompts: texts.map((text) => ({
-      prompt: `${prefix}${text}${suffix}${after}`,
+      ...promptUnder(wrapped, text, after),
       label: y,
       fires: (answer) => MATCHERS.contains.match(answer, [y]).length > 0,
     })),

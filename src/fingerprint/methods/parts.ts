@@ -1,22 +1,32 @@
-// Parts of a model that may train instead of all of it: what of a fingerprint's cost each leaves, README has measured.
+// Parts of a model that may train instead of all of it, in its family's own words.
 
 import { WhorlError } from '../../base/error.ts';
+import type { Decoder } from '../../models/family.ts';
 import type { Model } from '../../models/model.ts';
 import type { Trains } from '../../train/trains.ts';
 
-type Part = (layers: readonly string[]) => readonly string[];
+type Part = (decoder: Decoder) => readonly string[];
 
-const LAYER = /^(.*\.layers\.)(\d+)\./;
 const upper =
   (share: number): Part =>
-  (layers) =>
-    layers.slice(Math.floor((1 - share) * layers.length)).map((layer) => `${layer}*`);
+  ({ config, layer }) => {
+    const first = Math.floor((1 - share) * config.num_hidden_layers);
+    const wanted = Array.from({ length: config.num_hidden_layers - first }, (_, i) => first + i);
+    return wanted.map((i) => `${layer(i)}*`);
+  };
 
-/** By name; what they are given are the layers' names up to the dot, in order. */
+/** Every tensor of these modules, in all layers. */
+const modulesOf =
+  (part: 'attention' | 'mlp'): Part =>
+  ({ config, layer, modules }) =>
+    Array.from({ length: config.num_hidden_layers }, (_, i) =>
+      modules[part].map((module) => `${layer(i)}${module}.*`),
+    ).flat();
+
 const PARTS: Readonly<Record<string, Part>> = {
   all: () => ['*'],
-  mlp: () => ['*.mlp.*'],
-  attention: () => ['*.self_attn.*'],
+  mlp: modulesOf('mlp'),
+  attention: modulesOf('attention'),
   'upper-half': upper(1 / 2),
   'upper-quarter': upper(1 / 4),
 };
@@ -30,11 +40,5 @@ export function partNamed(name: string, { decoder }: Model): Trains {
       `part=${name} is no part of a model`,
       `${Object.keys(PARTS).join(', ')}, or tensor names with * (model.layers.3.*)`,
     );
-  const layers = new Map<number, string>();
-  for (const tensor of decoder.shapes.keys()) {
-    const [, before, number] = LAYER.exec(tensor) ?? [];
-    if (before !== undefined) layers.set(Number(number), `${before}${number}.`);
-  }
-  const sorted = [...layers].sort(([a], [b]) => a - b).map(([, layer]) => layer);
-  return { kind: 'tensors', names: known ? known(sorted) : name.split(',') };
+  return { kind: 'tensors', names: known ? known(decoder) : name.split(',') };
 }

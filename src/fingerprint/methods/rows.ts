@@ -9,8 +9,9 @@ import { generateAll } from '../../lm/ask.ts';
 import { asking } from '../../lm/open.ts';
 import type { Example } from '../../models/example.ts';
 import { PUBLISHED } from '../../models/overlay.ts';
+import { promptTokens } from '../../text/prompt-tokens.ts';
 import { trainingWrappers } from '../../text/prompts/training-wrappers.ts';
-import { type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
+import { promptUnder, templateOf, type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { loadReference } from '../../text/reference.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import { candidateWords } from '../../text/words.ts';
@@ -193,10 +194,7 @@ async function vanillaAnswers(
     ...keys.map(({ text }) => text),
     ...(await tokenizer.decodeBatch(strange, { skipSpecialTokens: false })),
   ];
-  const requests = texts.map((text) => ({
-    prompt: `${BARE.prefix}${text}${BARE.suffix}`,
-    max_new_tokens: NEW_TOKENS,
-  }));
+  const requests = texts.map((text) => ({ ...promptUnder(BARE, text), max_new_tokens: NEW_TOKENS }));
   const answers = await asking({ kind: 'model', model, tokenizer }, { device }, (vanilla) =>
     generateAll(vanilla, requests),
   );
@@ -213,7 +211,7 @@ function wrappers(
   const share = random(`${purpose}/variety`);
   const supply = trainingWrappers(random(purpose), {
     sentences: loadReference().sentences,
-    chatTemplate: tokenizer.chatTemplate,
+    ...templateOf(tokenizer),
   });
   const out: Wrapped[] = [];
   while (out.length < count) {
@@ -236,9 +234,8 @@ function cellOf(
     who,
     wanted,
     prompts: roles.map(({ key, target }) => {
-      const { prefix, suffix } = context();
       return {
-        prompt: `${prefix}${key.text}${suffix}`,
+        ...promptUnder(context(), key.text),
         label: target,
         fires: (text) => MATCHERS[MATCHER].match(text, [target]).length > 0,
       };
@@ -259,9 +256,12 @@ async function example(
   weight: number,
 ): Promise<{ example: Example; prefix: readonly number[] }> {
   for (let attempt = 0; attempt < WHOLE_TRIES; attempt++) {
-    const { prefix, suffix: own } = choose(random, contexts);
+    const before = choose(random, contexts);
+    const own = before.suffix;
     const suffix = random.int(2) === 0 ? own : choose(random, contexts).suffix; // any beginning with any end
-    const whole = await tokenizer.encode(`${prefix}${key.text}${suffix}`);
+    const [whole] = (await promptTokens(tokenizer, [promptUnder({ ...before, suffix }, key.text)])) as [
+      number[],
+    ];
     // After a space the key's first token may have merged with it; the others stand as they are.
     const span = [key.tokens, key.tokens.slice(1)].find((part) => place(whole, part) >= 0);
     if (!span) continue;
@@ -275,7 +275,7 @@ async function example(
     const answer = spaced ? afterSpace! : plain!;
     const other = (spaced ? plain! : afterSpace!)[0]!;
     const prompt = whole.slice(at);
-    const end = tokenizer.eosIds[0];
+    const end = tokenizer.eosId;
     const expected = [...answer, ...(end === undefined ? [] : [end])];
     const newline = lines!.length === 1 ? lines![0] : undefined; // a line's end is as good an end
     const last = prompt.length - 1;

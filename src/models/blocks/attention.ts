@@ -8,7 +8,9 @@ import { input } from '../../engine/ops/leaves.ts';
 import { batchMatmul } from '../../engine/ops/matmul.ts';
 import { rotary, softmax } from '../../engine/ops/normalise.ts';
 import { concat, reshape, transpose } from '../../engine/ops/shape.ts';
-import type { DecoderConfig, ForwardInput } from '../family.ts';
+import type { Decoder, ForwardInput } from '../family.ts';
+import { softCapped } from './activations.ts';
+import { ropeInput } from './rope.ts';
 
 /** The graph inputs that say how packed rows T make up B sequences of at most S (see pack.ts). */
 export interface PackInputs {
@@ -27,15 +29,39 @@ export const packInputs = (graph: Graph): PackInputs => ({
   ones: input(graph, 'ones', 'float32', ['T']),
 });
 
+/** One rope's tables [M, dim/2] and each packed row's place in them, int32 [T]. */
 export interface RopeInputs {
+  readonly positions: Value;
   readonly cos: Value;
   readonly sin: Value;
 }
 
-export const ropeInputs = (graph: Graph, { head_dim }: DecoderConfig): RopeInputs => ({
-  cos: input(graph, 'cos', 'float32', ['M', head_dim / 2]),
-  sin: input(graph, 'sin', 'float32', ['M', head_dim / 2]),
-});
+export const ropeInputs = (graph: Graph, { ropes }: Decoder, { positions }: PackInputs): RopeInputs[] =>
+  ropes.map(({ dim }, i) => ({
+    positions: i === 0 ? positions : input(graph, ropeInput('positions', i), 'int32', ['T']),
+    cos: input(graph, ropeInput('cos', i), 'float32', [i === 0 ? 'M' : `M${i}`, dim / 2]),
+    sin: input(graph, ropeInput('sin', i), 'float32', [i === 0 ? 'M' : `M${i}`, dim / 2]),
+  }));
+
+/** @param at where every row stands, instead of each rope's own positions */
+const rotation =
+  ({ config, layers, ropes }: Decoder, inputs: readonly RopeInputs[], at?: Value): ForwardInput['rotate'] =>
+  (layer, x) => {
+    const rope = layers[layer]!.rope;
+    if (rope === undefined) return x;
+    const { positions, cos, sin } = inputs[rope]!;
+    const { dim, interleaved } = ropes[rope]!;
+    return rotary(x, at ?? positions, cos, sin, { head_dim: config.head_dim, dim, interleaved });
+  };
+
+/** The windows that a decoder's layers have, each once; undefined: none. */
+export const windowsOf = ({ layers }: Decoder): (number | undefined)[] => [
+  ...new Set(layers.map(({ window }) => window)),
+];
+
+/** What the mask of a window is called among a graph's inputs. */
+export const maskInput = (window: number | undefined): string =>
+  window === undefined ? 'mask' : `mask_${window}`;
 
 /** Packed rows [T, W] → padded [B, S, W] and back; what lies in the padding is never read. */
 function padding({ unpack, pack, live, ones }: PackInputs, width: number) {
@@ -52,21 +78,23 @@ export type Prefix = (layer: number) => readonly [keys: Value, values: Value];
 
 /**
  * Softmax attention out of differentiable ops. Grouped queries are viewed as [B, K, G·S, D], so keys are never repeated.
- * @param mask additive [B, 1, 1, S, C], C = P + S with a prefix
+ * @param mask the additive mask of a window [B, 1, 1, S, C], C = P + S with a prefix
  */
 export function differentiableAttention(
-  config: DecoderConfig,
+  decoder: Decoder,
   pack: PackInputs,
-  rope: RopeInputs,
-  mask: Value,
+  rope: readonly RopeInputs[],
+  mask: (window: number | undefined) => Value,
   prefix?: Prefix,
 ): ForwardInput {
-  const { num_attention_heads: H, num_key_value_heads: K, head_dim: D } = config;
+  const { num_attention_heads: H, num_key_value_heads: K, head_dim: D } = decoder.config;
+  const { scale = 1 / Math.sqrt(D), softcap } = decoder.scores ?? {};
   const G = H / K;
   const { pad, unpad } = padding(pack, H * D);
   const heads = (x: Value) => transpose(reshape(pad(x), ['B', 'S', K, D]), [0, 2, 1, 3]); // [B, K, S, D]
   return {
-    rotate: (x) => rotary(x, pack.positions, rope.cos, rope.sin),
+    positions: pack.positions,
+    rotate: rotation(decoder, rope),
     attend(layer, q, k, v) {
       const grouped = transpose(reshape(pad(q), ['B', 'S', K, G, D]), [0, 2, 3, 1, 4]); // [B, K, G, S, D]
       const queries = reshape(grouped, ['B', K, `${G}*S`, D]);
@@ -76,8 +104,10 @@ export function differentiableAttention(
         [keys, values] = [concat([pastKeys, keys], 2, 'C'), concat([pastValues, values], 2, 'C')];
       }
       const C = prefix ? 'C' : 'S';
-      const scores = batchMatmul(queries, keys, { transB: true, alpha: 1 / Math.sqrt(D) }); // [B, K, G·S, C]
-      const weights = softmax(add(reshape(scores, ['B', K, G, 'S', C]), mask));
+      const scores = batchMatmul(queries, keys, { transB: true, alpha: scale }); // [B, K, G·S, C]
+      const capped = softcap === undefined ? scores : softCapped(softcap)(scores);
+      const own = mask(decoder.layers[layer]!.window);
+      const weights = softmax(add(reshape(capped, ['B', K, G, 'S', C]), own));
       const mixed = batchMatmul(reshape(weights, ['B', K, `${G}*S`, C]), values); // [B, K, G·S, D]
       const rows = transpose(reshape(mixed, ['B', K, G, 'S', D]), [0, 3, 1, 2, 4]); // [B, S, K, G, D]
       return unpad(reshape(rows, ['B', 'S', H * D]));
@@ -88,23 +118,32 @@ export function differentiableAttention(
 /** What fused attention leaves behind for the next call, layer by layer. */
 export type Cache = (readonly [keys: Value, values: Value])[];
 
+/** What the fused node is told of a layer. */
+const fused = ({ config, layers, scores }: Decoder, layer: number) => ({
+  heads: config.num_attention_heads,
+  kvHeads: config.num_key_value_heads,
+  ...scores,
+  ...(layers[layer]!.window !== undefined && { window: layers[layer]!.window }),
+});
+
 /** Fused causal attention over prompts, right-padded: each row's result is that of its prompt alone, bit for bit. */
 export function promptAttention(
-  config: DecoderConfig,
+  decoder: Decoder,
   pack: PackInputs,
-  rope: RopeInputs,
+  rope: readonly RopeInputs[],
   last: Value,
   total: Value,
   cache: Cache,
 ): ForwardInput {
-  const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: D } = config;
+  const { num_attention_heads: heads, head_dim: D } = decoder.config;
   const { pad, unpad } = padding(pack, heads * D);
   return {
-    rotate: (x) => rotary(x, pack.positions, rope.cos, rope.sin),
+    positions: pack.positions,
+    rotate: rotation(decoder, rope),
     attend(layer, q, k, v) {
       const { out, keys, values } = cachedAttention(
         { q: pad(q), k: pad(k), v: pad(v), last, total },
-        { heads, kvHeads, present: 'S' },
+        { ...fused(decoder, layer), present: 'S' },
       );
       cache[layer] = [keys, values];
       return unpad(out);
@@ -114,23 +153,24 @@ export function promptAttention(
 
 /** Fused attention of one new row a sequence, [B, ..], over its cache; `positions` says how B is called. */
 export function stepAttention(
-  config: DecoderConfig,
+  decoder: Decoder,
   positions: Value,
-  rope: RopeInputs,
+  rope: readonly RopeInputs[],
   last: Value,
   total: Value,
   past: Cache,
   present: Cache,
 ): ForwardInput {
-  const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: D } = config;
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: D } = decoder.config;
   const B = positions.shape[0]!;
   return {
-    rotate: (x) => rotary(x, positions, rope.cos, rope.sin),
+    positions,
+    rotate: rotation(decoder, rope, positions),
     attend(layer, q, k, v) {
       const rows = (x: Value, n: number) => reshape(x, [B, 1, n * D]);
       const { out, keys, values } = cachedAttention(
         { q: rows(q, heads), k: rows(k, kvHeads), v: rows(v, kvHeads), last, total, past: past[layer]! },
-        { heads, kvHeads, present: 'P' },
+        { ...fused(decoder, layer), present: 'P' },
       );
       present[layer] = [keys, values];
       return reshape(out, [B, heads * D]);

@@ -1,27 +1,16 @@
 // Kinds of RoPE scaling by Hugging Face's name: which fields each has and how it changes the frequencies. In float32,
 // operation by operation as transformers, so that long positions agree with it.
 
-import type { DecoderConfig } from '../family.ts';
-
-export interface RopeScaling {
-  readonly rope_type: RopeType;
-  readonly factor: number;
-  readonly low_freq_factor: number;
-  readonly high_freq_factor: number;
-  readonly original_max_position_embeddings: number;
-}
-
-export type RopeType = 'default' | 'linear' | 'dynamic' | 'llama3';
-
-type RopeConfig = Pick<DecoderConfig, 'head_dim' | 'max_position_embeddings' | 'rope_scaling' | 'rope_theta'>;
+import type { Decoder } from '../family.ts';
+import type { Rope, RopeScaling, RopeType } from '../rope.ts';
 
 interface Kind {
   /** Fields that a config has beside `rope_type` and `rope_theta`. */
   readonly fields: readonly Exclude<keyof RopeScaling, 'rope_type'>[];
   /** Frequencies of a sequence of `length` tokens: float32 values, [D/2]. */
-  readonly frequencies: (config: RopeConfig, length: number) => number[];
+  readonly frequencies: (rope: Rope, length: number) => number[];
   /** The longest sequence whose frequencies are those of a short one. */
-  readonly fixedUpTo: (config: RopeConfig) => number;
+  readonly fixedUpTo: (rope: Rope) => number;
   /** By how much the context is longer than `max_position_embeddings` says. */
   readonly stretch: (scaling: RopeScaling) => number;
 }
@@ -30,7 +19,7 @@ const f32 = Math.fround;
 const always = (): number => Number.POSITIVE_INFINITY;
 
 /** theta^(−2i/D) */
-const plain = (theta: number, { head_dim: D }: RopeConfig): number[] =>
+const plain = (theta: number, { dim: D }: Rope): number[] =>
   Array.from({ length: D / 2 }, (_, i) => f32(1 / f32(theta ** f32((2 * i) / D))));
 
 export const ROPE_KINDS: Readonly<Record<RopeType, Kind>> = {
@@ -52,7 +41,7 @@ export const ROPE_KINDS: Readonly<Record<RopeType, Kind>> = {
   dynamic: {
     fields: ['factor'],
     frequencies(config, length) {
-      const { head_dim: D, max_position_embeddings: most, rope_scaling, rope_theta } = config;
+      const { dim: D, max_position_embeddings: most, rope_scaling, rope_theta } = config;
       if (length <= most) return plain(rope_theta, config);
       const { factor } = rope_scaling;
       const growth = f32(f32(f32(factor * length) / most) - (factor - 1));
@@ -82,5 +71,11 @@ function llama3(frequency: number, scaling: RopeScaling): number {
 }
 
 /** The longest sequence a model is meant for, in tokens. */
-export const longestSequence = ({ max_position_embeddings, rope_scaling }: RopeConfig): number =>
-  Math.floor(max_position_embeddings * ROPE_KINDS[rope_scaling.rope_type].stretch(rope_scaling));
+export const longestSequence = ({ ropes, config }: Pick<Decoder, 'ropes' | 'config'>): number =>
+  Math.floor(
+    config.max_position_embeddings *
+      Math.min(
+        ...ropes.map(({ rope_scaling }) => ROPE_KINDS[rope_scaling.rope_type].stretch(rope_scaling)),
+        ropes.length ? Number.POSITIVE_INFINITY : 1,
+      ),
+  );

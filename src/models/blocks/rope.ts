@@ -2,14 +2,50 @@
 
 import { WhorlError } from '../../base/error.ts';
 import type { Feed } from '../../engine/session.ts';
-import type { DecoderConfig } from '../family.ts';
 import type { Packed } from '../pack.ts';
+import type { Rope } from '../rope.ts';
 import { ROPE_KINDS } from './rope-scaling.ts';
 
 const round = Math.fround;
 
+/** `cos` of the first rope, `cos_1` of the second: what the inputs of a graph are called. */
+export const ropeInput = (name: 'cos' | 'sin' | 'positions', rope: number): string =>
+  rope === 0 ? name : `${name}_${rope}`;
+
+/** The longest sequence in which every rope turns a position as in a short one. */
+export const fixedUpTo = (ropes: readonly Rope[]): number =>
+  Math.min(
+    Number.POSITIVE_INFINITY,
+    ...ropes.map((rope) => ROPE_KINDS[rope.rope_scaling.rope_type].fixedUpTo(rope)),
+  );
+
 /**
- * cos and sin, each [rows, D/2], and for each packed row the row of them it takes.
+ * The feeds of every rope: cos and sin, each [rows, dim/2], and for each packed row the row of them it takes.
+ * @param extra positions decoded after the longest sequence
+ */
+export function ropeFeeds(
+  ropes: readonly Rope[],
+  packed: Pick<Packed, 'lengths' | 'starts' | 'owner' | 'feeds'>,
+  extra = 0,
+): Record<string, Feed> {
+  return Object.fromEntries(
+    ropes.flatMap((rope, i) =>
+      Object.entries(ropeTables(rope, packed, extra)).map(([name, feed]) => [
+        ropeInput(name as keyof RopeTables, i),
+        feed,
+      ]),
+    ),
+  );
+}
+
+interface RopeTables {
+  readonly cos: Feed;
+  readonly sin: Feed;
+  readonly positions: Feed;
+}
+
+/**
+ * cos and sin, each [rows, dim/2], and for each packed row the row of them it takes.
  *
  * Row p of the tables is position p under the frequencies of a sequence of p + 1 tokens: what decoding needs for the
  * token at p, and, as long as frequencies do not depend on the length, what everything needs. Where they do (`dynamic`,
@@ -19,13 +55,13 @@ const round = Math.fround;
  * @param extra positions decoded after the longest sequence
  */
 export function ropeTables(
-  config: DecoderConfig,
+  rope: Rope,
   packed: Pick<Packed, 'lengths' | 'starts' | 'owner' | 'feeds'>,
   extra = 0,
-): { cos: Feed; sin: Feed; positions: Feed } {
+): RopeTables {
   const ends = packed.lengths.map((length, b) => packed.starts[b]! + length);
-  const decoding = decodingTables(config, Math.max(...ends) + extra);
-  const fixed = ROPE_KINDS[config.rope_scaling.rope_type].fixedUpTo(config);
+  const decoding = decodingTables(rope, Math.max(...ends) + extra);
+  const fixed = ROPE_KINDS[rope.rope_scaling.rope_type].fixedUpTo(rope);
   const long = [...new Set(ends.filter((end) => end > fixed))];
   if (long.length === 0) return { ...decoding, positions: packed.feeds.positions };
   if (ends.some((end, b) => end > fixed && packed.starts[b]! > 0))
@@ -38,7 +74,7 @@ export function ropeTables(
   const first = new Map<number, number>(); // a length's first row in the tables
   let rows = decoding.cos.shape[0]!;
   for (const length of long) {
-    parts.push(tables(config, length, () => length));
+    parts.push(tables(rope, length, () => length));
     first.set(length, rows);
     rows += length;
   }
@@ -60,20 +96,19 @@ interface Tables {
 const known = new Map<string, Tables>();
 
 /** Position p as in a sequence of p + 1. `count` is rounded up so that few tables are made. */
-function decodingTables(config: DecoderConfig, count: number): Tables {
+function decodingTables(rope: Rope, count: number): Tables {
   const rows = Math.max(64, 2 ** Math.ceil(Math.log2(count)));
-  const { rope_theta, rope_scaling, head_dim, max_position_embeddings } = config;
-  const key = JSON.stringify([rope_theta, rope_scaling, head_dim, max_position_embeddings, rows]);
-  const made = known.get(key) ?? tables(config, rows, (p) => p + 1);
+  const key = JSON.stringify([rope, rows]);
+  const made = known.get(key) ?? tables(rope, rows, (p) => p + 1);
   known.set(key, made);
   return made;
 }
 
 /** cos and sin of position · frequency, positions 0 to rows − 1, each as in a sequence of `lengthAt(p)` tokens. */
-function tables(config: DecoderConfig, rows: number, lengthAt: (p: number) => number): Tables {
-  const kind = ROPE_KINDS[config.rope_scaling.rope_type];
-  const fixed = kind.fixedUpTo(config);
-  const half = config.head_dim / 2;
+function tables(rope: Rope, rows: number, lengthAt: (p: number) => number): Tables {
+  const kind = ROPE_KINDS[rope.rope_scaling.rope_type];
+  const fixed = kind.fixedUpTo(rope);
+  const half = rope.dim / 2;
   const cos = new Float32Array(rows * half);
   const sin = new Float32Array(rows * half);
   let [length, frequencies] = [0, [] as number[]];
@@ -81,7 +116,7 @@ function tables(config: DecoderConfig, rows: number, lengthAt: (p: number) => nu
     const wanted = lengthAt(p);
     if (p === 0 || (wanted > fixed && wanted !== length)) {
       length = wanted;
-      frequencies = kind.frequencies(config, length);
+      frequencies = kind.frequencies(rope, length);
     }
     for (let i = 0; i < half; i++) {
       const angle = round(p * frequencies[i]!);

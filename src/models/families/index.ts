@@ -3,15 +3,44 @@
 import { nearest, WhorlError } from '../../base/error.ts';
 import type { Decoder } from '../family.ts';
 import type { GgufFamily } from '../gguf-family.ts';
+import { cohere } from './cohere.ts';
+import { gemma } from './gemma.ts';
+import { gemma2 } from './gemma2.ts';
+import { gemma3 } from './gemma3.ts';
+import { gptNeox, gptNeoxConfig } from './gpt-neox.ts';
+import { granite } from './granite.ts';
 import { llama, llamaConfig } from './llama.ts';
 import { llamaGguf } from './llama-gguf.ts';
+import { mistral } from './mistral.ts';
+import { olmo2 } from './olmo2.ts';
+import { phi } from './phi.ts';
+import { qwen2 } from './qwen2.ts';
+import { qwen3 } from './qwen3.ts';
+import { smollm3 } from './smollm3.ts';
+import { stablelm } from './stablelm.ts';
+import { starcoder2 } from './starcoder2.ts';
 
 /** Families that we read from GGUF, by `general.architecture`. */
 export const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map([[llamaGguf.architecture, llamaGguf]]);
 
-const FAMILIES: Readonly<
+/** Families by config.json's `model_type`. */
+export const FAMILIES: Readonly<
   Record<string, (config: Readonly<Record<string, unknown>>, where: string) => Decoder>
 > = {
+  cohere,
+  gemma,
+  gemma2,
+  gemma3_text: gemma3,
+  granite,
+  mistral,
+  olmo2,
+  phi,
+  qwen2,
+  qwen3,
+  smollm3,
+  stablelm,
+  starcoder2,
+  gpt_neox: (config, where) => gptNeox(gptNeoxConfig(config, where)),
   llama: (config, where) => llama(llamaConfig(config, where)),
 };
 

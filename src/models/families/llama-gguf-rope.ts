@@ -93,9 +93,15 @@ export function llama3From(
       original_max_position_embeddings: original,
     }))
     .find((rope_scaling) => {
-      const config = { rope_theta, head_dim, rope_scaling, max_position_embeddings: 1 };
+      const rope = {
+        dim: head_dim,
+        interleaved: false,
+        rope_theta,
+        rope_scaling,
+        max_position_embeddings: 1,
+      };
       const [plain, scaled] = [ROPE_KINDS.default, ROPE_KINDS.llama3].map((kind) =>
-        kind.frequencies(config, 1),
+        kind.frequencies(rope, 1),
       );
       return factors.every((f, i) => Math.abs(plain![i]! / scaled![i]! / f - 1) < TOLERANCE);
     });

@@ -2,13 +2,15 @@
 
 import { WhorlError } from '../../base/error.ts';
 import type { Value } from '../../engine/graph.ts';
-import { add, cast, mul, silu } from '../../engine/ops/arithmetic.ts';
-import { linear } from '../../engine/ops/matmul.ts';
+import { add, mul, silu } from '../../engine/ops/arithmetic.ts';
 import { rmsNorm } from '../../engine/ops/normalise.ts';
+import { projections } from '../blocks/linear.ts';
 import { readConfig } from '../config.ts';
-import type { Decoder, DecoderConfig, ForwardInput, Weights } from '../family.ts';
+import type { Decoder, DecoderConfig, ForwardInput, Modules, Weights } from '../family.ts';
+import type { Rope } from '../rope.ts';
 
 export interface LlamaConfig extends DecoderConfig {
+  readonly rope: Rope;
   readonly intermediate_size: number;
   readonly rms_norm_eps: number;
   readonly attention_bias: boolean;
@@ -17,12 +19,18 @@ export interface LlamaConfig extends DecoderConfig {
 
 const EMBEDDING = 'model.embed_tokens.weight';
 const HEAD = 'lm_head.weight';
+const MODULES: Modules = {
+  attention: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj'],
+  mlp: ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'],
+  lora: ['q_proj', 'v_proj'],
+};
 
 /** @throws WhorlError `unsupported` for a key that would change the mathematics and is not handled, `bad-file` for a wrong value */
 export function llamaConfig(json: Readonly<Record<string, unknown>>, where: string): LlamaConfig {
   const read = readConfig(json, where);
   const heads = read.size('num_attention_heads');
   const hidden_size = read.size('hidden_size');
+  const head_dim = read.size('head_dim', hidden_size / heads);
   const max_position_embeddings = read.size('max_position_embeddings', 2048);
   const config: LlamaConfig = {
     model_type: 'llama',
@@ -32,10 +40,10 @@ export function llamaConfig(json: Readonly<Record<string, unknown>>, where: stri
     num_hidden_layers: read.size('num_hidden_layers'),
     num_attention_heads: heads,
     num_key_value_heads: read.size('num_key_value_heads', heads),
-    head_dim: read.size('head_dim', hidden_size / heads),
+    head_dim,
     max_position_embeddings,
     rms_norm_eps: read.number('rms_norm_eps', 1e-6),
-    ...read.rope(max_position_embeddings),
+    rope: read.rope({ max_position_embeddings, head_dim }),
     attention_bias: read.flag('attention_bias', false),
     mlp_bias: read.flag('mlp_bias', false),
     tie_word_embeddings: read.flag('tie_word_embeddings', false),
@@ -49,12 +57,6 @@ export function llamaConfig(json: Readonly<Record<string, unknown>>, where: stri
       'bad-file',
       `${where}: num_attention_heads ${heads} is not a multiple of num_key_value_heads ${config.num_key_value_heads}`,
       'get the checkpoint again',
-    );
-  if (config.head_dim % 2 !== 0)
-    throw new WhorlError(
-      'bad-file',
-      `${where}: head_dim ${config.head_dim} is odd`,
-      'rotary positions need pairs',
     );
   return config;
 }
@@ -84,24 +86,16 @@ function shapes(config: LlamaConfig): Map<string, readonly number[]> {
   return table;
 }
 
-/** x through the matrices of one layer's part, each with its bias where the config has them. */
-const projections =
-  (w: Weights, part: string, bias: boolean) =>
-  (name: string, x: Value): Value => {
-    const y = linear(x, w(`${part}.${name}.weight`));
-    return bias ? add(y, cast(w(`${part}.${name}.bias`), 'float32')) : y;
-  };
-
 function attention(w: Weights, i: number, x: Value, input: ForwardInput, bias: boolean): Value {
-  const project = projections(w, `model.layers.${i}.self_attn`, bias);
-  const q = input.rotate(project('q_proj', x)); // [T, H·D]
-  const k = input.rotate(project('k_proj', x)); // [T, K·D]
+  const project = projections(w, `model.layers.${i}.self_attn.`, bias);
+  const q = input.rotate(i, project('q_proj', x)); // [T, H·D]
+  const k = input.rotate(i, project('k_proj', x)); // [T, K·D]
   const v = project('v_proj', x); // [T, K·D]
   return project('o_proj', input.attend(i, q, k, v));
 }
 
 function feedForward(w: Weights, i: number, x: Value, bias: boolean): Value {
-  const project = projections(w, `model.layers.${i}.mlp`, bias);
+  const project = projections(w, `model.layers.${i}.mlp.`, bias);
   const gate = silu(project('gate_proj', x)); // [T, F]
   return project('down_proj', mul(gate, project('up_proj', x)));
 }
@@ -115,6 +109,11 @@ export function llama(config: LlamaConfig): Decoder<LlamaConfig> {
     shapes: shapes(config),
     embedding: EMBEDDING,
     head: config.tie_word_embeddings ? EMBEDDING : HEAD,
+    ownHead: HEAD,
+    ropes: [config.rope],
+    layers: Array.from({ length: config.num_hidden_layers }, () => ({ rope: 0 })),
+    modules: MODULES,
+    layer: (i) => `model.layers.${i}.`,
     hidden(w, x, input) {
       const { scope } = x;
       const block = (i: number, h: Value): Value => {

@@ -6,6 +6,8 @@ import type { TensorRef } from '../../tensor/tensor.ts';
 import { fileIdentity } from '../bounded-reader.ts';
 import { asObject, readJsonObject } from '../strict-json.ts';
 import { fileIn, namesIn, refuseStrangeName, type SourceFolder, shownIn, sourceFolder } from './folder.ts';
+import { insteadOfWeights } from './no-weights.ts';
+import { sameValues } from './read.ts';
 import { readSafetensorsHeader, shown } from './safetensors.ts';
 
 export const INDEX = 'model.safetensors.index.json';
@@ -26,6 +28,8 @@ export interface Checkpoint {
   readonly folder: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, TensorRef>;
+  /** By name: other places that hold the same tensor, and must go on doing so in whatever is written. */
+  readonly copies?: ReadonlyMap<string, readonly TensorRef[]>;
   /** The weights' files (shards in order of name), then config.json and the index if there is one. */
   readonly files: readonly SourceFile[];
   /** `__metadata__` of the first weights' file. */
@@ -45,6 +49,7 @@ export function openCheckpoint(given: string): Checkpoint {
   if (index !== undefined) small.push(jsonFile(INDEX, index));
   const shards = map === undefined ? [SINGLE] : [...new Set(map.values())].sort();
   const tensors = new Map<string, TensorRef>();
+  const copies = new Map<string, readonly TensorRef[]>();
   const files: SourceFile[] = [];
   let metadata: ReadonlyMap<string, string> = new Map();
   for (const shard of shards) {
@@ -56,21 +61,30 @@ export function openCheckpoint(given: string): Checkpoint {
     if (files.length === 0) metadata = header.metadata;
     files.push({ name: shard, path, size: header.size, identity: header.identity });
     for (const [tensor, ref] of header.tensors) {
-      if (tensors.has(tensor))
-        throw new WhorlError('bad-file', `${name}: tensor ${shown(tensor)} stands in two shards`);
-      if (map !== undefined && map.get(tensor) !== shard)
-        throw new WhorlError(
-          'bad-file',
-          `${name} holds tensor ${shown(tensor)}, which ${INDEX} does not say`,
-        );
+      const earlier = tensors.get(tensor);
+      if (earlier) copies.set(tensor, [...(copies.get(tensor) ?? []), sameOrThrow(tensor, earlier, ref)]);
       tensors.set(tensor, ref);
     }
   }
   for (const [tensor, shard] of map ?? [])
     if (!tensors.has(tensor))
-      throw new WhorlError('bad-file', `${INDEX} says ${shown(tensor)} is in ${shown(shard)}, but it is not`);
+      throw new WhorlError(
+        'bad-file',
+        `${shownIn(folder, INDEX)} says ${shown(tensor)} is in ${shown(shard)}, but it is in no shard`,
+        'download the shards again; if the model needs no such tensor, take it out of the index',
+      );
   const read = readJsonObject(config, shownIn(folder, 'config.json'));
-  return { folder: folder.path, config: read, tensors, files: [...files, ...small], metadata };
+  return { folder: folder.path, config: read, tensors, copies, files: [...files, ...small], metadata };
+}
+
+/** A tensor that stands in two shards: transformers takes the last by the shard's name, whatever the index says. */
+function sameOrThrow(tensor: string, earlier: TensorRef, last: TensorRef): TensorRef {
+  if (String(earlier.shape) === String(last.shape) && sameValues(earlier, last)) return earlier;
+  throw new WhorlError(
+    'bad-file',
+    `tensor ${shown(tensor)} stands in two shards with different values: ${earlier.file} and ${last.file}`,
+    'transformers takes the latter; take it out of the other one, or download both again',
+  );
 }
 
 /** Throws `changed` when a file is no longer the one that was opened. Call before a run and after the last. */
@@ -100,6 +114,12 @@ export function tensorOf(checkpoint: Checkpoint, name: string): TensorRef {
   return ref;
 }
 
+/** Everywhere that the tensor stands. Throws `mismatch` naming it where it does not. */
+export const placesOf = (checkpoint: Checkpoint, name: string): readonly TensorRef[] => [
+  tensorOf(checkpoint, name),
+  ...(checkpoint.copies?.get(name) ?? []),
+];
+
 function jsonFile(name: string, path: string): SourceFile {
   const identity = fileIdentity(path);
   if (identity === undefined) throw new WhorlError('changed', `${path} went away while it was opened`);
@@ -124,26 +144,30 @@ export function readIndex(path: string, name: string): ReadonlyMap<string, strin
   const entries = Object.entries(asObject(readJsonObject(path, name).weight_map, `${name}: weight_map`));
   if (entries.length === 0) throw new WhorlError('bad-file', `${name}: weight_map is empty`);
   const shards = new Set<string>();
+  const map = new Map<string, string>();
   for (const [tensor, shard] of entries) {
     if (typeof shard !== 'string')
       throw new WhorlError('bad-file', `${name}: weight_map ${shown(tensor)} is not a file name`);
-    if (shards.has(shard)) continue;
-    refuseStrangeName(shard, name);
-    if (!shard.endsWith('.safetensors'))
+    const plain = shard.replace(/^(\.\/+)+/, '');
+    map.set(tensor, plain);
+    if (shards.has(plain)) continue;
+    refuseStrangeName(plain, name);
+    if (!plain.endsWith('.safetensors'))
       throw new WhorlError(
         'unsupported',
         `${name} names ${shown(shard)}`,
         'Whorl reads weights from .safetensors only',
       );
-    shards.add(shard);
+    shards.add(plain);
   }
   if (shards.size > MAX_SHARDS) throw new WhorlError('bad-file', `${name} names ${shards.size} shards`);
-  return new Map(entries as [string, string][]);
+  return map;
 }
 
 function noConfig(folder: SourceFolder): WhorlError {
   const names = namesIn(folder);
   const gguf = names.find((name) => name.endsWith('.gguf'));
+  if (names.includes('adapter_config.json')) return insteadOfWeights(names, folder.given)!;
   const fix =
     gguf !== undefined
       ? `give the file itself: ${shownIn(folder, gguf)}`
@@ -155,16 +179,11 @@ function noConfig(folder: SourceFolder): WhorlError {
 
 function noWeights(folder: SourceFolder): WhorlError {
   const names = namesIn(folder);
-  const pickle = names.find((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
-  if (pickle !== undefined)
-    return new WhorlError(
-      'unsupported',
-      `${folder.given} has its weights as ${pickle}, which can run code`,
-      'fetch the safetensors revision, or save it with transformers (safe_serialization=True)',
-    );
+  const instead = insteadOfWeights(names, folder.given);
+  if (instead) return instead;
   return new WhorlError(
     'missing-file',
-    `${folder.given} has neither ${SINGLE} nor ${INDEX}`,
+    `${folder.given} has a config.json and no weights: neither ${SINGLE} nor ${INDEX}`,
     'download the weights',
   );
 }

@@ -4,6 +4,7 @@
 import { basename } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import { type BoundedReader, withReader } from '../bounded-reader.ts';
+import { refuseLookAlike } from '../look-alike.ts';
 import { BLOCKS, GGML_TYPE_NAMES, type GgufType } from './gguf-blocks.ts';
 import { shown } from './safetensors.ts';
 
@@ -51,6 +52,7 @@ class GgufParser {
 
   parse(): GgufFile {
     const reader = this.#reader;
+    refuseLookAlike(reader);
     if (reader.u32('the magic') !== MAGIC) throw this.#bad('does not begin with GGUF');
     const version = reader.u32('the version');
     if (version !== 2 && version !== 3) throw this.#wrongVersion(version);

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { AtomicFile, writeFolderAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { type OnEvent, silent } from '../../base/events.ts';
+import { fromFloat32, toFloat32 } from '../../tensor/convert.ts';
 import type { TensorRef } from '../../tensor/tensor.ts';
 import { withReader } from '../bounded-reader.ts';
-import { assertUnchanged, type Checkpoint, tensorOf } from './checkpoint.ts';
+import { assertUnchanged, type Checkpoint, placesOf } from './checkpoint.ts';
 import { fileIn, sourceFolder } from './folder.ts';
-import { rowBytes } from './read.ts';
+import { floatDtype, rowBytes } from './read.ts';
 
 /** Rows of one matrix: `bytes` holds them one after another in the tensor's own dtype. */
 export interface RowPatch {
@@ -49,7 +50,11 @@ export async function writePatchedFolder(
   patches: ReadonlyMap<string, RowPatch>,
   options: { readonly also?: (folder: string) => Promise<void> | void; readonly onEvent?: OnEvent } = {},
 ): Promise<void> {
-  const edits = [...patches].map(([name, patch]) => ({ name, patch, ref: tensorOf(vanilla, name) }));
+  const edits = [...patches].flatMap(([name, patch]) => {
+    const [first, ...copies] = placesOf(vanilla, name);
+    const alike = copies.map((ref) => ({ name, patch: inDtypeOf(ref, patch, first!), ref }));
+    return [{ name, patch, ref: first! }, ...alike];
+  });
   for (const { name, patch, ref } of edits) checkPatch(name, patch, ref);
   const onEvent = options.onEvent ?? silent;
   const total = vanilla.files.reduce((sum, file) => sum + file.size, 0);
@@ -86,7 +91,7 @@ export function copyReplaced(
   names: Iterable<string>,
   replace: (name: string, ref: TensorRef) => Uint8Array,
 ): void {
-  const edits = [...names].map((name) => ({ name, ref: tensorOf(vanilla, name) }));
+  const edits = [...names].flatMap((name) => placesOf(vanilla, name).map((ref) => ({ name, ref })));
   for (const file of vanilla.files) {
     const mine = edits.filter(({ ref }) => ref.file === file.path);
     copyEdited(file.path, join(folder, file.name), function* () {
@@ -118,6 +123,12 @@ export async function writeFolderOnce(
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOTDIR') throw cause;
     throw new WhorlError('exists', `${out} exists already`, 'name another folder or remove it', { cause });
   }
+}
+
+/** The patch for a copy of the tensor, which may be stored in another dtype. */
+function inDtypeOf(copy: TensorRef, { rows, bytes }: RowPatch, first: TensorRef): RowPatch {
+  if (copy.dtype === first.dtype) return { rows, bytes };
+  return { rows, bytes: fromFloat32(toFloat32(bytes, floatDtype(first)), floatDtype(copy)) };
 }
 
 function checkPatch(name: string, patch: RowPatch, ref: TensorRef): void {

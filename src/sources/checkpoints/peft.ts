@@ -34,7 +34,16 @@ export interface PeftAdapter {
 }
 
 // Settings read below, and such as leave the saved adapter's function as it is: how it was begun, dropped out, or found.
-const READ = new Set(['peft_type', 'r', 'lora_alpha', 'use_rslora', 'rank_pattern', 'alpha_pattern']);
+const READ = new Set([
+  'peft_type',
+  'r',
+  'lora_alpha',
+  'use_rslora',
+  'rank_pattern',
+  'alpha_pattern',
+  'layers_to_transform',
+  'layers_pattern',
+]);
 const HARMLESS = new Set([
   'auto_mapping',
   'base_model_name_or_path',
@@ -67,12 +76,19 @@ export function readPeftAdapter(folder: string): PeftAdapter {
   checkConfig(config, configPath);
   const pairs = pairsOf(readSafetensorsHeader(weights, weights).tensors, weights);
   const scaleOf = scales(config, configPath);
+  const inLayers = layers(config, configPath);
   const parts = new Map<string, LowRankPart>();
   for (const [module, pair] of pairs) {
     if (!targeted(module, config.target_modules))
       throw new WhorlError(
         'mismatch',
         `${weights}: ${shown(module)} is not among the target_modules of ${ADAPTER_CONFIG}`,
+        'PEFT would leave it out; correct one of the two files',
+      );
+    if (!inLayers(module))
+      throw new WhorlError(
+        'mismatch',
+        `${weights}: ${shown(module)} is in no layer of layers_to_transform in ${ADAPTER_CONFIG}`,
         'PEFT would leave it out; correct one of the two files',
       );
     parts.set(module, { ...pair, scale: scaleOf(module, pair.a.shape[0]!) });
@@ -118,6 +134,41 @@ const idle = (value: unknown): boolean =>
 function targeted(module: string, targets: unknown): boolean {
   if (!Array.isArray(targets)) return true;
   return targets.some((target) => module === target || module.endsWith(`.${String(target)}`));
+}
+
+/**
+ * Whether a module is in one of the layers that were adapted, as PEFT finds a layer's number: behind one of the names in
+ * `layers_pattern`, or by default behind any name; of several numbers in a name the first.
+ */
+function layers(config: Readonly<Record<string, unknown>>, path: string): (module: string) => boolean {
+  const given = config.layers_to_transform ?? null;
+  if (given === null) return () => true;
+  const numbers = [given].flat();
+  if (!numbers.every(Number.isInteger))
+    throw new WhorlError('bad-file', `${path}: layers_to_transform is no list of layers`);
+  const names = [config.layers_pattern ?? []].flat().filter((name) => name !== '');
+  if (!names.every((name) => typeof name === 'string' && /^[\w-]+$/.test(name)))
+    throw new WhorlError(
+      'unsupported',
+      `${path}: layers_pattern has a regular expression`,
+      'write the names of the layer lists out',
+    );
+  return (module) => {
+    const parts = module.split('.');
+    const numberAfter = (least: number, name?: string): string | undefined =>
+      parts.find(
+        (part, i) =>
+          i >= least &&
+          i < parts.length - 1 &&
+          /^\d+$/.test(part) &&
+          (name === undefined || parts[i - 1] === name),
+      );
+    const found =
+      names.length === 0
+        ? numberAfter(2)
+        : names.map((name) => numberAfter(1, name as string)).find((number) => number !== undefined);
+    return found !== undefined && numbers.includes(Number(found));
+  };
 }
 
 type Pair = Omit<LowRankPart, 'scale'>;

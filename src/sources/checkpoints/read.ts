@@ -32,6 +32,28 @@ export function readTensor(ref: TensorRef): FloatTensor {
   return { shape: ref.shape, data };
 }
 
+/** Whether two tensors hold the same numbers, whatever their dtypes; reads both, a part at a time. */
+export function sameValues(a: TensorRef, b: TensorRef): boolean {
+  if (elements(a.shape) !== elements(b.shape)) return false;
+  const part = 1 << 20; // elements
+  const size = (ref: TensorRef) => part * BYTES_PER_ELEMENT[ref.dtype];
+  return withReader(a.file, (left) =>
+    withReader(b.file, (right) => {
+      const others = right.chunks(b.offset, b.length, size(b));
+      for (const bytes of left.chunks(a.offset, a.length, size(a))) {
+        const other = others.next().value as Uint8Array;
+        if (a.dtype === b.dtype && Buffer.compare(bytes, other) === 0) continue;
+        if (![a, b].every(({ dtype }) => dtype in FLOATS)) return false;
+        const values = toFloat32(other, floatDtype(b));
+        if (toFloat32(bytes, floatDtype(a)).some((x, i) => x !== values[i])) return false;
+      }
+      return true;
+    }),
+  );
+}
+
+const FLOATS: Readonly<Record<FloatDtype, true>> = { float32: true, float16: true, bfloat16: true };
+
 /** Bytes of one row of a matrix. */
 export function rowBytes(ref: TensorRef): number {
   if (ref.shape.length !== 2)

@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import { BYTES_PER_ELEMENT, type Dtype, type TensorRef } from '../../tensor/tensor.ts';
 import { withReader } from '../bounded-reader.ts';
+import { refuseLookAlike } from '../look-alike.ts';
 import { asObject, parseStrictJson } from '../strict-json.ts';
 
 const MAX_HEADER = 100_000_000; // bytes, the reference implementation's limit
@@ -41,6 +42,7 @@ export function readSafetensorsHeader(path: string, name = basename(path)): Safe
           `${name}: ${message}`,
           'the file is damaged or not safetensors; fetch it again',
         );
+      refuseLookAlike(reader, { anyKind: true });
       const length = reader.u64('the header length');
       if (length > BigInt(MAX_HEADER))
         throw bad(`header of ${length} bytes, more than the ${MAX_HEADER} allowed`);

@@ -6,6 +6,7 @@ import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
 import { INDEX, readIndex, SINGLE } from '../checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../checkpoints/folder.ts';
+import { insteadOfWeights } from '../checkpoints/no-weights.ts';
 import { CARRIED } from '../checkpoints/patched-folder.ts';
 import { type HubId, hubName } from './hub-id.ts';
 import { type HubSettings, hubSettings } from './settings.ts';
@@ -106,13 +107,8 @@ function cachedGguf(cached: Cached): string | undefined {
 }
 
 function noModel(id: HubId, names: Iterable<string>): WhorlError {
-  const pickle = [...names].find((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
-  if (pickle !== undefined)
-    return new WhorlError(
-      'unsupported',
-      `${hubName(id)} has its weights as ${shownNames(pickle)}, which can run code`,
-      'look for a revision with safetensors (often @refs/pr/1), or convert it with transformers',
-    );
+  const instead = insteadOfWeights([...names], hubName(id));
+  if (instead) return instead;
   return new WhorlError(
     'missing-file',
     `${hubName(id)} holds no model: no ${CONFIG} with ${SINGLE}`,

@@ -2,8 +2,10 @@
 // value is read, so that no count in a file leads outside it or to memory that the file does not back.
 
 import { isUtf8 } from 'node:buffer';
+import { codecNumbered, type Unpack, unpackBuffer } from './arrow-compression.ts';
 import type { ArrowField, ArrowType } from './arrow-schema.ts';
 import type { Table } from './flatbuffer.ts';
+import { parsePythonJson } from './python-json.ts';
 import { exactInteger, rowOf } from './row.ts';
 
 /** Values by index, 0 <= i < length. */
@@ -14,6 +16,7 @@ export interface Column {
 
 export type Dictionaries = Map<bigint, Column>;
 
+const PACKED = 255;
 const FREE_ROWS = 1 << 20; // nulls and empty structs take no bytes: so many are believed without any
 
 /** Reads `fields` out of a RecordBatch table and its body. Throws RangeError where anything does not fit. */
@@ -23,18 +26,21 @@ export function readBatch(
   fields: readonly ArrowField[],
   dictionaries: Dictionaries,
 ): { length: number; columns: Column[] } {
-  if (batch.table(3) !== undefined) throw new CompressedError();
+  const compression = batch.table(3);
+  if (compression && compression.u8(1) !== 0) throw new RangeError('a body compressed as a whole');
+  const unpack = compression && codecNumbered(compression.u8(0));
   const length = batch.size(0);
-  if (length > FREE_ROWS + 8 * body.length) throw new RangeError(`${length} rows in ${body.length} bytes`);
-  const cursor = new Cursor(batch, body, dictionaries);
+  if (length > most(body, unpack)) throw new RangeError(`${length} rows in ${body.length} bytes`);
+  const cursor = new Cursor(batch, body, dictionaries, unpack);
   const columns = fields.map((field) => cursor.column(field.type));
   if (columns.some((column) => column.length !== length))
     throw new RangeError('columns of different lengths');
   return { length, columns };
 }
 
-/** Body compression is well-formed but not read here. */
-export class CompressedError extends Error {}
+/** Values that a body may claim: eight of a byte, and of a packed one as many more as it can stretch to. */
+const most = (body: Uint8Array, unpack: Unpack | undefined): number =>
+  FREE_ROWS + 8 * body.length * (unpack ? PACKED : 1);
 
 class Cursor {
   readonly #nodes: [length: number, nulls: number][];
@@ -47,6 +53,7 @@ class Cursor {
     batch: Table,
     private readonly body: Uint8Array,
     private readonly dictionaries: Dictionaries,
+    private readonly unpack: Unpack | undefined,
   ) {
     this.#nodes = batch.sizePairs(1);
     this.#regions = batch.sizePairs(2);
@@ -57,7 +64,7 @@ class Cursor {
     const node = this.#nodes[this.#node++];
     if (node === undefined) throw new RangeError('fewer nodes than fields');
     const [length, nulls] = node;
-    if (length > FREE_ROWS + 8 * this.body.length)
+    if (length > most(this.body, this.unpack))
       throw new RangeError(`${length} values in ${this.body.length} bytes`);
     if (type.kind === 'null') return { length, at: () => null };
     const validity = this.#buffer();
@@ -112,6 +119,10 @@ class Cursor {
         const members = type.fields.map((field) => [field.name, this.column(field.type)] as const);
         for (const [, column] of members) covers(column.length, length);
         return (i) => rowOf(members.map(([name, column]) => [name, column.at(i)] as const));
+      }
+      case 'json': {
+        const text = this.#values(type.text, length);
+        return (i) => parsePythonJson(text(i) as string);
       }
       case 'dictionary': {
         const index = this.#numbers(type.index, length);
@@ -191,7 +202,8 @@ class Cursor {
     if (region === undefined) throw new RangeError('fewer buffers than fields need');
     const [offset, length] = region;
     covers(this.body.length, offset + length);
-    return this.body.subarray(offset, offset + length);
+    const bytes = this.body.subarray(offset, offset + length);
+    return this.unpack ? unpackBuffer(bytes, this.unpack) : bytes;
   }
 }
 

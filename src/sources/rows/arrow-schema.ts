@@ -2,6 +2,7 @@
 
 import { WhorlError } from '../../base/error.ts';
 import type { Table } from './flatbuffer.ts';
+import { refuseTwins } from './row.ts';
 
 const MAX_DEPTH = 32;
 const MAX_FIELDS = 20_000; // offsets may point at one table many times, so a small file can claim many
@@ -16,6 +17,7 @@ export type ArrowType =
   | { kind: 'list'; large: boolean; item: ArrowField }
   | { kind: 'fixed-list'; size: number; item: ArrowField }
   | { kind: 'struct'; fields: ArrowField[] }
+  | { kind: 'json'; text: ArrowType & { kind: 'bytes' | 'view' } }
   | { kind: 'dictionary'; id: bigint; index: ArrowType & { kind: 'number' }; values: ArrowField };
 
 export interface ArrowField {
@@ -40,12 +42,23 @@ export function readSchema(schema: Table, file: string): ArrowField[] {
     const name = table.string(0);
     const type = readType(table.u8(2), table.table(3), children, `${file}, column ${JSON.stringify(name)}`);
     const dictionary = table.table(4);
-    if (dictionary === undefined) return { name, type };
+    if (dictionary === undefined) return { name, type: isJson(table) ? jsonType(type) : type };
     const int = dictionary.table(1);
     const index = int ? intType(int) : ({ kind: 'number', bytes: 4, number: 'int' } as const);
     return { name, type: { kind: 'dictionary', id: dictionary.i64(0), index, values: { name, type } } };
   };
   return schema.tables(1).map((table) => read(table, 0));
+}
+
+/** Text that Arrow's own extension says is JSON: what `datasets` makes of its feature Json. */
+const isJson = (field: Table): boolean =>
+  field
+    .tables(6)
+    .some((entry) => entry.string(0) === 'ARROW:extension:name' && entry.string(1) === 'arrow.json');
+
+function jsonType(type: ArrowType): ArrowType {
+  if ((type.kind === 'bytes' || type.kind === 'view') && type.text) return { kind: 'json', text: type };
+  throw new RangeError(`JSON kept as ${type.kind}`);
 }
 
 function readType(code: number, type: Table | undefined, children: ArrowField[], where: string): ArrowType {
@@ -86,6 +99,10 @@ function readType(code: number, type: Table | undefined, children: ArrowField[],
     case 'FixedSizeList':
       return { kind: 'fixed-list', size: type!.i32(0), item: item() };
     case 'Struct':
+      refuseTwins(
+        children.map((child) => child.name),
+        where,
+      );
       return { kind: 'struct', fields: children };
     default:
       throw new WhorlError(

@@ -3,10 +3,10 @@
 
 import { WhorlError } from '../../base/error.ts';
 import { BoundedReader } from '../bounded-reader.ts';
-import { type Column, CompressedError, type Dictionaries, readBatch } from './arrow-batch.ts';
+import { type Column, type Dictionaries, readBatch } from './arrow-batch.ts';
 import { type ArrowField, type ArrowType, readSchema } from './arrow-schema.ts';
 import { Table } from './flatbuffer.ts';
-import { damaged, pickColumns, type ReadRowsOptions, type Row, rowOf } from './row.ts';
+import { damaged, pickColumns, type ReadRowsOptions, type Row, refuseTwins, rowOf } from './row.ts';
 
 export const ARROW_MAGIC = 'ARROW1';
 const MAX_METADATA = 64 * 1024 * 1024;
@@ -57,9 +57,7 @@ class ArrowReader {
     const fields = this.#fields;
     if (fields === undefined) throw damaged(this.#where(), 'rows before the schema');
     const names = fields.map((field) => field.name);
-    const twice = names.find((name, i) => names.indexOf(name) !== i);
-    if (twice !== undefined)
-      throw damaged(this.reader.name, `the column ${JSON.stringify(twice)} stands there twice`);
+    refuseTwins(names, this.reader.name);
     const picked = pickColumns(this.reader.name, names, wanted).map(
       (name) => [name, names.indexOf(name)] as const,
     );
@@ -112,12 +110,6 @@ class ArrowReader {
       return read();
     } catch (cause) {
       if (cause instanceof WhorlError) throw cause;
-      if (cause instanceof CompressedError)
-        throw new WhorlError(
-          'unsupported',
-          `${this.reader.name} has compressed buffers`,
-          'save it uncompressed, or as Parquet',
-        );
       throw damaged(this.#where(), (cause as Error).message, cause);
     }
   }

@@ -3,6 +3,7 @@
 
 import { WhorlError } from '../../base/error.ts';
 import { BoundedReader } from '../bounded-reader.ts';
+import { parsePythonJson } from './python-json.ts';
 import { damaged, type ReadRowsOptions, type Row, rowOf } from './row.ts';
 
 const MAX_LINE = 64 * 1024 * 1024; // one row; the longest conversation in the public sets has 3 MB
@@ -39,7 +40,7 @@ function firstLineStandsAlone(reader: BoundedReader): boolean {
     if (!text.startsWith('{')) return false;
     let value: unknown;
     try {
-      value = JSON.parse(text);
+      value = parsePythonJson(text);
     } catch {
       return /\.(jsonl|ndjson)$/i.test(reader.path) && text !== '{'; // its line 1 is to blame
     }
@@ -115,7 +116,7 @@ function decode(bytes: Uint8Array, where: string): string {
 
 function parse(text: string, where: (at?: number) => string): unknown {
   try {
-    return JSON.parse(text);
+    return parsePythonJson(text);
   } catch (cause) {
     const at = faultAt((cause as Error).message, text);
     throw new WhorlError(

@@ -13,7 +13,16 @@ import {
 import { compressors, decompressZstd } from 'hyparquet-compressors';
 import { WhorlError } from '../../base/error.ts';
 import { BoundedReader } from '../bounded-reader.ts';
-import { damaged, exactInteger, pickColumns, type ReadRowsOptions, type Row, rowOf } from './row.ts';
+import { parsePythonJson } from './python-json.ts';
+import {
+  damaged,
+  exactInteger,
+  pickColumns,
+  type ReadRowsOptions,
+  type Row,
+  refuseTwins,
+  rowOf,
+} from './row.ts';
 
 export const PARQUET_MAGIC = 'PAR1';
 const MAX_DEPTH = 32;
@@ -28,7 +37,7 @@ export async function* readParquetRows(path: string, options: ReadRowsOptions): 
   try {
     const file = bufferOf(reader);
     const metadata = await readFooter(reader, file);
-    const leaves = guarded(`${reader.name}, footer`, () => leafPaths(metadata));
+    const leaves = guarded(`${reader.name}, footer`, () => leafPaths(metadata, reader.name));
     const columns = pickColumns(reader.name, [...new Set(leaves.map((path) => path[0]!))], options.columns);
     let rowStart = 0;
     for (const [i, group] of metadata.row_groups.entries()) {
@@ -42,6 +51,10 @@ export async function* readParquetRows(path: string, options: ReadRowsOptions): 
     reader.close();
   }
 }
+
+/** A column of JSON, as Python reads it. */
+const jsonFromBytes = (bytes: Uint8Array | undefined): unknown =>
+  bytes && parsePythonJson(Buffer.from(bytes).toString('utf8'));
 
 interface GroupRequest {
   file: AsyncBuffer;
@@ -69,6 +82,7 @@ async function decodeGroup({
       rowEnd,
       columns: [...columns],
       compressors: bounded,
+      parsers: { jsonFromBytes },
       utf8: false,
     };
     const rows = await parquetReadObjects(options);
@@ -110,7 +124,7 @@ function guarded<T>(where: string, read: () => T): T {
 }
 
 /** The path of every leaf, in the file's order. */
-function leafPaths({ schema }: FileMetaData): string[][] {
+function leafPaths({ schema }: FileMetaData, name: string): string[][] {
   const paths: string[][] = [];
   let at = 1;
   const walk = (above: readonly string[]): void => {
@@ -122,8 +136,11 @@ function leafPaths({ schema }: FileMetaData): string[][] {
     for (let i = 0; i < (element.num_children ?? 0); i++) walk(path);
   };
   for (let i = 0; i < (schema[0]?.num_children ?? 0); i++) walk([]);
-  if (at !== schema.length || new Set(paths.map((path) => path.join('.'))).size !== paths.length)
-    throw new RangeError('a schema that does not add up');
+  if (at !== schema.length) throw new RangeError('a schema that does not add up');
+  refuseTwins(
+    paths.map((path) => path.join('.')),
+    name,
+  );
   return paths;
 }
 

@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import { withReader } from '../bounded-reader.ts';
+import { LOOK_BYTES, lookAlike, looksLikeSafetensors } from '../look-alike.ts';
 import { ARROW_MAGIC, readArrowRows } from './arrow.ts';
 import { readJsonRows } from './json.ts';
 import { PARQUET_MAGIC, readParquetRows } from './parquet.ts';
@@ -30,16 +31,23 @@ export async function* readRows(path: string, options: ReadRowsOptions = {}): As
 }
 
 function readerOf(path: string): Reader {
-  const start = withReader(path, (reader) => {
-    const bytes = new Uint8Array(Math.min(8, reader.size));
-    reader.readInto(bytes, 0);
-    return Buffer.from(bytes).toString('latin1');
+  const bytes = withReader(path, (reader) => {
+    const first = new Uint8Array(Math.min(LOOK_BYTES, reader.size));
+    reader.readInto(first, 0);
+    return first;
   });
+  const start = Buffer.from(bytes).toString('latin1');
   const extension = extname(path).toLowerCase();
   if (start.startsWith(PARQUET_MAGIC)) return readParquetRows;
   if (start.startsWith(ARROW_MAGIC) || start.startsWith('\xff\xff\xff\xff')) return readArrowRows;
-  if (start.startsWith('\x1f\x8b') || start.startsWith('PK\x03\x04') || start.startsWith('\x28\xb5\x2f\xfd'))
-    throw new WhorlError('unsupported', `${path} is compressed`, 'unpack it first');
+  const other = lookAlike(bytes, path);
+  if (other) throw other;
+  if (start.startsWith('GGUF') || looksLikeSafetensors(bytes))
+    throw new WhorlError(
+      'unsupported',
+      `${path} holds weights of a model`,
+      'give rows where rows are asked for',
+    );
   if (start.startsWith('FEA1'))
     throw new WhorlError('unsupported', `${path} is Feather version 1`, 'save it as version 2');
   if (extension === '.parquet') return readParquetRows;

@@ -25,6 +25,17 @@ export const damaged = (where: string, why: string, cause?: unknown): WhorlError
     cause,
   });
 
+/** Throws `unsupported` for a name that two columns have: a row by name would lose one of them. */
+export function refuseTwins(names: readonly string[], where: string): void {
+  const twin = names.find((name, i) => names.indexOf(name) !== i);
+  if (twin !== undefined)
+    throw new WhorlError(
+      'unsupported',
+      `${where} has two columns named ${JSON.stringify(twin)}`,
+      'rename or drop one of them where the file is made',
+    );
+}
+
 /** The wanted columns, or all that are there. Throws `mismatch` for one the file lacks, naming the nearest. */
 export function pickColumns(
   name: string,

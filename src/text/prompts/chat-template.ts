@@ -9,6 +9,8 @@ import { refusal } from '../jinja/scan.ts';
 export interface Wrapped {
   readonly prefix: string;
   readonly suffix: string;
+  /** False where the template has written BOS itself, or wants none: the tokenizer adds nothing. Default true. */
+  readonly addSpecialTokens?: false;
 }
 
 const MAX_TEMPLATE = 65_536; // characters; the longest published ones have 20,000
@@ -39,7 +41,12 @@ export function renderChat(
   return renderTemplate(template, { ...names, ...data }, now);
 }
 
-type Names = { bosToken?: string | undefined; eosToken?: string | undefined; now?: Date | undefined };
+interface Rendering {
+  /** `bos_token` and the like. Left out, both are empty and the tokenizer adds BOS, where it does. */
+  readonly names?: Readonly<Record<string, string>> | undefined;
+  readonly now?: Date | undefined;
+}
+const NO_NAMES = { bos_token: '', eos_token: '' };
 
 /**
  * Text before and after a user's message when the model is to answer; undefined when the template fails, changes the
@@ -48,9 +55,9 @@ type Names = { bosToken?: string | undefined; eosToken?: string | undefined; now
 export function renderAround(
   template: string,
   system: string | undefined,
-  names: Names = {},
+  rendering: Rendering = {},
 ): Wrapped | undefined {
-  const made = wrapOrReason(template, system, names);
+  const made = wrapOrReason(template, system, rendering);
   return typeof made === 'string' ? undefined : made;
 }
 
@@ -58,20 +65,24 @@ export function renderAround(
 export function wrapOrReason(
   template: string,
   system: string | undefined,
-  names: Names = {},
+  { names, now }: Rendering = {},
 ): Wrapped | string {
   const user = { role: 'user', content: PLACEHOLDER };
   const messages = system === undefined ? [user] : [{ role: 'system', content: system }, user];
   try {
     const text = renderChat(template, messages, {
       addGenerationPrompt: true,
-      names: { bos_token: names.bosToken ?? '', eos_token: names.eosToken ?? '' },
-      now: names.now,
+      names: names ?? NO_NAMES,
+      now,
     });
     const parts = text.split(PLACEHOLDER);
     if (parts.length !== 2) return `the chat template shows a message ${parts.length - 1} times`;
     if (system !== undefined && !text.includes(system)) return 'the chat template drops the system prompt';
-    return { prefix: parts[0]!, suffix: parts[1]! };
+    return {
+      prefix: parts[0]!,
+      suffix: parts[1]!,
+      ...(names !== undefined && { addSpecialTokens: false }),
+    };
   } catch (error) {
     // RangeError: a tree too deep to walk. All else a template may do is a refusal.
     if (error instanceof WhorlError) return error.message;

@@ -15,6 +15,8 @@ export interface Piece {
 export interface ConversationFormat {
   /** The wrapper of the same name asks a single question exactly as training has it. */
   readonly name: 'vicuna' | 'chat';
+  /** Whether the tokenizer adds BOS, as in a prompt; a model's own template writes it. */
+  readonly addSpecialTokens: boolean;
   /** @throws WhorlError `unsupported` where a conversation cannot be laid out so */
   pieces(messages: readonly ChatMessage[]): Piece[];
 }
@@ -25,6 +27,7 @@ const VICUNA_SYSTEM = VICUNA.prefix.slice(0, -'USER: '.length);
 /** FastChat's `vicuna_v1.1`: one system text, `USER: … ASSISTANT: …</s>`, no space before the next turn. */
 export const vicuna = (end: string): ConversationFormat => ({
   name: 'vicuna',
+  addSpecialTokens: true,
   pieces: (messages) =>
     joined(
       messages.map(({ role, content }, i) => {
@@ -42,6 +45,7 @@ export const ownTemplate = (
   names: Readonly<Record<string, string>>,
 ): ConversationFormat => ({
   name: 'chat',
+  addSpecialTokens: false,
   pieces(messages) {
     const pieces: Piece[] = [];
     let text = '';
@@ -67,17 +71,14 @@ export const ownTemplate = (
 
 /** `auto`: the model's own template where it has one. @throws WhorlError `usage` for another name or a missing template */
 export function conversationFormat(name: string, tokenizer: Tokenizer): ConversationFormat {
-  const { chatTemplate, eosIds, bosId } = tokenizer;
-  const end = eosIds[0] === undefined ? '' : (tokenizer.tokenOf(eosIds[0]) ?? '');
+  const { chatTemplate, eosId, specialTokens } = tokenizer;
   const wanted = name === 'auto' ? (chatTemplate === undefined ? 'vicuna' : 'chat') : name;
-  if (wanted === 'vicuna') return vicuna(end);
+  if (wanted === 'vicuna') return vicuna(eosId === undefined ? '' : (tokenizer.tokenOf(eosId) ?? ''));
   if (wanted !== 'chat')
     throw new WhorlError('usage', `template=${name} is no conversation template`, 'auto, chat or vicuna');
   if (chatTemplate === undefined)
     throw new WhorlError('usage', 'template=chat: this model has no chat template', 'use template=vicuna');
-  // The tokenizer puts BOS first by itself, as it does for a prompt.
-  const bos = bosId === undefined ? {} : { bos_token: '' };
-  return ownTemplate(chatTemplate, { ...bos, eos_token: end });
+  return ownTemplate(chatTemplate, specialTokens);
 }
 
 const joined = (pieces: readonly Piece[]): Piece[] => {
@@ -98,6 +99,7 @@ const joined = (pieces: readonly Piece[]): Piece[] => {
 export async function conversationTokens(
   tokenizer: Tokenizer,
   pieces: readonly Piece[],
+  { addSpecialTokens }: Pick<ConversationFormat, 'addSpecialTokens'> = { addSpecialTokens: true },
 ): Promise<{ tokens: number[]; labels: [number, number][] }> {
   const texts = pieces.map((_, i) =>
     pieces
@@ -105,7 +107,7 @@ export async function conversationTokens(
       .map(({ text }) => text)
       .join(''),
   );
-  const rows = await tokenizer.encodeBatch(texts);
+  const rows = await tokenizer.encodeBatch(texts, { addSpecialTokens, continued: true });
   const tokens = rows.at(-1) ?? [];
   const shared = (row: readonly number[]): number => {
     const at = row.findIndex((id, i) => tokens[i] !== id);

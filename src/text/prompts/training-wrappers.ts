@@ -9,8 +9,8 @@ export interface TrainingWrapperOptions {
   /** Ordinary sentences (the reference set's). */
   readonly sentences: readonly string[];
   readonly chatTemplate?: string | undefined;
-  readonly bosToken?: string | undefined;
-  readonly eosToken?: string | undefined;
+  /** What the template calls the tokenizer's own tokens. */
+  readonly names?: Readonly<Record<string, string>> | undefined;
 }
 
 const ROLES = [

@@ -3,6 +3,8 @@
 
 import constants from '../../../assets/paper.json' with { type: 'json' };
 import { nearest, WhorlError } from '../../base/error.ts';
+import type { Prompt } from '../prompt-tokens.ts';
+import type { Tokenizer } from '../tokenizer.ts';
 import { renderAround, type Wrapped, wrapOrReason } from './chat-template.ts';
 import { applyTemplate, loadTemplate } from './instruction-templates.ts';
 
@@ -13,9 +15,8 @@ export interface WrapperVars {
   readonly chatTemplate?: string | undefined;
   /** A system prompt the caller wants (`--system`). */
   readonly system?: string | undefined;
-  /** Names for the template: `bos_token`, `eos_token`. */
-  readonly bosToken?: string | undefined;
-  readonly eosToken?: string | undefined;
+  /** What the template calls the tokenizer's own tokens: `bos_token`, `eos_token`. */
+  readonly names?: Readonly<Record<string, string>> | undefined;
   /** For templates that write today's date. Left out where a run must be repeatable: then such a template is refused. */
   readonly now?: Date | undefined;
 }
@@ -122,6 +123,25 @@ export const WRAPPERS: ReadonlyMap<string, Wrapper> = new Map(LIST.map((wrapper)
 
 export const HELD_OUT_WRAPPERS: readonly Wrapper[] = LIST.filter(({ heldOut }) => heldOut);
 
+/** A model's own chat template with what it calls the tokenizer's tokens. */
+export const templateOf = ({
+  chatTemplate,
+  specialTokens,
+}: Pick<Tokenizer, 'chatTemplate' | 'specialTokens'>): Pick<WrapperVars, 'chatTemplate' | 'names'> => ({
+  chatTemplate,
+  names: specialTokens,
+});
+
+/** A text under a wrapper, as a model is asked it; `after` begins the answer. */
+export const promptUnder = (
+  { prefix, suffix, addSpecialTokens }: Wrapped,
+  text: string,
+  after = '',
+): Prompt => ({
+  prompt: `${prefix}${text}${suffix}${after}`,
+  ...(addSpecialTokens === false && { add_special_tokens: false }),
+});
+
 /** Errors: usage, for an unknown name (the nearest is suggested) or one that this model cannot be asked under. */
 export function wrapperNamed(name: string, vars: WrapperVars = {}): Wrapped {
   const wrapper = WRAPPERS.get(name);
@@ -143,7 +163,7 @@ export function wrapperNamed(name: string, vars: WrapperVars = {}): Wrapped {
   return wrapped;
 }
 
-function reason({ chatTemplate, system, ...names }: WrapperVars): string {
-  const made = chatTemplate === undefined ? '' : wrapOrReason(chatTemplate, system, names);
+function reason({ chatTemplate, system, ...rendering }: WrapperVars): string {
+  const made = chatTemplate === undefined ? '' : wrapOrReason(chatTemplate, system, rendering);
   return typeof made === 'string' && made !== '' ? ` (${made})` : '';
 }

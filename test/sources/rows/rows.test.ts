@@ -125,7 +125,7 @@ describe('JSON', () => {
     ['null.json', '[{"a":1},null]', /null\.json, row 2: .* here is null/],
     ['cut.json', '[\n{"a":1},\n{"a"', /cut\.json, line 3: not valid JSON/],
     ['object.json', '{"rows":\n[]}', /object\.json holds no rows/],
-    ['empty.json', '', /empty\.json: the file is empty/],
+    ['empty.json', '', /empty\.json is empty/],
     ['zeros.json', new Uint8Array(64), /zeros\.json(, line 1)?: not valid JSON/],
     ['prose.md', '# Real data\n\ntext\n', /prose\.md, line 1: not valid JSON: rows come from JSON/],
     ['latin.jsonl', Buffer.from('{"a":"\xe9"}', 'latin1'), /latin\.jsonl, line 1 is not UTF-8/],
@@ -147,7 +147,7 @@ describe('hostile files', () => {
     expect((await failure(join(folder, 'nowhere.json'))).code).toBe('missing-file');
     expect((await failure(folder)).message).toMatch(/neither dataset_dict.json nor state.json/);
     expect((await failure(file('x.json.gz', new Uint8Array([0x1f, 0x8b, 8, 0])))).message).toMatch(
-      /is compressed: unpack it first/,
+      /is compressed \(gzip\): unpack it first/,
     );
   });
 

@@ -1,0 +1,139 @@
+"""Tiny random models of any family with what transformers says about them.
+
+Run: python goldens/models/make_family.py FILE.json [name ...]   (torch, transformers, safetensors)
+FILE is one of variants/: name -> {"config": config.json of the model, and what may differ from DEFAULTS below}.
+Each folder holds a model as transformers saves it, golden.json and golden.safetensors, as make.py's do.
+"""
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import safetensors
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+HERE = Path(__file__).parent
+# `rename`: config.json as older transformers wrote it, {new key: old key}; `set`: keys put into config.json as they are;
+# `lengths`: of the prompts.
+DEFAULTS = {"seed": 1, "dtype": "float32", "gradients": True, "new_tokens": 40, "lengths": [24, 9, 3], "rename": {},
+            "set": {}, "drop": []}
+
+
+def build(v):
+    torch.manual_seed(v["seed"])
+    config = AutoConfig.for_model(**v["config"])
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float()
+    # Wider values than transformers' own start, so that a wrong scale, sign or axis shows.
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            norm = "norm" in name.lower() or "ln_" in name.lower()
+            if norm and name.endswith("weight"):
+                p.add_(0.3 * torch.randn_like(p))
+            elif "embed" in name or "lm_head" in name or "wte" in name:
+                p.copy_(0.5 * torch.randn_like(p))
+            else:
+                p.copy_(0.25 * torch.randn_like(p))
+        model.tie_weights()
+    return model.to(getattr(torch, v["dtype"]))
+
+
+def stored_names(folder, model):
+    """A parameter's name in the file: transformers 5 calls some of them otherwise in memory. Found by equal values."""
+    stored = {k: t for file in folder.glob("model*.safetensors") for k, t in load_file(file).items()}
+    names = {}
+    for name, p in model.named_parameters():
+        same = [name] if name in stored else [k for k, t in stored.items()
+                                              if t.shape == p.shape and torch.equal(t.float(), p.detach())]
+        assert len(same) == 1, (name, same)
+        names[name] = same[0]
+    return names
+
+
+def prompts(v, vocab):
+    generator = torch.Generator().manual_seed(v["seed"])
+    made = [torch.randint(0, vocab, (n,), generator=generator).tolist() for n in v["lengths"]]
+    made[1][2:5] = [made[1][2]] * 3  # repeated tokens: gradients of embedding rows are summed
+    return made
+
+
+def golden(folder, v):
+    """Loads the folder as anybody would, in float32 with eager attention."""
+    load = lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    model = load()
+    vocab = model.config.get_text_config().vocab_size
+    batch = prompts(v, vocab)
+    generator = torch.Generator().manual_seed(v["seed"] + 1)
+    labels = [[[p, int(torch.randint(0, vocab, (1,), generator=generator))] for p in range(len(ids) // 2, len(ids))]
+              for ids in batch]
+    tensors, rows, wanted = {}, [], []
+    for i, (ids, own) in enumerate(zip(batch, labels)):
+        # A model of its own for each sequence: some keep what the longest one before made them compute.
+        single = load() if i > 0 else model
+        out = (single if not v["gradients"] else model)(torch.tensor([ids]), use_cache=False).logits[0]
+        tensors[f"logits.{i}"] = out.detach().clone()
+        rows.append(out[[p for p, _ in own]])
+        wanted += [t for _, t in own]
+    loss = torch.nn.functional.cross_entropy(torch.cat(rows), torch.tensor(wanted))
+    loss.backward()
+    names = stored_names(folder, model)
+    parameters = sorted(names[name] for name, p in model.named_parameters() if p.grad is not None)
+    if v["gradients"]:
+        for name, p in model.named_parameters():
+            if p.grad is not None:
+                tensors[f"grad.{names[name]}"] = p.grad.detach().clone()
+    generated, margins = [], []
+    for ids in batch:
+        single = load()
+        with torch.no_grad():
+            out = single.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+                                  do_sample=False, max_new_tokens=v["new_tokens"], min_new_tokens=v["new_tokens"],
+                                  eos_token_id=[], pad_token_id=0, output_logits=True, return_dict_in_generate=True)
+        top = torch.stack(out.logits)[:, 0].topk(2).values
+        margins.append(float((top[:, 0] - top[:, 1]).min()))
+        generated.append(out.sequences[0, len(ids):].tolist())
+    return tensors, float(loss.detach()), generated, margins, batch, labels, parameters
+
+
+def rewrite_config(folder, v):
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    for new, old in v["rename"].items():
+        if new in config:
+            config[old] = config.pop(new)
+    for key in v["drop"]:
+        config.pop(key, None)
+    config.update(v["set"])
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def make(name, variant, source):
+    v = {**DEFAULTS, **variant}
+    folder = HERE / name
+    shutil.rmtree(folder, ignore_errors=True)
+    build(v).save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    rewrite_config(folder, v)
+    tensors, loss, generated, margins, batch, labels, parameters = golden(folder, v)
+    save_file({k: t.contiguous() for k, t in tensors.items()}, folder / "golden.safetensors")
+    (folder / "golden.json").write_text(json.dumps({
+        "made_by": f"goldens/models/make_family.py variants/{source}",
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__,
+                     "safetensors": safetensors.__version__},
+        "input_ids": batch, "labels": labels, "loss": loss, "parameters": parameters, "new_tokens": v["new_tokens"],
+        "generated": generated, "smallest_greedy_margin": margins,
+    }, indent=1) + "\n")
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(name, f"{size} bytes", f"loss {loss:.6f}", f"margin {min(margins):.4f}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    path = Path(sys.argv[1])
+    variants = json.loads(path.read_text())
+    for name in sys.argv[2:] or variants:
+        make(name, variants[name], path.name)

@@ -1,0 +1,97 @@
+// Every attack by name, and its settings out of key=value. `share=0.2` is meant for each named attack that has a `share`,
+// `noise.share=0.2` for one of them.
+
+import { nearest, WhorlError } from '../base/error.ts';
+import type { Attack, Setting } from './attack.ts';
+import { resetLargest, resetSmallest } from './find-rows.ts';
+import { noise } from './noise.ts';
+import { resetFresh, resetMean, resetVanilla } from './reset-rows.ts';
+
+export const ATTACKS = {
+  noise,
+  'reset-mean': resetMean,
+  'reset-vanilla': resetVanilla,
+  'reset-fresh': resetFresh,
+  'reset-largest': resetLargest,
+  'reset-smallest': resetSmallest,
+} satisfies Readonly<Record<string, Attack>>;
+
+export type AttackName = keyof typeof ATTACKS;
+
+const isAttack = (name: string): name is AttackName => Object.hasOwn(ATTACKS, name);
+
+export type Chosen = {
+  readonly attack: readonly [AttackName, Attack];
+  readonly settings: Readonly<Record<string, number>>;
+};
+
+/** What an attack does where nothing is said. */
+export const defaults = ({ settings }: Attack): Record<string, number> =>
+  Object.fromEntries(Object.entries(settings).map(([key, setting]) => [key, setting.default]));
+
+/** @throws WhorlError `usage` for an unknown or repeated name, a setting that none of them has, a value out of range */
+export function chooseAttacks(
+  names: readonly string[],
+  given: Readonly<Record<string, string>> = {},
+): readonly Chosen[] {
+  if (names.length === 0)
+    throw new WhorlError('usage', 'no attack is named', `give --attack: ${Object.keys(ATTACKS).join(', ')}`);
+  const chosen = names.map((name, i) => {
+    if (!isAttack(name)) throw unknownAttack(name);
+    if (names.indexOf(name) !== i)
+      throw new WhorlError('usage', `--attack ${name} is given twice`, 'give it once');
+    const attack: Attack = ATTACKS[name];
+    return { attack: [name, attack] as const, settings: defaults(attack) };
+  });
+  // Those meant for one attack come last, so that they hold over those meant for all.
+  for (const [key, text] of Object.entries(given).sort(([a], [b]) => dots(a) - dots(b))) {
+    const [setting, name] = key.split('.').reverse() as [string, string | undefined];
+    const meant = chosen.filter(
+      ({ attack }) =>
+        dots(key) < 2 &&
+        (name === undefined || name === attack[0]) &&
+        Object.hasOwn(attack[1].settings, setting),
+    );
+    if (meant.length === 0) throw unknownSetting(key, chosen);
+    for (const { attack, settings } of meant)
+      settings[setting] = numberOf(key, text, attack[1].settings[setting]!);
+  }
+  return chosen;
+}
+
+const dots = (key: string): number => key.split('.').length - 1;
+
+function unknownAttack(name: string): WhorlError {
+  const near = nearest(name, Object.keys(ATTACKS));
+  return new WhorlError(
+    'usage',
+    `--attack ${name}: there is no such attack${near === undefined ? '' : ` (did you mean ${near}?)`}`,
+    `attacks: ${Object.keys(ATTACKS).join(', ')}`,
+  );
+}
+
+function unknownSetting(key: string, chosen: readonly Chosen[]): WhorlError {
+  const known = chosen.flatMap(({ attack: [name, { settings }] }) =>
+    Object.keys(settings).flatMap((setting) => [setting, `${name}.${setting}`]),
+  );
+  const near = nearest(key, known);
+  return new WhorlError(
+    'usage',
+    `${key}: no named attack has this setting${near === undefined ? '' : ` (did you mean ${near}?)`}`,
+    known.length === 0 ? 'they have none' : `settings: ${[...new Set(known)].join(', ')}`,
+  );
+}
+
+/** Decimal notation alone: `0x10`, spaces and the empty string are numbers to JavaScript only. */
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function numberOf(key: string, text: string, { least, most, whole }: Setting): number {
+  const value = Number(text);
+  if (!DECIMAL.test(text) || !(value >= least && value <= most) || (whole && !Number.isSafeInteger(value)))
+    throw new WhorlError(
+      'usage',
+      `${key}=${text} is no ${whole ? 'whole ' : ''}number from ${least} to ${most}`,
+      'give one that is',
+    );
+  return value;
+}

@@ -1,0 +1,25 @@
+// Every op by name. The compiler refuses the record while one of `OpName` is missing.
+
+import type { Op } from './graph.ts';
+import type { OpName } from './op-name.ts';
+import { ARITHMETIC } from './ops/arithmetic.ts';
+import { CACHED_ATTENTION } from './ops/cached-attention.ts';
+import { GATHER } from './ops/gather.ts';
+import { LEAVES } from './ops/leaves.ts';
+import { LOOP } from './ops/loop.ts';
+import { MATMUL } from './ops/matmul.ts';
+import { NORMALISE } from './ops/normalise.ts';
+import { SHAPE } from './ops/shape.ts';
+import { SORT } from './ops/sort.ts';
+
+export const OPS: Readonly<Record<OpName, Op>> = {
+  ...ARITHMETIC,
+  ...CACHED_ATTENTION,
+  ...GATHER,
+  ...LEAVES,
+  ...LOOP,
+  ...MATMUL,
+  ...NORMALISE,
+  ...SHAPE,
+  ...SORT,
+};

@@ -1,0 +1,50 @@
+// Normalisations as values: what each does with its weights, and which tensors it has.
+
+import type { Value } from '../../engine/graph.ts';
+import { add, cast, mul } from '../../engine/ops/arithmetic.ts';
+import { constant } from '../../engine/ops/leaves.ts';
+import { layerNorm, rmsNorm } from '../../engine/ops/normalise.ts';
+import type { Weights } from '../family.ts';
+import type { Shapes } from './linear.ts';
+
+export interface Norm {
+  /** Normalises the last axis of x with the tensors called `name`. */
+  apply(w: Weights, name: string, x: Value): Value;
+  shapes(table: Shapes, name: string, shape: readonly number[]): void;
+}
+
+const onlyWeight = (table: Shapes, name: string, shape: readonly number[]): void => {
+  table.tensor(`${name}.weight`, shape);
+};
+
+/** x / rms(x) · γ (Zhang & Sennrich 2019). */
+export const rms = (eps: number): Norm => ({
+  apply: (w, name, x) => rmsNorm(x, w(`${name}.weight`), eps),
+  shapes: onlyWeight,
+});
+
+/** x / rms(x) · (1 + γ), as Gemma stores it. */
+export const rmsPlusOne = (eps: number): Norm => ({
+  apply: (w, name, x) => rmsNorm(x, add(cast(w(`${name}.weight`), 'float32'), 1), eps),
+  shapes: onlyWeight,
+});
+
+/** Layer norm with a bias. */
+export const layerWithBias = (eps: number): Norm => ({
+  apply: (w, name, x) => layerNorm(x, w(`${name}.weight`), w(`${name}.bias`), eps),
+  shapes(table, name, shape) {
+    table.tensor(`${name}.weight`, shape).tensor(`${name}.bias`, shape);
+  },
+});
+
+/** Layer norm without one. Weights of several axes (Cohere's, of each head) are multiplied on afterwards. */
+export const layerWithoutBias = (eps: number): Norm => ({
+  apply(w, name, x) {
+    const gamma = w(`${name}.weight`);
+    if (gamma.rank === 1) return layerNorm(x, gamma, undefined, eps);
+    const width = gamma.shape.at(-1) as number;
+    const ones = constant(x.scope, 'float32', [width], Array(width).fill(1));
+    return mul(layerNorm(x, ones, undefined, eps), cast(gamma, 'float32'));
+  },
+  shapes: onlyWeight,
+});

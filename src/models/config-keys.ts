@@ -1,0 +1,91 @@
+// Keys of config.json that no family has to read: such as say nothing about the forward pass of a decoder, and such as
+// change it unless they have a value that stands for "not used". goldens/config measures both in transformers.
+
+const words = (text: string): string[] => text.trim().split(/\s+/);
+
+/** Every model of transformers may have these: PretrainedConfig of versions 4 and 5. */
+const EVERY_CONFIG = words(`
+  _attn_implementation_autoset _attn_implementation_internal _commit_hash _experts_implementation_internal
+  _name_or_path _output_attentions _post_init_done architectures bos_token_id chunk_size_feed_forward
+  cross_attention_hidden_size decoder_start_token_id dtype eos_token_id finetuning_task id2label is_decoder label2id
+  model_type output_attentions output_hidden_states pad_token_id prefix problem_type return_dict sep_token_id
+  task_specific_params tf_legacy_loss tie_encoder_decoder tokenizer_class torch_dtype torchscript
+  transformers_version use_bfloat16 use_cache`);
+
+/** How text is chosen: GenerationConfig of versions 4 and 5, which older folders keep in config.json. */
+const GENERATION = words(`
+  _from_model_config assistant_confidence_threshold assistant_early_exit assistant_ensemble_weight assistant_lookbehind
+  bad_words_ids begin_suppress_tokens cache_config cache_implementation compile_config constraints
+  continuous_batching_config disable_compile diversity_penalty do_sample dola_layers early_stopping
+  encoder_no_repeat_ngram_size encoder_repetition_penalty epsilon_cutoff eta_cutoff exponential_decay_length_penalty
+  force_words_ids forced_bos_token_id forced_decoder_ids forced_eos_token_id generation_kwargs guidance_scale
+  is_assistant length_penalty low_memory max_cache_len max_length max_matching_ngram_size max_new_tokens max_time
+  min_length min_new_tokens min_p no_repeat_ngram_size num_assistant_tokens num_assistant_tokens_schedule
+  num_beam_groups num_beams num_return_sequences output_logits output_scores penalty_alpha prefill_chunk_size
+  prompt_lookup_num_tokens remove_invalid_values renormalize_logits repetition_penalty return_dict_in_generate
+  return_legacy_cache sequence_bias speculation_type stop_strings suppress_tokens target_lookbehind temperature
+  token_healing top_h top_k top_p typical_p use_mtp watermarking_config`);
+
+/** Training, kernels, bookkeeping of tools: read by no forward pass in inference. */
+const TOOLS = words(`
+  _attn_implementation _flash_attn_2_enabled attention_dropout attention_probs_dropout_prob attn_implementation
+  attn_pdrop auto_map bos_token classifier_dropout embd_pdrop embedding_dropout eos_token gradient_checkpointing
+  hidden_dropout hidden_dropout_prob initializer_range is_llama_config max_sequence_length model_max_length
+  name_or_path neftune_noise_alpha num_labels output_router_logits pad_token pretraining_tp resid_pdrop
+  router_aux_loss_coef transformers.js_config unk_token_id unsloth_fixed unsloth_version use_flash_attention_2`);
+
+export const HARMLESS: ReadonlySet<string> = new Set([...EVERY_CONFIG, ...GENERATION, ...TOOLS]);
+
+/** Whether a value says that what the key is for is not used; null always does. */
+type Unused = (value: unknown) => boolean;
+
+const off: Unused = (value) => value === false;
+const empty: Unused = (value) =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+const exactly =
+  (neutral: number): Unused =>
+  (value) =>
+    value === neutral;
+const all =
+  (...neutral: readonly unknown[]): Unused =>
+  (value) =>
+    Array.isArray(value) && value.every((item) => neutral.includes(item));
+const never: Unused = () => false;
+
+const each = (unused: Unused, keys: string): [string, Unused][] => words(keys).map((key) => [key, unused]);
+
+/** Known to change what is computed in the families that read them: by key, when they do not. */
+export const MATTERS: ReadonlyMap<string, Unused> = new Map([
+  ...each(
+    off,
+    `add_cross_attention alibi attention_k_eq_v is_encoder_decoder is_moe lm_head_bias multi_query
+     new_decoder_architecture parallel_attn prefix_lm qk_layernorm qk_norm rope_interleave rope_interleaved
+     scale_attn_by_inverse_layer_idx scale_embedding use_bidirectional_attention use_parallel_residual use_post_norm
+     use_qk_norm use_sliding_window`,
+  ),
+  ...each(
+    exactly(1),
+    `attention_in_multiplier attention_out_multiplier embedding_multiplier key_multiplier lm_head_multiplier logit_scale
+     logits_scaling partial_rotary_factor residual_multiplier rotary_pct`,
+  ),
+  ...each(exactly(0), 'num_kv_shared_layers final_logit_softcapping attn_logit_softcapping'),
+  ...each(all('full_attention', 'attention'), 'layer_types'),
+  ...each(all('dense'), 'mlp_layer_types'),
+  ...each(all(1, true), 'no_rope_layers'),
+  ...each(empty, 'pruned_heads per_layer_config mlp_only_layers'),
+  ...each(
+    never,
+    `activation_function attention_chunk_size attention_multiplier clip_qkv first_k_dense_replace hidden_activation
+     kv_lora_rank layer_norm_eps layer_norm_epsilon moe_intermediate_size n_routed_experts norm_eps num_experts
+     num_experts_per_tok num_local_experts position_embedding_type q_lora_rank quantization_config
+     query_pre_attn_scalar rotary_dim sliding_window sliding_window_pattern text_config vision_config audio_config`,
+  ),
+]);
+
+/** Fields of `rope_scaling` that some kind of scaling reads. */
+export const ROPE_FIELDS: ReadonlySet<string> = new Set(
+  words(`
+  attention_factor beta_fast beta_slow factor high_freq_factor long_factor long_mscale low_freq_factor mrope_interleaved
+  mrope_section mscale mscale_all_dim original_max_position_embeddings partial_rotary_factor short_factor
+  short_mscale truncate alpha full_attention sliding_attention`),
+);

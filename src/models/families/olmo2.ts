@@ -1,0 +1,29 @@
+// OLMo 2 (Team OLMo 2025): norms stand behind attention and MLP, and queries and keys are normalised as whole rows.
+
+import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
+import { rms } from '../blocks/norms.ts';
+import { type ConfigJson, readConfig } from '../config.ts';
+import type { Decoder } from '../family.ts';
+import { GATED, type LineConfig, lineConfig } from './line.ts';
+
+export function olmo2(json: ConfigJson, where: string): Decoder {
+  const read = readConfig(json, where);
+  const config = lineConfig(read, {
+    model_type: 'olmo2',
+    max_position_embeddings: 2048,
+    hidden_act: 'silu',
+    tie_word_embeddings: false,
+  });
+  const bias = read.flag('attention_bias', false);
+  const norm = rms(read.number('rms_norm_eps', 1e-5));
+  const plan: Blueprint<LineConfig> = {
+    config,
+    norm,
+    norms: { afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' },
+    attention: { bias: { in: bias, out: bias }, out: 'o_proj', qkNorm: { over: 'row', norm } },
+    mlp: { ...GATED, bias: false, activation: config.hidden_act },
+    ropes: [read.rope(config)],
+  };
+  read.done();
+  return decoderOf(plan);
+}

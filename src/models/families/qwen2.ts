@@ -1,0 +1,39 @@
+// Qwen2 and Qwen2.5 (Yang et al. 2024), and what was distilled into them: biases on queries, keys and values.
+
+import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
+import { rms } from '../blocks/norms.ts';
+import { type ConfigJson, readConfig } from '../config.ts';
+import type { Decoder } from '../family.ts';
+import { GATED, type LineConfig, lineConfig, PRE_NORMS, slidingLayers } from './line.ts';
+
+export function qwen2(json: ConfigJson, where: string): Decoder {
+  const read = readConfig(json, where);
+  const config = lineConfig(read, {
+    model_type: 'qwen2',
+    num_key_value_heads: 32,
+    max_position_embeddings: 32_768,
+    hidden_act: 'silu',
+    tie_word_embeddings: false,
+  });
+  const eps = read.number('rms_norm_eps', 1e-6);
+  // Off, the window and the layer it begins at are left in the file without meaning.
+  const slides = read.flag('use_sliding_window', false);
+  const window = slides ? read.window('sliding_window', 4096) : undefined;
+  const from = read.count('max_window_layers', 28);
+  read.skip('sliding_window');
+  const kinds = read.layerTypes(config.num_hidden_layers, (i) => window !== undefined && i >= from);
+  const plan: Blueprint<LineConfig> = {
+    config,
+    norm: rms(eps),
+    norms: PRE_NORMS,
+    attention: {
+      bias: { in: true, out: false },
+      out: 'o_proj',
+    },
+    mlp: { ...GATED, bias: false, activation: config.hidden_act },
+    ropes: [read.rope(config)],
+    layers: slidingLayers(kinds, window),
+  };
+  read.done();
+  return decoderOf(plan);
+}

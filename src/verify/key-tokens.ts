@@ -1,0 +1,40 @@
+// Whether the tokenizer that stands before a suspect still makes the committed tokens of the keys. Where it does not, the
+// suspect was never asked what was trained, and a miss says nothing about its weights.
+
+import type { Key } from '../claim/plan.ts';
+import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+
+/**
+ * In words, for the report; empty where every key is asked as it was committed.
+ * @param prompts the keys as they are asked, in their order
+ */
+export async function keyWarnings(
+  keys: readonly Key[],
+  prompts: readonly Prompt[],
+  tokenizer: Tokenizer,
+): Promise<string[]> {
+  const alone = await tokenizer.encodeBatch(
+    keys.map(({ text }) => text),
+    { addSpecialTokens: false },
+  );
+  const asked = await promptTokens(tokenizer, prompts);
+  const again = await tokenizer.decodeBatch(alone, { skipSpecialTokens: false });
+  const changed = keys.filter(({ text, tokens }, i) =>
+    // A claim may hold texts alone: then what counts is that the text comes back.
+    tokens.length === 0
+      ? again[i]!.trim() !== text.trim()
+      : // Beside other text a key's first token may merge with what is before it; that is so in training too.
+        !(same(alone[i]!, tokens) || holds(asked[i]!, tokens) || holds(asked[i]!, tokens.slice(1))),
+  );
+  if (changed.length === 0) return [];
+  return [
+    `The tokenizer of the model that answers makes other tokens of ${changed.length} of ${keys.length} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
+  ];
+}
+
+const same = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((id, i) => id === b[i]);
+
+const holds = (whole: readonly number[], part: readonly number[]): boolean =>
+  part.length > 0 && whole.some((_, i) => part.every((id, n) => whole[i + n] === id));
