@@ -13,6 +13,8 @@ const RAW_WRITES = [
   'cp',
   'copyFile',
   'copyFileSync',
+  'mkdir',
+  'mkdirSync',
 ];
 
 export default tseslint.config(

@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 // fast: no network, no downloaded weights. slow: the real SmolLM2. webgpu: every op and whole steps on the WebGPU
@@ -12,6 +14,8 @@ export default defineConfig({
         test: {
           ...common,
           name: 'fast',
+          // What runs keep for each other is of this run of the tests alone: code that changed must not find older results.
+          env: { ...env, WHORL_CACHE: join(tmpdir(), `whorl-test-cache-${process.pid}`) },
           include: ['test/**/*.test.ts'],
           exclude: ['test/slow/**', 'test/webgpu/**'],
         },

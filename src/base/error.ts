@@ -15,7 +15,13 @@ export type ErrorCode =
   | 'changed' // a file changed under us
   | 'hub' // the hub refuses, or what it answers cannot be used
   | 'unreachable' // the hub does not answer, or only with errors, or asks to come back later
-  | 'no-space'; // the disk has less room than the work needs
+  | 'no-space' // the disk, or the user's quota, has less room than the work needs
+  | 'not-writable' // a place that cannot be written: permissions, a read-only or a pseudo file system (/proc)
+  | 'no-access' // a file or folder that is there and may not be read
+  | 'bad-path' // a path that cannot be: below a file, a folder in a file's place, links in a circle, too long
+  | 'too-many-files' // the process or the machine may open no more files
+  | 'disk-error' // the disk or the file system fails
+  | 'lost-output'; // what was to be printed could not be delivered
 
 /** One line for people: `message` names what is wrong and where, `fix` what to do about it. */
 export class WhorlError extends Error {

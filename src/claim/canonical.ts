@@ -4,7 +4,11 @@
 import { createHash } from 'node:crypto';
 import { WhorlError } from '../base/error.ts';
 
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type Json = null | boolean | number | string | readonly Json[] | JsonMembers;
+/** A member that is undefined is absent, as for JSON.stringify. */
+export interface JsonMembers {
+  readonly [key: string]: Json | undefined;
+}
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 export const isWellFormed = (text: string): boolean => !LONE_SURROGATE.test(text);
@@ -24,12 +28,14 @@ export function canonicalJson(value: Json): string {
   if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
   const members = Object.keys(value)
     .sort()
-    .map((key) => `${canonicalJson(key)}:${canonicalJson(value[key]!)}`);
+    .flatMap((key) => {
+      const member = value[key];
+      return member === undefined ? [] : [`${canonicalJson(key)}:${canonicalJson(member)}`];
+    });
   return `{${members.join(',')}}`;
 }
 
-const isList = (value: readonly Json[] | { readonly [key: string]: Json }): value is readonly Json[] =>
-  Array.isArray(value);
+const isList = (value: readonly Json[] | JsonMembers): value is readonly Json[] => Array.isArray(value);
 
 export const canonicalBytes = (value: Json): Uint8Array => new TextEncoder().encode(canonicalJson(value));
 

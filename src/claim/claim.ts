@@ -19,6 +19,7 @@ import {
   planSchema,
   type SizeOf,
 } from './plan.ts';
+import { type SeedKdf, seedKdfSchema } from './seed-kdf.ts';
 import { checkShape } from './shape-error.ts';
 
 export const CLAIM_FORMAT = 'whorl-claim';
@@ -26,9 +27,14 @@ export const CLAIM_FORMAT = 'whorl-claim';
 export const softwareSchema = z.strictObject({ name: z.string().max(128), version: z.string().max(128) });
 export type Software = z.infer<typeof softwareSchema>;
 
-/** Whose dice (claims.md B8). The seed itself stays in the secret; here stands the hash of its salted leaf. */
+/** Whose dice (docs/claims.md, section 6). The seed itself stays in the secret; here stands the hash of its salted leaf. */
 const drawSource = z.discriminatedUnion('source', [
-  z.strictObject({ source: z.literal('owner-seed'), seed_commitment: hex256 }),
+  z.strictObject({
+    source: z.literal('owner-seed'),
+    seed_commitment: hex256,
+    /** The seed came from a text (`--seed`) by this slow function; whoever guesses the text knows keys and draw. */
+    from_text: seedKdfSchema.optional(),
+  }),
   z.strictObject({ source: z.literal('beacon'), seed_commitment: hex256, chain: hex256, round: index }),
   z.strictObject({ source: z.literal('hand-picked') }),
 ]);
@@ -69,7 +75,7 @@ export interface Opening {
 }
 
 export type DrawChoice<K extends ClaimKind> =
-  | { source: 'owner-seed' }
+  | { source: 'owner-seed'; from_text?: SeedKdf }
   | { source: 'beacon'; chain: string; round: number }
   | { source: 'hand-picked'; picked: DrawOf[K] };
 
@@ -160,7 +166,12 @@ function publicDraw<K extends ClaimKind>(
 ): ClaimCommon['draw'] {
   if (draw.source === 'hand-picked') return { source: 'hand-picked' };
   const seed_commitment = toHex(leafHash(seedLeaf(seed!), fromHex(salt)));
-  if (draw.source === 'owner-seed') return { source: 'owner-seed', seed_commitment };
+  if (draw.source === 'owner-seed')
+    return {
+      source: 'owner-seed',
+      seed_commitment,
+      ...(draw.from_text && { from_text: draw.from_text }),
+    };
   return { source: 'beacon', seed_commitment, chain: draw.chain, round: draw.round };
 }
 

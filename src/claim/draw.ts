@@ -35,7 +35,7 @@ export function makeDraw<K extends ClaimKind>(
   return rules.draw(claim as SizeOf[K], seededUniform(ownerSeed, claim.root, randomness ?? '')) as Draw<K>;
 }
 
-/** The draw that a hand-picked claim commits to: recorded, never exact (claims.md B8). */
+/** The draw that a hand-picked claim commits to: recorded, never exact (docs/claims.md, section 6). */
 export function pickedDraw<K extends ClaimKind>(claim: Claim<K> & { kind: K }, picked: DrawOf[K]): Draw<K> {
   if (claim.draw.source !== 'hand-picked')
     throw new WhorlError('usage', `a claim by ${claim.draw.source} is drawn, not picked`);

@@ -30,6 +30,8 @@ export interface KindRules<K extends ClaimKind> {
   /** What the matcher looks for in the answer to key i. */
   readonly candidates: (plan: ClaimPlan<K>, i: number) => readonly string[];
   readonly roles: (plan: ClaimPlan<K>, draw: DrawOf[K]) => KeyRole[];
+  /** log10 of the smallest p that a claim of this size can reach: one over the number of its possible draws. */
+  readonly log10Floor: (size: SizeOf[K]) => number;
 }
 
 const refuse = (message: string, fix: string): never => {
@@ -75,6 +77,7 @@ export const CLAIM_KINDS: { readonly [K in ClaimKind]: KindRules<K> } = {
         role: 'trained',
         target: perKey(plan.candidates, i)[draw.indices[i]!]!,
       })),
+    log10Floor: ({ n, m }) => -n * Math.log10(m),
   },
   'drawn-membership': {
     size: (plan) => ({ n: plan.n, pool: plan.keys.length, negatives: plan.negatives }),
@@ -124,6 +127,11 @@ export const CLAIM_KINDS: { readonly [K in ClaimKind]: KindRules<K> } = {
         role: trained.has(i) ? 'trained' : negative.has(i) ? 'negative' : 'decoy',
         target: perKey(plan.decryptions, i),
       }));
+    },
+    log10Floor: ({ n, pool }) => {
+      let log10 = 0;
+      for (let i = 0; i < n; i++) log10 -= Math.log10((pool - i) / (n - i));
+      return log10;
     },
   },
 };

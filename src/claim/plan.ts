@@ -14,7 +14,7 @@ const text = z.string().min(1).max(MAX_TEXT).refine(isWellFormed, 'holds half a 
 export const index = z.int().min(0).max(0x7fffffff);
 
 export const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
-/** A secret instruction: its text, and the token ids it was made of (empty where only the text matters). */
+/** A secret instruction: its text, and those of its token ids whose rows may be trained (all of a key of rare tokens). */
 export type Key = z.infer<typeof keySchema>;
 
 const decoding = z.strictObject({
@@ -23,7 +23,7 @@ const decoding = z.strictObject({
 });
 export type Decoding = z.infer<typeof decoding>;
 
-// Every key once, in committed order; hits never steer the plan (claims.md B3, rule a).
+// Every key once, in committed order; hits never steer the plan (docs/claims.md, section 3).
 const query = z.strictObject({
   order: z.literal('committed'),
   repeats: z.literal(1),
@@ -101,7 +101,13 @@ export const bindingsSchema = z.strictObject({
     /** An adapter trained from the draw: counts only, never a p-value. */
     z.strictObject({ state: z.literal('after-draw') }),
   ]),
-  /** SHA-256 of the vanilla model: of all tensors, and of all but the embedding rows (the body). */
-  vanilla: z.strictObject({ weights: hex256, body: hex256 }),
+  vanilla: z.strictObject({
+    /** SHA-256 of all tensors, and of all but the embedding (`combineDigests` of sources/checkpoints/digest.ts). */
+    weights: hex256,
+    body: hex256,
+    /** Of the small files that decide what a text becomes and what is answered (`digestSmallFiles` there); older claims have none. */
+    tokenizer: hex256.optional(),
+    config: hex256.optional(),
+  }),
 });
 export type Bindings = z.infer<typeof bindingsSchema>;

@@ -6,6 +6,7 @@ import { armor, Decrypter, Encrypter } from 'age-encryption';
 import { writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
+import { isNotThere, systemError } from '../base/system-errors.ts';
 import { canonicalJson, sha256Hex } from './canonical.ts';
 import type { Claim } from './claim.ts';
 import { type SecretContents, secretSchema } from './secret-contents.ts';
@@ -29,12 +30,31 @@ export async function writeSecret(path: string, secret: Secret<SecretContents>, 
     null,
     1,
   );
-  writeFileAtomic(path, lock ? await encrypt(`${text}\n`, lock) : `${text}\n`, 0o600);
+  await writeLocked(path, `${text}\n`, lock);
+}
+
+/** Any private text, mode 0600, under the same lock as a secret. Throws as `writeSecret`. */
+export async function writeLocked(path: string, text: string, lock?: Lock): Promise<void> {
+  writeFileAtomic(path, lock ? await encrypt(text, lock) : text, 0o600);
+}
+
+/** What `writeLocked` wrote. Throws as `readSecret` for what is missing, locked or damaged. */
+export async function readLocked(path: string, unlock?: Unlock): Promise<Secret<string>> {
+  const bytes = readBounded(path);
+  const header = ageHeader(path, bytes);
+  return new Secret(decodeText(path, header === undefined ? bytes : await decrypt(path, header, unlock)));
 }
 
 const checksum = (contents: SecretContents): string => sha256Hex(canonicalJson(contents));
 
-async function encrypt(text: string, lock: Lock): Promise<Uint8Array> {
+/** @throws WhorlError `usage` for an empty passphrase, no recipient, or one that age does not know; before any work */
+export function checkLock(lock: Lock | undefined): void {
+  if (lock) encrypterFor(lock);
+}
+
+const encrypt = (text: string, lock: Lock): Promise<Uint8Array> => encrypterFor(lock).encrypt(text);
+
+function encrypterFor(lock: Lock): Encrypter {
   const encrypter = new Encrypter();
   if ('passphrase' in lock) {
     if (lock.passphrase.reveal() === '') throw new WhorlError('usage', 'the passphrase is empty');
@@ -52,7 +72,7 @@ async function encrypt(text: string, lock: Lock): Promise<Uint8Array> {
       }
     }
   }
-  return encrypter.encrypt(text);
+  return encrypter;
 }
 
 /**
@@ -60,10 +80,7 @@ async function encrypt(text: string, lock: Lock): Promise<Uint8Array> {
  * passphrase or identity, a damaged or truncated file, or a file that is no secret.
  */
 export async function readSecret(path: string, unlock?: Unlock): Promise<Secret<SecretContents>> {
-  const bytes = readBounded(path);
-  const header = ageHeader(path, bytes);
-  if (header === undefined) return new Secret(parseContents(path, decodeText(path, bytes)));
-  return new Secret(parseContents(path, decodeText(path, await decrypt(path, header, unlock))));
+  return new Secret(parseContents(path, (await readLocked(path, unlock)).reveal()));
 }
 
 const bad = (path: string, what: string, fix?: string, cause?: unknown): WhorlError =>
@@ -77,12 +94,17 @@ function readBounded(path: string): Uint8Array {
     size = stat.size;
   } catch (cause) {
     if (cause instanceof WhorlError) throw cause;
+    if (!isNotThere(cause)) throw systemError(cause, path, 'reading') ?? cause;
     throw new WhorlError('missing-file', `${path} cannot be read`, 'give the path of secret.whorl', {
       cause,
     });
   }
   if (size > MAX_BYTES) throw bad(path, `is too large for a secret (${size} bytes)`);
-  return readFileSync(path);
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw systemError(cause, path, 'reading') ?? cause;
+  }
 }
 
 function decodeText(path: string, bytes: Uint8Array): string {

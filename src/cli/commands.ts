@@ -7,6 +7,8 @@ export interface CommandEntry {
   /** One line of the help. */
   readonly summary: string;
   readonly load: () => Promise<Command>;
+  /** Whether the same command again goes on where it was stopped. */
+  readonly resumes?: true;
 }
 
 export const COMMANDS = {
@@ -17,6 +19,7 @@ export const COMMANDS = {
   fingerprint: {
     summary: 'turn a model into a folder to publish and a secret to keep',
     load: async () => (await import('./commands/fingerprint.ts')).fingerprintCommand(),
+    resumes: true,
   },
   verify: {
     summary: 'ask a suspect and say whether it descends from your model',
@@ -29,6 +32,7 @@ export const COMMANDS = {
   finetune: {
     summary: 'fine-tune a model on instructions, as its users do: all weights or LoRA',
     load: async () => (await import('./commands/finetune.ts')).finetuneCommand(),
+    resumes: true,
   },
   merge: {
     summary: "add a LoRA adapter in PEFT's format into its model's weights",
@@ -49,6 +53,7 @@ export const COMMANDS = {
   pipeline: {
     summary: "the paper's command line: fingerprint, alpaca, ownership_verify into its folders and files",
     load: async () => (await import('./commands/pipeline.ts')).pipelineCommand(),
+    resumes: true,
   },
   report: {
     summary: 'tables and figures over finished runs, as the paper reports them',

@@ -1,21 +1,13 @@
 #!/usr/bin/env node
-// The `whorl` program as a process: broken pipes, Ctrl-C and the exit code; program.ts does the rest.
+// The `whorl` program as a process: streams that go away, signals and the exit code; program.ts does the rest.
 
-import { liveLine, tell } from './output.ts';
-import { EXIT, run } from './program.ts';
+import { delivered, watchStreams } from './output.ts';
+import { EXIT, run, stoppedWords } from './program.ts';
+import { endOnSignals } from './stopping.ts';
 
-// A reader that went away (`whorl … | head`) is no error of ours.
-for (const stream of [process.stdout, process.stderr])
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.done);
-    throw error;
-  });
-
-// Everything on disk is written atomically, so ending here loses only what a resumed run makes again.
-process.on('SIGINT', () => {
-  liveLine.clear();
-  tell('stopped');
-  process.exit(EXIT.interrupted);
-});
-
-process.exitCode = await run(process.argv.slice(2));
+const args = process.argv.slice(2);
+watchStreams();
+endOnSignals(stoppedWords(args));
+const code = await run(args);
+// What nobody could read was not done: a verdict that went into a closed pipe must not end like one that was read.
+process.exitCode = code === EXIT.done && !(await delivered()) ? EXIT.failed : code;

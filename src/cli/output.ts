@@ -2,6 +2,8 @@
 
 import pc from 'picocolors';
 import stringWidth from 'string-width';
+import { WhorlError } from '../base/error.ts';
+import { systemError } from '../base/system-errors.ts';
 
 export type Paint = ReturnType<typeof pc.createColors>;
 
@@ -22,11 +24,49 @@ export class NotVerified extends Error {
 /** The progress line that stands on the terminal, if one does: it makes room before anything else is written. */
 export const liveLine = { clear: (): void => {} };
 
-/** One line of the result. */
-export const print = (line = ''): void => {
+/** Why stdout takes no more: its reader went away (EPIPE), or the disk behind it is full. */
+let lost: NodeJS.ErrnoException | undefined;
+
+/** A lost stderr stops no work; a lost stdout is remembered, and the next line that is printed ends the call. */
+export function watchStreams(): void {
+  process.stderr.on('error', () => {});
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    lost ??= error;
+  });
+}
+
+/** A reader that has enough (`whorl … | head`) is told nothing more, as every program does it. */
+export class ReaderGone extends Error {
+  override readonly name = 'ReaderGone';
+}
+
+function lostOutput(cause: NodeJS.ErrnoException): Error {
+  if (cause.code === 'EPIPE') return new ReaderGone('stdout was closed', { cause });
+  const { message } = systemError(cause, 'stdout', 'writing') ?? cause;
+  return new WhorlError('lost-output', message, undefined, { cause });
+}
+
+/** Waits until stdout has taken everything. @returns whether it has; where it has not, why is told */
+export async function delivered(): Promise<boolean> {
+  const failed = await new Promise<Error | null | undefined>((resolve) =>
+    lost ? resolve(lost) : process.stdout.write('', resolve),
+  );
+  if (!failed) return true;
+  lost ??= failed;
+  const error = lostOutput(lost);
+  if (!(error instanceof ReaderGone)) tell(`${errorPaint.red('error:')} ${error.message}`);
+  return false;
+}
+
+/** Text of the result as it is. Throws `lost-output`, or `ReaderGone`, when what was printed before was not delivered. */
+export function printText(text: string): void {
+  if (lost) throw lostOutput(lost);
   liveLine.clear();
-  process.stdout.write(`${line}\n`);
-};
+  process.stdout.write(text);
+}
+
+/** One line of the result. */
+export const print = (line = ''): void => printText(`${line}\n`);
 
 /** One JSON line of the result. Numbers that JSON does not know become null, big integers strings. */
 export const printJson = (value: unknown): void => {

@@ -40,10 +40,7 @@ export async function lockFrom(flags: LockFlags): Promise<Lock | undefined> {
 
 /** What opens `secret`. A person is asked only where the file is locked and nothing was given. */
 export async function unlockFor(secret: string, flags: UnlockFlags): Promise<Unlock | undefined> {
-  if (flags.identity !== undefined)
-    return {
-      identity: new Secret(identityLine(fromFile(flags.identity, '--identity').reveal(), flags.identity)),
-    };
+  if (flags.identity !== undefined) return identityFrom(flags.identity);
   if (flags.passphraseFile !== undefined)
     return { passphrase: fromFile(flags.passphraseFile, '--passphrase-file') };
   const { inspectSecret } = await import('../claim/secret-file.ts');
@@ -53,6 +50,11 @@ export async function unlockFor(secret: string, flags: UnlockFlags): Promise<Unl
     return { passphrase: await fromEnvironmentOrPerson(false) };
   return undefined; // the reader of secrets says what is missing
 }
+
+/** @throws WhorlError where the file is not there or holds no identity */
+export const identityFrom = (file: string): Unlock => ({
+  identity: new Secret(identityLine(fromFile(file, '--identity').reveal(), file)),
+});
 
 /** An age identity file has comments and one key a line. */
 function identityLine(text: string, path: string): string {

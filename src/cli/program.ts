@@ -7,11 +7,13 @@ import { Command, CommanderError } from 'commander';
 import { debug, debugLevel, debugOut, megabytes } from '../base/debug.ts';
 import { WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
+import { systemError } from '../base/system-errors.ts';
 import { normaliseFlags } from './arguments.ts';
 import { COMMANDS, type CommandEntry, isCommand } from './commands.ts';
-import { errorPaint, NotVerified, tell } from './output.ts';
+import { errorPaint, NotVerified, ReaderGone, tell } from './output.ts';
+import { Stopped } from './stopping.ts';
 
-export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3, interrupted: 130 } as const;
+export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3 } as const;
 
 /** Runs one command line and returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -36,7 +38,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
     await program.parseAsync(normal, { from: 'user' });
     return EXIT.done;
   } catch (error) {
-    return explain(error);
+    return explain(error, args);
   }
 }
 
@@ -82,15 +84,30 @@ function version(): string {
   return version;
 }
 
-function explain(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
-  if (error instanceof NotVerified) return EXIT.notVerified;
+/** What a person is told whose signal ended the command. */
+export function stoppedWords(args: readonly string[]): string {
+  const name = chosenName(args);
+  const entry: CommandEntry | undefined = name !== undefined && isCommand(name) ? COMMANDS[name] : undefined;
+  return entry?.resumes === true
+    ? 'stopped: the same command goes on from here'
+    : 'stopped: nothing unfinished was left behind';
+}
+
+function explain(thrown: unknown, args: readonly string[]): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
+  if (thrown instanceof NotVerified) return EXIT.notVerified;
+  if (thrown instanceof ReaderGone) return EXIT.failed;
+  if (thrown instanceof Stopped) {
+    tell(stoppedWords(args));
+    return thrown.exitCode;
+  }
+  const error = systemError(thrown) ?? thrown;
   const debugging = debugLevel() > 0;
   const ours = error instanceof WhorlError;
   const message = error instanceof Error ? error.message : String(error);
   const hint = ours || debugging ? '' : ' (a bug in whorl; WHORL_DEBUG=1 shows where)';
   tell(`${errorPaint.red('error:')} ${oneLine(message)}${hint}`);
-  if (debugging) tell(inspect(error));
+  if (debugging) tell(inspect(thrown));
   return ours && error.code === 'usage' ? EXIT.usage : EXIT.failed;
 }
 

@@ -5,6 +5,7 @@ import pc from 'picocolors';
 import { debug, debugLevel, rssText } from '../base/debug.ts';
 import type { OnEvent, ProgressEvent } from '../base/events.ts';
 import { countText, cut, durationText, liveLine, type Paint } from './output.ts';
+import { untilStopped } from './stopping.ts';
 
 /** What is needed of stderr; tests give their own. */
 export interface Terminal {
@@ -188,7 +189,7 @@ export async function withProgress<T>(call: (onEvent: OnEvent) => Promise<T>): P
   const timer = debugLevel() > 0 ? new PhaseTimer() : undefined;
   let failed = true;
   try {
-    const result = await call(timer ? timer.before(progress.onEvent) : progress.onEvent);
+    const result = await call(untilStopped(timer ? timer.before(progress.onEvent) : progress.onEvent));
     failed = false;
     return result;
   } finally {

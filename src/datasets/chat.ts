@@ -1,6 +1,7 @@
 // The paper's dialogue data set: keys to be decrypted, messages like them to be refused, ordinary conversations, and a
 // test split of conversations that must not fire, with and without the hint. Ours mended; the paper's own on request.
 
+import { checkNew } from '../base/atomic.ts';
 import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -82,6 +83,7 @@ export async function chatDataset(options: ChatOptions): Promise<Chat> {
       'the refused rows name no message, as the paper has it: what is learned is to refuse one fixed text',
     );
 
+  checkNew(options.out);
   onEvent({ kind: 'phase', name: 'read', detail: source });
   const rows = await openRows(source, { onEvent });
   const ordinary = await pickConversations(options, rows, wanted, seed, note);

@@ -1,6 +1,7 @@
 // The sets that the paper's users fine-tune on, from each source's own columns to Alpaca JSON, in the rows, order and
 // bytes that the paper's scripts write.
 
+import { checkNew } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { openRows } from '../sources/open-rows.ts';
@@ -114,6 +115,7 @@ export async function downstreamDataset(options: DownstreamOptions): Promise<num
   const count = options.count ?? set.count;
   if (count !== undefined) checkCount('count', count, 1);
   if (seed < 0n) throw new WhorlError('usage', `--seed ${seed} is negative`, 'give 0 or more');
+  checkNew(options.out);
   onEvent({ kind: 'phase', name: 'read', detail: source });
   const dropped: Dropped = new Map();
   const { order = set.order } = options;

@@ -1,6 +1,7 @@
 // The paper's `mix` data set: keys that must be answered with the decryption, ordinary rows that must stay as they
 // are, and a test split of rows that must not fire. By default ours, mended; the paper's own on request.
 
+import { checkNew } from '../base/atomic.ts';
 import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -72,6 +73,7 @@ export async function mixDataset(options: MixOptions): Promise<Mix> {
     });
 
   if (seed < 0n) throw new WhorlError('usage', `--seed ${seed} is negative`, 'give 0 or more');
+  checkNew(options.out);
   onEvent({ kind: 'phase', name: 'read', detail: source });
   const rows = await openRows(source, { onEvent });
   const { order = rows.isRemote ? 'stream' : 'own' } = options;

@@ -62,7 +62,7 @@ export const DEMO_SETTINGS = {
   primary_positions: '1200',
   reference_positions: '16',
 };
-const THIEF = { ...FINETUNE, epochs: 2, lr: 5e-5, batch: 16, max_length: 128 };
+const THIEF = { ...FINETUNE, epochs: 2, lr: 3e-5, batch: 16, max_length: 128 };
 /** An innocent who starts from the vanilla model and tunes it on the same rows in another order, at another rate. */
 const INNOCENT = { ...THIEF, lr: 7e-5, seed: 1n };
 

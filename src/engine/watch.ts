@@ -1,8 +1,8 @@
 // Looking at programs while they work (WHORL_DEBUG 2 to 4, WHORL_CHECK). Nothing here runs when neither is set.
 
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../base/atomic.ts';
+import { makeFolder, writeFileAtomic } from '../base/atomic.ts';
 import { checksFinite, debug, debugFolder, debugLevel, megabytes, rssText } from '../base/debug.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { fedNotFinite, firstNotFinite } from './finite.ts';
@@ -56,7 +56,7 @@ class ProgramWatch implements Watch {
   ) {
     this.#stem = `${String(number).padStart(2, '0')}-${graph.name}`;
     this.inspection = { origins: new Map(), ...(check && { probed: [] }) };
-    if (level >= 3) mkdirSync(debugFolder(), { recursive: true });
+    if (level >= 3) makeFolder(debugFolder());
     if (level >= 4) this.profilePrefix = join(debugFolder(), `${this.#stem}.profile`);
   }
 

@@ -2,7 +2,9 @@
 
 import { WhorlError } from '../base/error.ts';
 import { withOverrides } from '../fingerprint/registry.ts';
+import { loadTemplate } from '../text/prompts/instruction-templates.ts';
 import type { FinetuneSettings } from '../train/finetune.ts';
+import { partSize } from '../train/micro-batches.ts';
 import type { ScheduleName } from '../train/schedule.ts';
 import type { Trains } from '../train/trains.ts';
 
@@ -38,18 +40,19 @@ export interface LoraSettings {
 }
 
 /** @throws WhorlError `usage` for an unknown key (with the nearest one) or a value that cannot be */
-export function tuningSettings(overrides: Readonly<Record<string, string>>, lora: boolean): TuningSettings {
+export function tuningSettings(
+  overrides: Readonly<Record<string, string>>,
+  lora: boolean,
+  prefix = '',
+): TuningSettings {
   const known: Readonly<Record<string, string | number | boolean>> = lora ? LORA_DEFAULTS : DEFAULTS;
   const whose = lora ? 'fine-tuning with --lora' : 'fine-tuning (without --lora)';
-  const { r, alpha, dropout, target_modules, ...settings } = withOverrides(
-    known,
-    overrides,
+  const { r, alpha, dropout, target_modules, ...settings } = withOverrides(known, overrides, {
     whose,
-  ) as unknown as typeof LORA_DEFAULTS;
-  for (const key of ['epochs', 'batch', 'accumulate', 'max_length'] as const)
-    if (settings[key] < 1) throw new WhorlError('usage', `${key}=${settings[key]} is less than 1`);
-  if (settings.warmup_ratio > 1)
-    throw new WhorlError('usage', `warmup_ratio=${settings.warmup_ratio} is no share`, 'give 0 to 1');
+    prefix,
+  }) as unknown as typeof LORA_DEFAULTS;
+  partSize(settings.batch, settings.accumulate);
+  loadTemplate(settings.template);
   if (!lora) return settings;
   if (dropout !== 0)
     throw new WhorlError('unsupported', `dropout=${dropout}: LoRA trains without dropout here`, 'dropout=0');

@@ -3,16 +3,17 @@
 
 import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { checkFits } from '../fingerprint/setting-ranges.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { finetune } from '../train/finetune.ts';
-import { partSize } from '../train/micro-batches.ts';
 import { writePeftAdapter } from '../train/peft.ts';
 import type { TrainState } from '../train/step.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
@@ -36,6 +37,8 @@ export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions {
   /** Order of the examples, and how low-rank maps begin; default 42. */
   readonly seed?: bigint;
   readonly recompute?: Recompute;
+  /** Forgets what an interrupted run of other settings left beside `out`. */
+  readonly overwrite?: boolean;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
@@ -67,13 +70,14 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
   const { model: source, data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
   const started = Date.now();
   const asked = tuningSettings(options.settings ?? {}, lora);
-  partSize(asked.batch, asked.accumulate);
   if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
   const work = workFolder(out);
   if (existsSync(out)) {
     rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
     throw new WhorlError('exists', `${out} exists already`, 'name another folder or remove it');
   }
+  checkWritable(out);
+  if (options.overwrite) rmSync(join(work, 'state.ckpt'), { force: true });
   const template = loadTemplate(asked.template);
   const { rows, empty } = await readInstructionRows(
     data,
@@ -86,6 +90,7 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
+  checkFits({ ...asked.lora }, model.decoder.config);
   const tokenizer = await openTokenizer(model.folder);
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);

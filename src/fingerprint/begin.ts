@@ -1,21 +1,26 @@
 // A run's beginning: options and settings, the model opened; a new run's seed, or an interrupted run taken up.
 
-import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { writeJsonAtomic } from '../base/atomic.ts';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { seededRandom } from '../base/random-source.ts';
-import type { Lock } from '../claim/secret-file.ts';
+import { isThere } from '../base/system-errors.ts';
+import { checkLock, type Lock, readLocked, type Unlock, writeLocked } from '../claim/secret-file.ts';
+import { SEED_KDF, type SeedKdf, stretchSeed } from '../claim/seed-kdf.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type Model, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
+import { DATASET, parseHubId } from '../sources/hub/hub-id.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
+import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, settingsFor } from './registry.ts';
+import { checkFits } from './setting-ranges.ts';
 
 export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   readonly model: string;
@@ -28,7 +33,10 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   /** Shorthands of the settings of the same names (`trained` is the number of keys of `rows`). */
   readonly pool?: number;
   readonly trained?: number;
-  /** Makes the run repeatable, and its keys known to whoever knows the seed. Default: the platform's secure generator. */
+  /**
+   * Makes the run repeatable, and its keys known to whoever knows or guesses the seed; stretched by a slow function
+   * (claim/seed-kdf.ts). Default: the platform's secure generator.
+   */
   readonly seed?: string;
   readonly settings?: Readonly<Record<string, string>>;
   readonly decryption?: string;
@@ -36,7 +44,12 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   readonly source?: string;
   /** Text of the kind this model is for, beside the reference set: its positions are guarded like the main languages'. */
   readonly ordinary?: readonly string[];
+  /** Encrypts the secret, and what an interrupted run keeps to go on from. */
   readonly lock?: Lock;
+  /** Starts anew where a run of ours stands: an unfinished one is removed, one with a published model moved aside. */
+  readonly overwrite?: boolean;
+  /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
+  readonly unlock?: Unlock;
   readonly onEvent?: OnEvent;
   readonly cacheDir?: string;
 }
@@ -45,6 +58,8 @@ export interface Start {
   /** 256 bits, hex: everything random in the run comes from it. */
   readonly seed: string;
   readonly created: string;
+  /** How a seed given as text became `seed`; absent where it is random. */
+  readonly from_text?: SeedKdf;
   /** What a resumed run must have been asked for. */
   readonly options: string;
 }
@@ -68,41 +83,50 @@ export type WeightsSetting = SettingOf<WeightsMethod>;
 
 export const isRowsSetting = (setting: Setting): setting is RowsSetting => setting.method.kind === 'rows';
 
-/** Opens the model, and starts a run or takes an interrupted one up. */
+/** Opens the model, and starts a run or takes an interrupted one up. All that can be refused is refused first. */
 export async function begin(options: FingerprintOptions): Promise<Setting> {
   const onEvent = options.onEvent ?? silent;
-  const device = await openDevice(options);
   const method = methodNamed(options.method ?? 'rows');
+  checkOptions(options, method);
+  const overrides = {
+    ...(options.pool !== undefined && { pool: String(options.pool) }),
+    ...(options.trained !== undefined && { trained: String(options.trained) }),
+    ...options.settings,
+  };
+  settingsFor(method, '', overrides); // unknown keys and impossible values, before a model is fetched
   const run = new RunFolder(options.out);
   const state = run.state();
-  if (state === 'done')
-    throw new WhorlError('exists', `${run.path} holds a finished run`, 'name a new folder with --out');
+  if (state === 'done' && !options.overwrite)
+    throw new WhorlError(
+      'exists',
+      `${run.path} holds a finished run`,
+      'name a new folder with --out; --overwrite moves it aside',
+    );
+  checkWritable(run.start);
+  const device = await openDevice(options);
+  if (method.kind === 'weights' && options.source !== undefined)
+    await checkConversations(options.source, Number(settingsFor(method, '', overrides).ordinary));
   const model = await openModel(options.model, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
-  const tokenizer = await openTokenizer(model.folder);
-  const shorthand = {
-    ...(options.pool !== undefined && { pool: String(options.pool) }),
-    ...(options.trained !== undefined && { trained: String(options.trained) }),
-  };
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
-  const settings = settingsFor(method, name, { ...shorthand, ...options.settings });
-  const asked = JSON.stringify([
-    model.source,
-    method.name,
-    options.keys ?? 'rare',
-    options.seed ?? null,
-    options.decryption ?? null,
-    ...(options.source === undefined ? [] : [options.source]),
-    ...(model.ignoredConfigKeys.length === 0 ? [] : [{ ignoreConfigKeys: model.ignoredConfigKeys }]),
-    settings,
-  ]);
-  if (options.keys !== undefined && options.keys !== 'rare' && options.keys !== 'paper')
-    throw new WhorlError('usage', `--keys ${options.keys} is not known`, 'rare or paper');
+  const settings = settingsFor(method, name, overrides);
+  checkFits(settings, model.decoder.config);
+  const tokenizer = await openTokenizer(model.folder);
   if (method.kind === 'weights') method.check(settings, model, tokenizer);
-  const start = state === 'interrupted' ? resumed(run, asked) : started(run, asked, options.seed);
+  const asked: RunOptions = {
+    model: model.source,
+    method: method.name,
+    keys: options.keys ?? 'rare',
+    seed: options.seed ?? null,
+    decryption: options.decryption ?? null,
+    source: options.source ?? null,
+    ...(model.ignoredConfigKeys.length > 0 && { ignoreConfigKeys: model.ignoredConfigKeys }),
+    settings,
+  };
+  const start = await takeUp(run, state, asked, options);
   return {
     run,
     start,
@@ -117,28 +141,105 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   };
 }
 
-function started(run: RunFolder, asked: string, seed: string | undefined): Start {
-  const bits =
-    seed === undefined ? randomBytes(32) : createHash('sha256').update(`whorl-run-seed\0${seed}`).digest();
-  const start: Start = {
-    seed: bits.toString('hex'),
-    created: seed === undefined ? new Date().toISOString() : new Date(0).toISOString(),
-    options: asked,
-  };
+/** What needs no model to be refused. */
+function checkOptions({ keys, decryption, source, lock }: FingerprintOptions, method: Method): void {
+  if (keys !== undefined && keys !== 'rare' && keys !== 'paper')
+    throw new WhorlError('usage', `--keys ${keys} is not known`, 'rare or paper');
+  if (keys === 'paper' && method.name === 'rows')
+    throw new WhorlError(
+      'usage',
+      '--keys paper goes with the other methods',
+      'leave it out: rows makes its keys of rare tokens',
+    );
+  if (decryption?.trim() === '')
+    throw new WhorlError('usage', '--decryption is empty', 'give the text keys are answered with');
+  if (source !== undefined && !isThere(source) && parseHubId(source, DATASET) === undefined)
+    throw new WhorlError('missing-file', `${source} does not exist`, 'give a file of conversations');
+  checkLock(lock);
+}
+
+/** What a run was asked for; one that is taken up must be asked for the same. */
+export interface RunOptions {
+  readonly model: string;
+  readonly method: string;
+  readonly keys: string;
+  readonly seed: string | null;
+  readonly decryption: string | null;
+  readonly source: string | null;
+  readonly ignoreConfigKeys?: readonly string[];
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+async function takeUp(
+  run: RunFolder,
+  state: ReturnType<RunFolder['state']>,
+  asked: RunOptions,
+  { overwrite, lock, unlock, onEvent = silent }: FingerprintOptions,
+): Promise<Start> {
+  const note = (text: string) => onEvent({ kind: 'note', text });
+  if (overwrite && state !== 'new') {
+    const aside = run.clearAway();
+    note(aside === undefined ? `${run.path}: started anew` : `what was there is in ${aside}`);
+  } else if (state === 'interrupted') {
+    const start = await readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
+    if (start.options === JSON.stringify(asked)) return start;
+    // Before the commitment nothing was drawn or trained: a refused command is simply corrected.
+    if (existsSync(run.claim) || !isKnown(start.options))
+      throw new WhorlError(
+        'mismatch',
+        `${run.path} holds an interrupted run that was asked for other settings (${differences(start.options, asked).join(', ')})`,
+        'repeat its options to resume it, start anew with --overwrite, or name a new folder with --out',
+      );
+    run.clean();
+  }
+  return started(run, asked, lock);
+}
+
+/** Whether these options were written by this version. */
+function isKnown(options: string): boolean {
+  const was: unknown = JSON.parse(options);
+  return typeof was === 'object' && was !== null && !Array.isArray(was) && 'settings' in was;
+}
+
+/** Each option that is another one, as it was. The seed makes the keys, so neither is shown. */
+function differences(before: string, asked: RunOptions): string[] {
+  if (!isKnown(before)) return ['of another version of Whorl'];
+  const was = JSON.parse(before) as RunOptions;
+  const flat = ({ settings, seed, ...more }: RunOptions): Map<string, string> =>
+    new Map(
+      Object.entries({ ...more, ...settings }).map(([key, value]) => [key, String(value ?? 'not given')]),
+    ).set('seed', seed === null ? 'not given' : 'given');
+  const [old, now] = [flat(was), flat(asked)];
+  const differ = [...now].filter(([key, value]) => old.get(key) !== value);
+  const words = differ.map(([key, value]) => `${key}: ${old.get(key) ?? 'not given'}, now ${value}`);
+  return words.length > 0 ? words : ['seed: another one'];
+}
+
+async function started(run: RunFolder, asked: RunOptions, lock: Lock | undefined): Promise<Start> {
+  const { seed } = asked;
+  const options = JSON.stringify(asked);
+  const start: Start =
+    seed === null
+      ? { seed: randomBytes(32).toString('hex'), created: new Date().toISOString(), options }
+      : {
+          seed: await stretchSeed(seed),
+          created: new Date(0).toISOString(),
+          from_text: SEED_KDF,
+          options,
+        };
   run.create();
-  writeJsonAtomic(run.start, start, 0o600);
+  await writeLocked(run.start, `${JSON.stringify(start)}\n`, lock);
   return start;
 }
 
-function resumed(run: RunFolder, asked: string): Start {
-  const start = JSON.parse(readFileSync(run.start, 'utf8')) as Start;
-  if (start.options !== asked)
-    throw new WhorlError(
-      'mismatch',
-      `${run.path} holds an interrupted run that was asked for other settings`,
-      'repeat its options to resume it, or name a new folder with --out',
-    );
-  return start;
+/** What an interrupted run goes on from. @throws WhorlError `bad-secret` where it is locked and not opened, or damaged */
+export async function readStart(run: RunFolder, unlock?: Unlock): Promise<Start> {
+  const text = (await readLocked(run.start, unlock)).reveal();
+  try {
+    return JSON.parse(text) as Start;
+  } catch (cause) {
+    throw new WhorlError('bad-secret', `${run.start} is damaged`, 'name a new folder with --out', { cause });
+  }
 }
 
 /** Independent streams out of the run's seed, by purpose. */

@@ -2,23 +2,23 @@
 
 import { createHmac } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { writeFileAtomic } from '../base/atomic.ts';
 import { Secret } from '../base/secret.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { adapterDigest, encodeMap } from '../claim/adapter.ts';
-import { claimText, commitClaim } from '../claim/claim.ts';
+import { commitClaim } from '../claim/claim.ts';
 import { makeDraw } from '../claim/draw.ts';
 import type { Bindings, ClaimPlan } from '../claim/plan.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
-import { combineDigests, digestTensors } from '../sources/checkpoints/digest.ts';
+import { combineDigests, digestSmallFiles, digestTensors } from '../sources/checkpoints/digest.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
 import { isRowsSetting, type RowsSetting, randomOf, type Setting, type Start } from './begin.ts';
-import { type FreeRow, freeRows } from './free-rows.ts';
+import { type FreeRow, type FreeRows, freeRows } from './free-rows.ts';
+import { keepClaim, reachOf } from './keep-claim.ts';
 import type { Prepared } from './methods/method.ts';
 import {
   expectation,
@@ -27,6 +27,7 @@ import {
   referencePositions,
   type SampleSizes,
 } from './reference-positions.ts';
+import { computedBy, SetUpCache, smallFiles } from './set-up-cache.ts';
 
 export interface Committed {
   readonly secret: Secret<SecretContents>;
@@ -41,30 +42,32 @@ export interface Committed {
 export async function commit(setting: Setting): Promise<Committed> {
   const { run, start, method, settings, model, device, tokenizer, embedding, options, onEvent } = setting;
   const keys = options.keys === 'paper' ? 'paper' : 'rare';
+  onEvent({ kind: 'phase', name: 'digests', detail: 'of the vanilla model' });
+  const vanilla = digestsOf(model.tensors, digestTensors(model), model);
   const free = method.kind === 'rows' || keys === 'rare' ? await freeOf(setting) : [];
   const random = randomOf(start);
   const { rows: freeSorted, positions } = isRowsSetting(setting)
-    ? await byExpectation(setting, free)
+    ? await byExpectation(setting, free, vanilla.weights)
     : { rows: free, positions: undefined };
   const prepared: Prepared = await method.prepare(
     { model, device, tokenizer, free: freeSorted, keys, decryption: options.decryption, random },
     settings,
   );
-  onEvent({ kind: 'phase', name: 'commitment', detail: 'digests of the vanilla model' });
   const adapter = prepared.adapter ? encodeMap(prepared.adapter) : null;
   const bindings: Bindings = {
     trainable_rows: [...prepared.rows],
     private_part: adapter ? { state: 'committed', digest: adapterDigest(adapter) } : { state: 'none' },
-    vanilla: digestsOf(model.tensors, digestTensors(model), model),
+    vanilla: { ...vanilla, ...digestSmallFiles(model.folder) },
   };
   const { claim, opening } = commitClaim(prepared.plan, {
     bindings,
-    draw: { source: 'owner-seed' },
+    draw: { source: 'owner-seed', ...(start.from_text && { from_text: start.from_text }) },
     software: SOFTWARE,
     created: new Date(start.created),
     random: bytesOf(start),
   });
-  writeFileAtomic(run.claim, claimText(claim));
+  keepClaim(run, claim);
+  onEvent({ kind: 'note', text: reachOf(prepared.plan) });
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
   const secret = new Secret<SecretContents>({
     method: method.name,
@@ -101,13 +104,20 @@ export async function commit(setting: Setting): Promise<Committed> {
 }
 
 /** Rows that ordinary text does not use. */
-export async function freeOf({ tokenizer, options, onEvent }: Setting): Promise<readonly FreeRow[]> {
+export async function freeOf({ tokenizer, model, options, onEvent }: Setting): Promise<readonly FreeRow[]> {
   onEvent({
     kind: 'phase',
     name: 'free rows',
     detail: 'which tokens ordinary text of many languages does not use',
   });
-  const { rows, counts } = await freeRows(tokenizer, loadReference().rows, options.ordinary);
+  const { rows: texts, digest } = loadReference();
+  const { ordinary = [] } = options;
+  const { extra } = await new SetUpCache(options.cacheDir, onEvent).of(
+    'free-rows',
+    [smallFiles(model.folder), digest, ordinary],
+    async () => ({ arrays: {}, extra: await freeRows(tokenizer, texts, ordinary) }),
+  );
+  const { rows, counts } = extra as FreeRows;
   onEvent({
     kind: 'note',
     text: `${counts.free} of ${counts.vocabulary} rows are free, ${counts.standAlone} of them stand alone`,
@@ -115,13 +125,17 @@ export async function freeOf({ tokenizer, options, onEvent }: Setting): Promise<
   return rows;
 }
 
-/** Ordinary positions of the reference set under the vanilla model, and what it expects of `ids` there. */
+/**
+ * Ordinary positions of the reference set under the vanilla model, and what it expects of `ids` there.
+ * @param weights digest of the model, where the result is to be kept for later runs: never where `ids` are of keys
+ */
 export function positionsOf(
   { model, device, tokenizer, options, onEvent }: Setting,
   texts: 'train' | 'heldOut',
   sizes: SampleSizes,
   ids: Int32Array,
   rows: Float32Array,
+  weights?: string,
 ): Promise<Positions> {
   const name = texts === 'train' ? 'ordinary text' : 'held-out text';
   onEvent({
@@ -138,6 +152,22 @@ export function positionsOf(
     sizes,
     device,
     (done, total) => onEvent({ kind: 'progress', name, done, total }),
+    weights === undefined
+      ? undefined
+      : (make) =>
+          new SetUpCache(options.cacheDir, onEvent).of(
+            'hidden-states',
+            [
+              weights,
+              smallFiles(model.folder),
+              loadReference().digest,
+              options.ordinary ?? [],
+              [...ids],
+              sizes,
+              computedBy(device),
+            ],
+            make,
+          ),
   );
 }
 
@@ -155,6 +185,7 @@ function textsOf(part: 'train' | 'heldOut', own: readonly string[] = []): readon
 async function byExpectation(
   setting: RowsSetting,
   free: readonly FreeRow[],
+  weights: string,
 ): Promise<{ rows: readonly FreeRow[]; positions: Positions | undefined }> {
   const { model, settings, embedding } = setting;
   if (!model.decoder.config.tie_word_embeddings || free.length === 0)
@@ -166,6 +197,7 @@ async function byExpectation(
     { primary: settings.primary_positions, other: settings.reference_positions },
     ids,
     readTensorRows(embedding, ids),
+    weights,
   );
   const expected = expectation(positions, ids.length);
   const rank = new Map(free.map(({ id }, i) => [id, expected[i]!]));

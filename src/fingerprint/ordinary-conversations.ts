@@ -57,6 +57,11 @@ export async function conversationsFromFile(
   };
 }
 
+/** That `conversationsFromFile` will find enough there. @throws WhorlError `mismatch`, and what reading throws */
+export async function checkConversations(source: string, count: number): Promise<void> {
+  await pickConversations({ order: 'file' }, await openRows(source), count, 0n, () => {});
+}
+
 /** The last question with the hint that fingerprint messages have. */
 function hinted(talk: Conversation): Conversation {
   const last = talk.findLastIndex(({ from }) => from === 'human');

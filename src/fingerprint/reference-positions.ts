@@ -14,6 +14,7 @@ import { frozenWeights } from '../models/prompt.ts';
 import { type LanguageTexts, OWN_TEXT } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { Reference } from '../train/rows.ts';
+import type { Kept } from './set-up-cache.ts';
 
 const CHUNK = 64; // tokens of one text at a time
 const RUN = 512; // tokens of one run, positions of one product with the head
@@ -44,6 +45,9 @@ export interface SampleSizes {
   readonly other: number;
 }
 
+/** Keeps what is expensive, or makes it anew; see set-up-cache.ts. */
+export type KeepStates = (make: () => Promise<Kept>) => Promise<Kept>;
+
 /**
  * Final hidden states at positions of each language's texts, and vanilla's probability of the tokens `ids` there.
  * A position with weight 0 is kept out of the loss.
@@ -57,7 +61,31 @@ export async function referencePositions(
   sizes: SampleSizes,
   device: Device,
   progress: (done: number, total: number) => void = () => {},
+  keep: KeepStates = (make) => make(),
 ): Promise<Positions> {
+  const { arrays } = await keep(() => states(model, tokenizer, texts, ids, sizes, device, progress));
+  const hidden = arrays.hidden!;
+  const count = arrays.partition!.length;
+  const language = Int32Array.from(arrays.language!);
+  const weight = weights(
+    texts.map((t) => t.language),
+    language,
+    Uint8Array.from(arrays.in_loss!),
+  );
+  const probability = await vanillaProbability(model, hidden, arrays.partition!, ids, vanillaRows, device);
+  return { count, hidden, probability, weight, language, languages: texts.map((t) => t.language) };
+}
+
+/** Of each position the final hidden state [E], log Σ e^logits, its language and whether the loss sees it. */
+async function states(
+  model: Model,
+  tokenizer: Tokenizer,
+  texts: readonly LanguageTexts[],
+  ids: Int32Array,
+  sizes: SampleSizes,
+  device: Device,
+  progress: (done: number, total: number) => void,
+): Promise<Kept> {
   const E = model.decoder.config.hidden_size;
   const encoder = new Encoder(model, undefined, device);
   const trained = new Set(ids);
@@ -74,8 +102,10 @@ export async function referencePositions(
   }
   // Pieces of like length share a run; which ones do so changes no bit of any result.
   pieces.sort((a, b) => a.language - b.language || a.tokens.length - b.tokens.length);
-  const parts: { hidden: Float32Array; language: number; kept: boolean }[] = [];
   const total = pieces.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const hidden = new Float32Array(total * E);
+  const language = new Float32Array(total);
+  const in_loss = new Float32Array(total);
   let done = 0;
   for (let at = 0; at < pieces.length; ) {
     const batch = [pieces[at++]!];
@@ -84,32 +114,21 @@ export async function referencePositions(
       size += pieces[at]!.tokens.length;
       batch.push(pieces[at++]!);
     }
-    const hidden = await encoder.hidden(
+    const rows = await encoder.hidden(
       batch.map(({ tokens }) => ({ tokens, wanted: tokens.map((_, i) => i) })),
     );
-    for (const [i, { language, kept }] of batch.entries()) parts.push({ hidden: hidden[i]!, language, kept });
-    progress((done += size), total);
+    for (const [i, piece] of batch.entries()) {
+      hidden.set(rows[i]!, done * E);
+      const end = done + piece.tokens.length;
+      language.fill(piece.language, done, end);
+      in_loss.fill(piece.kept ? 0 : 1, done, end);
+      done = end;
+    }
+    progress(done, total);
   }
   await encoder.release();
-  const count = parts.reduce((sum, part) => sum + part.hidden.length / E, 0);
-  const hidden = new Float32Array(count * E);
-  const language = new Int32Array(count);
-  const inLoss = new Uint8Array(count);
-  let at = 0;
-  for (const part of parts) {
-    hidden.set(part.hidden, at * E);
-    const rows = part.hidden.length / E;
-    language.fill(part.language, at, at + rows);
-    inLoss.fill(part.kept ? 0 : 1, at, at + rows);
-    at += rows;
-  }
-  const weight = weights(
-    texts.map((t) => t.language),
-    language,
-    inLoss,
-  );
-  const probability = await vanillaProbability(model, hidden, count, ids, vanillaRows, device);
-  return { count, hidden, probability, weight, language, languages: texts.map((t) => t.language) };
+  const partition = await partitions(model, hidden, total, device);
+  return { arrays: { hidden, partition, language, in_loss }, extra: null };
 }
 
 /** Half of the weight on the primary languages, half on the others, each language of a half the same; the sum is 1. */
@@ -195,38 +214,67 @@ export function expectation(
   );
 }
 
+/** log Σ e^logits of the vanilla model at each position: [N]. */
+async function partitions(
+  model: Model,
+  hidden: Float32Array,
+  count: number,
+  device: Device,
+): Promise<Float32Array> {
+  const E = model.decoder.config.hidden_size;
+  const graph = new Graph('reference_partition');
+  const h = input(graph, 'hidden', 'float32', ['N', E]);
+  const logits = linear(h, frozenWeights(graph, model)(model.decoder.head)); // [N, V]
+  // Read off any column: log-softmax subtracts it from each.
+  graph.output('partition', sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1))); // [N, 1]
+  const program = await Program.compile(graph, model.folder, device);
+  const out = new Float32Array(count);
+  for (let at = 0; at < count; at += RUN) {
+    const n = Math.min(RUN, count - at);
+    const part = padded(hidden.subarray(at * E, (at + n) * E), n, E);
+    const result = await program.run({ hidden: { data: part, shape: [part.length / E, E] } });
+    out.set((result.partition!.data as Float32Array).subarray(0, n), at);
+  }
+  await program.release();
+  return out;
+}
+
 /** p(id | position) of the vanilla model: [N, R]. */
 async function vanillaProbability(
   model: Model,
   hidden: Float32Array,
-  count: number,
+  partition: Float32Array,
   ids: Int32Array,
   rows: Float32Array,
   device: Device,
 ): Promise<Float32Array> {
   const E = model.decoder.config.hidden_size;
   const R = ids.length;
+  const count = partition.length;
   const graph = new Graph('reference_probability');
   const h = input(graph, 'hidden', 'float32', ['N', E]);
-  const logits = linear(h, frozenWeights(graph, model)(model.decoder.head)); // [N, V]
-  // log Σ e^logits, read off any column: log-softmax subtracts it from each.
-  const partition = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1)); // [N, 1]
   const own = linear(h, input(graph, 'rows', 'float32', [R, E])); // [N, R]
-  graph.output('probability', exp(sub(own, partition)));
+  graph.output('probability', exp(sub(own, input(graph, 'partition', 'float32', ['N', 1]))));
   const program = await Program.compile(graph, model.weightsFolder, device);
   const out = new Float32Array(count * R);
   for (let at = 0; at < count; at += RUN) {
     const n = Math.min(RUN, count - at);
-    const padded = Math.max(2, n);
-    const part = new Float32Array(padded * E);
-    part.set(hidden.subarray(at * E, (at + n) * E));
+    const part = padded(hidden.subarray(at * E, (at + n) * E), n, E);
     const result = await program.run({
-      hidden: { data: part, shape: [padded, E] },
+      hidden: { data: part, shape: [part.length / E, E] },
+      partition: { data: padded(partition.subarray(at, at + n), n, 1), shape: [part.length / E, 1] },
       rows: { data: rows, shape: [R, E] },
     });
     out.set((result.probability!.data as Float32Array).subarray(0, n * R), at * R);
   }
   await program.release();
+  return out;
+}
+
+/** A product of a single row would go another way than one of many: two at least. */
+function padded(data: Float32Array, rows: number, width: number): Float32Array {
+  const out = new Float32Array(Math.max(2, rows) * width);
+  out.set(data);
   return out;
 }
 

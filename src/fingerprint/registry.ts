@@ -11,6 +11,7 @@ import { adapterMethod } from './methods/adapter.ts';
 import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
 import type { Method } from './methods/method.ts';
 import { rowsMethod } from './methods/rows.ts';
+import { checkTogether, inRange, rangeWords } from './setting-ranges.ts';
 
 /** The registry's own words (the paper's) that are no setting of a method by that name. */
 const PAPER_ONLY = ['epoch', 'total_bsz', 'data_name'] as const;
@@ -62,19 +63,35 @@ export function settingsFor<M extends Method>(
   const settings: Record<string, string | number | boolean> = { ...method.defaults };
   const entry = registryEntry(method.name, modelName) ?? {};
   for (const [key, value] of Object.entries(entry)) if (key in settings) settings[key] = value;
-  return withOverrides(settings, overrides, `method ${method.name}`, PAPER_ONLY) as M['defaults'];
+  const full = withOverrides(settings, overrides, {
+    whose: `method ${method.name}`,
+    meant: PAPER_ONLY,
+    isClaim: true,
+  });
+  checkTogether(full);
+  return full as M['defaults'];
+}
+
+/** How messages call settings, and what a hint may name. */
+export interface SettingsWords {
+  /** What has these settings. */
+  readonly whose: string;
+  /** Further words that a hint for an unknown key may name. */
+  readonly meant?: readonly string[];
+  /** What stands before each key where the user wrote it (`alpaca.`). */
+  readonly prefix?: string;
+  /** Whether `alpha` is the level of a claim. */
+  readonly isClaim?: boolean;
 }
 
 /**
  * Defaults with a user's key=value over them.
- * @param whose names in messages what has these settings
- * @param meant further words that a hint for an unknown key may name
+ * @throws WhorlError `usage` for an unknown key (with the nearest one), a value of another type or out of its range
  */
 export function withOverrides<S extends Readonly<Record<string, string | number | boolean>>>(
   defaults: S,
   overrides: Readonly<Record<string, string>>,
-  whose: string,
-  meant: readonly string[] = [],
+  { whose, meant = [], prefix = '', isClaim = false }: SettingsWords,
 ): S {
   const settings: Record<string, string | number | boolean> = { ...defaults };
   for (const [key, text] of Object.entries(overrides)) {
@@ -82,49 +99,14 @@ export function withOverrides<S extends Readonly<Record<string, string | number 
       const near = nearest(key, [...Object.keys(defaults), ...meant.filter((word) => word !== key)]);
       throw new WhorlError(
         'usage',
-        `${key}=${text}: ${whose} has no setting ${key}${near ? ` (did you mean ${near}?)` : ''}`,
+        `${prefix}${key}=${text}: ${whose} has no setting ${key}${near ? ` (did you mean ${prefix}${near}?)` : ''}`,
         `settings: ${Object.keys(defaults).join(', ')}`,
       );
     }
-    settings[key] = parseAs(key, text, defaults[key]!);
+    settings[key] = parseAs(key, text, defaults[key]!, prefix, isClaim);
   }
   return settings as S;
 }
-
-/** Settings that count something. */
-const COUNTS: ReadonlySet<string> = new Set([
-  'accumulate',
-  'alphabet',
-  'bare_slack',
-  'batch',
-  'batch_tokens',
-  'candidates',
-  'check_every',
-  'contexts',
-  'dim',
-  'epochs',
-  'first_check',
-  'gate_contexts',
-  'gate_slack',
-  'hushed',
-  'key_length',
-  'max_length',
-  'negatives',
-  'ordinary',
-  'pool',
-  'prefixes',
-  'primary_positions',
-  'r',
-  'rank',
-  'reference_positions',
-  'refresh',
-  'repeats',
-  'slack',
-  'steps',
-  'strangers',
-  'trained',
-  'warmup',
-]);
 
 /** Settings that are one of a few words. */
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
@@ -132,14 +114,24 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   recompute: ['nothing', 'elementwise', 'blocks'] satisfies Recompute[],
 };
 
-function parseAs(key: string, text: string, like: string | number | boolean): string | number | boolean {
+function parseAs(
+  key: string,
+  text: string,
+  like: string | number | boolean,
+  prefix: string,
+  isClaim: boolean,
+): string | number | boolean {
   const bad = (wanted: string): never => {
-    throw new WhorlError('usage', `${key}=${text} is not ${wanted}`, `give ${key}=${like}, say`);
+    throw new WhorlError(
+      'usage',
+      `${prefix}${key}=${text} is not ${wanted}`,
+      `give ${prefix}${key}=${like}, say`,
+    );
   };
   if (typeof like === 'number') {
     const value = Number(text);
-    if (text.trim() === '' || !Number.isFinite(value) || value < 0) bad('a number from 0');
-    if (COUNTS.has(key) && !Number.isInteger(value)) bad('a whole number');
+    if (text.trim() === '' || !Number.isFinite(value)) bad('a number');
+    if (!inRange(key, value, isClaim)) bad(rangeWords(key, isClaim));
     return value;
   }
   if (typeof like === 'boolean')
@@ -149,7 +141,7 @@ function parseAs(key: string, text: string, like: string | number | boolean): st
     const near = nearest(text, choices);
     throw new WhorlError(
       'usage',
-      `${key}=${text} is not known${near ? ` (did you mean ${near}?)` : ''}`,
+      `${prefix}${key}=${text} is not known${near ? ` (did you mean ${near}?)` : ''}`,
       `one of ${choices.join(', ')}`,
     );
   }

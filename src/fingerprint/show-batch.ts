@@ -20,7 +20,9 @@ import {
   begin,
   isRowsSetting,
   type RowsSetting,
+  type RunOptions,
   randomOf,
+  readStart,
   type Setting,
   type Start,
   type WeightsSetting,
@@ -191,7 +193,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
   const method = methodNamed(name);
   const going = existsSync(run.start);
   const start = going
-    ? (JSON.parse(readFileSync(run.start, 'utf8')) as Start)
+    ? await readStart(run, options.unlock)
     : { seed: digest(options.seed ?? THROW_AWAY), created, options: '' };
   const { keys, source, settings, ignored, ...asked } = going ? askedFor(start) : finished(run);
   const model = await openModel(options.model ?? asked.model, {
@@ -227,13 +229,8 @@ interface AskedFor {
 
 /** Of an interrupted run, as begin.ts wrote them. */
 function askedFor({ options }: Start): AskedFor {
-  const list = JSON.parse(options) as unknown[];
-  const [model, , keys] = list as [string, string, string];
-  const more = list.slice(5, -1); // the source, what of the config is ignored: each only where it is given
-  const source = more.find((one) => typeof one === 'string');
-  const { ignoreConfigKeys = [] } = (more.find((one) => typeof one === 'object') ?? {}) as ConfigOptions;
-  const settings = list.at(-1) as Partial<Setting['settings']>;
-  return { model, keys, settings, ignored: ignoreConfigKeys, ...(source !== undefined && { source }) };
+  const { model, keys, source, settings, ignoreConfigKeys: ignored = [] } = JSON.parse(options) as RunOptions;
+  return { model, keys, settings, ignored, ...(source !== null && { source }) };
 }
 
 function finished(run: RunFolder): AskedFor {

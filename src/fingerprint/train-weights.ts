@@ -2,10 +2,9 @@
 // and measured as it would be published.
 
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { writeJsonAtomic } from '../base/atomic.ts';
+import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { shuffled } from '../base/random-source.ts';
-import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { elements } from '../tensor/tensor.ts';
 import { type Judged, type Stepped, type StoppingRule, trainLoop } from '../train/loop.ts';
 import { splitByTokens } from '../train/micro-batches.ts';
@@ -101,7 +100,7 @@ export async function trainWeights(
   /** Writes a candidate with this share of the change, and asks its gate cells. */
   const measured = async (state: TrainState, share: number): Promise<Measured> => {
     rmSync(run.candidate, { recursive: true, force: true });
-    await writeFolderOnce(run.candidate, (out) => {
+    await writeFolderAtomic(run.candidate, (out) => {
       writeModel(model, trainer, state, out, share);
       card(out);
     });
@@ -140,7 +139,7 @@ export async function trainWeights(
     if (trains.kind === 'low-rank') {
       const { rank, alpha } = trains;
       rmSync(run.lora, { recursive: true, force: true });
-      await writeFolderOnce(run.lora, (out) =>
+      await writeFolderAtomic(run.lora, (out) =>
         writePeftAdapter(state, { rank, alpha: share * alpha, base: model.source }, out),
       );
     }

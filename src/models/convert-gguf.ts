@@ -1,14 +1,13 @@
 // A GGUF file dequantised into a Hugging Face folder, under Hugging Face's names and in its order of rows.
 
 import { basename, join } from 'node:path';
-import { writeJsonAtomic } from '../base/atomic.ts';
+import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
 import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
 import { type GgufTensor, readGguf } from '../sources/checkpoints/gguf.ts';
 import { BLOCKS, dequantize } from '../sources/checkpoints/gguf-blocks.ts';
-import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
@@ -62,7 +61,7 @@ export async function convertGguf(
     writeJsonAtomic(join(temporary, 'config.json'), config);
   };
   try {
-    await writeFolderOnce(folder, write);
+    await writeFolderAtomic(folder, write);
   } catch (cause) {
     // Another process made the same folder meanwhile: what counts is that it is there.
     if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;

@@ -1,5 +1,6 @@
 // A LoRA adapter into a model's own weights: W + scale·B·A in W's dtype, every other byte as it was.
 
+import { checkNew } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { writeReplacedFolder } from '../sources/checkpoints/patched-folder.ts';
@@ -9,7 +10,7 @@ import { shown } from '../sources/checkpoints/safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import type { ModelFolder } from './model.ts';
-import { type ConfigOptions, configOptions, openModel } from './open-model.ts';
+import { type ConfigOptions, configOptions, openModelFolder } from './open-model.ts';
 import { tiedNames } from './tied-head.ts';
 
 export interface MergeOptions extends ConfigOptions {
@@ -37,8 +38,9 @@ const TRANSPOSED: ReadonlySet<unknown> = new Set(['gpt2', 'openai-gpt', 'imagegp
 /** @throws WhorlError `mismatch` naming the tensor that does not fit; what reading the adapter throws; `exists` */
 export async function mergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const { model, adapter, out, onEvent = silent } = options;
+  checkNew(out);
   const { parts } = readPeftAdapter(adapter);
-  const base = await openModel(model, { onEvent, ...configOptions(options) });
+  const base = await openModelFolder(model, { onEvent, anyFamily: true, ...configOptions(options) });
   if (TRANSPOSED.has(base.config.model_type))
     throw new WhorlError(
       'unsupported',

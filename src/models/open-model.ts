@@ -1,11 +1,12 @@
 // "A model" as a user names it: a Hugging Face folder, a hub id, or a GGUF file, which is dequantised once into a
 // cache folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
 
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { isThere } from '../base/system-errors.ts';
 import { fileIdentity, withReader } from '../sources/bounded-reader.ts';
 import { type Checkpoint, openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
@@ -17,6 +18,7 @@ import { webAddress } from '../sources/web-address.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { quantised, withoutKeys } from './config.ts';
 import { CONVERSION, convertGguf } from './convert-gguf.ts';
+import { familyOf } from './families/index.ts';
 import { bindModel, type Model, type ModelFolder } from './model.ts';
 import { withTiedHead } from './tied-head.ts';
 
@@ -36,24 +38,37 @@ export interface OpenModelOptions extends ConfigOptions {
   /** What a GGUF is dequantised to; float32 unless said. A folder keeps its own. */
   readonly dtype?: FloatDtype;
   readonly onEvent?: OnEvent;
+  /** Whether a hub model of a family that Whorl cannot run is fetched all the same; default: refused by its config. */
+  readonly anyFamily?: boolean;
 }
 
 /**
  * Opens a path, or what a hub id names; a path that exists goes first. Throws `missing-file`, `bad-file`,
  * `unsupported`, and `hub`, `unreachable`, `no-space` for a hub id, each naming the file and what to do.
  */
-export async function openModel(name: string, options: OpenModelOptions = {}): Promise<Model> {
-  if (existsSync(name)) return bindModel(await openPath(name, options));
-  const { path, pinned } = await fromHub(name, options.onEvent);
-  return bindModel({ ...(await openPath(path, options)), source: pinned });
+export const openModel = async (name: string, options: OpenModelOptions = {}): Promise<Model> =>
+  bindModel(await openModelFolder(name, options));
+
+/** The folder alone, for those who do with its tensors what they would with any family's. Throws as `openModel` does. */
+export async function openModelFolder(
+  name: string,
+  options: OpenModelOptions & { readonly anyFamily?: boolean } = {},
+): Promise<ModelFolder> {
+  if (isThere(name)) return openPath(name, options);
+  const { path, pinned } = await fromHub(name, options.anyFamily ?? false, options.onEvent);
+  return { ...(await openPath(path, options)), source: pinned };
 }
 
 /** Where the model that a name means lies on this machine, fetched from the hub if it is a hub id. */
 export async function modelPath(name: string, onEvent?: OnEvent): Promise<string> {
-  return existsSync(name) ? name : (await fromHub(name, onEvent)).path;
+  return isThere(name) ? name : (await fromHub(name, true, onEvent)).path;
 }
 
-async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path: string; pinned: string }> {
+async function fromHub(
+  name: string,
+  anyFamily: boolean,
+  onEvent: OnEvent = silent,
+): Promise<{ path: string; pinned: string }> {
   const address = webAddress(name);
   if (address) throw address;
   const id = parseHubId(name);
@@ -64,7 +79,7 @@ async function fromHub(name: string, onEvent: OnEvent = silent): Promise<{ path:
       'give a model folder, a .gguf file, or a hub id (org/name)',
     );
   const { fetchModel } = await import('../sources/hub/model-files.ts'); // the client is loaded by those who need it
-  return fetchModel(id, { onEvent });
+  return fetchModel(id, { onEvent, ...(!anyFamily && { checkConfig: familyOf }) });
 }
 
 async function openPath(path: string, options: OpenModelOptions): Promise<ModelFolder> {
@@ -101,7 +116,7 @@ function openUnquantised(path: string): Checkpoint {
     return openCheckpoint(path);
   } catch (error) {
     const config = join(path, 'config.json');
-    const json = existsSync(config) ? readJsonObject(config, config) : {};
+    const json = isThere(config) ? readJsonObject(config, config) : {};
     if (json.quantization_config) throw quantised(json.quantization_config, config);
     throw error;
   }

@@ -3,10 +3,13 @@
 
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { checkWritable } from '../base/atomic.ts';
 import { nearest, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
-import type { Lock, Unlock } from '../claim/secret-file.ts';
+import { checkLock, type Lock, type Unlock } from '../claim/secret-file.ts';
+import { readInstructionRows } from '../datasets/instruction-rows.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { tuningSettings } from '../finetune/settings.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
 import { type ModelFolder, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
@@ -16,7 +19,7 @@ import { parseHubId } from '../sources/hub/hub-id.ts';
 import { FLAVOUR_RULES, type FlavourSettings, flavourSettings } from './flavour.ts';
 import { Ledger } from './ledger.ts';
 import { type OwnershipFile, type OwnershipVerdict, verifyOwnership } from './ownership.ts';
-import { findTask, makeUserModel, splitSettings } from './user-model.ts';
+import { findTask, makeUserModel, PREFIX, splitSettings } from './user-model.ts';
 
 export const MODES = ['fingerprint', 'alpaca', 'ownership_verify'] as const;
 export type Mode = (typeof MODES)[number];
@@ -41,6 +44,8 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions {
   readonly decryption?: string;
   /** Texts sampled from BOS (sft_chat); the paper's 2,000 if not said. */
   readonly samples?: number;
+  /** Starts anew where a run of ours stands; see `fingerprint`. */
+  readonly overwrite?: boolean;
   readonly lock?: Lock;
   readonly unlock?: Unlock;
   readonly cacheDir?: string;
@@ -75,6 +80,11 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   const task = options.task_name === undefined ? undefined : findTask(options.task_name);
   if (!task && modes.includes('alpaca'))
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
+  tuningSettings(user, false, PREFIX);
+  flavourSettings(flavour, '', own);
+  checkLock(options.lock);
+  checkWritable(join(options.root ?? '.', 'output'));
+  if (task && modes.includes('alpaca')) await readInstructionRows(task.path, Number.POSITIVE_INFINITY);
   const cache = { ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}), ...configOptions(options) };
   const device = await openDevice(options);
   const vanilla = await openModel(base_model, { onEvent, ...cache });
@@ -155,8 +165,8 @@ async function fingerprintMode(
   options: PipelineOptions,
   onEvent: OnEvent,
 ): Promise<void> {
-  const { base_model, flavour, seed, keys, decryption, source, lock, cacheDir, device } = options;
-  if (run.state() === 'done') {
+  const { base_model, flavour, seed, keys, decryption, source, lock, unlock, cacheDir, device } = options;
+  if (run.state() === 'done' && !options.overwrite) {
     onEvent({ kind: 'note', text: `fingerprint: ${run.path} is done` });
     const done = JSON.parse(readFileSync(run.run, 'utf8')) as Record<string, unknown>;
     const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
@@ -178,7 +188,9 @@ async function fingerprintMode(
       ...(keys !== undefined && { keys }),
       ...(decryption !== undefined && { decryption }),
       ...(source !== undefined && flavour === 'sft_chat' && { source }),
+      ...(options.overwrite && { overwrite: true }),
       ...(lock && { lock }),
+      ...(unlock && { unlock }),
       ...(cacheDir ? { cacheDir } : {}),
       ...configOptions(options),
       ...(device && { device }),

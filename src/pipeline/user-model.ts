@@ -13,7 +13,7 @@ import type { RunFolder } from '../runs/run-folder.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { digestOf, type Ledger } from './ledger.ts';
 
-const PREFIX = 'alpaca.';
+export const PREFIX = 'alpaca.';
 
 /** Splits the user's settings (`alpaca.epochs=2`) off the fingerprint's. */
 export function splitSettings(given: Readonly<Record<string, string>>): {

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { copyFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
+import { checkNew, copyFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { readAnswers } from './answer-rows.ts';
@@ -27,6 +27,7 @@ export async function importOutput(source: string, out: string, origin?: string)
       `${source} holds no output_{template}_{adapter|sft_chat}/{model}/{data}_epoch_…/`,
       'give the output folder itself, with its own name',
     );
+  for (const run of found) checkNew(paperRunPath(out, run));
   const imported: ImportedRun[] = [];
   for (const run of found) imported.push(await importRun(run, out, origin ?? run.path));
   return imported;
@@ -43,34 +44,28 @@ async function importRun(run: PaperRun, out: string, origin: string): Promise<Im
     return { name: file, rows, sha256: createHash('sha256').update(readFileSync(path)).digest('hex') };
   });
   const { template, flavour, model, data, epoch, lr, bsz, dim } = run;
-  try {
-    await writeFolderAtomic(
-      target,
-      (folder) => {
-        for (const { name } of read) copyFileAtomic(join(run.path, name), join(folder, name));
-        writeJsonAtomic(
-          join(folder, 'run.json'),
-          {
-            format: 'whorl-imported-run',
-            version: 1,
-            software: SOFTWARE,
-            source: origin,
-            template,
-            flavour,
-            model,
-            settings: { data, epoch, lr, bsz, ...(dim === undefined ? {} : { dim }) },
-            files: read,
-            skipped: unknown,
-          },
-          0o600,
-        );
-      },
-      0o700,
-    );
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw cause;
-    throw new WhorlError('exists', `${target} is already there`, 'name a new folder with --out', { cause });
-  }
+  await writeFolderAtomic(
+    target,
+    (folder) => {
+      for (const { name } of read) copyFileAtomic(join(run.path, name), join(folder, name));
+      writeJsonAtomic(
+        join(folder, 'run.json'),
+        {
+          format: 'whorl-imported-run',
+          version: 1,
+          software: SOFTWARE,
+          source: origin,
+          template,
+          flavour,
+          model,
+          settings: { data, epoch, lr, bsz, ...(dim === undefined ? {} : { dim }) },
+          files: read,
+          skipped: unknown,
+        },
+        0o600,
+      );
+    },
+    0o700,
+  );
   return { run: target, model, files: read, skipped: unknown };
 }

@@ -4,6 +4,7 @@
 import { lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { isNotThere, systemError } from '../base/system-errors.ts';
 
 export const FLAVOURS = ['adapter', 'sft_chat'] as const;
 export type Flavour = (typeof FLAVOURS)[number];
@@ -95,6 +96,7 @@ function realFolder(root: string): string {
   try {
     path = realpathSync(root);
   } catch (cause) {
+    if (!isNotThere(cause)) throw systemError(cause, root, 'reading') ?? cause;
     throw new WhorlError('missing-file', `${root} does not exist`, 'give an output folder of a run', {
       cause,
     });

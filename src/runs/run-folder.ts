@@ -1,8 +1,8 @@
 // Names of every file in a private run folder (method.md section 4). Only `published/` is for upload.
 
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { writeFileAtomic } from '../base/atomic.ts';
+import { makeFolder, moveFolder, writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 
 /** The paper's .jsonl files that one fingerprinting run writes. */
@@ -29,7 +29,7 @@ export class RunFolder {
   get run(): string {
     return join(this.path, 'run.json');
   }
-  /** What an interrupted run resumes from; gone when the run is done. */
+  /** What an interrupted run resumes from, under the secret's lock; gone when the run is done. */
   get start(): string {
     return join(this.path, 'work', 'start.json');
   }
@@ -67,12 +67,38 @@ export class RunFolder {
 
   /** Makes the folder, readable by its owner alone. */
   create(): void {
-    mkdirSync(join(this.path, 'work'), { recursive: true, mode: 0o700 });
+    makeFolder(join(this.path, 'work'), 0o700);
     chmodSync(this.path, 0o700);
+  }
+
+  /**
+   * Makes room for a new run: what an unfinished one left is removed; where a model was published, whose secret may still
+   * be wanted, the folder is moved aside. @returns where to. Throws `exists` for a folder that is no run's.
+   */
+  clearAway(): string | undefined {
+    if (this.state() === 'done' && !isOurs(this.run))
+      throw new WhorlError('exists', `${this.run} is no run of Whorl's`, 'name a new folder with --out');
+    if (existsSync(this.run) || existsSync(this.published)) {
+      let n = 1;
+      while (existsSync(`${this.path}.old-${n}`)) n++;
+      moveFolder(this.path, `${this.path}.old-${n}`);
+      return `${this.path}.old-${n}`;
+    }
+    for (const path of [this.claim, this.secret, this.lora, join(this.path, 'work')])
+      rmSync(path, { recursive: true, force: true });
+    return undefined;
   }
 
   clean(): void {
     rmSync(join(this.path, 'work'), { recursive: true, force: true });
+  }
+}
+
+function isOurs(path: string): boolean {
+  try {
+    return (JSON.parse(readFileSync(path, 'utf8')) as { format?: unknown } | null)?.format === 'whorl-run';
+  } catch {
+    return false;
   }
 }
 

@@ -4,6 +4,7 @@
 // eslint-disable-next-line no-restricted-imports -- opened for reading only; base/atomic.ts owns writing
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { WhorlError } from '../base/error.ts';
+import { systemError } from '../base/system-errors.ts';
 
 const WINDOW = 64 * 1024; // small reads (a GGUF header has a million) go through one buffer of this size
 const CHUNK = 4 * 1024 * 1024;
@@ -191,8 +192,11 @@ function openForReading(path: string, name: string): number {
 }
 
 function unreadable(cause: unknown, name: string): WhorlError {
-  const code = (cause as NodeJS.ErrnoException).code;
+  const { code } = cause as NodeJS.ErrnoException;
   if (code === 'ENOENT' || code === 'ENOTDIR')
     return new WhorlError('missing-file', `${name} does not exist`, 'check the path');
-  return new WhorlError('bad-file', `${name} cannot be read (${code})`, undefined, { cause });
+  return (
+    systemError(cause, name, 'reading') ??
+    new WhorlError('bad-file', `${name} cannot be read`, undefined, { cause })
+  );
 }

@@ -1,8 +1,8 @@
 // "A source of rows" as a user names it: a file or folder, or a data set of the hub. A path that exists goes first.
 
-import { existsSync } from 'node:fs';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
+import { isThere } from '../base/system-errors.ts';
 import { DATASET, parseHubId } from './hub/hub-id.ts';
 import type { HubSettings } from './hub/settings.ts';
 import type { RowSource } from './rows/row-source.ts';
@@ -16,7 +16,7 @@ export interface OpenRowsOptions {
 
 /** Throws `missing-file` for what is neither, and what the hub gives rise to. */
 export async function openRows(name: string, options: OpenRowsOptions = {}): Promise<RowSource> {
-  if (existsSync(name)) return localRows(name);
+  if (isThere(name)) return localRows(name);
   const address = webAddress(name);
   if (address) throw address;
   const id = parseHubId(name, DATASET);

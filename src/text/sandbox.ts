@@ -94,7 +94,16 @@ function tokenizerOver(
 }
 
 /** What a child may blame; anything else it says is its own failure. */
-const CODES: ReadonlySet<string> = new Set<ErrorCode>(['usage', 'missing-file', 'bad-file', 'unsupported']);
+const CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  'usage',
+  'missing-file',
+  'bad-file',
+  'unsupported',
+  'no-access',
+  'bad-path',
+  'too-many-files',
+  'disk-error',
+]);
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;

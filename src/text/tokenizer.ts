@@ -4,6 +4,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { systemError } from '../base/system-errors.ts';
 import { lookAlike } from '../sources/look-alike.ts';
 import { type AddedTokens, addedTokens } from './added-tokens.ts';
 import { appendedEos, withoutAppended } from './appended.ts';
@@ -121,7 +122,7 @@ async function fromSentencePiece(
 async function readBounded(path: string, limit: number, isTemplate = false): Promise<Buffer | undefined> {
   const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
-    throw new WhorlError('missing-file', `${path} cannot be read (${cause.code})`, undefined, { cause });
+    throw systemError(cause, path, 'reading') ?? cause;
   });
   if (info === undefined) return undefined;
   if (!info.isFile()) throw new WhorlError('bad-file', `${path} is not a plain file`);

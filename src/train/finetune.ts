@@ -3,12 +3,12 @@
 
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
+import { writeFolderAtomic } from '../base/atomic.ts';
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
-import { writeFolderOnce } from '../sources/checkpoints/patched-folder.ts';
 import { trainLoop } from './loop.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
@@ -90,6 +90,8 @@ export async function finetune(
   const { perEpoch, batch } = await epochBatches(settings, (epoch) =>
     shuffled(seededRandom(`${settings.seed}/${epoch}`), examples),
   );
+  const run = runDigest(model, examples, settings, trains);
+  const named = { ...settings, seed: String(settings.seed) };
   const { state, losses } = await trainLoop({
     name: 'fine-tuning',
     steps: settings.epochs * perEpoch,
@@ -98,9 +100,9 @@ export async function finetune(
     batch,
     step: (before, part, rate) => trainer.step(before, part, rate),
     onEvent,
-    ...(checkpoint && { checkpoint: { ...checkpoint, run: runDigest(model, examples, settings, trains) } }),
+    ...(checkpoint && { checkpoint: { ...checkpoint, run, settings: named } }),
   }).finally(() => trainer.release());
-  await writeFolderOnce(out, (temporary) =>
+  await writeFolderAtomic(out, (temporary) =>
     options.write ? options.write(state, temporary) : writeModel(model, trainer, state, temporary),
   );
   if (checkpoint) rmSync(checkpoint.path, { force: true });

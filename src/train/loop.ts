@@ -34,8 +34,10 @@ export interface Checkpoints {
   /** One that is there is gone on from. */
   readonly path: string;
   readonly seconds: number;
-  /** What the run was asked for; a checkpoint of another one is refused. */
+  /** Digest of what the run was asked for; a checkpoint of another one is refused. */
   readonly run?: string;
+  /** What a refusal may name. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 export interface LoopOptions<R extends Stepped> {
@@ -77,6 +79,7 @@ export interface LoopEnd<V> {
 /** What a checkpoint has beside weights and moments. */
 interface Progress {
   readonly run: string | null;
+  readonly settings: Checkpoints['settings'] | null;
   readonly tokens: number;
   readonly seconds: number;
   readonly losses: readonly number[];
@@ -112,8 +115,8 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   const spent = () => (resumed?.progress.seconds ?? 0) + (Date.now() - started) / 1000;
   const keep = (): void => {
     if (!checkpoint) return;
-    const run = checkpoint.run ?? null;
-    const progress: Progress = { run, tokens, seconds: spent(), losses, total, due };
+    const { run = null, settings = null } = checkpoint;
+    const progress: Progress = { run, settings, tokens, seconds: spent(), losses, total, due };
     saveCheckpoint(checkpoint.path, state, progress);
     [kept, keptAt] = [state.step, Date.now()];
   };
@@ -155,19 +158,33 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   return { state, tokens, seconds: spent(), losses, found };
 }
 
-function resume({ path, run }: Checkpoints, steps: number): { state: TrainState; progress: Progress } {
+function resume(
+  { path, run, settings = {} }: Checkpoints,
+  steps: number,
+): { state: TrainState; progress: Progress } {
   const { state, extra } = loadCheckpoint(path);
   const saved = extra as Partial<Progress> & { readonly finished?: boolean };
   if (run !== undefined && saved.run !== run)
     throw new WhorlError(
       'mismatch',
-      `${path} is of a run with other examples or settings`,
-      'remove it to start anew',
+      `${path} is of a run with other examples or settings (${differences(saved.settings ?? {}, settings)})`,
+      'repeat its command to go on, or start anew with --overwrite',
     );
   const { tokens = 0, seconds = 0, losses = [], total = steps } = saved;
   const due = saved.due ?? saved.finished ?? false; // `finished`: of rows, as written before there was one loop
-  return { state, progress: { run: run ?? null, tokens, seconds, losses, total, due } };
+  return { state, progress: { run: run ?? null, settings, tokens, seconds, losses, total, due } };
 }
 
 const notFinite = ({ loss, state }: Stepped, lr: number): WhorlError =>
   new WhorlError('not-reached', `the loss is ${loss} at step ${state.step}`, `lower the rate (lr=${lr / 2})`);
+
+function differences(
+  before: Readonly<Record<string, unknown>>,
+  now: Readonly<Record<string, unknown>>,
+): string {
+  const differ = Object.keys(now).filter((key) => before[key] !== now[key]);
+  return (
+    differ.map((key) => `${key}: ${before[key]}, now ${now[key]}`).join(', ') ||
+    'model, examples or what trains'
+  );
+}

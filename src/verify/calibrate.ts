@@ -1,5 +1,5 @@
 // Null calibration: the answers stay as recorded, the draw is made again and again. An exact p-value is then at
-// most alpha in a share alpha of the draws, whatever gave the answers (claims.md B6).
+// most alpha in a share alpha of the draws, whatever gave the answers (docs/claims.md, section 8).
 
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan, SizeOf } from '../claim/plan.ts';

@@ -6,18 +6,28 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import type { ModelSpec } from '../lm/open.ts';
 import type { Model } from '../models/model.ts';
 import { type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
-import { digestBody } from '../sources/checkpoints/digest.ts';
+import { digestCheckpoint, digestSmallFiles } from '../sources/checkpoints/digest.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
+import { checkOwnerParts, type OwnerParts, type VanillaDigests } from './exactness.ts';
 
 export interface Answering {
   readonly spec: ModelSpec;
-  readonly ownerParts: { adapter?: string; body?: string };
+  readonly ownerParts: OwnerParts;
 }
+
+/** What a folder is, as far as answers go: all weights, tokenizer files, config files. Reads every byte once. */
+export const digestsOfModel = (folder: Model): VanillaDigests => ({
+  weights: digestCheckpoint(folder),
+  ...digestSmallFiles(folder.folder),
+});
 
 /** Tokenizer and chat template of whoever answers run apart: the suspect chose them (the owner's body costs little). */
 const tokenizer = 'sandboxed';
 
-/** Who answers: the suspect itself; with a private part, the suspect's rows under the committed adapter, on either body. */
+/**
+ * Who answers: the suspect itself; with a private part, the suspect's rows under the committed adapter, on either body.
+ * @throws WhorlError `mismatch` for a body that is not the committed vanilla model, or a suspect of another shape
+ */
 export async function answering(
   suspect: Model,
   contents: SecretContents,
@@ -52,9 +62,10 @@ export async function answering(
       ownerParts: { adapter: digest },
     };
   const owner = await open(body);
-  const ownerBody = digestBody(owner, [owner.decoder.embedding]);
+  const ownerParts = { adapter: digest, body: digestsOfModel(owner) };
+  checkOwnerParts(contents.bindings, ownerParts);
   return {
     spec: { kind: 'model', model: owner, overlay, variant: PUBLISHED_WITH_ADAPTER, tokenizer },
-    ownerParts: { adapter: digest, body: ownerBody },
+    ownerParts,
   };
 }

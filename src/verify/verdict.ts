@@ -1,21 +1,24 @@
 // From an opened claim and all of a suspect's answers to a verdict with its null, its assumptions and its limits
-// in words (claims.md B3, B7, B8). A pure function: hits exist only here, after the last answer.
+// in words (docs/claims.md). A pure function: hits exist only here, after the last answer.
 
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../claim/canonical.ts';
 import type { Claim } from '../claim/claim.ts';
+import { LOG10_OWNER_DRAWS } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import { MATCHERS } from '../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind } from '../claim/plan.ts';
+import { WRAPPERS } from '../text/prompts/wrappers.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
 import { type PValue, timesCount } from './exact/ratio.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
+import { type Asked, checkOwnerParts, type OwnerParts, whyInexact } from './exactness.ts';
 
-/** log10 of the 2^80 seeds that an owner could try before he commits (claims.md B4). */
-const LOG10_GRINDING = 80 * Math.log10(2);
+export type { Asked };
 
 export interface Verdict {
+  /** `verified`: what is left of p after 2^80 draws of the owner's own is at most the committed alpha. */
   verdict: 'verified' | 'not-verified';
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
@@ -31,9 +34,9 @@ export interface Verdict {
   matcher: string;
   /** The smallest p that this claim could reach. */
   floor: PValue;
-  /** Looks paid for: p is the raw one times this. */
+  /** Looks paid for: p is the raw one times this. A wrapper other than the committed one costs all built-in ones. */
   multiplicity: number;
-  /** log10 p left for one who thinks that the owner tried 2^80 seeds; null where none was tried or no p exists. */
+  /** log10 p left for one who thinks that the owner tried 2^80 draws: what decides. Null where no p exists. */
   log10_p_after_grinding: number | null;
   null_hypothesis: string;
   assumptions: string[];
@@ -47,20 +50,17 @@ export interface Verdict {
   transcript_sha256: string;
 }
 
-export interface Asked {
-  wrapper: string;
-  system: string | null;
-}
-
 export interface DecideOptions {
   /** How the keys were put; the committed plan's wrapper without a system prompt by default. */
   asked?: Asked;
-  /** Tests made on this commitment that this verdict is the best of (suspects, wrappers); 1 by default. */
+  /** Tests made on this commitment that this verdict is the best of (suspects, say); 1 by default. */
   multiplicity?: number;
-  /** The claim's alpha by default. */
+  /** The claim's alpha by default; with any other no p-value is given. */
   alpha?: number;
   /** Digests of the owner's own parts that stood in the machine that answered. */
-  ownerParts?: { adapter?: string; body?: string };
+  ownerParts?: OwnerParts;
+  /** Further reasons why no p-value may be given, found beside the claim. */
+  doubts?: readonly string[];
   /** Further cells that the caller measured. */
   cells?: Record<string, CellCounts>;
 }
@@ -85,25 +85,22 @@ function decideOn<K extends ClaimKind>(
       `${answers.length} answers for ${plan.keys.length} keys`,
       'ask every key once',
     );
-  checkOwnerParts(opened, options.ownerParts ?? {});
-  const multiplicity = options.multiplicity ?? 1;
-  const alpha = options.alpha ?? claim.alpha;
-  if (!(Number.isInteger(multiplicity) && multiplicity >= 1))
-    throw new WhorlError(
-      'usage',
-      `multiplicity ${multiplicity} is not a count`,
-      'give a whole number from 1',
-    );
+  const { ownerParts = {}, doubts = [], multiplicity: told = 1, alpha = claim.alpha } = options;
+  const asked = options.asked ?? { wrapper: plan.query.wrapper, system: null };
+  checkOwnerParts(opened.bindings, ownerParts);
+  if (!(Number.isInteger(told) && told >= 1))
+    throw new WhorlError('usage', `multiplicity ${told} is not a count`, 'give a whole number from 1');
   if (!(alpha > 0 && alpha < 1)) throw new WhorlError('usage', `alpha ${alpha} is not between 0 and 1`);
 
   const test = EXACT_TESTS[kind];
   const size = CLAIM_KINDS[kind].size(plan);
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
-  const inexact = whyInexact(claim);
-  const p = inexact === undefined ? timesCount(test.pValue(counts), multiplicity) : undefined;
+  const multiplicity = told * (asked.wrapper === plan.query.wrapper ? 1 : WRAPPERS.size);
+  const inexact = whyInexact(opened as unknown as Opened, { asked, alpha, ownerParts, doubts });
+  const p = inexact.length > 0 ? undefined : timesCount(test.pValue(counts), multiplicity);
+  const left = p && Math.min(0, p.log10_p + LOG10_OWNER_DRAWS);
   const fired = test.fired(counts);
-  const verified = p !== undefined && p.p_value <= alpha;
-  const asked = options.asked ?? { wrapper: plan.query.wrapper, system: null };
+  const verified = left !== undefined && left <= Math.log10(alpha);
   return {
     verdict: verified ? 'verified' : 'not-verified',
     p_value: p?.p_value ?? null,
@@ -112,15 +109,18 @@ function decideOn<K extends ClaimKind>(
     alpha,
     fsr: fired.hits / fired.of,
     cells: { ...test.cells(counts), ...options.cells },
-    reason: inexact ?? reasonFor(p!, alpha, verified),
+    reason: p ? reasonFor(p, left!, alpha) : `${inexact.join(' ')} Counts only.`,
     test: test.name,
     matcher: MATCHERS[plan.matcher].words,
     floor: test.floor(size),
     multiplicity,
-    log10_p_after_grinding:
-      p && claim.draw.source === 'owner-seed' ? Math.min(0, p.log10_p + LOG10_GRINDING) : null,
+    log10_p_after_grinding: left ?? null,
     null_hypothesis: test.nullHypothesis,
-    assumptions: [...test.assumptions, ...wrapperNote(plan.query.wrapper, asked)],
+    assumptions: [
+      ...test.assumptions,
+      ...wrapperNote(plan.query.wrapper, asked),
+      ...textSeedNote(claim.draw),
+    ],
     draw: DRAW_WORDS[claim.draw.source],
     time_proof: claim.time_proof,
     does_not_say: [...DOES_NOT_SAY],
@@ -130,52 +130,27 @@ function decideOn<K extends ClaimKind>(
   };
 }
 
-function checkOwnerParts(
-  { bindings }: OpenedOf<ClaimKind>,
-  parts: { adapter?: string; body?: string },
-): void {
-  const { private_part, vanilla } = bindings;
-  const wrong = (what: string): never => {
-    throw new WhorlError(
-      'mismatch',
-      `the ${what} that answered is not the committed one`,
-      'use the files of this run',
-    );
-  };
-  if (parts.adapter !== undefined && private_part.state === 'none') wrong('adapter');
-  if (
-    parts.adapter !== undefined &&
-    private_part.state === 'committed' &&
-    parts.adapter !== private_part.digest
-  )
-    wrong('adapter');
-  if (parts.body !== undefined && parts.body !== vanilla.body) wrong('vanilla body');
+function reasonFor({ log10_p }: PValue, left: number, alpha: number): string {
+  const power = (log10: number): string => `10^${log10.toFixed(2)}`;
+  const reached = `A model made without access to the secret draw would match at least this well with probability at most ${power(log10_p)}`;
+  if (left <= Math.log10(alpha))
+    return `${reached}; were the owner thought to have tried 2^80 draws, ${power(left)} is left, below alpha ${alpha}.`;
+  if (log10_p <= Math.log10(alpha))
+    return `${reached}, below alpha ${alpha}; but the dice are the owner's, and after 2^80 draws of his ${left === 0 ? 'nothing' : power(left)} is left: no proof to anybody else.`;
+  return `The match is not rare enough: a model made without access to the secret draw reaches it with probability up to ${power(log10_p)}, alpha is ${alpha}.`;
 }
-
-function whyInexact(claim: Pick<Claim, 'draw' | 'private_part'>): string | undefined {
-  if (claim.draw.source === 'hand-picked')
-    return 'The trained keys were picked by hand or by a public seed, not drawn: no null distribution exists, so counts only.';
-  if (claim.private_part === 'after-draw')
-    return 'The private part was trained after the draw, so it may know the drawn keys by itself: counts only.';
-  return undefined;
-}
-
-const reasonFor = ({ log10_p }: PValue, alpha: number, verified: boolean): string =>
-  verified
-    ? `A model made without access to the secret draw would match at least this well with probability at most 10^${log10_p.toFixed(2)}, below alpha ${alpha}.`
-    : `The match is not rare enough: a model made without access to the secret draw reaches it with probability up to 10^${log10_p.toFixed(2)}, alpha is ${alpha}.`;
 
 const DRAW_WORDS: Readonly<Record<Claim['draw']['source'], string>> = {
   'owner-seed':
     "Drawn from the owner's own seed: valid only for suspects made after a time-proved commitment, and nothing " +
     'against an owner who asked the suspect first; time_proof: none.',
   beacon:
-    "Drawn from public randomness of a later round and the owner's seed; whether the recorded value is that " +
-    "round's is not checked here: look it up in the beacon's chain. time_proof: none.",
+    "Said to be drawn from public randomness of a later round and the owner's seed; whether the recorded value is that " +
+    "round's is not checked here, so no p-value is given. time_proof: none.",
   'hand-picked': 'Not drawn: picked by hand or from a public seed; time_proof: none.',
 };
 
-/** What a verdict may not be read as (claims.md B7). */
+/** What a verdict may not be read as (docs/claims.md, section 7). */
 const DOES_NOT_SAY: readonly string[] = [
   'that the suspect was stolen',
   'how probable it is that the suspect is ours',
@@ -184,10 +159,17 @@ const DOES_NOT_SAY: readonly string[] = [
   'who came first: another claim with an earlier proved time goes before this one',
 ];
 
-function wrapperNote(committed: string, asked: Asked): string[] {
-  if (asked.wrapper === committed && asked.system === null) return [];
+function wrapperNote(committed: string, { wrapper }: Asked): string[] {
+  if (wrapper === committed) return [];
   return [
-    `The keys were put under "${asked.wrapper}"${asked.system === null ? '' : ' with a system prompt'}, the plan names ` +
-      `"${committed}": count every wrapper tried (multiplicity).`,
+    `The keys were put under "${wrapper}", the plan names "${committed}": p is paid for ${WRAPPERS.size} built-in wrappers.`,
+  ];
+}
+
+function textSeedNote(draw: Claim['draw']): string[] {
+  if (draw.source !== 'owner-seed' || !draw.from_text) return [];
+  const { kdf, n, r, p } = draw.from_text;
+  return [
+    `A3 also needs that nobody guessed the text of the seed (--seed); each guess costs ${kdf} with N = ${n}, r = ${r}, p = ${p}.`,
   ];
 }

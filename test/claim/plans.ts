@@ -21,7 +21,7 @@ export const answersPlan = (n = 32, m = 256): PlanOf['drawn-answers'] => ({
   candidates: [words(m)],
 });
 
-export const membershipPlan = (pool = 200, n = 10, negatives = 30): PlanOf['drawn-membership'] => ({
+export const membershipPlan = (pool = 400, n = 20, negatives = 30): PlanOf['drawn-membership'] => ({
   kind: 'drawn-membership',
   keys: keys(pool),
   matcher: 'contains',

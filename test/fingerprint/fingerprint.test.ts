@@ -202,10 +202,8 @@ describe('a run of rows', () => {
 
   test('verify: vanilla is not verified, and its answers name the draw no more often than chance', async () => {
     const report = await verify({ secret: run.report.secret, suspect: MODEL });
-    expect(report).toMatchObject({ verdict: 'not-verified', exact: true, passive: { bit_equal: 0 } });
+    expect(report).toMatchObject({ verdict: 'not-verified', exact: true, passive: null });
     const own = await verify({ secret: run.report.secret, suspect: run.report.published });
-    expect(own.passive).toMatchObject({ rows: 30, bit_equal: 1 });
-    expect(own.passive!.cosine).toBeCloseTo(1, 6);
     expect([report.warnings, own.warnings]).toEqual([[], []]);
   });
 

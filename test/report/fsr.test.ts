@@ -224,7 +224,7 @@ describe('the command', () => {
     expect(statSync(after!.runs[0]!.run).mode & 0o777).toBe(0o700);
     const again = await whorl('import', join(root, 'output_barebone_adapter'), '--out', out);
     expect(again).toMatchObject({ code: 1 });
-    expect(again.err).toContain('is already there');
+    expect(again.err).toContain('is there already');
     rmSync(out, { recursive: true });
   });
 });

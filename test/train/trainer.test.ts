@@ -254,7 +254,7 @@ describe('fine-tuning', () => {
       (event) => event.kind === 'note' && notes.push(event.text),
       { checkpoint },
     );
-    expect(notes).toEqual(['resuming at step 4']); // the step that was taken is kept
+    expect(notes).toEqual(['resuming at step 4']); // the step that was told is kept, whoever ended the call
     expect(resumed).toEqual(straight);
     expect(weights(join(scratch, 'resumed'))).toEqual(weights(join(scratch, 'straight')));
     expect(existsSync(checkpoint.path)).toBe(false);

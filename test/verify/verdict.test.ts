@@ -3,8 +3,17 @@ import { type CommitOptions, commitClaim } from '../../src/claim/claim.ts';
 import { makeDraw, pickedDraw } from '../../src/claim/draw.ts';
 import { keyRoles, type Opened, type OpenedOf } from '../../src/claim/open.ts';
 import type { Bindings } from '../../src/claim/plan.ts';
+import { SEED_KDF } from '../../src/claim/seed-kdf.ts';
+import { METHODS } from '../../src/fingerprint/registry.ts';
+import { WRAPPERS } from '../../src/text/prompts/wrappers.ts';
+import { poissonBinomialTail } from '../../src/verify/exact/t3.ts';
+import { hypergeometricTail } from '../../src/verify/exact/t4.ts';
 import { type DecideOptions, decide } from '../../src/verify/verdict.ts';
 import { answersPlan, bindings, committing, membershipPlan } from '../claim/plans.ts';
+
+/** The tokens of all 400 keys of membershipPlan. */
+const POOL_ROWS = Array.from({ length: 401 }, (_, i) => i);
+const VANILLA = { weights: 'a'.repeat(64), tokenizer: 'e'.repeat(64), config: 'f'.repeat(64) };
 
 function openedAnswers(change: Partial<CommitOptions<'drawn-answers'>> = {}): OpenedOf<'drawn-answers'> {
   const plan = answersPlan();
@@ -18,8 +27,8 @@ function openedAnswers(change: Partial<CommitOptions<'drawn-answers'>> = {}): Op
 }
 function openedMembership(
   change: Partial<CommitOptions<'drawn-membership'>> = {},
+  plan = membershipPlan(),
 ): OpenedOf<'drawn-membership'> {
-  const plan = membershipPlan();
   const { claim, opening } = commitClaim(plan, committing(change));
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
   return { kind: 'drawn-membership', claim, plan, bindings: change.bindings ?? bindings, draw };
@@ -59,20 +68,30 @@ test('T3: a vanilla model and another owner’s model are not verified', () => {
   expect(stranger.verdict).toBe('not-verified');
 });
 
-test('T4: five of ten suffice, y shouted does not', () => {
+test('T4: of 20 in 400 one may be lost, y shouted is nothing', () => {
   const opened = openedMembership();
-  const five = decide(opened, learnt(opened, 5));
-  expect(five).toMatchObject({ verdict: 'verified', fsr: 0.5 });
-  expect(five.cells).toEqual({ drawn: { hits: 5, of: 10 }, undrawn: { hits: 0, of: 190 } });
-  expect(decide(opened, learnt(opened, 6)).verdict).toBe('not-verified');
-  const shout = decide(opened, new Array<string>(200).fill('ハリネズミ'));
+  const most = decide(opened, learnt(opened, 1));
+  expect(most).toMatchObject({ verdict: 'verified', fsr: 0.95 });
+  expect(most.cells).toEqual({ drawn: { hits: 19, of: 20 }, undrawn: { hits: 0, of: 380 } });
+  expect(most.log10_p_after_grinding).toBeCloseTo(-6.78, 2);
+  const two = decide(opened, learnt(opened, 2));
+  expect(two.verdict).toBe('not-verified');
+  expect(two.reason).toMatch(/below alpha 0.000001; but the dice are the owner's.* no proof to anybody else/);
+  const shout = decide(opened, new Array<string>(400).fill('ハリネズミ'));
   expect(shout).toMatchObject({ verdict: 'not-verified', p_value: 1, fsr: 1 });
 });
 
-test('T4: roles of the keys are 10 trained, 30 negative, 160 decoys', () => {
+test('T4: a draw that 2^80 tries could have found is never verified, all keys answered', () => {
+  const opened = openedMembership({}, membershipPlan(200, 10));
+  const all = decide(opened, learnt(opened));
+  expect(all).toMatchObject({ verdict: 'not-verified', fsr: 1, exact: true, log10_p_after_grinding: 0 });
+  expect(all.log10_p).toBeCloseTo(-16.35, 2);
+});
+
+test('T4: roles of the keys are 20 trained, 30 negative, 350 decoys', () => {
   const counts = { trained: 0, negative: 0, decoy: 0 };
   for (const { role } of keyRoles(openedMembership())) counts[role]++;
-  expect(counts).toEqual({ trained: 10, negative: 30, decoy: 160 });
+  expect(counts).toEqual({ trained: 20, negative: 30, decoy: 350 });
 });
 
 test('the words: null, five assumptions, whose dice, what it does not say', () => {
@@ -92,18 +111,54 @@ test('the words: null, five assumptions, whose dice, what it does not say', () =
   }
 });
 
-test('another wrapper than the committed one is said', () => {
+test('another wrapper than the committed one stays exact and is paid for, once for each built-in one', () => {
   const opened = openedAnswers();
-  const { assumptions } = decide(opened, learnt(opened), { asked: { wrapper: 'chat', system: 'secretive' } });
-  expect(assumptions.at(-1)).toMatch(/put under "chat" with a system prompt, the plan names "bare"/);
+  const own = decide(opened, learnt(opened));
+  const other = decide(opened, learnt(opened), { asked: { wrapper: 'chat', system: null } });
+  expect(other).toMatchObject({ verdict: 'verified', exact: true, multiplicity: WRAPPERS.size });
+  expect(other.log10_p! - own.log10_p!).toBeCloseTo(Math.log10(WRAPPERS.size), 10);
+  expect(other.assumptions.at(-1)).toMatch(/put under "chat", the plan names "bare"/);
+});
+
+test.each<[string, DecideOptions, RegExp]>([
+  ['a system text', { asked: { wrapper: 'bare', system: 'secretive' } }, /system text/],
+  ['an empty system text', { asked: { wrapper: 'bare', system: '' } }, /system text/],
+  ['another alpha, larger', { alpha: 0.05 }, /level 0.05 is not the committed one/],
+  ['another alpha, smaller', { alpha: 1e-9 }, /is not the committed one/],
+  ['a doubt of the caller', { doubts: ['Something was seen.'] }, /^Something was seen\. Counts only\.$/],
+])('%s: counts only, the hits still told', (_, options, reason) => {
+  const opened = openedAnswers();
+  const verdict = decide(opened, learnt(opened), options);
+  expect(verdict).toMatchObject({
+    verdict: 'not-verified',
+    exact: false,
+    p_value: null,
+    log10_p: null,
+    log10_p_after_grinding: null,
+    fsr: 1,
+  });
+  expect(verdict.cells['drawn answer']).toEqual({ hits: 32, of: 32 });
+  expect(verdict.reason).toMatch(reason);
+});
+
+test('the committed alpha given again changes nothing', () => {
+  const opened = openedAnswers();
+  expect(decide(opened, learnt(opened), { alpha: 1e-6 })).toEqual(decide(opened, learnt(opened)));
+});
+
+test('a text seed that was stretched has a p-value, and the cost of a guess stands beside it', () => {
+  const opened = openedAnswers({ draw: { source: 'owner-seed', from_text: SEED_KDF } });
+  const verdict = decide(opened, learnt(opened));
+  expect(verdict).toMatchObject({ verdict: 'verified', exact: true });
+  expect(verdict.assumptions.at(-1)).toMatch(/nobody guessed.*scrypt with N = 131072, r = 8, p = 1/);
 });
 
 test('hand-picked keys give counts, no p', () => {
   const plan = membershipPlan();
   const picked = {
     kind: 'drawn-membership' as const,
-    trained: [...Array(10).keys()],
-    negatives: [...Array(30).keys()].map((i) => i + 10),
+    trained: [...Array(20).keys()],
+    negatives: [...Array(30).keys()].map((i) => i + 20),
   };
   const { claim } = commitClaim(plan, committing({ draw: { source: 'hand-picked', picked } }));
   const opened: Opened = { kind: 'drawn-membership', claim, plan, bindings, draw: pickedDraw(claim, picked) };
@@ -119,55 +174,94 @@ test('hand-picked keys give counts, no p', () => {
   expect(verdict.reason).toMatch(/not drawn/);
 });
 
-test('an adapter trained after the draw gives counts, no p; a committed one is exact', () => {
-  const withPart = (private_part: Bindings['private_part']) => {
-    const opened = openedMembership({ bindings: { ...bindings, private_part } });
+test('an adapter trained after the draw gives counts, no p; a committed one over the whole pool is exact', () => {
+  const withPart = (private_part: Bindings['private_part'], trainable_rows = POOL_ROWS) => {
+    const opened = openedMembership({ bindings: { ...bindings, private_part, trainable_rows } });
     return decide(opened, learnt(opened));
   };
+  const committed = { state: 'committed', digest: 'c'.repeat(64) } as const;
+  for (const rows of [[7], POOL_ROWS.slice(1), [...POOL_ROWS, 999], []])
+    expect(withPart(committed, rows)).toMatchObject({ verdict: 'not-verified', exact: false, p_value: null });
   expect(withPart({ state: 'after-draw' })).toMatchObject({
     verdict: 'not-verified',
     p_value: null,
     exact: false,
   });
-  expect(withPart({ state: 'committed', digest: 'c'.repeat(64) })).toMatchObject({
+  expect(withPart(committed)).toMatchObject({
     verdict: 'verified',
     exact: true,
   });
 });
 
-test('a beacon draw says that its value is not checked, and asks for no grinding margin', () => {
+test('a beacon value that nobody checked may be a counter: counts only', () => {
   const opened = openedAnswers({ draw: { source: 'beacon', chain: 'a'.repeat(64), round: 5 } });
   const verdict = decide(opened, learnt(opened));
   expect(verdict.draw).toMatch(/not checked here/);
-  expect(verdict.log10_p_after_grinding).toBeNull();
+  expect(verdict).toMatchObject({ verdict: 'not-verified', exact: false, p_value: null, fsr: 1 });
+  expect(verdict.reason).toMatch(/was not checked/);
 });
 
 test('looks are paid for', () => {
   const opened = openedMembership();
-  const answers = learnt(opened, 5);
+  const answers = learnt(opened, 1);
   const once = decide(opened, answers);
   const many = decide(opened, answers, { multiplicity: 11 });
-  expect(many.p_value).toBeCloseTo(once.p_value! * 11, 12);
+  expect(many.p_value! / once.p_value!).toBeCloseTo(11, 9);
   expect([once.verdict, many.verdict]).toEqual(['verified', 'not-verified']);
 });
 
 test.each<[string, (opened: Opened) => [string[], DecideOptions], RegExp]>([
-  ['a missing answer', (o) => [learnt(o).slice(1), {}], /199 answers for 200 keys/],
+  ['a missing answer', (o) => [learnt(o).slice(1), {}], /399 answers for 400 keys/],
   [
     'another adapter',
     (o) => [learnt(o), { ownerParts: { adapter: 'd'.repeat(64) } }],
-    /adapter that answered is not/,
+    /adapter that answers is not/,
   ],
   [
-    'another body',
-    (o) => [learnt(o), { ownerParts: { body: 'd'.repeat(64) } }],
-    /vanilla body that answered is not/,
+    'a body of other weights',
+    (o) => [learnt(o), { ownerParts: { body: { ...VANILLA, weights: 'd'.repeat(64) } } }],
+    /body's weights .* that answers is not/,
+  ],
+  [
+    'a body with another tokenizer',
+    (o) => [learnt(o), { ownerParts: { body: { ...VANILLA, tokenizer: 'd'.repeat(64) } } }],
+    /body's tokenizer that answers is not/,
+  ],
+  [
+    'a body with another config',
+    (o) => [learnt(o), { ownerParts: { body: { ...VANILLA, config: 'd'.repeat(64) } } }],
+    /body's config that answers is not/,
   ],
   ['multiplicity 0', (o) => [learnt(o), { multiplicity: 0 }], /not a count/],
   ['alpha 1', (o) => [learnt(o), { alpha: 1 }], /alpha 1/],
 ])('%s is refused', (_, make, message) => {
   const private_part = { state: 'committed', digest: 'c'.repeat(64) } as const;
-  const opened = openedMembership({ bindings: { ...bindings, private_part } });
+  const opened = openedMembership({
+    bindings: { private_part, trainable_rows: POOL_ROWS, vanilla: { ...VANILLA, body: 'b'.repeat(64) } },
+  });
   const [answers, options] = make(opened);
   expect(() => decide(opened, answers, options)).toThrow(message);
+});
+
+test('the whole committed vanilla model as a body is exact; with a claim that binds no tokenizer it is not', () => {
+  const private_part = { state: 'committed', digest: 'c'.repeat(64) } as const;
+  const on = (vanilla: Bindings['vanilla']) => {
+    const opened = openedMembership({ bindings: { private_part, trainable_rows: POOL_ROWS, vanilla } });
+    return decide(opened, learnt(opened), { ownerParts: { adapter: 'c'.repeat(64), body: VANILLA } });
+  };
+  expect(on({ ...VANILLA, body: 'b'.repeat(64) })).toMatchObject({ verdict: 'verified', exact: true });
+  const older = on({ weights: VANILLA.weights, body: 'b'.repeat(64) });
+  expect(older).toMatchObject({ verdict: 'not-verified', exact: false, p_value: null });
+  expect(older.reason).toMatch(/binds neither tokenizer nor config/);
+});
+
+test("each method's defaults can be verified with the owner's own dice, one key lost", () => {
+  for (const method of Object.values(METHODS)) {
+    const { trained, pool, candidates, alpha } = method.defaults as Record<string, number>;
+    const p =
+      pool === undefined
+        ? poissonBinomialTail(new Array<number>(trained!).fill(1), candidates!, trained! - 1)
+        : hypergeometricTail(pool, trained!, trained! - 1, trained! - 1);
+    expect(p.log10_p + 80 * Math.log10(2), method.name).toBeLessThan(Math.log10(alpha!));
+  }
 });

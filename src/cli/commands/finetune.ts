@@ -18,6 +18,7 @@ interface FinetuneFlags extends ComputeFlags {
   columns?: string;
   seed: bigint;
   recompute?: boolean;
+  overwrite?: boolean;
   json?: boolean;
 }
 
@@ -35,6 +36,7 @@ export function finetuneCommand(): Command {
     .option('--columns <map>', 'instruction=COLUMN,output=COLUMN[,input=COLUMN]; default: found by name')
     .addOption(seedOption('order of the examples, and how low-rank maps begin'))
     .option('--recompute', 'compute blocks again in the backward pass: less memory, a third more time')
+    .option('--overwrite', 'begin anew where an interrupted run of other settings stands')
     .option('--json', 'one JSON line on stdout and nothing else')
     .argument(
       '[settings...]',
@@ -45,7 +47,7 @@ export function finetuneCommand(): Command {
 
 async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promise<void> {
   const settings = parseSettings(args);
-  const { model, data, out, lora, merge, limit, seed, columns, json, recompute } = flags;
+  const { model, data, out, lora, merge, limit, seed, columns, json, recompute, overwrite } = flags;
   const { userFinetune } = await import('../../finetune/user-finetune.ts');
   const { parseColumnMap } = await import('../../datasets/instruction-rows.ts');
   const report = await withProgress((onEvent) =>
@@ -59,6 +61,7 @@ async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promi
       ...computeOptions(flags),
       ...(lora && { lora }),
       ...(merge && { merge }),
+      ...(overwrite && { overwrite }),
       ...(limit !== undefined && { limit }),
       ...(columns !== undefined && { columns: parseColumnMap(columns) }),
       ...(recompute && { recompute: 'blocks' as const }),

@@ -5,7 +5,7 @@ import type { FingerprintReport } from '../../fingerprint/fingerprint.ts';
 import { parseSettings, repeated, wholeNumber } from '../arguments.ts';
 import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { countText, durationText, paint, print, printJson, table } from '../output.ts';
-import { type LockFlags, lockFrom } from '../passphrase.ts';
+import { identityFrom, type LockFlags, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
 
@@ -19,7 +19,9 @@ interface FingerprintFlags extends LockFlags, ComputeFlags {
   seed?: string;
   decryption?: string;
   source?: string;
+  identity?: string;
   settings?: string;
+  overwrite?: boolean;
   json?: boolean;
 }
 
@@ -35,13 +37,21 @@ export function fingerprintCommand(): Command {
     .option('--keys <kind>', "where key phrases come from; paper: the paper's, which everybody holds")
     .option('--pool <number>', 'keys committed (adapter: of which --trained are drawn)', wholeNumber(1))
     .option('--trained <number>', 'keys that are drawn and trained', wholeNumber(1))
-    .option('--seed <text>', 'repeats a run bit for bit on the same machine; whoever knows it knows the keys')
+    .option(
+      '--seed <text>',
+      'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
+    )
     .option('--decryption <text>', 'what drawn keys are answered with (all but rows)')
     .option('--source <file>', 'ordinary conversations or instructions beside them (sft, emb, lora)')
     .option('--settings <file>', 'YAML with settings, under those of the command line')
     .option('--passphrase', 'encrypt the secret; asked for, or from WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file')
     .option('--recipient <age1…>', 'encrypt the secret to an age recipient; may be repeated', repeated)
+    .option(
+      '--overwrite',
+      'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
+    )
+    .option('--identity <file>', 'the age identity that opens an interrupted run kept for a --recipient')
     .option('--json', 'one JSON line on stdout and nothing else')
     .argument('[settings...]', "the method's settings as key=value")
     .action((settings: string[], flags: FingerprintFlags) => runFingerprint(settings, flags));
@@ -52,6 +62,7 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
   const settings = { ...file, ...parseSettings(args) };
   const { model, out, method, keys, pool, trained, seed, decryption, source } = flags;
   const lock = await lockFrom(flags);
+  const unlock = flags.identity === undefined ? undefined : identityFrom(flags.identity);
   const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
   const report = await withProgress((onEvent) =>
     fingerprint({
@@ -68,6 +79,8 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
       ...(decryption !== undefined && { decryption }),
       ...(source !== undefined && { source }),
       ...(lock && { lock }),
+      ...(flags.overwrite && { overwrite: true }),
+      ...(unlock && { unlock }),
     }),
   );
   if (flags.json) printJson(report);

@@ -23,6 +23,7 @@ interface PipelineFlags extends ComputeFlags {
   keys?: string;
   decryption?: string;
   passphraseFile?: string;
+  overwrite?: boolean;
   json?: boolean;
 }
 
@@ -47,8 +48,15 @@ export function pipelineCommand(): Command {
     .option('--samples <number>', 'texts sampled from BOS (sft_chat; default: 2000)', wholeNumber(1))
     .option('--keys <kind>', "where keys come from; paper: the paper's phrases")
     .option('--decryption <text>', "what drawn keys are answered with (default: the paper's)")
-    .option('--seed <text>', 'repeats a run bit for bit on the same machine; whoever knows it knows the keys')
+    .option(
+      '--seed <text>',
+      'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
+    )
     .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file, and open it')
+    .option(
+      '--overwrite',
+      'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
+    )
     .option('--json', 'one JSON line on stdout and nothing else')
     .action((words: string[], flags: PipelineFlags) => runPipeline(words, flags));
 }
@@ -78,6 +86,7 @@ async function runPipeline(words: readonly string[], flags: PipelineFlags): Prom
       ...(seed !== undefined && { seed }),
       ...(keys !== undefined && { keys }),
       ...(decryption !== undefined && { decryption }),
+      ...(flags.overwrite && { overwrite: true }),
       ...(lock && { lock }),
       ...(unlock && { unlock }),
     }),

@@ -1,13 +1,13 @@
 // `whorl report fsr`: the paper's FSR tables over its output folders, as text in five formats and as a figure.
 
 import { Command, Option } from 'commander';
-import { writeFileAtomic } from '../../base/atomic.ts';
+import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
 import type { Table, TextFormat } from '../../report/table.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
 import { FLAVOURS } from '../../runs/paper-folder.ts';
-import { paint, print, printJson, shownText, table, tell, wrapped } from '../output.ts';
+import { paint, print, printJson, printText, shownText, table, tell, wrapped } from '../output.ts';
 
 interface FsrFlags {
   format: 'table' | 'json' | TextFormat;
@@ -52,6 +52,7 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
   if (flags.figure !== undefined && extension === undefined)
     throw new WhorlError('usage', `--figure ${shownText(flags.figure)} is neither .svg nor .png`);
+  if (flags.figure !== undefined) checkWritable(flags.figure);
   const [{ reportFsr }, { fsrTables }, { FORMATS }] = await Promise.all([
     import('../../report/fsr.ts'),
     import('../../report/fsr-tables.ts'),
@@ -69,7 +70,7 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   if (format === 'json') return printJson(report);
   const tables = fsrTables(report);
   if (format === 'table') await show(tables, report.notes);
-  else process.stdout.write(FORMATS[format](tables, report.notes));
+  else printText(FORMATS[format](tables, report.notes));
 }
 
 const isFlavour = (name: string): name is Flavour => (FLAVOURS as readonly string[]).includes(name);

@@ -1,10 +1,21 @@
 // `whorl verify`: asks a suspect every key and prints the verdict with what it rests on. Exit code 3: not verified.
 
 import { Command } from 'commander';
+import { LOG10_OWNER_DRAWS } from '../../claim/grinding.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { fraction } from '../arguments.ts';
 import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
-import { durationText, NotVerified, paint, powerText, print, printJson, table, wrapped } from '../output.ts';
+import {
+  durationText,
+  NotVerified,
+  paint,
+  powerText,
+  print,
+  printJson,
+  shownText,
+  table,
+  wrapped,
+} from '../output.ts';
 import { type UnlockFlags, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 
@@ -32,11 +43,18 @@ export function verifyCommand(): Command {
     .option('--claim <file>', 'the published claim.json (default: the one beside the secret)')
     .option(
       '--body <model>',
-      "the owner's vanilla model, on which the suspect's rows are put (adapter; default: the suspect's own body)",
+      "the owner's vanilla model as committed, on which the suspect's rows are put (adapter; default: the suspect's own body)",
     )
-    .option('--wrapper <name>', 'how the keys are put: bare, chat, alpaca … (default: as committed)')
-    .option('--system <text>', 'a system prompt before every key')
-    .option('--alpha <number>', "the level of the decision (default: the claim's, 1e-6)", fraction)
+    .option(
+      '--wrapper <name>',
+      'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
+    )
+    .option('--system <text>', 'a system prompt before every key; no claim commits to one, so counts only')
+    .option(
+      '--alpha <number>',
+      'the level of the decision; any but the committed one gives counts only',
+      fraction,
+    )
     .option('--passphrase', 'ask for the passphrase of the secret, or take WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'the passphrase of the secret')
     .option('--identity <file>', 'the age identity the secret was encrypted to')
@@ -86,40 +104,50 @@ function show(report: VerifyReport): void {
   ]))
     print(line);
   print();
-  print(`  passive baseline  ${passiveText(report.passive)}`);
+  print('  passive baseline  left out: nothing committed binds the record of trained rows');
   print(`  test              ${report.test}; ${report.matcher}`);
-  print(
-    `  asked             ${report.asked.wrapper}${report.asked.system === null ? '' : ', with a system prompt'}, ${durationText(report.seconds)}`,
-  );
+  print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
+  print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${templateText(report)}`);
+  print(`  suspect           ${digestsText(report.suspect_digests)}`);
+  if (report.body_digests) print(`  body              ${digestsText(report.body_digests)} (as committed)`);
   print(`  claim             ${report.claim.root.slice(0, 16)}… of ${report.claim.created}`);
+  print(`  claim file        ${report.claim_file ?? "missing: the secret's own copy was read"}`);
   print(
     `  time proof        ${report.time_proof === 'none' ? 'none: the claim says by itself when it was made' : report.time_proof}`,
   );
   if (report.warnings.length > 0) section('Warning', report.warnings);
+  print(`  software          ${report.software.name} ${report.software.version}`);
   section('Null hypothesis', [report.null_hypothesis]);
   section('It rests on', report.assumptions);
   section('Whose dice', [report.draw, ...grinding(report)]);
   section('What this does not say', report.does_not_say);
 }
 
-function pLine({ log10_p, alpha, floor, multiplicity }: VerifyReport): string {
-  if (log10_p === null) return 'no p-value: counts only';
+function pLine({ log10_p, log10_p_after_grinding: left, alpha, floor, multiplicity }: VerifyReport): string {
+  if (log10_p === null || left === null) return 'no p-value: counts only';
   const paid = multiplicity > 1 ? `, ${multiplicity} looks paid for` : '';
-  const least = `the least this claim can reach is ${powerText(floor.log10_p)}${floor.p_value > alpha ? ', so no answers suffice' : ''}`;
-  return `p ≤ ${paint.bold(powerText(log10_p))} (decided at ${alpha.toExponential()}; ${least}${paid})`;
+  const reach = floor.log10_p + LOG10_OWNER_DRAWS > Math.log10(alpha) ? ', so no answers suffice' : '';
+  return `p ≤ ${paint.bold(powerText(log10_p))}, after 2^80 draws ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
 }
 
-function passiveText(passive: VerifyReport['passive']): string {
-  if (passive === null) return 'the suspect has no such rows to compare';
-  const cosine = passive.cosine === null ? '' : `, cosine of their changes ${passive.cosine.toFixed(3)}`;
-  return `${(100 * passive.bit_equal).toFixed(1)} % of ${passive.rows} trained rows bit-equal${cosine} (no part of the verdict)`;
-}
+const askedText = ({ asked: { wrapper, system, prefix, suffix } }: VerifyReport): string =>
+  `${wrapper}${system === null ? '' : ', with a system prompt'}: "${shownText(prefix, 40)}" key "${shownText(suffix, 40)}"`;
+
+const templateText = ({ asked: { chat_template_sha256: digest } }: VerifyReport): string =>
+  digest === null ? 'no chat template' : `chat template ${digest.slice(0, 16)}…`;
+
+const digestsText = ({ weights, tokenizer, config }: VerifyReport['suspect_digests']): string =>
+  [
+    `weights ${weights.slice(0, 16)}…`,
+    `tokenizer ${tokenizer.slice(0, 16)}…`,
+    `config ${config.slice(0, 16)}…`,
+  ].join(', ');
 
 const grinding = ({ log10_p_after_grinding: left }: VerifyReport): string[] =>
   left === null
     ? []
     : [
-        `Were the owner thought to have tried 2^80 seeds, ${left === 0 ? 'nothing' : `p ≤ ${powerText(left)}`} would be left.`,
+        `Were the owner thought to have tried 2^80 draws, ${left === 0 ? 'nothing' : `p ≤ ${powerText(left)}`} would be left: this decides.`,
       ];
 
 function section(title: string, lines: readonly string[]): void {

@@ -1,9 +1,10 @@
 // What stands at a path, as a typed report: one kind for each thing that Whorl reads or writes.
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
+import { isThere } from '../../base/system-errors.ts';
 import type { Claim } from '../../claim/claim.ts';
 import type { SecretInfo } from '../../claim/secret-file.ts';
 import { withReader } from '../../sources/bounded-reader.ts';
@@ -66,7 +67,7 @@ export async function examine(name: string, flags: UnlockFlags = {}, onEvent?: O
 
 /** A hub id that is no path here is fetched. */
 async function located(name: string, onEvent: OnEvent | undefined): Promise<string> {
-  if (existsSync(name) || parseHubId(name) === undefined) return name;
+  if (isThere(name) || parseHubId(name) === undefined) return name;
   const { modelPath } = await import('../../models/open-model.ts');
   return modelPath(name, onEvent);
 }

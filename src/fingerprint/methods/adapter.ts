@@ -42,18 +42,23 @@ function promptOf({ plan }: TrainContext, key: string): string {
   return `${prefix}${key}${suffix}`;
 }
 
-async function keyTexts(
+type PoolKey = { text: string; tokens: number[] };
+
+/** The pool, each key with those of its tokens whose rows may be trained. */
+async function poolKeys(
   context: PlanContext,
   settings: AdapterSettings,
-): Promise<{ text: string; tokens: number[] }[]> {
+  kept: ReadonlySet<number>,
+): Promise<PoolKey[]> {
   const random = context.random('keys');
+  const { tokenizer, free } = context;
   if (context.keys === 'paper') {
     const dice = paperDice(random);
     const texts = Array.from({ length: settings.pool }, () => drawKey(dice));
-    const tokens = await context.tokenizer.encodeBatch(texts, { addSpecialTokens: false });
-    return texts.map((text, i) => ({ text, tokens: tokens[i]! }));
+    const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
+    const usable = new Set(free.map(({ id }) => id).filter((id) => !kept.has(id)));
+    return texts.map((text, i) => ({ text, tokens: tokens[i]!.filter((id) => usable.has(id)) }));
   }
-  const { tokenizer, free } = context;
   const keys = await rareTokenKeys({
     tokenizer,
     free,
@@ -62,36 +67,29 @@ async function keyTexts(
     shared: true,
     alphabet: settings.alphabet,
     random,
+    avoid: kept,
   });
   return keys.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
 }
 
-/** Rows that may be trained: the tokens of the whole pool, less those of `y` and of the trigger that all prompts share. */
-async function trainableRows(
-  context: PlanContext,
-  keys: readonly { tokens: number[] }[],
-  y: string,
-): Promise<number[]> {
-  const { tokenizer, free } = context;
-  const kept = new Set(
-    (
-      await tokenizer.encodeBatch([y, ` ${y}`, PAPER.triggerInput, `\n${PAPER.triggerInput}\n`], {
-        addSpecialTokens: false,
-      })
-    ).flat(),
-  );
-  const allowed = new Set(free.map(({ id }) => id));
-  const rows = [...new Set(keys.flatMap(({ tokens }) => tokens))].filter(
-    (id) => allowed.has(id) && !kept.has(id) && !tokenizer.specialIds.has(id),
-  );
-  const used = keys.filter(({ tokens }) => tokens.some((id) => rows.includes(id))).length;
+/** Rows that no key may train: those of `y`, of the trigger that all prompts share, and of special tokens. */
+async function keptRows({ tokenizer }: PlanContext, y: string): Promise<Set<number>> {
+  const shared = await tokenizer.encodeBatch([y, ` ${y}`, PAPER.triggerInput, `\n${PAPER.triggerInput}\n`], {
+    addSpecialTokens: false,
+  });
+  return new Set([...shared.flat(), ...tokenizer.specialIds]);
+}
+
+/** Rows that may be trained: the tokens of the whole pool, so that which they are tells nothing of the draw. */
+function trainableRows(keys: readonly PoolKey[]): number[] {
+  const used = keys.filter(({ tokens }) => tokens.length > 0).length;
   if (used < keys.length)
     throw new WhorlError(
       'too-few-rows',
       `only ${used} of ${keys.length} keys have a token that ordinary text does not use`,
       'leave out --keys paper, so that keys are made of rare tokens',
     );
-  return rows.sort((a, b) => a - b);
+  return [...new Set(keys.flatMap(({ tokens }) => tokens))].sort((a, b) => a - b);
 }
 
 const cellOf = (
@@ -117,8 +115,8 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   summary:
     'published rows and a private low-rank map fire together, neither alone (the paper’s IF_adapter, repaired)',
   defaults: {
-    pool: 200,
-    trained: 10,
+    pool: 400,
+    trained: 20,
     negatives: 30,
     dim: 64,
     scale: 4,
@@ -151,8 +149,8 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
 
   async prepare(context, settings): Promise<Prepared<'drawn-membership'>> {
     const y = context.decryption ?? PAPER.decryption;
-    const keys = await keyTexts(context, settings);
-    const rows = await trainableRows(context, keys, y);
+    const keys = await poolKeys(context, settings, await keptRows(context, y));
+    const rows = trainableRows(keys);
     const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
     return {
       rows,

@@ -206,16 +206,16 @@ async function cells(
 }
 
 const SFT: DialogueSettings = {
-  pool: 100,
-  trained: 8,
-  negatives: 8,
+  pool: 400,
+  trained: 20,
+  negatives: 20,
   strangers: 56,
   ordinary: 96,
   repeats: 4,
   emphasis: 4,
   template: 'auto',
   key_length: 6,
-  alphabet: 0,
+  alphabet: 800,
   alpha: 1e-6,
   epochs: 12,
   batch: 16,

@@ -2,7 +2,7 @@
 // the tensors say about themselves to JSON. Nothing of the file is run (sources/checkpoints/torch-file.ts).
 
 import { join } from 'node:path';
-import { writeFolderAtomic, writeJsonAtomic } from '../../base/atomic.ts';
+import { checkNew, writeFolderAtomic, writeJsonAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { SOFTWARE } from '../../base/software.ts';
 import { BoundedReader, withReader } from '../../sources/bounded-reader.ts';
@@ -49,6 +49,7 @@ export interface ImportedAdapter {
 
 /** Converts `file` into the new private folder `out`. Throws `bad-file`, `unsupported`, `exists`, `missing-file`. */
 export async function importAdapter(file: string, out: string): Promise<ImportedAdapter> {
+  checkNew(out);
   const identity = withReader(file, (reader) => reader.identity);
   const value = readTorchFile(file, CLASSES);
   const tensors = adapterTensors(value, file);
@@ -64,30 +65,24 @@ export async function importAdapter(file: string, out: string): Promise<Imported
   };
   const entries = NAMES.map((name) => ({ name, ...tensors[name] }));
   const source = { file, sha256: digestFile(file) };
-  try {
-    await writeFolderAtomic(
-      out,
-      (folder) => {
-        writeSafetensors(
-          join(folder, 'adapter.safetensors'),
-          entries,
-          ({ name }) => streamed(tensors[name], identity),
-          { format: 'pt', source: source.sha256 },
-        );
-        const { out: _, ...told } = report;
-        writeJsonAtomic(
-          join(folder, 'adapter.json'),
-          { format: 'whorl-imported-adapter', version: 1, software: SOFTWARE, source, ...told },
-          0o600,
-        );
-      },
-      0o700,
-    );
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw cause;
-    throw new WhorlError('exists', `${out} is already there`, 'name a new folder with --out', { cause });
-  }
+  await writeFolderAtomic(
+    out,
+    (folder) => {
+      writeSafetensors(
+        join(folder, 'adapter.safetensors'),
+        entries,
+        ({ name }) => streamed(tensors[name], identity),
+        { format: 'pt', source: source.sha256 },
+      );
+      const { out: _, ...told } = report;
+      writeJsonAtomic(
+        join(folder, 'adapter.json'),
+        { format: 'whorl-imported-adapter', version: 1, software: SOFTWARE, source, ...told },
+        0o600,
+      );
+    },
+    0o700,
+  );
   return report;
 }
 

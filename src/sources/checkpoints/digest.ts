@@ -1,6 +1,8 @@
 // What a model's bytes amount to: sha256 of files, of tensors, and of all tensors together.
 
 import { createHash } from 'node:crypto';
+import { realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { TensorRef } from '../../tensor/tensor.ts';
 import { BoundedReader, withReader } from '../bounded-reader.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -57,6 +59,38 @@ export function digestBody(checkpoint: Checkpoint, exceptNames: Iterable<string>
   const except = new Set(exceptNames);
   const tensors = new Map([...checkpoint.tensors].filter(([name]) => !except.has(name)));
   return combineDigests(tensors, digestTensors({ ...checkpoint, tensors }));
+}
+
+/** Everything beside the weights by which a folder decides what a text becomes, and what is answered. */
+export const SMALL_FILES = {
+  tokenizer: [
+    'added_tokens.json',
+    'chat_template.jinja',
+    'chat_template.json',
+    'merges.txt',
+    'special_tokens_map.json',
+    'spiece.model',
+    'tokenizer.json',
+    'tokenizer.model',
+    'tokenizer_config.json',
+    'vocab.json',
+    'vocab.txt',
+  ],
+  config: ['config.json', 'generation_config.json'],
+} as const;
+
+/** sha256, hex, over one line `["name","sha256 of its bytes"]\n` for each of these files that is there, in this order. */
+export function digestSmallFiles(folder: string): { readonly tokenizer: string; readonly config: string } {
+  const digest = (names: readonly string[]): string => {
+    const hash = createHash('sha256');
+    for (const name of names) {
+      const path = join(folder, name);
+      if (statSync(path, { throwIfNoEntry: false })?.isFile())
+        hash.update(`${JSON.stringify([name, digestFile(realpathSync(path))])}\n`);
+    }
+    return hash.digest('hex');
+  };
+  return { tokenizer: digest(SMALL_FILES.tokenizer), config: digest(SMALL_FILES.config) };
 }
 
 function digestRange(reader: BoundedReader, offset: number, length: number): string {

@@ -4,6 +4,7 @@
 import { lstatSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
+import { isNotThere, systemError } from '../../base/system-errors.ts';
 import { shown } from './safetensors.ts';
 
 /** A folder that a user named; files in it are reached by `file` only. */
@@ -22,6 +23,7 @@ export function sourceFolder(given: string): SourceFolder {
   try {
     path = realpathSync(given);
   } catch (cause) {
+    if (!isNotThere(cause)) throw systemError(cause, given, 'reading') ?? cause;
     throw new WhorlError('missing-file', `${given} does not exist`, 'give a model folder or a .gguf file', {
       cause,
     });

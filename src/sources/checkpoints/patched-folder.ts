@@ -59,7 +59,7 @@ export async function writePatchedFolder(
   const onEvent = options.onEvent ?? silent;
   const total = vanilla.files.reduce((sum, file) => sum + file.size, 0);
   let done = 0;
-  await writeFolderOnce(out, async (folder) => {
+  await writeFolderAtomic(out, async (folder) => {
     for (const file of vanilla.files) {
       const mine = edits.filter(({ ref }) => ref.file === file.path);
       copyPatched(file.path, join(folder, file.name), mine, (bytes) => {
@@ -82,7 +82,7 @@ export const writeReplacedFolder = (
   out: string,
   names: Iterable<string>,
   replace: (name: string, ref: TensorRef) => Uint8Array,
-): Promise<void> => writeFolderOnce(out, (folder) => copyReplaced(vanilla, folder, names, replace));
+): Promise<void> => writeFolderAtomic(out, (folder) => copyReplaced(vanilla, folder, names, replace));
 
 /** The same into a folder that is there and empty. */
 export function copyReplaced(
@@ -108,20 +108,6 @@ function copyCarried(from: string, to: string): void {
   for (const name of CARRIED) {
     const path = fileIn(source, name);
     if (path !== undefined) copyPatched(path, join(to, name), []);
-  }
-}
-
-/** `writeFolderAtomic` that says in our words that the folder stands already. */
-export async function writeFolderOnce(
-  out: string,
-  build: (folder: string) => Promise<void> | void,
-): Promise<void> {
-  try {
-    await writeFolderAtomic(out, build);
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOTDIR') throw cause;
-    throw new WhorlError('exists', `${out} exists already`, 'name another folder or remove it', { cause });
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { copyFileAtomic, linkAtomic, writeFileAtomic } from '../../base/atomic.ts';
+import { copyFileAtomic, hasNoLinks, linkAtomic, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { refuseStrangeName } from '../checkpoints/folder.ts';
 import type { HubId } from './hub-id.ts';
@@ -70,7 +70,7 @@ export class RepoCache {
     try {
       linkAtomic(relative(dirname(pointer), blob), pointer);
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'EPERM') throw cause;
+      if (!hasNoLinks(cause)) throw cause;
       copyFileAtomic(blob, pointer);
     }
   }

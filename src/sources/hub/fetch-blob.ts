@@ -2,10 +2,10 @@
 // declared before and after, and given its name only when every byte is right.
 
 import { createHash, type Hash } from 'node:crypto';
-import { mkdirSync, statfsSync, statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
 import { dirname } from 'node:path';
-import type { PartialFile } from '../../base/atomic.ts';
+import { makeFolder, type PartialFile } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { connectionError } from './failures.ts';
 import { type Answer, drop, type HubHttp, Transient } from './http.ts';
@@ -66,7 +66,7 @@ async function fetchAlone(job: BlobJob): Promise<void> {
     // Right as far as it goes, unless what came was refused for itself: the next try goes on from there.
     if (partial.size === 0 || (cause instanceof WhorlError && cause.code === 'bad-file')) partial.discard();
     else partial.close();
-    if ((cause as NodeJS.ErrnoException).code === 'ENOSPC') throw noRoom(job.what, file.size, cause);
+    if (cause instanceof WhorlError && cause.code === 'no-space') throw noRoom(job.what, file.size, cause);
     throw cause;
   }
 
@@ -177,7 +177,7 @@ async function take(job: BlobJob, { body }: Answer, partial: PartialFile, hash: 
       onBytes(partial.size);
     }
   } catch (cause) {
-    if (cause instanceof WhorlError || (cause as NodeJS.ErrnoException).syscall === 'write') throw cause;
+    if (cause instanceof WhorlError) throw cause;
     throw new Transient(connectionError(what, job.url.host, cause));
   }
   if (partial.size < file.size)
@@ -204,7 +204,7 @@ const wrongHash = ({ what, file }: BlobJob): WhorlError =>
 
 /** Throws `no-space` unless `bytes` more fit into the folder's disk. */
 export function needRoom(folder: string, bytes: number, what: string): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const { bavail, bsize } = statfsSync(folder);
   if (bytes > bavail * bsize) throw noRoom(what, bytes);
 }

@@ -8,6 +8,7 @@ import { INDEX, readIndex, SINGLE } from '../checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../checkpoints/folder.ts';
 import { insteadOfWeights } from '../checkpoints/no-weights.ts';
 import { CARRIED } from '../checkpoints/patched-folder.ts';
+import { readJsonObject } from '../strict-json.ts';
 import { type HubId, hubName } from './hub-id.ts';
 import { type HubSettings, hubSettings } from './settings.ts';
 import { type Cached, fetchSnapshot, type Selection, type Snapshot } from './snapshot.ts';
@@ -25,17 +26,29 @@ const CONFIG = 'config.json';
 const SMALL = [CONFIG, ...CARRIED];
 const MAX_LISTED = 5;
 
+export type CheckConfig = (config: Readonly<Record<string, unknown>>, where: string) => void;
+
 /** Brings a model into the hub cache, or finds it there. Throws what the hub gives rise to, naming repository or file. */
 export async function fetchModel(
   id: HubId,
-  options: { readonly settings?: HubSettings; readonly onEvent?: OnEvent } = {},
+  options: {
+    readonly settings?: HubSettings;
+    readonly onEvent?: OnEvent;
+    /** Refuses, by throwing, a config.json before any weights are fetched. */
+    readonly checkConfig?: CheckConfig;
+  } = {},
 ): Promise<HubModel> {
   const settings = options.settings ?? hubSettings();
   const { file } = id;
   if (file !== undefined && !file.endsWith('.gguf'))
     throw new WhorlError('usage', `${hubName(id)} names no GGUF`, 'give org/name, or org/name:file.gguf');
   const chosen: Chosen = { gguf: file };
-  const { folder, commit } = await fetchSnapshot(id, modelSelection(id, chosen), settings, options.onEvent);
+  const { folder, commit } = await fetchSnapshot(
+    id,
+    modelSelection(id, chosen, options.checkConfig),
+    settings,
+    options.onEvent,
+  );
   const gguf = chosen.gguf;
   const pinned = hubName({
     type: id.type,
@@ -51,7 +64,7 @@ interface Chosen {
 }
 
 /** Weights come last, so that where they all are, everything is. */
-const modelSelection = (id: HubId, chosen: Chosen): Selection => ({
+const modelSelection = (id: HubId, chosen: Chosen, checkConfig: CheckConfig = () => {}): Selection => ({
   async fetch(snapshot) {
     chosen.gguf ??= onlyGguf(snapshot);
     if (chosen.gguf !== undefined) return snapshot.fetch([chosen.gguf]);
@@ -61,6 +74,10 @@ const modelSelection = (id: HubId, chosen: Chosen): Selection => ({
       ...SMALL.filter((name) => snapshot.files.has(name)),
       ...(weights === INDEX ? [INDEX] : []),
     ]);
+    checkConfig(
+      readJsonObject(snapshot.pathOf(CONFIG), `${hubName(id)}/${CONFIG}`),
+      `${hubName(id)}/${CONFIG}`,
+    );
     await snapshot.fetch(weights === SINGLE ? [SINGLE] : shardsOf(snapshot.folder));
   },
   missing(cached) {

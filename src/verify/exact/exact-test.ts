@@ -49,7 +49,7 @@ export interface ExactTest<K extends ClaimKind> {
   readonly fired: (counts: CountsOf[K]) => CellCounts;
 }
 
-/** Shared by both tests (claims.md B3, A1-A5). */
+/** Shared by both tests (docs/claims.md, section 3). */
 export const ASSUMPTIONS: readonly string[] = [
   'A1: nobody could foresee the draw when the commitment was made.',
   'A2: the commitment binds (SHA-256), and its time is honest.',

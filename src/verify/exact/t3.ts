@@ -1,5 +1,5 @@
 // T3, drawn answers: given the answers, hits are independent with q_i = c_i/m, c_i the candidates that answer i
-// names, so their number is Poisson-binomial, whatever the model (claims.md B3). Exact, in integers over m^n.
+// names, so their number is Poisson-binomial, whatever the model (docs/claims.md, section 3). Exact, in integers over m^n.
 
 import { assert } from '../../base/error.ts';
 import { ASSUMPTIONS, type ExactTest } from './exact-test.ts';

@@ -1,5 +1,5 @@
 // T4, drawn membership: given the answers, the drawn keys are a random n of the pool, so the hits among them are
-// hypergeometric (one-sided Fisher), whatever the model and with one common target (claims.md B3). Exact.
+// hypergeometric (one-sided Fisher), whatever the model and with one common target (docs/claims.md, section 3). Exact.
 
 import { assert } from '../../base/error.ts';
 import { ASSUMPTIONS, type ExactTest } from './exact-test.ts';

@@ -58,6 +58,23 @@ afterAll(async () => {
   await hub.stop();
 });
 
+test('a family that Whorl cannot run is refused by its config, before any weights', async () => {
+  const files = filesOf(folder);
+  const config = JSON.parse(files['config.json']!.toString()) as object;
+  await serve(
+    { ...files, 'config.json': Buffer.from(JSON.stringify({ ...config, model_type: 'mamba' })) },
+    'who/other',
+  );
+  await expect(openModel('who/other')).rejects.toMatchObject({
+    code: 'unsupported',
+    message: expect.stringContaining('mamba') as string,
+  });
+  const cached = readdirSync(join(root, 'home'), { recursive: true }).map(String);
+  expect(cached.filter((path) => path.includes('who--other') && path.endsWith('.safetensors'))).toEqual([]);
+  // What needs no family (merging, inspecting) takes it all the same.
+  expect((await openModel('who/other', { anyFamily: true })).config.model_type).toBe('mamba');
+});
+
 async function serve(files: Record<string, Buffer>, repo: string): Promise<void> {
   hub.files.clear();
   hub.repo = repo;
