@@ -13,7 +13,7 @@ os.environ.update(HF_ENDPOINT=endpoint, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_P
 os.environ.pop("HF_HUB_OFFLINE", None)
 import huggingface_hub  # noqa: E402 (reads the environment when it is imported)
 
-WANTED = ["*.json", "*.safetensors"]
+WANTED = ["*.json", "*.md", "*.safetensors"]
 out = {"huggingface_hub": huggingface_hub.__version__, "python": platform.python_version(), "commit": hub.COMMIT}
 with tempfile.TemporaryDirectory() as cache:
     for revision in ["main", "refs/pr/1"]:

@@ -21,7 +21,8 @@ export function normaliseFlags(args: readonly string[], command?: Command): stri
       continue;
     }
     const name: string = flag.startsWith('--') ? flag.replaceAll('_', '-') : flag;
-    if (flags && name.startsWith('--') && !flags.has(name)) throw unknownFlag(name, flags);
+    if (flags && name.startsWith('--') && !flags.has(name))
+      throw unknownFlag(name, flags, takesSettings(command));
     out.push(name + arg.slice(flag.length));
     value = flags?.get(name) === true && !arg.includes('=');
   }
@@ -40,13 +41,17 @@ function flagsOf(command: Command): Map<string, boolean> {
   return flags;
 }
 
-function unknownFlag(name: string, flags: ReadonlyMap<string, boolean>): WhorlError {
+/** Whether it takes `key=value` after its flags. */
+const takesSettings = (command: Command | undefined): boolean =>
+  command?.registeredArguments.some(
+    (argument) => argument.variadic && ['settings', 'modes'].includes(argument.name()),
+  ) ?? false;
+
+function unknownFlag(name: string, flags: ReadonlyMap<string, boolean>, settings: boolean): WhorlError {
   const near = nearest(name, flags.keys());
-  return new WhorlError(
-    'usage',
-    `unknown option ${name}`,
-    near === undefined ? 'see --help' : `did you mean ${near}?`,
-  );
+  const setting = `a setting is written ${name.slice(2).replaceAll('-', '_')}=VALUE, without dashes`;
+  const hints = [...(near === undefined ? [] : [`did you mean ${near}?`]), ...(settings ? [setting] : [])];
+  return new WhorlError('usage', `unknown option ${name}`, hints.join('; ') || 'see --help');
 }
 
 /** Rest arguments `key=value`. Throws `usage` for one that is none, and for a key given twice. */

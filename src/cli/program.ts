@@ -10,6 +10,7 @@ import { packageRoot } from '../base/package-root.ts';
 import { systemError } from '../base/system-errors.ts';
 import { normaliseFlags } from './arguments.ts';
 import { COMMANDS, type CommandEntry, isCommand } from './commands.ts';
+import { dressHelp } from './help.ts';
 import { errorPaint, NotVerified, ReaderGone, tell } from './output.ts';
 import { Stopped } from './stopping.ts';
 
@@ -26,7 +27,11 @@ export async function run(args: readonly string[]): Promise<number> {
   return code;
 }
 
-async function runCommand(args: readonly string[]): Promise<number> {
+/** Other ways in which people ask for the version. */
+const VERSION_WORDS: ReadonlySet<string> = new Set(['version', '-V']);
+
+async function runCommand(given: readonly string[]): Promise<number> {
+  const args = given.length === 1 && VERSION_WORDS.has(given[0]!) ? ['--version'] : given;
   try {
     const program = await buildProgram(args);
     const chosen = program.commands.find((command) => command.name() === chosenName(args));
@@ -51,7 +56,7 @@ function chosenName(args: readonly string[]): string | undefined {
 async function buildProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('whorl')
     .description('Fingerprints for language models: embed one before you publish, prove it afterwards.')
-    .version(version(), '-V, --version', 'print the version')
+    .version(version(), '-v, --version', 'print the version')
     .addHelpText(
       'after',
       `\nStart with: whorl demo\nWHORL_DEBUG=1 shows phases and where an error came from; WHORL_CACHE names the cache folder.`,
@@ -62,6 +67,7 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     program.addCommand(full.summary(entry.summary));
   }
   settle(program);
+  for (const command of program.commands) dressHelp(command, command.name());
   return program;
 }
 

@@ -2,6 +2,7 @@
 // The engine blocks the event loop while it runs, so lines are drawn when events come, not by a timer alone.
 
 import pc from 'picocolors';
+import stringWidth from 'string-width';
 import { debug, debugLevel, rssText } from '../base/debug.ts';
 import type { OnEvent, ProgressEvent } from '../base/events.ts';
 import { countText, cut, durationText, liveLine, type Paint } from './output.ts';
@@ -35,9 +36,42 @@ const PLAIN_MS = 5000;
 const TICK_MS = 120;
 const QUIET_MS = 300; // phases shorter than this leave no line unless they counted something
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-const BAR = 24;
+/** Widths of the bar, the widest first that leaves room for the time. */
+const BARS = [24, 12, 6];
+const BAR_MS = 3000; // a phase that does not count gets a bar that only moves, once it has lasted this long
+/** What stands right of the bar when there is little room: the time left before all else. */
+const TIME_ROOM = 16;
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const CLEAR = '\r\x1b[K';
+
+interface Figures {
+  count?: string;
+  note?: string;
+  elapsed: string;
+  left?: string;
+}
+
+const ORDER = ['count', 'note', 'elapsed', 'left'] as const satisfies readonly (keyof Figures)[];
+/** Who stays where not all have room. */
+const FIRST = ['left', 'count', 'elapsed', 'note'] as const satisfies readonly (keyof Figures)[];
+const BETWEEN = ' · ';
+const SHORTEST_NOTE = 6;
+
+const inOrder = (figures: Partial<Figures>): string[] => ORDER.flatMap((name) => figures[name] ?? []);
+
+/** As many figures as have room, the time left first; a note is cut to what the others leave. */
+function fitted(figures: Figures, room: number): string {
+  const shown: Partial<Figures> = {};
+  for (const name of FIRST) {
+    const text = figures[name];
+    if (text === undefined) continue;
+    const taken = inOrder(shown).reduce((sum, part) => sum + stringWidth(part) + BETWEEN.length, 0);
+    const space = room - taken;
+    if (stringWidth(text) <= space) shown[name] = text;
+    else if (name === 'note' && space >= SHORTEST_NOTE) shown.note = cut(text, space);
+  }
+  return inOrder(shown).join(BETWEEN);
+}
 
 /** Draws events until `end` is called. Nothing it writes goes to stdout. */
 export class Progress {
@@ -94,7 +128,7 @@ export class Progress {
       if (now - this.#drawn >= REDRAW_MS || event.done >= event.total) this.#draw();
     } else if (now - this.#drawn >= PLAIN_MS) {
       this.#drawn = now;
-      this.#terminal.write(`${event.name} ${this.#figures(phase).join(', ')}\n`);
+      this.#terminal.write(`${event.name} ${inOrder(this.#figures(phase)).join(', ')}\n`);
     }
   }
 
@@ -106,43 +140,48 @@ export class Progress {
     const spin = SPINNER[this.#frame++ % SPINNER.length]!;
     const columns = Math.max(20, (this.#terminal.columns || 80) - 1);
     const { last } = phase;
-    const head = `${spin} ${phase.name} `;
     const share = last && last.total > 0 ? Math.min(1, last.done / last.total) : undefined;
-    const figures = this.#figures(phase).join(' · ');
-    const bar = share !== undefined && columns >= head.length + BAR + 20;
-    const room = columns - head.length - (bar ? BAR + 1 : 0);
-    const line =
-      paint.cyan(spin) +
-      paint.bold(cut(` ${phase.name} `, columns - 1)) +
-      (bar ? `${this.#bar(share)} ` : '') +
-      paint.dim(room > 4 ? cut(figures, room) : '');
+    const lasts = this.#now() - phase.started >= BAR_MS;
+    const name = cut(` ${phase.name} `, columns - 1);
+    const free = columns - 1 - stringWidth(name);
+    const width = share === undefined && !lasts ? 0 : (BARS.find((bar) => free - bar - 1 >= TIME_ROOM) ?? 0);
+    const bar = width === 0 ? '' : `${share === undefined ? this.#sweep(width) : this.#bar(share, width)} `;
+    const room = free - (width === 0 ? 0 : width + 1);
+    const line = paint.cyan(spin) + paint.bold(name) + bar + paint.dim(fitted(this.#figures(phase), room));
     this.#terminal.write(CLEAR + line);
     this.#lineStands = true;
   }
 
-  #bar(share: number): string {
-    const eighths = Math.round(share * BAR * 8);
+  /** Something is being done, nobody knows how much of it. */
+  #sweep(width: number): string {
+    const at = this.#frame % width;
+    return (
+      this.#paint.dim('░'.repeat(at)) + this.#paint.cyan('█') + this.#paint.dim('░'.repeat(width - at - 1))
+    );
+  }
+
+  #bar(share: number, width: number): string {
+    const eighths = Math.round(share * width * 8);
     const full = Math.floor(eighths / 8);
-    const part = full < BAR ? EIGHTHS[eighths % 8]! : '';
-    const empty = BAR - full - (part === '' ? 0 : 1);
+    const part = full < width ? EIGHTHS[eighths % 8]! : '';
+    const empty = width - full - (part === '' ? 0 : 1);
     return this.#paint.cyan('█'.repeat(full) + part) + this.#paint.dim('░'.repeat(empty));
   }
 
-  /** count, note, elapsed, time left. */
-  #figures(phase: Phase): string[] {
+  /** In the order in which they are read. */
+  #figures(phase: Phase): Figures {
     const now = this.#now();
     const { last, counted, detail } = phase;
-    const parts: string[] = [];
+    const parts: Figures = { elapsed: durationText((now - phase.started) / 1000) };
     if (last) {
       const percent =
         last.total > 0 ? ` ${Math.floor((100 * Math.min(last.done, last.total)) / last.total)} %` : '';
-      parts.push(last.total > 1000 ? percent.trim() : `${countText(last.done)}/${countText(last.total)}`);
-      if (last.note) parts.push(last.note);
-    } else if (detail !== undefined) parts.push(detail);
-    parts.push(durationText((now - phase.started) / 1000));
+      parts.count = last.total > 1000 ? percent.trim() : `${countText(last.done)}/${countText(last.total)}`;
+      if (last.note) parts.note = last.note;
+    } else if (detail !== undefined) parts.note = detail;
     if (last && counted && last.done > counted.done && last.done < last.total) {
       const left = ((now - counted.at) * (last.total - last.done)) / (last.done - counted.done) / 1000;
-      parts.push(`${durationText(left)} left`);
+      parts.left = `${durationText(left)} left`;
     }
     return parts;
   }
@@ -183,9 +222,14 @@ export class Progress {
   }
 }
 
+/** `--quiet`: nothing is drawn, errors and results stay. */
+export const drawing = { quiet: false };
+
+const NOWHERE: Terminal = { write: () => {} };
+
 /** Runs a call under a progress line that always ends. */
 export async function withProgress<T>(call: (onEvent: OnEvent) => Promise<T>): Promise<T> {
-  const progress = new Progress();
+  const progress = new Progress(drawing.quiet ? { terminal: NOWHERE } : {});
   const timer = debugLevel() > 0 ? new PhaseTimer() : undefined;
   let failed = true;
   try {

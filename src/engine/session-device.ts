@@ -2,12 +2,11 @@
 // what it finds.
 
 import { existsSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import ort from 'onnxruntime-node';
+import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { measureRate } from './rate.ts';
 import { cpu, type Device, type Precision, type Provider } from './session.ts';
+import { engineFolder, engineVersion, ort } from './session-engine.ts';
 
 export type DeviceChoice = 'auto' | Provider;
 
@@ -130,7 +129,7 @@ async function detected(probes: Probes): Promise<Provider> {
 const supported = (provider: Provider): boolean =>
   (ort.listSupportedBackends() as readonly { name: string }[]).some(({ name }) => name === provider);
 
-/** What ONNX Runtime's CUDA provider is loaded through; its install script fetches it, the package does not hold it. */
+/** What ONNX Runtime's CUDA provider is loaded through; onnxruntime-node's install script fetches it. */
 const CUDA_LIBRARY: Partial<Record<NodeJS.Platform, string>> = {
   linux: 'libonnxruntime_providers_cuda.so',
   win32: 'onnxruntime_providers_cuda.dll',
@@ -143,9 +142,9 @@ const ABSENT: Readonly<Record<Provider, () => Absent | undefined>> = {
   cuda: () => {
     const name = CUDA_LIBRARY[process.platform];
     if (name === undefined || !supported('cuda')) return sure('the engine has none for this platform');
-    const entry = createRequire(import.meta.url).resolve('onnxruntime-node'); // …/dist/index.js
-    const folder = join(dirname(dirname(entry)), 'bin', 'napi-v6', process.platform, process.arch);
-    return existsSync(join(folder, name)) ? undefined : sure(`onnxruntime-node has no ${name}`);
+    const folder = join(engineFolder, 'bin', 'napi-v6', process.platform, process.arch);
+    const missing = `onnxruntime-node has no ${name}; \`npm install onnxruntime-node@${engineVersion}\` beside Whorl fetches it`;
+    return existsSync(join(folder, name)) ? undefined : sure(missing);
   },
   webgpu: () => {
     if (!supported('webgpu')) return sure('the engine has none for this platform');

@@ -1,7 +1,7 @@
 // What the tensor engine of this machine is, for `whorl doctor`. Beside session.ts the only file that asks it.
 
-import ort from 'onnxruntime-node';
 import { counters } from './session.ts';
+import { ort } from './session-engine.ts';
 
 export interface EngineInfo {
   readonly name: string;

@@ -1,9 +1,10 @@
 // The only file that knows ONNX Runtime: it turns an emitted model into something that runs.
 
-import ort from 'onnxruntime-node';
+import type * as Engine from 'onnxruntime-node';
 import { cores } from '../base/cores.ts';
 import { assert, WhorlError } from '../base/error.ts';
 import type { Dtype } from '../tensor/tensor.ts';
+import { ort } from './session-engine.ts';
 
 export type Data = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 export interface Feed {
@@ -49,8 +50,8 @@ const DISABLED_PASSES =
 type Typed = Feed & { readonly dtype: Dtype };
 
 export class Session {
-  readonly #session: ort.InferenceSession;
-  private constructor(session: ort.InferenceSession) {
+  readonly #session: Engine.InferenceSession;
+  private constructor(session: Engine.InferenceSession) {
     this.#session = session;
   }
 
@@ -124,8 +125,8 @@ function limitedThreads(): number | undefined {
   return known && known.usable < known.physical ? known.usable : undefined;
 }
 
-function tensorsOf(feeds: Readonly<Record<string, Typed>>): Record<string, ort.Tensor> {
-  const tensors: Record<string, ort.Tensor> = {};
+function tensorsOf(feeds: Readonly<Record<string, Typed>>): Record<string, Engine.Tensor> {
+  const tensors: Record<string, Engine.Tensor> = {};
   for (const [name, { data, shape, dtype }] of Object.entries(feeds)) {
     const type = ORT_TYPE[dtype];
     assert(type, `${name}: JavaScript has no tensors of ${dtype}`);

@@ -7,7 +7,6 @@ import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { asking } from '../lm/open.ts';
-import { modelName } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
@@ -95,7 +94,6 @@ async function release(
         rows,
         dtype,
         claimRoot: contents.claim.root,
-        name: `${modelName(model)}, fingerprinted`,
       },
       onEvent,
     );

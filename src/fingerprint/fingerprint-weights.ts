@@ -9,16 +9,17 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import { generateAll } from '../lm/ask.ts';
 import { asking, type ModelSpec } from '../lm/open.ts';
-import { type Model, modelName } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
+import { noteLeftOut } from '../sources/checkpoints/carried.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { randomOf, type Setting, type WeightsSetting } from './begin.ts';
 import { type CellResult, type MeasuredCell, measureCells, type WeightsCell } from './cells.ts';
 import { type Committed, commit, digestsOf } from './commit.ts';
 import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
 import type { DrawnContext } from './methods/method.ts';
+import { writeModelCard } from './model-card.ts';
 import { heldOutScores, perplexities } from './perplexity.ts';
-import { writeModelCard } from './publish.ts';
 import { trainWeights } from './train-weights.ts';
 
 export async function fingerprintWeights(setting: WeightsSetting): Promise<FingerprintReport> {
@@ -26,8 +27,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   const committed = await commit(setting);
   const contents = committed.secret.reveal();
   const context = await method.context(drawnContext(setting, committed), settings);
-  const card = (out: string) =>
-    writeModelCard(out, `${modelName(model)}, fingerprinted`, contents.claim.root);
+  const card = (out: string) => writeModelCard(model, out, contents.claim.root, onEvent);
   const trained = await trainWeights(
     setting,
     (epoch) => method.examples(context, settings, epoch),
@@ -39,6 +39,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   );
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (!existsSync(run.published)) moveFolder(run.candidate, run.published);
+  noteLeftOut(model, onEvent);
   const published = await openModel(run.published, configOptions(options));
   const complete = {
     ...contents,

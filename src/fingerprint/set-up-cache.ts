@@ -14,9 +14,9 @@ import type { Device } from '../engine/session.ts';
 import { engineInfo } from '../engine/session-info.ts';
 import { cacheFolder } from '../models/open-model.ts';
 import { withReader } from '../sources/bounded-reader.ts';
+import { CARRIED } from '../sources/checkpoints/carried.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
-import { CARRIED } from '../sources/checkpoints/patched-folder.ts';
 
 /** Raise it when what is kept changes its meaning: the code is part of what it is made from. */
 const FORMAT = 1;

@@ -43,7 +43,7 @@ test('on a terminal: one redrawn line with a bar, never wider than the terminal;
   progress.end();
   for (const line of written.flatMap((part) => part.replaceAll('\r\x1b[K', '').split('\n')))
     expect(stringWidth(line)).toBeLessThan(60);
-  expect(text()).toContain('████████████░░░░░░░░░░░░'); // four of eight
+  expect(text()).toContain('████████████░░░░░░░░░░░░'); // four of eight, 24 wide
   expect(text()).toContain('  noted\n');
   expect(written.at(-1)).toMatch(/^✓ training .*\n$/);
 });
@@ -65,5 +65,33 @@ test('time left counts only what this run did', () => {
   clock.ms += 10_000;
   progress.onEvent({ kind: 'progress', name: 'training', done: 95, total: 100 });
   expect(text()).toContain('95/100, 10 s, 10 s left');
+  progress.end();
+});
+
+test.each([40, 80])('at %i columns the time left is there, with a bar, whatever the note', (columns) => {
+  for (const note of [
+    undefined,
+    'alpaca 12/40, the loss is 0.123, every cell but two holds by now, going on',
+  ]) {
+    const { progress, written, clock } = terminal(true, columns);
+    progress.onEvent({ kind: 'phase', name: 'measuring' });
+    progress.onEvent({ kind: 'progress', name: 'measuring', done: 10, total: 1000 });
+    clock.ms += 2000;
+    progress.onEvent({ kind: 'progress', name: 'measuring', done: 20, total: 1000, ...(note && { note }) });
+    expect(written.at(-1)).toContain('3 min 16 s left'); // 980 more at 10 in 2 s
+    expect(written.at(-1)).toMatch(/[█▏▎▍▌▋▊▉]?░{4,}/);
+    expect(stringWidth(written.at(-1)!.replace('\r\x1b[K', ''))).toBeLessThan(columns);
+    progress.end();
+  }
+});
+
+test('a phase that counts nothing gets a bar after three seconds', () => {
+  const { progress, written, clock } = terminal(true, 80);
+  progress.onEvent({ kind: 'phase', name: 'publishing', detail: 'run/published' });
+  expect(written.at(-1)).not.toContain('░');
+  clock.ms += 3100;
+  progress.onEvent({ kind: 'note', text: 'noted' }); // draws again
+  expect(written.at(-1)).toMatch(/░*█░*/);
+  expect(written.at(-1)).toContain('3.1 s');
   progress.end();
 });

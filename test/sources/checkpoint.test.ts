@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
+import { noteLeftOut } from '../../src/sources/checkpoints/carried.ts';
 import {
   assertUnchanged,
   type Checkpoint,
@@ -181,8 +182,21 @@ describe('writePatchedFolder', () => {
     cpSync(from, folder, { recursive: true });
     for (const name of ['tokenizer.json', 'generation_config.json', 'chat_template.jinja', 'LICENSE'])
       writeFileSync(join(folder, name), name);
-    for (const name of ['modeling.py', 'pytorch_model.bin', 'secret.whorl', 'README.md', 'x.gguf'])
+    for (const name of ['modeling.py', 'logo.PNG', 'LICENCE-third-party', 'preprocessor_config.json'])
       writeFileSync(join(folder, name), name);
+    for (const name of [
+      'pytorch_model.bin',
+      'secret.whorl',
+      'README.md',
+      'x.gguf',
+      '.env',
+      'trainer_state.json',
+    ])
+      writeFileSync(join(folder, name), name);
+    for (const name of ['golden.json', 'golden.safetensors']) rmSync(join(folder, name), { force: true });
+    writeFileSync(join(folder, 'film.gif'), Buffer.alloc(11 * 2 ** 20));
+    symlinkSync('/etc/hostname', join(folder, 'link.py'));
+    mkdirSync(join(folder, 'original'));
     const model = openCheckpoint(folder);
     const rows = [3, 7, model.tensors.get(EMBEDDING)!.shape[0]! - 1];
     const { ref, bytes, patches } = patch(model, rows);
@@ -192,12 +206,26 @@ describe('writePatchedFolder', () => {
       also: (inside) => writeFileSync(join(inside, 'README.md'), 'card'),
     });
     const carried = [
+      'LICENCE-third-party',
       'LICENSE',
       'README.md',
       'chat_template.jinja',
       'generation_config.json',
+      'logo.PNG',
+      'modeling.py',
+      'preprocessor_config.json',
       'tokenizer.json',
     ];
+    const notes: string[] = [];
+    noteLeftOut(model, (event) => event.kind === 'note' && notes.push(event.text));
+    expect(notes).toEqual([
+      'not copied: ".env" (hidden)',
+      'not copied: "film.gif" (above 10 MiB)',
+      'not copied: "link.py" (a link)',
+      'not copied: "original" (a folder)',
+      'not copied: "pytorch_model.bin", "x.gguf" (weights that are not the ones opened)',
+      'not copied: "secret.whorl", "trainer_state.json" (not a file that is published with a model)',
+    ]);
     expect(readdirSync(out)).toEqual([...carried, ...model.files.map((file) => file.name)].sort());
     expect(readFileSync(join(out, 'README.md'), 'utf8')).toBe('card');
     for (const name of readdirSync(out).filter((file) => file !== 'README.md')) {

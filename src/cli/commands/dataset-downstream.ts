@@ -38,7 +38,7 @@ export function downstreamCommand(name: DownstreamName): Command {
     .addOption(orderOption(set.order))
     .addOption(seedOption('of the shuffle'))
     .option('--count <number>', `rows to take (default: ${set.count ?? 'all'})`, countFlag)
-    .option('--quiet', 'do not print the rows')
+    .option('--quiet', 'print neither the rows nor progress')
     .option('--json', 'JSON lines on stdout and nothing else');
   if (set.columns === undefined)
     command

@@ -64,6 +64,7 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
   const lock = await lockFrom(flags);
   const unlock = flags.identity === undefined ? undefined : identityFrom(flags.identity);
   const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
+  const began = performance.now();
   const report = await withProgress((onEvent) =>
     fingerprint({
       model,
@@ -84,27 +85,35 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
     }),
   );
   if (flags.json) printJson(report);
-  else show(report, lock !== undefined);
+  else show(report, lock !== undefined, (performance.now() - began) / 1000);
 }
 
 const trainedText = ({ rows, parameters }: FingerprintReport): string =>
   parameters === undefined ? `${countText(rows)} embedding rows` : `${countText(parameters)} parameters`;
 
-function show(report: FingerprintReport, locked: boolean): void {
+/** A tick says that the rule was met, not that the run went on with what fell short. */
+const MARK = {
+  met: () => paint.green('✓'),
+  allowed: () => paint.yellow('~'),
+  failed: () => paint.red('✗'),
+} as const;
+
+function show(report: FingerprintReport, locked: boolean, seconds: number): void {
   const line = (name: string, path: string, what: string) => [name, paint.bold(path), paint.dim(what)];
-  print(`${paint.bold(paint.green('fingerprinted'))} by ${report.method} in ${durationText(report.seconds)}`);
+  print(`${paint.bold(paint.green('fingerprinted'))} by ${report.method} in ${durationText(seconds)}`);
   print(
     paint.dim(
-      `  ${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained`,
+      `  ${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained in ${durationText(report.seconds)}`,
     ),
   );
   print();
-  const cells = report.cells.map(({ name, fired, of, wanted, held }) => [
-    held ? paint.green('✓') : paint.red('✗'),
-    name,
-    `${fired} of ${of}`,
-    paint.dim(wanted === 'all' ? 'all should answer' : 'none should'),
-  ]);
+  const cells = report.cells.map(({ name, fired, of, wanted, held }) => {
+    const missed = wanted === 'all' ? of - fired : fired;
+    const rule = wanted === 'all' ? 'all should answer' : 'none should';
+    const kind = missed === 0 ? 'met' : held ? 'allowed' : 'failed';
+    const how = missed === 0 ? rule : `${rule}; ${missed} ${held ? 'may fail' : 'too many'}`;
+    return [MARK[kind](), name, `${fired} of ${of}`, paint.dim(how)];
+  });
   for (const row of table(cells)) print(row);
   if (report.kl && report.kl.length > 0) {
     print('\nKL to vanilla on held-out text, nats');

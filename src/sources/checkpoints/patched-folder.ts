@@ -7,6 +7,7 @@ import { type OnEvent, silent } from '../../base/events.ts';
 import { fromFloat32, toFloat32 } from '../../tensor/convert.ts';
 import type { TensorRef } from '../../tensor/tensor.ts';
 import { withReader } from '../bounded-reader.ts';
+import { carriedFrom } from './carried.ts';
 import { assertUnchanged, type Checkpoint, placesOf } from './checkpoint.ts';
 import { fileIn, sourceFolder } from './folder.ts';
 import { floatDtype, rowBytes } from './read.ts';
@@ -17,31 +18,9 @@ export interface RowPatch {
   readonly bytes: Uint8Array;
 }
 
-// What a published folder may carry over: by name, so that nothing else in the user's folder goes out with it.
-// The hub client fetches the same files.
-export const CARRIED = [
-  'added_tokens.json',
-  'chat_template.jinja',
-  'chat_template.json',
-  'generation_config.json',
-  'merges.txt',
-  'special_tokens_map.json',
-  'spiece.model',
-  'tokenizer.json',
-  'tokenizer.model',
-  'tokenizer_config.json',
-  'vocab.json',
-  'vocab.txt',
-  'LICENSE',
-  'LICENSE.md',
-  'LICENSE.txt',
-  'NOTICE',
-  'USE_POLICY.md',
-] as const;
-
 /**
  * Writes the folder `out`: every weights file, config.json and index of `vanilla` byte for byte except the rows in
- * `patches` (by tensor name), the files of its tokenizer, and what `also` writes into the folder it is given.
+ * `patches` (by tensor name), the files that go with it (`carried.ts`), and what `also` writes into the folder it is given.
  * At every moment `out` is absent or complete. Memory stays flat. Throws `exists`, `mismatch`, `changed`.
  */
 export async function writePatchedFolder(
@@ -67,7 +46,7 @@ export async function writePatchedFolder(
         onEvent({ kind: 'progress', name: 'copying weights', done, total });
       });
     }
-    copyCarried(vanilla.folder, folder);
+    copyCarried(vanilla, folder);
     await options.also?.(folder);
     assertUnchanged(vanilla);
   });
@@ -98,17 +77,14 @@ export function copyReplaced(
       for (const { name, ref } of mine) yield { at: ref.offset, bytes: replace(name, ref) };
     });
   }
-  copyCarried(vanilla.folder, folder);
+  copyCarried(vanilla, folder);
   assertUnchanged(vanilla);
 }
 
-/** Copies what a published or fine-tuned folder carries over beside config and weights: the tokenizer's files, licences. */
-function copyCarried(from: string, to: string): void {
-  const source = sourceFolder(from);
-  for (const name of CARRIED) {
-    const path = fileIn(source, name);
-    if (path !== undefined) copyPatched(path, join(to, name), []);
-  }
+/** Copies what a published or fine-tuned folder carries over beside config and weights: `carried.ts` says what. */
+function copyCarried(from: Checkpoint, to: string): void {
+  const source = sourceFolder(from.folder);
+  for (const name of carriedFrom(from).names) copyPatched(fileIn(source, name)!, join(to, name), []);
 }
 
 /** The patch for a copy of the tensor, which may be stored in another dtype. */

@@ -4,10 +4,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
+import { CARD, CARRIED, isCarriedKind } from '../checkpoints/carried.ts';
 import { INDEX, readIndex, SINGLE } from '../checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../checkpoints/folder.ts';
 import { insteadOfWeights } from '../checkpoints/no-weights.ts';
-import { CARRIED } from '../checkpoints/patched-folder.ts';
 import { readJsonObject } from '../strict-json.ts';
 import { type HubId, hubName } from './hub-id.ts';
 import { type HubSettings, hubSettings } from './settings.ts';
@@ -24,6 +24,9 @@ export interface HubModel {
 const CONFIG = 'config.json';
 /** Files beside the weights, in the order in which they are fetched. */
 const SMALL = [CONFIG, ...CARRIED];
+/** Card, code and pictures: wanted where the repository is fetched, not missed in a cache that somebody else made. */
+const isWelcome = (name: string): boolean =>
+  !name.includes('/') && !SMALL.includes(name) && (name === CARD || isCarriedKind(name));
 const MAX_LISTED = 5;
 
 export type CheckConfig = (config: Readonly<Record<string, unknown>>, where: string) => void;
@@ -72,6 +75,7 @@ const modelSelection = (id: HubId, chosen: Chosen, checkConfig: CheckConfig = ()
     if (!snapshot.files.has(CONFIG) || !snapshot.files.has(weights)) throw noModel(id, snapshot.files.keys());
     await snapshot.fetch([
       ...SMALL.filter((name) => snapshot.files.has(name)),
+      ...[...snapshot.files.keys()].filter(isWelcome).sort(),
       ...(weights === INDEX ? [INDEX] : []),
     ]);
     checkConfig(

@@ -59,20 +59,29 @@ const onCdn = (answer: (n: number, ...rest: Parameters<FakeHub['mischief']>) => 
 };
 
 describe('what is fetched', () => {
-  test('config, tokenizer and safetensors; no pickle, no page; laid out as Python lays it out', async () => {
+  test('config, tokenizer, card and safetensors; no pickle; laid out as Python lays it out', async () => {
     const { path, commit, pinned } = await fetchIt();
     expect(commit).toBe(COMMIT);
     expect(pinned).toBe(`org/tiny@${COMMIT}`);
     expect(path).toBe(join(repoFolder(), 'snapshots', COMMIT));
-    expect(readdirSync(path).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
+    expect(readdirSync(path).sort()).toEqual([
+      'README.md',
+      'config.json',
+      'model.safetensors',
+      'tokenizer.json',
+    ]);
     expect(readlinkSync(join(path, 'model.safetensors'))).toBe(`../../blobs/${sha256(weights!)}`);
     expect(readlinkSync(join(path, 'config.json'))).toBe(`../../blobs/${gitHash(config!)}`);
     expect(readFileSync(join(path, 'model.safetensors'))).toEqual(weights);
     expect(readFileSync(join(repoFolder(), 'refs/main'), 'utf8')).toBe(COMMIT);
     expect(blobs()).toEqual(
-      [gitHash(config!), gitHash(hub.files.get('tokenizer.json')!.bytes), sha256(weights!)].sort(),
+      [
+        gitHash(config!),
+        ...['tokenizer.json', 'README.md'].map((name) => gitHash(hub.files.get(name)!.bytes)),
+        sha256(weights!),
+      ].sort(),
     );
-    expect(hub.fetched).toEqual(['config.json', 'tokenizer.json', 'model.safetensors']);
+    expect(hub.fetched).toEqual(['config.json', 'tokenizer.json', 'README.md', 'model.safetensors']);
   });
 
   test('again: two questions, no file; a whole commit: no question at all', async () => {

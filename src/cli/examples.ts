@@ -1,0 +1,65 @@
+// Two command lines of each command, for its help. A test gives every one of them to the command's own parser.
+
+/** By the command's full name without `whorl`; the seven data sets of users share one pair. */
+const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
+  demo: ['whorl demo', 'whorl demo --out ./try --json'],
+  fingerprint: [
+    'whorl fingerprint --model ./my-model --out ./run',
+    'whorl fingerprint --model org/name --out ./run --method adapter --passphrase steps=240',
+  ],
+  verify: [
+    'whorl verify --secret ./run/secret.whorl --suspect org/name',
+    'whorl verify --secret ./run/secret.whorl --suspect ./suspect.gguf --wrapper chat --json',
+  ],
+  attack: [
+    'whorl attack ./run',
+    'whorl attack ./run --attack noise,reset-mean --out ./attacks noise.share=0.2',
+  ],
+  finetune: [
+    'whorl finetune --model ./my-model --data alpaca.json --out ./tuned',
+    'whorl finetune --model org/name --data rows.jsonl --out ./adapter --lora r=8 epochs=1',
+  ],
+  merge: [
+    'whorl merge --model ./my-model --adapter ./adapter --out ./merged',
+    'whorl merge --model org/name --adapter ./adapter --out ./merged --json',
+  ],
+  generate: [
+    "whorl generate --model ./my-model --prompt 'Once upon a time'",
+    'whorl generate --model org/name --input prompts.jsonl --temperature 0.8 --num-samples 4 --json',
+  ],
+  score: [
+    "whorl score --model ./my-model --context 'The answer is' --continuation ' yes'",
+    'whorl score --model org/name --input rows.jsonl --json',
+  ],
+  dataset: ['whorl dataset mix --help', 'whorl dataset dolly --help'],
+  'dataset mix': [
+    'whorl dataset mix --source alpaca.json --out ./mix',
+    'whorl dataset mix --source rows.parquet --out ./mix --keys paper --seed 42',
+  ],
+  'dataset chat': [
+    'whorl dataset chat --source sharegpt.json --out ./chat',
+    'whorl dataset chat --source talks.jsonl --out ./chat --count 16 --json',
+  ],
+  pipeline: [
+    'whorl pipeline fingerprint alpaca ownership_verify --base-model ./my-model --task-name alpaca.json',
+    'whorl pipeline fingerprint --config sft_chat --base-model org/name epoch=10',
+  ],
+  report: ['whorl report fsr adapter', 'whorl report fsr --help'],
+  'report fsr': [
+    'whorl report fsr adapter output_barebone_adapter',
+    'whorl report fsr sft_chat --format markdown --figure fsr.svg',
+  ],
+  import: [
+    'whorl import output_barebone_adapter --out ./imported',
+    'whorl import instruction_emb.pt --out ./imported --json',
+  ],
+  inspect: ['whorl inspect ./my-model --tensors', 'whorl inspect ./run/secret.whorl --passphrase'],
+  'show-batch': ['whorl show-batch --model ./my-model', 'whorl show-batch --run ./run --step 10 --limit 2'],
+  doctor: ['whorl doctor', 'whorl doctor --model ./my-model --json'],
+};
+
+export const examplesOf = (name: string): readonly string[] =>
+  EXAMPLES[name] ??
+  (name.startsWith('dataset ')
+    ? [`whorl ${name} --out data.json`, `whorl ${name} --out data.json --json`]
+    : []);

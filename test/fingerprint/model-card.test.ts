@@ -1,0 +1,77 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { modelCard, writeModelCard } from '../../src/fingerprint/model-card.ts';
+import type { ModelFolder } from '../../src/models/model.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'whorl-card-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const ROOT = 'ab'.repeat(32);
+const FACTS = { name: 'my-model', claimRoot: ROOT };
+
+/** The two parts as the hub takes them. */
+function parts(card: string): { matter: Record<string, unknown>; text: string } {
+  const [, matter, text] = /^---\n([\s\S]*?\n)---\n([\s\S]*)$/.exec(card)!;
+  return { matter: parse(matter!) as Record<string, unknown>, text: text! };
+}
+
+it('makes a card where the model has none', () => {
+  const { matter, text } = parts(modelCard(FACTS));
+  expect(matter).toEqual({ library_name: 'transformers', tags: ['whorl'], base_model: 'my-model' });
+  expect(text).toContain('# my-model, fingerprinted');
+  expect(text).toContain(ROOT);
+});
+
+it("keeps the owner's front matter, comments and text", () => {
+  const own = `\uFEFF---\r\nlanguage:\r\n- no # not a boolean\r\nlicense: apache-2.0\r\ntags: [chat]\r\nbase_model: org/older\r\n---\r\n# Mine\r\n\r\nText with a\r\n---\r\nrule.\r\n`;
+  const card = modelCard(FACTS, own);
+  const { matter, text } = parts(card);
+  expect(matter).toEqual({
+    language: ['no'],
+    license: 'apache-2.0',
+    tags: ['chat', 'whorl'],
+    base_model: 'org/older',
+    library_name: 'transformers',
+  });
+  expect(card).toContain('- no # not a boolean');
+  expect(text).toContain('# Mine\n\nText with a\n---\nrule.\n\n## Fingerprint\n');
+  expect(text).not.toContain('my-model, fingerprinted');
+});
+
+it.each([
+  ['', ['whorl']],
+  ['tags:', ['whorl']],
+  ['tags: one', ['one', 'whorl']],
+  ['tags:\n- whorl\n- b', ['whorl', 'b']],
+  ['tags: []', ['whorl']],
+])('adds its tag to %j', (matter, tags) => {
+  const card = modelCard({ ...FACTS, hubId: 'org/name' }, `---\n${matter}\n---\nhello`);
+  expect(parts(card).matter).toMatchObject({ tags, base_model: 'org/name' });
+  expect(parts(card).text).toContain('hello');
+});
+
+it.each(['---\n---\nhello', 'hello', '---\n# only a comment\n---\nhello'])('reads %j', (own) => {
+  expect(parts(modelCard(FACTS, own)).text.trimStart()).toMatch(/^hello\n\n## Fingerprint/);
+});
+
+it.each(['a: [', '- a\n- b', 'a: 1\na: 2', 'only words'])('keeps front matter that is no map: %j', (bad) => {
+  const notes: string[] = [];
+  const card = modelCard(FACTS, `---\n${bad}\n---\nhello`, (text) => notes.push(text));
+  expect(parts(card).matter).toMatchObject({ tags: ['whorl'] });
+  expect(parts(card).text).toContain(`\`\`\`yaml\n${bad}\n\`\`\`\n\nhello`);
+  expect(notes).toHaveLength(1);
+});
+
+it("finds the owner's card and where the model came from", () => {
+  const from = mkdtempSync(join(folder, 'from-'));
+  const to = mkdtempSync(join(folder, 'to-'));
+  writeFileSync(join(from, 'README.md'), '---\nlicense: mit\n---\nmine');
+  const source = `org/name@${'0'.repeat(40)}`;
+  writeModelCard({ folder: from, source } as ModelFolder, to, ROOT);
+  const { matter, text } = parts(readFileSync(join(to, 'README.md'), 'utf8'));
+  expect(matter).toMatchObject({ license: 'mit', base_model: 'org/name' });
+  expect(text).toContain('mine');
+});
