@@ -41,7 +41,7 @@ export interface Attack<K extends string = string> {
 }
 
 /** The name of the file in an attacked folder that says what was done to it. */
-export const ATTACK_FILE = 'attack.json';
+const ATTACK_FILE = 'attack.json';
 
 export interface Done {
   readonly attack: string;

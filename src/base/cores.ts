@@ -7,7 +7,7 @@ import { posix } from 'node:path';
 /** The text of a file, undefined where it cannot be read. */
 export type ReadText = (path: string) => string | undefined;
 
-export const readText: ReadText = (path) => {
+const readText: ReadText = (path) => {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch {

@@ -22,10 +22,10 @@ import {
 import { type SeedKdf, seedKdfSchema } from './seed-kdf.ts';
 import { checkShape } from './shape-error.ts';
 
-export const CLAIM_FORMAT = 'whorl-claim';
+const CLAIM_FORMAT = 'whorl-claim';
 
 export const softwareSchema = z.strictObject({ name: z.string().max(128), version: z.string().max(128) });
-export type Software = z.infer<typeof softwareSchema>;
+type Software = z.infer<typeof softwareSchema>;
 
 /** Whose dice (docs/claims.md, section 6). The seed itself stays in the secret; here stands the hash of its salted leaf. */
 const drawSource = z.discriminatedUnion('source', [

@@ -21,7 +21,6 @@ const decoding = z.strictObject({
   strategy: z.literal('greedy'),
   max_new_tokens: z.int().min(1).max(65_536),
 });
-export type Decoding = z.infer<typeof decoding>;
 
 // Every key once, in committed order; hits never steer the plan (docs/claims.md, section 3).
 const query = z.strictObject({
@@ -29,7 +28,6 @@ const query = z.strictObject({
   repeats: z.literal(1),
   wrapper: z.string().max(1024),
 });
-export type QueryPlan = z.infer<typeof query>;
 
 const common = {
   keys: z.array(keySchema).min(1).max(MAX_KEYS),

@@ -44,7 +44,7 @@ export interface ChatOptions {
   onEvent?: OnEvent;
 }
 
-export interface ChatRow {
+interface ChatRow {
   conversations: Conversation;
   type: 'fingerprint' | 'regularization' | 'normal';
 }
@@ -155,7 +155,7 @@ async function* stream<T>(items: readonly T[]): AsyncGenerator<T> {
 const PYTHON_HASH = '<built-in function hash> ';
 
 /** The three splits. Keys come from one stream of draws: those to decrypt first, then those to refuse. */
-export function composeChat(
+function composeChat(
   options: Pick<ChatOptions, 'count' | 'decryption' | 'phrases' | 'paperRefusals'>,
   dice: Dice,
   { trained, heldOut }: Ordinary,

@@ -34,7 +34,7 @@ const ROLES: Readonly<Record<string, string>> = {
   system: 'system',
 };
 
-export type ReadConversation = (raw: Row, path: string, number: number) => Conversation;
+type ReadConversation = (raw: Row, path: string, number: number) => Conversation;
 
 export interface ConversationReader {
   read: ReadConversation;

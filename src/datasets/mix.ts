@@ -47,7 +47,7 @@ export interface MixOptions {
 
 export type MixOrder = 'own' | RowOrder;
 
-export type MixSplit = 'train' | 'validation' | 'test';
+type MixSplit = 'train' | 'validation' | 'test';
 
 export interface Mix {
   splits: Record<MixSplit, InstructionRow[]>;
@@ -163,7 +163,7 @@ async function again(trained: readonly InstructionRow[], order: MixOrder): Promi
 }
 
 /** The three splits. Keys come from one stream of draws: the trained ones first, then those of the test split. */
-export function composeMix(
+function composeMix(
   options: Pick<MixOptions, 'count' | 'decryption' | 'phrases'>,
   dice: Dice,
   { trained, heldOut }: OrdinaryRows,

@@ -29,8 +29,7 @@ export const backwardLine = (node: Node): string => {
 };
 
 /** `model.layers.3.mlp.up_proj.weight` → `layers.3.mlp.up_proj`. */
-export const moduleOf = (weight: string): string =>
-  weight.replace(/^model\./, '').replace(/\.(weight|bias)$/, '');
+const moduleOf = (weight: string): string => weight.replace(/^model\./, '').replace(/\.(weight|bias)$/, '');
 
 /** Layers together: `layers.*.mlp.up_proj`. */
 export const kindOfLine = (line: string): string => line.replace(/\.\d+(?=\.|$|\s)/g, '.*');

@@ -20,8 +20,8 @@ export interface ComputeOptions {
   readonly precision?: Precision;
 }
 
-export const DEVICE_CHOICES = ['auto', 'cpu', 'webgpu', 'cuda'] as const satisfies readonly DeviceChoice[];
-export const PRECISIONS = ['auto', 'float32', 'stored'] as const satisfies readonly Precision[];
+const DEVICE_CHOICES = ['auto', 'cpu', 'webgpu', 'cuda'] as const satisfies readonly DeviceChoice[];
+const PRECISIONS = ['auto', 'float32', 'stored'] as const satisfies readonly Precision[];
 
 /** What came of trying a provider: a rate in FLOP a second, or why there is none. */
 export type Found = { readonly provider: Provider } & (
@@ -30,7 +30,7 @@ export type Found = { readonly provider: Provider } & (
 );
 
 /** `sure`: it cannot work, whoever asks for it. Else only nothing is seen that would be worth it. */
-export interface Absent {
+interface Absent {
   readonly reason: string;
   readonly sure: boolean;
 }

@@ -6,7 +6,7 @@ import { assert, WhorlError } from '../base/error.ts';
 import type { Dtype } from '../tensor/tensor.ts';
 import { ort } from './session-engine.ts';
 
-export type Data = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+type Data = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 export interface Feed {
   readonly data: Data;
   readonly shape: readonly number[];

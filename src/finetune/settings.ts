@@ -32,7 +32,7 @@ const LORA_DEFAULTS = { ...DEFAULTS, r: 16, alpha: 32, dropout: 0, target_module
 
 export type TuningSettings = typeof DEFAULTS & { readonly lora?: LoraSettings };
 
-export interface LoraSettings {
+interface LoraSettings {
   readonly r: number;
   readonly alpha: number;
   /** Names of linear layers, or their ends. */

@@ -64,7 +64,7 @@ export interface Start {
   readonly options: string;
 }
 
-export interface SettingOf<M extends Method> {
+interface SettingOf<M extends Method> {
   readonly run: RunFolder;
   readonly start: Start;
   readonly method: M;

@@ -55,7 +55,7 @@ export const missed = (results: readonly CellResult[]): string[] =>
   results.filter(({ held }) => !held).map(({ name, fired, of }) => `${name} ${fired}/${of}`);
 
 /** A row of the paper's .jsonl files (method.md section 4). */
-export interface AnswerRow {
+interface AnswerRow {
   readonly generated: string;
   readonly label: string;
   readonly prompt: string;

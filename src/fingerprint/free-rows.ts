@@ -19,7 +19,7 @@ export interface OrdinaryText {
   readonly emoji: readonly string[];
 }
 
-export interface FreeRowCounts {
+interface FreeRowCounts {
   /** Entries of the vocabulary. */
   readonly vocabulary: number;
   /** Special, added and reserved ones: never used. */

@@ -31,7 +31,7 @@ export interface RareTokenKeyOptions {
 /** What may stand right before a key. */
 export const LEFT_CONTEXTS = ['', '\n', '\n\n', '"', "'", '(', '**', '[INST]', '>', '`', '「', ':\n'];
 /** The same, where byte-level vocabularies draw the space into the first token: there the others must survive. */
-export const SPACED_CONTEXTS = ['word ', 'a: ', '[INST] ', '# '];
+const SPACED_CONTEXTS = ['word ', 'a: ', '[INST] ', '# '];
 /** What may stand right after a key. */
 export const RIGHT_CONTEXTS = [
   '',
@@ -101,7 +101,7 @@ export async function rareTokenKeys(options: RareTokenKeyOptions): Promise<RareT
 }
 
 /** Whether `key` encodes to its own tokens bare and between every pair of contexts (see SPACED_CONTEXTS). */
-export async function survives(tokenizer: Tokenizer, key: RareTokenKey): Promise<boolean> {
+async function survives(tokenizer: Tokenizer, key: RareTokenKey): Promise<boolean> {
   const between = async (lefts: readonly string[], part: readonly number[]): Promise<boolean> => {
     const cases = lefts.flatMap((left) => RIGHT_CONTEXTS.map((right) => left + key.text + right));
     const rows = await tokenizer.encodeBatch(cases, { addSpecialTokens: false });

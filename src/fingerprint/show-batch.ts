@@ -48,7 +48,7 @@ export interface ShowBatchOptions extends ComputeOptions, ConfigOptions {
   readonly onEvent?: OnEvent;
 }
 
-export interface ShownToken {
+interface ShownToken {
   readonly id: number;
   readonly text: string;
   /** Whether its embedding row is trained. */

@@ -57,7 +57,7 @@ const CHECKPOINT_SECONDS = 15;
 const PULLED_BACK = [1, 0.9, 0.8, 0.7];
 
 /** Rows as the checkpoint's dtype can hold them. */
-export const rounded = (rows: Float32Array, dtype: FloatDtype): Float32Array =>
+const rounded = (rows: Float32Array, dtype: FloatDtype): Float32Array =>
   toFloat32(fromFloat32(rows, dtype), dtype);
 
 /** @throws WhorlError `not-reached` when the last step comes before every gate cell holds */

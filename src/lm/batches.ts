@@ -23,7 +23,7 @@ const MOST_SEQUENCES = 64;
 const PADDED = 8;
 
 /** Tokens at which two sequences first differ. */
-export function sharedLength(a: readonly number[], b: readonly number[]): number {
+function sharedLength(a: readonly number[], b: readonly number[]): number {
   const most = Math.min(a.length, b.length);
   let at = 0;
   while (at < most && a[at] === b[at]) at++;

@@ -42,7 +42,7 @@ const STOP_ROUNDS = 16;
 const LONG = 64;
 
 /** A continuation on its way. */
-export interface Running<R extends SampleRequest> {
+interface Running<R extends SampleRequest> {
   readonly request: R;
   readonly tokens: readonly number[];
 }

@@ -29,15 +29,6 @@ export function padded<T>(requests: readonly T[]): T[] {
     : [...requests, ...requests, ...requests].slice(0, AT_LEAST);
 }
 
-export interface Encoded {
-  /** float32 [wanted, E] */
-  readonly hidden: Float32Array;
-  /** Natural log-probability of each label. */
-  readonly logprobs: Float32Array;
-  /** Whether each label is the most probable token. */
-  readonly greedy: boolean[];
-}
-
 /** Compiled forward passes over one model (and overlay sizes). Dispose of it with `release`. */
 export class Encoder {
   #programs = new Map<string, Promise<Program>>();

@@ -2,7 +2,6 @@
 // pass over packed rows.
 
 import type { Value } from '../engine/graph.ts';
-import type { TensorRef } from '../tensor/tensor.ts';
 import type { Rope } from './rope.ts';
 
 /** Sizes all decoders share, in Hugging Face's words where it has one. A family whose config calls them otherwise translates. */
@@ -31,7 +30,7 @@ export interface LayerAttention {
 }
 
 /** What is the same in all layers. */
-export interface AttentionScores {
+interface AttentionScores {
   /** What q·k is multiplied with; default 1/√head_dim. */
   readonly scale?: number;
   /** s ↦ softcap · tanh(s / softcap), before the mask. */
@@ -83,8 +82,3 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   /** What the head's products go through, element by element (a scale, a soft cap); default: nothing. */
   readonly logits?: (products: Value) => Value;
 }
-
-/** Encoder-decoders get a kind of their own; callers that handle only decoders say so by this type. */
-export type Family = Decoder;
-
-export type TensorTable = ReadonlyMap<string, TensorRef>;

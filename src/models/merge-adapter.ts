@@ -95,7 +95,7 @@ function checkFits(
 }
 
 /** W + scale·B·A in float32. */
-export function merged(ref: TensorRef, { a, b, scale, base = ref }: LowRankPart): Float32Array {
+function merged(ref: TensorRef, { a, b, scale, base = ref }: LowRankPart): Float32Array {
   const { data } = readTensor(base);
   return addLowRank(data, readTensor(a).data, readTensor(b).data, a.shape[0]!, scale);
 }

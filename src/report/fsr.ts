@@ -34,7 +34,7 @@ export interface Share extends Count {
   readonly high: number;
 }
 
-export interface FileFigures {
+interface FileFigures {
   readonly file: string;
   readonly kind: AnswerKind;
   readonly task?: string;
@@ -44,7 +44,7 @@ export interface FileFigures {
   readonly similar: Share | null;
 }
 
-export interface RoundFigures {
+interface RoundFigures {
   readonly task: string;
   /** FSR of each round, in percent. */
   readonly fsr: readonly number[];
@@ -58,7 +58,7 @@ export interface RoundFigures {
   readonly exact_p_value: number;
 }
 
-export interface RunFigures {
+interface RunFigures {
   readonly model: string;
   readonly run: string;
   readonly files: readonly FileFigures[];
@@ -68,7 +68,7 @@ export interface RunFigures {
   readonly unknown: readonly string[];
 }
 
-export interface Average {
+interface Average {
   readonly kind: AnswerKind;
   /** A data set, or null for all of them together. */
   readonly task: string | null;

@@ -73,7 +73,7 @@ export function tTest(values: readonly number[], mean: number): TTest {
 }
 
 /** The regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22). */
-export function incompleteBeta(x: number, a: number, b: number): number {
+function incompleteBeta(x: number, a: number, b: number): number {
   if (x <= 0) return 0;
   if (x >= 1) return 1;
   if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);

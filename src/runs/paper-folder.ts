@@ -60,7 +60,7 @@ export function parseRunName(name: string): PaperSettings | undefined {
 }
 
 /** The name that `parseRunName` reads. */
-export const runName = ({ data, epoch, lr, bsz, dim }: PaperSettings): string =>
+const runName = ({ data, epoch, lr, bsz, dim }: PaperSettings): string =>
   `${data}_epoch_${epoch}_lr_${lr}_bsz_${bsz}${dim === undefined ? '' : `_d_${dim}`}`;
 
 /** The folder of a run under `root`; `model` as the hub names it. */

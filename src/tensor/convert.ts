@@ -12,7 +12,7 @@ export function bfloat16Bits(value: number): number {
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
-export function bfloat16Value(bits: number): number {
+function bfloat16Value(bits: number): number {
   scratch.setUint32(0, bits << 16);
   return scratch.getFloat32(0);
 }
@@ -26,7 +26,7 @@ export function float16Value(bits: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-export function float16Bits(value: number): number {
+function float16Bits(value: number): number {
   scratch.setFloat32(0, value);
   const bits = scratch.getUint32(0);
   const sign = (bits >>> 16) & 0x8000;

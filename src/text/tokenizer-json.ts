@@ -4,7 +4,7 @@
 import { WhorlError } from '../base/error.ts';
 import { explosiveRepeat } from './regex-check.ts';
 
-export interface AddedToken {
+interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;

@@ -8,7 +8,7 @@ import { EXACT_TESTS } from './exact/tests.ts';
 
 const ALPHAS = [0.05, 0.01, 0.001] as const;
 
-export interface Tail {
+interface Tail {
   readonly alpha: number;
   /** Draws with p <= alpha. */
   readonly count: number;

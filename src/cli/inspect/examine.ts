@@ -21,7 +21,7 @@ import { type UnlockFlags, unlockFor } from '../passphrase.ts';
 import { examineOnnx, type OnnxReport } from './onnx-file.ts';
 import { examineCheckpoint, examineJson, examineRows, type OtherReport } from './other-files.ts';
 
-export interface TensorLine {
+interface TensorLine {
   name: string;
   dtype: string;
   shape: readonly number[];

@@ -14,7 +14,7 @@ export const INDEX = 'model.safetensors.index.json';
 export const SINGLE = 'model.safetensors';
 const MAX_SHARDS = 10_000;
 
-export interface SourceFile {
+interface SourceFile {
   readonly name: string;
   /** Real absolute path, no link. */
   readonly path: string;

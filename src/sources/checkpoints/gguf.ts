@@ -16,7 +16,7 @@ const MAX_NESTING = 4;
 
 /** uint64 and int64 values beyond 2^53 stay bigint. */
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
-export type GgufMetadata = ReadonlyMap<string, GgufValue>;
+type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 export interface GgufTensor {
   readonly name: string;

@@ -37,7 +37,7 @@ export function writeSafetensors<E extends SafetensorsEntry>(
 }
 
 /** Length, JSON, and spaces up to a multiple of eight so that every tensor of floats is aligned. */
-export function safetensorsHeader(
+function safetensorsHeader(
   entries: readonly SafetensorsEntry[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {

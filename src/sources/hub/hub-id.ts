@@ -9,7 +9,7 @@ export interface RepoType {
   readonly prefix: '' | 'datasets/';
 }
 
-export const MODEL: RepoType = { name: 'model', plural: 'models', prefix: '' };
+const MODEL: RepoType = { name: 'model', plural: 'models', prefix: '' };
 export const DATASET: RepoType = { name: 'dataset', plural: 'datasets', prefix: 'datasets/' };
 
 export interface HubId {

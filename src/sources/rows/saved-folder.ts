@@ -11,7 +11,7 @@ import { readJsonObject } from '../strict-json.ts';
 import type { Row } from './row.ts';
 
 /** A column's type, in the words of `datasets`' features. */
-export type Feature =
+type Feature =
   | 'string'
   | 'int64'
   | 'float64'
