@@ -40,16 +40,30 @@ def build(v):
     return model.to(getattr(torch, v["dtype"]))
 
 
-def stored_names(folder, model):
-    """A parameter's name in the file: transformers 5 calls some of them otherwise in memory. Found by equal values."""
+def stored_parts(folder, model):
+    """A parameter's names in the file, each with the part of it that lies there: transformers 5 calls some otherwise in
+    memory, and keeps all experts of a layer in one tensor, gate and up joined. Found by equal values."""
     stored = {k: t for file in folder.glob("model*.safetensors") for k, t in load_file(file).items()}
-    names = {}
+    equal = lambda part: [k for k, t in stored.items() if t.shape == part.shape and torch.equal(t.float(), part)]
+    whole = lambda p: p
+    parts = {}
     for name, p in model.named_parameters():
-        same = [name] if name in stored else [k for k, t in stored.items()
-                                              if t.shape == p.shape and torch.equal(t.float(), p.detach())]
-        assert len(same) == 1, (name, same)
-        names[name] = same[0]
-    return names
+        values = p.detach()
+        found = [name] if name in stored else equal(values)
+        if len(found) == 1:
+            parts[name] = {found[0]: whole}
+            continue
+        assert not found and p.dim() == 3, (name, found)
+        half, parts[name] = p.shape[1] // 2, {}
+        for e in range(p.shape[0]):
+            cuts = [lambda p, e=e: p[e]]
+            if not equal(cuts[0](values)):
+                cuts = [lambda p, e=e, half=half: p[e][:half], lambda p, e=e, half=half: p[e][half:]]
+            for cut in cuts:
+                [own] = equal(cut(values))
+                parts[name][own] = cut
+    assert sorted(k for own in parts.values() for k in own) == sorted(stored), "a stored tensor is nobody's"
+    return parts
 
 
 def prompts(v, vocab):
@@ -78,12 +92,13 @@ def golden(folder, v):
         wanted += [t for _, t in own]
     loss = torch.nn.functional.cross_entropy(torch.cat(rows), torch.tensor(wanted))
     loss.backward()
-    names = stored_names(folder, model)
-    parameters = sorted(names[name] for name, p in model.named_parameters() if p.grad is not None)
+    parts = stored_parts(folder, model)
+    parameters = sorted(k for name, p in model.named_parameters() if p.grad is not None for k in parts[name])
     if v["gradients"]:
         for name, p in model.named_parameters():
             if p.grad is not None:
-                tensors[f"grad.{names[name]}"] = p.grad.detach().clone()
+                for stored, cut in parts[name].items():
+                    tensors[f"grad.{stored}"] = cut(p.grad.detach()).clone()
     generated, margins = [], []
     for ids in batch:
         single = load()

@@ -77,6 +77,18 @@ def pick_rows(x, index, inverse, live, picked, masked=False):
     return x[index] * live[:, None] if masked else x[index]
 
 
+def expert_rows(x, chosen, expert, dim):
+    rows = np.concatenate([x[chosen[:, expert] != 0], np.zeros((1, x.shape[1]))])
+    assert len(rows) == dim
+    return rows
+
+
+def put_expert_rows(rows, chosen, expert, dim):
+    out = np.zeros((len(chosen), rows.shape[1]))
+    out[chosen[:, expert] != 0] = rows[:-1]
+    return out
+
+
 def unique(inputs, attrs):
     distinct, inverse = np.unique(inputs[0], return_inverse=True)
     return [distinct.astype(np.int64), inverse.astype(np.int64)]
@@ -169,6 +181,7 @@ REFERENCES = {
     "cached_attention": lambda inputs, attrs: attention(*inputs, **attrs),
     "gather": arrays(lambda table, ids: table[ids]), "unique": unique,
     "iota_like": arrays(lambda x: np.arange(len(x), dtype=np.int64)),
+    "expert_rows": arrays(expert_rows), "put_expert_rows": arrays(put_expert_rows),
     "put_rows": arrays(put_rows), "pick_rows": arrays(pick_rows),
     "input": arrays(np.copy), "weight": arrays(np.copy), "constant": lambda inputs, attrs: CONSTANTS,
     "loop": loop, "loop_variable": loop,

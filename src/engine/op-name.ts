@@ -26,6 +26,8 @@ export type OpName =
   | 'iota_like'
   | 'put_rows'
   | 'pick_rows'
+  | 'expert_rows'
+  | 'put_expert_rows'
   | 'input'
   | 'weight'
   | 'constant'

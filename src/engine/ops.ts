@@ -4,6 +4,7 @@ import type { Op } from './graph.ts';
 import type { OpName } from './op-name.ts';
 import { ARITHMETIC } from './ops/arithmetic.ts';
 import { CACHED_ATTENTION } from './ops/cached-attention.ts';
+import { EXPERTS } from './ops/experts.ts';
 import { GATHER } from './ops/gather.ts';
 import { LEAVES } from './ops/leaves.ts';
 import { LOOP } from './ops/loop.ts';
@@ -15,6 +16,7 @@ import { SORT } from './ops/sort.ts';
 export const OPS: Readonly<Record<OpName, Op>> = {
   ...ARITHMETIC,
   ...CACHED_ATTENTION,
+  ...EXPERTS,
   ...GATHER,
   ...LEAVES,
   ...LOOP,

@@ -1,11 +1,11 @@
 // Settings of a user's fine-tuning: the paper's defaults, `key=value` over them, and what they mean for `finetune`.
 
 import { WhorlError } from '../base/error.ts';
-import { withOverrides } from '../fingerprint/registry.ts';
 import { loadTemplate } from '../text/prompts/instruction-templates.ts';
 import type { FinetuneSettings } from '../train/finetune.ts';
 import { partSize } from '../train/micro-batches.ts';
 import type { ScheduleName } from '../train/schedule.ts';
+import { withOverrides } from '../train/settings.ts';
 import type { Trains } from '../train/trains.ts';
 
 /** The paper's `alpaca` mode: AdamW, cosine with warm-up over 3 % of the steps, no weight decay, batches of 80. */

@@ -17,10 +17,10 @@ import { RunFolder } from '../runs/run-folder.ts';
 import { DATASET, parseHubId } from '../sources/hub/hub-id.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { checkFits } from '../train/setting-ranges.ts';
 import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, settingsFor } from './registry.ts';
-import { checkFits } from './setting-ranges.ts';
 
 export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   readonly model: string;

@@ -12,40 +12,14 @@ import { promptFeeds } from '../models/prompt.ts';
 import { type CacheFeeds, layCaches } from './cache.ts';
 import type { Chooser, Strategy } from './choose.ts';
 import { cacheNames, copiedBytes, decodeGraph, headWidth } from './decode-graph.ts';
-import { type FullSampling, fullSampling } from './sampling.ts';
-
-export interface DecodeRequest {
-  readonly tokens: readonly number[];
-  readonly variant: Variant;
-}
-
-/** A prompt and how many continuations it gets. Requests decoded together share one strategy. */
-export interface SampleRequest extends DecodeRequest {
-  readonly sampling: FullSampling;
-  /** Uniform numbers of each sample; their count is the number of samples. */
-  readonly uniforms: readonly Float32Array[];
-}
-
-export interface DecodeOptions<R extends SampleRequest> {
-  readonly maxNewTokens: number;
-  /** Tokens that end a continuation and are not part of it. */
-  readonly ends: readonly number[];
-  /** May have other rows than the one compiled for, of the same sizes. */
-  readonly overlay?: Overlay | undefined;
-  /** Asked every `STOP_ROUNDS` tokens about the continuations that still run: which of them have ended otherwise. */
-  readonly stopped?: ((running: readonly Running<R>[]) => Promise<boolean[]>) | undefined;
-}
+import type { DecodeOptions, DecodeRequest, Running, SampleRequest } from './decode-request.ts';
+import { decodeRenewing } from './renewed-cache.ts';
+import { fullSampling } from './sampling.ts';
 
 /** Tokens between two looks for stop strings: a look costs about as much as one token. */
 const STOP_ROUNDS = 16;
 /** From so many tokens on it pays to leave the loop when half of the batch has ended: caches come out and go in again. */
 const LONG = 64;
-
-/** A continuation on its way. */
-interface Running<R extends SampleRequest> {
-  readonly request: R;
-  readonly tokens: readonly number[];
-}
 
 interface Row<R extends SampleRequest> extends Running<R> {
   readonly uniforms: Float32Array;
@@ -91,7 +65,17 @@ export class BatchDecoder {
    * Continuations of each request, one a sample, each ended by (and without) one of `ends`. A continuation is the same
    * bit for bit alone or in any batch.
    */
-  async decode<R extends SampleRequest>(
+  decode<R extends SampleRequest>(
+    strategy: Strategy,
+    requests: readonly R[],
+    options: DecodeOptions<R>,
+  ): Promise<number[][][]> {
+    const beyond = this.model.decoder.recomputedBeyond;
+    if (beyond === undefined) return this.#decode(strategy, requests, options);
+    return decodeRenewing(beyond, requests, options, (...part) => this.#decode(strategy, ...part));
+  }
+
+  async #decode<R extends SampleRequest>(
     strategy: Strategy,
     requests: readonly R[],
     options: DecodeOptions<R>,

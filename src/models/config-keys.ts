@@ -61,7 +61,7 @@ export const MATTERS: ReadonlyMap<string, Unused> = new Map([
     `add_cross_attention alibi attention_k_eq_v is_encoder_decoder is_moe lm_head_bias multi_query
      new_decoder_architecture parallel_attn prefix_lm qk_layernorm qk_norm rope_interleave rope_interleaved
      scale_attn_by_inverse_layer_idx scale_embedding use_bidirectional_attention use_parallel_residual use_post_norm
-     use_qk_norm use_sliding_window`,
+     use_mrope use_qk_norm use_sliding_window`,
   ),
   ...each(
     exactly(1),

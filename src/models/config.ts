@@ -31,11 +31,15 @@ export interface ConfigReader {
   ): T[];
   /** `layer_types`. @param slides which layers see a window where it is not given */
   layerTypes(layers: number, slides: (layer: number) => boolean): LayerType[];
+  /** A list of whole numbers from 0; absent or null: none. */
+  indices(key: string): readonly number[];
   flag(key: string, fallback: boolean): boolean;
   /** One of transformers' names of an activation. */
   activation(key: string, fallback: Activation): Activation;
   /** a / b, both read from config.json; an error naming them where it is no whole number. */
   quotient(key: string, a: number, by: string, b: number): number;
+  /** a may not be above b, both read from config.json. */
+  atMost(key: string, a: number, by: string, b: number): void;
   rope(options: RopeOptions): Rope;
   /** The key may be absent, null or one of these values; anything else is another architecture. */
   only(key: string, ...values: readonly unknown[]): void;
@@ -105,6 +109,12 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
       if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) bad(key, 'a positive number');
       return value as number;
     },
+    indices(key) {
+      const value = get(key) ?? [];
+      if (!Array.isArray(value) || value.some((item) => !Number.isSafeInteger(item) || (item as number) < 0))
+        bad(key, 'a list of layers');
+      return value as number[];
+    },
     flag(key, fallback) {
       const value = get(key) ?? fallback;
       if (typeof value !== 'boolean') bad(key, 'true or false');
@@ -124,6 +134,14 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
           'get the checkpoint again',
         );
       return a / b;
+    },
+    atMost(key, a, by, b) {
+      if (a > b)
+        throw new WhorlError(
+          'bad-file',
+          `${where}: ${key} ${a} is more than ${by} ${b}`,
+          'get the checkpoint again',
+        );
     },
     rope(options) {
       for (const key of ROPE_KEYS) asked.add(key);

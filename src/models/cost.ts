@@ -24,16 +24,16 @@ export interface ModelSize {
   /** Every parameter, a tied head counted once. */
   readonly parameters: number;
   readonly embedding: number;
-  /** Of the matrices every token goes through. */
+  /** Of the matrices a token goes through: of many experts only those it takes. */
   readonly body: number;
 }
 
-export function modelSize({ shapes, embedding, head }: Decoder): ModelSize {
+export function modelSize({ shapes, embedding, head, share = () => 1 }: Decoder): ModelSize {
   let [parameters, body] = [0, 0];
   for (const [name, shape] of shapes) {
     const count = elements(shape);
     parameters += count;
-    if (shape.length === 2 && name !== embedding && name !== head) body += count;
+    if (shape.length === 2 && name !== embedding && name !== head) body += count * share(name);
   }
   return { parameters, embedding: elements(shapes.get(embedding)!), body };
 }

@@ -72,7 +72,14 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly ropes: readonly Rope[];
   readonly layers: readonly LayerAttention[];
   readonly scores?: AttentionScores;
+  /**
+   * While decoding, keys and values of a sequence that grows beyond so many tokens are computed anew, once: its
+   * frequencies are others from there on. Absent: what is cached stays as it was.
+   */
+  readonly recomputedBeyond?: number;
   readonly modules: Modules;
+  /** Of the tokens, how many go through a matrix; default: all. */
+  readonly share?: (name: string) => number;
   /** What the names of a layer's tensors begin with, dot included. */
   layer(index: number): string;
   /** Whether a matrix is stored [in, out] (GPT-2's Conv1D) instead of [out, in]. */

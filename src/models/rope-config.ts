@@ -4,6 +4,7 @@ import { WhorlError } from '../base/error.ts';
 import { ROPE_KINDS } from './blocks/rope-scaling.ts';
 import { ROPE_FIELDS } from './config-keys.ts';
 import type { Rope, RopeType } from './rope.ts';
+import { type RopeFields, SCALINGS } from './rope-fields.ts';
 
 /** Every key of config.json that `readRope` looks at. */
 export const ROPE_KEYS = [
@@ -27,6 +28,10 @@ export interface RopeOptions {
    * `rope_scaling` and `rope_theta` are those of full attention.
    */
   readonly kind?: 'full_attention' | 'sliding_attention';
+  /** Of a family that calls kinds of scaling otherwise: what it means by each name. */
+  readonly aliases?: Readonly<Record<string, RopeType>>;
+  /** Of a family that has `original_max_position_embeddings` beside the scaling, which goes first: its default there. */
+  readonly original_max_position_embeddings?: number;
 }
 
 const DEFAULT_THETA = 10_000;
@@ -49,7 +54,9 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
   const given = scaling ?? parameters ?? {};
   if (typeof given !== 'object' || Array.isArray(given)) throw bad(where, key, given, 'an object');
   const fields = given as Readonly<Record<string, unknown>>;
-  const type = fields.rope_type ?? fields.type ?? 'default';
+  const written = fields.rope_type ?? fields.type ?? 'default';
+  const { aliases = {} } = options;
+  const type = typeof written === 'string' && Object.hasOwn(aliases, written) ? aliases[written] : written;
   if (typeof type !== 'string' || !Object.hasOwn(ROPE_KINDS, type))
     throw new WhorlError(
       'unsupported',
@@ -78,22 +85,33 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
   const field = (name: string, fallback?: unknown): number =>
     known.includes(name) ? number(name, fallback) : 1;
   // Where both are given, transformers takes the one beside max_position_embeddings.
-  const outside = json.original_max_position_embeddings ?? undefined;
-  const rope_scaling = {
-    rope_type,
-    factor: field('factor'),
-    low_freq_factor: field('low_freq_factor'),
-    high_freq_factor: field('high_freq_factor'),
-    original_max_position_embeddings:
-      typeof outside === 'number' && outside > 0
-        ? outside
-        : field('original_max_position_embeddings', max_position_embeddings),
-  };
-  if (rope_type === 'llama3' && rope_scaling.high_freq_factor <= rope_scaling.low_freq_factor)
-    throw bad(where, `${key}.high_freq_factor`, rope_scaling.high_freq_factor, 'above low_freq_factor');
+  const outside = json.original_max_position_embeddings ?? options.original_max_position_embeddings;
+  const original_max_position_embeddings =
+    typeof outside === 'number' && outside > 0
+      ? outside
+      : field('original_max_position_embeddings', max_position_embeddings);
   const share =
     partial_rotary_factor === undefined ? 1 : number('partial_rotary_factor', partial_rotary_factor);
   const dim = Math.trunc(head_dim * share);
+  const at: RopeFields = {
+    fields,
+    dim,
+    max_position_embeddings,
+    original_max_position_embeddings,
+    number,
+    refuse: (name, wanted) => {
+      throw bad(where, `${key}.${name}`, fields[name], wanted);
+    },
+  };
+  const rope_scaling = {
+    rope_type,
+    original_max_position_embeddings,
+    low_freq_factor: field('low_freq_factor'),
+    high_freq_factor: field('high_freq_factor'),
+    ...(SCALINGS[rope_type]?.(at) ?? { factor: field('factor') }),
+  };
+  if (rope_type === 'llama3' && rope_scaling.high_freq_factor <= rope_scaling.low_freq_factor)
+    throw bad(where, `${key}.high_freq_factor`, rope_scaling.high_freq_factor, 'above low_freq_factor');
   if (dim < 2 || dim % 2 !== 0)
     throw new WhorlError(
       'bad-file',

@@ -38,10 +38,10 @@ const MODELS: Readonly<Record<string, { make: () => string; says: readonly strin
       const file = join(path, 'config.json');
       const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
       delete config.rope_parameters;
-      writeFileSync(file, JSON.stringify({ ...config, rope_scaling: { type: 'yarn', factor: 4 } }));
+      writeFileSync(file, JSON.stringify({ ...config, rope_scaling: { type: 'mrope', factor: 4 } }));
       return path;
     },
-    says: ['config.json', '"yarn"', 'linear, dynamic, llama3'],
+    says: ['config.json', '"mrope"', 'linear, dynamic, llama3, yarn, longrope'],
   },
   'a GGUF type outside the list': {
     make: () => join(goldens, 'bad-files/gguf/type-iq4-xs.gguf'),

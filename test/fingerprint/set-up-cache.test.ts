@@ -9,11 +9,11 @@ import { cpu } from '../../src/engine/session.ts';
 import { referencePositions } from '../../src/fingerprint/reference-positions.ts';
 import { METHODS } from '../../src/fingerprint/registry.ts';
 import { type Kept, SetUpCache, smallFiles } from '../../src/fingerprint/set-up-cache.ts';
-import { hasRange, inRange } from '../../src/fingerprint/setting-ranges.ts';
 import { bindModel } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
+import { hasRange, inRange } from '../../src/train/setting-ranges.ts';
 import { tinyModel } from '../cli/tiny-model.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-set-up-'));

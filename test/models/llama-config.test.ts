@@ -67,6 +67,12 @@ const VICUNA_15: Json = {
   transformers_version: '4.31.0',
 };
 
+const LONG: Json = {
+  rope_type: 'longrope',
+  short_factor: Array(64).fill(1.1),
+  long_factor: Array(64).fill(4),
+};
+
 const PUBLISHED: Readonly<Record<string, readonly [Json, Json]>> = {
   'LLaMA 7B (no context length of its own)': [
     {
@@ -227,13 +233,55 @@ describe('config.json of published models', () => {
     expect(most(PUBLISHED['Vicuna 7B v1.5 16k']![0])).toBe(16384);
     expect(most(LLAMA_31_8B)).toBe(131072);
     expect(most({ ...LLAMA_2_7B, rope_scaling: { type: 'dynamic', factor: 2 } })).toBe(8192);
+    // YaRN's factor is counted in max_position_embeddings, or not.
+    const yarn = { type: 'yarn', factor: 4, original_max_position_embeddings: 4096 };
+    expect(most({ ...LLAMA_2_7B, rope_scaling: yarn })).toBe(16384);
+    expect(most({ ...LLAMA_2_7B, max_position_embeddings: 16384, rope_scaling: yarn })).toBe(16384);
+    expect(most({ ...LLAMA_2_7B, original_max_position_embeddings: 1024, rope_scaling: LONG })).toBe(4096);
   });
+});
+
+// Numbers by transformers 5.24: rope_init_fn of a config with these values.
+test('what attention is multiplied with, and the length beside the scaling that goes first', () => {
+  const scaling = (json: Json) =>
+    llamaConfig(parsed({ ...LLAMA_2_7B, ...json }), 'config.json').rope.rope_scaling;
+  const yarn = (fields: Json) => scaling({ rope_scaling: { type: 'yarn', factor: 40, ...fields } });
+  expect(yarn({}).attention_factor).toBeCloseTo(1.3688879454113936, 12);
+  expect(yarn({ mscale: 0.6 }).attention_factor).toBeCloseTo(1.3688879454113936, 12);
+  expect(yarn({ mscale: 0.6, mscale_all_dim: 1 }).attention_factor).toBeCloseTo(0.8922079936059247, 12);
+  expect(yarn({ mscale: 1, mscale_all_dim: 1, attention_factor: 1.25 }).attention_factor).toBe(1.25);
+  expect(yarn({ beta_fast: 0, beta_slow: null }).yarn).toEqual({
+    beta_fast: 32,
+    beta_slow: 1,
+    truncate: true,
+  });
+  const long = scaling({
+    max_position_embeddings: 131072,
+    original_max_position_embeddings: 4096,
+    rope_scaling: { ...LONG, original_max_position_embeddings: 8192 },
+  });
+  expect(long.original_max_position_embeddings).toBe(4096);
+  expect(long.attention_factor).toBeCloseTo(1.1902380714238083, 12);
 });
 
 describe('refused, by name', () => {
   test.each<[Json, string, string]>([
-    [{ rope_scaling: { type: 'yarn', factor: 4 } }, 'unsupported', '"yarn"'],
-    [{ rope_scaling: { rope_type: 'longrope', factor: 4 } }, 'unsupported', '"longrope"'],
+    [{ rope_scaling: { type: 'mrope', mrope_section: [16, 24, 24] } }, 'unsupported', '"mrope"'],
+    [{ rope_scaling: { ...LONG, rope_type: 'su' } }, 'unsupported', '"su"'],
+    [{ rope_scaling: { type: 'yarn' } }, 'bad-file', 'factor'],
+    [{ rope_scaling: { type: 'yarn', factor: 4, truncate: 'no' } }, 'bad-file', 'rope_scaling.truncate'],
+    [{ rope_scaling: { type: 'yarn', factor: 4, beta_fast: 0.5 } }, 'bad-file', 'rope_scaling.beta_fast'],
+    [{ rope_scaling: { type: 'yarn', factor: 4, mscale: 'x' } }, 'bad-file', 'rope_scaling.mscale'],
+    [{ rope_scaling: { type: 'yarn', factor: 4, attention_factor: -1 } }, 'bad-file', 'attention_factor'],
+    [
+      { rope_scaling: { type: 'yarn', factor: 4, long_factor: [1] } },
+      'unsupported',
+      'rope_scaling.long_factor',
+    ],
+    [{ rope_scaling: { rope_type: 'longrope', factor: 4 } }, 'bad-file', 'rope_scaling.short_factor'],
+    [{ rope_scaling: { ...LONG, long_factor: [1, 2] } }, 'bad-file', 'rope_scaling.long_factor'],
+    [{ rope_scaling: { ...LONG, short_factor: Array(64).fill(0) } }, 'bad-file', 'rope_scaling.short_factor'],
+    [{ rope_scaling: { ...LONG, short_mscale: 1.2 } }, 'unsupported', 'rope_scaling.short_mscale'],
     [{ rope_parameters: { rope_type: '__proto__' } }, 'unsupported', '"__proto__"'],
     [{ rope_scaling: { type: 'linear', factor: 2, beta_fast: 32 } }, 'unsupported', 'rope_scaling.beta_fast'],
     [

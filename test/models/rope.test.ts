@@ -37,3 +37,19 @@ test('a cached prefix is refused where its own angles would be others', () => {
   expect(() => ropeTables(rope, packLengths([4], [5]))).toThrow('beyond the 8 positions');
   expect(() => ropeTables(rope, packLengths([3], [5]))).not.toThrow();
 });
+
+test('what a refused prefix names is the kind at hand', () => {
+  const longrope = {
+    ...rope,
+    rope_scaling: {
+      ...rope.rope_scaling,
+      rope_type: 'longrope' as const,
+      original_max_position_embeddings: 8,
+      longrope: {
+        short_factor: Array(HALF).fill(1) as number[],
+        long_factor: Array(HALF).fill(3) as number[],
+      },
+    },
+  };
+  expect(() => ropeTables(longrope, packLengths([4], [5]))).toThrow('8 positions up to which longrope');
+});

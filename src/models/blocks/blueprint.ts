@@ -7,6 +7,7 @@ import { reshape, slice } from '../../engine/ops/shape.ts';
 import type { Decoder, DecoderConfig, ForwardInput, LayerAttention, Modules, Weights } from '../family.ts';
 import type { Rope } from '../rope.ts';
 import { ACTIVATIONS, type Activation } from './activations.ts';
+import { type ExpertsPart, expertShapes, expertShare, throughExperts } from './experts.ts';
 import { projections, Shapes } from './linear.ts';
 import type { Norm } from './norms.ts';
 
@@ -51,6 +52,8 @@ export interface Blueprint<C extends DecoderConfig & { readonly intermediate_siz
   readonly finalNorm?: string;
   readonly attention: AttentionPart;
   readonly mlp: MlpPart;
+  /** What some layers, or all, have in place of that MLP. */
+  readonly experts?: ExpertsPart;
   /** Attention and MLP side by side, both of the block's input. Without `beforeMlp` they share its norm. */
   readonly parallel?: boolean;
   readonly ropes: readonly Rope[];
@@ -62,6 +65,7 @@ export interface Blueprint<C extends DecoderConfig & { readonly intermediate_siz
   readonly residualScale?: number;
   readonly headBias?: boolean;
   readonly logits?: Decoder['logits'];
+  readonly recomputedBeyond?: number;
 }
 
 const HEAD = 'lm_head.weight';
@@ -87,7 +91,9 @@ export function decoderOf<C extends DecoderConfig & { readonly intermediate_size
     ropes,
     layers,
     ...(plan.scores && { scores: plan.scores }),
+    ...(plan.recomputedBeyond !== undefined && { recomputedBeyond: plan.recomputedBeyond }),
     modules: modulesOf(plan),
+    ...(plan.experts && { share: (name: string) => expertShare(plan.experts!, name) }),
     layer,
     ...(plan.logits && { logits: plan.logits }),
     hidden(w, x, input) {
@@ -100,7 +106,10 @@ export function decoderOf<C extends DecoderConfig & { readonly intermediate_size
         return scaled(normed(norms.afterAttention, i, scope.within(`layers.${i}.self_attn`, inner)));
       };
       const fed = (i: number, h: Value): Value => {
-        const inner = () => feedForward(plan.mlp, w, layer(i), h);
+        const inner = () =>
+          plan.experts?.sparse(i)
+            ? throughExperts(plan.experts, w, layer(i), h)
+            : feedForward(plan.mlp, w, layer(i), h);
         return scaled(normed(norms.afterMlp, i, scope.within(`layers.${i}.mlp`, inner)));
       };
       const block = (i: number, h: Value): Value => {
@@ -120,7 +129,7 @@ export function decoderOf<C extends DecoderConfig & { readonly intermediate_size
 type Sized = Blueprint<DecoderConfig & { readonly intermediate_size: number }>;
 
 function shapesOf(
-  { config, norm, norms, attention, mlp, headBias }: Sized,
+  { config, norm, norms, attention, mlp, experts, headBias }: Sized,
   embedding: string,
   layer: (i: number) => string,
   finalNorm: string,
@@ -152,12 +161,8 @@ function shapesOf(
       }
     normAt(norms.afterAttention && at + norms.afterAttention);
     normAt(norms.beforeMlp && at + norms.beforeMlp);
-    if (typeof mlp.gate === 'object') table.linear(`${at}mlp.${mlp.gate.fused}`, 2 * F, E, mlp.bias);
-    else {
-      if (mlp.gate) table.linear(`${at}mlp.${mlp.gate}`, F, E, mlp.bias);
-      table.linear(`${at}mlp.${mlp.up}`, F, E, mlp.bias);
-    }
-    table.linear(`${at}mlp.${mlp.down}`, E, F, mlp.bias);
+    if (experts?.sparse(i)) expertShapes(experts, table, at, E);
+    else mlpShapes(mlp, table, at, E, F);
     normAt(norms.afterMlp && at + norms.afterMlp);
   }
   normAt(finalNorm);
@@ -166,12 +171,22 @@ function shapesOf(
   return table.table;
 }
 
-function modulesOf({ attention, mlp }: Pick<Sized, 'attention' | 'mlp'>): Modules {
+function mlpShapes({ gate, up, down, bias }: MlpPart, table: Shapes, at: string, E: number, F: number): void {
+  if (typeof gate === 'object') table.linear(`${at}mlp.${gate.fused}`, 2 * F, E, bias);
+  else {
+    if (gate) table.linear(`${at}mlp.${gate}`, F, E, bias);
+    table.linear(`${at}mlp.${up}`, F, E, bias);
+  }
+  table.linear(`${at}mlp.${down}`, E, F, bias);
+}
+
+function modulesOf({ attention, mlp, experts }: Pick<Sized, 'attention' | 'mlp' | 'experts'>): Modules {
   const into = attention.fused ? [attention.fused] : ['q_proj', 'k_proj', 'v_proj'];
   const up = typeof mlp.gate === 'object' ? [mlp.gate.fused] : [...(mlp.gate ? [mlp.gate] : []), mlp.up];
   return {
     attention: [...into, attention.out].map((name) => `self_attn.${name}`),
-    mlp: [...up, mlp.down].map((name) => `mlp.${name}`),
+    // Layers with and without experts have other names below the block: the block itself is what they share.
+    mlp: experts ? [experts.block] : [...up, mlp.down].map((name) => `mlp.${name}`),
     lora: attention.fused ? [attention.fused] : ['q_proj', 'v_proj'],
   };
 }

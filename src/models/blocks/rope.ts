@@ -49,7 +49,7 @@ interface RopeTables {
  *
  * Row p of the tables is position p under the frequencies of a sequence of p + 1 tokens: what decoding needs for the
  * token at p, and, as long as frequencies do not depend on the length, what everything needs. Where they do (`dynamic`,
- * beyond the original length), a sequence of n tokens turns by the frequencies of n at every position, as transformers
+ * `longrope`, beyond the original length), a sequence of n tokens turns by the frequencies of n at every position, as transformers
  * does when it is given that sequence alone; such lengths have rows of their own after the first ones. A token decoded at
  * p turns by those of p + 1 and stays so in the cache, again as in transformers. Its own length counts, never the batch's.
  * @param extra positions decoded after the longest sequence
@@ -67,7 +67,7 @@ export function ropeTables(
   if (ends.some((end, b) => end > fixed && packed.starts[b]! > 0))
     throw new WhorlError(
       'unsupported',
-      `a cached prefix in a sequence beyond the ${fixed} positions up to which dynamic RoPE is fixed`,
+      `a cached prefix in a sequence beyond the ${fixed} positions up to which ${rope.rope_scaling.rope_type} RoPE is fixed`,
       'use shorter texts',
     );
   const parts = [decoding];
@@ -109,6 +109,7 @@ function tables(rope: Rope, rows: number, lengthAt: (p: number) => number): Tabl
   const kind = ROPE_KINDS[rope.rope_scaling.rope_type];
   const fixed = kind.fixedUpTo(rope);
   const half = rope.dim / 2;
+  const scale = round(rope.rope_scaling.attention_factor ?? 1);
   const cos = new Float32Array(rows * half);
   const sin = new Float32Array(rows * half);
   let [length, frequencies] = [0, [] as number[]];
@@ -120,8 +121,8 @@ function tables(rope: Rope, rows: number, lengthAt: (p: number) => number): Tabl
     }
     for (let i = 0; i < half; i++) {
       const angle = round(p * frequencies[i]!);
-      cos[p * half + i] = Math.cos(angle);
-      sin[p * half + i] = Math.sin(angle);
+      cos[p * half + i] = scale * round(Math.cos(angle));
+      sin[p * half + i] = scale * round(Math.sin(angle));
     }
   }
   return { cos: { data: cos, shape: [rows, half] }, sin: { data: sin, shape: [rows, half] } };

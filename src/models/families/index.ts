@@ -12,10 +12,14 @@ import { granite } from './granite.ts';
 import { llama, llamaConfig } from './llama.ts';
 import { llamaGguf } from './llama-gguf.ts';
 import { mistral } from './mistral.ts';
+import { mixtral } from './mixtral.ts';
 import { olmo2 } from './olmo2.ts';
 import { phi } from './phi.ts';
+import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
+import { qwen2Moe } from './qwen2-moe.ts';
 import { qwen3 } from './qwen3.ts';
+import { qwen3Moe } from './qwen3-moe.ts';
 import { smollm3 } from './smollm3.ts';
 import { stablelm } from './stablelm.ts';
 import { starcoder2 } from './starcoder2.ts';
@@ -33,10 +37,14 @@ export const FAMILIES: Readonly<
   gemma3_text: gemma3,
   granite,
   mistral,
+  mixtral,
   olmo2,
   phi,
+  phi3,
   qwen2,
+  qwen2_moe: qwen2Moe,
   qwen3,
+  qwen3_moe: qwen3Moe,
   smollm3,
   stablelm,
   starcoder2,
