@@ -15,7 +15,7 @@ import type { Prompt } from '../text/prompt-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { rowNoise } from '../train/noise.ts';
 
-export interface CellPrompt extends Prompt {
+interface CellPrompt extends Prompt {
   /** What the answer is looked through for. */
   readonly fires: (continuation: string) => boolean;
   readonly label: string;

@@ -12,7 +12,7 @@ import { promptFeeds } from '../models/prompt.ts';
 import { type CacheFeeds, layCaches } from './cache.ts';
 import type { Chooser, Strategy } from './choose.ts';
 import { cacheNames, copiedBytes, decodeGraph, headWidth } from './decode-graph.ts';
-import type { DecodeOptions, DecodeRequest, Running, SampleRequest } from './decode-request.ts';
+import type { DecodeOptions, Running, SampleRequest } from './decode-request.ts';
 import { decodeRenewing } from './renewed-cache.ts';
 import { fullSampling } from './sampling.ts';
 

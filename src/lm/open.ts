@@ -23,7 +23,7 @@ export interface ModelSpec {
 }
 
 /** Where a model's tokenizer and chat template run: in this process, or for a model nobody vouches for in a child of it. */
-export type TokenizerPlace = 'own' | 'sandboxed';
+type TokenizerPlace = 'own' | 'sandboxed';
 
 /** Anything that can be asked. */
 export type Spec = ModelSpec;

@@ -30,7 +30,7 @@ export interface StoppingRule<R extends Stepped, V extends Judged> {
   failed(found: V, state: TrainState): WhorlError;
 }
 
-export interface Checkpoints {
+interface Checkpoints {
   /** One that is there is gone on from. */
   readonly path: string;
   readonly seconds: number;

@@ -45,7 +45,7 @@ export function withLabels(
  * Each label counts the same whatever its example's length, but for `emphasis`; what lies beyond the longest length is
  * cut off.
  */
-export function batchOf(examples: readonly TuningExample[], longest: number): Example[] {
+function batchOf(examples: readonly TuningExample[], longest: number): Example[] {
   const cut = examples.map(({ tokens, labels, emphasis = 1 }) => ({
     tokens: tokens.slice(0, longest),
     places: labels.flatMap(([start, end]) =>
