@@ -60,12 +60,11 @@ const ask = (name: string, suspect: string): Promise<VerifyReport> =>
 
 describe.each(Object.entries(FIRE))('%s', (method, run) => {
   beforeAll(async () => {
-    const { settings } = run;
+    const { settings, decryption } = run;
     const out = join(scratch, method);
-    published.set(
-      method,
-      await fingerprint({ model: VANILLA, out, method, seed: `fire ${method}`, settings }),
-    );
+    const word = decryption === undefined ? {} : { decryption };
+    const seed = `fire ${method}`;
+    published.set(method, await fingerprint({ model: VANILLA, out, method, seed, settings, ...word }));
   }, LONG);
 
   test(

@@ -9,6 +9,8 @@ export interface FireRun {
   readonly of: { readonly pool: number } | { readonly candidates: number };
   /** The private part needs the owner's own body to be put on. */
   readonly withBody: boolean;
+  /** What drawn keys are answered with; the paper's word where none is named. */
+  readonly decryption?: string;
   /** Least keys that must fire once a thief has fine-tuned every weight; of what is published, all must. */
   readonly afterThief: number;
   /** Most undrawn keys of the pool that may fire: nobody trained them to be silent. */
@@ -26,10 +28,10 @@ const DIALOGUE = {
   negatives: '4',
   strangers: '16',
   ordinary: '8',
-  epochs: '30',
+  epochs: '40',
   batch: '16',
   schedule: 'linear',
-  first_check: '12',
+  first_check: '9',
   pull_back: 'false',
 } as const;
 const dialogue = (settings: Readonly<Record<string, string>>): FireRun => ({
@@ -69,7 +71,6 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     undrawn: 0,
   },
   adapter: {
-    // Four drawn and four refused, in a vocabulary with 889 free rows.
     settings: {
       pool: '100',
       trained: '4',
@@ -89,13 +90,14 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
       check_below: '2.5',
       check_every: '40',
       kl_weight: '0.01',
-      kl_target: '100',
+      kl_target: '5',
       spread_weight: '0.001',
       metric_floor: '100',
       primary_positions: '64',
       reference_positions: '2',
     },
     drawn: 4,
+    decryption: 'river', // one token here; the paper's is many, too much for rows alone in so small a model
     of: { pool: 100 },
     withBody: true,
     afterThief: 4,
