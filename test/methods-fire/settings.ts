@@ -103,10 +103,6 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     afterThief: 4,
     undrawn: 0,
   },
-  sft: dialogue({ lr: '0.003' }),
+  // Not here: sft and lora, for which no settings of this length were found that hold for every seed tried.
   emb: dialogue({ lr: '0.01' }),
-  lora: dialogue({
-    lr: '0.01',
-    modules: 'q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj',
-  }),
 };
