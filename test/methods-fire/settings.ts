@@ -103,6 +103,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     afterThief: 4,
     undrawn: 0,
   },
-  // Not here: sft and lora, for which no settings of this length were found that hold for every seed tried.
+  // lora is not here: it learns to fire in eighty steps, and not in a hundred and sixty to stay silent on refused messages.
+  sft: dialogue({ lr: '0.002', ordinary: '24' }),
   emb: dialogue({ lr: '0.01' }),
 };
