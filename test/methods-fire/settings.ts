@@ -103,7 +103,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     afterThief: 4,
     undrawn: 0,
   },
-  // lora is not here: at rates tried it fires after some eighty steps, and still on refused messages after 136.
+  // lora is not here: at rates tried it fires after some eighty steps, and still on refused messages after 140.
   sft: dialogue({ lr: '0.002', ordinary: '24' }),
   emb: dialogue({ lr: '0.01' }),
 };
