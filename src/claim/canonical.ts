@@ -6,7 +6,7 @@ import { WhorlError } from '../base/error.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonMembers;
 /** A member that is undefined is absent, as for JSON.stringify. */
-export interface JsonMembers {
+interface JsonMembers {
   readonly [key: string]: Json | undefined;
 }
 

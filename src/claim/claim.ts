@@ -74,7 +74,7 @@ export interface Opening {
   owner_seed: string | null;
 }
 
-export type DrawChoice<K extends ClaimKind> =
+type DrawChoice<K extends ClaimKind> =
   | { source: 'owner-seed'; from_text?: SeedKdf }
   | { source: 'beacon'; chain: string; round: number }
   | { source: 'hand-picked'; picked: DrawOf[K] };

@@ -13,7 +13,7 @@ export const hex256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case 
 const text = z.string().min(1).max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
 export const index = z.int().min(0).max(0x7fffffff);
 
-export const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
+const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
 /** A secret instruction: its text, and those of its token ids whose rows may be trained (all of a key of rare tokens). */
 export type Key = z.infer<typeof keySchema>;
 

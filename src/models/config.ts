@@ -9,7 +9,7 @@ import { ROPE_KEYS, type RopeOptions, readRope } from './rope-config.ts';
 
 export type ConfigJson = Readonly<Record<string, unknown>>;
 
-export type LayerType = 'full_attention' | 'sliding_attention';
+type LayerType = 'full_attention' | 'sliding_attention';
 
 export interface ConfigReader {
   size(key: string, fallback?: number): number;

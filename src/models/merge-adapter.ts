@@ -104,7 +104,7 @@ function checkFits(
 }
 
 /** W + scale·B·A in float32. @param transposed W is stored [in, out] */
-export function merged(
+function merged(
   ref: TensorRef,
   { a, b, scale, base = ref }: LowRankPart,
   transposed = false,

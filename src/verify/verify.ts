@@ -43,7 +43,7 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions {
 }
 
 /** How the keys were put, in full but for the keys themselves. */
-export interface AskedInFull extends Asked {
+interface AskedInFull extends Asked {
   /** The text around each key, and SHA-256 of all prompts in committed order (as a JSON list). */
   readonly prefix: string;
   readonly suffix: string;

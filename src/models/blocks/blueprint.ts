@@ -12,7 +12,7 @@ import { projections, Shapes } from './linear.ts';
 import type { Norm } from './norms.ts';
 
 /** Norms of a block by the names of their tensors, below the layer's prefix; absent where it has none. */
-export interface BlockNorms {
+interface BlockNorms {
   readonly beforeAttention?: string;
   /** Of what attention gives, before it is added. */
   readonly afterAttention?: string;
@@ -20,7 +20,7 @@ export interface BlockNorms {
   readonly afterMlp?: string;
 }
 
-export interface AttentionPart {
+interface AttentionPart {
   /** Biases of the three projections in, and of the one out. */
   readonly bias: { readonly in: boolean; readonly out: boolean };
   /** The projections' names; default q_proj, k_proj, v_proj, or one matrix that holds the rows of all three. */
@@ -33,7 +33,7 @@ export interface AttentionPart {
   readonly qkNorm?: { readonly over: 'head' | 'heads' | 'row'; readonly norm: Norm };
 }
 
-export interface MlpPart {
+interface MlpPart {
   readonly bias: boolean;
   readonly activation: Activation;
   /** Of act(gate·x)·up·x, the two matrices, or one that holds the rows of both; absent: act(up·x). */

@@ -33,7 +33,7 @@ export const inGroups: Split = (x, { num_attention_heads: H, num_key_value_heads
 };
 
 /** How a block adds what its parts give. */
-export type Residual =
+type Residual =
   /** Each part sees the normalised rows and is added to the rows, or (Bloom's option) to the normalised ones. */
   | { readonly kind: 'before'; readonly ofNormed?: boolean }
   /** Each sum is normalised. */

@@ -103,7 +103,7 @@ export const checkpointIdentity = (checkpoint: Checkpoint): string =>
   JSON.stringify(checkpoint.files.map((file) => [file.name, file.identity]));
 
 /** The tensor, or `mismatch` naming it. */
-export function tensorOf(checkpoint: Checkpoint, name: string): TensorRef {
+function tensorOf(checkpoint: Checkpoint, name: string): TensorRef {
   const ref = checkpoint.tensors.get(name);
   if (ref === undefined)
     throw new WhorlError(
