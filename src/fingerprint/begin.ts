@@ -48,6 +48,11 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   readonly lock?: Lock;
   /** Starts anew where a run of ours stands: an unfinished one is removed, one with a published model moved aside. */
   readonly overwrite?: boolean;
+  /**
+   * Where the last step comes and a cell does not hold, training goes on until it has taken so many minutes; 0: it fails
+   * at its last step. Default 30. No part of what is repeated by a seed: what a run ends with does not depend on it.
+   */
+  readonly maxMinutes?: number;
   /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
   readonly unlock?: Unlock;
   readonly onEvent?: OnEvent;
@@ -142,7 +147,12 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
 }
 
 /** What needs no model to be refused. */
-function checkOptions({ keys, decryption, source, lock }: FingerprintOptions, method: Method): void {
+function checkOptions(
+  { keys, decryption, source, lock, maxMinutes = 0 }: FingerprintOptions,
+  method: Method,
+): void {
+  if (!Number.isFinite(maxMinutes) || maxMinutes < 0)
+    throw new WhorlError('usage', `--max-minutes ${maxMinutes} is no time`, 'give minutes, from 0');
   if (keys !== undefined && keys !== 'rare' && keys !== 'paper')
     throw new WhorlError('usage', `--keys ${keys} is not known`, 'rare or paper');
   if (keys === 'paper' && method.name === 'rows')
@@ -241,6 +251,11 @@ export async function readStart(run: RunFolder, unlock?: Unlock): Promise<Start>
     throw new WhorlError('bad-secret', `${run.start} is damaged`, 'name a new folder with --out', { cause });
   }
 }
+
+/** How long a run may go on beyond its steps. */
+export const stretchOf = ({ maxMinutes = 30 }: FingerprintOptions): { readonly minutes: number } => ({
+  minutes: maxMinutes,
+});
 
 /** Independent streams out of the run's seed, by purpose. */
 export const randomOf = (start: Start) => (purpose: string) => seededRandom(`${start.seed}/${purpose}`);

@@ -12,7 +12,7 @@ import type { Overlay } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import { type RowsSetting, randomOf } from './begin.ts';
+import { type RowsSetting, randomOf, stretchOf } from './begin.ts';
 import { type CellResult, measureCells, underOverlay } from './cells.ts';
 import { commit, digestsOf, positionsOf } from './commit.ts';
 import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
@@ -51,6 +51,7 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
       overlay,
       dtype,
       checkpoint: run.checkpoint,
+      stretch: stretchOf(setting.options),
       device,
       onEvent,
       ...(reference ? { positions: reference } : {}),

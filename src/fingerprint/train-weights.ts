@@ -14,7 +14,7 @@ import type { TrainState } from '../train/step.ts';
 import { Trainer } from '../train/trainer.ts';
 import { type EpochBatches, epochBatches, type TuningExample, withLabels } from '../train/tuning-examples.ts';
 import { writeModel } from '../train/write-model.ts';
-import { randomOf, type WeightsSetting } from './begin.ts';
+import { randomOf, stretchOf, type WeightsSetting } from './begin.ts';
 import { type CellResult, missed } from './cells.ts';
 import type { TrainingFigures } from './finish.ts';
 
@@ -112,11 +112,11 @@ export async function trainWeights(
   const rule: StoppingRule<Stepped, Measured> = {
     due: ({ state: { step } }) => step % perEpoch === 0 && step >= settings.first_check * perEpoch,
     measure: (state) => measured(state, 1),
-    failed: ({ results }) =>
+    failed: ({ results }, { step }) =>
       new WhorlError(
         'not-reached',
-        `after ${settings.epochs} epochs: ${missed(results).join(', ')}`,
-        `raise epochs (epochs=${settings.epochs * 2}) or the rate (lr=${settings.lr * 2})`,
+        `after ${Math.round(step / perEpoch)} epochs: ${missed(results).join(', ')}`,
+        'the same command with a larger --max-minutes goes on from here; a new run may take another rate (lr)',
       ),
   };
   try {
@@ -128,6 +128,7 @@ export async function trainWeights(
       batch,
       step: (state, part, rate) => trainer.step(state, part, rate),
       rule,
+      stretch: stretchOf(setting.options),
       checkpoint: { path: run.checkpoint, seconds: CHECKPOINT_SECONDS },
       onEvent,
     });

@@ -29,6 +29,7 @@ export interface TrainRowsOptions<S extends TrainSettings> {
   readonly positions?: Positions;
   /** One that is there is gone on from. */
   readonly checkpoint: string;
+  readonly stretch: { readonly minutes: number };
   readonly device: Device;
   readonly onEvent: OnEvent;
 }
@@ -125,7 +126,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       new WhorlError(
         'not-reached',
         `after ${step} steps: ${[...missed(results), `KL ${kl.toExponential(1)}`].join(', ')}`,
-        `raise steps (steps=${settings.steps * 2}), or lower key counts`,
+        'the same command with a larger --max-minutes goes on from here; a new run may take fewer keys',
       ),
   };
   try {
@@ -142,6 +143,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       note: ({ kl, spread, logprobs }, batch) =>
         `loss ${firingLoss(batch, logprobs).toFixed(3)}${positions ? `, KL ${kl.toExponential(1)}, spread ${spread.toFixed(1)}` : ''}`,
       rule,
+      stretch: options.stretch,
       checkpoint: { path: options.checkpoint, seconds: CHECKPOINT_SECONDS },
       onEvent,
     });

@@ -104,11 +104,7 @@ function checkFits(
 }
 
 /** W + scale·B·A in float32. @param transposed W is stored [in, out] */
-function merged(
-  ref: TensorRef,
-  { a, b, scale, base = ref }: LowRankPart,
-  transposed = false,
-): Float32Array {
+function merged(ref: TensorRef, { a, b, scale, base = ref }: LowRankPart, transposed = false): Float32Array {
   const { data } = readTensor(base);
   return addLowRank(data, readTensor(a).data, readTensor(b).data, a.shape[0]!, scale, transposed);
 }

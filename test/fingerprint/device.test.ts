@@ -14,7 +14,7 @@ const MODEL = new URL('../../assets/embedded/model', import.meta.url).pathname;
 vi.setConfig({ testTimeout: 240_000 }); // one thread, and other programs beside it
 const COMPUTE = { device: 'cpu', threads: 1, precision: 'stored' } as const;
 const QUICK = {
-  reference_positions: '1',
+  reference_positions: '2',
   primary_positions: '4',
   kl_target: '1e9',
   noise: '0',
@@ -60,7 +60,7 @@ test('generate and score', async () => {
 
 test('fingerprint trains and measures, verify asks', async () => {
   const out = join(folder, 'run');
-  const made = fingerprint({ model: MODEL, out, seed: '1', settings: ONE_STEP, ...COMPUTE });
+  const made = fingerprint({ model: MODEL, out, seed: '1', settings: ONE_STEP, maxMinutes: 0, ...COMPUTE });
   await expect(made).rejects.toMatchObject({ code: 'not-reached' });
   expect(devices.length).toBeGreaterThan(3); // references, candidates, training, the gate
   everywhere();

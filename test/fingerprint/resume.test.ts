@@ -27,7 +27,7 @@ const SETTINGS = {
     check_below: '1000',
     gate_contexts: '0',
   },
-  ...{ bare_slack: '4', kl_target: '1000', reference_positions: '1', primary_positions: '8' },
+  ...{ bare_slack: '4', kl_target: '1000', reference_positions: '2', primary_positions: '8' },
 };
 const SEED = 'a word nobody else would say';
 const run = (name: string, more: Partial<FingerprintOptions> = {}) =>

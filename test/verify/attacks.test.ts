@@ -43,7 +43,7 @@ async function begun(method: keyof typeof SETTINGS): Promise<string> {
     out,
     method,
     decryption: 'river',
-    settings: { ...SETTINGS[method], primary_positions: '8', reference_positions: '1' },
+    settings: { ...SETTINGS[method], primary_positions: '8', reference_positions: '2' },
     onEvent: (event) => {
       if (event.kind === 'phase' && event.name === 'training') throw new Error('stopped');
     },

@@ -22,6 +22,7 @@ interface FingerprintFlags extends LockFlags, ComputeFlags {
   identity?: string;
   settings?: string;
   overwrite?: boolean;
+  maxMinutes?: number;
   json?: boolean;
 }
 
@@ -50,6 +51,11 @@ export function fingerprintCommand(): Command {
     .option(
       '--overwrite',
       'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
+    )
+    .option(
+      '--max-minutes <n>',
+      'how long training may go on beyond its steps until its cells hold; 0: not at all (default: 30)',
+      Number,
     )
     .option('--identity <file>', 'the age identity that opens an interrupted run kept for a --recipient')
     .option('--json', 'one JSON line on stdout and nothing else')
@@ -81,6 +87,7 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
       ...(source !== undefined && { source }),
       ...(lock && { lock }),
       ...(flags.overwrite && { overwrite: true }),
+      ...(flags.maxMinutes !== undefined && { maxMinutes: flags.maxMinutes }),
       ...(unlock && { unlock }),
     }),
   );
