@@ -16,7 +16,7 @@ const COMPUTE = { device: 'cpu', threads: 1, precision: 'stored' } as const;
 const QUICK = {
   reference_positions: '2',
   primary_positions: '4',
-  kl_target: '1e9',
+  kl_target: '1000',
   noise: '0',
   bare_slack: '0',
 };
@@ -27,7 +27,7 @@ const ONE_STEP = {
   candidates: '8',
   steps: '1',
   first_check: '1',
-  check_below: '1e9',
+  check_below: '1000000',
 };
 
 let folder: string;
