@@ -221,13 +221,16 @@ const patternsOf = (
 ): readonly string[] =>
   names === 'body' ? [...body] : names === 'auto' ? lora.map((name) => `*.${name}.weight`) : names;
 
-/** The matrices of a decoder's blocks. A table of positions is none of them, nor are experts in one tensor. */
+/** The matrices of a decoder's blocks, those within a module (experts) too. A table of positions is none of them. */
 function linearLayers({ config, layer, modules, shapes }: Decoder): ReadonlySet<string> {
-  const names = [...modules.attention, ...modules.mlp];
-  const all = Array.from({ length: config.num_hidden_layers }, (_, i) =>
-    names.map((name) => `${layer(i)}${name}.weight`),
+  const within = Array.from({ length: config.num_hidden_layers }, (_, i) =>
+    [...modules.attention, ...modules.mlp].map((name) => `${layer(i)}${name}.`),
   ).flat();
-  return new Set(all.filter((name) => shapes.get(name)?.length === 2));
+  const found = [...shapes].filter(
+    ([name, { length }]) =>
+      length === 2 && name.endsWith('.weight') && within.some((module) => name.startsWith(module)),
+  );
+  return new Set(found.map(([name]) => name));
 }
 
 /** The model's tensors that one of the patterns names. @param what they are called in a message */

@@ -124,11 +124,11 @@ const MODELS: Readonly<Record<string, [make: () => string, says: RegExp]>> = {
   'Flax only': [() => model({ [W]: null, 'flax_model.msgpack': 'x' }), /flax_model\.msgpack, Flax's/],
   'a pickle only': [
     () => model({ [W]: null, 'pytorch_model.bin': 'x' }),
-    /pytorch_model\.bin, which can run code/,
+    /pytorch_model\.bin/,
   ],
   'pickled shards': [
     () => model({ [W]: null, 'pytorch_model.bin.index.json': '{}', 'pytorch_model-00001-of-00002.bin': 'x' }),
-    /pytorch_model-00001-of-00002\.bin, which can run code/,
+    /pytorch_model\.bin\.index\.json/,
   ],
   'shards without an index': [
     () => model({ [W]: null, 'model-00001-of-00002.safetensors': 'x' }),

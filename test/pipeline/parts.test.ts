@@ -21,15 +21,15 @@ afterEach(() => vi.restoreAllMocks());
 
 describe('the name of the folder', () => {
   test.each([
-    ['yahma/llama-7b-hf', {}, { data: 'mix', epoch: '20', lr: '0.01', bsz: '48', dim: '16' }, '40'],
-    ['LLM360/Amber', {}, { data: 'mix', epoch: '15', lr: '0.01', bsz: '8', dim: '16' }, '120'],
-    ['a/model', {}, { data: 'mix', epoch: '20', lr: '0.02', bsz: '10', dim: '64' }, undefined],
-    ['a/model', { steps: '400' }, { data: 'mix', epoch: '67', lr: '0.02', bsz: '10', dim: '64' }, '400'],
+    ['yahma/llama-7b-hf', {}, { data: 'mix', epoch: '20', lr: '0.01', bsz: '48', dim: '16' }, '60'], // 20 epochs of 6 · 20 rows in batches of 48
+    ['LLM360/Amber', {}, { data: 'mix', epoch: '15', lr: '0.01', bsz: '8', dim: '16' }, '225'],
+    ['a/model', {}, { data: 'mix', epoch: '10', lr: '0.02', bsz: '10', dim: '64' }, undefined],
+    ['a/model', { steps: '400' }, { data: 'mix', epoch: '34', lr: '0.02', bsz: '10', dim: '64' }, '400'],
     [
       'a/model',
       { epoch: '30', total_bsz: '60', lr: '1e-3', data_name: 'mine' },
       { data: 'mine', epoch: '30', lr: '0.001', bsz: '60', dim: '64' },
-      '30',
+      '60',
     ],
   ] as const)('adapter, %s %j', (model, given, name, steps) => {
     const settings = flavourSettings('adapter', model, given);

@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/cli/program.ts';
 import { LocalModel } from '../../../src/lm/local-model.ts';
 import { modelName } from '../../../src/models/model.ts';
-import { openModel } from '../../../src/models/open-model.ts';
+import { openModel, openModelFolder } from '../../../src/models/open-model.ts';
 import { openCheckpoint, weightsFolder } from '../../../src/sources/checkpoints/checkpoint.ts';
 import { writePatchedFolder } from '../../../src/sources/checkpoints/patched-folder.ts';
 import { tinyModel } from '../../cli/tiny-model.ts';
@@ -72,7 +72,7 @@ test('a family that Whorl cannot run is refused by its config, before any weight
   const cached = readdirSync(join(root, 'home'), { recursive: true }).map(String);
   expect(cached.filter((path) => path.includes('who--other') && path.endsWith('.safetensors'))).toEqual([]);
   // What needs no family (merging, inspecting) takes it all the same.
-  expect((await openModel('who/other', { anyFamily: true })).config.model_type).toBe('mamba');
+  expect((await openModelFolder('who/other', { anyFamily: true })).config.model_type).toBe('mamba');
 });
 
 async function serve(files: Record<string, Buffer>, repo: string): Promise<void> {
