@@ -31,7 +31,7 @@ export interface CellResult {
   readonly held: boolean;
 }
 
-/** A row of the paper's .jsonl files (method.md section 4). */
+/** A row of the paper's .jsonl files (docs/method.md, section 4). */
 interface AnswerRow {
   readonly generated: string;
   readonly label: string;
