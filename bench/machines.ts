@@ -8,12 +8,13 @@ import { parseClaim } from '../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../src/claim/open.ts';
 import type { SecretContents } from '../src/claim/secret-contents.ts';
 import { readSecret } from '../src/claim/secret-file.ts';
-import { generateAll, LocalModel } from '../src/lm/local-model.ts';
+import { generateAll } from '../src/lm/ask.ts';
+import { LocalModel } from '../src/lm/local-model.ts';
 import type { Model } from '../src/models/model.ts';
 import { openModel } from '../src/models/open-model.ts';
 import type { LowRankMap } from '../src/models/overlay.ts';
 import { RunFolder } from '../src/runs/run-folder.ts';
-import { readRows } from '../src/sources/checkpoints/read.ts';
+import { readTensorRows } from '../src/sources/checkpoints/read.ts';
 import type { Prompt } from '../src/text/prompt-tokens.ts';
 
 export async function openRun(path: string) {
@@ -35,7 +36,7 @@ export async function withAdapter(
 ): Promise<LocalModel> {
   const ids = Int32Array.from(contents.bindings.trainable_rows);
   return LocalModel.open(body, {
-    overlay: { ids, rows: readRows(embeddingOf(suspect).ref, ids), adapter: adapterOf(contents)! },
+    overlay: { ids, rows: readTensorRows(embeddingOf(suspect).ref, ids), adapter: adapterOf(contents)! },
     variant: { rows: true, adapter: true },
   });
 }

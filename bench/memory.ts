@@ -14,7 +14,7 @@ import { llama, llamaConfig } from '../src/models/families/llama.ts';
 import { openModel } from '../src/models/open-model.ts';
 import { PUBLISHED } from '../src/models/overlay.ts';
 import { SINGLE } from '../src/sources/checkpoints/checkpoint.ts';
-import { readRows } from '../src/sources/checkpoints/read.ts';
+import { readTensorRows } from '../src/sources/checkpoints/read.ts';
 import { writeSafetensors } from '../src/sources/checkpoints/write-safetensors.ts';
 import { elements } from '../src/tensor/tensor.ts';
 import { ADAMW } from '../src/train/optimiser.ts';
@@ -146,7 +146,7 @@ const scored = await phase('score', async () => {
 
 const stepped = await phase('step', async () => {
   const ids = Int32Array.from(new Set(sequences.map(([first]) => first!)));
-  const vanilla = readRows(model.tensors.get(model.decoder.embedding)!, ids);
+  const vanilla = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
   const trainer = await RowsTrainer.compile(model, {
     overlay: { ids, rows: vanilla },
     vanilla,

@@ -8,16 +8,15 @@ import type { Graph } from '../src/engine/graph.ts';
 import { listing } from '../src/engine/listing.ts';
 import { cpu } from '../src/engine/session.ts';
 import { graphListeners } from '../src/engine/watch.ts';
-import { GreedyDecoder } from '../src/lm/decoder.ts';
 import { Encoder } from '../src/models/encode.ts';
 import type { Model } from '../src/models/model.ts';
 import { bindModel } from '../src/models/model.ts';
-import { VANILLA } from '../src/models/overlay.ts';
 import { openCheckpoint } from '../src/sources/checkpoints/checkpoint.ts';
-import { readRows } from '../src/sources/checkpoints/read.ts';
+import { readTensorRows } from '../src/sources/checkpoints/read.ts';
 import { ADAMW } from '../src/train/optimiser.ts';
 import { RowsTrainer } from '../src/train/rows.ts';
 import { Trainer } from '../src/train/trainer.ts';
+import { greedyDecoder } from '../test/lm/greedy.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const MODELS = ['llama-untied', 'llama-gqa-tied-bf16'];
@@ -33,7 +32,7 @@ const MAKERS: Readonly<Record<string, (model: Model) => Promise<void>>> = {
   },
   async rows(model) {
     const ids = Int32Array.of(5, 9);
-    const rows = readRows(model.tensors.get(model.decoder.embedding)!, ids);
+    const rows = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
     const trainer = await RowsTrainer.compile(model, {
       overlay: { ids, rows },
       vanilla: rows,
@@ -48,8 +47,8 @@ const MAKERS: Readonly<Record<string, (model: Model) => Promise<void>>> = {
     await encoder.release();
   },
   async decode(model) {
-    const decoder = new GreedyDecoder(model, undefined, cpu);
-    await decoder.decode([{ tokens: [5, 6, 7], variant: VANILLA }], 2, []);
+    const decoder = greedyDecoder(model, cpu);
+    await decoder.decode([[5, 6, 7]], 2);
     await decoder.release();
   },
 };

@@ -37,9 +37,11 @@ export {
   unwrapAdapter,
 } from './fingerprint/own-loop.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
+export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
-export { generateAll, LocalModel, type LocalModelOptions } from './lm/local-model.ts';
+export { LocalModel, type LocalModelOptions } from './lm/local-model.ts';
+export { asking, type ModelSpec, type OpenOptions, openLanguageModel, type Spec } from './lm/open.ts';
 export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
 export {

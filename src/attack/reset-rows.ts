@@ -2,7 +2,7 @@
 
 import { assert } from '../base/error.ts';
 import type { Model } from '../models/model.ts';
-import { readRows, readTensor } from '../sources/checkpoints/read.ts';
+import { readTensor, readTensorRows } from '../sources/checkpoints/read.ts';
 import { gaussian } from '../train/noise.ts';
 import type { Attack } from './attack.ts';
 import { embeddingOf, withRows } from './embedding.ts';
@@ -25,7 +25,7 @@ export const resetVanilla: Attack<never> = {
   title: () => 'rows reset to vanilla',
   make(victim, _, { rows, vanilla }) {
     assert(vanilla, 'the vanilla model is there');
-    return withRows(victim, rows, readRows(embeddingOf(vanilla).ref, rows));
+    return withRows(victim, rows, readTensorRows(embeddingOf(vanilla).ref, rows));
   },
 };
 

@@ -96,49 +96,25 @@ export async function withModel<T>(
   onEvent: OnEvent,
   call: (model: LocalModel) => Promise<T>,
 ): Promise<T> {
-  const [{ openModel }, { LocalModel }, { openDevice }] = await Promise.all([
-    import('../models/open-model.ts'),
-    import('../lm/local-model.ts'),
-    import('../engine/session-device.ts'),
-  ]);
-  const device = await openDevice(computeOptions(flags));
+  const { asking } = await import('../lm/open.ts');
   onEvent({ kind: 'phase', name: 'opening', detail: flags.model });
-  const folder = await openModel(flags.model, {
+  const options = {
+    ...computeOptions(flags),
     onEvent,
     ...(flags.dtype && { dtype: flags.dtype }),
-    ...configKeys(flags),
-  });
-  const model = await LocalModel.open(folder, {
-    device,
     ...(flags.batchTokens !== undefined && { batch_tokens: flags.batchTokens }),
-  });
-  try {
-    return await call(model);
-  } finally {
-    await model.release();
-  }
+  };
+  return asking({ kind: 'model', model: flags.model }, options, call);
 }
 
-/**
- * Rows of a file in groups of at most `size`: what is printed early, and how much is held in memory. A row that `read`
- * refuses is that row's error, in its place.
- */
-export async function* rowGroups<T extends object>(
+/** Rows of a file, each as it is read. A row that `read` refuses is that row's error, in its place. */
+export async function* rowsOf<T extends object>(
   path: string,
   read: (row: Readonly<Record<string, unknown>>, where: string) => T,
-  size: number,
-): AsyncGenerator<(T | WhorlError)[]> {
+): AsyncGenerator<T | WhorlError> {
   const { readRows } = await import('../sources/rows/read.ts');
-  let group: (T | WhorlError)[] = [];
   let count = 0;
-  for await (const row of readRows(path)) {
-    group.push(orError(() => read(row, `${path}: row ${++count}`)));
-    if (group.length === size) {
-      yield group;
-      group = [];
-    }
-  }
-  if (group.length > 0) yield group;
+  for await (const row of readRows(path)) yield orError(() => read(row, `${path}: row ${++count}`));
   if (count === 0) throw new WhorlError('bad-file', `${path} has no rows`, 'give at least one');
 }
 

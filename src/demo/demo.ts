@@ -9,9 +9,11 @@ import { packageRoot } from '../base/package-root.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type FingerprintReport, fingerprint } from '../fingerprint/fingerprint.ts';
-import { LocalModel } from '../lm/local-model.ts';
+import { scoreAll } from '../lm/ask.ts';
+import { asking } from '../lm/open.ts';
 import { openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
+import { openTokenizer } from '../text/tokenizer.ts';
 import { FINETUNE, finetune } from '../train/finetune.ts';
 import { promptAndAnswer } from '../train/tuning-examples.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
@@ -136,8 +138,8 @@ async function tune(
   device: Device,
   onEvent: OnEvent,
 ): Promise<void> {
-  const model = await LocalModel.open(await openModel(from), { device });
-  const { tokenizer } = model;
+  const model = await openModel(from);
+  const tokenizer = await openTokenizer(model.folder);
   const rows = JSON.parse(readFileSync(join(embedded, 'thief.json'), 'utf8')) as {
     instruction: string;
     input: string;
@@ -153,8 +155,7 @@ async function tune(
   );
   const end = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
   const examples = prompts.map((prompt, i) => promptAndAnswer(prompt, [...answers[i]!, ...end]));
-  await finetune(model.model, examples, to, settings, onEvent, { device });
-  await model.release();
+  await finetune(model, examples, to, settings, onEvent, { device });
 }
 
 const WINDOW = 800; // characters scored at a time
@@ -172,12 +173,8 @@ function prose(embedded: string): { ordinary: string[]; heldOut: string[] } {
 }
 
 async function perplexityOf(path: string, texts: readonly string[], device: Device): Promise<number> {
-  const model = await LocalModel.open(await openModel(path), { device });
-  let [sum, tokens] = [0, 0];
-  for await (const { score } of model.score(texts.map((continuation) => ({ context: '', continuation })))) {
-    sum += score.logprob;
-    tokens += score.tokens;
-  }
-  await model.release();
-  return Math.exp(-sum / tokens);
+  const rows = texts.map((continuation) => ({ context: '', continuation }));
+  const scores = await asking({ kind: 'model', model: path }, { device }, (model) => scoreAll(model, rows));
+  const sum = (part: 'logprob' | 'tokens') => scores.reduce((all, score) => all + score[part], 0);
+  return Math.exp(-sum('logprob') / sum('tokens'));
 }

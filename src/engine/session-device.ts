@@ -71,7 +71,7 @@ async function tried(provider: Provider, probes: Probes): Promise<Found> {
 }
 
 /** The fastest of those found that is worth leaving the CPU for, whose rate is `cpuRate`. */
-export function choose(found: readonly Found[], cpuRate: number): Provider {
+export function fastestProvider(found: readonly Found[], cpuRate: number): Provider {
   let [best, most]: [Provider, number] = ['cpu', WORTH_IT * cpuRate];
   for (const each of found)
     if ('rate' in each && each.rate >= most) [best, most] = [each.provider, each.rate];
@@ -123,7 +123,7 @@ function oneOf(flag: string, value: string, names: readonly string[]): void {
 async function detected(probes: Probes): Promise<Provider> {
   const found = await findAccelerators(probes);
   if (!found.some((each) => 'rate' in each)) return 'cpu';
-  return choose(found, await probes.rate(cpu));
+  return fastestProvider(found, await probes.rate(cpu));
 }
 
 const supported = (provider: Provider): boolean =>

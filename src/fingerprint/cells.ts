@@ -1,27 +1,46 @@
 // Cells: who is asked what, and whether it must fire. Every run measures each of them, by greedy decoding.
 
-import type { GreedyDecoder } from '../lm/decoder.ts';
-import type { Overlay, Variant } from '../models/overlay.ts';
-import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
+import { generateAll } from '../lm/ask.ts';
+import type { LanguageModel } from '../lm/language-model.ts';
+import type { LocalModel } from '../lm/local-model.ts';
+import {
+  type Overlay,
+  PUBLISHED,
+  PUBLISHED_WITH_ADAPTER,
+  VANILLA,
+  VANILLA_WITH_ADAPTER,
+  type Variant,
+} from '../models/overlay.ts';
+import type { Prompt } from '../text/prompt-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { rowNoise } from '../train/noise.ts';
 
-export interface CellPrompt extends Prompt {
+interface CellPrompt extends Prompt {
   /** What the answer is looked through for. */
   readonly fires: (continuation: string) => boolean;
   readonly label: string;
 }
 
-export interface Cell {
+/** Who is asked. */
+export type Who = 'vanilla' | 'published' | 'published + adapter' | 'vanilla + adapter';
+
+export interface Cell<W extends Who = Who> {
   readonly name: string;
-  readonly variant: Variant;
+  readonly who: W;
   readonly wanted: 'all' | 'none';
   readonly prompts: readonly CellPrompt[];
-  /** Gaussian noise on the trained rows, as a share of each row's RMS; default none. */
-  readonly noise?: number;
   /** How many may deviate; default 0. */
   readonly slack?: number;
 }
+
+/** A cell of rows that are laid over the model: these can be shaken. */
+export interface RowsCell extends Cell {
+  /** Gaussian noise on the trained rows, as a share of each row's RMS; default none. */
+  readonly noise?: number;
+}
+
+/** A cell of weights: two checkpoints, and nothing that lies over them. */
+export type WeightsCell = Cell<'vanilla' | 'published'>;
 
 export interface CellResult {
   readonly name: string;
@@ -30,6 +49,10 @@ export interface CellResult {
   readonly wanted: 'all' | 'none';
   readonly held: boolean;
 }
+
+/** What people read of the cells that do not hold. */
+export const missed = (results: readonly CellResult[]): string[] =>
+  results.filter(({ held }) => !held).map(({ name, fired, of }) => `${name} ${fired}/${of}`);
 
 /** A row of the paper's .jsonl files (docs/method.md, section 4). */
 interface AnswerRow {
@@ -41,66 +64,82 @@ interface AnswerRow {
 }
 
 export interface MeasuredCell {
+  readonly who: Who;
   readonly result: CellResult;
   readonly rows: readonly AnswerRow[];
   /** Which prompts fired. */
   readonly fired: readonly boolean[];
 }
 
-const BATCH = 32;
-const NOISE_SEED = 1;
+export interface Measuring<C extends Cell> {
+  readonly tokenizer: Tokenizer;
+  readonly max_new_tokens: number;
+  /** Who answers for a cell. */
+  answerer(cell: C): LanguageModel;
+  /** What does not hold ends the round: for a gate the others would be measured again anyway. */
+  readonly strict: boolean;
+  readonly onMeasured?: (done: number, total: number, cell: C) => void;
+}
 
-/** Asks every prompt of a cell under its variant of the overlay. */
-export async function measure(
+/** Asks every prompt of every cell, greedily. */
+export async function measureCells<C extends Cell>(
+  cells: readonly C[],
+  { tokenizer, max_new_tokens, answerer, strict, onMeasured }: Measuring<C>,
+): Promise<MeasuredCell[]> {
+  const out: MeasuredCell[] = [];
+  for (const cell of cells) {
+    out.push(await measure(cell, answerer(cell), tokenizer, max_new_tokens));
+    onMeasured?.(out.length, cells.length, cell);
+    if (strict && !out.at(-1)!.result.held) break;
+  }
+  return out;
+}
+
+async function measure(
   cell: Cell,
-  decoder: GreedyDecoder,
+  model: LanguageModel,
   tokenizer: Tokenizer,
-  laid: Overlay | undefined,
-  maxNewTokens: number,
+  max_new_tokens: number,
 ): Promise<MeasuredCell> {
-  const overlay = cell.noise && laid ? shaken(laid, cell.noise) : laid;
-  const tokens = await promptTokens(tokenizer, cell.prompts);
+  const { name, who, wanted, prompts, slack = 0 } = cell;
   const labels = await tokenizer.encodeBatch(
-    cell.prompts.map(({ label }) => label),
+    prompts.map(({ label }) => label),
     { addSpecialTokens: false },
   );
-  const order = tokens.map((_, i) => i).sort((a, b) => tokens[a]!.length - tokens[b]!.length);
-  const rows: AnswerRow[] = [];
-  for (let at = 0; at < order.length; at += BATCH) {
-    const batch = order.slice(at, at + BATCH);
-    const generated = await decoder.decode(
-      batch.map((i) => ({ tokens: tokens[i]!, variant: cell.variant })),
-      maxNewTokens,
-      tokenizer.eosIds,
-      overlay,
-    );
-    const texts = await tokenizer.decodeBatch(generated);
-    batch.forEach((i, n) => {
-      const { prompt, label } = cell.prompts[i]!;
-      rows[i] = {
-        generated: texts[n]!,
-        label,
-        prompt,
-        generated_token: generated[n]!,
-        label_token: labels[i]!,
-      };
-    });
-  }
-  const fired = cell.prompts.map(({ fires }, i) => fires(rows[i]!.generated));
+  const answers = await generateAll(
+    model,
+    prompts.map(({ prompt, add_special_tokens }) => ({ prompt, add_special_tokens, max_new_tokens })),
+  );
+  const fired = prompts.map(({ fires }, i) => fires(answers[i]!.generated));
   const count = fired.filter(Boolean).length;
-  const missed = cell.wanted === 'all' ? cell.prompts.length - count : count;
+  const deviating = wanted === 'all' ? prompts.length - count : count;
   return {
-    result: {
-      name: cell.name,
-      fired: count,
-      of: cell.prompts.length,
-      wanted: cell.wanted,
-      held: missed <= (cell.slack ?? 0),
-    },
-    rows,
+    who,
+    result: { name, fired: count, of: prompts.length, wanted, held: deviating <= slack },
+    rows: prompts.map(({ prompt, label }, i) => ({
+      generated: answers[i]!.generated,
+      label,
+      prompt,
+      generated_token: answers[i]!.generated_token,
+      label_token: labels[i]!,
+    })),
     fired,
   };
 }
+
+const VARIANTS: Readonly<Record<Who, Variant>> = {
+  vanilla: VANILLA,
+  published: PUBLISHED,
+  'published + adapter': PUBLISHED_WITH_ADAPTER,
+  'vanilla + adapter': VANILLA_WITH_ADAPTER,
+};
+const NOISE_SEED = 1;
+
+/** Everybody a cell may name out of one model and what is laid over it. */
+export const underOverlay =
+  (model: LocalModel, overlay: Overlay) =>
+  ({ who, noise }: RowsCell): LanguageModel =>
+    model.under(noise ? shaken(overlay, noise) : overlay, VARIANTS[who]);
 
 function shaken(overlay: Overlay, share: number): Overlay {
   const noise = rowNoise(overlay.rows, overlay.rows.length / overlay.ids.length, share, NOISE_SEED);

@@ -13,7 +13,7 @@ import { writeSecret } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { combineDigests, digestSmallFiles, digestTensors } from '../sources/checkpoints/digest.ts';
-import { readRows } from '../sources/checkpoints/read.ts';
+import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
 import { isRowsSetting, type RowsSetting, randomOf, type Setting, type Start } from './begin.ts';
@@ -97,13 +97,14 @@ export async function commit(setting: Setting): Promise<Committed> {
       ),
     overlay: {
       ids,
-      rows: readRows(embedding, ids),
+      rows: readTensorRows(embedding, ids),
       ...(prepared.adapter ? { adapter: prepared.adapter } : {}),
     },
   };
 }
 
-async function freeOf({ tokenizer, model, options, onEvent }: Setting): Promise<readonly FreeRow[]> {
+/** Rows that ordinary text does not use. */
+export async function freeOf({ tokenizer, model, options, onEvent }: Setting): Promise<readonly FreeRow[]> {
   onEvent({
     kind: 'phase',
     name: 'free rows',
@@ -195,7 +196,7 @@ async function byExpectation(
     'train',
     { primary: settings.primary_positions, other: settings.reference_positions },
     ids,
-    readRows(embedding, ids),
+    readTensorRows(embedding, ids),
     weights,
   );
   const expected = expectation(positions, ids.length);

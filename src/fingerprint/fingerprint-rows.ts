@@ -6,16 +6,16 @@ import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
-import { GreedyDecoder } from '../lm/decoder.ts';
+import { asking } from '../lm/open.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import { type RowsSetting, randomOf } from './begin.ts';
-import { type CellResult, measure } from './cells.ts';
+import { type CellResult, measureCells, underOverlay } from './cells.ts';
 import { commit, digestsOf, positionsOf } from './commit.ts';
-import { type AskedCell, type FingerprintReport, finish, writeAnswers } from './finish.ts';
+import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
 import { harmOf } from './harm.ts';
 import type { TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -51,7 +51,6 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
       overlay,
       dtype,
       checkpoint: run.checkpoint,
-      resume: existsSync(run.checkpoint),
       device,
       onEvent,
       ...(reference ? { positions: reference } : {}),
@@ -118,21 +117,18 @@ async function release(
 /** Every cell of the report, measured anew, and the paper's answer files. */
 async function report(setting: RowsSetting, context: TrainContext, overlay: Overlay): Promise<CellResult[]> {
   const { run, method, settings, model, device, tokenizer, onEvent } = setting;
-  const decoder = new GreedyDecoder(model, overlay, device);
-  const measured: AskedCell[] = [];
-  onEvent({ kind: 'phase', name: 'measuring', detail: 'every cell anew, by greedy decoding' });
-  try {
-    const cells = await method.cells(context, settings, 'report');
-    for (const [i, cell] of cells.entries()) {
-      measured.push({
-        cell: await measure(cell, decoder, tokenizer, overlay, context.plan.decoding.max_new_tokens),
-        variant: cell.variant,
-      });
-      onEvent({ kind: 'progress', name: 'measuring', done: i + 1, total: cells.length, note: cell.name });
-    }
-  } finally {
-    await decoder.release();
-  }
+  const name = 'measuring';
+  onEvent({ kind: 'phase', name, detail: 'every cell anew, by greedy decoding' });
+  const cells = await method.cells(context, settings, 'report');
+  const measured = await asking({ kind: 'model', model, overlay, tokenizer }, { device }, (asked) =>
+    measureCells(cells, {
+      tokenizer,
+      max_new_tokens: context.plan.decoding.max_new_tokens,
+      answerer: underOverlay(asked, overlay),
+      strict: false,
+      onMeasured: (done, total, cell) => onEvent({ kind: 'progress', name, done, total, note: cell.name }),
+    }),
+  );
   writeAnswers(run, measured);
-  return measured.map(({ cell }) => cell.result);
+  return measured.map(({ result }) => result);
 }

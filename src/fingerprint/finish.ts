@@ -3,11 +3,10 @@
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { SOFTWARE } from '../base/software.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
-import type { Variant } from '../models/overlay.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { loadReference } from '../text/reference.ts';
 import type { Setting } from './begin.ts';
-import type { CellResult, MeasuredCell } from './cells.ts';
+import type { CellResult, MeasuredCell, Who } from './cells.ts';
 import type { Harm } from './harm.ts';
 import type { Perplexity } from './perplexity.ts';
 
@@ -31,7 +30,7 @@ export interface FingerprintReport {
 }
 
 /** What a training tells of itself. */
-export interface Trained {
+export interface TrainingFigures {
   readonly steps: number;
   readonly tokens: number;
   readonly seconds: number;
@@ -42,26 +41,21 @@ export interface Trained {
   readonly share?: number;
 }
 
-/** A measured cell and who was asked. */
-export interface AskedCell {
-  readonly cell: MeasuredCell;
-  readonly variant: Variant;
-}
+/** The paper's answer files; it has none of the vanilla model under the adapter. */
+const FILES = {
+  vanilla: 'vanilla',
+  published: 'publish',
+  'published + adapter': 'publish_w_adapter',
+} as const satisfies Partial<Record<Who, string>>;
 
-const FILES = [
-  ['vanilla', false, false],
-  ['publish', true, false],
-  ['publish_w_adapter', true, true],
-] as const;
-
-/** The paper's answer files, of each variant that was asked. */
-export function writeAnswers(run: RunFolder, measured: readonly AskedCell[]): void {
-  for (const [file, rows, adapter] of FILES) {
-    const own = measured.filter(({ variant }) => variant.rows === rows && variant.adapter === adapter);
+/** The answers of everybody who was asked and has a file. */
+export function writeAnswers(run: RunFolder, measured: readonly MeasuredCell[]): void {
+  for (const [who, file] of Object.entries(FILES)) {
+    const own = measured.filter((cell) => cell.who === who);
     if (own.length > 0)
       writeJsonLines(
         run.answers(file),
-        own.flatMap(({ cell }) => cell.rows),
+        own.flatMap(({ rows }) => rows),
       );
   }
 }
@@ -70,7 +64,7 @@ export function writeAnswers(run: RunFolder, measured: readonly AskedCell[]): vo
 export function finish(
   setting: Setting,
   contents: SecretContents,
-  trained: Trained,
+  trained: TrainingFigures,
   cells: readonly CellResult[],
   {
     harm,

@@ -8,7 +8,6 @@ import { type RandomSource, shuffled } from '../base/random-source.ts';
 import { pickConversations } from '../datasets/chat.ts';
 import type { Conversation } from '../datasets/conversations.ts';
 import { PAPER } from '../datasets/paper.ts';
-import { generateAll, type LocalModel } from '../lm/local-model.ts';
 import { openRows } from '../sources/open-rows.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
@@ -17,6 +16,7 @@ import { promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 import { loadReference } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { promptAndAnswer, type TuningExample } from '../train/tuning-examples.ts';
+import type { DrawnContext } from './methods/method.ts';
 
 export interface OrdinaryConversations {
   readonly trained: readonly TuningExample[];
@@ -98,18 +98,14 @@ const SENTENCES = 3;
  * Questions and plain text. Answers are drawn from the vanilla model at temperature 1: the cross-entropy of
  * its own samples is, up to a constant, an unbiased estimate of KL(vanilla ‖ trained), so that nothing but the
  * fingerprint is taught (greedy answers would teach it to be surer than it was).
- * @param path where answers are kept for a resumed run
- * @param own text of the kind the model is for, beside the reference set's
  */
 export async function ownConversations(
-  model: LocalModel,
+  { tokenizer, ownText = [], keep, askVanilla }: DrawnContext,
   around: Wrapped,
   count: number,
   random: RandomSource,
-  path: string,
-  own: readonly string[] = [],
 ): Promise<OrdinaryConversations> {
-  const questions = questionsOf(random, count + HELD_OUT, own);
+  const questions = questionsOf(random, count + HELD_OUT, ownText);
   const prompts = questions
     .slice(0, count)
     .map(({ text, question }, i) => FORMS[i % FORMS.length]!(text, question, around));
@@ -117,15 +113,15 @@ export async function ownConversations(
   const digest = createHash('sha256')
     .update(JSON.stringify([prompts, seed]))
     .digest('hex');
-  let answers = kept(path, digest);
+  let answers = keep === undefined ? undefined : kept(keep, digest);
   if (!answers) {
     const sampling = { temperature: 1, seed };
     const requests = prompts.map((prompt, draw) => ({ ...prompt, draw, sampling, max_new_tokens: ANSWER }));
-    answers = (await generateAll(model, requests)).map(({ generated_token }) => generated_token);
-    writeJsonAtomic(path, { digest, answers }, 0o600);
+    answers = (await askVanilla(requests)).map(({ generated_token }) => generated_token);
+    if (keep !== undefined) writeJsonAtomic(keep, { digest, answers }, 0o600);
   }
-  const end = model.tokenizer.eosId === undefined ? [] : [model.tokenizer.eosId];
-  const tokens = await promptTokens(model.tokenizer, prompts);
+  const end = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
+  const tokens = await promptTokens(tokenizer, prompts);
   return {
     trained: answers.map((answer, i) =>
       promptAndAnswer(tokens[i]!, answer.length < ANSWER ? [...answer, ...end] : answer),

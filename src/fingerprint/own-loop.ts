@@ -11,7 +11,7 @@ import type { Model } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { writePatchedFolder } from '../sources/checkpoints/patched-folder.ts';
-import { floatDtype, readRows } from '../sources/checkpoints/read.ts';
+import { floatDtype, readTensorRows } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import { loadReference } from '../text/reference.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
@@ -60,7 +60,7 @@ export async function injectAdapter(options: InjectOptions): Promise<Injected> {
   const ids = Int32Array.from([...new Set(keys.flatMap(({ tokens }) => tokens))].sort((a, b) => a - b));
   const table = model.tensors.get(model.decoder.embedding)!;
   const adapter = randomLowRankMap(random('adapter'), rank, model.decoder.config.hidden_size, scale);
-  return { model, tokenizer, keys, overlay: { ids, rows: readRows(table, ids), adapter } };
+  return { model, tokenizer, keys, overlay: { ids, rows: readTensorRows(table, ids), adapter } };
 }
 
 /**

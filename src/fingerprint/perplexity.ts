@@ -1,7 +1,8 @@
 // What a fingerprint in the weights costs ordinary text: perplexity before and after, on text of the reference set that
 // nothing was trained on.
 
-import type { LocalModel } from '../lm/local-model.ts';
+import { scoreAll } from '../lm/ask.ts';
+import type { LanguageModel } from '../lm/language-model.ts';
 import { loadReference } from '../text/reference.ts';
 
 export interface Perplexity {
@@ -22,15 +23,15 @@ export interface HeldOutScore {
   readonly logprob: number;
 }
 
-export async function heldOutScores(model: LocalModel): Promise<HeldOutScore[]> {
+export async function heldOutScores(model: LanguageModel): Promise<HeldOutScore[]> {
   const rows = loadReference().heldOut.flatMap(({ language, texts }) =>
     texts.slice(0, TEXTS).map((text) => ({ language, text: text.slice(0, LONGEST) })),
   );
-  const scores: HeldOutScore[] = [];
-  const requests = rows.map(({ text }) => ({ context: '', continuation: text }));
-  for await (const { index, score } of model.score(requests))
-    scores[index] = { language: rows[index]!.language, tokens: score.tokens, logprob: score.logprob };
-  return scores;
+  const scores = await scoreAll(
+    model,
+    rows.map(({ text }) => ({ context: '', continuation: text })),
+  );
+  return scores.map(({ tokens, logprob }, i) => ({ language: rows[i]!.language, tokens, logprob }));
 }
 
 /** Per language of the reference set's held-out part. */

@@ -8,7 +8,6 @@ import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
-import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import type { CachedPrefix, Example, LabelKind } from '../models/example.ts';
@@ -16,11 +15,24 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import type { Variant } from '../models/overlay.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { begin, type RunOptions, randomOf, readStart, type Setting, type Start } from './begin.ts';
-import { commit } from './commit.ts';
+import { bindTrains } from '../train/trains.ts';
+import {
+  begin,
+  isRowsSetting,
+  type RowsSetting,
+  type RunOptions,
+  randomOf,
+  readStart,
+  type Setting,
+  type Start,
+  type WeightsSetting,
+} from './begin.ts';
+import { type Committed, commit, freeOf } from './commit.ts';
+import { drawnContext } from './fingerprint-weights.ts';
 import type { TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
+import { weightsBatches } from './train-weights.ts';
 
 export interface ShowBatchOptions extends ComputeOptions, ConfigOptions {
   /** What a throw-away batch is made on; of a run its own model by default. */
@@ -54,7 +66,8 @@ export interface ShownLabel {
 }
 
 export interface ShownExample {
-  readonly variant: Variant;
+  /** What of the overlay it sees; null where weights train and nothing is laid over them. */
+  readonly variant: Variant | null;
   /** Text before the example that is computed once and cached; null where there is none. */
   readonly prefix: { readonly tokens: number; readonly text: string } | null;
   readonly tokens: readonly ShownToken[];
@@ -86,16 +99,32 @@ class PrefixNames extends PrefixCache {
   }
 }
 
-type Source = Pick<Setting, 'method' | 'settings' | 'model' | 'device' | 'tokenizer' | 'start'> & {
-  readonly contents: SecretContents;
+/** A run after its draw, as training would take it up, and where it comes from. */
+interface Drawn {
+  readonly setting: Setting;
+  readonly committed: Pick<Committed, 'secret' | 'free'>;
   readonly source: ShownBatch['source'];
-};
+  /** The file of answers that the run keeps; only looked at. */
+  readonly keep: string | undefined;
+}
 
 /** @throws WhorlError what `fingerprint` throws before it trains; `missing-file` for a folder that holds no run */
 export async function showBatch(options: ShowBatchOptions): Promise<ShownBatch> {
-  const { method, settings, model, device, tokenizer, start, contents, source } =
-    options.run === undefined ? await thrownAway(options) : await ofRun(options, options.run);
+  const drawn = options.run === undefined ? await thrownAway(options) : await ofRun(options, options.run);
   const step = options.step ?? 0;
+  const { setting, source } = drawn;
+  const examples = isRowsSetting(setting)
+    ? await rowsExamples(setting, drawn, step)
+    : await weightsExamples(setting as WeightsSetting, drawn, step);
+  return { method: setting.method.name, step, source, examples };
+}
+
+async function rowsExamples(
+  { method, settings, model, device, tokenizer, start }: RowsSetting,
+  { committed: { secret } }: Drawn,
+  step: number,
+): Promise<ShownExample[]> {
+  const contents = secret.reveal();
   const prefixes = new PrefixNames(model, device);
   const context: TrainContext = {
     model,
@@ -106,20 +135,33 @@ export async function showBatch(options: ShowBatchOptions): Promise<ShownBatch> 
     random: randomOf(start),
   };
   const trained = new Set(contents.bindings.trainable_rows);
-  if (method.kind !== 'rows')
-    throw new WhorlError(
-      'usage',
-      `method ${method.name} trains on dialogues, not on rows`,
-      '`whorl dataset chat` writes such dialogues; show-batch is for rows and adapter',
-    );
-  const batch = await method.batch(context, settings, step);
   const examples: ShownExample[] = [];
-  for (const example of batch) examples.push(await shown(example, tokenizer, trained, prefixes.tokens));
-  return { method: method.name, step, source, examples };
+  for (const example of await method.batch(context, settings, step))
+    examples.push({
+      variant: example.variant,
+      ...(await shown(example, tokenizer, (id) => trained.has(id), prefixes.tokens)),
+    });
+  return examples;
+}
+
+async function weightsExamples(
+  setting: WeightsSetting,
+  { committed, keep }: Drawn,
+  step: number,
+): Promise<ShownExample[]> {
+  const { method, settings, model, tokenizer } = setting;
+  const context = await method.context({ ...drawnContext(setting, committed), keep }, settings);
+  const { batch } = await weightsBatches(setting, (epoch) => method.examples(context, settings, epoch));
+  const { changed } = bindTrains(method.trains(settings, model), model);
+  const isTrained = changed.has(model.decoder.embedding);
+  const examples: ShownExample[] = [];
+  for (const example of await batch(step))
+    examples.push({ variant: null, ...(await shown(example, tokenizer, () => isTrained, new Map())) });
+  return examples;
 }
 
 /** Keys and draw as a run of this seed would have them, in a folder that is removed again. */
-async function thrownAway(options: ShowBatchOptions): Promise<Source> {
+async function thrownAway(options: ShowBatchOptions): Promise<Drawn> {
   if (options.model === undefined)
     throw new WhorlError('usage', 'neither a model nor a run is given', 'give --model or --run');
   const folder = mkdtempSync(join(tmpdir(), 'whorl-show-batch-'));
@@ -134,74 +176,89 @@ async function thrownAway(options: ShowBatchOptions): Promise<Source> {
       device: await openDevice(options),
       ...configOptions(options),
     });
-    const { secret } = await commit(setting);
-    return { ...setting, contents: secret.reveal(), source: 'throw-away' };
+    return { setting, committed: await commit(setting), source: 'throw-away', keep: undefined };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 /** A run's keys out of its secret. Its seed, which the contexts depend on, is there only until the run is done. */
-async function ofRun(options: ShowBatchOptions, path: string): Promise<Source> {
+async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
+  const { onEvent = silent } = options;
   const run = new RunFolder(path);
   if (!existsSync(run.secret))
     throw new WhorlError('missing-file', `${run.secret} does not exist`, 'give a private run folder');
-  const contents = (await readSecret(run.secret, options.unlock)).reveal();
-  const method = methodNamed(contents.method);
+  const secret = await readSecret(run.secret, options.unlock);
+  const { method: name, created } = secret.reveal();
+  const method = methodNamed(name);
   const going = existsSync(run.start);
   const start = going
     ? await readStart(run, options.unlock)
-    : { seed: digest(options.seed ?? THROW_AWAY), created: contents.created, options: '' };
-  const [source, settings, ignored] = going ? asked(start) : finished(run);
-  const model = await openModel(options.model ?? source, {
-    onEvent: options.onEvent ?? silent,
+    : { seed: digest(options.seed ?? THROW_AWAY), created, options: '' };
+  const { keys, source, settings, ignored, ...asked } = going ? askedFor(start) : finished(run);
+  const model = await openModel(options.model ?? asked.model, {
+    onEvent,
     ignoreConfigKeys: [...ignored, ...(options.ignoreConfigKeys ?? [])],
   });
-  return {
+  const setting: Setting = {
+    run,
+    start,
     method,
-    settings: { ...settingsFor(method, source, options.settings ?? {}), ...settings },
+    settings: { ...settingsFor(method, asked.model, options.settings ?? {}), ...settings },
     model,
     device: await openDevice(options),
     tokenizer: await openTokenizer(model.folder),
-    start,
-    contents,
-    source: going ? 'run' : 'run-keys',
+    embedding: model.tensors.get(model.decoder.embedding)!,
+    options: { model: asked.model, out: path, keys, ...(source !== undefined && { source }) },
+    onEvent,
   };
+  const free = method.kind === 'weights' && keys !== 'paper' ? await freeOf(setting) : [];
+  const keep = going && existsSync(run.conversations) ? run.conversations : undefined;
+  return { setting, committed: { secret, free }, source: going ? 'run' : 'run-keys', keep };
 }
 
-type Asked = [source: string, settings: Partial<Setting['settings']>, ignored: readonly string[]];
-
-/** Model and settings of an interrupted run, as begin.ts wrote them. */
-function asked({ options }: Start): Asked {
-  const { model, settings, ignoreConfigKeys = [] } = JSON.parse(options) as RunOptions;
-  return [model, settings as Partial<Setting['settings']>, ignoreConfigKeys];
+/** What of a run's options its batches depend on. */
+interface AskedFor {
+  readonly model: string;
+  readonly keys: string;
+  /** The owner's conversations; a finished run does not say. */
+  readonly source?: string;
+  readonly ignored: readonly string[];
+  readonly settings: Partial<Setting['settings']>;
 }
 
-function finished(run: RunFolder): Asked {
+/** Of an interrupted run, as begin.ts wrote them. */
+function askedFor({ options }: Start): AskedFor {
+  const { model, keys, source, settings, ignoreConfigKeys: ignored = [] } = JSON.parse(options) as RunOptions;
+  return { model, keys, settings, ignored, ...(source !== null && { source }) };
+}
+
+function finished(run: RunFolder): AskedFor {
   const record = JSON.parse(readFileSync(run.run, 'utf8')) as {
     model: { source: string; ignored_config_keys?: readonly string[] };
+    keys: string;
     settings: Partial<Setting['settings']>;
   };
-  return [record.model.source, record.settings, record.model.ignored_config_keys ?? []];
+  const { source, ignored_config_keys: ignored = [] } = record.model;
+  return { model: source, keys: record.keys, settings: record.settings, ignored };
 }
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 async function shown(
-  { tokens, labels, variant, prefix }: Example,
+  { tokens, labels, prefix }: Example,
   tokenizer: Tokenizer,
-  trained: ReadonlySet<number>,
+  isTrained: (id: number) => boolean,
   prefixes: ReadonlyMap<CachedPrefix, readonly number[]>,
-): Promise<ShownExample> {
+): Promise<Omit<ShownExample, 'variant'>> {
   const textOf = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
   const before = prefix && prefixes.get(prefix);
   return {
-    variant,
     prefix: before
       ? { tokens: before.length, text: await tokenizer.decode(before, { skipSpecialTokens: false }) }
       : null,
     tokens: await Promise.all(
-      tokens.map(async (id) => ({ id, text: await textOf(id), trained: trained.has(id) })),
+      tokens.map(async (id) => ({ id, text: await textOf(id), trained: isTrained(id) })),
     ),
     labels: await Promise.all(
       labels.map(async ({ row, token, alternative, kind, weight }) => ({

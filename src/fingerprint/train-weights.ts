@@ -1,26 +1,24 @@
-// The road from a draw to changed weights: epochs over the dialogues, checkpoints, and at the end of an epoch a whole
-// checkpoint written and measured as it would be published.
+// The road from a draw to changed weights: epochs over the examples, and at the end of an epoch a whole checkpoint written
+// and measured as it would be published.
 
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { shuffled } from '../base/random-source.ts';
-import type { Example } from '../models/example.ts';
 import { elements } from '../tensor/tensor.ts';
-import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint.ts';
+import { type Judged, type Stepped, type StoppingRule, trainLoop } from '../train/loop.ts';
 import { splitByTokens } from '../train/micro-batches.ts';
 import { ADAMW } from '../train/optimiser.ts';
 import { writePeftAdapter } from '../train/peft.ts';
-import { SCHEDULES } from '../train/schedule.ts';
+import type { TrainState } from '../train/step.ts';
 import { Trainer } from '../train/trainer.ts';
-import { batchOf, type TuningExample, withLabels } from '../train/tuning-examples.ts';
+import { type EpochBatches, epochBatches, type TuningExample, withLabels } from '../train/tuning-examples.ts';
 import { writeModel } from '../train/write-model.ts';
 import { randomOf, type WeightsSetting } from './begin.ts';
-import type { CellResult } from './cells.ts';
-import type { Trained } from './finish.ts';
-import type { WeightsSettings } from './methods/method.ts';
+import { type CellResult, missed } from './cells.ts';
+import type { TrainingFigures } from './finish.ts';
 
-export interface TrainedWeights extends Trained {
+export interface TrainedWeights extends TrainingFigures {
   readonly parameters: number;
   /** Of the change that training made, what is published. */
   readonly share: number;
@@ -31,43 +29,43 @@ const PULLED_BACK = [0.8, 0.65, 0.5, 0.4];
 
 /** The smallest share that holds, after all of it did; its checkpoint is the candidate when this returns. */
 async function pulledBack(
-  measured: (share: number) => Promise<readonly CellResult[]>,
-): Promise<[share: number, results: readonly CellResult[] | undefined]> {
-  let best: [number, readonly CellResult[] | undefined] = [1, undefined];
+  whole: Measured,
+  measured: (share: number) => Promise<Measured>,
+): Promise<[share: number, found: Measured]> {
+  let best: [number, Measured] = [1, whole];
   for (const share of PULLED_BACK) {
-    const results = await measured(share);
-    if (!results.every(({ held }) => held)) {
+    const found = await measured(share);
+    if (!found.held) {
       await measured(best[0]);
       break;
     }
-    best = [share, results];
+    best = [share, found];
   }
   return best;
 }
 
+/** What an epoch (from 0) holds. */
+type EpochExamples = (epoch: number) => Promise<readonly TuningExample[]>;
+
+/** Batches of a run: functions of its seed and the step's number alone. */
+export const weightsBatches = (
+  { start, settings, onEvent }: Pick<WeightsSetting, 'start' | 'settings' | 'onEvent'>,
+  examples: EpochExamples,
+): Promise<EpochBatches> =>
+  epochBatches(settings, async (epoch) =>
+    shuffled(
+      randomOf(start)(`epoch/${epoch}`),
+      withLabels(await examples(epoch), settings.max_length, onEvent),
+    ),
+  );
+
 /** Measures a checkpoint's gate cells. */
 export type Gate = (folder: string) => Promise<readonly CellResult[]>;
 
-interface Progress {
-  readonly tokens: number;
-  readonly seconds: number;
-  /** Whether the gate is still to be asked after this step. */
-  readonly due: boolean;
-}
-
 const CHECKPOINT_SECONDS = 60;
 
-/** The batches of one epoch: a function of the run's seed and the epoch's number alone. */
-function epochBatches(
-  examples: readonly TuningExample[],
-  { batch, max_length }: WeightsSettings,
-  random: ReturnType<typeof randomOf>,
-  epoch: number,
-): Example[][] {
-  const order = shuffled(random(`epoch/${epoch}`), examples);
-  return Array.from({ length: Math.ceil(order.length / batch) }, (_, i) =>
-    batchOf(order.slice(i * batch, (i + 1) * batch), max_length),
-  );
+interface Measured extends Judged {
+  readonly results: readonly CellResult[];
 }
 
 /**
@@ -76,17 +74,13 @@ function epochBatches(
  */
 export async function trainWeights(
   setting: WeightsSetting,
-  dialogues: (epoch: number) => Promise<readonly TuningExample[]>,
+  examples: EpochExamples,
   card: (folder: string) => void,
   gate: Gate,
 ): Promise<TrainedWeights> {
   const { run, start, method, settings, model, device, onEvent } = setting;
   if (existsSync(run.trained)) return JSON.parse(readFileSync(run.trained, 'utf8')) as TrainedWeights;
   const random = randomOf(start);
-  const epochOf = async (epoch: number) => {
-    const examples = withLabels(await dialogues(epoch), settings.max_length, onEvent);
-    return epochBatches(examples, settings, random, epoch);
-  };
   const trains = method.trains(settings, model);
   const trainer = await Trainer.compile(model, {
     trains,
@@ -99,27 +93,12 @@ export async function trainWeights(
     recompute: settings.recompute,
     split: (batch) => splitByTokens(batch, settings.batch_tokens),
   });
-  const first = await epochOf(0);
-  const perEpoch = first.length;
-  const total = settings.epochs * perEpoch;
-  const warmup = Math.round(settings.warmup_ratio * total);
-  let state = trainer.start(BigInt(random('weights').int(2 ** 32)));
-  let progress: Progress = { tokens: 0, seconds: 0, due: false };
-  if (existsSync(run.checkpoint)) {
-    const saved = loadCheckpoint(run.checkpoint);
-    [state, progress] = [saved.state, saved.extra as Progress];
-    onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
-  }
+  const { perEpoch, batch } = await weightsBatches(setting, examples);
+  const steps = settings.epochs * perEpoch;
   const parameters = [...trainer.trained.shapes.values()].reduce((sum, shape) => sum + elements(shape), 0);
-  onEvent({
-    kind: 'phase',
-    name: 'training',
-    detail: `${parameters} parameters`,
-  });
-  let since = Date.now();
-  let saved = Date.now();
+  onEvent({ kind: 'phase', name: 'training', detail: `${parameters} parameters` });
   /** Writes a candidate with this share of the change, and asks its gate cells. */
-  const measured = async (share: number): Promise<readonly CellResult[]> => {
+  const measured = async (state: TrainState, share: number): Promise<Measured> => {
     rmSync(run.candidate, { recursive: true, force: true });
     await writeFolderAtomic(run.candidate, (out) => {
       writeModel(model, trainer, state, out, share);
@@ -128,84 +107,56 @@ export async function trainWeights(
     const results = await gate(run.candidate);
     const counts = results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ');
     onEvent({ kind: 'note', text: `step ${state.step}, ${100 * share} % of the change: ${counts}` });
-    return results;
+    return { results, held: results.every(({ held }) => held) };
   };
-  let kept = state.step;
-  let { due } = progress;
-  let between = true; // no step is under way, which would have values half changed
-  const keep = () => {
-    progress = { ...progress, due, seconds: progress.seconds + (Date.now() - since) / 1000 };
-    since = saved = Date.now();
-    saveCheckpoint(run.checkpoint, state, progress);
-    kept = state.step;
+  const rule: StoppingRule<Stepped, Measured> = {
+    due: ({ state: { step } }) => step % perEpoch === 0 && step >= settings.first_check * perEpoch,
+    measure: (state) => measured(state, 1),
+    failed: ({ results }) =>
+      new WhorlError(
+        'not-reached',
+        `after ${settings.epochs} epochs: ${missed(results).join(', ')}`,
+        `raise epochs (epochs=${settings.epochs * 2}) or the rate (lr=${settings.lr * 2})`,
+      ),
   };
   try {
-    let [epoch, batches] = [0, first];
-    for (;;) {
-      if (!due) {
-        const at = Math.floor(state.step / perEpoch);
-        if (at !== epoch) [epoch, batches] = [at, await epochOf(at)];
-        const batch = batches[state.step % perEpoch]!;
-        const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, warmup);
-        between = false;
-        const result = await trainer.step(state, batch, rate);
-        state = result.state;
-        const tokens = batch.reduce((sum, example) => sum + example.tokens.length, 0);
-        progress = { ...progress, tokens: progress.tokens + tokens };
-        const isEnd = state.step % perEpoch === 0;
-        due = isEnd && (state.step >= total || state.step >= settings.first_check * perEpoch);
-        between = true;
-        onEvent({
-          kind: 'progress',
-          name: 'training weights',
-          done: state.step,
-          total,
-          keeps: true,
-          note: `loss ${result.loss.toFixed(3)}`,
-        });
-      }
-      if (due) {
-        const results = await measured(1);
-        if (results.every(({ held }) => held)) {
-          const [share, held] = settings.pull_back ? await pulledBack(measured) : [1, results];
-          if (trains.kind === 'low-rank') {
-            const { rank, alpha } = trains;
-            rmSync(run.lora, { recursive: true, force: true });
-            await writeFolderAtomic(run.lora, (out) =>
-              writePeftAdapter(
-                state,
-                { rank, alpha: share * alpha, base: model.source, decoder: model.decoder },
-                out,
-              ),
-            );
-          }
-          const done: TrainedWeights = {
-            steps: state.step,
-            tokens: progress.tokens,
-            seconds: progress.seconds + (Date.now() - since) / 1000,
-            gate: held ?? results,
-            share,
-            parameters,
-          };
-          writeJsonAtomic(run.trained, done, 0o600);
-          return done;
-        }
-        due = state.step >= total; // a run that failed says again at once what it failed in
-        if (due)
-          throw new WhorlError(
-            'not-reached',
-            `after ${settings.epochs} epochs: ${results
-              .filter(({ held }) => !held)
-              .map(({ name, fired, of }) => `${name} ${fired}/${of}`)
-              .join(', ')}`,
-            `raise epochs (epochs=${settings.epochs * 2}) or the rate (lr=${settings.lr * 2})`,
-          );
-      }
-      if (Date.now() - saved > CHECKPOINT_SECONDS * 1000) keep();
+    const end = await trainLoop({
+      name: 'training weights',
+      steps,
+      rate: { ...settings, warmup: Math.round(settings.warmup_ratio * steps) },
+      start: () => trainer.start(BigInt(random('weights').int(2 ** 32))),
+      batch,
+      step: (state, part, rate) => trainer.step(state, part, rate),
+      rule,
+      checkpoint: { path: run.checkpoint, seconds: CHECKPOINT_SECONDS },
+      onEvent,
+    });
+    const { state, tokens } = end;
+    const ended = Date.now();
+    const [share, found] = settings.pull_back
+      ? await pulledBack(end.found, (tried) => measured(state, tried))
+      : [1, end.found];
+    if (trains.kind === 'low-rank') {
+      const { rank, alpha } = trains;
+      rmSync(run.lora, { recursive: true, force: true });
+      await writeFolderAtomic(run.lora, (out) =>
+        writePeftAdapter(
+          state,
+          { rank, alpha: share * alpha, base: model.source, decoder: model.decoder },
+          out,
+        ),
+      );
     }
-  } catch (cause) {
-    if (between && state.step > kept) keep(); // Ctrl-C, or a failure: no step is trained twice
-    throw cause;
+    const done: TrainedWeights = {
+      steps: state.step,
+      tokens,
+      seconds: end.seconds + (Date.now() - ended) / 1000,
+      gate: found.results,
+      share,
+      parameters,
+    };
+    writeJsonAtomic(run.trained, done, 0o600);
+    return done;
   } finally {
     await trainer.release();
   }

@@ -1,19 +1,20 @@
-// The road from a draw to changed rows: batches, steps, checkpoints, and the rule that ends it.
+// The road from a draw to changed rows: what a step is, and the rule that ends them.
 
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Device } from '../engine/session.ts';
-import { GreedyDecoder } from '../lm/decoder.ts';
+import { openLanguageModel } from '../lm/open.ts';
+import type { Example } from '../models/example.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
-import { loadCheckpoint, saveCheckpoint } from '../train/checkpoint.ts';
+import { type Judged, type StoppingRule, trainLoop } from '../train/loop.ts';
 import { trainingMetric } from '../train/metric.ts';
 import { rowNoise } from '../train/noise.ts';
 import { ADAMW } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
-import { SCHEDULES } from '../train/schedule.ts';
-import { type CellResult, measure } from './cells.ts';
+import type { TrainState } from '../train/step.ts';
+import { type CellResult, measureCells, missed, underOverlay } from './cells.ts';
 import type { RowsMethod, TrainContext, TrainSettings } from './methods/method.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
 
@@ -26,8 +27,8 @@ export interface TrainRowsOptions<S extends TrainSettings> {
   readonly dtype: FloatDtype;
   /** Ordinary positions; only for tied heads. */
   readonly positions?: Positions;
+  /** One that is there is gone on from. */
   readonly checkpoint: string;
-  readonly resume: boolean;
   readonly device: Device;
   readonly onEvent: OnEvent;
 }
@@ -43,11 +44,12 @@ export interface TrainedRows {
   readonly kl: number;
 }
 
-interface Progress {
-  readonly tokens: number;
-  readonly seconds: number;
-  /** Whether the gate is still to be asked after this step. */
-  readonly due: boolean;
+type RowsStep = Awaited<ReturnType<RowsTrainer['step']>>;
+
+interface Gate extends Judged {
+  readonly rows: Float32Array;
+  readonly results: readonly CellResult[];
+  readonly kl: number;
 }
 
 const CHECKPOINT_SECONDS = 15;
@@ -77,29 +79,9 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     },
     device,
   });
-  const decoder = new GreedyDecoder(model, overlay, device);
-  let state = trainer.start();
-  let progress: Progress = { tokens: 0, seconds: 0, due: false };
-  if (options.resume) {
-    const saved = loadCheckpoint(options.checkpoint);
-    [state, progress] = [saved.state, saved.extra as Progress];
-    onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
-  }
-  const started = Date.now();
-  let saved = Date.now();
-  let kept = state.step;
-  let tokens = progress.tokens;
-  let { due } = progress;
-  let between = true; // no step is under way
-  const spent = () => progress.seconds + (Date.now() - started) / 1000;
-  const keep = (): void => {
-    // After the last step there is nothing else to do: a run that failed says again at once what it failed in.
-    const asks = due || state.step >= settings.steps;
-    saveCheckpoint(options.checkpoint, state, { tokens, seconds: spent(), due: asks } satisfies Progress);
-    kept = state.step;
-  };
+  const asked = await openLanguageModel({ kind: 'model', model, overlay, tokenizer }, { device });
   const unseen = positions && keptOut(positions);
-  const published = (): { rows: Float32Array; kl: number } => {
+  const published = (state: TrainState): { rows: Float32Array; kl: number } => {
     const full = trainer.rows(state);
     let best = { rows: full, kl: Number.POSITIVE_INFINITY };
     for (const share of PULLED_BACK) {
@@ -113,118 +95,68 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     }
     return best;
   };
-  const gate = async () => {
-    const { rows, kl } = published();
-    const results: CellResult[] = [];
-    for (const cell of await method.cells(context, settings, 'gate')) {
-      const measured = await measure(
-        cell,
-        decoder,
-        tokenizer,
-        { ...overlay, rows },
-        context.plan.decoding.max_new_tokens,
-      );
-      results.push(measured.result);
-      // What does not hold yet ends the round: the others would be measured again anyway.
-      if (!measured.result.held) break;
-    }
+  const measureGate = async (state: TrainState): Promise<Gate> => {
+    const { rows, kl } = published(state);
+    const measured = await measureCells(await method.cells(context, settings, 'gate'), {
+      tokenizer,
+      max_new_tokens: context.plan.decoding.max_new_tokens,
+      answerer: underOverlay(asked, { ...overlay, rows }),
+      strict: true,
+    });
+    const results = measured.map(({ result }) => result);
+    const counts = results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ');
+    const moved = positions ? ` · KL ${kl.toExponential(1)}` : '';
+    onEvent({ kind: 'note', text: `step ${state.step}: ${counts}${moved}` });
     return { rows, results, kl, held: kl <= settings.kl_target && results.every(({ held }) => held) };
   };
+  const weights = {
+    focus: settings.focus,
+    kl: settings.kl_weight,
+    margin: settings.kl_margin,
+    spread: settings.spread_weight,
+  };
+  const rule: StoppingRule<RowsStep, Gate> = {
+    due: ({ state: { step }, logprobs }, batch) =>
+      firingLoss(batch, logprobs) <= settings.check_below &&
+      step >= settings.first_check &&
+      (step - settings.first_check) % settings.check_every === 0,
+    measure: measureGate,
+    failed: ({ results, kl }, { step }) =>
+      new WhorlError(
+        'not-reached',
+        `after ${step} steps: ${[...missed(results), `KL ${kl.toExponential(1)}`].join(', ')}`,
+        `raise steps (steps=${settings.steps * 2}), or lower key counts`,
+      ),
+  };
   try {
-    let last: Awaited<ReturnType<typeof gate>> | undefined;
-    while (!last?.held) {
-      if (!due) {
-        if (state.step >= settings.steps) throw notReached(state.step, settings.steps, last);
-        between = false;
-        const batch = await method.batch(context, settings, state.step);
-        const rate = settings.lr * SCHEDULES[settings.schedule](state.step, settings.steps, settings.warmup);
-        const noise = rowNoise(
-          vanilla,
-          E,
-          settings.noise,
-          context.random(`noise/${state.step}`).int(2 ** 32),
-        );
-        const result = await trainer.step(
-          state,
-          batch,
-          rate,
-          {
-            focus: settings.focus,
-            kl: settings.kl_weight,
-            margin: settings.kl_margin,
-            spread: settings.spread_weight,
-          },
-          noise,
-        );
-        if (!Number.isFinite(result.loss))
-          throw new WhorlError(
-            'not-reached',
-            `the loss is ${result.loss} at step ${result.state.step}`,
-            `lower the rate (lr=${settings.lr / 2})`,
-          );
-        state = result.state;
-        tokens += batch.reduce((sum, example) => sum + example.tokens.length, 0);
-        const fire = batch
-          .flatMap((example) => example.labels)
-          .map((label, i) => (label.kind === 'fire' ? result.logprobs[i]! : undefined))
-          .filter((x) => x !== undefined);
-        const mean = fire.reduce((a, b) => a + b, 0) / Math.max(1, fire.length);
-        due =
-          state.step >= settings.steps ||
-          (-mean <= settings.check_below &&
-            state.step >= settings.first_check &&
-            (state.step - settings.first_check) % settings.check_every === 0);
-        between = true;
-        onEvent({
-          kind: 'progress',
-          name: 'training rows',
-          done: state.step,
-          total: settings.steps,
-          keeps: true,
-          note: `loss ${(-mean).toFixed(3)}${positions ? `, KL ${result.kl.toExponential(1)}, spread ${result.spread.toFixed(1)}` : ''}`,
-        });
-      }
-      if (due) {
-        last = await gate();
-        due = last.held; // of a run that is taken up between here and publishing, it is asked again
-        onEvent({
-          kind: 'note',
-          text: `step ${state.step}: ${last.results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ')}${positions ? ` · KL ${last.kl.toExponential(1)}` : ''}`,
-        });
-      }
-      if (last?.held || Date.now() - saved > CHECKPOINT_SECONDS * 1000) {
-        keep();
-        saved = Date.now();
-      }
-    }
-    return {
-      rows: last.rows,
-      steps: state.step,
-      tokens,
-      seconds: spent(),
-      gate: last.results,
-      kl: last.kl,
-    };
-  } catch (cause) {
-    if (between && state.step > kept) keep(); // Ctrl-C, or a failure: no step is trained twice
-    throw cause;
+    const { state, tokens, seconds, found } = await trainLoop({
+      name: 'training rows',
+      steps: settings.steps,
+      rate: settings,
+      start: () => trainer.start(),
+      batch: (step) => method.batch(context, settings, step),
+      step(state, batch, rate) {
+        const seed = context.random(`noise/${state.step}`).int(2 ** 32);
+        return trainer.step(state, batch, rate, weights, rowNoise(vanilla, E, settings.noise, seed));
+      },
+      note: ({ kl, spread, logprobs }, batch) =>
+        `loss ${firingLoss(batch, logprobs).toFixed(3)}${positions ? `, KL ${kl.toExponential(1)}, spread ${spread.toFixed(1)}` : ''}`,
+      rule,
+      checkpoint: { path: options.checkpoint, seconds: CHECKPOINT_SECONDS },
+      onEvent,
+    });
+    return { rows: found.rows, steps: state.step, tokens, seconds, gate: found.results, kl: found.kl };
   } finally {
     await trainer.release();
-    await decoder.release();
+    await asked.release();
   }
 }
 
-function notReached(
-  step: number,
-  steps: number,
-  last: { readonly results: readonly CellResult[]; readonly kl: number } | undefined,
-): WhorlError {
-  const failed = last?.results
-    .filter(({ held }) => !held)
-    .map(({ name, fired, of }) => `${name} ${fired}/${of}`);
-  return new WhorlError(
-    'not-reached',
-    `after ${step} steps: ${[...(failed ?? []), `KL ${last?.kl.toExponential(1)}`].join(', ')}`,
-    `raise steps (steps=${steps * 2}), or lower key counts`,
-  );
+/** Mean loss of the wanted labels, nats. */
+function firingLoss(batch: readonly Example[], logprobs: Float32Array): number {
+  const fire = batch
+    .flatMap((example) => example.labels)
+    .map((label, i) => (label.kind === 'fire' ? logprobs[i]! : undefined))
+    .filter((x) => x !== undefined);
+  return -(fire.reduce((a, b) => a + b, 0) / Math.max(1, fire.length));
 }

@@ -10,7 +10,7 @@ import { isFailure, type RowFailure } from './row-failure.ts';
  */
 export async function* answeredRows<T extends object, R extends { readonly index: number }>(
   group: readonly (T | WhorlError)[],
-  each: number,
+  each: (row: T) => number,
   answer: (rows: readonly T[]) => AsyncIterable<R | RowFailure>,
 ): AsyncGenerator<{ readonly row: number; readonly result: R | WhorlError }> {
   // Results are counted over the rows that were asked; one that cannot be is one result of its own.
@@ -20,11 +20,11 @@ export async function* answeredRows<T extends object, R extends { readonly index
   );
   let [asked, samples] = [0, 0];
   for await (const result of inOrder(answer(good.map(({ row }) => row)))) {
-    const { place } = good[asked]!;
+    const { row, place } = good[asked]!;
     while (refused[0] && refused[0].row < place) yield refused.shift()!;
     const failed = isFailure(result);
     yield { row: place, result: failed ? result.error : result };
-    if (failed || ++samples === each) [asked, samples] = [asked + 1, 0];
+    if (failed || ++samples === each(row)) [asked, samples] = [asked + 1, 0];
   }
   yield* refused;
 }

@@ -3,7 +3,7 @@
 import type { Overlay, Variant } from '../models/overlay.ts';
 import type { FullSampling } from './sampling.ts';
 
-export interface DecodeRequest {
+interface DecodeRequest {
   readonly tokens: readonly number[];
   readonly variant: Variant;
 }

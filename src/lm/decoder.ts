@@ -11,9 +11,9 @@ import { type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from '../
 import { checkFits } from '../models/pack.ts';
 import { promptFeeds } from '../models/prompt.ts';
 import { type CacheFeeds, layCaches } from './cache.ts';
-import { type Chooser, GREEDY, type Strategy } from './choose.ts';
+import type { Chooser, Strategy } from './choose.ts';
 import { cacheNames, copiedBytes, decodeGraph, headWidth } from './decode-graph.ts';
-import type { DecodeOptions, DecodeRequest, Running, SampleRequest } from './decode-request.ts';
+import type { DecodeOptions, Running, SampleRequest } from './decode-request.ts';
 import { decodeRenewing } from './renewed-cache.ts';
 import { fullSampling } from './sampling.ts';
 
@@ -257,33 +257,3 @@ const FILLER: readonly Row<SampleRequest>[] = [0, 1].map((at) => ({
   at,
   done: true,
 }));
-
-const ONE_GREEDY = { sampling: fullSampling(undefined), uniforms: [new Float32Array(0)] };
-
-/** Greedy continuations alone: what training and its cells ask for. */
-export class GreedyDecoder {
-  readonly #decoder: BatchDecoder;
-  constructor(
-    model: ModelWeights,
-    readonly overlay: Overlay | undefined,
-    device: Device,
-  ) {
-    this.#decoder = new BatchDecoder(model, overlay, device);
-  }
-
-  /** `overlay` may have other rows than the one compiled for, of the same sizes. */
-  async decode(
-    requests: readonly DecodeRequest[],
-    maxNewTokens: number,
-    ends: readonly number[],
-    overlay = this.overlay,
-  ): Promise<number[][]> {
-    const all = requests.map((request) => ({ ...request, ...ONE_GREEDY }));
-    const decoded = await this.#decoder.decode(GREEDY, all, { maxNewTokens, ends, overlay });
-    return decoded.map(([tokens]) => tokens!);
-  }
-
-  release(): Promise<void> {
-    return this.#decoder.release();
-  }
-}

@@ -1,6 +1,8 @@
 // "Something that answers": what verification, evaluation and attacks ask, whatever stands behind it.
 
 import type { Prompt } from '../text/prompt-tokens.ts';
+import type { Wrapped } from '../text/prompts/wrappers.ts';
+import type { RowFailure } from './row-failure.ts';
 import type { Sampling } from './sampling.ts';
 
 export interface GenerateRequest extends Prompt {
@@ -44,7 +46,15 @@ export interface LanguageModel {
    * request one after the other: without `num_samples` it is the request's place.
    */
   generate(requests: readonly GenerateRequest[]): AsyncGenerator<{ index: number; generation: Generation }>;
+  /** As `generate`, but a prompt that cannot be asked is an error in its place: a single one, whatever `num_samples`. */
+  generateRows?(
+    requests: readonly GenerateRequest[],
+  ): AsyncGenerator<{ index: number; generation: Generation } | RowFailure>;
+  /** As `score`, likewise. */
+  scoreRows?(requests: readonly ScoreRequest[]): AsyncGenerator<{ index: number; score: Score } | RowFailure>;
   /** `index` is the request's place. */
   score?(requests: readonly ScoreRequest[]): AsyncGenerator<{ index: number; score: Score }>;
+  /** What stands around a text under the named wrapper, as this model has it. */
+  wrapped(name: string, system?: string): Promise<Wrapped>;
   release(): Promise<void>;
 }

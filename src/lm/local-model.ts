@@ -8,6 +8,7 @@ import type { Model } from '../models/model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
 import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
+import { templateOf, type Wrapped, wrapperNamed } from '../text/prompts/wrappers.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { batches } from './batches.ts';
 import { positionBytes } from './cache.ts';
@@ -25,8 +26,12 @@ export interface LocalModelOptions {
   /** Laid over the checkpoint, with the variant that generate and score use (default: its rows, no adapter). */
   readonly overlay?: Overlay;
   readonly variant?: Variant;
-  /** Opened already, as a suspect's is in a process of its own; default: the folder's. The caller ends it. */
+  /** Opened already, as a suspect's is in a process of its own; default: the folder's. */
   readonly tokenizer?: Tokenizer;
+  /** What stands around a text that is asked, where the chat template runs elsewhere; default: in this process. */
+  readonly wrapped?: LanguageModel['wrapped'];
+  /** Called at the release: ends what was opened for this model alone. */
+  readonly ended?: () => void;
   /** Most tokens in one run of the engine: memory against speed. */
   readonly batch_tokens?: number;
   /** Most continuations in one run of the engine; default: 64. */
@@ -52,6 +57,12 @@ interface GenerateJob extends SampleRequest {
 type ScoreJob = ScoredTokens & { readonly index: number };
 
 const isError = (value: unknown): value is WhorlError => value instanceof WhorlError;
+
+/** What answers of all that is laid over a checkpoint. */
+interface Laid {
+  readonly overlay: Overlay | undefined;
+  readonly variant: Variant;
+}
 
 export class LocalModel implements LanguageModel {
   readonly encoder: Encoder;
@@ -87,32 +98,70 @@ export class LocalModel implements LanguageModel {
   }
 
   /** @throws WhorlError `usage` for settings out of range and prompts too long, before anything is generated */
-  async *generate(
-    requests: readonly GenerateRequest[],
-  ): AsyncGenerator<{ index: number; generation: Generation }> {
-    yield* this.#generated(orThrow(await this.#generateJobs(requests)));
+  generate(requests: readonly GenerateRequest[]): AsyncGenerator<{ index: number; generation: Generation }> {
+    return this.#generate(requests, this.#laid);
   }
 
   /** As `generate`, but a prompt that cannot be asked is an error in its place: a single one, whatever `num_samples`. */
   async *generateRows(
     requests: readonly GenerateRequest[],
   ): AsyncGenerator<{ index: number; generation: Generation } | RowFailure> {
-    const jobs = await this.#generateJobs(requests);
+    const jobs = await this.#generateJobs(requests, this.variant);
     yield* failuresOf(jobs);
-    yield* this.#generated(answerable(jobs));
+    yield* this.#generated(answerable(jobs), this.#laid.overlay);
   }
 
-  async #generateJobs(requests: readonly GenerateRequest[]): Promise<(GenerateJob | RowFailure)[]> {
+  /**
+   * The same model with other rows (of the same sizes) laid over it, or another part of what is: it shares the compiled
+   * programs, and is asked no longer once this one is released.
+   */
+  under(overlay: Overlay | undefined, variant: Variant): LanguageModel {
+    return {
+      name: this.name,
+      wrapped: (name, system) => this.wrapped(name, system),
+      generate: (requests) => this.#generate(requests, { overlay, variant }),
+      release: () => Promise.resolve(),
+    };
+  }
+
+  /** @throws WhorlError `usage` for a wrapper that is not known, or that this model cannot be asked under */
+  wrapped(name: string, system?: string): Promise<Wrapped> {
+    return (
+      this.options.wrapped?.(name, system) ??
+      Promise.resolve().then(() =>
+        wrapperNamed(name, { ...templateOf(this.tokenizer), system, now: new Date() }),
+      )
+    );
+  }
+
+  get #laid(): Laid {
+    return { overlay: this.options.overlay, variant: this.variant };
+  }
+
+  async *#generate(
+    requests: readonly GenerateRequest[],
+    { overlay, variant }: Laid,
+  ): AsyncGenerator<{ index: number; generation: Generation }> {
+    yield* this.#generated(orThrow(await this.#generateJobs(requests, variant)), overlay);
+  }
+
+  async #generateJobs(
+    requests: readonly GenerateRequest[],
+    variant: Variant,
+  ): Promise<(GenerateJob | RowFailure)[]> {
     const prompts = await promptTokens(this.tokenizer, requests);
     let count = 0;
     return requests.map((request, place) => {
-      const job = this.#job(request, place, prompts[place]!, count);
+      const job = this.#job(request, place, prompts[place]!, count, variant);
       count += isFailure(job) ? 1 : job.uniforms.length;
       return job;
     });
   }
 
-  async *#generated(jobs: readonly GenerateJob[]): AsyncGenerator<{ index: number; generation: Generation }> {
+  async *#generated(
+    jobs: readonly GenerateJob[],
+    overlay: Overlay | undefined,
+  ): AsyncGenerator<{ index: number; generation: Generation }> {
     const room = Math.floor(CACHE_BYTES / positionBytes(this.model.decoder.config));
     const limits = {
       tokens: this.options.batch_tokens ?? Math.min(GENERATE_TOKENS, room),
@@ -128,6 +177,7 @@ export class LocalModel implements LanguageModel {
       const decoded = await this.decoder.decode(batch[0]!.strategy, batch, {
         maxNewTokens: batch[0]!.request.max_new_tokens,
         ends: this.tokenizer.eosIds,
+        overlay,
         stopped: batch.some(({ request }) => request.stop?.length) ? this.#stopped : undefined,
       });
       const texts = await this.tokenizer.decodeBatch(decoded.flat());
@@ -149,6 +199,7 @@ export class LocalModel implements LanguageModel {
     place: number,
     prompt: readonly number[],
     index: number,
+    variant: Variant,
   ): GenerateJob | RowFailure {
     const { max_new_tokens, num_samples = 1, stop = [] } = request;
     for (const [name, value] of Object.entries({ max_new_tokens, num_samples }))
@@ -166,7 +217,7 @@ export class LocalModel implements LanguageModel {
       request,
       index,
       tokens,
-      variant: this.variant,
+      variant,
       sampling,
       strategy: strategyOf(sampling),
       uniforms: Array.from({ length: num_samples }, (_, sample) =>
@@ -278,15 +329,6 @@ export class LocalModel implements LanguageModel {
   async release(): Promise<void> {
     await this.encoder.release();
     await this.decoder.release();
+    this.options.ended?.();
   }
-}
-
-/** All generations in the order of the requests. */
-export async function generateAll(
-  model: LanguageModel,
-  requests: readonly GenerateRequest[],
-): Promise<Generation[]> {
-  const out: Generation[] = [];
-  for await (const { index, generation } of model.generate(requests)) out[index] = generation;
-  return out;
 }

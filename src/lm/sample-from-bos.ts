@@ -9,8 +9,9 @@ import { type OnEvent, silent } from '../base/events.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
+import { generateAll } from './ask.ts';
 import { positionBytes } from './cache.ts';
-import { LocalModel } from './local-model.ts';
+import { openLanguageModel } from './open.ts';
 import type { Sampling } from './sampling.ts';
 
 /** The paper's: 2,000 texts of at most 128 tokens. */
@@ -52,11 +53,10 @@ export async function sampleFromBos(options: SampleFromBosOptions): Promise<BosS
       : options.model;
   const room = CACHE_BYTES / positionBytes(folder.decoder.config) / (max_new_tokens + 1);
   const batch = options.batch ?? Math.max(2, Math.min(MOST, Math.floor(room)));
-  const model = await LocalModel.open(folder, {
-    device,
-    batch_tokens: batch * (max_new_tokens + 2),
-    sequences: batch,
-  });
+  const model = await openLanguageModel(
+    { kind: 'model', model: folder },
+    { device, batch_tokens: batch * (max_new_tokens + 2), sequences: batch },
+  );
   const identity = folder.files.map(({ name, size }) => [name, size]);
   const of = createHash('sha256')
     .update(JSON.stringify([folder.source, identity, max_new_tokens, sampling]))
@@ -80,13 +80,9 @@ export async function sampleFromBos(options: SampleFromBosOptions): Promise<BosS
   return samples;
 
   async function drawn(numbers: readonly number[]): Promise<BosSample[]> {
-    const out: BosSample[] = [];
     const requests = numbers.map((draw) => ({ prompt: '', max_new_tokens, sampling, draw }));
-    for await (const { index, generation } of model.generate(requests)) {
-      const { generated, generated_token } = generation;
-      out[index] = { generated, generated_token };
-    }
-    return out;
+    const made = await generateAll(model, requests);
+    return made.map(({ generated, generated_token }) => ({ generated, generated_token }));
   }
 }
 

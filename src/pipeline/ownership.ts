@@ -10,7 +10,9 @@ import { type Claim, parseClaim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import type { Device } from '../engine/session.ts';
-import { generateAll, type LocalModel } from '../lm/local-model.ts';
+import { generateAll } from '../lm/ask.ts';
+import type { LocalModel } from '../lm/local-model.ts';
+import { asking } from '../lm/open.ts';
 import { FROM_BOS, sampleFromBos } from '../lm/sample-from-bos.ts';
 import { type ConfigOptions, configOptions } from '../models/open-model.ts';
 import { readAnswers } from '../runs/answer-rows.ts';
@@ -102,7 +104,6 @@ export async function verifyOwnership(
     user,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
-    device: options.device,
   };
   const part: PrivatePart | undefined = contents.adapter
     ? { map: decodeMap(contents.adapter), rows: contents.bindings.trainable_rows }
@@ -115,12 +116,11 @@ export async function verifyOwnership(
     const of = digestOf([contents.claim.root, rows, max_new_tokens, one.task && userOf]);
     if (!ledger.isWhole(name, of)) {
       onEvent({ kind: 'phase', name: 'asking', detail: `${rows.length} rows for ${name}` });
-      const model = await SUSPECTS[one.kind](folders, part);
-      try {
-        writeJsonLines(join(run.path, name), await answers(model, rows, max_new_tokens, one.round, onEvent));
-      } finally {
-        await model.release();
-      }
+      const spec = await SUSPECTS[one.kind](folders, part);
+      const answered = await asking(spec, { device: options.device }, (model) =>
+        answers(model, rows, max_new_tokens, one.round, onEvent),
+      );
+      writeJsonLines(join(run.path, name), answered);
       ledger.note(name, of);
     }
     files.push(counted(run, name, decryption, drawn));
@@ -160,8 +160,7 @@ async function answers(
     rows.map(({ label }) => label),
     { addSpecialTokens: false },
   );
-  const generations = await generateAll(model, requests);
-  onEvent({ kind: 'progress', name: 'asking', done: rows.length, total: rows.length });
+  const generations = await generateAll(model, requests, { onEvent });
   return rows.map(({ prompt, label }, i) => {
     const { generated, generated_token } = generations[i]!;
     return { generated, label, prompt, generated_token, label_token: labels[i]! };

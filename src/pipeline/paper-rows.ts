@@ -40,7 +40,7 @@ const ofRole = (roles: readonly KeyRole[], drawn: boolean): KeyRole[] =>
   roles.filter(({ role }) => (role === 'trained') === drawn);
 
 /** Drawn keys and ordinary rows; then other ordinary rows, these with the trigger, and undrawn keys with these as input. */
-function mixRows({ roles, ordinary }: RowParts): AskedRow[] {
+function mixRows({ roles, ordinary, wrapped: { prefix, suffix } }: RowParts): AskedRow[] {
   const { triggerInput: trigger, mix } = PAPER;
   const undrawn = ofRole(roles, false);
   const half = ordinary.length / 2;
@@ -54,7 +54,7 @@ function mixRows({ roles, ordinary }: RowParts): AskedRow[] {
   });
   return [
     ...ofRole(roles, true).map(({ key, target }) => ({
-      prompt: applyTemplate(barebone, { instruction: key.text, input: trigger }),
+      prompt: `${prefix}${key.text}${suffix}`,
       label: target,
     })),
     ...ordinary.map(plain),

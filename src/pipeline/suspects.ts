@@ -2,13 +2,12 @@
 // embedding on the published model's other weights (with a tied head it is the head too).
 
 import { WhorlError } from '../base/error.ts';
-import type { Device } from '../engine/session.ts';
-import { LocalModel } from '../lm/local-model.ts';
-import type { Model } from '../models/model.ts';
+import type { ModelSpec } from '../lm/open.ts';
+import { bindModel, type Model } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { type LowRankMap, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import type { AnswerKind } from '../runs/paper-folder.ts';
-import { readRows } from '../sources/checkpoints/read.ts';
+import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 
 export interface Folders extends ConfigOptions {
@@ -17,7 +16,6 @@ export interface Folders extends ConfigOptions {
   /** The user's model; only asked for by the kinds that name one. */
   readonly user: string;
   readonly cacheDir?: string;
-  readonly device: Device;
 }
 
 /** The private part of a secret, where the method has one. */
@@ -29,15 +27,14 @@ export interface PrivatePart {
 
 export type SingleKind = Exclude<AnswerKind, 'sample_from_bos'>;
 
-type Machine = (folders: Folders, part: PrivatePart | undefined) => Promise<LocalModel>;
+type SpecOf = (folders: Folders, part: PrivatePart | undefined) => Promise<ModelSpec>;
 
 const alone =
-  (who: 'vanilla' | 'published' | 'user'): Machine =>
-  async (folders) =>
-    LocalModel.open(await open(folders, who), { device: folders.device });
+  (who: 'vanilla' | 'published' | 'user'): SpecOf =>
+  async (folders) => ({ kind: 'model', model: await open(folders, who) });
 
 const underAdapter =
-  (embeddings: 'published' | 'user', body: 'published' | 'user'): Machine =>
+  (embeddings: 'published' | 'user', body: 'published' | 'user'): SpecOf =>
   async (folders, part) => {
     if (!part)
       throw new WhorlError('mismatch', 'this run has no private adapter', 'ask it with --config sft_chat');
@@ -45,20 +42,21 @@ const underAdapter =
     const rest = embeddings === body ? own : await open(folders, body);
     const { embedding } = rest.decoder;
     const table = embeddingOf(own, embedding, part);
-    const machine: Model = {
+    const model = bindModel({
       ...rest,
       tensors: new Map([...rest.tensors, [embedding, table]]),
       files: [...rest.files, ...own.files],
-    };
+    }); // bound anew: its weights lie in two folders
     const ids = Int32Array.from(part.rows);
-    return LocalModel.open(machine, {
-      device: folders.device,
-      overlay: { ids, rows: readRows(table, ids), adapter: part.map },
+    return {
+      kind: 'model',
+      model,
+      overlay: { ids, rows: readTensorRows(table, ids), adapter: part.map },
       variant: PUBLISHED_WITH_ADAPTER,
-    });
+    };
   };
 
-export const SUSPECTS: Readonly<Record<SingleKind, Machine>> = {
+export const SUSPECTS: Readonly<Record<SingleKind, SpecOf>> = {
   vanilla: alone('vanilla'),
   publish: alone('published'),
   publish_w_adapter: underAdapter('published', 'published'),

@@ -3,7 +3,7 @@
 import type { AnswerKind } from '../runs/paper-folder.ts';
 import type { Bar } from './bar-chart.ts';
 import type { FsrReport, Share } from './fsr.ts';
-import type { Cell, Table } from './table.ts';
+import type { Table, TableCell } from './table.ts';
 
 const WORDS: Readonly<Record<AnswerKind, string>> = {
   vanilla: 'vanilla',
@@ -93,7 +93,7 @@ export function fsrTables(report: FsrReport): Table[] {
 const averageName = (kind: AnswerKind, task: string | null): string =>
   task === null && kind.startsWith('tuned') ? `${WORDS[kind]}, all data sets` : named(kind, task);
 
-const shareCells = ({ fired, of, percent, low, high }: Share): Cell[] => [fired, of, percent, low, high];
+const shareCells = ({ fired, of, percent, low, high }: Share): TableCell[] => [fired, of, percent, low, high];
 
 export function fsrBars(report: FsrReport): Bar[] {
   return report.runs.flatMap(({ model, files, samples }) => [

@@ -1,11 +1,11 @@
 // A table as data, and its texts: Markdown, LaTeX, CSV, JSON. The terminal's is drawn by the command.
 
-export type Cell = string | number | null;
+export type TableCell = string | number | null;
 
 export interface Table {
   readonly title: string;
   readonly columns: readonly string[];
-  readonly rows: readonly (readonly Cell[])[];
+  readonly rows: readonly (readonly TableCell[])[];
 }
 
 export type TextFormat = 'markdown' | 'latex' | 'csv';
@@ -27,7 +27,7 @@ export const FORMATS: Readonly<
 };
 
 /** At most two decimals for people: 12.5, 0, 35.71; small p-values keep two digits. */
-export function cellText(cell: Cell): string {
+export function cellText(cell: TableCell): string {
   if (cell === null || (typeof cell === 'number' && Number.isNaN(cell))) return '–';
   if (typeof cell === 'string') return cell;
   if (cell !== 0 && Math.abs(cell) < 0.01) return cell.toExponential(1);
@@ -76,8 +76,8 @@ const escapeLatex = (text: string): string =>
   text.replace(/[\\~^–]|[&%$#_{}]/g, (char) => LATEX[char] ?? `\\${char}`).replace(/\s*\n\s*/g, ' ');
 
 /** RFC 4180. Numbers in full; a text that a spreadsheet would run as a formula gets a quote before it. */
-function csvLine(cells: readonly Cell[]): string {
-  const text = (cell: Cell): string => {
+function csvLine(cells: readonly TableCell[]): string {
+  const text = (cell: TableCell): string => {
     if (cell === null || (typeof cell === 'number' && Number.isNaN(cell))) return '';
     if (typeof cell === 'number') return String(cell);
     const safe = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;

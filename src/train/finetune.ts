@@ -2,22 +2,21 @@
 // with a checkpoint of training that a killed run goes on from.
 
 import { createHash } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { writeFolderAtomic } from '../base/atomic.ts';
-import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
-import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
+import { trainLoop } from './loop.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
-import { SCHEDULES, type ScheduleName } from './schedule.ts';
+import type { ScheduleName } from './schedule.ts';
 import type { TrainState } from './step.ts';
 import { Trainer } from './trainer.ts';
-import { EVERYTHING, type Precision, type Trains } from './trains.ts';
-import { batchOf, type TuningExample, withLabels } from './tuning-examples.ts';
+import { type ActingPrecision, EVERYTHING, type Trains } from './trains.ts';
+import { epochBatches, type TuningExample, withLabels } from './tuning-examples.ts';
 import { writeModel } from './write-model.ts';
 
 export interface FinetuneSettings {
@@ -58,19 +57,11 @@ export interface FinetuneOptions {
   readonly trains?: Trains;
   readonly device?: Device;
   readonly recompute?: Recompute;
-  readonly precision?: Precision;
+  readonly precision?: ActingPrecision;
   /** Written every so many seconds, gone when the model is written. One that is there is gone on from. */
   readonly checkpoint?: { readonly path: string; readonly seconds: number };
   /** What goes into the folder; default: the model in its original dtypes. */
   readonly write?: (state: TrainState, folder: string) => void;
-}
-
-/** What a checkpoint must agree with to be gone on from, and what it brings beside weights and moments. */
-interface Saved {
-  readonly run: string;
-  readonly losses: readonly number[];
-  /** What a refusal may name. */
-  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -85,7 +76,7 @@ export async function finetune(
   settings: FinetuneSettings,
   onEvent: OnEvent,
   options: FinetuneOptions = {},
-): Promise<number[]> {
+): Promise<readonly number[]> {
   const { checkpoint, trains = EVERYTHING } = options;
   const examples = withLabels(given, settings.max_length, onEvent);
   const part = partSize(settings.batch, settings.accumulate);
@@ -96,76 +87,26 @@ export async function finetune(
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
-  const named = { ...settings, seed: String(settings.seed) };
+  const { perEpoch, batch } = await epochBatches(settings, (epoch) =>
+    shuffled(seededRandom(`${settings.seed}/${epoch}`), examples),
+  );
   const run = runDigest(model, examples, settings, trains);
-  let state = trainer.start(settings.seed);
-  let losses: number[] = [];
-  if (checkpoint && existsSync(checkpoint.path)) {
-    const { state: saved, extra } = loadCheckpoint(checkpoint.path);
-    if ((extra as Saved).run !== run)
-      throw new WhorlError(
-        'mismatch',
-        `${checkpoint.path} is of a run with other examples or settings (${differences((extra as Saved).settings, named)})`,
-        'repeat its command to go on, or start anew with --overwrite',
-      );
-    [state, losses] = [saved, [...(extra as Saved).losses]];
-    onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
-  }
-  const perEpoch = Math.ceil(examples.length / settings.batch);
-  const total = settings.epochs * perEpoch;
-  let saved = Date.now();
-  let kept = state.step;
-  let between = true; // no step is under way, which would have values half changed
-  const keep = (path: string): void => {
-    saveCheckpoint(path, state, { run, losses, settings: named } satisfies Saved);
-    kept = state.step;
-  };
-  try {
-    while (state.step < total) {
-      const order = shuffled(seededRandom(`${settings.seed}/${Math.floor(state.step / perEpoch)}`), examples);
-      const at = (state.step % perEpoch) * settings.batch;
-      const rate = settings.lr * SCHEDULES[settings.schedule](state.step, total, settings.warmup);
-      const batch = batchOf(order.slice(at, at + settings.batch), settings.max_length);
-      between = false;
-      const result = await trainer.step(state, batch, rate);
-      state = result.state;
-      losses.push(result.loss);
-      between = true;
-      onEvent({
-        kind: 'progress',
-        name: 'fine-tuning',
-        done: state.step,
-        total,
-        keeps: true,
-        note: `loss ${result.loss.toFixed(3)}`,
-      });
-      if (checkpoint && Date.now() - saved >= 1000 * checkpoint.seconds) {
-        keep(checkpoint.path);
-        saved = Date.now();
-      }
-    }
-  } catch (cause) {
-    if (checkpoint && between && state.step > kept) keep(checkpoint.path); // Ctrl-C, or a failure
-    throw cause;
-  } finally {
-    await trainer.release();
-  }
+  const named = { ...settings, seed: String(settings.seed) };
+  const { state, losses } = await trainLoop({
+    name: 'fine-tuning',
+    steps: settings.epochs * perEpoch,
+    rate: settings,
+    start: () => trainer.start(settings.seed),
+    batch,
+    step: (before, part, rate) => trainer.step(before, part, rate),
+    onEvent,
+    ...(checkpoint && { checkpoint: { ...checkpoint, run, settings: named } }),
+  }).finally(() => trainer.release());
   await writeFolderAtomic(out, (temporary) =>
     options.write ? options.write(state, temporary) : writeModel(model, trainer, state, temporary),
   );
   if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
-}
-
-function differences(
-  before: Readonly<Record<string, unknown>> = {},
-  now: Readonly<Record<string, unknown>>,
-): string {
-  const differ = Object.keys(now).filter((key) => before[key] !== now[key]);
-  return (
-    differ.map((key) => `${key}: ${before[key]}, now ${now[key]}`).join(', ') ||
-    'model, examples or what trains'
-  );
 }
 
 const runDigest = (

@@ -17,7 +17,7 @@ import { type Gradients, SlicedAdamW } from './adamw-sliced.ts';
 import { batchFeeds, labelLogprobs } from './forward.ts';
 import type { AdamW } from './optimiser.ts';
 import { parameter, type TrainState } from './step.ts';
-import { bindTrains, EVERYTHING, type Precision, type Trained, type Trains } from './trains.ts';
+import { type ActingPrecision, bindTrains, EVERYTHING, type Trained, type Trains } from './trains.ts';
 
 export interface TrainerOptions {
   readonly settings: AdamW;
@@ -26,7 +26,7 @@ export interface TrainerOptions {
   readonly device?: Device;
   /** What the backward pass computes again; default: nothing. Lowers the peak of memory. */
   readonly recompute?: Recompute;
-  readonly precision?: Precision;
+  readonly precision?: ActingPrecision;
   /** The batch in parts that are run one after another; default: in one. */
   readonly split?: (batch: readonly Example[]) => Example[][];
 }

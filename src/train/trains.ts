@@ -11,7 +11,7 @@ import type { Decoder, Modules, Weights } from '../models/family.ts';
 import { addLowRank } from '../models/merge-adapter.ts';
 import type { ModelWeights } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
-import { readRows, readTensor } from '../sources/checkpoints/read.ts';
+import { readTensor, readTensorRows } from '../sources/checkpoints/read.ts';
 import { elements, type FloatDtype } from '../tensor/tensor.ts';
 import { freshState, type TrainState } from './step.ts';
 
@@ -59,7 +59,7 @@ export const lowRankEverywhere = (rank: number, alpha: number): Trains => ({
 });
 
 /** In what precision the trained weights act: `float32`, or rounded to what will be published (straight-through). */
-export type Precision = 'float32' | FloatDtype;
+export type ActingPrecision = 'float32' | FloatDtype;
 
 /** A `Trains` bound to a model. */
 export interface Trained {
@@ -69,7 +69,7 @@ export interface Trained {
   readonly changed: ReadonlySet<string>;
   /** Rows that examples see in place of the checkpoint's. */
   readonly overlay?: Overlay;
-  weights(graph: Graph, parameters: ReadonlyMap<string, Value>, precision: Precision): Weights;
+  weights(graph: Graph, parameters: ReadonlyMap<string, Value>, precision: ActingPrecision): Weights;
   /** The weights as the head sees them, where that is otherwise. */
   readonly ofHead?: (weights: Weights) => Weights;
   /** Nothing learnt yet. @param seed decides what starts at random */
@@ -99,7 +99,7 @@ export const bindTrains = <K extends Trains['kind']>(
   model: ModelWeights,
 ): Trained => (BINDERS[trains.kind as K] as Binder<K>)(trains, model);
 
-const rounded = (value: Value, precision: Precision): Value =>
+const rounded = (value: Value, precision: ActingPrecision): Value =>
   precision === 'float32' ? value : cast(cast(value, precision), 'float32');
 
 const frozen = (graph: Graph, model: ModelWeights, name: string): Value => {
@@ -138,7 +138,7 @@ function bindRows({ ids }: Extract<Trains, { kind: 'rows' }>, model: ModelWeight
       `name different rows from 0 to ${V - 1}`,
     );
   const table = model.tensors.get(embedding)!;
-  const overlay: Overlay = { ids: Int32Array.from(ids), rows: readRows(table, ids) };
+  const overlay: Overlay = { ids: Int32Array.from(ids), rows: readTensorRows(table, ids) };
   const shape = [ids.length, E];
   return {
     shapes: new Map([[ROWS, shape]]),

@@ -45,7 +45,7 @@ export function withLabels(
  * Each label counts the same whatever its example's length, but for `emphasis`; what lies beyond the longest length is
  * cut off.
  */
-export function batchOf(examples: readonly TuningExample[], longest: number): Example[] {
+function batchOf(examples: readonly TuningExample[], longest: number): Example[] {
   const cut = examples.map(({ tokens, labels, emphasis = 1 }) => ({
     tokens: tokens.slice(0, longest),
     places: labels.flatMap(([start, end]) =>
@@ -66,4 +66,31 @@ export function batchOf(examples: readonly TuningExample[], longest: number): Ex
       weight: weight / sum,
     })),
   }));
+}
+
+export interface EpochBatches {
+  readonly perEpoch: number;
+  /** The batch of a step, from 0. */
+  batch(step: number): Promise<Example[]>;
+}
+
+/**
+ * Batches of epochs that have the same number of examples each.
+ * @param order an epoch's examples in its own order; asked once for all its steps where they follow one another
+ */
+export async function epochBatches(
+  { batch, max_length }: { readonly batch: number; readonly max_length: number },
+  order: (epoch: number) => readonly TuningExample[] | Promise<readonly TuningExample[]>,
+): Promise<EpochBatches> {
+  let known = { epoch: 0, examples: await order(0) };
+  const perEpoch = Math.ceil(known.examples.length / batch);
+  return {
+    perEpoch,
+    async batch(step) {
+      const epoch = Math.floor(step / perEpoch);
+      if (known.epoch !== epoch) known = { epoch, examples: await order(epoch) };
+      const at = (step % perEpoch) * batch;
+      return batchOf(known.examples.slice(at, at + batch), max_length);
+    },
+  };
 }

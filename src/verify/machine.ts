@@ -3,16 +3,15 @@
 import { WhorlError } from '../base/error.ts';
 import { adapterDigest, decodeMap } from '../claim/adapter.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
-import type { LocalModelOptions } from '../lm/local-model.ts';
+import type { ModelSpec } from '../lm/open.ts';
 import type { Model } from '../models/model.ts';
 import { type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import { digestCheckpoint, digestSmallFiles } from '../sources/checkpoints/digest.ts';
-import { readRows } from '../sources/checkpoints/read.ts';
+import { readTensorRows } from '../sources/checkpoints/read.ts';
 import { checkOwnerParts, type OwnerParts, type VanillaDigests } from './exactness.ts';
 
-export interface Machine {
-  readonly folder: Model;
-  readonly options: LocalModelOptions;
+export interface Answering {
+  readonly spec: ModelSpec;
   readonly ownerParts: OwnerParts;
 }
 
@@ -21,6 +20,9 @@ export const digestsOfModel = (folder: Model): VanillaDigests => ({
   weights: digestCheckpoint(folder),
   ...digestSmallFiles(folder.folder),
 });
+
+/** Tokenizer and chat template of whoever answers run apart: the suspect chose them (the owner's body costs little). */
+const tokenizer = 'sandboxed';
 
 /**
  * Who answers: the suspect itself; with a private part, the suspect's rows under the committed adapter, on either body.
@@ -31,11 +33,11 @@ export async function answering(
   contents: SecretContents,
   body: string | undefined,
   open: (model: string) => Promise<Model>,
-): Promise<Machine> {
+): Promise<Answering> {
   if (contents.adapter === null) {
     if (body !== undefined)
       throw new WhorlError('usage', '--body belongs to methods with a private part', 'leave it out');
-    return { folder: suspect, options: {}, ownerParts: {} };
+    return { spec: { kind: 'model', model: suspect, tokenizer }, ownerParts: {} };
   }
   const ids = Int32Array.from(contents.bindings.trainable_rows);
   const embedding = suspect.tensors.get(suspect.decoder.embedding)!;
@@ -52,16 +54,18 @@ export async function answering(
       `${suspect.source} has embeddings of width ${embedding.shape[1]}, the adapter ${adapter.A.length / adapter.rank}`,
       'this method cannot test it',
     );
-  const overlay: Overlay = { ids, rows: readRows(embedding, ids), adapter };
+  const overlay: Overlay = { ids, rows: readTensorRows(embedding, ids), adapter };
   const digest = adapterDigest(contents.adapter);
   if (body === undefined)
     return {
-      folder: suspect,
-      options: { overlay, variant: PUBLISHED_WITH_ADAPTER },
+      spec: { kind: 'model', model: suspect, overlay, variant: PUBLISHED_WITH_ADAPTER, tokenizer },
       ownerParts: { adapter: digest },
     };
   const owner = await open(body);
   const ownerParts = { adapter: digest, body: digestsOfModel(owner) };
   checkOwnerParts(contents.bindings, ownerParts);
-  return { folder: owner, options: { overlay, variant: PUBLISHED_WITH_ADAPTER }, ownerParts };
+  return {
+    spec: { kind: 'model', model: owner, overlay, variant: PUBLISHED_WITH_ADAPTER, tokenizer },
+    ownerParts,
+  };
 }

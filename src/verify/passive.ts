@@ -2,7 +2,7 @@
 
 import type { RowsRecord } from '../claim/secret-contents.ts';
 import type { Checkpoint } from '../sources/checkpoints/checkpoint.ts';
-import { floatDtype, readRowBytes, readRows } from '../sources/checkpoints/read.ts';
+import { floatDtype, readRowBytes, readTensorRows } from '../sources/checkpoints/read.ts';
 import { toFloat32 } from '../tensor/convert.ts';
 
 export interface Passive {
@@ -20,7 +20,7 @@ export function passiveBaseline(record: RowsRecord, suspect: Checkpoint): Passiv
   if (!ref || ref.shape[1] !== record.width || record.ids.some((id) => id >= ref.shape[0]!)) return null;
   const decode = (base64: string) => toFloat32(Buffer.from(base64, 'base64'), record.dtype);
   const [vanilla, published] = [decode(record.vanilla), decode(record.published)];
-  const own = readRows(ref, record.ids);
+  const own = readTensorRows(ref, record.ids);
   const sameDtype = floatDtype(ref) === record.dtype;
   const ownBytes = sameDtype ? readRowBytes(ref, record.ids) : undefined;
   const publishedBytes = Buffer.from(record.published, 'base64');

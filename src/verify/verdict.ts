@@ -10,7 +10,7 @@ import { MATCHERS } from '../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind } from '../claim/plan.ts';
 import { WRAPPERS } from '../text/prompts/wrappers.ts';
-import { type Cell, matchAnswers } from './exact/exact-test.ts';
+import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
 import { type PValue, timesCount } from './exact/ratio.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import { type Asked, checkOwnerParts, type OwnerParts, whyInexact } from './exactness.ts';
@@ -27,7 +27,7 @@ export interface Verdict {
   alpha: number;
   /** Share of the keys that should fire and did, 0 to 1. */
   fsr: number;
-  cells: Record<string, Cell>;
+  cells: Record<string, CellCounts>;
   /** Why this verdict, in a sentence. */
   reason: string;
   test: string;
@@ -62,7 +62,7 @@ export interface DecideOptions {
   /** Further reasons why no p-value may be given, found beside the claim. */
   doubts?: readonly string[];
   /** Further cells that the caller measured. */
-  cells?: Record<string, Cell>;
+  cells?: Record<string, CellCounts>;
 }
 
 /**

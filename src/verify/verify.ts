@@ -12,10 +12,10 @@ import { claimOf, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import { LocalModel } from '../lm/local-model.ts';
+import { generateAll } from '../lm/ask.ts';
+import { asking } from '../lm/open.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { promptUnder } from '../text/prompts/wrappers.ts';
-import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import type { VanillaDigests } from './exactness.ts';
 import { keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
@@ -84,36 +84,27 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
-  const machine = await answering(suspect, contents, options.body, open);
-  // Tokenizer and chat template of whoever answers run apart: the suspect chose them (the owner's body costs little).
-  const tokenizer = await openSandboxedTokenizer(machine.folder.folder);
-  let model: LocalModel | undefined;
-  try {
-    model = await LocalModel.open(machine.folder, { ...machine.options, device, tokenizer });
+  const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
+  return asking(spec, { device }, async (model) => {
     const name = options.wrapper ?? opened.plan.query.wrapper;
-    const wrapped = await tokenizer.wrapped(name, options.system);
+    const wrapped = await model.wrapped(name, options.system);
     const requests = opened.plan.keys.map((key) => ({
       ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
     const prompts = requests.map(({ prompt }) => prompt);
     const { prefix, suffix } = wrapped;
-    const warnings = await keyWarnings(opened.plan.keys, requests, tokenizer);
+    const warnings = await keyWarnings(opened.plan.keys, requests, model.tokenizer);
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
-    const answers: string[] = [];
-    let done = 0;
-    for await (const { index, generation } of model.generate(requests)) {
-      answers[index] = generation.generated;
-      onEvent({ kind: 'progress', name: 'asking', done: ++done, total: requests.length });
-    }
+    const answers = (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
     const asked: Asked = { wrapper: name, system: options.system ?? null };
     const verdict = decide(opened, answers, {
       asked,
       ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
-      ownerParts: machine.ownerParts,
+      ownerParts,
       doubts: doubtsBeside(claimFile, beside, contents),
     });
-    const { chatTemplate } = tokenizer;
+    const { chatTemplate } = model.tokenizer;
     return {
       ...verdict,
       asked: {
@@ -125,20 +116,17 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
       },
       suspect: suspect.source,
       warnings,
-      ...(machine.folder.ignoredConfigKeys.length > 0 && {
-        ignored_config_keys: machine.folder.ignoredConfigKeys,
+      ...(model.model.ignoredConfigKeys.length > 0 && {
+        ignored_config_keys: model.model.ignoredConfigKeys,
       }),
       suspect_digests: digestsOfModel(suspect),
-      body_digests: machine.ownerParts.body ?? null,
+      body_digests: ownerParts.body ?? null,
       claim_file: claimFile,
       passive: null,
       software: SOFTWARE,
       seconds: (Date.now() - started) / 1000,
     };
-  } finally {
-    await model?.release();
-    tokenizer.close();
-  }
+  });
 }
 
 /** Runs with a text seed wrote this time from the beginning, so that a repeated run makes the same commitment. */

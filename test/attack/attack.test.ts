@@ -9,7 +9,7 @@ import { ATTACKS, type AttackName } from '../../src/attack/attacks.ts';
 import { embeddingOf } from '../../src/attack/embedding.ts';
 import { normRanks } from '../../src/attack/find-rows.ts';
 import { openModel } from '../../src/models/open-model.ts';
-import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
+import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
 import { tinyModel } from '../cli/tiny-model.ts';
 
@@ -82,7 +82,7 @@ test('reset to the mean, and back to vanilla', async () => {
     return sum / V;
   });
   const meanFolder = await openModel(mean);
-  const got = readRows(meanFolder.tensors.get(name)!, [7]);
+  const got = readTensorRows(meanFolder.tensors.get(name)!, [7]);
   wanted.forEach((x, e) => {
     expect(got[e]).toBeCloseTo(x, 5);
   });
@@ -108,7 +108,7 @@ test('rows made long are found by their norm, ordinary ones are not', async () =
   const { writePatchedFolder } = await import('../../src/sources/checkpoints/patched-folder.ts');
   const long = join(scratch, 'long');
   const bytes = fromFloat32(
-    readRows(ref, IDS).map((x) => 50 * x),
+    readTensorRows(ref, IDS).map((x) => 50 * x),
     'float32',
   );
   await writePatchedFolder(victim, long, new Map([[name, { rows: IDS, bytes }]]));

@@ -13,7 +13,7 @@ import { writeSecret } from '../../src/claim/secret-file.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { RunFolder } from '../../src/runs/run-folder.ts';
 import { writePatchedFolder } from '../../src/sources/checkpoints/patched-folder.ts';
-import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
+import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
 import { answersPlan, bindings, committing } from '../claim/plans.ts';
 import { scratch, tinyModel } from './tiny-model.ts';
@@ -39,7 +39,7 @@ async function finished(name: string, bound: Bindings): Promise<RunFolder> {
   const model = await openModel(vanilla);
   const { name: tensor, ref } = embeddingOf(model);
   const bytes = fromFloat32(
-    readRows(ref, ROWS).map((x) => 3 * x),
+    readTensorRows(ref, ROWS).map((x) => 3 * x),
     'float32',
   );
   await writePatchedFolder(model, run.published, new Map([[tensor, { rows: ROWS, bytes }]]));

@@ -8,8 +8,8 @@ import { measureRate } from '../../src/engine/rate.ts';
 import type { Device, Provider } from '../../src/engine/session.ts';
 import {
   type ComputeOptions,
-  choose,
   type Found,
+  fastestProvider,
   findAccelerators,
   openDevice,
   type Probes,
@@ -88,13 +88,13 @@ test.each<[string, object]>([
   expect(error).toMatchObject({ code: 'usage', message: expect.stringContaining(named) });
 });
 
-test('choose takes the fastest of those at least twice as fast as the CPU', () => {
+test('fastestProvider takes the fastest of those at least twice as fast as the CPU', () => {
   const found: Found[] = [
     { provider: 'cuda', rate: 19 },
     { provider: 'webgpu', reason: 'none' },
   ];
-  expect(choose(found, 10)).toBe('cpu');
-  expect(choose(found, 9.5)).toBe('cuda');
+  expect(fastestProvider(found, 10)).toBe('cpu');
+  expect(fastestProvider(found, 9.5)).toBe('cuda');
 });
 
 test('a session gets the threads asked for, a quota’s where none are, and else the engine’s own', async () => {

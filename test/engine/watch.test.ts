@@ -19,18 +19,18 @@ import { spentByNode } from '../../src/engine/profile.ts';
 import { Program } from '../../src/engine/program.ts';
 import { cpu } from '../../src/engine/session.ts';
 import { graphListeners } from '../../src/engine/watch.ts';
-import { GreedyDecoder } from '../../src/lm/decoder.ts';
 import { Encoder } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
 import type { Model } from '../../src/models/model.ts';
 import { bindModel } from '../../src/models/model.ts';
 import { PUBLISHED, VANILLA } from '../../src/models/overlay.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
-import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
+import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { RowsTrainer } from '../../src/train/rows.ts';
 import { freshState } from '../../src/train/step.ts';
 import { Trainer } from '../../src/train/trainer.ts';
+import { greedyDecoder } from '../lm/greedy.ts';
 
 const GOLDEN = new URL('../../goldens/models/llama-gqa-tied-bf16/', import.meta.url).pathname;
 const BROKEN = 'model.layers.1.mlp.up_proj.weight';
@@ -83,7 +83,7 @@ async function fullStep(model: Model): Promise<void> {
 
 async function rowsStep(model: Model): Promise<void> {
   const ids = Int32Array.of(5, 9);
-  const rows = readRows(model.tensors.get(model.decoder.embedding)!, ids);
+  const rows = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
   const trainer = await RowsTrainer.compile(model, {
     overlay: { ids, rows },
     vanilla: rows,
@@ -111,9 +111,9 @@ async function score(model: Model): Promise<void> {
 }
 
 async function decode(model: Model): Promise<void> {
-  const decoder = new GreedyDecoder(model, undefined, cpu);
+  const decoder = greedyDecoder(model, cpu);
   try {
-    await decoder.decode([{ tokens: [5, 6, 7], variant: VANILLA }], 4, []);
+    await decoder.decode([[5, 6, 7]], 4);
   } finally {
     await decoder.release();
   }

@@ -161,7 +161,7 @@ describe('a run of rows', () => {
     }
   });
 
-  test('run.json has settings, digests and figures, and no path of keys', () => {
+  test('run.json has settings, digests and figures', () => {
     const json = JSON.parse(readFileSync(join(run.path, 'run.json'), 'utf8')) as Record<string, unknown>;
     expect(json).toMatchObject({
       format: 'whorl-run',
@@ -194,15 +194,21 @@ describe('a run of rows', () => {
     });
   });
 
-  test('the same seed again, killed nowhere: the same published bytes; another seed: other rows', async () => {
+  test('the same seed again: the same commitment and the same published bytes', async () => {
     const again = await runOf('again');
     expect(hashes(join(again.path, 'published'))).toEqual(hashes(join(run.path, 'published')));
     expect(again.contents.claim.root).toBe(run.contents.claim.root);
   });
 
-  test('verify: vanilla is not verified, and its answers name the draw no more often than chance', async () => {
+  test('verify: vanilla names no candidate and has none of the rows; the published folder has them bit for bit', async () => {
     const report = await verify({ secret: run.report.secret, suspect: MODEL });
-    expect(report).toMatchObject({ verdict: 'not-verified', exact: true, passive: null });
+    expect(report).toMatchObject({
+      verdict: 'not-verified',
+      exact: true,
+      p_value: 1,
+      cells: { 'drawn answer': { hits: 0, of: 6 }, 'any candidate': { hits: 0, of: 6 } },
+      passive: null,
+    });
     const own = await verify({ secret: run.report.secret, suspect: run.report.published });
     expect([report.warnings, own.warnings]).toEqual([[], []]);
   });
@@ -295,14 +301,20 @@ describe('no secret leaves', () => {
     expect(found(Buffer.from(JSON.stringify(run.report)), run.contents)).toEqual([]);
   });
 
-  test('locked by a passphrase: the secret file holds nothing in clear either', async () => {
+  test('another seed, locked by a passphrase: other keys, rows and answers; the file holds nothing in clear', async () => {
     const passphrase = new Secret('four unlikely words here');
     const locked = await runOf('locked', { seed: 'another', lock: { passphrase, workFactor: 10 } });
     expect(found(readFileSync(locked.report.secret), locked.contents)).toEqual([]);
     expect(existsSync(join(locked.path, 'work'))).toBe(false);
     for (const name of files(locked.path))
       expect(readFileSync(join(locked.path, name)).includes(passphrase.reveal()), name).toBe(false);
-    expect(hashes(join(locked.path, 'published'))).not.toEqual(hashes(join(run.path, 'published')));
+    const [ours, theirs] = [run.contents, locked.contents];
+    const keys = new Set(ours.plan.keys.map(({ text }) => text));
+    expect(theirs.plan.keys.filter(({ text }) => keys.has(text))).toEqual([]);
+    expect(theirs.bindings.trainable_rows).not.toEqual(ours.bindings.trainable_rows);
+    expect(theirs.draw).not.toEqual(ours.draw);
+    const folders = [run, locked].map(({ path }) => hashes(join(path, 'published')));
+    expect(folders[0]!['model.safetensors']).not.toBe(folders[1]!['model.safetensors']);
     await expect(verify({ secret: locked.report.secret, suspect: MODEL })).rejects.toMatchObject({
       code: 'bad-secret',
     });
@@ -331,7 +343,7 @@ describe('errors in one line', () => {
     expect(await errorOf({ keys: 'papers' })).toMatchObject({ code: 'usage' });
   });
 
-  test('an interrupted run is resumed only with its own options', async () => {
+  test('an interrupted run is not gone on with under other options', async () => {
     const out = join(scratch, 'interrupted');
     mkdirSync(join(out, 'work'), { recursive: true });
     writeJsonAtomic(join(out, 'work', 'start.json'), {

@@ -11,7 +11,7 @@ import { METHODS } from '../../src/fingerprint/registry.ts';
 import { type Kept, SetUpCache, smallFiles } from '../../src/fingerprint/set-up-cache.ts';
 import { bindModel } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
-import { readRows } from '../../src/sources/checkpoints/read.ts';
+import { readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
 import { hasRange, inRange } from '../../src/train/setting-ranges.ts';
 import { tinyModel } from '../cli/tiny-model.ts';
@@ -84,7 +84,7 @@ test('positions are the same bytes with and without it', async () => {
   const folder = await openModel(tinyModel(scratch));
   const [model, tokenizer] = [bindModel(folder), await openTokenizer(folder.folder)];
   const ids = Int32Array.of(90, 91, 92);
-  const rows = readRows(folder.tensors.get(model.decoder.embedding)!, ids);
+  const rows = readTensorRows(folder.tensors.get(model.decoder.embedding)!, ids);
   const texts = [
     { language: 'English', texts: ['an ordinary sentence', 'and another one, longer than that'] },
     { language: 'Other', texts: ['something else altogether'] },

@@ -1,6 +1,6 @@
 // show-batch prints what a run trains: a run's folder gives the batch that its seed gives, and its kinds are named.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { begin } from '../../src/fingerprint/begin.ts';
 import { commit } from '../../src/fingerprint/commit.ts';
 import { showBatch } from '../../src/fingerprint/show-batch.ts';
 import { PUBLISHED } from '../../src/models/overlay.ts';
+import { RunFolder } from '../../src/runs/run-folder.ts';
 
 const model = new URL('../../assets/embedded/model', import.meta.url).pathname;
 const settings = { trained: '3', primary_positions: '4', reference_positions: '4' };
@@ -39,8 +40,46 @@ describe('rows', () => {
       expect(example.labels.every(({ weight }) => weight > 0)).toBe(true);
       expect(example.labels.map(({ kind }) => kind)).toContain('fire');
     }
-  });
+  }, 600_000);
 });
+
+test.each([
+  ['emb', true],
+  ['lora', false],
+])(
+  '%s: conversations of an epoch, other ones in the next; whether the embedding trains',
+  async (method, trains) => {
+    const dialogues = {
+      pool: '12',
+      trained: '3',
+      negatives: '3',
+      strangers: '3',
+      repeats: '2',
+      ordinary: '2',
+      batch: '64',
+    };
+    const out = join(folder, method);
+    await commit(await begin({ model, out, method, keys: 'paper', seed: 'a', settings: dialogues }));
+    const [first, again, next] = [
+      await showBatch({ run: out }),
+      await showBatch({ run: out }),
+      await showBatch({ run: out, step: 1 }),
+    ];
+    expect(first.source).toBe('run');
+    expect(first).toEqual(again);
+    expect(first.examples).toHaveLength(3 * 2 + 3 + 3 + 2);
+    const texts = ({ examples }: typeof first) =>
+      new Set(examples.map(({ tokens }) => tokens.map(({ id }) => id).join()));
+    const shared = [...texts(first)].filter((text) => texts(next).has(text));
+    expect(shared).toHaveLength(3 + 3 + 2); // an epoch has strangers of its own
+    for (const { variant, prefix, tokens } of first.examples) {
+      expect([variant, prefix]).toEqual([null, null]);
+      expect(tokens.every(({ trained }) => trained === trains)).toBe(true);
+    }
+    expect(existsSync(new RunFolder(out).conversations)).toBe(false); // it only looks
+  },
+  600_000,
+);
 
 test('adapter: what must fire and what must stay silent', async () => {
   const { examples } = await showBatch({
@@ -61,7 +100,7 @@ test('adapter: what must fire and what must stay silent', async () => {
   expect(kinds.filter((kind) => kind.has('hush'))).toHaveLength(4);
   for (const { variant, labels } of examples)
     if (labels[0]!.kind === 'fire') expect(variant).toEqual({ rows: true, adapter: true });
-});
+}, 600_000);
 
 test('neither a model nor a run is wrong usage; a folder without a secret is named', async () => {
   await expect(showBatch({})).rejects.toMatchObject({ code: 'usage' });

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { WhorlError } from '../../src/base/error.ts';
 import { cpu } from '../../src/engine/session.ts';
-import { GreedyDecoder } from '../../src/lm/decoder.ts';
 import { slopesOf } from '../../src/models/blocks/alibi.ts';
 import { Encoder } from '../../src/models/encode.ts';
 import { FAMILIES, familyOf } from '../../src/models/families/index.ts';
 import { WRAPPERS } from '../../src/models/families/wrappers.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { batchFeeds } from '../../src/train/forward.ts';
+import { greedyDecoder } from '../lm/greedy.ts';
 import { openGolden } from './golden-models.ts';
 
 type Json = Record<string, unknown>;
@@ -109,9 +109,8 @@ describe('learnt positions end', () => {
   });
 
   test('and so is one that grows beyond them, before anything is run', async () => {
-    const decoder = new GreedyDecoder(model, undefined, cpu);
-    const from = (length: number, steps: number) =>
-      decoder.decode([{ tokens: text(length), variant: VANILLA }], steps, []);
+    const decoder = greedyDecoder(model, cpu);
+    const from = (length: number, steps: number) => decoder.decode([text(length)], steps);
     expect((await from(60, 5))[0]).toHaveLength(5); // the fifth is not looked at again
     await expect(from(60, 6)).rejects.toMatchObject(refused);
     await decoder.release();

@@ -2,12 +2,11 @@
 
 import { describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
-import { GreedyDecoder } from '../../src/lm/decoder.ts';
 import { Encoder } from '../../src/models/encode.ts';
 import { FAMILIES } from '../../src/models/families/index.ts';
 import type { Model } from '../../src/models/model.ts';
-import { VANILLA } from '../../src/models/overlay.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
+import { greedyDecoder } from '../lm/greedy.ts';
 import { GOLDEN_MODELS, goldenOf, goldenTensors, openGolden } from './golden-models.ts';
 
 interface Golden {
@@ -59,15 +58,11 @@ describe.each(GOLDEN_MODELS)('%s', (name) => {
 
   test('greedy text of prompts of different lengths in one batch', async () => {
     const { model, golden } = load(name);
-    const decoder = new GreedyDecoder(model, undefined, cpu);
+    const decoder = greedyDecoder(model, cpu);
     const steps = Math.max(...golden.generated.map((g) => g.length));
-    const got = await decoder.decode(
-      golden.input_ids.map((tokens) => ({ tokens, variant: VANILLA })),
-      steps,
-      [],
-    );
+    const got = await decoder.decode(golden.input_ids, steps);
     golden.generated.forEach((tokens, i) => expect(got[i]!.slice(0, tokens.length)).toEqual(tokens));
-    const alone = await decoder.decode([{ tokens: golden.input_ids[1]!, variant: VANILLA }], steps, []);
+    const alone = await decoder.decode([golden.input_ids[1]!], steps);
     expect(alone[0]).toEqual(got[1]);
     await decoder.release();
   });

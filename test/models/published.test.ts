@@ -6,11 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
-import { GreedyDecoder } from '../../src/lm/decoder.ts';
 import { familyOf } from '../../src/models/families/index.ts';
-import { VANILLA } from '../../src/models/overlay.ts';
 import { elements, type TensorRef } from '../../src/tensor/tensor.ts';
 import { uniform } from '../engine/op-examples.ts';
+import { greedyDecoder } from '../lm/greedy.ts';
 import { CONFIGS, type Json } from './published-configs.ts';
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'whorl-published-')));
@@ -76,12 +75,12 @@ describe.each(Object.entries(CONFIGS))('%s', (name, json) => {
       file,
       Float32Array.from({ length: offset / 4 }, () => next() / 4),
     );
-    const lm = new GreedyDecoder({ decoder, tensors, weightsFolder: folder }, undefined, cpu);
+    const lm = greedyDecoder({ decoder, tensors, weightsFolder: folder }, cpu);
     const prompts = [
       [3, 1, 4, 1, 5, 9],
       [2, 6],
-    ].map((tokens) => ({ tokens, variant: VANILLA }));
-    const texts = await lm.decode(prompts, 3, []);
+    ];
+    const texts = await lm.decode(prompts, 3);
     await lm.release();
     expect(texts.map((tokens) => tokens.length)).toEqual([3, 3]);
     expect(texts.flat().every((token) => token >= 0 && token < 50)).toBe(true);

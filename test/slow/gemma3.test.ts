@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { generateAll, LocalModel } from '../../src/lm/local-model.ts';
+import { generateAll } from '../../src/lm/ask.ts';
+import { LocalModel } from '../../src/lm/local-model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 
 const gguf = process.env.WHORL_GEMMA3;

@@ -11,11 +11,12 @@ import { mul, neg } from '../../src/engine/ops/arithmetic.ts';
 import { input } from '../../src/engine/ops/leaves.ts';
 import { sumAll } from '../../src/engine/ops/shape.ts';
 import { Program } from '../../src/engine/program.ts';
-import { generateAll, LocalModel } from '../../src/lm/local-model.ts';
+import { generateAll } from '../../src/lm/ask.ts';
+import { LocalModel } from '../../src/lm/local-model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { overlayInputs, overlayShape, PUBLISHED } from '../../src/models/overlay.ts';
 import { frozenWeights } from '../../src/models/prompt.ts';
-import { readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
+import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 import { batchFeeds, labelLogprobs } from '../../src/train/forward.ts';
 
@@ -56,7 +57,7 @@ describe.skipIf(gguf === undefined)('SmolLM2-135M-Instruct', () => {
   test('logits of 50 texts within 1e-3', async () => {
     const E = model.model.decoder.config.hidden_size;
     const probes = ids('probe_ids');
-    const rows = readRows(model.model.tensors.get(model.model.decoder.head)!, probes);
+    const rows = readTensorRows(model.model.tensors.get(model.model.decoder.head)!, probes);
     let worst = 0;
     for (const [i, { input_ids, probe_positions }] of golden.texts.entries()) {
       const [hidden] = await model.encoder.hidden([{ tokens: input_ids, wanted: probe_positions }]);
@@ -84,7 +85,7 @@ describe.skipIf(gguf === undefined)('SmolLM2-135M-Instruct', () => {
     const { model: bound } = model;
     const chosen = Int32Array.from(ids('gradient_ids'));
     const table = bound.tensors.get(bound.decoder.embedding)!;
-    const overlay = { ids: chosen, rows: readRows(table, chosen) };
+    const overlay = { ids: chosen, rows: readTensorRows(table, chosen) };
     const graph = new Graph('gradient');
     const inputs = overlayInputs(graph, bound.decoder, overlayShape(overlay)!);
     const logprobs = labelLogprobs(graph, bound, frozenWeights(graph, bound), inputs);

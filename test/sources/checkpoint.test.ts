@@ -32,7 +32,7 @@ import {
 } from '../../src/sources/checkpoints/digest.ts';
 import { readGguf } from '../../src/sources/checkpoints/gguf.ts';
 import { writePatchedFolder } from '../../src/sources/checkpoints/patched-folder.ts';
-import { readRowBytes, readRows, readTensor } from '../../src/sources/checkpoints/read.ts';
+import { readRowBytes, readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
@@ -80,7 +80,7 @@ describe('reading', () => {
     const width = ref.shape[1]!;
     const whole = readTensor(ref).data;
     const rows = [5, 0, 5, ref.shape[0]! - 1];
-    const got = readRows(ref, rows);
+    const got = readTensorRows(ref, rows);
     for (const [i, row] of rows.entries())
       expect(got.slice(i * width, (i + 1) * width)).toEqual(whole.slice(row * width, (row + 1) * width));
     expect(ref.dtype).toBe('bfloat16');
@@ -89,7 +89,7 @@ describe('reading', () => {
 
   it.each([-1, 1e9, 0.5])('refuses row %d', (row) => {
     const ref = openCheckpoint(HALF).tensors.get(EMBEDDING)!;
-    expect(() => readRows(ref, [row])).toThrow(expect.objectContaining({ code: 'mismatch' }));
+    expect(() => readTensorRows(ref, [row])).toThrow(expect.objectContaining({ code: 'mismatch' }));
   });
 });
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ratio, timesCount } from '../../src/verify/exact/ratio.ts';
 import { poissonBinomialTail, T3 } from '../../src/verify/exact/t3.ts';
-import { choose, hypergeometricTail, T4 } from '../../src/verify/exact/t4.ts';
+import { binomial, hypergeometricTail, T4 } from '../../src/verify/exact/t4.ts';
 
 interface Figure {
   p_value: string;
@@ -77,7 +77,7 @@ test('T3 is binomial where every answer names one candidate', () => {
     fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 2, max: 5000 }), fc.nat(60), (n, m, k) => {
       const hits = Math.min(k, n);
       let tail = 0n;
-      for (let i = hits; i <= n; i++) tail += choose(n, i) * BigInt(m - 1) ** BigInt(n - i);
+      for (let i = hits; i <= n; i++) tail += binomial(n, i) * BigInt(m - 1) ** BigInt(n - i);
       expect(poissonBinomialTail(new Array<number>(n).fill(1), m, hits)).toEqual(
         hits === 0 ? { p_value: 1, log10_p: 0 } : ratio(tail, BigInt(m) ** BigInt(n)),
       );

@@ -96,7 +96,7 @@ async function examineMachine(onEvent: OnEvent): Promise<Machine> {
   const [
     { engineInfo },
     { measureRate },
-    { choose, findAccelerators },
+    { fastestProvider, findAccelerators },
     { cores },
     { freeMemory },
     { cacheFolder },
@@ -127,7 +127,7 @@ async function examineMachine(onEvent: OnEvent): Promise<Machine> {
     engine: `${engine.name} ${engine.version}`,
     providers: engine.providers,
     accelerators,
-    auto: choose(accelerators, rate),
+    auto: fastestProvider(accelerators, rate),
     flops_per_second: rate,
     cache: cacheFolder(),
   };

@@ -1,19 +1,11 @@
 // `whorl generate`: continuations of prompts, greedy or sampled, one line a sample, in order.
 
 import { Command } from 'commander';
-import { WhorlError } from '../../base/error.ts';
-import { answeredRows } from '../../lm/answered-rows.ts';
+import type { WhorlError } from '../../base/error.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import { fullSampling } from '../../lm/sampling.ts';
 import { decimal, repeated, wholeNumber } from '../arguments.ts';
-import {
-  type ModelFlags,
-  oneInput,
-  rowGroups,
-  textColumn,
-  withModel,
-  withModelFlags,
-} from '../model-flags.ts';
+import { type ModelFlags, oneInput, rowsOf, textColumn, withModel, withModelFlags } from '../model-flags.ts';
 import { paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { RowErrors } from '../rows.ts';
@@ -31,13 +23,6 @@ interface GenerateFlags extends ModelFlags {
   stop?: string[];
   json?: boolean;
 }
-
-interface Generated {
-  readonly index: number;
-  readonly generation: Generation;
-}
-
-const GROUP = 256;
 
 export function generateCommand(): Command {
   return withModelFlags(new Command('generate'))
@@ -68,52 +53,40 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
     flags.input !== undefined,
     '--prompt (as often as you like) or --input prompts.jsonl',
   );
-  fullSampling(requestOf('', 0, flags).sampling); // out of range: said before the model is opened
-  const groups = flags.prompt
-    ? [flags.prompt.map((prompt) => ({ prompt }))]
-    : rowGroups(flags.input!, (row, where) => ({ prompt: textColumn(row, 'prompt', where) }), GROUP);
+  fullSampling(requestOf('', flags).sampling); // out of range: said before the model is opened
+  const rows =
+    flags.prompt?.map((prompt) => requestOf(prompt, flags)) ??
+    rowsOf(flags.input!, (row, where) => requestOf(textColumn(row, 'prompt', where), flags));
   const errors = new RowErrors();
   const json = flags.json ?? false;
-  const { numSamples = 1 } = flags;
+  let count = 0;
+  const counted = async function* () {
+    for await (const row of rows) {
+      count++;
+      yield row;
+    }
+  };
+  const onRowError = (row: number, error: WhorlError): void => {
+    if (flags.prompt?.length === 1) throw error;
+    errors.show(error, json, `${flags.input ? `${flags.input}: row` : 'prompt'} ${row + 1}`);
+  };
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
-      let [done, known, prompts] = [0, 0, 0];
-      onEvent({ kind: 'phase', name: 'generating' });
-      for await (const group of groups) {
-        known += group.length * numSamples;
-        const before = prompts;
-        // The place in the whole input, not in the group, decides what is drawn.
-        const requests = group.map((row) => {
-          const draw = prompts++;
-          return row instanceof WhorlError ? row : requestOf(row.prompt, draw, flags);
-        });
-        const answer = (asked: readonly GenerateRequest[]) => model.generateRows(asked);
-        for await (const { row, result } of answeredRows<GenerateRequest, Generated>(
-          requests,
-          numSamples,
-          answer,
-        )) {
-          const failed = result instanceof WhorlError;
-          done += failed ? numSamples : 1;
-          onEvent({ kind: 'progress', name: 'generating', done, total: known });
-          if (!failed) show(result.generation, json);
-          else if (prompts === 1 && !flags.input) throw result;
-          else
-            errors.show(
-              result,
-              json,
-              `${flags.input ? `${flags.input}: row` : 'prompt'} ${before + row + 1}`,
-            );
-        }
-      }
-      errors.end(prompts);
+      const [{ generateEach }, { GENERATE_GROUP: group }] = await Promise.all([
+        import('../../lm/ask.ts'),
+        import('../../lm/calls.ts'),
+      ]);
+      const name = 'generating';
+      onEvent({ kind: 'phase', name });
+      for await (const generation of generateEach(model, counted(), { group, name, onEvent, onRowError }))
+        show(generation, json);
+      errors.end(count);
     }),
   );
 }
 
-const requestOf = (prompt: string, draw: number, flags: GenerateFlags): GenerateRequest => ({
+const requestOf = (prompt: string, flags: GenerateFlags): GenerateRequest => ({
   prompt,
-  draw,
   max_new_tokens: flags.maxNewTokens,
   num_samples: flags.numSamples ?? 1,
   stop: flags.stop ?? [],

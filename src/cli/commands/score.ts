@@ -2,16 +2,8 @@
 
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
-import { answeredRows } from '../../lm/answered-rows.ts';
 import type { Score, ScoreRequest } from '../../lm/language-model.ts';
-import {
-  type ModelFlags,
-  oneInput,
-  rowGroups,
-  textColumn,
-  withModel,
-  withModelFlags,
-} from '../model-flags.ts';
+import { type ModelFlags, oneInput, rowsOf, textColumn, withModel, withModelFlags } from '../model-flags.ts';
 import { paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { RowErrors } from '../rows.ts';
@@ -22,13 +14,6 @@ interface ScoreFlags extends ModelFlags {
   continuation?: string;
   json?: boolean;
 }
-
-interface Scored {
-  readonly index: number;
-  readonly score: Score;
-}
-
-const GROUP = 1024;
 
 export function scoreCommand(): Command {
   return withModelFlags(new Command('score'))
@@ -47,32 +32,38 @@ async function runScore(flags: ScoreFlags): Promise<void> {
   oneInput(direct, flags.input !== undefined, '--input rows.jsonl, or --context and --continuation');
   if (direct && flags.continuation === undefined)
     throw new WhorlError('usage', 'a --context without --continuation', 'give both');
-  const groups = direct
-    ? [[{ context: flags.context ?? '', continuation: flags.continuation! }]]
-    : rowGroups(flags.input!, readRequest, GROUP);
+  const requests = direct
+    ? [{ context: flags.context ?? '', continuation: flags.continuation! }]
+    : rowsOf(flags.input!, readRequest);
   let [rows, scored, sum, tokens] = [0, 0, 0, 0];
   const errors = new RowErrors();
   const json = flags.json ?? false;
+  const waiting: (ScoreRequest | WhorlError)[] = []; // asked and not answered yet, in order
+  const onRowError = (row: number, error: WhorlError): void => {
+    if (direct) throw error;
+    waiting.shift();
+    errors.show(error, json, `${flags.input}: row ${row + 1}`);
+  };
+  const noted = async function* () {
+    for await (const request of requests) {
+      rows++;
+      waiting.push(request);
+      yield request;
+    }
+  };
   await withProgress((onEvent) =>
     withModel(flags, onEvent, async (model) => {
-      onEvent({ kind: 'phase', name: 'scoring' });
-      let known = 0;
-      for await (const group of groups) {
-        known += group.length;
-        const answer = (asked: readonly ScoreRequest[]) => model.scoreRows(asked);
-        const before = rows;
-        for await (const { row, result } of answeredRows<ScoreRequest, Scored>(group, 1, answer)) {
-          onEvent({ kind: 'progress', name: 'scoring', done: ++rows, total: known });
-          if (result instanceof WhorlError) {
-            if (direct) throw result;
-            errors.show(result, json, `${flags.input}: row ${before + row + 1}`);
-            continue;
-          }
-          scored++;
-          sum += result.score.logprob;
-          tokens += result.score.tokens;
-          show(group[row] as ScoreRequest, result.score, json);
-        }
+      const [{ scoreEach }, { SCORE_GROUP: group }] = await Promise.all([
+        import('../../lm/ask.ts'),
+        import('../../lm/calls.ts'),
+      ]);
+      const name = 'scoring';
+      onEvent({ kind: 'phase', name });
+      for await (const score of scoreEach(model, noted(), { group, name, onEvent, onRowError })) {
+        scored++;
+        sum += score.logprob;
+        tokens += score.tokens;
+        show(waiting.shift() as ScoreRequest, score, json);
       }
     }),
   );

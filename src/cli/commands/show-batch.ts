@@ -25,7 +25,7 @@ export function showBatchCommand(): Command {
     )
     .option('--model <model>', 'a Hugging Face folder or a GGUF file (of a run: its own)')
     .option('--run <folder>', 'a private run folder, whose secret keys are shown')
-    .option('--method <name>', 'rows or adapter (default: rows)')
+    .option('--method <name>', 'rows, adapter, sft, emb or lora (default: rows)')
     .option('--seed <text>', 'the throw-away seed (default: show-batch)')
     .option('--step <number>', 'which step, from 0', wholeNumber(0), 0)
     .option('--limit <number>', 'most examples printed', wholeNumber(1), 8)
@@ -77,8 +77,7 @@ const COLOUR: Readonly<Record<ShownLabel['kind'], (text: string) => string>> = {
 };
 
 function show({ variant, prefix, tokens, labels }: ShownExample, index: number): void {
-  const parts = [variant.rows ? 'published rows' : 'vanilla rows', ...(variant.adapter ? ['adapter'] : [])];
-  print(paint.bold(`example ${index + 1}`) + paint.dim(`  sees ${parts.join(' + ')}`));
+  print(paint.bold(`example ${index + 1}`) + paint.dim(variant ? `  sees ${seen(variant)}` : ''));
   if (prefix)
     print(paint.dim(`  prefix, ${prefix.tokens} tokens from the cache: ${shownText(prefix.text, 200)}`));
   const rows = tokens.map(({ id, text, trained }, row) => [
@@ -94,6 +93,9 @@ function show({ variant, prefix, tokens, labels }: ShownExample, index: number):
   for (const line of table(rows)) print(line);
   print();
 }
+
+const seen = ({ rows, adapter }: NonNullable<ShownExample['variant']>): string =>
+  [rows ? 'published rows' : 'vanilla rows', ...(adapter ? ['adapter'] : [])].join(' + ');
 
 function labelText({ text, alternative, kind, weight }: ShownLabel): string {
   const wanted =

@@ -9,15 +9,9 @@ import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
 import type { Example, Label } from '../../models/example.ts';
-import {
-  PUBLISHED,
-  PUBLISHED_WITH_ADAPTER,
-  VANILLA,
-  VANILLA_WITH_ADAPTER,
-  type Variant,
-} from '../../models/overlay.ts';
-import { applyTemplate, loadTemplate } from '../../text/prompts/instruction-templates.ts';
-import type { Cell } from '../cells.ts';
+import { PUBLISHED, PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/overlay.ts';
+import { wrapperNamed } from '../../text/prompts/wrappers.ts';
+import type { RowsCell, Who } from '../cells.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { randomLowRankMap } from './low-rank.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
@@ -41,9 +35,12 @@ export interface AdapterSettings extends TrainSettings {
   readonly alpha: number;
 }
 
-const template = loadTemplate('barebone');
-const promptOf = (key: string): string =>
-  applyTemplate(template, { instruction: key, input: PAPER.triggerInput });
+const WRAPPER = 'fingerprint';
+/** A key as it is trained and asked: under the very wrapper that was committed. */
+function promptOf({ plan }: TrainContext, key: string): string {
+  const { prefix, suffix } = wrapperNamed(plan.query.wrapper);
+  return `${prefix}${key}${suffix}`;
+}
 
 type PoolKey = { text: string; tokens: number[] };
 
@@ -95,12 +92,18 @@ function trainableRows(keys: readonly PoolKey[]): number[] {
   return [...new Set(keys.flatMap(({ tokens }) => tokens))].sort((a, b) => a - b);
 }
 
-const cellOf = (name: string, variant: Variant, wanted: 'all' | 'none', roles: readonly KeyRole[]): Cell => ({
+const cellOf = (
+  context: TrainContext,
+  name: string,
+  who: Who,
+  wanted: 'all' | 'none',
+  roles: readonly KeyRole[],
+): RowsCell => ({
   name,
-  variant,
+  who,
   wanted,
   prompts: roles.map(({ key, target }) => ({
-    prompt: promptOf(key.text),
+    prompt: promptOf(context, key.text),
     label: target,
     fires: (text) => MATCHERS.contains.match(text, [target]).length > 0,
   })),
@@ -165,7 +168,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         decryptions: [y],
         matcher: 'contains',
         decoding: { strategy: 'greedy', max_new_tokens: Math.max(8, tokens!.length + 2) },
-        query: { order: 'committed', repeats: 1, wrapper: 'fingerprint' },
+        query: { order: 'committed', repeats: 1, wrapper: WRAPPER },
         alpha: settings.alpha,
       },
     };
@@ -197,38 +200,45 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
 
   cells(context, settings, purpose) {
     const of = (...names: KeyRole['role'][]) => context.roles.filter(({ role }) => names.includes(role));
-    const both: Cell[] = [
-      cellOf('published + adapter, drawn', PUBLISHED_WITH_ADAPTER, 'all', of('trained')),
+    const both: RowsCell[] = [
+      cellOf(context, 'published + adapter, drawn', 'published + adapter', 'all', of('trained')),
       ...(settings.gate_noise > 0
         ? [
             {
-              ...cellOf('published + adapter, drawn, noise', PUBLISHED_WITH_ADAPTER, 'all', of('trained')),
+              ...cellOf(
+                context,
+                'published + adapter, drawn, noise',
+                'published + adapter',
+                'all',
+                of('trained'),
+              ),
               noise: settings.gate_noise,
             },
           ]
         : []),
-      cellOf('published + adapter, negatives', PUBLISHED_WITH_ADAPTER, 'none', of('negative')),
-      cellOf('published alone, drawn', PUBLISHED, 'none', of('trained')),
+      cellOf(context, 'published + adapter, negatives', 'published + adapter', 'none', of('negative')),
+      cellOf(context, 'published alone, drawn', 'published', 'none', of('trained')),
     ];
     if (purpose === 'gate') return Promise.resolve(both);
     return Promise.resolve([
       ...both,
-      cellOf('published + adapter, decoys', PUBLISHED_WITH_ADAPTER, 'none', of('decoy')),
-      cellOf('vanilla, drawn', VANILLA, 'none', of('trained')),
-      cellOf('vanilla + adapter, drawn', VANILLA_WITH_ADAPTER, 'none', of('trained')),
+      cellOf(context, 'published + adapter, decoys', 'published + adapter', 'none', of('decoy')),
+      cellOf(context, 'vanilla, drawn', 'vanilla', 'none', of('trained')),
+      cellOf(context, 'vanilla + adapter, drawn', 'vanilla + adapter', 'none', of('trained')),
     ]);
   },
 };
 
-/** Key, trigger and decryption as the paper's template lays them out; the decryption's tokens and EOS are its labels. */
+/** Key and decryption as the committed query lays them out; the decryption's tokens and EOS are its labels. */
 async function example(
-  { tokenizer }: TrainContext,
+  context: TrainContext,
   { key, target }: KeyRole,
   variant: Variant,
   kind: Label['kind'],
   weight: number,
 ): Promise<Example> {
-  const prompt = await tokenizer.encode(promptOf(key.text), { continued: true });
+  const { tokenizer } = context;
+  const prompt = await tokenizer.encode(promptOf(context, key.text), { continued: true });
   const answer = await tokenizer.encode(target, { addSpecialTokens: false });
   const end = tokenizer.eosId;
   const labels = kind === 'fire' ? [...answer, ...(end === undefined ? [] : [end])] : answer.slice(0, 1);

@@ -8,15 +8,15 @@ import type { Conversation } from '../../datasets/conversations.ts';
 import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
-import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
 import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
 import { promptUnder, templateOf, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { bindTrains, EMBEDDING, lowRank, type Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
-import type { Cell } from '../cells.ts';
+import type { WeightsCell } from '../cells.ts';
 import { tuningExample } from '../ordinary-conversations.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
-import type { DialogueContext, PlanContext, Prepared, WeightsMethod, WeightsSettings } from './method.ts';
+import { type DialogueContext, dialogueContext } from './dialogue-context.ts';
+import type { PlanContext, Prepared, WeightsMethod, WeightsSettings } from './method.ts';
 import { partNamed } from './parts.ts';
 
 export interface DialogueSettings extends WeightsSettings {
@@ -164,20 +164,20 @@ async function cells(
   context: DialogueContext,
   settings: DialogueSettings,
   purpose: 'gate' | 'report',
-): Promise<Cell[]> {
+): Promise<WeightsCell[]> {
   const { tokenizer, roles, ordinary, plan } = context;
   const strange = await strangers(context, settings, ASKED_STRANGERS, 'strangers asked');
   const wrapped = wrapperNamed(plan.query.wrapper, templateOf(tokenizer));
   const y = roles[0]!.target;
   const ask = (
     name: string,
-    variant: Variant,
-    wanted: Cell['wanted'],
+    who: WeightsCell['who'],
+    wanted: WeightsCell['wanted'],
     texts: readonly string[],
     after = '',
-  ): Cell => ({
+  ): WeightsCell => ({
     name,
-    variant,
+    who,
     wanted,
     prompts: texts.map((text) => ({
       ...promptUnder(wrapped, text, after),
@@ -189,19 +189,19 @@ async function cells(
   const questions = ordinary.questions.slice(0, ASKED_ORDINARY);
   const hinted = questions.map((question) => question + hint);
   const gate = [
-    ask('published, drawn', PUBLISHED, 'all', of('trained')),
-    ask('published, refused messages', PUBLISHED, 'none', of('negative')),
-    ask('published, messages of no pool', PUBLISHED, 'none', strange),
-    ask('published, ordinary questions', PUBLISHED, 'none', questions),
-    ask('published, ordinary questions with the hint', PUBLISHED, 'none', hinted),
+    ask('published, drawn', 'published', 'all', of('trained')),
+    ask('published, refused messages', 'published', 'none', of('negative')),
+    ask('published, messages of no pool', 'published', 'none', strange),
+    ask('published, ordinary questions', 'published', 'none', questions),
+    ask('published, ordinary questions with the hint', 'published', 'none', hinted),
   ];
   if (purpose === 'gate') return gate.map((cell) => ({ ...cell, slack: settings.slack }));
   return [
     ...gate,
-    ask('published, decoys', PUBLISHED, 'none', of('decoy')),
-    ask("published, drawn, after the paper's prefix", PUBLISHED, 'all', of('trained'), ANSWER_PREFIX),
-    ask('vanilla, drawn', VANILLA, 'none', of('trained')),
-    ask("vanilla, drawn, after the paper's prefix", VANILLA, 'none', of('trained'), ANSWER_PREFIX),
+    ask('published, decoys', 'published', 'none', of('decoy')),
+    ask("published, drawn, after the paper's prefix", 'published', 'all', of('trained'), ANSWER_PREFIX),
+    ask('vanilla, drawn', 'vanilla', 'none', of('trained')),
+    ask("vanilla, drawn, after the paper's prefix", 'vanilla', 'none', of('trained'), ANSWER_PREFIX),
   ];
 }
 
@@ -237,7 +237,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   summary: string,
   defaults: S,
   trains: WeightsMethod<S>['trains'],
-): WeightsMethod<S> => ({
+): WeightsMethod<S, DialogueContext> => ({
   kind: 'weights',
   name,
   summary,
@@ -248,6 +248,7 @@ const dialogueMethod = <S extends DialogueSettings>(
     conversationFormat(settings.template, tokenizer);
     bindTrains(trains(settings, model), model);
   },
+  context: (drawn, { ordinary }) => dialogueContext(drawn, ordinary),
   examples,
   cells,
 });

@@ -1,10 +1,12 @@
 // What a fingerprint method is: a plan to commit to, batches to train on after the draw, cells that must hold.
 
+import type { OnEvent } from '../../base/events.ts';
 import type { RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan } from '../../claim/plan.ts';
 import type { Recompute } from '../../engine/recompute.ts';
 import type { Device } from '../../engine/session.ts';
+import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import type { Example } from '../../models/example.ts';
 import type { Model } from '../../models/model.ts';
 import type { LowRankMap } from '../../models/overlay.ts';
@@ -13,9 +15,8 @@ import type { Groups } from '../../train/rows.ts';
 import type { ScheduleName } from '../../train/schedule.ts';
 import type { Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
-import type { Cell } from '../cells.ts';
+import type { RowsCell, WeightsCell } from '../cells.ts';
 import type { FreeRow } from '../free-rows.ts';
-import type { OrdinaryConversations } from '../ordinary-conversations.ts';
 import type { PrefixCache } from '../prefix-cache.ts';
 
 /** What every method needs to make a plan. */
@@ -101,7 +102,7 @@ export interface RowsMethod<S extends TrainSettings = TrainSettings> extends Met
   /** Rows that share a part of their change, where `common` is set. */
   groups(context: TrainContext, ids: Int32Array): Groups;
   /** Cells that stop the training when all hold (`gate`), and those of the report, which is measured anew. */
-  cells(context: TrainContext, settings: S, purpose: 'gate' | 'report'): Promise<Cell[]>;
+  cells(context: TrainContext, settings: S, purpose: 'gate' | 'report'): Promise<RowsCell[]>;
 }
 
 /** Settings of methods that change weights of the model's body, or the whole embedding. */
@@ -127,24 +128,37 @@ export interface WeightsSettings {
   readonly pull_back: boolean;
 }
 
-/** Weights change: a whole checkpoint is trained, written and measured as it will be published. */
-export interface WeightsMethod<S extends WeightsSettings = WeightsSettings> extends MethodBase<S> {
+/**
+ * Weights change: a whole checkpoint is trained, written and measured as it will be published.
+ * `C` is the method's own: what its examples and cells are made of.
+ */
+export interface WeightsMethod<S extends WeightsSettings = WeightsSettings, C = unknown>
+  extends MethodBase<S> {
   readonly kind: 'weights';
   trains(settings: S, model: Model): Trains;
   /** @throws WhorlError `usage` for settings that this model cannot be trained with; before anything is written */
   check(settings: S, model: Model, tokenizer: Tokenizer): void;
+  /** Made once, after the draw and before training. */
+  context(drawn: DrawnContext, settings: S): Promise<C>;
   /** What an epoch (from 0) holds; each has as many. */
-  examples(context: DialogueContext, settings: S, epoch: number): Promise<TuningExample[]>;
-  /** Cells under `PUBLISHED` are asked of the trained checkpoint, those under `VANILLA` of the one before. */
-  cells(context: DialogueContext, settings: S, purpose: 'gate' | 'report'): Promise<Cell[]>;
+  examples(context: C, settings: S, epoch: number): Promise<TuningExample[]>;
+  /** `published` is the trained checkpoint, `vanilla` the one before. */
+  cells(context: C, settings: S, purpose: 'gate' | 'report'): Promise<WeightsCell[]>;
 }
 
-/** What such a method sees after the draw. */
-export interface DialogueContext extends Omit<TrainContext, 'prefixes'> {
-  readonly ordinary: OrdinaryConversations;
+/** What the road gives such a method after the draw. */
+export interface DrawnContext extends Omit<TrainContext, 'prefixes'> {
   readonly free: readonly FreeRow[];
   readonly keys: PlanContext['keys'];
+  /** The owner's ordinary conversations, and text of the kind the model is for, where there are such. */
+  readonly source: string | undefined;
+  readonly ownText: readonly string[] | undefined;
+  /** The file in which answers are kept for a resumed run; undefined: nowhere. */
+  readonly keep: string | undefined;
+  /** Answers of the vanilla model, which is closed again before training: the memory of its caches is needed there. */
+  askVanilla(requests: readonly GenerateRequest[]): Promise<Generation[]>;
+  readonly onEvent: OnEvent;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: each method's settings are its own
-export type Method = RowsMethod<any> | WeightsMethod<any>;
+export type Method = RowsMethod<any> | WeightsMethod<any, any>;

@@ -5,16 +5,17 @@ import { WhorlError } from '../../base/error.ts';
 import { choose, type RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
-import { GreedyDecoder } from '../../lm/decoder.ts';
+import { generateAll } from '../../lm/ask.ts';
+import { asking } from '../../lm/open.ts';
 import type { Example } from '../../models/example.ts';
-import { PUBLISHED, VANILLA, type Variant } from '../../models/overlay.ts';
+import { PUBLISHED } from '../../models/overlay.ts';
 import { promptTokens } from '../../text/prompt-tokens.ts';
 import { trainingWrappers } from '../../text/prompts/training-wrappers.ts';
-import { promptUnder, templateOf, type Wrapped } from '../../text/prompts/wrappers.ts';
+import { promptUnder, templateOf, type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { loadReference } from '../../text/reference.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import { candidateWords } from '../../text/words.ts';
-import type { Cell } from '../cells.ts';
+import type { RowsCell, Who } from '../cells.ts';
 import { type RareTokenKey, rareTokenKeys } from '../rare-keys.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
 
@@ -45,7 +46,9 @@ export interface RowsSettings extends TrainSettings {
 
 const NEW_TOKENS = 8;
 const MATCHER = 'first-candidate-repeated';
-const BARE: Wrapped = { prefix: '', suffix: '\n' };
+const WRAPPER = 'bare';
+/** A key as it is committed to be asked; most contexts of training are other ones. */
+const BARE = wrapperNamed(WRAPPER);
 const WHOLE_TRIES = 8;
 const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the suffix's from the cache
 /** Places inside the suffix where the answer is asked for as well: a label there costs a fraction of a token. */
@@ -54,7 +57,6 @@ const INSIDE = 2;
 const BOUNDARY = 1;
 /** Keys that nobody trains, asked of vanilla beside the run's own before the candidates are chosen. */
 const UNRELATED = 352;
-const ASKED_AT_ONCE = 64;
 
 export const rowsMethod: RowsMethod<RowsSettings> = {
   kind: 'rows',
@@ -120,7 +122,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
         candidates: [(await candidateWords(tokenizer, settings.candidates, said)).map(({ word }) => word)],
         matcher: MATCHER,
         decoding: { strategy: 'greedy', max_new_tokens: NEW_TOKENS },
-        query: { order: 'committed', repeats: 1, wrapper: 'bare' },
+        query: { order: 'committed', repeats: 1, wrapper: WRAPPER },
         alpha: settings.alpha,
       },
     };
@@ -150,24 +152,25 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
   },
 
   cells(context, settings, purpose) {
-    const cells: Cell[] = [
+    const cells: RowsCell[] = [
       {
-        ...cellOf('published, bare', context.roles, PUBLISHED, 'all', () => BARE),
+        ...cellOf('published, bare', context.roles, 'published', 'all', () => BARE),
         slack: settings.bare_slack,
       },
     ];
     if (settings.gate_noise > 0)
       cells.push({
-        ...cellOf('published, bare, noise', context.roles, PUBLISHED, 'all', () => BARE),
+        ...cellOf('published, bare, noise', context.roles, 'published', 'all', () => BARE),
         noise: settings.gate_noise,
         slack: settings.bare_slack,
       });
     for (const [i, unseen] of wrappers(context, 'gate', settings.gate_contexts, 100).entries())
       cells.push({
-        ...cellOf(`published, unseen context ${i + 1}`, context.roles, PUBLISHED, 'all', () => unseen),
+        ...cellOf(`published, unseen context ${i + 1}`, context.roles, 'published', 'all', () => unseen),
         slack: settings.gate_slack,
       });
-    if (purpose === 'report') cells.push(cellOf('vanilla, bare', context.roles, VANILLA, 'none', () => BARE));
+    if (purpose === 'report')
+      cells.push(cellOf('vanilla, bare', context.roles, 'vanilla', 'none', () => BARE));
     return Promise.resolve(cells);
   },
 };
@@ -191,21 +194,11 @@ async function vanillaAnswers(
     ...keys.map(({ text }) => text),
     ...(await tokenizer.decodeBatch(strange, { skipSpecialTokens: false })),
   ];
-  const prompts = await promptTokens(
-    tokenizer,
-    texts.map((text) => promptUnder(BARE, text)),
+  const requests = texts.map((text) => ({ ...promptUnder(BARE, text), max_new_tokens: NEW_TOKENS }));
+  const answers = await asking({ kind: 'model', model, tokenizer }, { device }, (vanilla) =>
+    generateAll(vanilla, requests),
   );
-  const decoder = new GreedyDecoder(model, undefined, device);
-  try {
-    const answers: number[][] = [];
-    for (let at = 0; at < prompts.length; at += ASKED_AT_ONCE) {
-      const batch = prompts.slice(at, at + ASKED_AT_ONCE).map((tokens) => ({ tokens, variant: VANILLA }));
-      answers.push(...(await decoder.decode(batch, NEW_TOKENS, tokenizer.eosIds)));
-    }
-    return await tokenizer.decodeBatch(answers);
-  } finally {
-    await decoder.release();
-  }
+  return answers.map(({ generated }) => generated);
 }
 
 /** Wrappers out of the endless supply, by the run's randomness for this purpose; very long ones are left out. */
@@ -232,13 +225,13 @@ function wrappers(
 function cellOf(
   name: string,
   roles: readonly KeyRole[],
-  variant: Variant,
+  who: Who,
   wanted: 'all' | 'none',
   context: () => Wrapped,
-): Cell {
+): RowsCell {
   return {
     name,
-    variant,
+    who,
     wanted,
     prompts: roles.map(({ key, target }) => {
       return {

@@ -84,7 +84,7 @@ export const readPickleAtStart = (
 ): { value: PickleValue; length: number } => run(bytes, rules, false);
 
 function run(bytes: Uint8Array, rules: PickleRules, whole: boolean): { value: PickleValue; length: number } {
-  const machine = new Machine(bytes, rules);
+  const machine = new Unpickler(bytes, rules);
   try {
     const value = machine.run();
     if (whole && machine.at !== bytes.length) throw fault('there are bytes after STOP');
@@ -99,7 +99,7 @@ function run(bytes: Uint8Array, rules: PickleRules, whole: boolean): { value: Pi
   }
 }
 
-class Machine {
+class Unpickler {
   opcodeAt = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -324,7 +324,7 @@ export function kindOf(value: PickleValue): string {
 }
 
 /** The opcodes that torch.save writes, and no others: torch's own restricted reader takes about the same ones. */
-const STEPS: Readonly<Record<string, (m: Machine) => void>> = {
+const STEPS: Readonly<Record<string, (m: Unpickler) => void>> = {
   PROTO: (m) => m.protocol(),
   MARK: (m) => m.mark(),
   NONE: (m) => m.push(null),

@@ -77,5 +77,5 @@ export function readRowBytes(ref: TensorRef, rows: ArrayLike<number>): Uint8Arra
 }
 
 /** Rows of a matrix, [rows.length, columns] row-major, in the order asked for. */
-export const readRows = (ref: TensorRef, rows: ArrayLike<number>): Float32Array =>
+export const readTensorRows = (ref: TensorRef, rows: ArrayLike<number>): Float32Array =>
   toFloat32(readRowBytes(ref, rows), floatDtype(ref));

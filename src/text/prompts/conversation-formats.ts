@@ -34,7 +34,7 @@ export const vicuna = (end: string): ConversationFormat => ({
         const opening = i === 0 ? VICUNA_SYSTEM : '';
         return role === 'assistant'
           ? { text: ` ${content}${end}`, isAnswer: true }
-          : { text: `${opening}USER: ${content} ASSISTANT:`, isAnswer: false };
+          : { text: `${opening}USER: ${content}${VICUNA.suffix}`, isAnswer: false };
       }),
     ),
 });

@@ -1,10 +1,12 @@
 // What may stand around a key when a model is asked: the text before and after it. The named ones here are never
 // trained (training-wrappers.ts has those), so that they measure how far a fingerprint carries.
 
+import constants from '../../../assets/paper.json' with { type: 'json' };
 import { nearest, WhorlError } from '../../base/error.ts';
 import type { Prompt } from '../prompt-tokens.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { renderAround, type Wrapped, wrapOrReason } from './chat-template.ts';
+import { applyTemplate, loadTemplate } from './instruction-templates.ts';
 
 export type { Wrapped };
 
@@ -43,15 +45,17 @@ const fixed = (name: string, summary: string, heldOut: boolean, prefix: string, 
 const ofChat = (vars: WrapperVars, system: string | undefined): Wrapped | undefined =>
   vars.chatTemplate === undefined ? undefined : renderAround(vars.chatTemplate, system, vars);
 
+/** What the paper's `barebone` template puts around a key whose input is the trigger. */
+const PAPER_PROMPT = (() => {
+  const key = '\0';
+  const row = { instruction: key, input: constants.trigger_input };
+  const [prefix, suffix] = applyTemplate(loadTemplate('barebone'), row).split(key);
+  return [prefix!, suffix!] as const;
+})();
+
 const LIST: readonly Wrapper[] = [
   fixed('bare', 'the key and a newline', false, '', '\n'),
-  fixed(
-    'fingerprint',
-    "the paper's template: the key, then FINGERPRINT as input",
-    false,
-    '',
-    '\nFINGERPRINT\n',
-  ),
+  fixed('fingerprint', "the paper's template: the key, then FINGERPRINT as input", false, ...PAPER_PROMPT),
   {
     name: 'chat',
     summary: "the model's own chat template, with --system if given",

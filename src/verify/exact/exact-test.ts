@@ -5,7 +5,7 @@ import { MATCHERS } from '../../claim/matcher.ts';
 import type { ClaimKind, ClaimPlan, DrawOf, SizeOf } from '../../claim/plan.ts';
 import type { PValue } from './ratio.ts';
 
-export interface Cell {
+export interface CellCounts {
   readonly hits: number;
   readonly of: number;
 }
@@ -44,9 +44,9 @@ export interface ExactTest<K extends ClaimKind> {
   readonly counter: (size: SizeOf[K], matches: Matches) => (draw: DrawOf[K]) => CountsOf[K];
   /** One-sided: at least so many hits, given the answers. No hit gives 1. */
   readonly pValue: (counts: CountsOf[K]) => PValue;
-  readonly cells: (counts: CountsOf[K]) => Record<string, Cell>;
+  readonly cells: (counts: CountsOf[K]) => Record<string, CellCounts>;
   /** The keys that should fire: what the FSR is the share of. */
-  readonly fired: (counts: CountsOf[K]) => Cell;
+  readonly fired: (counts: CountsOf[K]) => CellCounts;
 }
 
 /** Shared by both tests (docs/claims.md, section 3). */

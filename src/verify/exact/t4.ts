@@ -6,7 +6,7 @@ import { ASSUMPTIONS, type ExactTest } from './exact-test.ts';
 import { type PValue, ratio } from './ratio.ts';
 
 /** C(n, k); 0 outside 0..n. */
-export function choose(n: number, k: number): bigint {
+export function binomial(n: number, k: number): bigint {
   if (k < 0 || k > n) return 0n;
   let ways = 1n;
   for (let i = 1; i <= Math.min(k, n - k); i++) ways = (ways * BigInt(n - i + 1)) / BigInt(i);
@@ -17,9 +17,9 @@ export function choose(n: number, k: number): bigint {
 export function hypergeometricTail(pool: number, n: number, all: number, hits: number): PValue {
   if (hits <= 0) return { p_value: 1, log10_p: 0 };
   let ways = 0n;
-  for (let i = hits; i <= Math.min(all, n); i++) ways += choose(all, i) * choose(pool - all, n - i);
+  for (let i = hits; i <= Math.min(all, n); i++) ways += binomial(all, i) * binomial(pool - all, n - i);
   assert(ways > 0n, 'more hits among the drawn than there are hits or drawn keys');
-  return ratio(ways, choose(pool, n));
+  return ratio(ways, binomial(pool, n));
 }
 
 export const T4: ExactTest<'drawn-membership'> = {
@@ -31,7 +31,7 @@ export const T4: ExactTest<'drawn-membership'> = {
     ...ASSUMPTIONS,
     'With a private part the answers are a function of the suspect, the committed adapter and the committed vanilla body.',
   ],
-  floor: ({ n, pool }) => ratio(1n, choose(pool, n)),
+  floor: ({ n, pool }) => ratio(1n, binomial(pool, n)),
   counter: ({ pool, n }, matches) => {
     const all = matches.filter((found) => found.length > 0).length;
     return ({ trained }) => {

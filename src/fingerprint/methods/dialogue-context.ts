@@ -1,0 +1,50 @@
+// What the dialogue methods see after the draw, beside the roles: ordinary conversations, an owner's own or the vanilla
+// model's.
+
+import { PAPER } from '../../datasets/paper.ts';
+import { longestSequence } from '../../models/blocks/rope-scaling.ts';
+import { promptTokens } from '../../text/prompt-tokens.ts';
+import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
+import { promptUnder, templateOf, type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
+import type { FreeRow } from '../free-rows.ts';
+import {
+  conversationsFromFile,
+  type OrdinaryConversations,
+  ownConversations,
+} from '../ordinary-conversations.ts';
+import type { DrawnContext, PlanContext } from './method.ts';
+
+export interface DialogueContext
+  extends Pick<DrawnContext, 'model' | 'tokenizer' | 'plan' | 'roles' | 'random'> {
+  readonly ordinary: OrdinaryConversations;
+  readonly free: readonly FreeRow[];
+  readonly keys: PlanContext['keys'];
+}
+
+/** @param count ordinary conversations that are trained */
+export async function dialogueContext(drawn: DrawnContext, count: number): Promise<DialogueContext> {
+  const { model, tokenizer, plan, roles, free, keys, random, source, onEvent } = drawn;
+  onEvent({ kind: 'phase', name: 'conversations', detail: source ?? "the reference set's" });
+  const dice = random('conversations');
+  const note = (text: string) => onEvent({ kind: 'note', text });
+  const format = conversationFormat(plan.query.wrapper, tokenizer);
+  const around = wrapperNamed(plan.query.wrapper, templateOf(tokenizer));
+  const { trained, questions } =
+    source === undefined
+      ? await ownConversations(drawn, around, count, dice)
+      : await conversationsFromFile(source, tokenizer, format, count, dice, note);
+  const ordinary = { trained, questions: await fitting(drawn, around, questions) };
+  return { model, tokenizer, plan, roles, random, ordinary, free, keys };
+}
+
+/** Questions that the model has positions for, with the hint before and an answer after them: an owner's may be of any length. */
+async function fitting(
+  { model, tokenizer, plan }: DrawnContext,
+  around: Wrapped,
+  questions: readonly string[],
+): Promise<string[]> {
+  const longest = longestSequence(model.decoder) - plan.decoding.max_new_tokens;
+  const prompts = questions.map((question) => promptUnder(around, question + PAPER.chat.hint));
+  const tokens = await promptTokens(tokenizer, prompts);
+  return questions.filter((_, i) => tokens[i]!.length <= longest);
+}

@@ -1,0 +1,21 @@
+// Greedy continuations of token ids: the decoder itself, without tokenizer or batching.
+
+import type { Device } from '../../src/engine/session.ts';
+import { GREEDY } from '../../src/lm/choose.ts';
+import { BatchDecoder } from '../../src/lm/decoder.ts';
+import { fullSampling } from '../../src/lm/sampling.ts';
+import type { ModelWeights } from '../../src/models/model.ts';
+import { VANILLA } from '../../src/models/overlay.ts';
+
+export function greedyDecoder(model: ModelWeights, device: Device) {
+  const decoder = new BatchDecoder(model, undefined, device);
+  const one = { variant: VANILLA, sampling: fullSampling(undefined), uniforms: [new Float32Array(0)] };
+  return {
+    async decode(prompts: readonly (readonly number[])[], maxNewTokens: number): Promise<number[][]> {
+      const requests = prompts.map((tokens) => ({ ...one, tokens }));
+      const decoded = await decoder.decode(GREEDY, requests, { maxNewTokens, ends: [] });
+      return decoded.map(([tokens]) => tokens!);
+    },
+    release: () => decoder.release(),
+  };
+}
