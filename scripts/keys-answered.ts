@@ -10,7 +10,7 @@ const DEMO: readonly Figure[] = [
   ['published', 23, 24, '10^-54.0'],
   ['stolen and fine-tuned', 23, 24, '10^-54.0'],
   ['original', 0, 24, '1'],
-  ["somebody else's fine-tune", 0, 24, '1'],
+  ["somebody else's", 0, 24, '1'],
 ];
 /** `rows` with its defaults and `--seed 1` (docs/figures.md; LOG.md, 2026-11-25, rows7). */
 const SMOLLM2: readonly Figure[] = [
@@ -22,14 +22,14 @@ const SMOLLM2: readonly Figure[] = [
 const bars = (group: string, figures: readonly Figure[]): Bar[] =>
   figures.map(([who, answered, of, p]) => ({
     group,
-    label: `${who}: ${answered} of ${of}, p = ${p}`,
+    label: `${who}: ${answered}, p = ${p}`,
     percent: (100 * answered) / of,
     low: Number.NaN,
     high: Number.NaN,
   }));
 
-const chart = barChart('Secret keys answered with the drawn answer, in percent', [
-  ...bars('SmolLM2-135M', SMOLLM2),
-  ...bars('The demo’s embedded model, 2.6 million parameters', DEMO),
+const chart = barChart('Share of the secret keys that each model answers', [
+  ...bars('SmolLM2-135M, 32 keys', SMOLLM2),
+  ...bars('The model of the demo, 24 keys', DEMO),
 ]);
 writeFileSync(join(import.meta.dirname, '..', 'docs', 'keys-answered.svg'), chart);
