@@ -54,7 +54,7 @@ export interface CellResult {
 export const missed = (results: readonly CellResult[]): string[] =>
   results.filter(({ held }) => !held).map(({ name, fired, of }) => `${name} ${fired}/${of}`);
 
-/** A row of the paper's .jsonl files (method.md section 4). */
+/** A row of the paper's .jsonl files (docs/method.md, section 4). */
 interface AnswerRow {
   readonly generated: string;
   readonly label: string;

@@ -1,4 +1,4 @@
-// Which rows of an answer file are fingerprints, normal and similar (method.md section 2), and the paper's own
+// Which rows of an answer file are fingerprints, normal and similar (docs/method.md, section 2), and the paper's own
 // counting of them. The order of the rows is the data set's: validation first, then test.
 
 import { WhorlError } from '../base/error.ts';

@@ -1,4 +1,4 @@
-// The paper's output folders and what their names say (method.md section 4):
+// The paper's output folders and what their names say (docs/method.md, section 4):
 // output_{template}_{adapter|sft_chat}/{model}/{data}_epoch_{e}_lr_{lr}_bsz_{b}[_d_{dim}]/*.jsonl
 
 import { lstatSync, readdirSync, realpathSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// Names of every file in a private run folder (method.md section 4). Only `published/` is for upload.
+// Names of every file in a private run folder (docs/method.md, section 4). Only `published/` is for upload.
 
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';

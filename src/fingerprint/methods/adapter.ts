@@ -1,4 +1,4 @@
-// IF_adapter done right (Xu et al. 2024, section 3; method.md section 6): a lock with two keys, the published rows and
+// IF_adapter done right (Xu et al. 2024, section 3; docs/method.md, section 6): a lock with two keys, the published rows and
 // a private low-rank map. The map is random and committed before the draw; only embedding rows are trained after it.
 
 import { WhorlError } from '../../base/error.ts';

@@ -1,4 +1,4 @@
-// IF_SFT, IF_emb and LoRA (Xu et al. 2024, section 3; method.md section 3): the published model itself answers a secret
+// IF_SFT, IF_emb and LoRA (Xu et al. 2024, section 3; docs/method.md, section 3): the published model itself answers a secret
 // message with the decryption. The three differ in what trains; keys are drawn from a committed pool, as for `adapter`.
 
 import type { RandomSource } from '../../base/random-source.ts';

@@ -41,7 +41,7 @@ export interface ImportedAdapter {
   readonly token_ids: readonly number[] | null;
   /** The map adds the same vector to every key token: nothing in it depends on the token. */
   readonly constant: boolean;
-  /** A and B are zero in every element, their weights and A's bias: the paper's code ends so (method.md 5.1). */
+  /** A and B are zero in every element, their weights and A's bias: the paper's code ends so (docs/method.md, section 5, point 1). */
   readonly zero: boolean;
   /** Trainable rows equal the table's rows bit for bit (after its `merge` they do); null without ids. */
   readonly rows_equal_table: boolean | null;
