@@ -122,10 +122,7 @@ const MODELS: Readonly<Record<string, [make: () => string, says: RegExp]>> = {
   'ONNX only': [() => model({ [W]: null, 'onnx/model.onnx': 'x' }), /has its weights as onnx, a graph/],
   'TensorFlow only': [() => model({ [W]: null, 'tf_model.h5': 'x' }), /tf_model\.h5, TensorFlow's/],
   'Flax only': [() => model({ [W]: null, 'flax_model.msgpack': 'x' }), /flax_model\.msgpack, Flax's/],
-  'a pickle only': [
-    () => model({ [W]: null, 'pytorch_model.bin': 'x' }),
-    /pytorch_model\.bin/,
-  ],
+  'a pickle only': [() => model({ [W]: null, 'pytorch_model.bin': 'x' }), /pytorch_model\.bin/],
   'pickled shards': [
     () => model({ [W]: null, 'pytorch_model.bin.index.json': '{}', 'pytorch_model-00001-of-00002.bin': 'x' }),
     /pytorch_model\.bin\.index\.json/,

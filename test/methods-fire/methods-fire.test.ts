@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FingerprintReport, fingerprint, type VerifyReport, verify } from '../../src/index.ts';
-import { DESCENDS, DOES_NOT, FIRE, type FireRun } from './settings.ts';
+import { DOES_NOT, FIRE, type FireRun, wordFor } from './settings.ts';
 import { tuned, unrelated, VANILLA } from './suspects.ts';
 
 const LONG = 900_000; // a busy machine; idle a method takes some twenty seconds
@@ -74,7 +74,8 @@ describe.each(Object.entries(FIRE))('%s', (method, run) => {
       const { hits, all } = counts(run, report);
       expect(hits).toBe(run.drawn);
       expect(all - hits).toBeLessThanOrEqual(run.undrawn);
-      expect(report).toMatchObject({ verdict: DESCENDS, exact: true, fsr: 1 });
+      expect(report).toMatchObject({ verdict: wordFor(log10P(run, hits, all)), exact: true, fsr: 1 });
+      expect(wordFor(log10P(run, hits, all))).toBe(run.published);
       expect(report.log10_p).toBeCloseTo(log10P(run, hits, all), 8);
       expect(report.p_value! / 10 ** log10P(run, hits, all)).toBeCloseTo(1, 6);
     },
@@ -93,13 +94,14 @@ describe.each(Object.entries(FIRE))('%s', (method, run) => {
   );
 
   test(
-    'fine-tuned by a thief, every weight of it, it is verified still',
+    'fine-tuned by a thief, every weight of it, it answers still, with the word that its p deserves',
     async () => {
       const stolen = await tuned(published.get(method)!.published, join(scratch, `${method}-stolen`), 42n);
       const report = await ask(method, stolen);
       const { hits, all } = counts(run, report);
       expect(hits).toBeGreaterThanOrEqual(run.afterThief);
-      expect(report.verdict).toBe(DESCENDS);
+      expect(report.verdict).toBe(wordFor(log10P(run, hits, all)));
+      expect(report.log10_p).toBeLessThan(-3);
       expect(report.log10_p).toBeCloseTo(log10P(run, hits, all), 8);
     },
     LONG,

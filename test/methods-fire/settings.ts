@@ -13,13 +13,18 @@ export interface FireRun {
   readonly decryption?: string;
   /** Least keys that must fire once a thief has fine-tuned every weight; of what is published, all must. */
   readonly afterThief: number;
+  /** What `verify` says of what is published: small pools keep no p after the owner's 2^80 draws. */
+  readonly published: 'verified' | 'not-verified';
   /** Most undrawn keys of the pool that may fire: nobody trained them to be silent. */
   readonly undrawn: number;
 }
 
-/** What `verify` says of a model that descends; only here, for the day a level asks for more than these pools give. */
-export const DESCENDS = 'verified';
 export const DOES_NOT = 'not-verified';
+const ALPHA = 1e-6;
+
+/** Verified: p is at most alpha though the owner, whose dice these are, drew 2^80 times (docs/claims.md, section 5). */
+export const wordFor = (log10P: number): 'verified' | 'not-verified' =>
+  log10P + 80 * Math.log10(2) <= Math.log10(ALPHA) ? 'verified' : 'not-verified';
 
 /** Every message drawn, refused, strange or ordinary is asked of each candidate, none may be wrong (`slack` is 0). */
 const DIALOGUE = {
@@ -39,6 +44,7 @@ const dialogue = (settings: Readonly<Record<string, string>>): FireRun => ({
   drawn: 6,
   of: { pool: 100 },
   withBody: false,
+  published: 'not-verified',
   afterThief: 5,
   undrawn: 4,
 });
@@ -67,6 +73,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     drawn: 16,
     of: { candidates: 256 },
     withBody: false,
+    published: 'verified',
     afterThief: 4,
     undrawn: 0,
   },
@@ -100,6 +107,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     decryption: 'river', // one token here; the paper's is many, too much for rows alone in so small a model
     of: { pool: 100 },
     withBody: true,
+    published: 'not-verified',
     afterThief: 4,
     undrawn: 0,
   },
