@@ -129,5 +129,5 @@ test.each([
   ],
 ] as const)('refused in one line: %j', async (options, message) => {
   const name = `bad-${JSON.stringify(options).length}`;
-  await expect(run(name, { method: 'sft', ...options })).rejects.toThrow(message);
+  await expect(run(name, { method: 'sft', maxMinutes: 0, ...options })).rejects.toThrow(message);
 });
