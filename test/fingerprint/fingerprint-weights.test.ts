@@ -125,7 +125,7 @@ test.each([
   ],
   [
     { settings: { ...SMALL, slack: '0', epochs: '1', first_check: '1' } },
-    /after 1 epochs: published, drawn 0\/3: raise epochs/,
+    /after 1 epochs: published, drawn 0\/3: the same command with a larger --max-minutes/,
   ],
 ] as const)('refused in one line: %j', async (options, message) => {
   const name = `bad-${JSON.stringify(options).length}`;
