@@ -63,3 +63,16 @@ export const slidingLayers = (
     rope: 0,
     ...(kind === 'sliding_attention' && window !== undefined && { window }),
   }));
+
+/** Qwen's layers: those from `max_window_layers` on see a window, where windows are used at all. */
+export function lastLayersSlide(read: ConfigReader, layers: number): LayerAttention[] {
+  // Off, the window and the layer it begins at are left in the file without meaning.
+  const slides = read.flag('use_sliding_window', false);
+  const window = slides ? read.window('sliding_window', 4096) : undefined;
+  const from = read.count('max_window_layers', 28);
+  read.skip('sliding_window');
+  return slidingLayers(
+    read.layerTypes(layers, (i) => window !== undefined && i >= from),
+    window,
+  );
+}

@@ -1,13 +1,12 @@
 // The LLaMA family (Touvron et al. 2023): RMS norm, rotary positions, grouped-query attention, SwiGLU.
 
 import { WhorlError } from '../../base/error.ts';
-import type { Value } from '../../engine/graph.ts';
-import { add, mul, silu } from '../../engine/ops/arithmetic.ts';
-import { rmsNorm } from '../../engine/ops/normalise.ts';
-import { projections } from '../blocks/linear.ts';
+import { decoderOf } from '../blocks/blueprint.ts';
+import { rms } from '../blocks/norms.ts';
 import { readConfig } from '../config.ts';
-import type { Decoder, DecoderConfig, ForwardInput, Modules, Weights } from '../family.ts';
+import type { Decoder, DecoderConfig } from '../family.ts';
 import type { Rope } from '../rope.ts';
+import { GATED, PRE_NORMS } from './line.ts';
 
 export interface LlamaConfig extends DecoderConfig {
   readonly rope: Rope;
@@ -16,14 +15,6 @@ export interface LlamaConfig extends DecoderConfig {
   readonly attention_bias: boolean;
   readonly mlp_bias: boolean;
 }
-
-const EMBEDDING = 'model.embed_tokens.weight';
-const HEAD = 'lm_head.weight';
-const MODULES: Modules = {
-  attention: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj'],
-  mlp: ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'],
-  lora: ['q_proj', 'v_proj'],
-};
 
 /** @throws WhorlError `unsupported` for a key that would change the mathematics and is not handled, `bad-file` for a wrong value */
 export function llamaConfig(json: Readonly<Record<string, unknown>>, where: string): LlamaConfig {
@@ -61,75 +52,13 @@ export function llamaConfig(json: Readonly<Record<string, unknown>>, where: stri
   return config;
 }
 
-function shapes(config: LlamaConfig): Map<string, readonly number[]> {
-  const { hidden_size: E, intermediate_size: F, head_dim: D, vocab_size: V } = config;
-  const [Q, K] = [config.num_attention_heads * D, config.num_key_value_heads * D];
-  const table = new Map<string, readonly number[]>([[EMBEDDING, [V, E]]]);
-  for (let i = 0; i < config.num_hidden_layers; i++) {
-    const layer = `model.layers.${i}`;
-    const matrix = (name: string, rows: number, columns: number, bias: boolean) => {
-      table.set(`${layer}.${name}.weight`, [rows, columns]);
-      if (bias) table.set(`${layer}.${name}.bias`, [rows]);
-    };
-    table.set(`${layer}.input_layernorm.weight`, [E]);
-    matrix('self_attn.q_proj', Q, E, config.attention_bias);
-    matrix('self_attn.k_proj', K, E, config.attention_bias);
-    matrix('self_attn.v_proj', K, E, config.attention_bias);
-    matrix('self_attn.o_proj', E, Q, config.attention_bias);
-    table.set(`${layer}.post_attention_layernorm.weight`, [E]);
-    matrix('mlp.gate_proj', F, E, config.mlp_bias);
-    matrix('mlp.up_proj', F, E, config.mlp_bias);
-    matrix('mlp.down_proj', E, F, config.mlp_bias);
-  }
-  table.set('model.norm.weight', [E]);
-  if (!config.tie_word_embeddings) table.set(HEAD, [V, E]);
-  return table;
-}
-
-function attention(w: Weights, i: number, x: Value, input: ForwardInput, bias: boolean): Value {
-  const project = projections(w, `model.layers.${i}.self_attn.`, bias);
-  const q = input.rotate(i, project('q_proj', x)); // [T, H·D]
-  const k = input.rotate(i, project('k_proj', x)); // [T, K·D]
-  const v = project('v_proj', x); // [T, K·D]
-  return project('o_proj', input.attend(i, q, k, v));
-}
-
-function feedForward(w: Weights, i: number, x: Value, bias: boolean): Value {
-  const project = projections(w, `model.layers.${i}.mlp.`, bias);
-  const gate = silu(project('gate_proj', x)); // [T, F]
-  return project('down_proj', mul(gate, project('up_proj', x)));
-}
-
 export function llama(config: LlamaConfig): Decoder<LlamaConfig> {
-  const eps = config.rms_norm_eps;
-  return {
-    kind: 'decoder',
-    model_type: 'llama',
+  return decoderOf({
     config,
-    shapes: shapes(config),
-    embedding: EMBEDDING,
-    head: config.tie_word_embeddings ? EMBEDDING : HEAD,
-    ownHead: HEAD,
+    norm: rms(config.rms_norm_eps),
+    norms: PRE_NORMS,
+    attention: { bias: { in: config.attention_bias, out: config.attention_bias }, out: 'o_proj' },
+    mlp: { ...GATED, bias: config.mlp_bias, activation: 'silu' },
     ropes: [config.rope],
-    layers: Array.from({ length: config.num_hidden_layers }, () => ({ rope: 0 })),
-    modules: MODULES,
-    layer: (i) => `model.layers.${i}.`,
-    hidden(w, x, input) {
-      const { scope } = x;
-      const block = (i: number, h: Value): Value => {
-        const normal = rmsNorm(h, w(`model.layers.${i}.input_layernorm.weight`), eps);
-        const attended = scope.within(`layers.${i}.self_attn`, () =>
-          attention(w, i, normal, input, config.attention_bias),
-        );
-        const middle = add(h, attended);
-        const again = rmsNorm(middle, w(`model.layers.${i}.post_attention_layernorm.weight`), eps);
-        return add(
-          middle,
-          scope.within(`layers.${i}.mlp`, () => feedForward(w, i, again, config.mlp_bias)),
-        );
-      };
-      for (let i = 0; i < config.num_hidden_layers; i++) x = scope.within(`layers.${i}`, () => block(i, x));
-      return scope.within('norm', () => rmsNorm(x, w('model.norm.weight'), eps));
-    },
-  };
+  });
 }

@@ -4,7 +4,7 @@ import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { rms } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
-import { GATED, type LineConfig, lineConfig, PRE_NORMS, slidingLayers } from './line.ts';
+import { GATED, type LineConfig, lastLayersSlide, lineConfig, PRE_NORMS } from './line.ts';
 
 export function qwen2(json: ConfigJson, where: string): Decoder {
   const read = readConfig(json, where);
@@ -16,12 +16,6 @@ export function qwen2(json: ConfigJson, where: string): Decoder {
     tie_word_embeddings: false,
   });
   const eps = read.number('rms_norm_eps', 1e-6);
-  // Off, the window and the layer it begins at are left in the file without meaning.
-  const slides = read.flag('use_sliding_window', false);
-  const window = slides ? read.window('sliding_window', 4096) : undefined;
-  const from = read.count('max_window_layers', 28);
-  read.skip('sliding_window');
-  const kinds = read.layerTypes(config.num_hidden_layers, (i) => window !== undefined && i >= from);
   const plan: Blueprint<LineConfig> = {
     config,
     norm: rms(eps),
@@ -32,7 +26,7 @@ export function qwen2(json: ConfigJson, where: string): Decoder {
     },
     mlp: { ...GATED, bias: false, activation: config.hidden_act },
     ropes: [read.rope(config)],
-    layers: slidingLayers(kinds, window),
+    layers: lastLayersSlide(read, config.num_hidden_layers),
   };
   read.done();
   return decoderOf(plan);
