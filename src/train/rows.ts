@@ -2,7 +2,7 @@
 
 import type { Value } from '../engine/graph.ts';
 import { Graph } from '../engine/graph.ts';
-import { add, exp, log, mul, neg, sub } from '../engine/ops/arithmetic.ts';
+import { add, exp, log, min, mul, neg, sub } from '../engine/ops/arithmetic.ts';
 import { input } from '../engine/ops/leaves.ts';
 import { gemm } from '../engine/ops/matmul.ts';
 import { reduceMean, reduceSum, reshape, sumAll } from '../engine/ops/shape.ts';
@@ -129,7 +129,8 @@ export class RowsTrainer {
       alternatives: true,
     });
     const [fire, hush] = [input(graph, 'fire', 'float32', ['L']), input(graph, 'hush', 'float32', ['L'])];
-    const silence = log(sub(1 + 1e-6, exp(logprobs)));
+    // A probability summed of two tokens may round to more than 1, whose complement has no logarithm.
+    const silence = log(sub(1 + 1e-6, exp(min(logprobs, 0))));
     // What has been learnt weighs less: 1 − focus·p (Lin et al. 2017, with exponent 1), so that rows grow for hard keys only.
     const open = sub(1, mul(exp(logprobs), input(graph, 'focus', 'float32', [])));
     let loss = neg(sumAll(add(mul(fire, mul(open, logprobs)), mul(hush, silence))));

@@ -1,0 +1,46 @@
+// A step of training rows where a label's probability, summed of two tokens, comes out above 1.
+
+import { expect, test } from 'vitest';
+import { cpu } from '../../src/engine/session.ts';
+import { Encoder } from '../../src/models/encode.ts';
+import type { Example } from '../../src/models/example.ts';
+import { PUBLISHED } from '../../src/models/overlay.ts';
+import { readTensorRows } from '../../src/sources/checkpoints/read.ts';
+import { ADAMW } from '../../src/train/optimiser.ts';
+import { RowsTrainer } from '../../src/train/rows.ts';
+import { load } from './tiny.ts';
+
+test('loss and rows stay finite', async () => {
+  const model = load('llama-tied');
+  const { vocab_size: V } = model.decoder.config;
+  const encoder = new Encoder(model, undefined, cpu);
+  const every = Array.from({ length: V }, (_, token) => token);
+  const found: { tokens: number[]; label: number; logprob: number }[] = [];
+  for (const first of every) {
+    const tokens = [first, 5, 9];
+    const [answer] = await encoder.labels([{ tokens, wanted: every.map(() => 2), labels: every }]);
+    const { logprobs } = answer!;
+    const label = logprobs.indexOf(Math.max(...logprobs));
+    found.push({ tokens, label, logprob: logprobs[label]! });
+  }
+  await encoder.release();
+  const sure = found.reduce((a, b) => (a.logprob > b.logprob ? a : b));
+  expect(sure.logprob).toBeGreaterThan(Math.log(0.51));
+  // The same token as its own alternative: twice a probability above one half.
+  const twice = { row: 2, token: sure.label, alternative: sure.label, kind: 'fire', weight: 1 } as const;
+  const batch: Example[] = [{ tokens: sure.tokens, variant: PUBLISHED, labels: [twice] }];
+  const ids = Int32Array.of(5, 9);
+  const rows = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
+  const trainer = await RowsTrainer.compile(model, {
+    overlay: { ids, rows },
+    vanilla: rows,
+    settings: ADAMW,
+    device: cpu,
+  });
+  const weights = { focus: 0, kl: 0, margin: 0, spread: 0 };
+  const result = await trainer.step(trainer.start(), batch, 0.01, weights, new Float32Array(rows.length));
+  expect(result.logprobs[0]).toBeCloseTo(sure.logprob + Math.LN2, 4);
+  expect(result.loss).toBeCloseTo(-(sure.logprob + Math.LN2), 4);
+  expect(trainer.rows(result.state).every(Number.isFinite)).toBe(true);
+  await trainer.release();
+});
