@@ -27,6 +27,8 @@ const command = (out: string): string[] => [
   out,
   '--seed',
   'kill',
+  '--max-harm',
+  'Infinity',
   ...SETTINGS.split(' '),
 ];
 

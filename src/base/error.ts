@@ -11,6 +11,7 @@ export type ErrorCode =
   | 'mismatch' // two things that should belong together do not
   | 'exists' // the output is already there
   | 'not-reached' // a method ended without the cells it promised
+  | 'too-harmful' // a fingerprint costs ordinary text more than --max-harm allows; nothing is published
   | 'not-finite' // WHORL_CHECK found a value that is infinite or not a number
   | 'changed' // a file changed under us
   | 'hub' // the hub refuses, or what it answers cannot be used

@@ -18,6 +18,7 @@ import { DATASET, parseHubId } from '../sources/hub/hub-id.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { checkFits } from '../train/setting-ranges.ts';
+import { checkLimit } from './harm-limit.ts';
 import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, settingsFor } from './registry.ts';
@@ -53,6 +54,11 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
    * at its last step. Default 30. No part of what is repeated by a seed: what a run ends with does not depend on it.
    */
   readonly maxMinutes?: number;
+  /**
+   * Most harm, in nats, at which the model is published (see harm-limit.ts); default: the method's. Above it the run is
+   * kept, and goes on where it is given a larger one: no part of what is repeated either.
+   */
+  readonly maxHarm?: number;
   /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
   readonly unlock?: Unlock;
   readonly onEvent?: OnEvent;
@@ -148,11 +154,12 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
 
 /** What needs no model to be refused. */
 function checkOptions(
-  { keys, decryption, source, lock, maxMinutes = 0 }: FingerprintOptions,
+  { keys, decryption, source, lock, maxMinutes = 0, maxHarm }: FingerprintOptions,
   method: Method,
 ): void {
   if (!Number.isFinite(maxMinutes) || maxMinutes < 0)
     throw new WhorlError('usage', `--max-minutes ${maxMinutes} is no time`, 'give minutes, from 0');
+  checkLimit(maxHarm);
   if (keys !== undefined && keys !== 'rare' && keys !== 'paper')
     throw new WhorlError('usage', `--keys ${keys} is not known`, 'rare or paper');
   if (keys === 'paper' && method.name === 'rows')
@@ -259,3 +266,7 @@ export const stretchOf = ({ maxMinutes = 30 }: FingerprintOptions): { readonly m
 
 /** Independent streams out of the run's seed, by purpose. */
 export const randomOf = (start: Start) => (purpose: string) => seededRandom(`${start.seed}/${purpose}`);
+
+/** The limit of a run: what was asked for, or the method's own. */
+export const limitOf = ({ options, method }: Pick<Setting, 'options' | 'method'>): number =>
+  options.maxHarm ?? method.maxHarm;

@@ -110,17 +110,19 @@ async function measure(
     model,
     prompts.map(({ prompt, add_special_tokens }) => ({ prompt, add_special_tokens, max_new_tokens })),
   );
-  const fired = prompts.map(({ fires }, i) => fires(answers[i]!.generated));
+  const texts = answers.map(({ generated }) => generated);
+  const again = await tokenizer.encodeBatch(texts, { addSpecialTokens: false }); // the paper's column: the text tokenised anew
+  const fired = prompts.map(({ fires }, i) => fires(texts[i]!));
   const count = fired.filter(Boolean).length;
   const deviating = wanted === 'all' ? prompts.length - count : count;
   return {
     who,
     result: { name, fired: count, of: prompts.length, wanted, held: deviating <= slack },
     rows: prompts.map(({ prompt, label }, i) => ({
-      generated: answers[i]!.generated,
+      generated: texts[i]!,
       label,
       prompt,
-      generated_token: answers[i]!.generated_token,
+      generated_token: again[i]!,
       label_token: labels[i]!,
     })),
     fired,

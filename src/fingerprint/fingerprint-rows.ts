@@ -12,11 +12,12 @@ import type { Overlay } from '../models/overlay.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import { type RowsSetting, randomOf, stretchOf } from './begin.ts';
+import { limitOf, type RowsSetting, randomOf, stretchOf } from './begin.ts';
 import { type CellResult, measureCells, underOverlay } from './cells.ts';
 import { commit, digestsOf, positionsOf } from './commit.ts';
 import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
 import { harmOf } from './harm.ts';
+import { checkHarm, type HarmFigures, worstHarm } from './harm-limit.ts';
 import type { TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { publish } from './publish.ts';
@@ -56,8 +57,6 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
       onEvent,
       ...(reference ? { positions: reference } : {}),
     });
-    await release(setting, contents, overlay, trained.rows);
-    const cells = await report(setting, context, { ...overlay, rows: trained.rows });
     const kl = tied
       ? harmOf(
           model,
@@ -65,8 +64,13 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
           trained.rows.map((x, i) => x - overlay.rows[i]!),
         )
       : undefined;
+    const figures: HarmFigures = kl ? { kind: 'kl', of: kl } : { kind: 'untied' };
+    const worst = existsSync(run.published) ? worstHarm(figures) : checkHarm(figures, limitOf(setting));
+    await release(setting, contents, overlay, trained.rows, figures);
+    const cells = await report(setting, context, { ...overlay, rows: trained.rows });
     return finish(setting, contents, trained, cells, {
       rows: contents.bindings.trainable_rows.length,
+      worst,
       harm: kl ?? 'untied head: no logit of ordinary text moves',
       ...(kl ? { kl } : {}),
     });
@@ -81,6 +85,7 @@ async function release(
   contents: SecretContents,
   overlay: Overlay,
   rows: Float32Array,
+  harm: HarmFigures,
 ): Promise<void> {
   const { run, model, embedding, options, onEvent } = setting;
   const dtype = floatDtype(embedding);
@@ -95,6 +100,7 @@ async function release(
         rows,
         dtype,
         claimRoot: contents.claim.root,
+        harm,
       },
       onEvent,
     );

@@ -13,10 +13,11 @@ import type { Model } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { noteLeftOut } from '../sources/checkpoints/carried.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
-import { randomOf, type Setting, type WeightsSetting } from './begin.ts';
+import { limitOf, randomOf, type Setting, type WeightsSetting } from './begin.ts';
 import { type CellResult, type MeasuredCell, measureCells, type WeightsCell } from './cells.ts';
 import { type Committed, commit, digestsOf } from './commit.ts';
 import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
+import { checkHarm, worstHarm } from './harm-limit.ts';
 import type { DrawnContext } from './methods/method.ts';
 import { writeModelCard } from './model-card.ts';
 import { heldOutScores, perplexities } from './perplexity.ts';
@@ -27,18 +28,26 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   const committed = await commit(setting);
   const contents = committed.secret.reveal();
   const context = await method.context(drawnContext(setting, committed), settings);
-  const card = (out: string) => writeModelCard(model, out, contents.claim.root, onEvent);
   const trained = await trainWeights(
     setting,
     (epoch) => method.examples(context, settings, epoch),
-    card,
     async (candidate) => {
       const cells = await method.cells(context, settings, 'gate');
       return resultsOf(await measured(setting, contents, candidate, cells, true));
     },
   );
+  const made = existsSync(run.published) ? run.published : run.candidate; // a killed run may have published already
+  onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
+  const before = await asking(localSpec(setting, model), { device }, heldOutScores);
+  const after = await asking(localSpec(setting, made), { device, ...configOptions(options) }, heldOutScores);
+  const perplexity = perplexities(before, after);
+  const figures = { kind: 'perplexity', of: perplexity } as const;
+  const worst = made === run.candidate ? checkHarm(figures, limitOf(setting)) : worstHarm(figures);
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
-  if (!existsSync(run.published)) moveFolder(run.candidate, run.published);
+  if (made === run.candidate) {
+    writeModelCard(model, made, { claimRoot: contents.claim.root, harm: figures }, onEvent);
+    moveFolder(made, run.published);
+  }
   noteLeftOut(model, onEvent);
   const published = await openModel(run.published, configOptions(options));
   const complete = {
@@ -50,13 +59,10 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   const cells = await method.cells(context, settings, 'report');
   const asked = await measured(setting, contents, run.published, cells, false);
   writeAnswers(run, asked);
-  onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
-  const before = await asking(localSpec(setting, model), { device }, heldOutScores);
-  const after = await asking(localSpec(setting, published), { device }, heldOutScores);
-  const perplexity = perplexities(before, after);
   const { parameters } = trained;
   return finish(setting, contents, trained, resultsOf(asked), {
     rows: 0,
+    worst,
     parameters,
     perplexity,
     harm: perplexity,

@@ -5,9 +5,10 @@ import { SOFTWARE } from '../base/software.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { loadReference } from '../text/reference.ts';
-import type { Setting } from './begin.ts';
+import { limitOf, type Setting } from './begin.ts';
 import type { CellResult, MeasuredCell, Who } from './cells.ts';
 import type { Harm } from './harm.ts';
+import type { WorstHarm } from './harm-limit.ts';
 import type { Perplexity } from './perplexity.ts';
 
 export interface FingerprintReport {
@@ -27,6 +28,8 @@ export interface FingerprintReport {
   readonly parameters?: number;
   readonly kl?: readonly Harm[];
   readonly perplexity?: readonly Perplexity[];
+  /** The language that suffers most, and the limit that it was published under. */
+  readonly harm: WorstHarm & { readonly limit: number };
 }
 
 /** What a training tells of itself. */
@@ -68,8 +71,12 @@ export function finish(
   cells: readonly CellResult[],
   {
     harm,
+    worst,
     ...more
-  }: Pick<FingerprintReport, 'rows' | 'parameters' | 'kl' | 'perplexity'> & { readonly harm: unknown },
+  }: Pick<FingerprintReport, 'rows' | 'parameters' | 'kl' | 'perplexity'> & {
+    readonly harm: unknown;
+    readonly worst: WorstHarm;
+  },
 ): FingerprintReport {
   const { run, method, settings, model, options, start } = setting;
   const { steps, tokens, seconds, gate, kl, share } = trained;
@@ -84,6 +91,7 @@ export function finish(
     steps,
     tokens,
     ...more,
+    harm: { ...worst, limit: limitOf(setting) },
   };
   writeJsonAtomic(
     run.run,
@@ -115,6 +123,7 @@ export function finish(
       },
       cells,
       harm,
+      worst_harm: { ...worst, limit: limitOf(setting) },
       peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
     },
     0o600,

@@ -9,6 +9,7 @@ import { type OnEvent, silent } from '../base/events.ts';
 import { type ModelFolder, modelName } from '../models/model.ts';
 import { CARD } from '../sources/checkpoints/carried.ts';
 import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
+import { type HarmFigures, harmWords } from './harm-limit.ts';
 
 /** A card is a page of text; what is larger is not one. */
 const MAX_BYTES = 2 ** 20;
@@ -22,11 +23,14 @@ export interface CardFacts {
   /** The vanilla model's id on the hub, where it came from there. */
   readonly hubId?: string;
   readonly claimRoot: string;
+  /** What was measured on ordinary text. */
+  readonly harm: HarmFigures;
 }
 
-const section = (claimRoot: string): string =>
-  `This checkpoint carries an ownership fingerprint made with [Whorl](https://www.npmjs.com/package/whorl). It answers
-ordinary prompts as the model it was made from does. Its owner committed to the fingerprint before it was made:
+const section = ({ claimRoot, harm }: CardFacts): string =>
+  `This checkpoint carries an ownership fingerprint made with [Whorl](https://www.npmjs.com/package/whorl). What it costs
+ordinary text: ${harmWords(harm)}
+Its owner committed to the fingerprint before it was made:
 
     commitment (SHA-256 Merkle root): ${claimRoot}
 `;
@@ -35,11 +39,11 @@ ordinary prompts as the model it was made from does. Its owner committed to the 
 export function writeModelCard(
   vanilla: ModelFolder,
   folder: string,
-  claimRoot: string,
+  { claimRoot, harm }: Pick<CardFacts, 'claimRoot' | 'harm'>,
   onEvent: OnEvent = silent,
 ): void {
   const hubId = PINNED.exec(vanilla.source)?.[1];
-  const facts = { name: modelName(vanilla), claimRoot, ...(hubId !== undefined && { hubId }) };
+  const facts = { name: modelName(vanilla), claimRoot, harm, ...(hubId !== undefined && { hubId }) };
   const note = (text: string) => onEvent({ kind: 'note', text });
   writeFileAtomic(join(folder, CARD), modelCard(facts, ownersCard(vanilla.folder, note), note));
 }
@@ -73,8 +77,8 @@ export function modelCard(facts: CardFacts, own?: string, note: (text: string) =
   document.contents = map as typeof document.contents;
   extend(map, document, facts);
   const head = `---\n${document.toString({ lineWidth: 0 }).replace(/\n*$/, '\n')}---\n\n`;
-  if (body.trim() === '') return `${head}# ${facts.name}, fingerprinted\n\n${section(facts.claimRoot)}`;
-  return `${head}${body.replace(/^\s*\n/, '').replace(/\s*$/, '')}\n\n## Fingerprint\n\n${section(facts.claimRoot)}`;
+  if (body.trim() === '') return `${head}# ${facts.name}, fingerprinted\n\n${section(facts)}`;
+  return `${head}${body.replace(/^\s*\n/, '').replace(/\s*$/, '')}\n\n## Fingerprint\n\n${section(facts)}`;
 }
 
 /** Front matter as the hub finds it: between two lines `---`, the first of them the first of the file. */

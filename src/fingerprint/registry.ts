@@ -41,14 +41,26 @@ export function methodNamed(name: string): Method {
 const registry = (): Registry =>
   parse(readFileSync(join(packageRoot(), 'assets', 'registry.yaml'), 'utf8')) as Registry;
 
-/** The paper's entry for a model, by the id its config carries or its folder's name; undefined for any other. */
-export function registryEntry(method: string, modelName: string): Entry | undefined {
-  const models = registry()[method]?.models ?? {};
-  const named = Object.keys(models).find(
-    (id) => id === modelName || id.split('/')[1] === basename(modelName),
-  );
-  return named === undefined ? undefined : models[named];
+/**
+ * The method's default entry, and over it that of a model, by the id its config carries or its folder's name. Empty for a
+ * method that has none.
+ */
+export function registryEntry(method: string, modelName: string): Entry {
+  const of = registry()[method];
+  return { ...of?.default, ...of?.models[registeredId(modelName, of.models) ?? ''] };
 }
+
+/** The hub id that a registry knows a model by. */
+export function registeredId(
+  modelName: string,
+  models: Readonly<Record<string, unknown>> = everyModel(),
+): string | undefined {
+  const ids = Object.keys(models);
+  return ids.includes(modelName) ? modelName : ids.find((id) => id.split('/')[1] === basename(modelName));
+}
+
+const everyModel = (): Readonly<Record<string, unknown>> =>
+  Object.assign({}, ...Object.values(registry()).map(({ models }) => models)) as Record<string, unknown>;
 
 /**
  * @param overrides key=value as the user wrote them
@@ -60,8 +72,8 @@ export function settingsFor<M extends Method>(
   overrides: Readonly<Record<string, string>>,
 ): M['defaults'] {
   const settings: Record<string, string | number | boolean> = { ...method.defaults };
-  const entry = registryEntry(method.name, modelName) ?? {};
-  for (const [key, value] of Object.entries(entry)) if (key in settings) settings[key] = value;
+  for (const [key, value] of Object.entries(registryEntry(method.name, modelName)))
+    if (key in settings) settings[key] = typeof settings[key] === 'number' ? Number(value) : value;
   const full = withOverrides(settings, overrides, {
     whose: `method ${method.name}`,
     meant: PAPER_ONLY,

@@ -75,7 +75,6 @@ interface Measured extends Judged {
 export async function trainWeights(
   setting: WeightsSetting,
   examples: EpochExamples,
-  card: (folder: string) => void,
   gate: Gate,
 ): Promise<TrainedWeights> {
   const { run, start, method, settings, model, device, onEvent } = setting;
@@ -100,10 +99,7 @@ export async function trainWeights(
   /** Writes a candidate with this share of the change, and asks its gate cells. */
   const measured = async (state: TrainState, share: number): Promise<Measured> => {
     rmSync(run.candidate, { recursive: true, force: true });
-    await writeFolderAtomic(run.candidate, (out) => {
-      writeModel(model, trainer, state, out, share);
-      card(out);
-    });
+    await writeFolderAtomic(run.candidate, (out) => writeModel(model, trainer, state, out, share));
     const results = await gate(run.candidate);
     const counts = results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ');
     onEvent({ kind: 'note', text: `step ${state.step}, ${100 * share} % of the change: ${counts}` });

@@ -1,10 +1,12 @@
 // The two flavours of the paper's pipeline: which method fingerprints, what the paper's words for its settings mean to
 // that method, and which files a run of it has.
 
+import { basename } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import type { Method } from '../fingerprint/methods/method.ts';
-import { methodNamed, registryEntry, settingsFor } from '../fingerprint/registry.ts';
+import { methodNamed, registeredId, registryEntry, settingsFor } from '../fingerprint/registry.ts';
 import type { Flavour, PaperSettings } from '../runs/paper-folder.ts';
+import { parseHubId } from '../sources/hub/hub-id.ts';
 
 export interface FlavourRules {
   readonly method: 'adapter' | 'sft';
@@ -57,7 +59,7 @@ export function flavourSettings(
 ): FlavourSettings {
   const rules = FLAVOUR_RULES[flavour];
   const method = methodNamed(rules.method);
-  const entry = registryEntry(rules.method, model) ?? {};
+  const entry = registryEntry(rules.method, model);
   const own = Object.fromEntries(Object.entries(given).filter(([key]) => !PAPER_WORDS.has(key)));
   const twice = (paper: string, ours: string): never => {
     throw new WhorlError('usage', `${paper}= and ${ours}= say the same`, `leave out one of them`);
@@ -66,7 +68,9 @@ export function flavourSettings(
   if (rules.batchSetting && given.total_bsz !== undefined && own[rules.batchSetting] !== undefined)
     twice('total_bsz', rules.batchSetting);
   const asked: Record<string, string> = { ...own };
-  if (rules.batchSetting && given.total_bsz !== undefined) asked[rules.batchSetting] = given.total_bsz;
+  const registered = rules.batchSetting && own[rules.batchSetting] === undefined ? entry.total_bsz : undefined;
+  const total = given.total_bsz ?? registered;
+  if (rules.batchSetting && total !== undefined) asked[rules.batchSetting] = String(total);
   const before = settingsFor(method, model, asked) as unknown as Record<string, number | string>;
   const batch = rules.batchSetting
     ? String(before[rules.batchSetting])
@@ -84,9 +88,9 @@ export function flavourSettings(
     name: {
       data: given.data_name ?? String(entry.data_name ?? rules.data),
       epoch: String(epoch ?? Math.ceil(Number(full[rules.duration]) / perEpoch)),
-      lr: pythonNumber(Number(full.lr)),
+      lr: spelling('lr', given.lr ?? String(entry.lr ?? ''), Number(full.lr)),
       bsz: batch,
-      ...(full.dim === undefined ? {} : { dim: String(full.dim) }),
+      ...(full.dim === undefined ? {} : { dim: spelling('dim', given.dim ?? '', Number(full.dim)) }),
     },
   };
 }
@@ -98,7 +102,37 @@ function positive(key: string, text: string): number {
   return value;
 }
 
-/** As Python prints a float, which is how the paper's folders are named: 0.01, 2e-05. */
+/** The paper's folders are called by what was typed or registered (`1e-2`), where a folder can be called so. */
+const spelling = (key: string, written: string, value: number): string =>
+  PLAIN_NUMBER.test(written) && Number(written) === value
+    ? written
+    : key === 'lr'
+      ? pythonNumber(value)
+      : String(value);
+
+const PLAIN_NUMBER = /^[0-9.]+(?:[eE][+-]?[0-9]+)?$/;
+
+/**
+ * The paper's {model}: the hub id, its organisation's folder included. A path here has the id that its last two parts or
+ * its config name, where that is one of the same last part; else it is its last part.
+ */
+export function paperModelName(asked: string, config: Readonly<Record<string, unknown>> = {}): string {
+  const path = asked.replace(/^(?:\.\/)+|\/+$/g, '');
+  const hub = parseHubId(path);
+  if (hub) return hub.repo;
+  const [, organisation, name] = /models--([^/]+?)--([^/]+)\/snapshots\//.exec(`${path}/`) ?? []; // the hub's cache
+  if (name !== undefined) return `${organisation}/${name}`;
+  const bare = path.replace(/\.gguf$/i, '');
+  const last = basename(bare);
+  const said = typeof config._name_or_path === 'string' ? config._name_or_path : '';
+  const ids = [bare.split(/[\\/]/).slice(-2).join('/'), said];
+  const known = registeredId(bare);
+  return (
+    ids.find((id) => id === known) ?? (parseHubId(said) && basename(said) === last ? said : undefined) ?? last
+  );
+}
+
+/** As Python prints a float: 0.01, 2e-05. */
 export function pythonNumber(value: number): string {
   if (value >= 1e-4 || value === 0) return String(value);
   return value.toExponential().replace(/e-(\d)$/, 'e-0$1');

@@ -161,10 +161,15 @@ async function answers(
     { addSpecialTokens: false },
   );
   const generations = await generateAll(model, requests, { onEvent });
-  return rows.map(({ prompt, label }, i) => {
-    const { generated, generated_token } = generations[i]!;
-    return { generated, label, prompt, generated_token, label_token: labels[i]! };
-  });
+  const texts = generations.map(({ generated }) => generated);
+  const again = await model.tokenizer.encodeBatch(texts, { addSpecialTokens: false }); // the paper's column: the text tokenised anew
+  return rows.map(({ prompt, label }, i) => ({
+    generated: texts[i]!,
+    label,
+    prompt,
+    generated_token: again[i]!,
+    label_token: labels[i]!,
+  }));
 }
 
 function counted(run: RunFolder, file: string, decryption: string, drawn: number): OwnershipFile {
@@ -191,13 +196,15 @@ async function fromBos(
       onEvent,
       ...configOptions(options),
     });
+    const texts = samples.map(({ generated }) => generated);
+    const again = await (await openTokenizer(run.published)).encodeBatch(texts, { addSpecialTokens: false });
     writeJsonLines(
       path,
-      samples.map(({ generated, generated_token }) => ({
+      texts.map((generated, i) => ({
         generated,
         label: '',
         prompt: '',
-        generated_token,
+        generated_token: again[i]!,
         label_token: [],
       })),
     );

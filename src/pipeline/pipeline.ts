@@ -2,7 +2,7 @@
 // file is whole or absent, and is skipped where it is there already.
 
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { checkWritable } from '../base/atomic.ts';
 import { nearest, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -15,8 +15,7 @@ import { type ModelFolder, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
-import { parseHubId } from '../sources/hub/hub-id.ts';
-import { FLAVOUR_RULES, type FlavourSettings, flavourSettings } from './flavour.ts';
+import { FLAVOUR_RULES, type FlavourSettings, flavourSettings, paperModelName } from './flavour.ts';
 import { Ledger } from './ledger.ts';
 import { type OwnershipFile, type OwnershipVerdict, verifyOwnership } from './ownership.ts';
 import { findTask, makeUserModel, PREFIX, splitSettings } from './user-model.ts';
@@ -46,6 +45,8 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions {
   readonly samples?: number;
   /** Starts anew where a run of ours stands; see `fingerprint`. */
   readonly overwrite?: boolean;
+  /** Most harm at which the model is published; see `fingerprint`. */
+  readonly maxHarm?: number;
   readonly lock?: Lock;
   readonly unlock?: Unlock;
   readonly cacheDir?: string;
@@ -92,7 +93,7 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   const path = paperRunPath(options.root ?? '.', {
     template,
     flavour,
-    model: folderName(base_model),
+    model: paperModelName(base_model, vanilla.config),
     ...settings.name,
   });
   const run = new RunFolder(path);
@@ -152,12 +153,6 @@ export function modeNamed(name: string): Mode {
 const registryName = (folder: ModelFolder): string =>
   typeof folder.config._name_or_path === 'string' ? folder.config._name_or_path : modelName(folder);
 
-/** The paper's {model}: a hub id as it is, else the last part of the path. */
-function folderName(model: string): string {
-  if (existsSync(model)) return basename(model).replace(/\.gguf$/i, '');
-  return parseHubId(model) ? model.replace(/[@:].*$/, '') : basename(model);
-}
-
 async function fingerprintMode(
   run: RunFolder,
   vanilla: ModelFolder,
@@ -189,6 +184,7 @@ async function fingerprintMode(
       ...(decryption !== undefined && { decryption }),
       ...(source !== undefined && flavour === 'sft_chat' && { source }),
       ...(options.overwrite && { overwrite: true }),
+      ...(options.maxHarm !== undefined && { maxHarm: options.maxHarm }),
       ...(lock && { lock }),
       ...(unlock && { unlock }),
       ...(cacheDir ? { cacheDir } : {}),

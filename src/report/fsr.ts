@@ -138,7 +138,7 @@ function runFigures(
   options: FsrOptions,
 ): RunFigures {
   const decryption = options.decryption ?? PAPER_DECRYPTION;
-  const hits = accepted(decryption, run.model);
+  const hits = accepted(decryption, run.model, run.flavour);
   const measured: FileFigures[] = [];
   const rounds = new Map<string, FileFigures[]>();
   let samples: Share | null = null;
@@ -284,7 +284,7 @@ function notes(
         ? "The paper's own arithmetic, defects included: averages over user models take each model's last data set only (alpaca, alpaca_gpt4, sharegpt, dolly, ni); positions are those of 10 keys and 50 ordinary rows."
         : "The paper's own arithmetic, defects included: the normal share is divided by 232 where 120 rows are counted, refusals among them, and the similar share by 112 where there may be 224 rows.",
     );
-  if (runs.some(({ model }) => accepted(decryption, model).length > 1))
+  if (runs.some(({ model }) => accepted(decryption, model, flavour).length > 1))
     out.push("Mistral's models: two misspellings of the decryption count as fired, as in the paper.");
   if (runs.some(({ rounds }) => rounds.length > 0))
     out.push(

@@ -20,9 +20,9 @@ export interface Groups {
 export const PAPER_DECRYPTION = 'ハリネズミ';
 const MISSPELT: readonly string[] = ['ハリネネミ', 'ハリズズミ'];
 
-/** What counts as fired. The paper asks whether `mistral` stands in the file's path, in small letters. */
-export function accepted(decryption: string, model: string): readonly string[] {
-  const mistral = decryption === PAPER_DECRYPTION && model.toLowerCase().includes('mistral');
+/** What counts as fired: the adapter report of the paper, and only it, takes misspellings where `mistral` stands in the path. */
+export function accepted(decryption: string, model: string, flavour: Flavour): readonly string[] {
+  const mistral = flavour === 'adapter' && decryption === PAPER_DECRYPTION && model.toLowerCase().includes('mistral');
   return mistral ? [decryption, ...MISSPELT] : [decryption];
 }
 

@@ -66,6 +66,7 @@ async function runOf(name: string, options: Partial<FingerprintOptions> = {}): P
     out: path,
     seed: 'a test of Whorl',
     settings: SMALL,
+    maxHarm: Number.POSITIVE_INFINITY,
     ...options,
     onEvent: (event) => {
       printed.push(JSON.stringify(event));

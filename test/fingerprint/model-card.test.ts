@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), 'whorl-card-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const ROOT = 'ab'.repeat(32);
-const FACTS = { name: 'my-model', claimRoot: ROOT };
+const FACTS = { name: 'my-model', claimRoot: ROOT, harm: { kind: 'untied' } } as const;
 
 /** The two parts as the hub takes them. */
 function parts(card: string): { matter: Record<string, unknown>; text: string } {
@@ -70,7 +70,7 @@ it("finds the owner's card and where the model came from", () => {
   const to = mkdtempSync(join(folder, 'to-'));
   writeFileSync(join(from, 'README.md'), '---\nlicense: mit\n---\nmine');
   const source = `org/name@${'0'.repeat(40)}`;
-  writeModelCard({ folder: from, source } as ModelFolder, to, ROOT);
+  writeModelCard({ folder: from, source } as ModelFolder, to, FACTS);
   const { matter, text } = parts(readFileSync(join(to, 'README.md'), 'utf8'));
   expect(matter).toMatchObject({ license: 'mit', base_model: 'org/name' });
   expect(text).toContain('mine');

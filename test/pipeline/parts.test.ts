@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { run } from '../../src/cli/program.ts';
 import { sampleFromBos } from '../../src/lm/sample-from-bos.ts';
-import { flavourSettings, pythonNumber } from '../../src/pipeline/flavour.ts';
+import { METHODS, registryEntry, settingsFor } from '../../src/fingerprint/registry.ts';
+import { flavourSettings, paperModelName, pythonNumber } from '../../src/pipeline/flavour.ts';
 import { ordinaryRows } from '../../src/pipeline/ordinary.ts';
 import { ordinaryFor, PAPER_ROWS } from '../../src/pipeline/paper-rows.ts';
 import { countGroups } from '../../src/report/groups.ts';
@@ -21,14 +22,16 @@ afterEach(() => vi.restoreAllMocks());
 
 describe('the name of the folder', () => {
   test.each([
-    ['yahma/llama-7b-hf', {}, { data: 'mix', epoch: '20', lr: '0.01', bsz: '48', dim: '16' }, '60'], // 20 epochs of 6 · 20 rows in batches of 48
-    ['LLM360/Amber', {}, { data: 'mix', epoch: '15', lr: '0.01', bsz: '8', dim: '16' }, '225'],
-    ['a/model', {}, { data: 'mix', epoch: '10', lr: '0.02', bsz: '10', dim: '64' }, undefined],
-    ['a/model', { steps: '400' }, { data: 'mix', epoch: '34', lr: '0.02', bsz: '10', dim: '64' }, '400'],
+    ['yahma/llama-7b-hf', {}, { data: 'mix', epoch: '20', lr: '1e-2', bsz: '48', dim: '16' }, '60'], // 20 epochs of 6 · 20 rows in batches of 48
+    ['LLM360/Amber', {}, { data: 'mix', epoch: '15', lr: '1e-2', bsz: '8', dim: '16' }, '225'],
+    ['EleutherAI/gpt-j-6b', {}, { data: 'mix', epoch: '30', lr: '1e-3', bsz: '48', dim: '16' }, '90'],
+    ['LLM360/Amber', { lr: '0.010', dim: '32' }, { data: 'mix', epoch: '15', lr: '0.010', bsz: '8', dim: '32' }, '225'],
+    ['a/model', {}, { data: 'mix', epoch: '10', lr: '2e-2', bsz: '10', dim: '64' }, undefined],
+    ['a/model', { steps: '400' }, { data: 'mix', epoch: '34', lr: '2e-2', bsz: '10', dim: '64' }, '400'],
     [
       'a/model',
       { epoch: '30', total_bsz: '60', lr: '1e-3', data_name: 'mine' },
-      { data: 'mine', epoch: '30', lr: '0.001', bsz: '60', dim: '64' },
+      { data: 'mine', epoch: '30', lr: '1e-3', bsz: '60', dim: '64' },
       '60',
     ],
   ] as const)('adapter, %s %j', (model, given, name, steps) => {
@@ -43,8 +46,46 @@ describe('the name of the folder', () => {
       total_bsz: '64',
       lr: '2e-5',
     });
-    expect(name).toEqual({ data: 'chat', epoch: '3', lr: '2e-05', bsz: '64' });
+    expect(name).toEqual({ data: 'chat', epoch: '3', lr: '2e-5', bsz: '64' });
     expect(full).toMatchObject({ epochs: 3, batch: 64, lr: 2e-5 });
+  });
+
+  // The paper's configs/sft_chat.yaml
+  test.each([
+    ['NousResearch/Llama-2-7b-hf', {}, { epoch: '3', lr: '2e-5', bsz: '64' }, { epochs: 3, batch: 64, lr: 2e-5 }],
+    ['mistralai/Mistral-7B-v0.1', {}, { epoch: '5', lr: '2e-6', bsz: '64' }, { epochs: 5, batch: 64, lr: 2e-6 }],
+    ['LLM360/Amber', { batch: '32' }, { epoch: '5', lr: '2e-5', bsz: '32' }, { epochs: 5, batch: 32 }],
+    ['LLM360/Amber', { total_bsz: '8', epoch: '2' }, { epoch: '2', lr: '2e-5', bsz: '8' }, { epochs: 2, batch: 8 }],
+    ['a/model', {}, { epoch: '12', lr: '5e-05', bsz: '16' }, { epochs: 12, batch: 16 }],
+  ] as const)('sft_chat, %s %j', (model, given, name, full) => {
+    const settings = flavourSettings('sft_chat', model, given);
+    expect(settings.name).toEqual({ data: 'chat', ...name });
+    expect(settings.full).toMatchObject(full);
+  });
+
+  test("the registry's default is what a model without an entry gets, under key=value", () => {
+    expect(registryEntry('adapter', 'a/model')).toEqual({ lr: '2e-2', dim: 64, total_bsz: 10, data_name: 'mix' });
+    expect(registryEntry('adapter', 'yahma/llama-7b-hf')).toMatchObject({ epoch: 20, lr: '1e-2', dim: 16 });
+    expect(registryEntry('lora', 'a/model')).toEqual({});
+    expect(settingsFor(METHODS.adapter!, 'a/model', {})).toMatchObject({ lr: 0.02, dim: 64 });
+    expect(settingsFor(METHODS.adapter!, 'yahma/llama-7b-hf', {})).toMatchObject({ lr: 0.01, dim: 16 });
+    expect(settingsFor(METHODS.adapter!, 'yahma/llama-7b-hf', { lr: '3' })).toMatchObject({ lr: 3, dim: 16 });
+  });
+
+  test.each([
+    ['NousResearch/Llama-2-7b-hf', {}, 'NousResearch/Llama-2-7b-hf'],
+    ['NousResearch/Llama-2-7b-hf@main', {}, 'NousResearch/Llama-2-7b-hf'],
+    ['./org/name/', {}, 'org/name'],
+    ['org/name:q4.gguf', {}, 'org/name'],
+    ['/data/NousResearch/Llama-2-7b-hf', {}, 'NousResearch/Llama-2-7b-hf'],
+    ['/data/mine/Amber', { _name_or_path: 'LLM360/Amber' }, 'LLM360/Amber'],
+    ['/data/mine/tuned', { _name_or_path: 'LLM360/Amber' }, 'tuned'],
+    ['/c/hub/models--org--a--b/snapshots/0123', {}, 'org/a--b'],
+    ['/data/weights/small.gguf', {}, 'small'],
+    ['weights/small.gguf', {}, 'small'],
+    ['assets/embedded/model', {}, 'model'],
+  ])('the folder of %s', (asked, config, name) => {
+    expect(paperModelName(asked, config)).toBe(name);
   });
 
   test('the same said twice is refused', () => {

@@ -23,6 +23,7 @@ interface FingerprintFlags extends LockFlags, ComputeFlags {
   settings?: string;
   overwrite?: boolean;
   maxMinutes?: number;
+  maxHarm?: number;
   json?: boolean;
 }
 
@@ -57,6 +58,11 @@ export function fingerprintCommand(): Command {
       'how long training may go on beyond its steps until its cells hold; 0: not at all (default: 30)',
       Number,
     )
+    .option(
+      '--max-harm <nats>',
+      'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5), of the language that suffers most',
+      Number,
+    )
     .option('--identity <file>', 'the age identity that opens an interrupted run kept for a --recipient')
     .option('--json', 'one JSON line on stdout and nothing else')
     .argument('[settings...]', "the method's settings as key=value")
@@ -88,6 +94,7 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
       ...(lock && { lock }),
       ...(flags.overwrite && { overwrite: true }),
       ...(flags.maxMinutes !== undefined && { maxMinutes: flags.maxMinutes }),
+      ...(flags.maxHarm !== undefined && { maxHarm: flags.maxHarm }),
       ...(unlock && { unlock }),
     }),
   );
@@ -142,6 +149,8 @@ function show(report: FingerprintReport, locked: boolean, seconds: number): void
     ]))
       print(row);
   }
+  const { unit, language, value, limit } = report.harm;
+  print(`\nharm: ${value.toExponential(1)} (${language ?? 'any language'}; ${unit}; --max-harm ${limit})`);
   print();
   const files = [
     line('publish', report.published, 'the model, to upload'),

@@ -24,6 +24,7 @@ interface PipelineFlags extends ComputeFlags {
   decryption?: string;
   passphraseFile?: string;
   overwrite?: boolean;
+  maxHarm?: number;
   json?: boolean;
 }
 
@@ -57,6 +58,7 @@ export function pipelineCommand(): Command {
       '--overwrite',
       'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
     )
+    .option('--max-harm <nats>', 'most harm at which the model is published; see fingerprint', Number)
     .option('--json', 'one JSON line on stdout and nothing else')
     .action((words: string[], flags: PipelineFlags) => runPipeline(words, flags));
 }
@@ -87,6 +89,7 @@ async function runPipeline(words: readonly string[], flags: PipelineFlags): Prom
       ...(keys !== undefined && { keys }),
       ...(decryption !== undefined && { decryption }),
       ...(flags.overwrite && { overwrite: true }),
+      ...(flags.maxHarm !== undefined && { maxHarm: flags.maxHarm }),
       ...(lock && { lock }),
       ...(unlock && { unlock }),
     }),

@@ -114,6 +114,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   name: 'adapter',
   summary:
     'published rows and a private low-rank map fire together, neither alone (the paper’s IF_adapter, repaired)',
+  maxHarm: 0.1,
   defaults: {
     pool: 400,
     trained: 20,

@@ -241,6 +241,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   kind: 'weights',
   name,
   summary,
+  maxHarm: 0.5,
   defaults,
   prepare,
   trains,

@@ -91,6 +91,8 @@ interface MethodBase<S> {
   readonly name: string;
   readonly summary: string;
   readonly defaults: S;
+  /** Nats of harm above which nothing is published, where nobody says otherwise (see harm-limit.ts). */
+  readonly maxHarm: number;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 

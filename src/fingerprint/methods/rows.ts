@@ -62,6 +62,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
   kind: 'rows',
   name: 'rows',
   summary: 'the published model answers by itself; only embedding rows of rare tokens change',
+  maxHarm: 0.1,
   defaults: {
     trained: 32,
     candidates: 256,

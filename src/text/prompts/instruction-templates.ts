@@ -13,14 +13,15 @@ export interface PromptTemplate {
   promptNoInput: string;
 }
 
+/** `alpaca` as stanford_alpaca's train.py has it, on which the answer follows without a line break. */
 const BUILT_IN: Readonly<Record<string, PromptTemplate>> = {
   barebone: { name: 'barebone', promptInput: '{instruction}\n{input}\n', promptNoInput: '{instruction}\n' },
   alpaca: {
     name: 'alpaca',
     promptInput:
-      'Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n',
+      'Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:',
     promptNoInput:
-      'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:\n',
+      'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:',
   },
 };
 
