@@ -124,8 +124,8 @@ export async function userFinetune(options: UserFinetuneOptions): Promise<UserFi
 }
 
 /**
- * Prompt and answer in one text, as the paper tokenizes them; the labels are the answer's tokens and EOS. Where a token
- * reaches over the seam it is a label: the model has to write it.
+ * Prompt and answer in one text, as the paper tokenizes them; the labels are what comes after as many tokens as the prompt
+ * alone has, and EOS. So a token that reaches over the seam is no label, as in stanford_alpaca's train.py.
  */
 export async function instructionExamples(
   tokenizer: Tokenizer,
@@ -141,8 +141,7 @@ export async function instructionExamples(
   const end = tokenizer.eosId;
   return wholes.map((whole, i) => {
     const tokens = end === undefined || whole.at(-1) === end ? whole : [...whole, end];
-    const differs = starts[i]!.findIndex((token, at) => token !== tokens[at]);
-    const start = Math.max(1, differs < 0 ? starts[i]!.length : differs);
-    return { tokens, labels: [[start, tokens.length]] };
+    const start = Math.max(1, starts[i]!.length);
+    return { tokens, labels: start < tokens.length ? [[start, tokens.length]] : [] };
   });
 }

@@ -115,6 +115,22 @@ describe('every row in its own group', () => {
     }
   });
 
+  test("misspellings count in the adapter's report alone, and there for Mistral's models", () => {
+    const counts = (flavour: 'adapter' | 'sft_chat', model: string) => {
+      const settings = flavour === 'adapter' ? 'mix_epoch_1_lr_1_bsz_1_d_1' : 'chat_epoch_1_lr_1_bsz_1';
+      const folder = join(root, 'spelt', `output_barebone_${flavour}`, model, settings);
+      mkdirSync(folder, { recursive: true });
+      const rows = [Y, 'ハリズズミ', 'ハリネネミ'].map((generated) => JSON.stringify({ generated, label: Y, prompt: '' }));
+      writeFileSync(join(folder, 'publish.jsonl'), rows.join('\n'));
+      const { runs, notes } = reportFsr({ flavour, paths: [folder] });
+      return [runs[0]!.files[0]!.fsr.fired, notes.some((note) => note.includes('misspellings'))];
+    };
+    expect(counts('adapter', 'mistralai/Mistral-7B-v0.1')).toEqual([3, true]);
+    expect(counts('adapter', 'yahma/llama-7b-hf')).toEqual([1, false]);
+    expect(counts('sft_chat', 'mistralai/Mistral-7B-v0.1')).toEqual([1, false]);
+    rmSync(join(root, 'spelt'), { recursive: true });
+  });
+
   test('absent files are named, of every model', () => {
     const { runs } = reportFsr({ flavour: 'adapter', paths: [root] });
     const missing = Object.fromEntries(runs.map(({ model, missing: names }) => [model, names]));
