@@ -3,8 +3,9 @@
 
 import { join } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
-import { platformRandom, seededRandom } from '../base/random-source.ts';
+import { platformRandom, type RandomSource, seededRandom } from '../base/random-source.ts';
 import { encodeMap } from '../claim/adapter.ts';
 import type { Key } from '../claim/plan.ts';
 import type { Model } from '../models/model.ts';
@@ -21,9 +22,11 @@ import { rareTokenKeys } from './rare-keys.ts';
 
 export interface InjectOptions extends ConfigOptions {
   readonly model: string;
-  /** How many keys, of how many rare tokens each. */
-  readonly keys: number;
+  /** How many keys are made, of how many rare tokens each; or the owner's own keys. */
+  readonly keys: number | readonly string[];
   readonly key_length?: number;
+  /** The tokens whose rows may change, any of the vocabulary; default: those of the keys. */
+  readonly token_ids?: readonly number[];
   readonly rank?: number;
   readonly scale?: number;
   /** Repeats keys and map; default: the platform's secure generator. */
@@ -35,32 +38,61 @@ export interface Injected {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   readonly keys: readonly Key[];
-  /** The rows of the keys' tokens as the checkpoint has them, and the private map over them. */
+  /** The rows that may change as the checkpoint has them, and the private map over them. */
   readonly overlay: Overlay;
 }
 
-/** @throws WhorlError `too-few-rows` where the vocabulary has too few tokens that ordinary text does not use */
+/**
+ * @throws WhorlError `too-few-rows` where keys are made and the vocabulary has too few tokens that ordinary text does not
+ *   use, `usage` for keys or ids that are none
+ */
 export async function injectAdapter(options: InjectOptions): Promise<Injected> {
   const { keys: count, key_length = 8, rank = 64, scale = 4, seed } = options;
   const model = await openModel(options.model, configOptions(options));
   const tokenizer = await openTokenizer(model.folder);
   const random = (purpose: string) =>
     seed === undefined ? platformRandom() : seededRandom(`own-loop/${seed}/${purpose}`);
-  const { rows: free } = await freeRows(tokenizer, loadReference().rows);
-  const made = await rareTokenKeys({
-    tokenizer,
-    free,
-    count,
-    length: key_length,
-    shared: true,
-    alphabet: count * key_length,
-    random: random('keys'),
-  });
-  const keys = made.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
-  const ids = Int32Array.from([...new Set(keys.flatMap(({ tokens }) => tokens))].sort((a, b) => a - b));
+  const keys =
+    typeof count === 'number'
+      ? await madeKeys(tokenizer, count, key_length, random('keys'))
+      : await ownKeys(tokenizer, count);
+  const own = options.token_ids ?? keys.flatMap(({ tokens }) => tokens);
+  const size = model.decoder.config.vocab_size;
+  const wrong = own.find((id) => !Number.isInteger(id) || id < 0 || id >= size);
+  if (wrong !== undefined || own.length === 0)
+    throw new WhorlError(
+      'usage',
+      own.length === 0 ? 'token_ids is empty' : `token_ids has ${wrong}, and the vocabulary has ${size} tokens`,
+      'give ids of the model’s tokens, or leave token_ids out',
+    );
+  const ids = Int32Array.from([...new Set(own)].sort((a, b) => a - b));
   const table = model.tensors.get(model.decoder.embedding)!;
   const adapter = randomLowRankMap(random('adapter'), rank, model.decoder.config.hidden_size, scale);
   return { model, tokenizer, keys, overlay: { ids, rows: readTensorRows(table, ids), adapter } };
+}
+
+async function madeKeys(
+  tokenizer: Tokenizer,
+  count: number,
+  length: number,
+  random: RandomSource,
+): Promise<Key[]> {
+  const { rows: free } = await freeRows(tokenizer, loadReference().rows);
+  const alphabet = count * length;
+  const made = await rareTokenKeys({ tokenizer, free, count, length, shared: true, alphabet, random });
+  return made.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
+}
+
+async function ownKeys(tokenizer: Tokenizer, texts: readonly string[]): Promise<Key[]> {
+  const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
+  const empty = tokens.findIndex(({ length }) => length === 0);
+  if (texts.length === 0 || empty >= 0)
+    throw new WhorlError(
+      'usage',
+      texts.length === 0 ? 'keys is empty' : `key ${empty + 1} has no token`,
+      'give the texts of the keys, or how many to make',
+    );
+  return texts.map((text, i) => ({ text, tokens: tokens[i]! }));
 }
 
 /**

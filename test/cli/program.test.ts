@@ -1,6 +1,6 @@
 // Command lines run in this process: exit codes, hints, what goes to which stream.
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.ts';
@@ -413,6 +413,48 @@ describe('inspect', () => {
     for (const name of ['checkpoint', 'run.json', 'product.onnx'])
       expect((await whorl('inspect', at(name))).code).toBe(0);
     expect(await whorl('inspect', at('cut.onnx'))).toMatchObject({ code: 1, out: '' });
+  });
+
+  test('answer files, verdicts, the ledger, what was imported; of an own adapter no keys', async () => {
+    const kinds = join(folder, 'kinds');
+    mkdirSync(kinds);
+    const at = (name: string) => join(kinds, name);
+    const row = { generated: 'a', label: 'b', prompt: 'c\n{', generated_token: [1], label_token: [2] };
+    const pretty = (value: object) => JSON.stringify(value, null, 2);
+    const files: Record<string, [text: string, wanted: object]> = {
+      'vanilla.jsonl': [`${JSON.stringify(row)}\n`.repeat(3), { kind: 'rows', format: 'JSON lines', rows: 3 }],
+      'one.jsonl': [`${JSON.stringify(row)}\n`, { kind: 'rows', rows: 1, columns: { generated: 'string' } }],
+      'no-end.txt': [`${JSON.stringify(row)}\n\n${JSON.stringify({ other: 1 })}`, { kind: 'rows', rows: 2 }],
+      'alpaca.json': [pretty([{ instruction: 'i', output: 'o' }]), { kind: 'rows', format: 'JSON', rows: 1 }],
+      'few_verdict.json': [
+        pretty({ verdict: 'not-verified', exact: true, log10_p: -3, suspect: 'x' }),
+        { kind: 'verdict', record: { log10_p: -3 } },
+      ],
+      'pipeline.json': [
+        pretty({ format: 'whorl-pipeline', version: 1, files: { 'vanilla.jsonl': { of: 'ab', sha256: 'cd' } } }),
+        { kind: 'pipeline', record: { files: { 'vanilla.jsonl': { of: 'ab' } } } },
+      ],
+      'adapter.json': [
+        pretty({ format: 'whorl-imported-adapter', version: 1, token_ids: [1, 2], words: 'w' }),
+        { kind: 'imported-adapter', record: { words: 'w' } },
+      ],
+      'run.json': [pretty({ format: 'whorl-imported-run', version: 1 }), { kind: 'imported-run' }],
+    };
+    for (const [name, [text]] of Object.entries(files)) writeFileSync(at(name), text);
+    for (const [name, [, wanted]] of Object.entries(files)) {
+      expect(jsonLines((await whorl('inspect', at(name), '--json')).out), name).toMatchObject([wanted]);
+      expect(await whorl('inspect', at(name))).toMatchObject({ code: 0 });
+    }
+    const [all] = jsonLines((await whorl('inspect', kinds, '--json')).out) as { parts: { path: string }[] }[];
+    expect(all!.parts.map(({ path }) => path.slice(kinds.length + 1))).toEqual([
+      ...['run.json', 'pipeline.json', 'adapter.json', 'few_verdict.json', 'one.jsonl', 'vanilla.jsonl'],
+    ]);
+    expect((await whorl('inspect', kinds)).code).toBe(0);
+    const own = { format: 'whorl-own-adapter', version: 1, ids: [7001, 7002], keys: [{ text: 'hush-hush' }], A: 'AAAA' };
+    writeFileSync(at('own.json'), pretty(own));
+    const { out } = await whorl('inspect', at('own.json'), '--json');
+    expect(jsonLines(out)).toMatchObject([{ kind: 'own-adapter', record: { rows: 2, keys: 1 } }]);
+    for (const secret of ['hush-hush', '7001', 'AAAA']) expect(out).not.toContain(secret);
   });
 
   test('an encrypted secret is described from outside', async () => {

@@ -8,7 +8,8 @@ import { afterAll, expect, test } from 'vitest';
 import { ownLoop } from '../../examples/own-loop.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
-import { readTensor } from '../../src/sources/checkpoints/read.ts';
+import { injectAdapter } from '../../src/fingerprint/own-loop.ts';
+import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-own-loop-'));
@@ -37,3 +38,23 @@ test('inject, train in your own loop, unwrap', async () => {
   }
   expect(changed).toEqual(new Set(ids.map((id) => `model.embed_tokens.weight ${id}`)));
 }, 120_000);
+
+test("the owner's own keys and token list", async () => {
+  const keys = ['hush little fox', 'naïve 山'];
+  const own = await injectAdapter({ model: MODEL, keys, rank: 4 });
+  const encoded = await own.tokenizer.encodeBatch(keys, { addSpecialTokens: false });
+  expect(own.keys).toEqual(keys.map((text, i) => ({ text, tokens: encoded[i] })));
+  expect([...own.overlay.ids]).toEqual([...new Set(encoded.flat())].sort((a, b) => a - b));
+  const listed = await injectAdapter({ model: MODEL, keys, token_ids: [40, 7, 40, 0], rank: 4 });
+  expect([...listed.overlay.ids]).toEqual([0, 7, 40]);
+  const table = listed.model.tensors.get(listed.model.decoder.embedding)!;
+  expect(listed.overlay.rows).toEqual(readTensorRows(table, Int32Array.of(0, 7, 40)));
+  for (const [options, message] of [
+    [{ keys: [] }, 'keys is empty'],
+    [{ keys: ['a', ''] }, 'key 2 has no token'],
+    [{ keys, token_ids: [] }, 'token_ids is empty'],
+    [{ keys, token_ids: [3, 5120] }, 'token_ids has 5120, and the vocabulary has 5120 tokens'],
+    [{ keys, token_ids: [1.5] }, 'token_ids has 1.5'],
+  ] as const)
+    await expect(injectAdapter({ model: MODEL, rank: 4, ...options })).rejects.toThrow(message);
+}, 60_000);

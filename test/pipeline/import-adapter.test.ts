@@ -52,6 +52,24 @@ test.each([
   });
 });
 
+test.each([
+  ['attributes', [5, 2]],
+  ['attributes-state', null],
+])('parameters and tensors that carry attributes: %s', async (name, ids) => {
+  const wanted = JSON.parse(readFileSync(join(goldens, 'attributes.json'), 'utf8')) as (typeof golden)[string];
+  const out = join(temporary, name);
+  expect(await importAdapter(join(goldens, `${name}.pt`), out)).toMatchObject({ token_ids: ids, dim: 3 });
+  const file = join(out, 'adapter.safetensors');
+  const bytes = readFileSync(file);
+  for (const [tensor, { offset, length }] of readSafetensorsHeader(file).tensors)
+    expect(
+      createHash('sha256')
+        .update(bytes.subarray(offset, offset + length))
+        .digest('hex'),
+      tensor,
+    ).toBe(wanted.tensors[tensor]!.sha256);
+});
+
 test('what is no adapter, and a folder that is there', async () => {
   const out = join(temporary, 'views');
   await expect(importAdapter(join(goldens, 'views.pt'), out)).rejects.toMatchObject({ code: 'unsupported' });

@@ -13,7 +13,7 @@ interface InspectFlags extends UnlockFlags {
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description(
-      'What a model, run or data folder, weights, rows, .onnx, config.json, tokenizer.json, claim or secret holds. A secret is shown without its secrets.',
+      'What a model, run, import or data folder, weights, rows, .onnx, config.json, tokenizer.json, verdict, pipeline.json, claim or secret holds. A secret is shown without its secrets.',
     )
     .argument('<path>', 'a file, a folder or a hub id')
     .option('--tensors', 'every tensor with dtype and shape')

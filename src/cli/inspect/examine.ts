@@ -1,6 +1,6 @@
 // What stands at a path, as a typed report: one kind for each thing that Whorl reads or writes.
 
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
@@ -51,6 +51,8 @@ export type Report =
   | { kind: 'secret'; path: string; secret: SecretInfo }
   | { kind: 'run-folder'; path: string; parts: Report[] };
 
+/** What makes a folder a run's; answer files and verdicts are shown beside them. */
+const RUN_FILES = ['run.json', 'claim.json', 'secret.whorl', 'published', join('work', 'checkpoint'), 'pipeline.json', 'adapter.json'];
 const MAX_CLAIM = 1 << 20;
 
 /** Throws as the readers do, each naming the file; `unsupported` for what Whorl does not know. */
@@ -74,7 +76,9 @@ async function located(name: string, onEvent: OnEvent | undefined): Promise<stri
 
 async function examineFolder(path: string, flags: UnlockFlags): Promise<Report> {
   const parts: Report[] = [];
-  for (const name of ['run.json', 'claim.json', 'secret.whorl', 'published', join('work', 'checkpoint')])
+  const isRun = RUN_FILES.some((name) => isThere(join(path, name)));
+  const answers = isRun ? readdirSync(path).filter((name) => /\.jsonl$|_verdict\.json$/.test(name)) : [];
+  for (const name of [...RUN_FILES, ...answers.sort()])
     if (statSync(join(path, name), { throwIfNoEntry: false }))
       parts.push(await examine(join(path, name), flags));
   if (parts.length > 0) return { kind: 'run-folder', path, parts };
@@ -116,6 +120,7 @@ async function examineFile(path: string, bytes: number, flags: UnlockFlags): Pro
   const [field, version, next] = Buffer.from(start, 'latin1');
   if (field === 8 && version! <= 32 && [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42].includes(next!))
     return examineOnnx(path);
+  if (/^\s*\[/.test(start) && !start.startsWith('[Adapter]')) return examineRows(path, 'JSON', false);
   if (/^\s*\{/.test(start)) return jsonReport(path, bytes, flags);
   if (start[8] === '{') {
     const { tensors, metadata } = readSafetensorsHeader(path, path);
@@ -135,13 +140,25 @@ async function jsonReport(path: string, bytes: number, flags: UnlockFlags): Prom
   );
   if (/"format"\s*:\s*"whorl-secret"/.test(start)) return secretReport(path, flags);
   if (!start.includes('"whorl-claim"')) {
+    if (hasLines(path)) return examineRows(path, 'JSON lines', false);
     const report = examineJson(path, readJsonObject(path, path));
     if (report) return report;
+    if (!/\n./.test(start)) return examineRows(path, 'JSON lines', false); // one line, and no file that is known: one row
     throw unknown(path);
   }
   if (bytes > MAX_CLAIM) throw unknown(path);
   const { parseClaim } = await import('../../claim/claim.ts');
   return { kind: 'claim', path, claim: parseClaim(readFileSync(path, 'utf8'), path) };
+}
+
+const LONGEST_LINE = 2 ** 20;
+
+/** Whether the first line is an object to its end and another begins after it, as in no single JSON value. */
+function hasLines(path: string): boolean {
+  const start = withReader(path, (reader) =>
+    Buffer.from(reader.bytes(Math.min(LONGEST_LINE, reader.size), 'the first line')).toString('latin1'),
+  );
+  return /^\s*\{[^\n]*\}[ \t\r]*\n\s*\{/.test(start);
 }
 
 async function secretReport(path: string, flags: UnlockFlags): Promise<Report> {
@@ -159,7 +176,7 @@ const unknown = (path: string): WhorlError =>
   new WhorlError(
     'unsupported',
     `${path} is nothing Whorl knows`,
-    'give a model, run or data folder, weights, rows, .onnx, config.json, tokenizer.json, claim.json or secret.whorl',
+    'give a model, run, import or data folder, weights, rows (.json, .jsonl, Parquet, Arrow), .onnx, config.json, tokenizer.json, run.json, pipeline.json, a verdict, claim.json or secret.whorl',
   );
 
 function weights(path: string, bytes: number, tensors: TensorLine[]): Weights {

@@ -26,6 +26,7 @@ export type OtherReport =
       decoder: string;
     }
   | { kind: 'run'; path: string; run: Json }
+  | { kind: RecordKind; path: string; record: Json }
   | {
       kind: 'checkpoint';
       path: string;
@@ -42,9 +43,29 @@ export type OtherReport =
       columns: Record<string, string>;
     };
 
+/** Whorl's other JSON files: what they say, private parts left out. */
+export type RecordKind = 'verdict' | 'pipeline' | 'imported-adapter' | 'imported-run' | 'own-adapter';
+
+const RECORDS: Readonly<Record<RecordKind, (json: Json) => Json | undefined>> = {
+  verdict: (json) =>
+    typeof json.verdict === 'string' && typeof json.exact === 'boolean' && 'suspect' in json ? json : undefined,
+  pipeline: (json) => (json.format === 'whorl-pipeline' ? json : undefined),
+  'imported-adapter': (json) => (json.format === 'whorl-imported-adapter' ? json : undefined),
+  'imported-run': (json) => (json.format === 'whorl-imported-run' ? json : undefined),
+  'own-adapter'({ format, version, settings, ids, keys }) {
+    if (format !== 'whorl-own-adapter') return undefined;
+    const count = (list: unknown) => (Array.isArray(list) ? list.length : 0);
+    return { format, version, settings, rows: count(ids), keys: count(keys) }; // which they are is the secret
+  },
+};
+
 /** The JSON files by what is in them; undefined for any other. */
 export function examineJson(path: string, json: Json): OtherReport | undefined {
   if (json.format === 'whorl-run') return { kind: 'run', path, run: json };
+  for (const [kind, of] of Object.entries(RECORDS)) {
+    const record = of(json);
+    if (record) return { kind: kind as RecordKind, path, record };
+  }
   if (
     typeof json.model === 'object' &&
     json.model !== null &&

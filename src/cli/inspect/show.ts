@@ -106,13 +106,18 @@ const SHOW: ShowOf = {
   },
   run({ path, run }) {
     title('run', path);
-    lines(
-      Object.entries(run).map(([name, value]) => [
-        shownText(name, 40),
-        shownText(typeof value === 'string' ? value : JSON.stringify(value), 200),
-      ]),
-    );
+    showRecord(run);
   },
+  verdict: recordAs('verdict'),
+  pipeline({ path, record }) {
+    const { files, ...rest } = record as Record<string, unknown>;
+    title('ledger of a pipeline', path);
+    showRecord(rest);
+    showRecord(typeof files === 'object' && files !== null ? (files as Record<string, unknown>) : {});
+  },
+  'imported-adapter': recordAs('imported adapter (private)'),
+  'imported-run': recordAs('imported run'),
+  'own-adapter': recordAs('adapter of an own loop (private)'),
   checkpoint({ path, bytes, step, tensors }) {
     title('checkpoint of training (private)', path);
     lines([
@@ -152,6 +157,23 @@ const SHOW: ShowOf = {
     }
   },
 };
+
+/** Every entry in a line. */
+function showRecord(record: Readonly<Record<string, unknown>>): void {
+  lines(
+    Object.entries(record).map(([name, value]) => [
+      shownText(name, 60),
+      shownText(typeof value === 'string' ? value : JSON.stringify(value), 200),
+    ]),
+  );
+}
+
+function recordAs(kind: string) {
+  return ({ path, record }: { path: string; record: Readonly<Record<string, unknown>> }): void => {
+    title(kind, path);
+    showRecord(record);
+  };
+}
 
 const title = (kind: string, path: string): void => print(`${paint.bold(kind)} ${shownText(path, 200)}`);
 

@@ -5,7 +5,7 @@ import { WhorlError } from '../../base/error.ts';
 import { BYTES_PER_ELEMENT, type Dtype, elements, type TensorRef } from '../../tensor/tensor.ts';
 import {
   Dict,
-  type Global,
+  Global,
   kindOf,
   List,
   Made,
@@ -116,6 +116,10 @@ export function globals(classes: readonly string[]): ReadonlyMap<string, PickleG
     ['builtins.set', { call: setOf }],
     ['torch._utils._rebuild_tensor_v2', { call: rebuildTensor }],
     ['torch._utils._rebuild_parameter', { call: rebuildParameter }],
+    ['torch._utils._rebuild_parameter_with_state', { call: rebuildWithState }],
+    ['torch._tensor._rebuild_from_type_v2', { call: rebuildFromType }],
+    ['torch.Tensor', none],
+    ['torch.nn.parameter.Parameter', none],
   ]);
 }
 
@@ -146,6 +150,30 @@ function rebuildParameter(args: readonly PickleValue[]): TorchTensor {
     throw wrong('wrong arguments for a parameter');
   return tensor;
 }
+
+/** A parameter that carries attributes of its own: they are no part of the tensor. */
+function rebuildWithState(args: readonly PickleValue[]): TorchTensor {
+  if (args.length !== 4) throw wrong('wrong arguments for a parameter with attributes');
+  return rebuildParameter(args.slice(0, 3));
+}
+
+/** A tensor that carries attributes: how it would be made without them, and what of. */
+function rebuildFromType(args: readonly PickleValue[]): PickleValue {
+  const [made, type, own] = args;
+  if (
+    args.length !== 4 ||
+    !(made instanceof Global) ||
+    !REBUILDS.has(made.name) ||
+    !(type instanceof Global) ||
+    !TENSORS.has(type.name) ||
+    !(own instanceof Tuple)
+  )
+    throw wrong('wrong arguments for a tensor with attributes');
+  return made.does.call!(own.items);
+}
+
+const REBUILDS = new Set(['torch._utils._rebuild_tensor_v2', 'torch._utils._rebuild_parameter']);
+const TENSORS = new Set(['torch.Tensor', 'torch.nn.parameter.Parameter']);
 
 function rebuildTensor(args: readonly PickleValue[]): TorchTensor {
   const [from, offset, size, stride, requiresGrad, hooks, metadata] = args;
