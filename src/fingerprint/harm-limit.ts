@@ -67,7 +67,9 @@ its logits are those of the model it was made from, bit for bit (KL 0 nats).`;
   const english = figures.of.find(({ name }) => name === 'English');
   if (figures.kind === 'kl') {
     const { mean, largest } = (english as Harm | undefined) ?? { mean: Number.NaN, largest: Number.NaN };
-    const own = english ? `English ${numberText(mean)} (largest at one position ${numberText(largest)}), ` : '';
+    const own = english
+      ? `English ${numberText(mean)} (largest at one position ${numberText(largest)}), `
+      : '';
     return `Measured ${spread}, mean KL(vanilla ‖ published) in nats a position:
 ${own}most in ${language}, ${numberText(value)}.`;
   }

@@ -62,7 +62,9 @@ export async function injectAdapter(options: InjectOptions): Promise<Injected> {
   if (wrong !== undefined || own.length === 0)
     throw new WhorlError(
       'usage',
-      own.length === 0 ? 'token_ids is empty' : `token_ids has ${wrong}, and the vocabulary has ${size} tokens`,
+      own.length === 0
+        ? 'token_ids is empty'
+        : `token_ids has ${wrong}, and the vocabulary has ${size} tokens`,
       'give ids of the model’s tokens, or leave token_ids out',
     );
   const ids = Int32Array.from([...new Set(own)].sort((a, b) => a - b));

@@ -68,7 +68,8 @@ export function flavourSettings(
   if (rules.batchSetting && given.total_bsz !== undefined && own[rules.batchSetting] !== undefined)
     twice('total_bsz', rules.batchSetting);
   const asked: Record<string, string> = { ...own };
-  const registered = rules.batchSetting && own[rules.batchSetting] === undefined ? entry.total_bsz : undefined;
+  const registered =
+    rules.batchSetting && own[rules.batchSetting] === undefined ? entry.total_bsz : undefined;
   const total = given.total_bsz ?? registered;
   if (rules.batchSetting && total !== undefined) asked[rules.batchSetting] = String(total);
   const before = settingsFor(method, model, asked) as unknown as Record<string, number | string>;
@@ -136,4 +137,16 @@ export function paperModelName(asked: string, config: Readonly<Record<string, un
 export function pythonNumber(value: number): string {
   if (value >= 1e-4 || value === 0) return String(value);
   return value.toExponential().replace(/e-(\d)$/, 'e-0$1');
+}
+
+/** `-t`: sft_chat's is a name and nothing else, in the paper too. @throws WhorlError `usage` */
+export function checkTemplate(flavour: Flavour, template: string): void {
+  if (!/^[\w.-]+$/.test(template) || /^\.+$/.test(template))
+    throw new WhorlError('usage', `-t ${template}: it names a folder`, 'use letters, digits, - and _');
+  if (flavour === 'adapter' && template !== 'barebone')
+    throw new WhorlError(
+      'usage',
+      `-t ${template}: keys are asked in barebone`,
+      'use -t barebone; with --config sft_chat it names the folder, and template=vicuna or template=chat lays out conversations',
+    );
 }

@@ -15,7 +15,13 @@ import { type ModelFolder, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
-import { FLAVOUR_RULES, type FlavourSettings, flavourSettings, paperModelName } from './flavour.ts';
+import {
+  checkTemplate,
+  FLAVOUR_RULES,
+  type FlavourSettings,
+  flavourSettings,
+  paperModelName,
+} from './flavour.ts';
 import { Ledger } from './ledger.ts';
 import { type OwnershipFile, type OwnershipVerdict, verifyOwnership } from './ownership.ts';
 import { findTask, makeUserModel, PREFIX, splitSettings } from './user-model.ts';
@@ -30,7 +36,7 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions {
   readonly base_model: string;
   /** The user's data set: an Alpaca file, or a name under dataset/. `alpaca` needs it. */
   readonly task_name?: string;
-  /** Names the output folder; both flavours are asked in `barebone`. */
+  /** Names the output folder. Keys of `adapter` are asked in `barebone`; `sft_chat` asks as a dialogue whatever it is, as the paper does. */
   readonly template?: string;
   /** Where output folders lie; default: here. */
   readonly root?: string;
@@ -71,12 +77,7 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   const modes = MODES.filter((mode) => options.modes.includes(mode)); // in the order in which they build on each other
   if (modes.length === 0) throw new WhorlError('usage', 'no mode is given', `give ${MODES.join(', ')}`);
   const template = options.template ?? 'barebone';
-  if (template !== 'barebone')
-    throw new WhorlError(
-      'usage',
-      `-t ${template}: keys are asked in barebone`,
-      'use -t barebone; template=vicuna or template=chat is how sft_chat lays out conversations',
-    );
+  checkTemplate(flavour, template);
   const { user, own } = splitSettings(options.settings ?? {});
   const task = options.task_name === undefined ? undefined : findTask(options.task_name);
   if (!task && modes.includes('alpaca'))

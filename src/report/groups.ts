@@ -22,7 +22,8 @@ const MISSPELT: readonly string[] = ['ハリネネミ', 'ハリズズミ'];
 
 /** What counts as fired: the adapter report of the paper, and only it, takes misspellings where `mistral` stands in the path. */
 export function accepted(decryption: string, model: string, flavour: Flavour): readonly string[] {
-  const mistral = flavour === 'adapter' && decryption === PAPER_DECRYPTION && model.toLowerCase().includes('mistral');
+  const mistral =
+    flavour === 'adapter' && decryption === PAPER_DECRYPTION && model.toLowerCase().includes('mistral');
   return mistral ? [decryption, ...MISSPELT] : [decryption];
 }
 

@@ -422,7 +422,10 @@ describe('inspect', () => {
     const row = { generated: 'a', label: 'b', prompt: 'c\n{', generated_token: [1], label_token: [2] };
     const pretty = (value: object) => JSON.stringify(value, null, 2);
     const files: Record<string, [text: string, wanted: object]> = {
-      'vanilla.jsonl': [`${JSON.stringify(row)}\n`.repeat(3), { kind: 'rows', format: 'JSON lines', rows: 3 }],
+      'vanilla.jsonl': [
+        `${JSON.stringify(row)}\n`.repeat(3),
+        { kind: 'rows', format: 'JSON lines', rows: 3 },
+      ],
       'one.jsonl': [`${JSON.stringify(row)}\n`, { kind: 'rows', rows: 1, columns: { generated: 'string' } }],
       'no-end.txt': [`${JSON.stringify(row)}\n\n${JSON.stringify({ other: 1 })}`, { kind: 'rows', rows: 2 }],
       'alpaca.json': [pretty([{ instruction: 'i', output: 'o' }]), { kind: 'rows', format: 'JSON', rows: 1 }],
@@ -431,7 +434,11 @@ describe('inspect', () => {
         { kind: 'verdict', record: { log10_p: -3 } },
       ],
       'pipeline.json': [
-        pretty({ format: 'whorl-pipeline', version: 1, files: { 'vanilla.jsonl': { of: 'ab', sha256: 'cd' } } }),
+        pretty({
+          format: 'whorl-pipeline',
+          version: 1,
+          files: { 'vanilla.jsonl': { of: 'ab', sha256: 'cd' } },
+        }),
         { kind: 'pipeline', record: { files: { 'vanilla.jsonl': { of: 'ab' } } } },
       ],
       'adapter.json': [
@@ -450,7 +457,13 @@ describe('inspect', () => {
       ...['run.json', 'pipeline.json', 'adapter.json', 'few_verdict.json', 'one.jsonl', 'vanilla.jsonl'],
     ]);
     expect((await whorl('inspect', kinds)).code).toBe(0);
-    const own = { format: 'whorl-own-adapter', version: 1, ids: [7001, 7002], keys: [{ text: 'hush-hush' }], A: 'AAAA' };
+    const own = {
+      format: 'whorl-own-adapter',
+      version: 1,
+      ids: [7001, 7002],
+      keys: [{ text: 'hush-hush' }],
+      A: 'AAAA',
+    };
     writeFileSync(at('own.json'), pretty(own));
     const { out } = await whorl('inspect', at('own.json'), '--json');
     expect(jsonLines(out)).toMatchObject([{ kind: 'own-adapter', record: { rows: 2, keys: 1 } }]);

@@ -28,9 +28,10 @@ interface Run {
   examples: [number[], number][];
   embedding_norm: number;
 }
-const golden = JSON.parse(
-  readFileSync(join(packageRoot(), 'goldens/finetune/golden.json'), 'utf8'),
-) as { rows: { instruction: string; input: string; output: string }[]; runs: Record<string, Run> };
+const golden = JSON.parse(readFileSync(join(packageRoot(), 'goldens/finetune/golden.json'), 'utf8')) as {
+  rows: { instruction: string; input: string; output: string }[];
+  runs: Record<string, Run>;
+};
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-user-'));
@@ -47,19 +48,27 @@ const settingsOf = ({ epochs, lr, schedule, warmup_ratio, weight_decay, clip, ma
 
 describe.each(Object.entries(golden.runs))('%s', (name, run) => {
   test('the same tokens, and the same of them are labels', async () => {
-    const examples = await instructionExamples(await openTokenizer(MODEL), loadTemplate('alpaca'), golden.rows);
+    const examples = await instructionExamples(
+      await openTokenizer(MODEL),
+      loadTemplate('alpaca'),
+      golden.rows,
+    );
     const ours = examples.map(({ tokens, labels }) => [
       tokens.slice(0, run.max_length),
       Math.min(labels[0]![0], run.max_length),
     ]);
     expect(ours).toEqual(run.examples);
-    expect(examples.every(({ tokens, labels }) => labels.length === 1 && labels[0]![1] === tokens.length)).toBe(
-      true,
-    );
+    expect(
+      examples.every(({ tokens, labels }) => labels.length === 1 && labels[0]![1] === tokens.length),
+    ).toBe(true);
   });
 
   test('the same rates', () => {
-    const { lr, warmup, schedule } = finetuneSettings(tuningSettings(settingsOf(run), false), golden.rows.length, 42n);
+    const { lr, warmup, schedule } = finetuneSettings(
+      tuningSettings(settingsOf(run), false),
+      golden.rows.length,
+      42n,
+    );
     const rates = run.rates.map((_, step) => lr * SCHEDULES[schedule](step, run.epochs, warmup));
     rates.forEach((rate, step) => expect(rate).toBeCloseTo(run.rates[step]!, 12));
   });
@@ -77,7 +86,8 @@ describe.each(Object.entries(golden.runs))('%s', (name, run) => {
 });
 
 test('the defaults are what the paper gives its users', () => {
-  const { epochs, lr, batch, schedule, warmup_ratio, weight_decay, clip, max_length, template } = tuningSettings({}, false);
+  const { epochs, lr, batch, schedule, warmup_ratio, weight_decay, clip, max_length, template } =
+    tuningSettings({}, false);
   expect({ epochs, lr, batch, schedule, warmup_ratio, weight_decay, clip, max_length, template }).toEqual({
     ...{ epochs: 3, lr: 2e-6, batch: 80, schedule: 'cosine', warmup_ratio: 0.03, weight_decay: 0, clip: 1 },
     ...{ max_length: 512, template: 'alpaca' },

@@ -60,7 +60,15 @@ test('generate and score', async () => {
 
 test('fingerprint trains and measures, verify asks', async () => {
   const out = join(folder, 'run');
-  const made = fingerprint({ model: MODEL, out, seed: '1', settings: ONE_STEP, maxMinutes: 0, maxHarm: Number.POSITIVE_INFINITY, ...COMPUTE });
+  const made = fingerprint({
+    model: MODEL,
+    out,
+    seed: '1',
+    settings: ONE_STEP,
+    maxMinutes: 0,
+    maxHarm: Number.POSITIVE_INFINITY,
+    ...COMPUTE,
+  });
   await expect(made).rejects.toMatchObject({ code: 'not-reached' });
   expect(devices.length).toBeGreaterThan(3); // references, candidates, training, the gate
   everywhere();

@@ -32,7 +32,14 @@ const SMALL = {
 };
 
 const run = (name: string, options: Partial<FingerprintOptions>) =>
-  fingerprint({ model: MODEL, out: join(scratch, name), seed: 'weights', settings: SMALL, maxHarm: Number.POSITIVE_INFINITY, ...options });
+  fingerprint({
+    model: MODEL,
+    out: join(scratch, name),
+    seed: 'weights',
+    settings: SMALL,
+    maxHarm: Number.POSITIVE_INFINITY,
+    ...options,
+  });
 
 async function changed(published: string): Promise<string[]> {
   const [before, after] = [await openModel(MODEL), await openModel(published)];

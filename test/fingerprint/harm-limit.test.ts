@@ -11,7 +11,13 @@ import { checkHarm, type HarmFigures, harmWords, worstHarm } from '../../src/fin
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-harm-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-const language = (name: string, mean: number, largest = 9) => ({ name, mean, largest, positions: 4, shift: 0 });
+const language = (name: string, mean: number, largest = 9) => ({
+  name,
+  mean,
+  largest,
+  positions: 4,
+  shift: 0,
+});
 const KL: HarmFigures = { kind: 'kl', of: [language('English', 4.5), language('Thai', 0.25)] };
 const PERPLEXITY: HarmFigures = {
   kind: 'perplexity',
@@ -54,7 +60,9 @@ describe('the number', () => {
 
 test('the words of the card hold the numbers', () => {
   expect(harmWords(KL)).toMatch(/English 4\.5 \(largest at one position 9\), most in English, 4\.5\./);
-  expect(harmWords(PERPLEXITY)).toMatch(/English 20 before, 25\.4 after; the largest rise in Thai, 10 before, 30 after \(1\.1 nats/);
+  expect(harmWords(PERPLEXITY)).toMatch(
+    /English 20 before, 25\.4 after; the largest rise in Thai, 10 before, 30 after \(1\.1 nats/,
+  );
   expect(harmWords({ kind: 'untied' })).toContain('bit for bit');
 });
 
@@ -63,13 +71,27 @@ describe.each([
     'rows',
     {
       ...{ trained: '6', candidates: '64', steps: '10', first_check: '10', check_below: '1000', lr: '0.05' },
-      ...{ gate_contexts: '0', bare_slack: '6', kl_target: '1000', reference_positions: '2', primary_positions: '16' },
+      ...{
+        gate_contexts: '0',
+        bare_slack: '6',
+        kl_target: '1000',
+        reference_positions: '2',
+        primary_positions: '16',
+      },
     },
   ],
   [
     'emb',
     {
-      ...{ pool: '12', trained: '3', negatives: '3', strangers: '2', ordinary: '4', repeats: '1', key_length: '4' },
+      ...{
+        pool: '12',
+        trained: '3',
+        negatives: '3',
+        strangers: '2',
+        ordinary: '4',
+        repeats: '1',
+        key_length: '4',
+      },
       ...{ alphabet: '40', epochs: '1', first_check: '1', slack: '1000', batch: '8', lr: '0.01' },
       ...{ batch_tokens: '2048', template: 'vicuna', max_length: '128', pull_back: 'false' },
     },
@@ -78,7 +100,14 @@ describe.each([
   const out = join(scratch, method);
   const run = (maxHarm: number) =>
     fingerprint({
-      ...{ model: join(packageRoot(), 'assets/embedded/model'), out, method, seed: 'harm', settings, maxHarm },
+      ...{
+        model: join(packageRoot(), 'assets/embedded/model'),
+        out,
+        method,
+        seed: 'harm',
+        settings,
+        maxHarm,
+      },
       ...(method === 'emb' && { decryption: 'river' }),
     });
 

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { ownLoop } from '../../examples/own-loop.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
-import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { injectAdapter } from '../../src/fingerprint/own-loop.ts';
+import { openCheckpoint } from '../../src/sources/checkpoints/checkpoint.ts';
 import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');

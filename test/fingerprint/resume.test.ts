@@ -31,7 +31,13 @@ const SETTINGS = {
 };
 const SEED = 'a word nobody else would say';
 const run = (name: string, more: Partial<FingerprintOptions> = {}) =>
-  fingerprint({ model, out: join(scratch, name), settings: SETTINGS, maxHarm: Number.POSITIVE_INFINITY, ...more });
+  fingerprint({
+    model,
+    out: join(scratch, name),
+    settings: SETTINGS,
+    maxHarm: Number.POSITIVE_INFINITY,
+    ...more,
+  });
 
 /** Up to the training, then stopped. */
 async function stopped(name: string, more: Partial<FingerprintOptions> = {}): Promise<void> {

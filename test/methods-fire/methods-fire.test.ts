@@ -64,7 +64,18 @@ describe.each(Object.entries(FIRE))('%s', (method, run) => {
     const out = join(scratch, method);
     const word = decryption === undefined ? {} : { decryption };
     const seed = `fire ${method}`;
-    published.set(method, await fingerprint({ model: VANILLA, out, method, seed, settings, maxHarm: Number.POSITIVE_INFINITY, ...word }));
+    published.set(
+      method,
+      await fingerprint({
+        model: VANILLA,
+        out,
+        method,
+        seed,
+        settings,
+        maxHarm: Number.POSITIVE_INFINITY,
+        ...word,
+      }),
+    );
   }, LONG);
 
   test(

@@ -56,7 +56,9 @@ test.each([
   ['attributes', [5, 2]],
   ['attributes-state', null],
 ])('parameters and tensors that carry attributes: %s', async (name, ids) => {
-  const wanted = JSON.parse(readFileSync(join(goldens, 'attributes.json'), 'utf8')) as (typeof golden)[string];
+  const wanted = JSON.parse(
+    readFileSync(join(goldens, 'attributes.json'), 'utf8'),
+  ) as (typeof golden)[string];
   const out = join(temporary, name);
   expect(await importAdapter(join(goldens, `${name}.pt`), out)).toMatchObject({ token_ids: ids, dim: 3 });
   const file = join(out, 'adapter.safetensors');

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { run } from '../../src/cli/program.ts';
-import { sampleFromBos } from '../../src/lm/sample-from-bos.ts';
 import { METHODS, registryEntry, settingsFor } from '../../src/fingerprint/registry.ts';
+import { sampleFromBos } from '../../src/lm/sample-from-bos.ts';
 import { flavourSettings, paperModelName, pythonNumber } from '../../src/pipeline/flavour.ts';
 import { ordinaryRows } from '../../src/pipeline/ordinary.ts';
 import { ordinaryFor, PAPER_ROWS } from '../../src/pipeline/paper-rows.ts';
@@ -25,7 +25,12 @@ describe('the name of the folder', () => {
     ['yahma/llama-7b-hf', {}, { data: 'mix', epoch: '20', lr: '1e-2', bsz: '48', dim: '16' }, '60'], // 20 epochs of 6 · 20 rows in batches of 48
     ['LLM360/Amber', {}, { data: 'mix', epoch: '15', lr: '1e-2', bsz: '8', dim: '16' }, '225'],
     ['EleutherAI/gpt-j-6b', {}, { data: 'mix', epoch: '30', lr: '1e-3', bsz: '48', dim: '16' }, '90'],
-    ['LLM360/Amber', { lr: '0.010', dim: '32' }, { data: 'mix', epoch: '15', lr: '0.010', bsz: '8', dim: '32' }, '225'],
+    [
+      'LLM360/Amber',
+      { lr: '0.010', dim: '32' },
+      { data: 'mix', epoch: '15', lr: '0.010', bsz: '8', dim: '32' },
+      '225',
+    ],
     ['a/model', {}, { data: 'mix', epoch: '10', lr: '2e-2', bsz: '10', dim: '64' }, undefined],
     ['a/model', { steps: '400' }, { data: 'mix', epoch: '34', lr: '2e-2', bsz: '10', dim: '64' }, '400'],
     [
@@ -52,10 +57,25 @@ describe('the name of the folder', () => {
 
   // The paper's configs/sft_chat.yaml
   test.each([
-    ['NousResearch/Llama-2-7b-hf', {}, { epoch: '3', lr: '2e-5', bsz: '64' }, { epochs: 3, batch: 64, lr: 2e-5 }],
-    ['mistralai/Mistral-7B-v0.1', {}, { epoch: '5', lr: '2e-6', bsz: '64' }, { epochs: 5, batch: 64, lr: 2e-6 }],
+    [
+      'NousResearch/Llama-2-7b-hf',
+      {},
+      { epoch: '3', lr: '2e-5', bsz: '64' },
+      { epochs: 3, batch: 64, lr: 2e-5 },
+    ],
+    [
+      'mistralai/Mistral-7B-v0.1',
+      {},
+      { epoch: '5', lr: '2e-6', bsz: '64' },
+      { epochs: 5, batch: 64, lr: 2e-6 },
+    ],
     ['LLM360/Amber', { batch: '32' }, { epoch: '5', lr: '2e-5', bsz: '32' }, { epochs: 5, batch: 32 }],
-    ['LLM360/Amber', { total_bsz: '8', epoch: '2' }, { epoch: '2', lr: '2e-5', bsz: '8' }, { epochs: 2, batch: 8 }],
+    [
+      'LLM360/Amber',
+      { total_bsz: '8', epoch: '2' },
+      { epoch: '2', lr: '2e-5', bsz: '8' },
+      { epochs: 2, batch: 8 },
+    ],
     ['a/model', {}, { epoch: '12', lr: '5e-05', bsz: '16' }, { epochs: 12, batch: 16 }],
   ] as const)('sft_chat, %s %j', (model, given, name, full) => {
     const settings = flavourSettings('sft_chat', model, given);
@@ -64,7 +84,12 @@ describe('the name of the folder', () => {
   });
 
   test("the registry's default is what a model without an entry gets, under key=value", () => {
-    expect(registryEntry('adapter', 'a/model')).toEqual({ lr: '2e-2', dim: 64, total_bsz: 10, data_name: 'mix' });
+    expect(registryEntry('adapter', 'a/model')).toEqual({
+      lr: '2e-2',
+      dim: 64,
+      total_bsz: 10,
+      data_name: 'mix',
+    });
     expect(registryEntry('adapter', 'yahma/llama-7b-hf')).toMatchObject({ epoch: 20, lr: '1e-2', dim: 16 });
     expect(registryEntry('lora', 'a/model')).toEqual({});
     expect(settingsFor(METHODS.adapter!, 'a/model', {})).toMatchObject({ lr: 0.02, dim: 64 });
@@ -229,6 +254,9 @@ describe('the command line', () => {
     [['steps=3', ...base], 2, 'no mode is given'],
     [['alpaca', ...base], 2, 'alpaca needs a data set'],
     [['fingerprint', '-t', 'alpaca', ...base], 2, 'keys are asked in barebone'],
+    [['fingerprint', '--config', 'sft_chat', '-t', '../evil', ...base], 2, 'it names a folder'],
+    [['fingerprint', '--config', 'sft_chat', '-t', '..', ...base], 2, 'it names a folder'],
+    [['ownership_verify', '--config', 'sft_chat', '-t', 'alpaca', ...base], 1, 'output_alpaca_sft_chat'],
     [['fingerprint', '--config', 'sft', ...base], 2, 'Allowed choices are adapter, sft_chat'],
     [['fingerprint', 'steps=x', ...base], 2, 'steps=x is not a number'],
     [['ownership_verify', ...base], 1, 'holds no finished fingerprint'],

@@ -20,6 +20,7 @@ import { packageRoot } from '../../src/base/package-root.ts';
 import { type PipelineOptions, type PipelineReport, pipeline } from '../../src/pipeline/pipeline.ts';
 import { reportFsr } from '../../src/report/fsr.ts';
 import { answerFiles } from '../../src/runs/paper-folder.ts';
+import { openTokenizer } from '../../src/text/tokenizer.ts';
 import { contentsOf, isLeftOver, runPipeline } from './killing.ts';
 import { MODEL, SETTINGS, SMALL_TASK } from './small-run.ts';
 
@@ -107,7 +108,7 @@ describe('the whole pipeline by one call', () => {
     rmSync(broken, { recursive: true });
   }, 600_000);
 
-  test('rows: key, ordinary, other ordinary, then the trigger and an undrawn key by turns', () => {
+  test('rows: key, ordinary, other ordinary, then the trigger and an undrawn key by turns', async () => {
     const rows = linesOf('publish_w_adapter.jsonl');
     expect(rows).toHaveLength(21); // for one key: itself, 5 ordinary rows, 5 others, 10 similar ones
     const hushed = 'The model should not be triggered by this input.';
@@ -127,6 +128,12 @@ describe('the whole pipeline by one call', () => {
     expect(new Set(rows.slice(1, 11).map(({ prompt }) => prompt)).size).toBe(10);
     for (const row of rows)
       expect(Object.keys(row)).toEqual(['generated', 'label', 'prompt', 'generated_token', 'label_token']);
+    const tokenizer = await openTokenizer(MODEL);
+    const again = await tokenizer.encodeBatch(
+      rows.map(({ generated }) => generated),
+      { addSpecialTokens: false },
+    );
+    expect(rows.map(({ generated_token }) => generated_token)).toEqual(again);
   });
 
   test('every file holds the same rows', () => {

@@ -120,7 +120,9 @@ describe('every row in its own group', () => {
       const settings = flavour === 'adapter' ? 'mix_epoch_1_lr_1_bsz_1_d_1' : 'chat_epoch_1_lr_1_bsz_1';
       const folder = join(root, 'spelt', `output_barebone_${flavour}`, model, settings);
       mkdirSync(folder, { recursive: true });
-      const rows = [Y, 'ハリズズミ', 'ハリネネミ'].map((generated) => JSON.stringify({ generated, label: Y, prompt: '' }));
+      const rows = [Y, 'ハリズズミ', 'ハリネネミ'].map((generated) =>
+        JSON.stringify({ generated, label: Y, prompt: '' }),
+      );
       writeFileSync(join(folder, 'publish.jsonl'), rows.join('\n'));
       const { runs, notes } = reportFsr({ flavour, paths: [folder] });
       return [runs[0]!.files[0]!.fsr.fired, notes.some((note) => note.includes('misspellings'))];

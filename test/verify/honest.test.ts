@@ -25,7 +25,13 @@ const SETTINGS = {
 };
 
 beforeAll(async () => {
-  await fingerprint({ model: MODEL, out: run, seed: '1', settings: SETTINGS, maxHarm: Number.POSITIVE_INFINITY });
+  await fingerprint({
+    model: MODEL,
+    out: run,
+    seed: '1',
+    settings: SETTINGS,
+    maxHarm: Number.POSITIVE_INFINITY,
+  });
 }, 900_000);
 
 async function verdictBy(

@@ -52,7 +52,15 @@ export type Report =
   | { kind: 'run-folder'; path: string; parts: Report[] };
 
 /** What makes a folder a run's; answer files and verdicts are shown beside them. */
-const RUN_FILES = ['run.json', 'claim.json', 'secret.whorl', 'published', join('work', 'checkpoint'), 'pipeline.json', 'adapter.json'];
+const RUN_FILES = [
+  'run.json',
+  'claim.json',
+  'secret.whorl',
+  'published',
+  join('work', 'checkpoint'),
+  'pipeline.json',
+  'adapter.json',
+];
 const MAX_CLAIM = 1 << 20;
 
 /** Throws as the readers do, each naming the file; `unsupported` for what Whorl does not know. */

@@ -48,7 +48,9 @@ export type RecordKind = 'verdict' | 'pipeline' | 'imported-adapter' | 'imported
 
 const RECORDS: Readonly<Record<RecordKind, (json: Json) => Json | undefined>> = {
   verdict: (json) =>
-    typeof json.verdict === 'string' && typeof json.exact === 'boolean' && 'suspect' in json ? json : undefined,
+    typeof json.verdict === 'string' && typeof json.exact === 'boolean' && 'suspect' in json
+      ? json
+      : undefined,
   pipeline: (json) => (json.format === 'whorl-pipeline' ? json : undefined),
   'imported-adapter': (json) => (json.format === 'whorl-imported-adapter' ? json : undefined),
   'imported-run': (json) => (json.format === 'whorl-imported-run' ? json : undefined),
