@@ -5,7 +5,7 @@ import { SOFTWARE } from '../base/software.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { loadReference } from '../text/reference.ts';
-import type { Setting } from './begin.ts';
+import { type Setting, trainedRows } from './begin.ts';
 import type { CellResult, MeasuredCell, Who } from './cells.ts';
 import type { Harm } from './harm.ts';
 import type { Perplexity } from './perplexity.ts';
@@ -103,6 +103,7 @@ export function finish(
       settings,
       keys: options.keys ?? 'rare',
       seeded: options.seed !== undefined,
+      source_sha256: trainedRows(options),
       reference_sha256: loadReference().digest,
       claim_root: contents.claim.root,
       training: {

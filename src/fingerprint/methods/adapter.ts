@@ -54,7 +54,7 @@ async function poolKeys(
   const { tokenizer, free } = context;
   if (context.keys === 'paper') {
     const dice = paperDice(random);
-    const texts = Array.from({ length: settings.pool }, () => drawKey(dice));
+    const texts = context.given ?? Array.from({ length: settings.pool }, () => drawKey(dice));
     const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
     const usable = new Set(free.map(({ id }) => id).filter((id) => !kept.has(id)));
     return texts.map((text, i) => ({ text, tokens: tokens[i]!.filter((id) => usable.has(id)) }));
