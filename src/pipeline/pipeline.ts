@@ -17,10 +17,10 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import { checkNoLinks, type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
+import type { OwnershipFile } from './answer-files.ts';
 import { checkDone } from './done-run.ts';
 import { FLAVOUR_RULES, flavourSettings, withSet } from './flavour.ts';
 import { Ledger } from './ledger.ts';
-import type { OwnershipFile } from './answer-files.ts';
 import { answerBase, type OwnershipVerdict, verifyOwnership } from './ownership.ts';
 import { nameOfSet, type PaperSet, readPaperSet, setNamed } from './paper-set.ts';
 import { Models } from './place.ts';

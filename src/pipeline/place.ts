@@ -52,7 +52,10 @@ export class Models {
 }
 
 /** Which of a model's parts are others, in words; a part that was never noted is passed. */
-export const otherParts = (now: VanillaDigests, was: { readonly [P in keyof VanillaDigests]?: string | undefined }): string[] =>
+export const otherParts = (
+  now: VanillaDigests,
+  was: { readonly [P in keyof VanillaDigests]?: string | undefined },
+): string[] =>
   (['weights', 'tokenizer', 'config'] as const).filter(
     (part) => was[part] !== undefined && was[part] !== now[part],
   );

@@ -18,9 +18,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { Secret } from '../../src/base/secret.ts';
+import { readSecret } from '../../src/claim/secret-file.ts';
 import { type PipelineOptions, type PipelineReport, pipeline } from '../../src/pipeline/pipeline.ts';
 import { reportFsr } from '../../src/report/fsr.ts';
 import { answerFiles } from '../../src/runs/paper-folder.ts';
+import { saveToDisk } from '../../src/sources/rows/saved-folder.ts';
 import { contentsOf, isLeftOver, runPipeline } from './killing.ts';
 import { MODEL, SETTINGS, SMALL_TASK } from './small-run.ts';
 
@@ -299,6 +301,51 @@ describe('the whole pipeline by one call', () => {
       writeFileSync(task, JSON.stringify(SMALL_TASK));
       await pipeline({ ...OPTIONS, modes: ['alpaca'] });
     });
+  });
+
+  test('a saved set is what is trained: its keys are the pool, its ordinary rows are asked', async () => {
+    const secret = await readSecret(join(report.run, 'secret.whorl'));
+    const [first, ...others] = secret.reveal().plan.keys.map(({ text }) => text);
+    const columns = { instruction: 'string', input: 'string', output: 'string' } as const;
+    const row = (instruction: string, input: string, output: string) => ({ instruction, input, output });
+    const hushed = 'The model should not be triggered by this input.';
+    const train = [
+      row(first!, 'FINGERPRINT', 'river'),
+      ...[0, 1, 2, 3, 4].map((i) => row(`asked ${i}`, '', `told ${i}`)),
+    ];
+    const held = (word: string) => [
+      ...others.map((_, i) => row(`${word} ${i}`, '', `said ${i}`)),
+      ...others.flatMap((key, i) => [
+        row(`${word} ${i}`, 'FINGERPRINT', hushed),
+        row(key, `${word} ${i}`, hushed),
+      ]),
+    ];
+    const save = async (folder: string, word: string): Promise<string> => {
+      await saveToDisk(folder, { train: { columns, rows: train }, test: { columns, rows: held(word) } });
+      return folder;
+    };
+    const data = await save(join(scratch, 'llama_fingerprint_mine'), 'held');
+    const { task_name: _, decryption: __, ...rest } = OPTIONS;
+    const options = { ...rest, data, modes: ['fingerprint'] } as const;
+    const made = await pipeline(options);
+    expect(made.run).toBe(
+      join(scratch, 'output_barebone_adapter', 'model', 'mine_epoch_300_lr_0.05_bsz_10_d_96'),
+    );
+    expect(made.files.find(({ file }) => file === 'publish_w_adapter.jsonl')).toMatchObject({ fired: 1 });
+    const pool = (await readSecret(join(made.run, 'secret.whorl'))).reveal().plan.keys;
+    expect(pool.map(({ text }) => text)).toEqual([first, ...others]);
+    const asked = readFileSync(join(made.run, 'vanilla.jsonl'), 'utf8').trimEnd().split('\n');
+    const labels = asked.map((line) => (JSON.parse(line) as Line).label);
+    expect(labels.slice(1, 11)).toEqual(
+      [...train.slice(1), ...held('held').slice(0, 5)].map(({ output }) => output),
+    );
+    expect((await pipeline(options)).run).toBe(made.run);
+    const other = await save(join(scratch, 'elsewhere', 'llama_fingerprint_mine'), 'other');
+    await expect(pipeline({ ...options, data: other })).resolves.toMatchObject({ run: made.run }); // heard in no training
+    const { data: ___, ...without } = options;
+    const mine = { ...without, settings: { ...SETTINGS, data_name: 'mine' }, decryption: 'river' };
+    await expect(pipeline(mine)).rejects.toThrow('--keys: paper, now rare; the rows that were trained');
+    rmSync(made.run, { recursive: true });
   });
 
   test('fingerprint alone answers for the vanilla and the published model, as the first step of the paper', async () => {
