@@ -266,16 +266,26 @@ export async function readStart(run: RunFolder, unlock?: Unlock): Promise<Start>
   }
 }
 
-/** Digest of the rows and keys that an owner gives, whatever the file is called; null without any. */
+/** Digest of the rows, texts and keys that an owner gives, whatever the file is called; null without any. */
 export function trainedRows({
   source,
   conversations,
   pooled,
-}: Pick<FingerprintOptions, 'source' | 'conversations' | 'pooled'>): string | null {
-  if (conversations === undefined && pooled === undefined)
-    return source === undefined ? null : digestRows(source);
+  ordinary,
+}: Pick<FingerprintOptions, 'source' | 'conversations' | 'pooled' | 'ordinary'>): string | null {
+  const given = [source, conversations, pooled, ordinary];
+  if (given.every((one) => one === undefined)) return null;
+  const { trained, heldOut } = conversations ?? {};
   return createHash('sha256')
-    .update(JSON.stringify([pooled ?? null, conversations?.trained ?? null, conversations?.heldOut ?? null]))
+    .update(
+      JSON.stringify([
+        source === undefined ? null : (digestRows(source) ?? source),
+        trained,
+        heldOut,
+        pooled,
+        ordinary,
+      ]),
+    )
     .digest('hex');
 }
 

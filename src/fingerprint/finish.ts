@@ -121,5 +121,10 @@ export function finish(
     0o600,
   );
   run.clean();
+  if (options.lock)
+    setting.onEvent({
+      kind: 'note',
+      text: `the answer files in ${run.path} (.jsonl) hold keys in clear, although the secret is locked: keep the folder to yourself, or remove them`,
+    });
   return result;
 }

@@ -158,6 +158,11 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   const checked = modes.includes('ownership_verify')
     ? await verifyOwnership({ ...asking, ...(task && { task: task.name }) })
     : base;
+  if (options.unlock && checked.files.length > 0)
+    onEvent({
+      kind: 'note',
+      text: `the answer files in ${run.path} (.jsonl) hold keys in clear, although the secret is locked: keep the folder to yourself, or remove them`,
+    });
   tidy(run);
   return {
     run: run.path,

@@ -10,7 +10,7 @@ import type { VanillaDigests } from '../verify/exactness.ts';
 import { digestsOfModel } from '../verify/machine.ts';
 import type { Ledger } from './ledger.ts';
 
-export interface Place extends ConfigOptions {
+interface Place extends ConfigOptions {
   readonly cacheDir?: string;
   readonly device: Device;
   readonly onEvent: OnEvent;

@@ -341,7 +341,10 @@ describe('the whole pipeline by one call', () => {
     );
     expect((await pipeline(options)).run).toBe(made.run);
     const other = await save(join(scratch, 'elsewhere', 'llama_fingerprint_mine'), 'other');
-    await expect(pipeline({ ...options, data: other })).resolves.toMatchObject({ run: made.run }); // heard in no training
+    await expect(pipeline({ ...options, data: other })).resolves.toMatchObject({ run: made.run }); // asked, and in no training
+    train.splice(1, 1, row('asked another thing', '', 'told'));
+    const trained = await save(join(scratch, 'third', 'llama_fingerprint_mine'), 'held');
+    await expect(pipeline({ ...options, data: trained })).rejects.toThrow('the rows that were trained');
     const { data: ___, ...without } = options;
     const mine = { ...without, settings: { ...SETTINGS, data_name: 'mine' }, decryption: 'river' };
     await expect(pipeline(mine)).rejects.toThrow('--keys: paper, now rare; the rows that were trained');
