@@ -170,7 +170,7 @@ describe('the whole pipeline by one call', () => {
     expect(statSync(join(report.run, 'vanilla.jsonl')).mtimeMs).toBe(other);
   });
 
-  describe('each input in turn', () => {
+  describe('each input in turn', { timeout: 600_000 }, () => {
     const everything = () =>
       Object.fromEntries(
         readdirSync(report.run)
@@ -349,7 +349,7 @@ describe('the whole pipeline by one call', () => {
     const mine = { ...without, settings: { ...SETTINGS, data_name: 'mine' }, decryption: 'river' };
     await expect(pipeline(mine)).rejects.toThrow('--keys: paper, now rare; the rows that were trained');
     rmSync(made.run, { recursive: true });
-  });
+  }, 600_000);
 
   test('fingerprint alone answers for the vanilla and the published model, as the first step of the paper', async () => {
     rmSync(join(report.run, 'publish.jsonl'));
