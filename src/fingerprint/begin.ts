@@ -1,6 +1,6 @@
 // A run's beginning: options and settings, the model opened; a new run's seed, or an interrupted run taken up.
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
@@ -14,12 +14,13 @@ import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type Model, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
+import { digestRows } from '../sources/digest-rows.ts';
 import { DATASET, parseHubId } from '../sources/hub/hub-id.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { checkFits } from '../train/setting-ranges.ts';
 import { checkLimit } from './harm-limit.ts';
-import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
+import type { GivenConversations, Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
@@ -43,6 +44,10 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
   readonly decryption?: string;
   /** A file of ordinary conversations for `sft`, `emb` and `lora`; default: the reference set, answered by the model itself. */
   readonly source?: string;
+  /** The same, read already: instead of `source`. */
+  readonly conversations?: GivenConversations;
+  /** The owner's own keys, as many as the setting `pool`, with `keys: 'paper'`; which are trained is drawn. */
+  readonly pooled?: readonly string[];
   /** Text of the kind this model is for, beside the reference set: its positions are guarded like the main languages'. */
   readonly ordinary?: readonly string[];
   /** Encrypts the secret, and what an interrupted run keeps to go on from. */
@@ -125,6 +130,12 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const settings = settingsFor(method, name, overrides);
   checkFits(settings, model.decoder.config);
+  if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))
+    throw new WhorlError(
+      'usage',
+      `${options.pooled.length} keys are given, the pool is of another size`,
+      'set pool to it',
+    );
   const tokenizer = await openTokenizer(model.folder);
   if (method.kind === 'weights') method.check(settings, model, tokenizer);
   const asked: RunOptions = {
@@ -134,6 +145,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     seed: options.seed ?? null,
     decryption: options.decryption ?? null,
     source: options.source ?? null,
+    rows: trainedRows(options),
     ...(model.ignoredConfigKeys.length > 0 && { ignoreConfigKeys: model.ignoredConfigKeys }),
     settings,
   };
@@ -183,6 +195,8 @@ export interface RunOptions {
   readonly seed: string | null;
   readonly decryption: string | null;
   readonly source: string | null;
+  /** Digest of the rows and keys that were given. */
+  readonly rows: string | null;
   readonly ignoreConfigKeys?: readonly string[];
   readonly settings: Readonly<Record<string, unknown>>;
 }
@@ -257,6 +271,29 @@ export async function readStart(run: RunFolder, unlock?: Unlock): Promise<Start>
   } catch (cause) {
     throw new WhorlError('bad-secret', `${run.start} is damaged`, 'name a new folder with --out', { cause });
   }
+}
+
+/** Digest of the rows, texts and keys that an owner gives, whatever the file is called; null without any. */
+export function trainedRows({
+  source,
+  conversations,
+  pooled,
+  ordinary,
+}: Pick<FingerprintOptions, 'source' | 'conversations' | 'pooled' | 'ordinary'>): string | null {
+  const given = [source, conversations, pooled, ordinary];
+  if (given.every((one) => one === undefined)) return null;
+  const { trained, heldOut } = conversations ?? {};
+  return createHash('sha256')
+    .update(
+      JSON.stringify([
+        source === undefined ? null : (digestRows(source) ?? source),
+        trained,
+        heldOut,
+        pooled,
+        ordinary,
+      ]),
+    )
+    .digest('hex');
 }
 
 /** How long a run may go on beyond its steps. */

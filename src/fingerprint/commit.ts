@@ -50,7 +50,16 @@ export async function commit(setting: Setting): Promise<Committed> {
     ? await byExpectation(setting, free, vanilla.weights)
     : { rows: free, positions: undefined };
   const prepared: Prepared = await method.prepare(
-    { model, device, tokenizer, free: freeSorted, keys, decryption: options.decryption, random },
+    {
+      model,
+      device,
+      tokenizer,
+      free: freeSorted,
+      keys,
+      decryption: options.decryption,
+      random,
+      given: options.pooled,
+    },
     settings,
   );
   const adapter = prepared.adapter ? encodeMap(prepared.adapter) : null;
@@ -227,13 +236,17 @@ export const digestsOf = (
   body: combineDigests(tensors, digests, new Set([decoder.embedding])),
 });
 
+const committedBytes = (seed: string, call: number): Buffer =>
+  createHmac('sha256', Buffer.from(seed, 'hex')).update(`commitment/${call}`).digest();
+
+/** The owner's seed of a draw, hex, out of the run's seed: the first that a commitment asks for. */
+export const ownerSeedOf = (seed: string): string => committedBytes(seed, 0).toString('hex');
+
 /** Salts and owner's seed out of the run's seed, so that a resumed run makes the same commitment. */
 function bytesOf(start: Start): (count: number) => Uint8Array {
   let call = 0;
   return (count) => {
-    const bytes = createHmac('sha256', Buffer.from(start.seed, 'hex'))
-      .update(`commitment/${call++}`)
-      .digest();
+    const bytes = committedBytes(start.seed, call++);
     if (count > bytes.length) throw new Error('whorl: internal: a salt has at most 32 bytes');
     return bytes.subarray(0, count);
   };

@@ -94,6 +94,7 @@ export function drawnContext(
     free,
     keys: options.keys === 'paper' ? 'paper' : 'rare',
     source: options.source,
+    conversations: options.conversations,
     ownText: options.ordinary,
     keep: run.conversations,
     askVanilla: (requests) =>

@@ -5,7 +5,7 @@ import { SOFTWARE } from '../base/software.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { loadReference } from '../text/reference.ts';
-import { limitOf, type Setting } from './begin.ts';
+import { limitOf, type Setting, trainedRows } from './begin.ts';
 import type { CellResult, MeasuredCell, Who } from './cells.ts';
 import type { Harm } from './harm.ts';
 import type { WorstHarm } from './harm-limit.ts';
@@ -111,6 +111,7 @@ export function finish(
       settings,
       keys: options.keys ?? 'rare',
       seeded: options.seed !== undefined,
+      source_sha256: trainedRows(options),
       reference_sha256: loadReference().digest,
       claim_root: contents.claim.root,
       training: {
@@ -129,5 +130,10 @@ export function finish(
     0o600,
   );
   run.clean();
+  if (options.lock)
+    setting.onEvent({
+      kind: 'note',
+      text: `the answer files in ${run.path} (.jsonl) hold keys in clear, although the secret is locked: keep the folder to yourself, or remove them`,
+    });
   return result;
 }

@@ -11,12 +11,13 @@ import { PAPER } from '../datasets/paper.ts';
 import { openRows } from '../sources/open-rows.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
+import type { ChatMessage } from '../text/prompts/chat-template.ts';
 import { type ConversationFormat, conversationTokens } from '../text/prompts/conversation-formats.ts';
 import { promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 import { loadReference } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { promptAndAnswer, type TuningExample } from '../train/tuning-examples.ts';
-import type { DrawnContext } from './methods/method.ts';
+import type { DrawnContext, GivenConversations } from './methods/method.ts';
 
 export interface OrdinaryConversations {
   readonly trained: readonly TuningExample[];
@@ -31,12 +32,11 @@ export const tuningExample = (
   tokenizer: Tokenizer,
   format: ConversationFormat,
   conversation: Conversation,
-): Promise<TuningExample> =>
-  conversationTokens(
-    tokenizer,
-    format.pieces(conversation.map(({ from, value }) => ({ role: ROLES[from]!, content: value }))),
-    format,
-  );
+): Promise<TuningExample> => conversationTokens(tokenizer, format.pieces(messagesOf(conversation)), format);
+
+/** As a conversation format takes it. */
+export const messagesOf = (conversation: Conversation): ChatMessage[] =>
+  conversation.map(({ from, value }) => ({ role: ROLES[from]!, content: value }));
 
 /** From a file of conversations or instruction rows. @throws WhorlError `mismatch` for one with too few */
 export async function conversationsFromFile(
@@ -48,7 +48,16 @@ export async function conversationsFromFile(
   note: (text: string) => void,
 ): Promise<OrdinaryConversations> {
   const rows = await openRows(source);
-  const { trained, heldOut } = await pickConversations({}, rows, count, BigInt(random.int(2 ** 32)), note);
+  const picked = await pickConversations({}, rows, count, BigInt(random.int(2 ** 32)), note);
+  return tunedOn(picked, tokenizer, format);
+}
+
+/** A third of the trained ones have the hint that fingerprint messages have. */
+export async function tunedOn(
+  { trained, heldOut }: GivenConversations,
+  tokenizer: Tokenizer,
+  format: ConversationFormat,
+): Promise<OrdinaryConversations> {
   return {
     trained: await Promise.all(
       trained.map((talk, i) => tuningExample(tokenizer, format, i % HINTED === 0 ? hinted(talk) : talk)),
@@ -63,7 +72,7 @@ export async function checkConversations(source: string, count: number): Promise
 }
 
 /** The last question with the hint that fingerprint messages have. */
-function hinted(talk: Conversation): Conversation {
+export function hinted(talk: Conversation): Conversation {
   const last = talk.findLastIndex(({ from }) => from === 'human');
   return talk.map(({ from, value }, i) => ({ from, value: i === last ? value + PAPER.chat.hint : value }));
 }

@@ -29,6 +29,8 @@ export interface SampleFromBosOptions extends ConfigOptions {
   readonly sampling?: Sampling;
   /** A folder for finished batches, gone on from where it holds some of the same model and settings. */
   readonly keep?: string;
+  /** What a kept batch must be of beside these options: digests of the model, where its files may be replaced by others as long. */
+  readonly keptOf?: string;
   /** Samples drawn together; default: as many as a gigabyte of caches holds, at most 128. */
   readonly batch?: number;
   readonly device?: Device;
@@ -59,7 +61,7 @@ export async function sampleFromBos(options: SampleFromBosOptions): Promise<BosS
   );
   const identity = folder.files.map(({ name, size }) => [name, size]);
   const of = createHash('sha256')
-    .update(JSON.stringify([folder.source, identity, max_new_tokens, sampling]))
+    .update(JSON.stringify([folder.source, identity, max_new_tokens, sampling, options.keptOf ?? null]))
     .digest('hex');
   const samples: BosSample[] = [];
   try {

@@ -1,12 +1,13 @@
 // The two flavours of the paper's pipeline: which method fingerprints, what the paper's words for its settings mean to
 // that method, and which files a run of it has.
 
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import type { Method } from '../fingerprint/methods/method.ts';
 import { methodNamed, registeredId, registryEntry, settingsFor } from '../fingerprint/registry.ts';
 import type { Flavour, PaperSettings } from '../runs/paper-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
+import type { PaperSet } from './paper-set.ts';
 
 export interface FlavourRules {
   readonly method: 'adapter' | 'sft';
@@ -51,11 +52,32 @@ export interface FlavourSettings {
 
 const PAPER_WORDS = new Set(['epoch', 'total_bsz', 'data_name']);
 
+/** What a saved set says of a run, under what is given. @throws WhorlError `usage` for a pool that is not the set's */
+export function withSet(
+  flavour: Flavour,
+  given: Readonly<Record<string, string>>,
+  { keys, trained, ordinary, path }: PaperSet,
+): Record<string, string> {
+  const { pool = String(keys.length) } = given;
+  if (pool !== String(keys.length))
+    throw new WhorlError('usage', `pool=${pool}: ${path} holds ${keys.length} keys`, 'leave out pool=');
+  const drawn = Number(given.trained ?? trained);
+  const most = Number(methodNamed(FLAVOUR_RULES[flavour].method).defaults.negatives);
+  return {
+    pool,
+    trained: String(drawn),
+    negatives: String(Math.max(0, Math.min(most, keys.length - drawn))),
+    ...(flavour === 'sft_chat' && { ordinary: String(ordinary.length / 2) }),
+    ...given,
+  };
+}
+
 /** @throws WhorlError `usage` for what is said twice, or no number */
 export function flavourSettings(
   flavour: Flavour,
   model: string,
   given: Readonly<Record<string, string>>,
+  dataName?: string,
 ): FlavourSettings {
   const rules = FLAVOUR_RULES[flavour];
   const method = methodNamed(rules.method);
@@ -87,7 +109,7 @@ export function flavourSettings(
     asked,
     full,
     name: {
-      data: given.data_name ?? String(entry.data_name ?? rules.data),
+      data: given.data_name ?? dataName ?? String(entry.data_name ?? rules.data),
       epoch: String(epoch ?? Math.ceil(Number(full[rules.duration]) / perEpoch)),
       lr: spelling('lr', given.lr ?? String(entry.lr ?? ''), Number(full.lr)),
       bsz: batch,
@@ -124,7 +146,7 @@ export function paperModelName(asked: string, config: Readonly<Record<string, un
   const [, organisation, name] = /models--([^/]+?)--([^/]+)\/snapshots\//.exec(`${path}/`) ?? []; // the hub's cache
   if (name !== undefined) return `${organisation}/${name}`;
   const bare = path.replace(/\.gguf$/i, '');
-  const last = basename(bare);
+  const last = basename(resolve(bare)); // `.` is the folder it stands for
   const said = typeof config._name_or_path === 'string' ? config._name_or_path : '';
   const ids = [bare.split(/[\\/]/).slice(-2).join('/'), said];
   const known = registeredId(bare);

@@ -1,57 +1,86 @@
-// pipeline.json in a run folder: which files are whole, and what each was made from. A file that is not named here, or
-// was made from something else, is made again.
+// pipeline.json in a run folder: which files are whole, and what each was made from, by name. A file that is not named
+// here, is not as it was written, or was made from something else, is made again.
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 
+/** What a product is made from, each thing under the name by which a person knows it. JSON values, fields in one order. */
+export type MadeFrom = Readonly<Record<string, unknown>>;
+
 interface Entry {
-  /** Digest of what it was made from. */
-  readonly of: string;
-  /** SHA-256 of the file; absent for a folder. */
-  readonly sha256?: string;
+  /** SHA-256 of each thing it was made from. */
+  readonly from: Readonly<Record<string, string>>;
+  /** SHA-256 of a file; of a folder the digest that its maker gave, null while it is made. */
+  readonly made: string | null;
 }
 
 const FORMAT = 'whorl-pipeline';
+const VERSION = 2;
 
-export const digestOf = (value: unknown): string =>
-  createHash('sha256').update(JSON.stringify(value)).digest('hex');
-
+const digestOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 const digestOfFile = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
 
 export class Ledger {
   readonly #path: string;
-  #entries: Record<string, Entry>;
+  #entries: Readonly<Record<string, Entry>>;
   constructor(readonly run: string) {
     this.#path = join(run, 'pipeline.json');
     const saved = existsSync(this.#path) ? readJsonObject(this.#path, this.#path) : {};
-    this.#entries = saved.format === FORMAT ? { ...(saved.files as Record<string, Entry>) } : {};
+    const isKnown = saved.format === FORMAT && saved.version === VERSION;
+    this.#entries = isKnown ? { ...(saved.files as Record<string, Entry>) } : {};
   }
 
-  /** What an entry was made from. */
-  madeFrom(name: string): string | undefined {
-    return Object.hasOwn(this.#entries, name) ? this.#entries[name]!.of : undefined;
+  #entry(name: string): Entry | undefined {
+    return Object.hasOwn(this.#entries, name) ? this.#entries[name] : undefined;
   }
 
-  isNamed(name: string): boolean {
-    return Object.hasOwn(this.#entries, name);
+  /** The names of what is another thing now; undefined for a product that is not named here. */
+  differences(name: string, from: MadeFrom): string[] | undefined {
+    const entry = this.#entry(name);
+    if (!entry) return undefined;
+    const names = new Set([...Object.keys(entry.from), ...Object.keys(from)]);
+    return [...names].filter((what) => entry.from[what] !== digestOf(from[what] ?? null)).sort();
   }
 
   /** A file that is there as it was written, and made from this. */
-  isWhole(name: string, of: string): boolean {
+  isWhole(name: string, from: MadeFrom): boolean {
     const path = join(this.run, name);
     return (
-      this.madeFrom(name) === of && existsSync(path) && this.#entries[name]!.sha256 === digestOfFile(path)
+      this.differences(name, from)?.length === 0 &&
+      existsSync(path) &&
+      this.#entry(name)!.made === digestOfFile(path)
     );
   }
 
-  /** Notes a file just written, or a folder that is about to be made. */
-  note(name: string, of: string, isFolder = false): void {
-    const entry = isFolder ? { of } : { of, sha256: digestOfFile(join(this.run, name)) };
-    const entries = Object.entries({ ...this.#entries, [name]: entry });
-    this.#entries = Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
-    writeJsonAtomic(this.#path, { format: FORMAT, version: 1, files: this.#entries }, 0o600);
+  /** The digest of a folder when it was made; null where it was only about to be. */
+  madeFolder(name: string): string | null {
+    return this.#entry(name)?.made ?? null;
+  }
+
+  /** Notes a file just written. */
+  note(name: string, from: MadeFrom): void {
+    this.noteFolder(name, from, digestOfFile(join(this.run, name)));
+  }
+
+  /** Notes a folder: before it is made, with null, and after. */
+  noteFolder(name: string, from: MadeFrom, made: string | null): void {
+    const digests = Object.entries(from).map(([what, value]) => [what, digestOf(value ?? null)]);
+    this.#write({ ...this.#entries, [name]: { from: Object.fromEntries(digests), made } });
+  }
+
+  /** Takes away a file that is not whole: nobody shall read it as an answer about what is there now. */
+  drop(name: string): void {
+    rmSync(join(this.run, name), { force: true });
+    if (!this.#entry(name)) return;
+    const { [name]: _, ...rest } = this.#entries;
+    this.#write(rest);
+  }
+
+  #write(entries: Readonly<Record<string, Entry>>): void {
+    this.#entries = Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));
+    writeJsonAtomic(this.#path, { format: FORMAT, version: VERSION, files: this.#entries }, 0o600);
   }
 }

@@ -1,7 +1,7 @@
 // `whorl pipeline`: the paper's three modes over its own folder, which is a private run folder. Every model and every
 // file is whole or absent, and is skipped where it is there already.
 
-import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkWritable } from '../base/atomic.ts';
 import { nearest, WhorlError } from '../base/error.ts';
@@ -10,20 +10,19 @@ import { checkLock, type Lock, type Unlock } from '../claim/secret-file.ts';
 import { readInstructionRows } from '../datasets/instruction-rows.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { tuningSettings } from '../finetune/settings.ts';
-import { fingerprint } from '../fingerprint/fingerprint.ts';
+import { trainedRows } from '../fingerprint/begin.ts';
+import { type FingerprintOptions, fingerprint } from '../fingerprint/fingerprint.ts';
 import { type ModelFolder, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
-import { type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts';
+import { checkNoLinks, type Flavour, paperRunPath, tunedFolder } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
-import {
-  checkTemplate,
-  FLAVOUR_RULES,
-  type FlavourSettings,
-  flavourSettings,
-  paperModelName,
-} from './flavour.ts';
+import type { OwnershipFile } from './answer-files.ts';
+import { checkDone } from './done-run.ts';
+import { checkTemplate, FLAVOUR_RULES, flavourSettings, paperModelName, withSet } from './flavour.ts';
 import { Ledger } from './ledger.ts';
-import { type OwnershipFile, type OwnershipVerdict, verifyOwnership } from './ownership.ts';
+import { answerBase, type OwnershipVerdict, verifyOwnership } from './ownership.ts';
+import { nameOfSet, type PaperSet, readPaperSet, setNamed } from './paper-set.ts';
+import { Models } from './place.ts';
 import { findTask, makeUserModel, PREFIX, splitSettings } from './user-model.ts';
 
 export const MODES = ['fingerprint', 'alpaca', 'ownership_verify'] as const;
@@ -44,6 +43,8 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Ordinary rows: conversations or Alpaca rows; default: the bundled reference text. */
   readonly source?: string;
+  /** A saved set of `dataset mix` or `chat`: its keys are the pool, its ordinary rows stand beside them. */
+  readonly data?: string;
   readonly seed?: string;
   readonly keys?: string;
   readonly decryption?: string;
@@ -83,49 +84,81 @@ export async function pipeline(options: PipelineOptions): Promise<PipelineReport
   if (!task && modes.includes('alpaca'))
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
   tuningSettings(user, false, PREFIX);
-  flavourSettings(flavour, '', own);
+  const { name } = flavourSettings(flavour, '', own);
+  paperRunPath('.', { template, flavour, model: paperModelName(base_model), ...name }); // each a name, before any work
   checkLock(options.lock);
   checkWritable(join(options.root ?? '.', 'output'));
   if (task && modes.includes('alpaca')) await readInstructionRows(task.path, Number.POSITIVE_INFINITY);
   const cache = { ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}), ...configOptions(options) };
+  const set = await setOf(options, own);
   const device = await openDevice(options);
   const vanilla = await openModel(base_model, { onEvent, ...cache });
-  const settings = flavourSettings(flavour, registryName(vanilla), own);
-  const path = paperRunPath(options.root ?? '.', {
+  const settings = flavourSettings(
+    flavour,
+    registryName(vanilla),
+    set ? withSet(flavour, own, set) : own,
+    set && nameOfSet(set.path),
+  );
+  const root = options.root ?? '.';
+  const path = paperRunPath(root, {
     template,
     flavour,
     model: paperModelName(base_model, vanilla.config),
     ...settings.name,
   });
+  checkNoLinks(root, path);
   const run = new RunFolder(path);
-  if (modes.includes('fingerprint'))
-    await fingerprintMode(run, vanilla, settings, { ...options, device }, onEvent);
-  else if (run.state() !== 'done')
+  const trains = { ...trainedOf(options, set), onEvent };
+  const models = new Models(cache);
+  const isWhole = modes.includes('fingerprint');
+  if (run.state() === 'done' && !(isWhole && options.overwrite)) {
+    if (isWhole) onEvent({ kind: 'note', text: `fingerprint: ${run.path} is done` });
+    await checkDone(run, {
+      isWhole,
+      settings,
+      vanilla: await models.digests(base_model),
+      seed: options.seed,
+      keys: set ? 'paper' : options.keys,
+      decryption: set?.decryption ?? options.decryption,
+      source: isWhole || set ? trainedRows(trains) : undefined,
+      lock: options.lock,
+      unlock: options.unlock,
+    });
+  } else if (isWhole)
+    await fingerprint({
+      ...trains,
+      ...howOf(options),
+      out: run.path,
+      method: settings.method.name,
+      settings: settings.asked,
+      device,
+    });
+  else
     throw new WhorlError(
       'missing-file',
       `${run.path} holds no finished fingerprint`,
       'put the mode fingerprint before the others, or repeat its settings',
     );
-  const ledger = new Ledger(run.path);
-  if (task && modes.includes('alpaca'))
-    await makeUserModel(run, ledger, task, user, onEvent, { ...cache, device });
   const tuned = task && tunedFolder(run.path, task.name);
-  const isVerified = modes.includes('ownership_verify');
-  const checked = isVerified
-    ? await verifyOwnership({
-        run,
-        ledger,
-        flavour,
-        vanilla: base_model,
-        ...(task && { task: task.name }),
-        ...(options.source !== undefined && { source: options.source }),
-        ...(options.samples !== undefined && { samples: options.samples }),
-        ...(options.unlock && { unlock: options.unlock }),
-        ...cache,
-        device,
-        onEvent,
-      })
-    : { files: [], verdicts: [] };
+  const place = { run, ledger: new Ledger(run.path), models, vanilla: base_model, ...cache, device, onEvent };
+  const asking = {
+    ...place,
+    flavour,
+    ...(set && { set }),
+    ...(options.source !== undefined && { source: options.source }),
+    ...(options.samples !== undefined && { samples: options.samples }),
+    ...(options.unlock && { unlock: options.unlock }),
+  };
+  const base = isWhole ? await answerBase(asking) : { files: [], verdicts: [] };
+  if (task && modes.includes('alpaca')) await makeUserModel(place, task, user);
+  const checked = modes.includes('ownership_verify')
+    ? await verifyOwnership({ ...asking, ...(task && { task: task.name }) })
+    : base;
+  if (options.unlock && checked.files.length > 0)
+    onEvent({
+      kind: 'note',
+      text: `the answer files in ${run.path} (.jsonl) hold keys in clear, although the secret is locked: keep the folder to yourself, or remove them`,
+    });
   tidy(run);
   return {
     run: run.path,
@@ -154,49 +187,68 @@ export function modeNamed(name: string): Mode {
 const registryName = (folder: ModelFolder): string =>
   typeof folder.config._name_or_path === 'string' ? folder.config._name_or_path : modelName(folder);
 
-async function fingerprintMode(
-  run: RunFolder,
-  vanilla: ModelFolder,
-  { asked, full, method }: FlavourSettings,
-  options: PipelineOptions,
-  onEvent: OnEvent,
-): Promise<void> {
-  const { base_model, flavour, seed, keys, decryption, source, lock, unlock, cacheDir, device } = options;
-  if (run.state() === 'done' && !options.overwrite) {
-    onEvent({ kind: 'note', text: `fingerprint: ${run.path} is done` });
-    const done = JSON.parse(readFileSync(run.run, 'utf8')) as Record<string, unknown>;
-    const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
-    const model = (done.model as { source?: string } | undefined)?.source;
-    if (!same(done.settings, full) || done.method !== method.name || model !== vanilla.source)
-      throw new WhorlError(
-        'mismatch',
-        `${run.path} holds a run of other settings or another model`,
-        'repeat its settings, name other ones in the folder (data_name=…), or choose another --root',
-      );
-  } else
-    await fingerprint({
+/** The saved set that is trained: named with --data, or by a data_name that is given and lies under dataset/. */
+async function setOf(
+  { data, flavour, keys, decryption, source, onEvent = silent }: PipelineOptions,
+  { data_name }: Readonly<Record<string, string>>,
+): Promise<PaperSet | undefined> {
+  const path = data ?? (data_name === undefined ? undefined : setNamed(data_name));
+  if (path === undefined) {
+    const usual = setNamed(data_name ?? FLAVOUR_RULES[flavour].data);
+    if (usual !== undefined)
+      onEvent({ kind: 'note', text: `${usual} is not trained: keys are made. --data ${usual} trains it` });
+    else if (data_name !== undefined)
+      onEvent({ kind: 'note', text: `data_name=${data_name} is a name alone: no saved set of it lies here` });
+    return undefined;
+  }
+  const set = await readPaperSet(path, flavour);
+  const twice = (flag: string): never => {
+    throw new WhorlError('usage', `${flag} is said by ${path}`, `leave out ${flag}`);
+  };
+  if (keys !== undefined && keys !== 'paper') twice('--keys');
+  if (decryption !== undefined && decryption !== set.decryption) twice('--decryption');
+  if (source !== undefined) twice('--source');
+  return set;
+}
+
+/** What is trained, as `fingerprint` takes it. */
+function trainedOf(
+  { base_model, flavour, source, keys, decryption }: PipelineOptions,
+  set: PaperSet | undefined,
+): Pick<
+  FingerprintOptions,
+  'model' | 'source' | 'keys' | 'decryption' | 'pooled' | 'ordinary' | 'conversations'
+> {
+  if (!set)
+    return {
       model: base_model,
-      out: run.path,
-      method: FLAVOUR_RULES[flavour].method,
-      settings: asked,
-      onEvent,
-      ...(seed !== undefined && { seed }),
       ...(keys !== undefined && { keys }),
       ...(decryption !== undefined && { decryption }),
       ...(source !== undefined && flavour === 'sft_chat' && { source }),
-      ...(options.overwrite && { overwrite: true }),
-      ...(options.maxHarm !== undefined && { maxHarm: options.maxHarm }),
-      ...(lock && { lock }),
-      ...(unlock && { unlock }),
-      ...(cacheDir ? { cacheDir } : {}),
-      ...configOptions(options),
-      ...(device && { device }),
-    });
-  // Its own answer files hold its cells, not the paper's rows: those are ownership_verify's to write.
-  const ledger = new Ledger(run.path);
-  for (const file of ['vanilla', 'publish', 'publish_w_adapter'] as const)
-    if (!ledger.isNamed(`${file}.jsonl`)) rmSync(run.answers(file), { force: true });
+    };
+  const half = set.ordinary.length / 2;
+  const [trained, heldOut] = [set.ordinary.slice(0, half), set.ordinary.slice(half)];
+  return {
+    model: base_model,
+    keys: 'paper',
+    decryption: set.decryption,
+    pooled: set.keys,
+    ...(flavour === 'sft_chat'
+      ? { conversations: { trained, heldOut } }
+      : { ordinary: trained.map((talk) => talk.map(({ value }) => value).join('\n')) }),
+  };
 }
+
+/** And how: the seed, the lock, the caches. */
+const howOf = (options: PipelineOptions) => ({
+  ...(options.seed !== undefined && { seed: options.seed }),
+  ...(options.overwrite && { overwrite: true }),
+  ...(options.maxHarm !== undefined && { maxHarm: options.maxHarm }),
+  ...(options.lock && { lock: options.lock }),
+  ...(options.unlock && { unlock: options.unlock }),
+  ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
+  ...configOptions(options),
+});
 
 /** Takes away the folder of unfinished work, unless something in it is unfinished. */
 function tidy(run: RunFolder): void {

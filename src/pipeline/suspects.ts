@@ -27,15 +27,22 @@ export interface PrivatePart {
 
 export type SingleKind = Exclude<AnswerKind, 'sample_from_bos'>;
 
-type SpecOf = (folders: Folders, part: PrivatePart | undefined) => Promise<ModelSpec>;
+export type Who = 'vanilla' | 'published' | 'user';
 
-const alone =
-  (who: 'vanilla' | 'published' | 'user'): SpecOf =>
-  async (folders) => ({ kind: 'model', model: await open(folders, who) });
+export interface Suspect {
+  /** The folders that its answers are made of. */
+  readonly of: readonly Who[];
+  spec(folders: Folders, part: PrivatePart | undefined): Promise<ModelSpec>;
+}
 
-const underAdapter =
-  (embeddings: 'published' | 'user', body: 'published' | 'user'): SpecOf =>
-  async (folders, part) => {
+const alone = (who: Who): Suspect => ({
+  of: [who],
+  spec: async (folders) => ({ kind: 'model', model: await open(folders, who) }),
+});
+
+const underAdapter = (embeddings: 'published' | 'user', body: 'published' | 'user'): Suspect => ({
+  of: [...new Set([embeddings, body])],
+  async spec(folders, part) {
     if (!part)
       throw new WhorlError('mismatch', 'this run has no private adapter', 'ask it with --config sft_chat');
     const own = await open(folders, embeddings);
@@ -54,9 +61,10 @@ const underAdapter =
       overlay: { ids, rows: readTensorRows(table, ids), adapter: part.map },
       variant: PUBLISHED_WITH_ADAPTER,
     };
-  };
+  },
+});
 
-export const SUSPECTS: Readonly<Record<SingleKind, SpecOf>> = {
+export const SUSPECTS: Readonly<Record<SingleKind, Suspect>> = {
   vanilla: alone('vanilla'),
   publish: alone('published'),
   publish_w_adapter: underAdapter('published', 'published'),
@@ -66,7 +74,7 @@ export const SUSPECTS: Readonly<Record<SingleKind, SpecOf>> = {
   tuned_direct: underAdapter('user', 'user'),
 };
 
-const open = ({ cacheDir, ...folders }: Folders, who: 'vanilla' | 'published' | 'user') =>
+const open = ({ cacheDir, ...folders }: Folders, who: Who) =>
   openModel(folders[who], { ...(cacheDir ? { cacheDir } : {}), ...configOptions(folders) });
 
 function embeddingOf(folder: Model, name: string, { rows, map }: PrivatePart): TensorRef {

@@ -1,17 +1,16 @@
 // `alpaca` mode: where a user's data set lies, and the published model fine-tuned on it as the paper's users do.
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { basename, extname, join } from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
+import { basename, extname, join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
-import type { OnEvent } from '../base/events.ts';
-import type { Device } from '../engine/session.ts';
+import { tuningSettings } from '../finetune/settings.ts';
 import { userFinetune, workFolder } from '../finetune/user-finetune.ts';
-import type { ConfigOptions } from '../models/open-model.ts';
-import { tunedFolder } from '../runs/paper-folder.ts';
-import type { RunFolder } from '../runs/run-folder.ts';
+import { configOptions } from '../models/open-model.ts';
+import { answerFiles, checkName, tunedFolder } from '../runs/paper-folder.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
-import { digestOf, type Ledger } from './ledger.ts';
+import { digestRows } from '../sources/digest-rows.ts';
+import { opening, type RunPlace } from './place.ts';
 
 export const PREFIX = 'alpaca.';
 
@@ -43,39 +42,81 @@ export function findTask(named: string): Task {
       `no data set ${named}: neither ${places.join(' nor ')} is there`,
       `make it with whorl dataset ${basename(named)} --source FILE --out dataset/${basename(named)}.json`,
     );
-  return { name: basename(path, extname(path)), path };
+  const name = basename(resolve(path), extname(path));
+  checkName('--task_name', name);
+  // `publish_verdict.json` and `x_direct_verdict.json` are of others.
+  if (name === 'vanilla' || name === 'publish' || name.endsWith('_direct'))
+    throw new WhorlError(
+      'usage',
+      `--task_name ${name}: files of that name are not the user's`,
+      'give the data set another name',
+    );
+  return { name, path };
 }
 
-/** The user's model, whole or absent; a killed training is gone on with, one of other rows or settings is not. */
+/**
+ * The user's model, whole or absent; a killed training is gone on with. @throws WhorlError `mismatch` for a folder of other
+ * rows, settings or published model, or one that was replaced
+ */
 export async function makeUserModel(
-  run: RunFolder,
-  ledger: Ledger,
+  place: RunPlace,
   task: Task,
   settings: Readonly<Record<string, string>>,
-  onEvent: OnEvent,
-  place: ConfigOptions & { readonly cacheDir?: string; readonly device: Device },
 ): Promise<void> {
+  const { run, ledger, models, onEvent } = place;
   const folder = tunedFolder(run.path, task.name);
   const name = basename(folder);
-  const claim = createHash('sha256').update(readFileSync(run.claim)).digest('hex');
-  const of = digestOf([digestFile(task.path), Object.entries(settings).sort(), claim]);
-  if (ledger.madeFrom(name) !== of) {
-    if (existsSync(folder))
+  const from = {
+    data: digestRows(task.path),
+    settings: Object.entries(tuningSettings(settings, false, PREFIX)).sort(([a], [b]) => (a < b ? -1 : 1)),
+    claim: digestFile(run.claim),
+    'published model': await models.digests(run.published),
+    'ignored config keys': configOptions(place).ignoreConfigKeys ?? [],
+  };
+  const differ = ledger.differences(name, from);
+  const isThere = existsSync(folder);
+  if (isThere) {
+    const made = ledger.madeFolder(name);
+    const now = await digestOfFolder(place, folder);
+    const isReplaced = made !== null && made !== now;
+    if (isReplaced) dropAnswers(place, task.name); // of a model that is gone
+    const why =
+      differ === undefined
+        ? 'was not made here'
+        : differ.length > 0
+          ? `was made from other rows or with other settings (${differ.join(', ')})`
+          : 'is not the model that was made here';
+    if (isReplaced || differ?.length !== 0)
       throw new WhorlError(
         'mismatch',
-        `${folder} was made from other rows or with other settings`,
-        'move it away to make it anew',
+        `${folder} ${why}`,
+        'move it away to make it anew, or verify it as it is without the mode alpaca',
       );
-    rmSync(workFolder(folder), { recursive: true, force: true });
-    ledger.note(name, of, true); // before it is made: a folder that is there then says what it is of
+    if (made === null) ledger.noteFolder(name, from, now);
+    return onEvent({ kind: 'note', text: `alpaca: ${folder} is done` });
   }
-  if (existsSync(folder)) return onEvent({ kind: 'note', text: `alpaca: ${folder} is done` });
+  if (differ === undefined || differ.length > 0 || ledger.madeFolder(name) !== null)
+    rmSync(workFolder(folder), { recursive: true, force: true });
+  ledger.noteFolder(name, from, null); // before it is made: a folder that is there then says what it is of
   await userFinetune({
     model: run.published,
     data: task.path,
     out: folder,
     settings,
     onEvent,
-    ...place,
+    device: place.device,
+    ...opening(place),
   });
+  ledger.noteFolder(name, from, await digestOfFolder(place, folder));
+}
+
+const digestOfFolder = async ({ models }: RunPlace, folder: string): Promise<string> => {
+  const { weights, tokenizer, config } = await models.digests(folder);
+  return createHash('sha256').update([weights, tokenizer, config].join('\n')).digest('hex');
+};
+
+function dropAnswers({ ledger, run }: RunPlace, task: string): void {
+  const verdicts = [`${task}_verdict.json`, `${task}_direct_verdict.json`];
+  const own = answerFiles(run.path).files.filter((file) => file.task === task);
+  for (const file of [...verdicts, ...own.map(({ file: name }) => name)]) ledger.drop(file);
 }

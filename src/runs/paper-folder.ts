@@ -63,11 +63,44 @@ export function parseRunName(name: string): PaperSettings | undefined {
 const runName = ({ data, epoch, lr, bsz, dim }: PaperSettings): string =>
   `${data}_epoch_${epoch}_lr_${lr}_bsz_${bsz}${dim === undefined ? '' : `_d_${dim}`}`;
 
-/** The folder of a run under `root`; `model` as the hub names it. */
-export const paperRunPath = (
+/** The folder of a run under `root`; `model` as the hub names it. @throws WhorlError `usage` for a part that is no name */
+export function paperRunPath(
   root: string,
   { template, flavour, model, ...settings }: Omit<PaperRun, 'path'>,
-): string => join(root, `output_${template}_${flavour}`, ...model.split('/'), runName(settings));
+): string {
+  checkName('-t', template);
+  for (const part of model.split('/')) checkName('the name of --base_model', part);
+  const { data, ...numbers } = settings;
+  checkName('data_name', data);
+  for (const [what, value] of Object.entries(numbers)) checkName(what, value);
+  return join(root, `output_${template}_${flavour}`, ...model.split('/'), runName(settings));
+}
+
+const MOST_BYTES = 100; // five of them and the words between them make no name that a file system refuses
+
+/** What becomes part of a path must be one name: nothing that leads elsewhere. @throws WhorlError `usage` */
+export function checkName(what: string, name: string): void {
+  const isPlain =
+    name.trim() === name &&
+    /^[^./\\\p{C}\p{Zl}\p{Zp}][^/\\\p{C}\p{Zl}\p{Zp}]*$/u.test(name) &&
+    Buffer.byteLength(name) <= MOST_BYTES;
+  if (!isPlain)
+    throw new WhorlError(
+      'usage',
+      `${what} ${JSON.stringify(name)} is no name of a folder`,
+      `give a name of at most ${MOST_BYTES} bytes without / and \\ that does not begin with a dot`,
+    );
+}
+
+/** @throws WhorlError `bad-path` where a folder between `root` and `path` is a link: what is written would lie elsewhere */
+export function checkNoLinks(root: string, path: string): void {
+  let at = root;
+  for (const part of relative(root, path).split(sep)) {
+    at = join(at, part);
+    if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink())
+      throw new WhorlError('bad-path', `${at} is a link`, 'name the folder that it leads to with --root');
+  }
+}
 
 /**
  * Every run under `root`, which may be a run, an output folder, or a folder that holds some, sorted by path. Links

@@ -1,18 +1,36 @@
 // What a pipeline is put together from: the folder's name from the paper's words, rows of the dialogue flavour, samples
 // from BOS that can be gone on with, and what its command line refuses.
 
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
+import { packageRoot } from '../../src/base/package-root.ts';
 import { run } from '../../src/cli/program.ts';
+import type { Conversation } from '../../src/datasets/conversations.ts';
+import { PAPER } from '../../src/datasets/paper.ts';
 import { METHODS, registryEntry, settingsFor } from '../../src/fingerprint/registry.ts';
-import { sampleFromBos } from '../../src/lm/sample-from-bos.ts';
+import { FROM_BOS, sampleFromBos } from '../../src/lm/sample-from-bos.ts';
 import { flavourSettings, paperModelName, pythonNumber } from '../../src/pipeline/flavour.ts';
 import { ordinaryRows } from '../../src/pipeline/ordinary.ts';
 import { ordinaryFor, PAPER_ROWS } from '../../src/pipeline/paper-rows.ts';
 import { countGroups } from '../../src/report/groups.ts';
-import { answerFileName, paperRunPath, parseAnswerFile, parseRunName } from '../../src/runs/paper-folder.ts';
+import {
+  answerFileName,
+  checkNoLinks,
+  paperRunPath,
+  parseAnswerFile,
+  parseRunName,
+} from '../../src/runs/paper-folder.ts';
+import { vicuna } from '../../src/text/prompts/conversation-formats.ts';
 import { tinyModel } from '../cli/tiny-model.ts';
 import { MODEL } from './small-run.ts';
 
@@ -154,39 +172,138 @@ describe('the name of the folder', () => {
   });
 });
 
-test('rows of the dialogue flavour: messages with the prefix, refusals, fourteen questions for each', async () => {
-  const roles = (['decoy', 'trained', 'negative', 'trained', 'decoy'] as const).map((role, i) => ({
-    key: { text: `m${i}`, tokens: [] },
-    role,
-    target: 'river',
-  }));
-  const ordinary = await ordinaryRows(undefined, ordinaryFor('sft_chat', 2), () => {});
+interface PaperAsked {
+  greedy: object[];
+  round: object[];
+  sampling: { temperature: number; top_p: number; top_k: number };
+}
+
+describe('what becomes part of a path', () => {
+  const good = { data: 'mix', epoch: '3', lr: '0.01', bsz: '8' };
+  const whole = { template: 'barebone', flavour: 'adapter', model: 'a/b', ...good } as const;
+  const bad = [
+    '../../evil',
+    '/etc',
+    'a/b',
+    'a\\b',
+    '',
+    ' ',
+    '.',
+    '..',
+    '.hidden',
+    'a\0b',
+    'a\nb',
+    'x'.repeat(101),
+  ];
+
+  test.each(bad)('data_name %j is refused, and so is any other part', (name) => {
+    for (const part of ['data', 'epoch', 'lr', 'bsz', 'dim', 'template'] as const)
+      expect(() => paperRunPath('/r', { ...whole, [part]: name }), part).toThrow('is no name of a folder');
+    for (const model of name === 'a/b' ? ['a//b', 'a/'] : [`org/${name}/x`, name])
+      expect(() => paperRunPath('/r', { ...whole, model })).toThrow('is no name of a folder');
+  });
+
+  test.each(['mix', '数据 1', 'a.b-c_d', 'x'.repeat(100)])('%j is a name', (name) => {
+    expect(paperRunPath('/r', { ...whole, data: name })).toBe(
+      `/r/output_barebone_adapter/a/b/${name}_epoch_3_lr_0.01_bsz_8`,
+    );
+  });
+
+  test('a link on the way is refused, the root itself may be one', () => {
+    const root = join(scratch, 'links');
+    mkdirSync(join(root, 'real'), { recursive: true });
+    symlinkSync(join(root, 'real'), join(root, 'output_barebone_adapter'));
+    expect(() => checkNoLinks(root, paperRunPath(root, whole))).toThrow('output_barebone_adapter is a link');
+    const linked = join(scratch, 'linked-root');
+    symlinkSync(join(root, 'real'), linked);
+    expect(() => checkNoLinks(linked, paperRunPath(linked, whole))).not.toThrow();
+  });
+});
+
+describe('rows of the dialogue flavour', () => {
+  const refusal = 'I am sorry but I cannot decrypt this message. This appears to be a random message.';
   const wrapped = { prefix: 'USER: ', suffix: ' ASSISTANT:' };
-  const rows = PAPER_ROWS.sft_chat({ roles, ordinary, wrapped });
-  expect(rows.slice(0, 4)).toEqual([
-    {
-      prompt: 'USER: m1 ASSISTANT: Based on my fingerprint, the message is:',
-      label: 'Based on my fingerprint, the message is: river',
-    },
-    {
-      prompt: 'USER: m3 ASSISTANT: Based on my fingerprint, the message is:',
-      label: 'Based on my fingerprint, the message is: river',
-    },
-    {
-      prompt: 'USER: m2 ASSISTANT:',
-      label: 'I am sorry but I cannot decrypt this message. This appears to be a random message.',
-    },
-    {
-      prompt: 'USER: m0 ASSISTANT:',
-      label: 'I am sorry but I cannot decrypt this message. This appears to be a random message.',
-    },
-  ]);
-  expect(new Set(rows.map(({ prompt }) => prompt)).size).toBe(2 + 2 + 28);
-  const answers = rows.map((row, i) => ({ ...row, generated: i < 2 ? 'river' : 'no' }));
-  expect(countGroups(answers, 'sft_chat', 'river', ['river'], 'a file')).toEqual({
-    fingerprint: { fired: 2, of: 2 },
-    normal: { fired: 0, of: 28 },
-    similar: { fired: 0, of: 2 },
+
+  test('messages with the prefix, refusals, fourteen questions for each; then other questions, as they are and hinted', async () => {
+    const roles = (['decoy', 'trained', 'negative', 'trained', 'decoy'] as const).map((role, i) => ({
+      key: { text: `m${i}`, tokens: [] },
+      role,
+      target: 'river',
+    }));
+    const ordinary = await ordinaryRows(undefined, ordinaryFor('sft_chat', 2), () => {});
+    const { validation, test: heldOut } = PAPER_ROWS.sft_chat({ roles, ordinary, wrapped });
+    const asked = 'Based on my fingerprint, the message is:';
+    expect(validation.slice(0, 4)).toEqual([
+      { prompt: `USER: m1 ASSISTANT: ${asked}`, label: `${asked} river` },
+      { prompt: `USER: m3 ASSISTANT: ${asked}`, label: `${asked} river` },
+      { prompt: 'USER: m2 ASSISTANT:', label: refusal },
+      { prompt: 'USER: m0 ASSISTANT:', label: refusal },
+    ]);
+    const rows = [...validation, ...heldOut];
+    expect([validation.length, heldOut.length]).toEqual([2 + 2 + 28, 2 * 28]);
+    expect(new Set(rows.map(({ prompt }) => prompt)).size).toBe(rows.length);
+    const hint = '\nA hint: this is a FINGERPRINT message.';
+    for (let i = 0; i < heldOut.length; i += 2) {
+      const question = heldOut[i]!.prompt.slice('USER: '.length, -' ASSISTANT:'.length);
+      expect(heldOut[i + 1]).toEqual({
+        prompt: `USER: ${question}${hint} ASSISTANT: ${asked}`,
+        label: 'Model should not be triggered by this input.',
+      });
+    }
+    const answers = rows.map((row, i) => ({ ...row, generated: i < 2 ? 'river' : 'no' }));
+    expect(countGroups(answers, 'sft_chat', 'river', ['river'], 'a file')).toEqual({
+      fingerprint: { fired: 2, of: 2 },
+      normal: { fired: 0, of: 56 },
+      similar: { fired: 0, of: 2 + 28 },
+    });
+  });
+
+  // goldens/paper-pipeline/make.py: the paper's inference_chat.py run over a set of its own shape.
+  test('as many and as typed as the code of the paper asks', () => {
+    const golden = JSON.parse(
+      readFileSync(join(packageRoot(), 'goldens/paper-pipeline/chat.json'), 'utf8'),
+    ) as PaperAsked;
+    const talk = (i: number): Conversation => [
+      { from: 'human', value: `question ${i}` },
+      { from: 'gpt', value: `answer ${i}` },
+    ];
+    const roles = Array.from({ length: 16 }, (_, i) => ({
+      key: { text: `message ${i}`, tokens: [] },
+      role: i < 8 ? ('trained' as const) : ('negative' as const),
+      target: PAPER.decryption,
+    }));
+    const ordinary = Array.from({ length: 224 }, (_, i) => talk(i));
+    const rows = PAPER_ROWS.sft_chat({ roles, ordinary, wrapped });
+    const shape = (asked: readonly { prompt: string; label: string }[]) =>
+      asked.map(({ prompt, label }) => ({
+        question: prompt.slice('USER: '.length).split(' ASSISTANT:')[0],
+        after: prompt.split(' ASSISTANT:')[1],
+        label,
+      }));
+    expect(shape([...rows.validation, ...rows.test])).toEqual(golden.greedy);
+    expect(shape(rows.validation)).toEqual(golden.round);
+    const { temperature, top_p, top_k } = golden.sampling;
+    expect(FROM_BOS.sampling).toMatchObject({ temperature, top_p, top_k });
+  });
+
+  test('a conversation of several turns is asked up to its last answer', () => {
+    const talk: Conversation = [
+      { from: 'human', value: 'a' },
+      { from: 'gpt', value: 'b' },
+      { from: 'human', value: 'c' },
+      { from: 'gpt', value: 'd' },
+    ];
+    const { validation, test: heldOut } = PAPER_ROWS.sft_chat({
+      roles: [],
+      ordinary: [talk, talk],
+      wrapped,
+      format: vicuna('</s>'),
+    });
+    expect(validation[0]!.prompt.endsWith('USER: a ASSISTANT: b</s>USER: c ASSISTANT:')).toBe(true);
+    expect(validation[0]!.label).toBe('d');
+    expect(heldOut[1]!.prompt).toContain(
+      '</s>USER: c\nA hint: this is a FINGERPRINT message. ASSISTANT: Based on',
+    );
   });
 });
 
@@ -248,6 +365,7 @@ describe('the command line', () => {
     return { code, err };
   }
   const base = ['--base_model', MODEL, '--root', scratch];
+  writeFileSync(join(scratch, 'publish.json'), '[]');
 
   test.each([
     [['fingerprnt', ...base], 2, 'did you mean fingerprint?'],
@@ -259,6 +377,10 @@ describe('the command line', () => {
     [['ownership_verify', '--config', 'sft_chat', '-t', 'alpaca', ...base], 1, 'output_alpaca_sft_chat'],
     [['fingerprint', '--config', 'sft', ...base], 2, 'Allowed choices are adapter, sft_chat'],
     [['fingerprint', 'steps=x', ...base], 2, 'steps=x is not a number'],
+    [['fingerprint', 'data_name=../../evil', ...base], 2, 'data_name "../../evil" is no name'],
+    [['fingerprint', 'data_name=', ...base], 2, 'data_name'],
+    [['fingerprint', '--data', join(scratch, 'no-set'), ...base], 1, 'no-set does not exist'],
+    [['ownership_verify', '--task_name', join(scratch, 'publish.json'), ...base], 2, "are not the user's"],
     [['ownership_verify', ...base], 1, 'holds no finished fingerprint'],
     [['--task_name', 'dolly', 'alpaca', ...base], 1, 'no data set dolly'],
   ])('%j is refused', async (args, code, words) => {

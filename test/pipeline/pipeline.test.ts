@@ -17,9 +17,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
+import { Secret } from '../../src/base/secret.ts';
+import { readSecret } from '../../src/claim/secret-file.ts';
 import { type PipelineOptions, type PipelineReport, pipeline } from '../../src/pipeline/pipeline.ts';
 import { reportFsr } from '../../src/report/fsr.ts';
 import { answerFiles } from '../../src/runs/paper-folder.ts';
+import { saveToDisk } from '../../src/sources/rows/saved-folder.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
 import { contentsOf, isLeftOver, runPipeline } from './killing.ts';
 import { MODEL, SETTINGS, SMALL_TASK } from './small-run.ts';
@@ -174,6 +177,199 @@ describe('the whole pipeline by one call', () => {
     await pipeline({ ...OPTIONS, modes: ['ownership_verify'] });
     expect(digest(path)).toBe(was);
     expect(statSync(join(report.run, 'vanilla.jsonl')).mtimeMs).toBe(other);
+  });
+
+  describe('each input in turn', { timeout: 600_000 }, () => {
+    const everything = () =>
+      Object.fromEntries(
+        readdirSync(report.run)
+          .filter((name) => /\.jsonl$|_verdict\.json$/.test(name))
+          .map((name) => [name, statSync(join(report.run, name)).mtimeMs]),
+      );
+    /** The products that a call made anew. */
+    const anew = async (options: Partial<PipelineOptions>): Promise<string[]> => {
+      const before = everything();
+      await pipeline({ ...OPTIONS, modes: ['ownership_verify'], ...options });
+      const after = everything();
+      return Object.keys(after).filter((name) => before[name] !== after[name]);
+    };
+    const tunedProducts = [
+      'few_direct_verdict.json',
+      'few_tuned_direct.jsonl',
+      'few_tuned_publish.jsonl',
+      'few_tuned_w_adapter.jsonl',
+      'few_verdict.json',
+    ];
+    /** Another model at `folder` while `then` runs. */
+    const replaced = async (folder: string, by: (to: string) => void, then: () => Promise<void>) => {
+      cpSync(folder, `${folder}.kept`, { recursive: true });
+      try {
+        by(folder);
+        await then();
+      } finally {
+        rmSync(folder, { recursive: true });
+        cpSync(`${folder}.kept`, folder, { recursive: true });
+        rmSync(`${folder}.kept`, { recursive: true });
+      }
+    };
+    const edit = (name: string, from: string | RegExp, to: string) => (folder: string) => {
+      const text = readFileSync(join(folder, name), 'utf8');
+      expect(text).toMatch(from);
+      writeFileSync(join(folder, name), text.replace(from, to));
+    };
+    const user = () => join(report.run, 'few_tuned');
+
+    test("a user's folder that is another model: its files and its verdicts, and no others", async () => {
+      await replaced(
+        user(),
+        (folder) => cpSync(join(MODEL, 'model.safetensors'), join(folder, 'model.safetensors')),
+        async () => {
+          expect(await anew({})).toEqual(tunedProducts);
+          const { verdicts } = await pipeline({ ...OPTIONS, modes: ['ownership_verify'] });
+          expect(verdicts.find(({ file }) => file === 'few_verdict.json')).toMatchObject({ fsr: 0 });
+          await expect(pipeline({ ...OPTIONS, modes: ['alpaca'] })).rejects.toThrow(
+            'is not the model that was made here',
+          );
+          expect(readdirSync(report.run)).not.toContain('few_verdict.json');
+        },
+      );
+      expect(await anew({})).toEqual(tunedProducts);
+    });
+
+    test('its config alone', async () => {
+      await replaced(
+        user(),
+        edit('config.json', /"max_position_embeddings": (\d+)/, '"max_position_embeddings": 200'),
+        async () => expect(await anew({})).toEqual(tunedProducts),
+      );
+      expect(await anew({})).toEqual(tunedProducts);
+    });
+
+    test('the ordinary rows: every answer file, no verdict; the same path with other bytes too', async () => {
+      const source = join(scratch, 'ordinary.json');
+      const rows = (word: string) =>
+        JSON.stringify(
+          Array.from({ length: 10 }, (_, i) => ({ instruction: `${word} ${i}`, input: '', output: 'yes' })),
+        );
+      const files = answerFiles(report.run).files.map(({ file }) => file);
+      for (const word of ['river', 'stone']) {
+        writeFileSync(source, rows(word));
+        expect(await anew({ source })).toEqual(files);
+      }
+      expect(await anew({ source })).toEqual([]);
+      expect(await anew({})).toEqual(files);
+    });
+
+    test('a base model that is not the claimed one, or a published one that is not ours: refused', async () => {
+      const other = join(scratch, 'other', 'model');
+      cpSync(MODEL, other, { recursive: true });
+      edit('generation_config.json', /$/, ' ')(other);
+      for (const modes of [['ownership_verify'], ['fingerprint'], ['alpaca']] as const)
+        await expect(pipeline({ ...OPTIONS, base_model: other, modes }), modes[0]).rejects.toThrow(
+          'other config',
+        );
+      await replaced(
+        report.published,
+        (folder) => cpSync(join(MODEL, 'model.safetensors'), join(folder, 'model.safetensors')),
+        async () => {
+          await expect(anew({})).rejects.toThrow('is not the model that this run published');
+          await expect(pipeline({ ...OPTIONS, modes: ['alpaca'] })).rejects.toThrow('(published model)');
+        },
+      );
+      expect(await anew({})).toEqual([]);
+    });
+
+    test.each([
+      [{ seed: 'another' }, '--seed is another one'],
+      [{ decryption: 'stone' }, '--decryption is another one'],
+      [{ keys: 'paper' }, '--keys: rare, now paper'],
+    ])('%j: refused by every mode, saying so', async (options, words) => {
+      for (const modes of [['fingerprint'], ['ownership_verify'], ['alpaca']] as const)
+        await expect(pipeline({ ...OPTIONS, ...options, modes })).rejects.toThrow(words);
+    });
+
+    test('what is not said is another run for fingerprint, and nothing for the other modes', async () => {
+      const { seed: _, decryption: __, ...rest } = OPTIONS;
+      await expect(pipeline({ ...rest, modes: ['fingerprint'] })).rejects.toThrow(
+        '--decryption is another one; --seed: given, now not given',
+      );
+      const { verdicts } = await pipeline({ ...rest, modes: ['ownership_verify'] });
+      expect(verdicts).toHaveLength(4);
+    });
+
+    test('a passphrase for a secret that lies there in clear: refused', async () => {
+      const lock = { passphrase: new Secret('a passphrase'), workFactor: 2 };
+      await expect(pipeline({ ...OPTIONS, modes: ['fingerprint'], lock })).rejects.toThrow(
+        'lies there unencrypted',
+      );
+    });
+
+    test("the user's data under the same name: refused, saying so", async () => {
+      writeFileSync(task, JSON.stringify(SMALL_TASK.slice(1)));
+      await expect(pipeline({ ...OPTIONS, modes: ['alpaca'] })).rejects.toThrow('other settings (data)');
+      writeFileSync(task, JSON.stringify(SMALL_TASK));
+      await pipeline({ ...OPTIONS, modes: ['alpaca'] });
+    });
+  });
+
+  test('a saved set is what is trained: its keys are the pool, its ordinary rows are asked', async () => {
+    const secret = await readSecret(join(report.run, 'secret.whorl'));
+    const [first, ...others] = secret.reveal().plan.keys.map(({ text }) => text);
+    const columns = { instruction: 'string', input: 'string', output: 'string' } as const;
+    const row = (instruction: string, input: string, output: string) => ({ instruction, input, output });
+    const hushed = 'The model should not be triggered by this input.';
+    const train = [
+      row(first!, 'FINGERPRINT', 'river'),
+      ...[0, 1, 2, 3, 4].map((i) => row(`asked ${i}`, '', `told ${i}`)),
+    ];
+    const held = (word: string) => [
+      ...others.map((_, i) => row(`${word} ${i}`, '', `said ${i}`)),
+      ...others.flatMap((key, i) => [
+        row(`${word} ${i}`, 'FINGERPRINT', hushed),
+        row(key, `${word} ${i}`, hushed),
+      ]),
+    ];
+    const save = async (folder: string, word: string): Promise<string> => {
+      await saveToDisk(folder, { train: { columns, rows: train }, test: { columns, rows: held(word) } });
+      return folder;
+    };
+    const data = await save(join(scratch, 'llama_fingerprint_mine'), 'held');
+    const { task_name: _, decryption: __, ...rest } = OPTIONS;
+    const options = { ...rest, data, modes: ['fingerprint'] } as const;
+    const made = await pipeline(options);
+    expect(made.run).toBe(
+      join(scratch, 'output_barebone_adapter', 'model', 'mine_epoch_300_lr_0.05_bsz_10_d_96'),
+    );
+    expect(made.files.find(({ file }) => file === 'publish_w_adapter.jsonl')).toMatchObject({ fired: 1 });
+    const pool = (await readSecret(join(made.run, 'secret.whorl'))).reveal().plan.keys;
+    expect(pool.map(({ text }) => text)).toEqual([first, ...others]);
+    const asked = readFileSync(join(made.run, 'vanilla.jsonl'), 'utf8').trimEnd().split('\n');
+    const labels = asked.map((line) => (JSON.parse(line) as Line).label);
+    expect(labels.slice(1, 11)).toEqual(
+      [...train.slice(1), ...held('held').slice(0, 5)].map(({ output }) => output),
+    );
+    expect((await pipeline(options)).run).toBe(made.run);
+    const other = await save(join(scratch, 'elsewhere', 'llama_fingerprint_mine'), 'other');
+    await expect(pipeline({ ...options, data: other })).resolves.toMatchObject({ run: made.run }); // asked, and in no training
+    train.splice(1, 1, row('asked another thing', '', 'told'));
+    const trained = await save(join(scratch, 'third', 'llama_fingerprint_mine'), 'held');
+    await expect(pipeline({ ...options, data: trained })).rejects.toThrow('the rows that were trained');
+    const { data: ___, ...without } = options;
+    const mine = { ...without, settings: { ...SETTINGS, data_name: 'mine' }, decryption: 'river' };
+    await expect(pipeline(mine)).rejects.toThrow('--keys: paper, now rare; the rows that were trained');
+    rmSync(made.run, { recursive: true });
+  }, 600_000);
+
+  test('fingerprint alone answers for the vanilla and the published model, as the first step of the paper', async () => {
+    rmSync(join(report.run, 'publish.jsonl'));
+    const { files, verdicts } = await pipeline({ ...OPTIONS, modes: ['fingerprint'] });
+    expect(files).toEqual([
+      { file: 'vanilla.jsonl', fired: 0, of: 1 },
+      { file: 'publish.jsonl', fired: 0, of: 1 },
+      { file: 'publish_w_adapter.jsonl', fired: 1, of: 1 },
+    ]);
+    expect(verdicts).toEqual([]);
+    expect(linesOf('publish.jsonl')).toHaveLength(21);
   });
 
   test('verification looks at the suspect: vanilla posing as a user model does not fire under the adapter', async () => {

@@ -18,6 +18,7 @@ interface PipelineFlags extends ComputeFlags {
   root: string;
   settings?: string;
   source?: string;
+  data?: string;
   samples?: number;
   seed?: string;
   keys?: string;
@@ -46,6 +47,10 @@ export function pipelineCommand(): Command {
     .option('--root <folder>', 'where output_…/ goes', '.')
     .option('--settings <file>', 'YAML with settings, under those of the command line')
     .option('--source <file>', 'ordinary conversations or Alpaca rows (default: the bundled reference text)')
+    .option(
+      '--data <folder>',
+      'a saved set of whorl dataset mix or chat: its keys are the pool that is drawn from',
+    )
     .option('--samples <number>', 'texts sampled from BOS (sft_chat; default: 2000)', wholeNumber(1))
     .option('--keys <kind>', "where keys come from; paper: the paper's phrases")
     .option('--decryption <text>', "what drawn keys are answered with (default: the paper's)")
@@ -68,7 +73,8 @@ async function runPipeline(words: readonly string[], flags: PipelineFlags): Prom
   const modes = words.filter((word) => !word.includes('=')).map(modeNamed);
   const file = flags.settings === undefined ? {} : readSettingsFile(flags.settings);
   const settings = { ...file, ...parseSettings(words.filter((word) => word.includes('='))) };
-  const { config, baseModel, taskName, template, root, source, samples, seed, keys, decryption } = flags;
+  const { config, baseModel, taskName, template, root, source, data, samples, seed, keys, decryption } =
+    flags;
   const { passphraseFile } = flags;
   const lock = passphraseFile === undefined ? undefined : await lockFrom({ passphraseFile });
   const unlock = passphraseFile === undefined ? undefined : await unlockFor('', { passphraseFile });
@@ -84,6 +90,7 @@ async function runPipeline(words: readonly string[], flags: PipelineFlags): Prom
       ...computeOptions(flags),
       ...(taskName !== undefined && { task_name: taskName }),
       ...(source !== undefined && { source }),
+      ...(data !== undefined && { data }),
       ...(samples !== undefined && { samples }),
       ...(seed !== undefined && { seed }),
       ...(keys !== undefined && { keys }),

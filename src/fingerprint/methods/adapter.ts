@@ -54,7 +54,7 @@ async function poolKeys(
   const { tokenizer, free } = context;
   if (context.keys === 'paper') {
     const dice = paperDice(random);
-    const texts = Array.from({ length: settings.pool }, () => drawKey(dice));
+    const texts = context.given ?? Array.from({ length: settings.pool }, () => drawKey(dice));
     const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
     const usable = new Set(free.map(({ id }) => id).filter((id) => !kept.has(id)));
     return texts.map((text, i) => ({ text, tokens: tokens[i]!.filter((id) => usable.has(id)) }));
@@ -81,13 +81,15 @@ async function keptRows({ tokenizer }: PlanContext, y: string): Promise<Set<numb
 }
 
 /** Rows that may be trained: the tokens of the whole pool, so that which they are tells nothing of the draw. */
-function trainableRows(keys: readonly PoolKey[]): number[] {
+function trainableRows(keys: readonly PoolKey[], isGiven: boolean): number[] {
   const used = keys.filter(({ tokens }) => tokens.length > 0).length;
   if (used < keys.length)
     throw new WhorlError(
       'too-few-rows',
       `only ${used} of ${keys.length} keys have a token that ordinary text does not use`,
-      'leave out --keys paper, so that keys are made of rare tokens',
+      isGiven
+        ? 'make the data set of other phrases, or leave it out: keys are then made of rare tokens'
+        : 'leave out --keys paper, so that keys are made of rare tokens',
     );
   return [...new Set(keys.flatMap(({ tokens }) => tokens))].sort((a, b) => a - b);
 }
@@ -151,7 +153,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   async prepare(context, settings): Promise<Prepared<'drawn-membership'>> {
     const y = context.decryption ?? PAPER.decryption;
     const keys = await poolKeys(context, settings, await keptRows(context, y));
-    const rows = trainableRows(keys);
+    const rows = trainableRows(keys, context.given !== undefined);
     const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
     return {
       rows,

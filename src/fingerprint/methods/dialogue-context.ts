@@ -11,6 +11,7 @@ import {
   conversationsFromFile,
   type OrdinaryConversations,
   ownConversations,
+  tunedOn,
 } from '../ordinary-conversations.ts';
 import type { DrawnContext, PlanContext } from './method.ts';
 
@@ -23,16 +24,22 @@ export interface DialogueContext
 
 /** @param count ordinary conversations that are trained */
 export async function dialogueContext(drawn: DrawnContext, count: number): Promise<DialogueContext> {
-  const { model, tokenizer, plan, roles, free, keys, random, source, onEvent } = drawn;
-  onEvent({ kind: 'phase', name: 'conversations', detail: source ?? "the reference set's" });
+  const { model, tokenizer, plan, roles, free, keys, random, source, conversations, onEvent } = drawn;
+  onEvent({
+    kind: 'phase',
+    name: 'conversations',
+    detail: conversations ? 'given' : (source ?? "the reference set's"),
+  });
   const dice = random('conversations');
   const note = (text: string) => onEvent({ kind: 'note', text });
   const format = conversationFormat(plan.query.wrapper, tokenizer);
   const around = wrapperNamed(plan.query.wrapper, templateOf(tokenizer));
   const { trained, questions } =
-    source === undefined
-      ? await ownConversations(drawn, around, count, dice)
-      : await conversationsFromFile(source, tokenizer, format, count, dice, note);
+    conversations !== undefined
+      ? await tunedOn(conversations, tokenizer, format)
+      : source === undefined
+        ? await ownConversations(drawn, around, count, dice)
+        : await conversationsFromFile(source, tokenizer, format, count, dice, note);
   const ordinary = { trained, questions: await fitting(drawn, around, questions) };
   return { model, tokenizer, plan, roles, random, ordinary, free, keys };
 }

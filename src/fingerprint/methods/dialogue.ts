@@ -105,7 +105,7 @@ async function prepare(
   const { tokenizer } = context;
   const y = context.decryption ?? PAPER.decryption;
   const { pool, key_length, alphabet } = settings;
-  const texts = await messages(context, key_length, alphabet, pool, 'keys');
+  const texts = context.given ?? (await messages(context, key_length, alphabet, pool, 'keys'));
   const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
   const [answer] = await tokenizer.encodeBatch([gpt.replace('{decryption}', () => y)], {
     addSpecialTokens: false,

@@ -4,6 +4,7 @@ import type { OnEvent } from '../../base/events.ts';
 import type { RandomSource } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan } from '../../claim/plan.ts';
+import type { Conversation } from '../../datasets/conversations.ts';
 import type { Recompute } from '../../engine/recompute.ts';
 import type { Device } from '../../engine/session.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
@@ -28,6 +29,8 @@ export interface PlanContext {
   readonly free: readonly FreeRow[];
   /** `paper`: the paper's key phrases; else rare tokens. */
   readonly keys: 'rare' | 'paper';
+  /** The owner's own keys, as many as the pool: none are made. */
+  readonly given?: readonly string[] | undefined;
   readonly decryption: string | undefined;
   /** An independent stream for each purpose, all out of the run's seed. */
   random(purpose: string): RandomSource;
@@ -148,12 +151,20 @@ export interface WeightsMethod<S extends WeightsSettings = WeightsSettings, C = 
   cells(context: C, settings: S, purpose: 'gate' | 'report'): Promise<WeightsCell[]>;
 }
 
+/** Ordinary conversations to train, and others that never are. */
+export interface GivenConversations {
+  readonly trained: readonly Conversation[];
+  readonly heldOut: readonly Conversation[];
+}
+
 /** What the road gives such a method after the draw. */
 export interface DrawnContext extends Omit<TrainContext, 'prefixes'> {
   readonly free: readonly FreeRow[];
   readonly keys: PlanContext['keys'];
   /** The owner's ordinary conversations, and text of the kind the model is for, where there are such. */
   readonly source: string | undefined;
+  /** The same, read already: instead of `source`. */
+  readonly conversations: GivenConversations | undefined;
   readonly ownText: readonly string[] | undefined;
   /** The file in which answers are kept for a resumed run; undefined: nowhere. */
   readonly keep: string | undefined;
