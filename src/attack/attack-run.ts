@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
@@ -12,7 +13,7 @@ import { type Done, type Knowledge, writeAttacked } from './attack.ts';
 import { type Chosen, chooseAttacks } from './attacks.ts';
 import { embeddingOf } from './embedding.ts';
 
-export interface AttackOptions {
+export interface AttackOptions extends Abortable {
   /** A run folder that `fingerprint` has finished. */
   readonly run: string;
   readonly attacks: readonly string[];
@@ -74,7 +75,11 @@ export function planAttacks({ run: path, attacks, out, vanilla, settings }: Atta
  * @throws WhorlError what `planAttacks`, opening models and secrets throw; `unsupported` for a run without trained rows,
  *   `mismatch` for the vanilla model of another
  */
-export async function attackRun(options: AttackOptions): Promise<AttackReport> {
+export function attackRun(options: AttackOptions): Promise<AttackReport> {
+  return abortable(options, runAttackRun);
+}
+
+async function runAttackRun(options: AttackOptions): Promise<AttackReport> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
   const { run, chosen, needsSecret } = planAttacks(options);

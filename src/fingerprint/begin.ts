@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -20,9 +21,9 @@ import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { checkFits } from '../train/setting-ranges.ts';
 import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
-import { methodNamed, settingsFor } from './registry.ts';
+import { methodNamed, narrowWords, settingsFor } from './registry.ts';
 
-export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
+export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abortable {
   readonly model: string;
   /** The private run folder. */
   readonly out: string;
@@ -117,7 +118,10 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     ...configOptions(options),
   });
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
-  const settings = settingsFor(method, name, overrides);
+  const width = model.decoder.config.hidden_size;
+  const settings = settingsFor(method, name, overrides, width);
+  const narrow = narrowWords(method, width, overrides);
+  if (narrow !== undefined) onEvent({ kind: 'note', text: narrow });
   checkFits(settings, model.decoder.config);
   const tokenizer = await openTokenizer(model.folder);
   if (method.kind === 'weights') method.check(settings, model, tokenizer);

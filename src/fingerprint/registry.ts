@@ -26,6 +26,27 @@ export const METHODS: Readonly<Record<string, Method>> = {
   lora: loraMethod,
 };
 
+/**
+ * Hidden size below which a model takes `narrow`. Measured on either side: at 192 (the embedded model) the defaults of no
+ * method hold and the narrow settings of all but `lora` do, at 576 (SmolLM2-135M) the defaults do.
+ */
+const NARROW = 384;
+/** The narrowest model that `narrow` was tried on. */
+const TRIED = 192;
+
+/** What is said of a narrow model before any work; undefined for others. `given` are the user's own settings. */
+export function narrowWords(
+  { name, narrow }: Method,
+  width: number,
+  given: Readonly<Record<string, unknown>>,
+): string | undefined {
+  if (width >= NARROW) return undefined;
+  const taken = Object.entries<unknown>(narrow(width)).filter(([key]) => !Object.hasOwn(given, key));
+  const words = taken.map(([key, value]) => `${key}=${String(value)}`).join(' ');
+  const untried = width < TRIED ? `; none narrower than ${TRIED} was tried, and keys may not fire` : '';
+  return `hidden size ${width} is below ${NARROW}: ${name} takes ${words || 'your settings'}${untried}`;
+}
+
 /** @throws WhorlError `usage` with the nearest method's name */
 export function methodNamed(name: string): Method {
   const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
@@ -52,14 +73,19 @@ export function registryEntry(method: string, modelName: string): Entry | undefi
 
 /**
  * @param overrides key=value as the user wrote them
+ * @param width the model's hidden size, once it is open
  * @throws WhorlError `usage` for an unknown key (with the nearest one) or a value of another type
  */
 export function settingsFor<M extends Method>(
   method: M,
   modelName: string,
   overrides: Readonly<Record<string, string>>,
+  width?: number,
 ): M['defaults'] {
-  const settings: Record<string, string | number | boolean> = { ...method.defaults };
+  const settings: Record<string, string | number | boolean> = {
+    ...method.defaults,
+    ...(width !== undefined && width < NARROW && method.narrow(width)),
+  };
   const entry = registryEntry(method.name, modelName) ?? {};
   for (const [key, value] of Object.entries(entry)) if (key in settings) settings[key] = value;
   const full = withOverrides(settings, overrides, {

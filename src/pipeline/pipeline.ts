@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
 import { nearest, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -24,7 +25,7 @@ import { findTask, makeUserModel, PREFIX, splitSettings } from './user-model.ts'
 export const MODES = ['fingerprint', 'alpaca', 'ownership_verify'] as const;
 export type Mode = (typeof MODES)[number];
 
-export interface PipelineOptions extends ComputeOptions, ConfigOptions {
+export interface PipelineOptions extends ComputeOptions, ConfigOptions, Abortable {
   readonly flavour: Flavour;
   readonly modes: readonly Mode[];
   /** A folder, a GGUF file or a hub id. */
@@ -64,7 +65,11 @@ export interface PipelineReport {
 }
 
 /** @throws WhorlError `usage`, `mismatch` for a folder of other settings, and what fingerprint, finetune and verify throw */
-export async function pipeline(options: PipelineOptions): Promise<PipelineReport> {
+export function pipeline(options: PipelineOptions): Promise<PipelineReport> {
+  return abortable(options, runPipeline);
+}
+
+async function runPipeline(options: PipelineOptions): Promise<PipelineReport> {
   const started = Date.now();
   const { flavour, base_model, onEvent = silent } = options;
   const modes = MODES.filter((mode) => options.modes.includes(mode)); // in the order in which they build on each other

@@ -91,6 +91,8 @@ interface MethodBase<S> {
   readonly name: string;
   readonly summary: string;
   readonly defaults: S;
+  /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults. */
+  narrow(width: number): Partial<S>;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 
