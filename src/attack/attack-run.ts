@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import { openModel } from '../models/open-model.ts';
@@ -21,7 +22,7 @@ export interface AttackOptions extends Abortable {
   readonly out?: string;
   /** The vanilla model, for attacks that need it. */
   readonly vanilla?: string;
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   readonly unlock?: Unlock;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
@@ -42,7 +43,7 @@ export interface AttackPlan {
 
 /** All that can be refused before a model is opened. @throws WhorlError `usage`, `missing-file`, `exists` */
 export function planAttacks({ run: path, attacks, out, vanilla, settings }: AttackOptions): AttackPlan {
-  const chosen = chooseAttacks(attacks, settings);
+  const chosen = chooseAttacks(attacks, settingTexts(settings));
   const wanting = chosen.filter(({ attack }) => attack[1].needs.includes('vanilla'));
   if (wanting.length > 0 && vanilla === undefined)
     throw new WhorlError(

@@ -24,6 +24,11 @@ export function checkAborted(): void {
   if (signal?.aborted) throw abortedBy(signal);
 }
 
+/** For calls that are over before a signal could come: only one that has come already ends them. @throws WhorlError `aborted` */
+export function checkSignal({ signal }: Abortable): void {
+  if (signal?.aborted) throw abortedBy(signal);
+}
+
 /** The signal of a call within another one: either ends it. */
 function joined(own: AbortSignal): AbortSignal {
   const outer = under.getStore();
@@ -68,10 +73,10 @@ export async function* abortableEach<O extends Abortable & { readonly onEvent?: 
   options: O,
   results: (options: O) => AsyncGenerator<R, void>,
 ): AsyncGenerator<R, void> {
-  const { signal } = options;
+  const { signal, onEvent = silent } = options;
   if (signal === undefined) return yield* results(options);
   const both = joined(signal);
-  const inner = results(options);
+  const inner = results({ ...options, onEvent: checking(onEvent) });
   const within = <T>(act: () => Promise<T>): Promise<T> => under.run(both, act);
   try {
     for (;;) {

@@ -7,6 +7,7 @@ import { type Abortable, abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
@@ -28,7 +29,7 @@ export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions, Abor
   /** Model folder, or with `lora` and without `merge` an adapter folder. At every moment absent or complete. */
   readonly out: string;
   /** key=value over the paper's settings. */
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   readonly lora?: boolean;
   /** With `lora`: write the merged model instead of the adapter. */
   readonly merge?: boolean;
@@ -74,7 +75,7 @@ export function userFinetune(options: UserFinetuneOptions): Promise<UserFinetune
 async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
   const { model: source, data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
   const started = Date.now();
-  const asked = tuningSettings(options.settings ?? {}, lora);
+  const asked = tuningSettings(settingTexts(options.settings), lora);
   if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
   const work = workFolder(out);
   if (existsSync(out)) {

@@ -6,6 +6,7 @@ import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { seededRandom } from '../base/random-source.ts';
 import { isThere } from '../base/system-errors.ts';
 import { checkLock, type Lock, readLocked, type Unlock, writeLocked } from '../claim/secret-file.ts';
@@ -39,7 +40,7 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
    * (claim/seed-kdf.ts). Default: the platform's secure generator.
    */
   readonly seed?: string;
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   readonly decryption?: string;
   /** A file of ordinary conversations for `sft`, `emb` and `lora`; default: the reference set, answered by the model itself. */
   readonly source?: string;
@@ -97,7 +98,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   const overrides = {
     ...(options.pool !== undefined && { pool: String(options.pool) }),
     ...(options.trained !== undefined && { trained: String(options.trained) }),
-    ...options.settings,
+    ...settingTexts(options.settings),
   };
   settingsFor(method, '', overrides); // unknown keys and impossible values, before a model is fetched
   const run = new RunFolder(options.out);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
@@ -42,7 +43,7 @@ export interface ShowBatchOptions extends ComputeOptions, ConfigOptions, Abortab
   readonly seed?: string;
   /** Counts from 0. */
   readonly step?: number;
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   /** A private run folder instead of a throw-away seed. */
   readonly run?: string;
   readonly unlock?: Unlock;
@@ -210,7 +211,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
     start,
     method,
     settings: {
-      ...settingsFor(method, asked.model, options.settings ?? {}, model.decoder.config.hidden_size),
+      ...settingsFor(method, asked.model, settingTexts(options.settings), model.decoder.config.hidden_size),
       ...settings,
     },
     model,

@@ -7,6 +7,7 @@ import { type Abortable, abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
 import { nearest, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { checkLock, type Lock, type Unlock } from '../claim/secret-file.ts';
 import { readInstructionRows } from '../datasets/instruction-rows.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
@@ -37,7 +38,7 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions, Abortabl
   /** Where output folders lie; default: here. */
   readonly root?: string;
   /** The paper's words (epoch, lr, dim, total_bsz, data_name), the method's own, and `alpaca.…` for the user's. */
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   /** Ordinary rows: conversations or Alpaca rows; default: the bundled reference text. */
   readonly source?: string;
   readonly seed?: string;
@@ -81,7 +82,7 @@ async function runPipeline(options: PipelineOptions): Promise<PipelineReport> {
       `-t ${template}: keys are asked in barebone`,
       'use -t barebone; template=vicuna or template=chat is how sft_chat lays out conversations',
     );
-  const { user, own } = splitSettings(options.settings ?? {});
+  const { user, own } = splitSettings(settingTexts(options.settings));
   const task = options.task_name === undefined ? undefined : findTask(options.task_name);
   if (!task && modes.includes('alpaca'))
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
