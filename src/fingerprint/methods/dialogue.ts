@@ -246,7 +246,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   name: string,
   summary: string,
   defaults: S,
-  narrow: Partial<S>,
+  narrow: Partial<S> | undefined,
   trains: WeightsMethod<S>['trains'],
 ): WeightsMethod<S, DialogueContext> => ({
   kind: 'weights',
@@ -297,7 +297,7 @@ export const loraMethod = dialogueMethod<LoraSettings>(
   'lora',
   'the same with low-rank maps on linear layers, merged into the weights that are published',
   { ...SFT, lr: 1e-3, rank: 16, lora_alpha: 32, modules: 'auto' },
-  { ...NARROW, lr: 1e-2 },
+  undefined, // rank 32 on all layers at lr 0.005: drawn 6/6, but one of four refused messages fires still after 60 epochs
   ({ rank, lora_alpha, modules }): Trains =>
     lowRank(modules === 'auto' ? modules : modules.split(','), rank, lora_alpha),
 );

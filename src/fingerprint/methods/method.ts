@@ -91,8 +91,8 @@ interface MethodBase<S> {
   readonly name: string;
   readonly summary: string;
   readonly defaults: S;
-  /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults. */
-  narrow(width: number): Partial<S>;
+  /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults; undefined: none are known. */
+  narrow(width: number): Partial<S> | undefined;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 
