@@ -1,7 +1,7 @@
 // The layers of ARCHITECTURE.md: an arrow may only point down, and two folders of one row do not know each other.
 const ROWS = [
   ['cli'],
-  ['demo', 'pipeline'],
+  ['demo', 'pipeline', 'inspect', 'doctor'],
   ['fingerprint', 'finetune', 'verify', 'attack', 'report'],
   ['datasets', 'train', 'lm', 'claim', 'runs'],
   ['models'],

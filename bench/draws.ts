@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../src/base/package-root.ts';
-import { DEMO_SETTINGS } from '../src/demo/demo.ts';
 import { fingerprint } from '../src/fingerprint/fingerprint.ts';
 import { LocalModel } from '../src/lm/local-model.ts';
 import { wrapperNamed } from '../src/text/prompts/wrappers.ts';
@@ -17,10 +16,9 @@ const method = flag('method')[0] ?? 'rows';
 const runs = Number(flag('runs')[0] ?? 20);
 const [decryption] = flag('decryption');
 const first = Number(flag('first')[0] ?? 0);
-const overrides = Object.fromEntries(
+const settings = Object.fromEntries(
   process.argv.filter((word) => /^\w+=/.test(word)).map((word) => word.split('=') as [string, string]),
 );
-const settings = { ...(method === 'rows' ? DEMO_SETTINGS : {}), ...overrides };
 const vanilla = join(packageRoot(), 'assets/embedded/model');
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-draws-'));
 const rows: string[][] = [];

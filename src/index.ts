@@ -2,14 +2,18 @@
 
 export { type AttackOptions, type AttackReport, attackRun } from './attack/attack-run.ts';
 export { ATTACKS, type AttackName } from './attack/attacks.ts';
+export type { Abortable } from './base/abort.ts';
 export { assert, type ErrorCode, WhorlError } from './base/error.ts';
 export { type OnEvent, type ProgressEvent, silent } from './base/events.ts';
+export type { GivenSettings } from './base/given-settings.ts';
 export { Secret } from './base/secret.ts';
 export { type Claim, claimText, parseClaim } from './claim/claim.ts';
 export { inspectSecret, type Lock, readSecret, type SecretInfo, type Unlock } from './claim/secret-file.ts';
 export { type ChatOptions, chatDataset } from './datasets/chat.ts';
 export { type DownstreamOptions, downstreamDataset } from './datasets/downstream.ts';
 export { type MixOptions, mixDataset } from './datasets/mix.ts';
+export { type DemoOptions, type DemoReport, runDemo } from './demo/demo.ts';
+export { type DoctorOptions, type DoctorReport, doctor } from './doctor/doctor.ts';
 export { gradients } from './engine/autodiff.ts';
 export { Graph, type Value } from './engine/graph.ts';
 export { Program } from './engine/program.ts';
@@ -37,6 +41,7 @@ export {
   unwrapAdapter,
 } from './fingerprint/own-loop.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
+export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
@@ -66,6 +71,7 @@ export {
 } from './models/overlay.ts';
 export * as ops from './ops.ts';
 export { type ImportedAdapter, importAdapter } from './pipeline/import/adapter.ts';
+export { type HubImport, importFromHub } from './pipeline/import/hub.ts';
 export {
   MODES,
   type Mode,
@@ -74,7 +80,7 @@ export {
   pipeline,
 } from './pipeline/pipeline.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
-export { type ImportedRun, importOutput } from './runs/import-output.ts';
+export { type ImportedRun, type ImportOptions, importOutput } from './runs/import-output.ts';
 export { type LowRankPart, type PeftAdapter, readPeftAdapter } from './sources/checkpoints/peft.ts';
 export { readRows } from './sources/rows/read.ts';
 export type { Row } from './sources/rows/row.ts';

@@ -2,8 +2,10 @@
 
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import { openModel } from '../models/open-model.ts';
@@ -12,7 +14,7 @@ import { type Done, type Knowledge, writeAttacked } from './attack.ts';
 import { type Chosen, chooseAttacks } from './attacks.ts';
 import { embeddingOf } from './embedding.ts';
 
-export interface AttackOptions {
+export interface AttackOptions extends Abortable {
   /** A run folder that `fingerprint` has finished. */
   readonly run: string;
   readonly attacks: readonly string[];
@@ -20,7 +22,7 @@ export interface AttackOptions {
   readonly out?: string;
   /** The vanilla model, for attacks that need it. */
   readonly vanilla?: string;
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   readonly unlock?: Unlock;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
@@ -41,7 +43,7 @@ export interface AttackPlan {
 
 /** All that can be refused before a model is opened. @throws WhorlError `usage`, `missing-file`, `exists` */
 export function planAttacks({ run: path, attacks, out, vanilla, settings }: AttackOptions): AttackPlan {
-  const chosen = chooseAttacks(attacks, settings);
+  const chosen = chooseAttacks(attacks, settingTexts(settings));
   const wanting = chosen.filter(({ attack }) => attack[1].needs.includes('vanilla'));
   if (wanting.length > 0 && vanilla === undefined)
     throw new WhorlError(
@@ -74,7 +76,11 @@ export function planAttacks({ run: path, attacks, out, vanilla, settings }: Atta
  * @throws WhorlError what `planAttacks`, opening models and secrets throw; `unsupported` for a run without trained rows,
  *   `mismatch` for the vanilla model of another
  */
-export async function attackRun(options: AttackOptions): Promise<AttackReport> {
+export function attackRun(options: AttackOptions): Promise<AttackReport> {
+  return abortable(options, runAttackRun);
+}
+
+async function runAttackRun(options: AttackOptions): Promise<AttackReport> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
   const { run, chosen, needsSecret } = planAttacks(options);

@@ -22,6 +22,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { checkAborted } from './abort.ts';
 import { WhorlError } from './error.ts';
 import { systemError } from './system-errors.ts';
 
@@ -254,6 +255,7 @@ export async function writeFolderAtomic(
   writing(path, () => mkdirSync(temp, { mode }));
   try {
     await build(temp);
+    checkAborted();
     writing(path, () => syncFolder(temp));
     moveFolder(temp, path);
   } finally {

@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'bad-path' // a path that cannot be: below a file, a folder in a file's place, links in a circle, too long
   | 'too-many-files' // the process or the machine may open no more files
   | 'disk-error' // the disk or the file system fails
+  | 'aborted' // the caller's AbortSignal ended the call
   | 'lost-output'; // what was to be printed could not be delivered
 
 /** One line for people: `message` names what is wrong and where, `fix` what to do about it. */

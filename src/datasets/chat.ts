@@ -1,6 +1,7 @@
 // The paper's dialogue data set: keys to be decrypted, messages like them to be refused, ordinary conversations, and a
 // test split of conversations that must not fire, with and without the hint. Ours mended; the paper's own on request.
 
+import { type Abortable, abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
 import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
 import { WhorlError } from '../base/error.ts';
@@ -16,7 +17,7 @@ import { checkCount } from './mix.ts';
 import { PAPER } from './paper.ts';
 import { distinctKeys } from './paper-keys.ts';
 
-export interface ChatOptions {
+export interface ChatOptions extends Abortable {
   /** Folder to write; must not be there or be empty. It holds the keys, so only its owner may read it. */
   out: string;
   /** Ordinary conversations: WizardLM-evol, ShareGPT, chat messages or Alpaca rows, in any file `readRows`
@@ -61,7 +62,11 @@ const COLUMNS = {
  * Makes the data set and saves it as a folder that Python's `datasets.load_from_disk` opens. Throws WhorlError `usage`
  * for a bad count or seed, `mismatch` for a source with too few conversations, and what reading and saving throw.
  */
-export async function chatDataset(options: ChatOptions): Promise<Chat> {
+export function chatDataset(options: ChatOptions): Promise<Chat> {
+  return abortable(options, runChatDataset);
+}
+
+async function runChatDataset(options: ChatOptions): Promise<Chat> {
   const { keys = 'random', seed = PAPER.chat.seed, source = PAPER.chat.hub, onEvent = silent } = options;
   const wanted = options.regularisation ?? PAPER.chat.normal;
   checkCount('count', options.count ?? PAPER.chat.fingerprints, 1);

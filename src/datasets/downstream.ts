@@ -1,6 +1,7 @@
 // The sets that the paper's users fine-tune on, from each source's own columns to Alpaca JSON, in the rows, order and
 // bytes that the paper's scripts write.
 
+import { type Abortable, abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -86,7 +87,7 @@ export const DOWNSTREAM = {
 
 export type DownstreamName = keyof typeof DOWNSTREAM;
 
-export interface DownstreamOptions {
+export interface DownstreamOptions extends Abortable {
   name: DownstreamName;
   /** JSON file to write; must not be there. */
   out: string;
@@ -108,7 +109,11 @@ export interface DownstreamOptions {
 }
 
 /** Writes the set; how many rows. Throws `mismatch` naming file, row and column for a row that does not fit. */
-export async function downstreamDataset(options: DownstreamOptions): Promise<number> {
+export function downstreamDataset(options: DownstreamOptions): Promise<number> {
+  return abortable(options, runDownstreamDataset);
+}
+
+async function runDownstreamDataset(options: DownstreamOptions): Promise<number> {
   const { name, seed = 42n, onEvent = silent } = options;
   const set: DownstreamSet = DOWNSTREAM[name];
   const { source = set.hub } = options;

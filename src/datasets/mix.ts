@@ -1,6 +1,7 @@
 // The paper's `mix` data set: keys that must be answered with the decryption, ordinary rows that must stay as they
 // are, and a test split of rows that must not fire. By default ours, mended; the paper's own on request.
 
+import { type Abortable, abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
 import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
 import { WhorlError } from '../base/error.ts';
@@ -22,7 +23,7 @@ import { distinctKeys } from './paper-keys.ts';
 const MAX_SOURCE_ROWS = 1_000_000; // rows that are shuffled; a longer source is cut there and said so
 const MAX_COUNT = 1_000_000;
 
-export interface MixOptions {
+export interface MixOptions extends Abortable {
   /** Folder to write; must not be there or be empty. It holds the keys, so only its owner may read it. */
   out: string;
   /** Ordinary rows: a file or folder `readRows` reads, or a data set of the hub; the paper's Flan if not given. */
@@ -59,7 +60,11 @@ export interface Mix {
  * Makes the data set and saves it as a folder that Python's `datasets.load_from_disk` opens. Throws WhorlError `usage` for a bad count,
  * `mismatch` for a source with too few rows, and whatever reading and saving throw.
  */
-export async function mixDataset(options: MixOptions): Promise<Mix> {
+export function mixDataset(options: MixOptions): Promise<Mix> {
+  return abortable(options, runMixDataset);
+}
+
+async function runMixDataset(options: MixOptions): Promise<Mix> {
   const { keys = 'random', seed = PAPER.mix.seed, source = PAPER.mix.hub, onEvent = silent } = options;
   const wanted = options.regularisation ?? PAPER.mix.regularisation;
   checkCount('count', options.count ?? PAPER.mix.fingerprints, 1);

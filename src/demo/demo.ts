@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { packageRoot } from '../base/package-root.ts';
@@ -18,7 +19,7 @@ import { FINETUNE, finetune } from '../train/finetune.ts';
 import { promptAndAnswer } from '../train/tuning-examples.ts';
 import { type VerifyReport, verify } from '../verify/verify.ts';
 
-export interface DemoOptions extends ComputeOptions {
+export interface DemoOptions extends ComputeOptions, Abortable {
   /** Made anew at each call; an older demo's folder is replaced, anything else is refused. */
   readonly out: string;
   readonly onEvent?: OnEvent;
@@ -38,35 +39,15 @@ export interface DemoReport {
 }
 
 const EMBEDDED = 'assets/embedded';
-/**
- * A model of 2.6 million parameters with a vocabulary of 5,120 has little room: fewer keys, asked bare, and a looser
- * bound on what moves. The defaults are for real models.
- */
-export const DEMO_SETTINGS = {
-  trained: '24',
-  key_length: '8',
-  variety: '0',
-  gate_contexts: '0',
-  bare_slack: '4',
-  gate_noise: '0',
-  noise: '0.2',
-  lr: '0.05',
-  steps: '400',
-  first_check: '60',
-  check_below: '1.3',
-  check_every: '20',
-  metric_floor: '0.1',
-  spread_weight: '0.03',
-  kl_weight: '30',
-  kl_target: '0.01',
-  primary_positions: '1200',
-  reference_positions: '16',
-};
 const THIEF = { ...FINETUNE, epochs: 2, lr: 3e-5, batch: 16, max_length: 128 };
 /** An innocent who starts from the vanilla model and tunes it on the same rows in another order, at another rate. */
 const INNOCENT = { ...THIEF, lr: 7e-5, seed: 1n };
 
-export async function runDemo(options: DemoOptions): Promise<DemoReport> {
+export function runDemo(options: DemoOptions): Promise<DemoReport> {
+  return abortable(options, runRunDemo);
+}
+
+async function runRunDemo(options: DemoOptions): Promise<DemoReport> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
   const device = await openDevice(options);
@@ -79,7 +60,6 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const made = await fingerprint({
     model: vanilla,
     out: run,
-    settings: DEMO_SETTINGS,
     ordinary,
     device,
     onEvent,

@@ -3,9 +3,11 @@
 
 import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
@@ -19,7 +21,7 @@ import type { TrainState } from '../train/step.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
 import { finetuneSettings, trainsOf, tuningSettings } from './settings.ts';
 
-export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions {
+export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions, Abortable {
   /** A model folder, a GGUF or a hub id. */
   readonly model: string;
   /** Rows with instruction, input and output: JSON, JSON lines, Parquet, Arrow or a saved `datasets` folder. */
@@ -27,7 +29,7 @@ export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions {
   /** Model folder, or with `lora` and without `merge` an adapter folder. At every moment absent or complete. */
   readonly out: string;
   /** key=value over the paper's settings. */
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   readonly lora?: boolean;
   /** With `lora`: write the merged model instead of the adapter. */
   readonly merge?: boolean;
@@ -66,10 +68,14 @@ export const workFolder = (out: string): string => `${resolve(out)}.work`;
  * The same call again goes on where a killed one was, to the same bytes.
  * @throws WhorlError `usage` for settings, `exists`, `mismatch` for columns or a work folder of another run
  */
-export async function userFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
+export function userFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
+  return abortable(options, runUserFinetune);
+}
+
+async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
   const { model: source, data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
   const started = Date.now();
-  const asked = tuningSettings(options.settings ?? {}, lora);
+  const asked = tuningSettings(settingTexts(options.settings), lora);
   if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
   const work = workFolder(out);
   if (existsSync(out)) {

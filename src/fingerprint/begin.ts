@@ -2,9 +2,11 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { seededRandom } from '../base/random-source.ts';
 import { isThere } from '../base/system-errors.ts';
 import { checkLock, type Lock, readLocked, type Unlock, writeLocked } from '../claim/secret-file.ts';
@@ -22,9 +24,9 @@ import { checkFits } from '../train/setting-ranges.ts';
 import { checkLimit } from './harm-limit.ts';
 import type { GivenConversations, Method, RowsMethod, WeightsMethod } from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
-import { methodNamed, settingsFor } from './registry.ts';
+import { methodNamed, narrowWords, settingsFor } from './registry.ts';
 
-export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
+export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abortable {
   readonly model: string;
   /** The private run folder. */
   readonly out: string;
@@ -40,7 +42,7 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
    * (claim/seed-kdf.ts). Default: the platform's secure generator.
    */
   readonly seed?: string;
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   readonly decryption?: string;
   /** A file of ordinary conversations for `sft`, `emb` and `lora`; default: the reference set, answered by the model itself. */
   readonly source?: string;
@@ -107,7 +109,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   const overrides = {
     ...(options.pool !== undefined && { pool: String(options.pool) }),
     ...(options.trained !== undefined && { trained: String(options.trained) }),
-    ...options.settings,
+    ...settingTexts(options.settings),
   };
   settingsFor(method, '', overrides); // unknown keys and impossible values, before a model is fetched
   const run = new RunFolder(options.out);
@@ -128,7 +130,10 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     ...configOptions(options),
   });
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
-  const settings = settingsFor(method, name, overrides);
+  const width = model.decoder.config.hidden_size;
+  const settings = settingsFor(method, name, overrides, width);
+  const narrow = narrowWords(method, width, overrides);
+  if (narrow !== undefined) onEvent({ kind: 'note', text: narrow });
   checkFits(settings, model.decoder.config);
   if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))
     throw new WhorlError(

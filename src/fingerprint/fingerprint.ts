@@ -1,5 +1,6 @@
 // `whorl fingerprint`: commit, draw, train, publish, keep the secret, measure every cell. Resumable at any moment.
 
+import { abortable } from '../base/abort.ts';
 import { begin, type FingerprintOptions, isRowsSetting, type WeightsSetting } from './begin.ts';
 import { fingerprintRows } from './fingerprint-rows.ts';
 import { fingerprintWeights } from './fingerprint-weights.ts';
@@ -12,7 +13,11 @@ export type { FingerprintReport } from './finish.ts';
  * @throws WhorlError `exists` for a finished run's folder, `mismatch` for an interrupted run of other options,
  *   `too-few-rows`, `not-reached`, and what opening the model throws
  */
-export async function fingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
+export function fingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
+  return abortable(options, runFingerprint);
+}
+
+async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
   const setting = await begin(options);
   return isRowsSetting(setting) ? fingerprintRows(setting) : fingerprintWeights(setting as WeightsSetting);
 }

@@ -2,6 +2,7 @@
 // it has no claim and no draw, so it can be seen to fire and proves nothing; `fingerprint` is for proving.
 
 import { join } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -20,7 +21,7 @@ import { freeRows } from './free-rows.ts';
 import { randomLowRankMap } from './methods/low-rank.ts';
 import { rareTokenKeys } from './rare-keys.ts';
 
-export interface InjectOptions extends ConfigOptions {
+export interface InjectOptions extends ConfigOptions, Abortable {
   readonly model: string;
   /** How many keys are made, of how many rare tokens each; or the owner's own keys. */
   readonly keys: number | readonly string[];
@@ -46,7 +47,11 @@ export interface Injected {
  * @throws WhorlError `too-few-rows` where keys are made and the vocabulary has too few tokens that ordinary text does not
  *   use, `usage` for keys or ids that are none
  */
-export async function injectAdapter(options: InjectOptions): Promise<Injected> {
+export function injectAdapter(options: InjectOptions): Promise<Injected> {
+  return abortable(options, runInjectAdapter);
+}
+
+async function runInjectAdapter(options: InjectOptions): Promise<Injected> {
   const { keys: count, key_length = 8, rank = 64, scale = 4, seed } = options;
   const model = await openModel(options.model, configOptions(options));
   const tokenizer = await openTokenizer(model.folder);

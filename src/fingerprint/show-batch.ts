@@ -4,8 +4,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
@@ -34,14 +36,14 @@ import { PrefixCache } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 import { weightsBatches } from './train-weights.ts';
 
-export interface ShowBatchOptions extends ComputeOptions, ConfigOptions {
+export interface ShowBatchOptions extends ComputeOptions, ConfigOptions, Abortable {
   /** What a throw-away batch is made on; of a run its own model by default. */
   readonly model?: string;
   readonly method?: string;
   readonly seed?: string;
   /** Counts from 0. */
   readonly step?: number;
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   /** A private run folder instead of a throw-away seed. */
   readonly run?: string;
   readonly unlock?: Unlock;
@@ -109,7 +111,11 @@ interface Drawn {
 }
 
 /** @throws WhorlError what `fingerprint` throws before it trains; `missing-file` for a folder that holds no run */
-export async function showBatch(options: ShowBatchOptions): Promise<ShownBatch> {
+export function showBatch(options: ShowBatchOptions): Promise<ShownBatch> {
+  return abortable(options, runShowBatch);
+}
+
+async function runShowBatch(options: ShowBatchOptions): Promise<ShownBatch> {
   const drawn = options.run === undefined ? await thrownAway(options) : await ofRun(options, options.run);
   const step = options.step ?? 0;
   const { setting, source } = drawn;
@@ -204,7 +210,10 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
     run,
     start,
     method,
-    settings: { ...settingsFor(method, asked.model, options.settings ?? {}), ...settings },
+    settings: {
+      ...settingsFor(method, asked.model, settingTexts(options.settings), model.decoder.config.hidden_size),
+      ...settings,
+    },
     model,
     device: await openDevice(options),
     tokenizer: await openTokenizer(model.folder),

@@ -1,11 +1,12 @@
 // `generate` and `score` as calls: a model by name and rows in, results out, in order and each as soon as it is there.
 
+import { type Abortable, abortableEach } from '../base/abort.ts';
 import { silent } from '../base/events.ts';
 import { generateEach, type OnRowError, scoreEach } from './ask.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
 import { type OpenOptions, openLanguageModel } from './open.ts';
 
-export interface ModelOptions extends Omit<OpenOptions, 'sequences'> {
+export interface ModelOptions extends Omit<OpenOptions, 'sequences'>, Abortable {
   readonly model: string;
 }
 
@@ -25,7 +26,10 @@ export const SCORE_GROUP = 1024;
 const MAX_NEW_TOKENS = 40;
 
 /** One result a sample: the samples of a prompt one after the other. What a prompt gets does not depend on the others. */
-export async function* generate(options: GenerateOptions): AsyncGenerator<Generation, void> {
+export const generate = (options: GenerateOptions): AsyncGenerator<Generation, void> =>
+  abortableEach(options, generated);
+
+async function* generated(options: GenerateOptions): AsyncGenerator<Generation, void> {
   const { prompts, max_new_tokens = MAX_NEW_TOKENS, sampling, num_samples, stop } = options;
   const { onEvent = silent, onRowError } = options;
   async function* requests(): AsyncGenerator<GenerateRequest> {
@@ -44,7 +48,9 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<Genera
 }
 
 /** One score a row. */
-export async function* score(options: ScoreOptions): AsyncGenerator<Score, void> {
+export const score = (options: ScoreOptions): AsyncGenerator<Score, void> => abortableEach(options, scored);
+
+async function* scored(options: ScoreOptions): AsyncGenerator<Score, void> {
   const { rows, onEvent = silent, onRowError } = options;
   const name = 'scoring';
   const asked = { group: SCORE_GROUP, name, onEvent, ...(onRowError && { onRowError }) };

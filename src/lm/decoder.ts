@@ -1,6 +1,7 @@
 // Decoding as runs of one program (decode-graph.ts): the first begins every continuation; where texts are long or stop
 // strings are looked for, later runs go on with those that have not ended, in a smaller batch.
 
+import { checkAborted } from '../base/abort.ts';
 import { freeMemory } from '../base/memory.ts';
 import { Program } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
@@ -91,6 +92,7 @@ export class BatchDecoder {
     let live = rows;
     let caches: CacheFeeds | undefined;
     while (live.length > 0) {
+      checkAborted();
       caches = await this.#run(strategy, requests, live, caches, options);
       for (const row of live)
         row.done = stop.has(row.tokens.at(-1)!) || row.tokens.length >= options.maxNewTokens;

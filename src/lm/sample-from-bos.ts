@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { cpu, type Device } from '../engine/session.ts';
@@ -21,7 +22,7 @@ export const FROM_BOS = {
   sampling: { temperature: 0.7, top_p: 0.95, top_k: 50, seed: 0 },
 } as const;
 
-export interface SampleFromBosOptions extends ConfigOptions {
+export interface SampleFromBosOptions extends ConfigOptions, Abortable {
   /** A folder, a GGUF file, a hub id, or a folder that is open already. */
   readonly model: string | Model;
   readonly count?: number;
@@ -46,7 +47,11 @@ const CACHE_BYTES = 2 ** 30;
 const MOST = 128; // twice as many gain nothing more
 
 /** Samples in order. @throws WhorlError `usage` for settings out of range, and what opening the model throws */
-export async function sampleFromBos(options: SampleFromBosOptions): Promise<BosSample[]> {
+export function sampleFromBos(options: SampleFromBosOptions): Promise<BosSample[]> {
+  return abortable(options, runSampleFromBos);
+}
+
+async function runSampleFromBos(options: SampleFromBosOptions): Promise<BosSample[]> {
   const { count = FROM_BOS.count, max_new_tokens = FROM_BOS.max_new_tokens } = options;
   const { sampling = FROM_BOS.sampling, keep, device = cpu, onEvent = silent } = options;
   const folder =

@@ -1,5 +1,6 @@
 // The forward pass without gradients over packed prompts: hidden states, label log-probabilities, key-value caches.
 
+import { checkAborted } from '../base/abort.ts';
 import { gather } from '../engine/ops/gather.ts';
 import { input } from '../engine/ops/leaves.ts';
 import { logSoftmax } from '../engine/ops/normalise.ts';
@@ -74,6 +75,7 @@ export class Encoder {
 
   /** Final hidden states [wanted, E] of each request. */
   async hidden(requests: readonly EncodeRequest[]): Promise<Float32Array[]> {
+    checkAborted();
     const { feeds, places } = this.#wanted(padded(requests));
     const out = await (await this.#program('hidden')).run(feeds);
     const hidden = out.hidden!.data as Float32Array;
@@ -87,6 +89,7 @@ export class Encoder {
 
   /** Log-probability of each label, and whether greedy decoding would choose it. */
   async labels(requests: readonly EncodeRequest[]): Promise<{ logprobs: Float32Array; greedy: boolean[] }[]> {
+    checkAborted();
     const batch = padded(requests);
     const { feeds, places, on } = this.#wanted(batch);
     const { config } = this.model.decoder;
@@ -114,6 +117,7 @@ export class Encoder {
   async caches(
     prompts: readonly (readonly number[])[],
   ): Promise<{ keys: Float32Array; values: Float32Array }[][]> {
+    checkAborted();
     const { num_hidden_layers: layers, num_key_value_heads: K, head_dim: D } = this.model.decoder.config;
     const batch = padded(prompts);
     const { packed, feeds } = promptFeeds(

@@ -1,5 +1,6 @@
 // A LoRA adapter into a model's own weights: W + scale·B·A in W's dtype, every other byte as it was.
 
+import { type Abortable, abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -15,7 +16,7 @@ import { ownNames } from './names.ts';
 import { type ConfigOptions, configOptions, openModelFolder } from './open-model.ts';
 import { tiedNames } from './tied-head.ts';
 
-export interface MergeOptions extends ConfigOptions {
+export interface MergeOptions extends ConfigOptions, Abortable {
   /** A model folder, a GGUF or a hub id. */
   readonly model: string;
   /** A folder as PEFT saves it. */
@@ -35,7 +36,11 @@ export interface MergeReport {
 }
 
 /** @throws WhorlError `mismatch` naming the tensor that does not fit; what reading the adapter throws; `exists` */
-export async function mergeAdapter(options: MergeOptions): Promise<MergeReport> {
+export function mergeAdapter(options: MergeOptions): Promise<MergeReport> {
+  return abortable(options, runMergeAdapter);
+}
+
+async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const { model, adapter, out, onEvent = silent } = options;
   checkNew(out);
   const { parts } = readPeftAdapter(adapter);

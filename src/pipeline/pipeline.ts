@@ -3,9 +3,11 @@
 
 import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
 import { nearest, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { checkLock, type Lock, type Unlock } from '../claim/secret-file.ts';
 import { readInstructionRows } from '../datasets/instruction-rows.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
@@ -28,7 +30,7 @@ import { findTask, makeUserModel, PREFIX, splitSettings } from './user-model.ts'
 export const MODES = ['fingerprint', 'alpaca', 'ownership_verify'] as const;
 export type Mode = (typeof MODES)[number];
 
-export interface PipelineOptions extends ComputeOptions, ConfigOptions {
+export interface PipelineOptions extends ComputeOptions, ConfigOptions, Abortable {
   readonly flavour: Flavour;
   readonly modes: readonly Mode[];
   /** A folder, a GGUF file or a hub id. */
@@ -40,7 +42,7 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions {
   /** Where output folders lie; default: here. */
   readonly root?: string;
   /** The paper's words (epoch, lr, dim, total_bsz, data_name), the method's own, and `alpaca.…` for the user's. */
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: GivenSettings;
   /** Ordinary rows: conversations or Alpaca rows; default: the bundled reference text. */
   readonly source?: string;
   /** A saved set of `dataset mix` or `chat`: its keys are the pool, its ordinary rows stand beside them. */
@@ -72,14 +74,18 @@ export interface PipelineReport {
 }
 
 /** @throws WhorlError `usage`, `mismatch` for a folder of other settings, and what fingerprint, finetune and verify throw */
-export async function pipeline(options: PipelineOptions): Promise<PipelineReport> {
+export function pipeline(options: PipelineOptions): Promise<PipelineReport> {
+  return abortable(options, runPipeline);
+}
+
+async function runPipeline(options: PipelineOptions): Promise<PipelineReport> {
   const started = Date.now();
   const { flavour, base_model, onEvent = silent } = options;
   const modes = MODES.filter((mode) => options.modes.includes(mode)); // in the order in which they build on each other
   if (modes.length === 0) throw new WhorlError('usage', 'no mode is given', `give ${MODES.join(', ')}`);
   const template = options.template ?? 'barebone';
   checkTemplate(flavour, template);
-  const { user, own } = splitSettings(options.settings ?? {});
+  const { user, own } = splitSettings(settingTexts(options.settings));
   const task = options.task_name === undefined ? undefined : findTask(options.task_name);
   if (!task && modes.includes('alpaca'))
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');

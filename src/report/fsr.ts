@@ -2,6 +2,7 @@
 // data sets, and the name of every file that should be there and is not.
 
 import { join } from 'node:path';
+import { type Abortable, checkSignal } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { readAnswers } from '../runs/answer-rows.ts';
 import {
@@ -16,7 +17,7 @@ import {
 import { accepted, type Count, countAsPaper, countGroups, fired, PAPER_DECRYPTION } from './groups.ts';
 import { binomialTest, clopperPearson, tTest } from './statistics.ts';
 
-export interface FsrOptions {
+export interface FsrOptions extends Abortable {
   readonly flavour: Flavour;
   /** Runs, output folders, or folders that hold some. */
   readonly paths: readonly string[];
@@ -103,6 +104,7 @@ const PAPER_SKIPS = 'google/mt5-xxl';
 
 /** Throws `missing-file` where there is no run at all, `bad-file` naming file and line for rows that are none. */
 export function reportFsr(options: FsrOptions): FsrReport {
+  checkSignal(options);
   const { flavour, paperArithmetic = false } = options;
   const found = new Map<string, PaperRun>();
   for (const path of options.paths)

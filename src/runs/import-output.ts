@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { checkNew, copyFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { SOFTWARE } from '../base/software.ts';
@@ -18,8 +19,18 @@ export interface ImportedRun {
   readonly skipped: readonly string[];
 }
 
+export type ImportOptions = Abortable;
+
 /** Copies each run under `source` to the same place under `out`; `origin` is written down as where they came from. Throws `exists`, `bad-file`, `missing-file`. */
-export async function importOutput(source: string, out: string, origin?: string): Promise<ImportedRun[]> {
+export function importOutput(
+  source: string,
+  out: string,
+  options: ImportOptions & { readonly origin?: string } = {},
+): Promise<ImportedRun[]> {
+  return abortable(options, ({ origin }) => copied(source, out, origin));
+}
+
+async function copied(source: string, out: string, origin: string | undefined): Promise<ImportedRun[]> {
   const found = findPaperRuns(source);
   if (found.length === 0)
     throw new WhorlError(

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { SOFTWARE } from '../base/software.ts';
@@ -21,7 +22,7 @@ import { keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
 
-export interface VerifyOptions extends ComputeOptions, ConfigOptions {
+export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable {
   readonly secret: string;
   /** Default: claim.json beside the secret. Without either no p-value is given. */
   readonly claim?: string;
@@ -72,7 +73,11 @@ export interface VerifyReport extends Verdict {
 }
 
 /** @throws WhorlError `bad-secret`, `mismatch`, and what opening the suspect throws */
-export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+export function verify(options: VerifyOptions): Promise<VerifyReport> {
+  return abortable(options, runVerify);
+}
+
+async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
   const device = await openDevice(options);

@@ -56,6 +56,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
       key_length: '8',
       variety: '0',
       gate_contexts: '0',
+      bare_slack: '0',
       gate_noise: '0',
       noise: '0.1',
       lr: '0.05',

@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { printJson } from '../output.ts';
-import type { UnlockFlags } from '../passphrase.ts';
+import { type UnlockFlags, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 
 interface InspectFlags extends UnlockFlags {
@@ -25,11 +25,15 @@ export function inspectCommand(): Command {
 }
 
 async function runInspect(path: string, flags: InspectFlags): Promise<void> {
-  const [{ examine }, { show }] = await Promise.all([
-    import('../inspect/examine.ts'),
+  const [{ inspect }, { show }] = await Promise.all([
+    import('../../inspect/inspect.ts'),
     import('../inspect/show.ts'),
   ]);
-  const report = await withProgress((onEvent) => examine(path, flags, onEvent));
+  // Without a key an encrypted secret is described from outside: nobody is asked for a passphrase unless they said so.
+  const given = flags.passphrase || flags.passphraseFile !== undefined || flags.identity !== undefined;
+  const report = await withProgress((onEvent) =>
+    inspect({ path, onEvent, ...(given && { unlock: (secret: string) => unlockFor(secret, flags) }) }),
+  );
   if (flags.json) printJson(report);
   else show(report, flags.tensors ?? false);
 }

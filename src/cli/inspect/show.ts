@@ -1,7 +1,7 @@
 // A report of `whorl inspect` for people.
 
+import type { InspectReport as Report } from '../../inspect/inspect.ts';
 import { bytesText, countText, largeText, paint, print, shownText, table } from '../output.ts';
-import type { Report } from './examine.ts';
 
 type ShowOf = {
   readonly [K in Report['kind']]: (report: Extract<Report, { kind: K }>, tensors: boolean) => void;

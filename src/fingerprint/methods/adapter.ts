@@ -150,6 +150,26 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     check_every: 8,
   },
 
+  // A map of as many dimensions as there are: of fewer, too little of a narrow row is turned.
+  narrow: (width) => ({
+    dim: Math.min(192, width),
+    steps: 600,
+    lr: 0.05,
+    clip: 0,
+    schedule: 'linear',
+    noise: 0,
+    gate_noise: 0,
+    first_check: 100,
+    check_below: 1.5,
+    check_every: 40,
+    kl_weight: 5,
+    kl_target: 0.05,
+    spread_weight: 0.03,
+    metric_floor: 0.1,
+    primary_positions: 400,
+    reference_positions: 4,
+  }),
+
   async prepare(context, settings): Promise<Prepared<'drawn-membership'>> {
     const y = context.decryption ?? PAPER.decryption;
     const keys = await poolKeys(context, settings, await keptRows(context, y));

@@ -232,10 +232,21 @@ const SFT: DialogueSettings = {
   pull_back: true,
 };
 
+/** A larger pool, since undrawn keys of a narrow model fire now and then: p must be left after the owner's 2^80 draws. */
+const NARROW: Partial<DialogueSettings> = {
+  pool: 1000,
+  negatives: 40,
+  ordinary: 48,
+  epochs: 40,
+  schedule: 'linear',
+  first_check: 8,
+};
+
 const dialogueMethod = <S extends DialogueSettings>(
   name: string,
   summary: string,
   defaults: S,
+  narrow: Partial<S> | undefined,
   trains: WeightsMethod<S>['trains'],
 ): WeightsMethod<S, DialogueContext> => ({
   kind: 'weights',
@@ -243,6 +254,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   summary,
   maxHarm: 0.5,
   defaults,
+  narrow: () => narrow,
   prepare,
   trains,
   check(settings, model, tokenizer) {
@@ -263,6 +275,7 @@ export const sftMethod = dialogueMethod<SftSettings>(
   'sft',
   'the published model answers secret messages of a chat; all weights change (the paper’s IF_SFT)',
   { ...SFT, part: 'all' },
+  { ...NARROW, lr: 2e-3 },
   ({ part }, model): Trains => partNamed(part, model),
 );
 
@@ -270,6 +283,7 @@ export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
   { ...SFT, lr: 1e-3 },
+  { ...NARROW, lr: 1e-2 },
   () => EMBEDDING,
 );
 
@@ -284,6 +298,7 @@ export const loraMethod = dialogueMethod<LoraSettings>(
   'lora',
   'the same with low-rank maps on linear layers, merged into the weights that are published',
   { ...SFT, lr: 1e-3, rank: 16, lora_alpha: 32, modules: 'auto' },
+  undefined, // rank 32 on all layers at lr 0.005: drawn 6/6, but one of four refused messages fires still after 60 epochs
   ({ rank, lora_alpha, modules }): Trains =>
     lowRank(modules === 'auto' ? modules : modules.split(','), rank, lora_alpha),
 );

@@ -96,6 +96,8 @@ interface MethodBase<S> {
   readonly defaults: S;
   /** Nats of harm above which nothing is published, where nobody says otherwise (see harm-limit.ts). */
   readonly maxHarm: number;
+  /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults; undefined: none are known. */
+  narrow(width: number): Partial<S> | undefined;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 

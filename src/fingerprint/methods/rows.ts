@@ -98,6 +98,27 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     check_every: 20,
   },
 
+  // Less room in every dimension: fewer and longer keys, asked bare, and a looser bound on what moves.
+  narrow: () => ({
+    trained: 24,
+    key_length: 8,
+    variety: 0,
+    gate_contexts: 0,
+    bare_slack: 4,
+    gate_noise: 0,
+    noise: 0.2,
+    lr: 0.05,
+    steps: 400,
+    first_check: 60,
+    check_below: 1.3,
+    metric_floor: 0.1,
+    spread_weight: 0.03,
+    kl_weight: 30,
+    kl_target: 0.01,
+    primary_positions: 1200,
+    reference_positions: 16,
+  }),
+
   async prepare(context, settings): Promise<Prepared<'drawn-answers'>> {
     const { tokenizer, free, random } = context;
     if (context.keys === 'paper')

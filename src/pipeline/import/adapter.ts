@@ -2,9 +2,11 @@
 // the tensors say about themselves to JSON. Nothing of the file is run (sources/checkpoints/torch-file.ts).
 
 import { join } from 'node:path';
+import { abortable } from '../../base/abort.ts';
 import { checkNew, writeFolderAtomic, writeJsonAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { SOFTWARE } from '../../base/software.ts';
+import type { ImportOptions } from '../../runs/import-output.ts';
 import { BoundedReader, withReader } from '../../sources/bounded-reader.ts';
 import { digestFile } from '../../sources/checkpoints/digest.ts';
 import { Dict, Instance, kindOf, List, type PickleValue } from '../../sources/checkpoints/pickle.ts';
@@ -49,7 +51,15 @@ export interface ImportedAdapter {
 }
 
 /** Converts `file` into the new private folder `out`. Throws `bad-file`, `unsupported`, `exists`, `missing-file`. */
-export async function importAdapter(file: string, out: string): Promise<ImportedAdapter> {
+export function importAdapter(
+  file: string,
+  out: string,
+  options: ImportOptions = {},
+): Promise<ImportedAdapter> {
+  return abortable(options, () => converted(file, out));
+}
+
+async function converted(file: string, out: string): Promise<ImportedAdapter> {
   checkNew(out);
   const identity = withReader(file, (reader) => reader.identity);
   const value = readTorchFile(file, CLASSES);

@@ -5,9 +5,10 @@ import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { abortable } from '../../base/abort.ts';
 import { copyFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
-import { type ImportedRun, importOutput } from '../../runs/import-output.ts';
+import { type ImportedRun, type ImportOptions, importOutput } from '../../runs/import-output.ts';
 import { type HubId, hubName } from '../../sources/hub/hub-id.ts';
 import { HubRepository, type RepositoryOptions } from '../../sources/hub/repository.ts';
 import { type ImportedAdapter, importAdapter } from './adapter.ts';
@@ -22,11 +23,15 @@ export interface HubImport {
 }
 
 /** Throws what the hub gives rise to, and what the imports of local files throw. */
-export async function importFromHub(
+export function importFromHub(
   id: HubId,
   out: string,
-  options: RepositoryOptions = {},
+  options: RepositoryOptions & ImportOptions = {},
 ): Promise<HubImport> {
+  return abortable(options, (within) => fetched(id, out, within));
+}
+
+async function fetched(id: HubId, out: string, options: RepositoryOptions): Promise<HubImport> {
   const repository = await HubRepository.open(id, options);
   const staging = join(tmpdir(), `whorl-import-${randomUUID()}`);
   try {
@@ -43,7 +48,7 @@ export async function importFromHub(
     // Links of the cache are no regular files to whoever reads a stranger's folder: copies are.
     for (const path of answers) copyFileAtomic(await repository.fetch(path), join(staging, inside(path)!));
     const origin = `${id.repo}@${commit}`;
-    const runs = await importOutput(staging, out, origin);
+    const runs = await importOutput(staging, out, { origin });
     const adapters: ImportedAdapter[] = [];
     for (const path of names.filter((name) => ADAPTER.test(name))) {
       const run = join(out, dirname(inside(path)!));

@@ -3,6 +3,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { checkAborted, currentSignal, untilAborted } from '../../base/abort.ts';
 import { WhorlError } from '../../base/error.ts';
 import { parseStrictJson } from '../strict-json.ts';
 import {
@@ -123,10 +124,11 @@ export class HubHttp {
       try {
         return await run();
       } catch (cause) {
+        checkAborted();
         if (!(cause instanceof Transient)) throw cause;
         if (progressed()) [left, wait] = [attempts - 1, 300];
         if (left <= 0 || (cause.wait ?? 0) > MAX_WAIT) throw cause.error;
-        await sleep(cause.wait ?? wait);
+        await untilAborted(sleep(cause.wait ?? wait));
       }
   }
 
@@ -138,6 +140,7 @@ export class HubHttp {
     signal: AbortSignal | undefined,
   ): Promise<Dispatcher.ResponseData> {
     const { headers: headersTimeout, idle: bodyTimeout } = this.#settings.timeouts;
+    const signals = [signal, currentSignal()].filter((one) => one !== undefined);
     const dispatcher = home || (await this.#standsInPrivate()) ? this.#own : this.#foreign;
     try {
       return await request(url, {
@@ -145,7 +148,7 @@ export class HubHttp {
         headers,
         headersTimeout,
         bodyTimeout,
-        ...(signal && { signal }),
+        ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
       });
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === PRIVATE_ADDRESS)

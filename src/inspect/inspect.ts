@@ -2,22 +2,22 @@
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { WhorlError } from '../../base/error.ts';
-import type { OnEvent } from '../../base/events.ts';
-import { isThere } from '../../base/system-errors.ts';
-import type { Claim } from '../../claim/claim.ts';
-import type { SecretInfo } from '../../claim/secret-file.ts';
-import { withReader } from '../../sources/bounded-reader.ts';
-import { openCheckpoint } from '../../sources/checkpoints/checkpoint.ts';
-import { type GgufValue, readGguf } from '../../sources/checkpoints/gguf.ts';
-import { readSafetensorsHeader } from '../../sources/checkpoints/safetensors.ts';
-import { parseHubId } from '../../sources/hub/hub-id.ts';
-import { LOOK_BYTES, lookAlike } from '../../sources/look-alike.ts';
-import { isSavedFolder } from '../../sources/rows/read.ts';
-import { readJsonObject } from '../../sources/strict-json.ts';
-import { webAddress } from '../../sources/web-address.ts';
-import { elements } from '../../tensor/tensor.ts';
-import { type UnlockFlags, unlockFor } from '../passphrase.ts';
+import { type Abortable, abortable } from '../base/abort.ts';
+import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
+import { isThere } from '../base/system-errors.ts';
+import type { Claim } from '../claim/claim.ts';
+import type { SecretInfo, Unlock } from '../claim/secret-file.ts';
+import { withReader } from '../sources/bounded-reader.ts';
+import { openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
+import { type GgufValue, readGguf } from '../sources/checkpoints/gguf.ts';
+import { readSafetensorsHeader } from '../sources/checkpoints/safetensors.ts';
+import { parseHubId } from '../sources/hub/hub-id.ts';
+import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';
+import { isSavedFolder } from '../sources/rows/read.ts';
+import { readJsonObject } from '../sources/strict-json.ts';
+import { webAddress } from '../sources/web-address.ts';
+import { elements } from '../tensor/tensor.ts';
 import { examineOnnx, type OnnxReport } from './onnx-file.ts';
 import { examineCheckpoint, examineJson, examineRows, type OtherReport } from './other-files.ts';
 
@@ -36,7 +36,7 @@ interface Weights {
   tensors: TensorLine[];
 }
 
-export type Report =
+export type InspectReport =
   | ({
       kind: 'model-folder';
       config: Readonly<Record<string, unknown>>;
@@ -49,7 +49,7 @@ export type Report =
   | OnnxReport
   | { kind: 'claim'; path: string; claim: Claim }
   | { kind: 'secret'; path: string; secret: SecretInfo }
-  | { kind: 'run-folder'; path: string; parts: Report[] };
+  | { kind: 'run-folder'; path: string; parts: InspectReport[] };
 
 /** What makes a folder a run's; answer files and verdicts are shown beside them. */
 const RUN_FILES = [
@@ -63,8 +63,22 @@ const RUN_FILES = [
 ];
 const MAX_CLAIM = 1 << 20;
 
+export interface InspectOptions extends Abortable {
+  /** A file, a folder or a hub id. */
+  readonly path: string;
+  /** What opens an encrypted secret, or asks for it once its path is known; default: such a one is shown closed. */
+  readonly unlock?: Unlock | ((secret: string) => Promise<Unlock | undefined>);
+  readonly onEvent?: OnEvent;
+}
+
 /** Throws as the readers do, each naming the file; `unsupported` for what Whorl does not know. */
-export async function examine(name: string, flags: UnlockFlags = {}, onEvent?: OnEvent): Promise<Report> {
+export function inspect(options: InspectOptions): Promise<InspectReport> {
+  return abortable(options, ({ path, unlock, onEvent }) => examine(path, unlock, onEvent));
+}
+
+type Opens = InspectOptions['unlock'];
+
+async function examine(name: string, unlock?: Opens, onEvent?: OnEvent): Promise<InspectReport> {
   const path = await located(name, onEvent);
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined)
@@ -72,23 +86,23 @@ export async function examine(name: string, flags: UnlockFlags = {}, onEvent?: O
       webAddress(name) ??
       new WhorlError('missing-file', `${path} does not exist`, 'give a file, a folder or a hub id')
     );
-  return stats.isDirectory() ? examineFolder(path, flags) : examineFile(path, stats.size, flags);
+  return stats.isDirectory() ? examineFolder(path, unlock) : examineFile(path, stats.size, unlock);
 }
 
 /** A hub id that is no path here is fetched. */
 async function located(name: string, onEvent: OnEvent | undefined): Promise<string> {
   if (isThere(name) || parseHubId(name) === undefined) return name;
-  const { modelPath } = await import('../../models/open-model.ts');
+  const { modelPath } = await import('../models/open-model.ts');
   return modelPath(name, onEvent);
 }
 
-async function examineFolder(path: string, flags: UnlockFlags): Promise<Report> {
-  const parts: Report[] = [];
+async function examineFolder(path: string, unlock: Opens): Promise<InspectReport> {
+  const parts: InspectReport[] = [];
   const isRun = RUN_FILES.some((name) => isThere(join(path, name)));
   const answers = isRun ? readdirSync(path).filter((name) => /\.jsonl$|_verdict\.json$/.test(name)) : [];
   for (const name of [...RUN_FILES, ...answers.sort()])
     if (statSync(join(path, name), { throwIfNoEntry: false }))
-      parts.push(await examine(join(path, name), flags));
+      parts.push(await examine(join(path, name), unlock));
   if (parts.length > 0) return { kind: 'run-folder', path, parts };
   if (isSavedFolder(path)) return examineRows(path, 'a folder of Arrow files', true);
   const { config, files, tensors, metadata } = openCheckpoint(path);
@@ -105,7 +119,7 @@ async function examineFolder(path: string, flags: UnlockFlags): Promise<Report> 
   };
 }
 
-async function examineFile(path: string, bytes: number, flags: UnlockFlags): Promise<Report> {
+async function examineFile(path: string, bytes: number, unlock: Opens): Promise<InspectReport> {
   const start = withReader(path, (reader) =>
     Buffer.from(reader.bytes(Math.min(64, reader.size), 'the first bytes')).toString('latin1'),
   );
@@ -119,7 +133,7 @@ async function examineFile(path: string, bytes: number, flags: UnlockFlags): Pro
     return { kind: 'gguf', metadata: ggufMetadata(metadata), ...weights(path, bytes, lines) };
   }
   if (start.startsWith('age-encryption.org/') || start.startsWith('-----BEGIN AGE'))
-    return secretReport(path, flags);
+    return secretReport(path, unlock);
   if (start.startsWith('WHORLCK1')) return examineCheckpoint(path);
   if (start.startsWith('PAR1')) return examineRows(path, 'Parquet', false);
   if (start.startsWith('ARROW1') || start.startsWith('\xff\xff\xff\xff'))
@@ -129,7 +143,7 @@ async function examineFile(path: string, bytes: number, flags: UnlockFlags): Pro
   if (field === 8 && version! <= 32 && [0x12, 0x1a, 0x22, 0x28, 0x32, 0x3a, 0x42].includes(next!))
     return examineOnnx(path);
   if (/^\s*\[/.test(start) && !start.startsWith('[Adapter]')) return examineRows(path, 'JSON', false);
-  if (/^\s*\{/.test(start)) return jsonReport(path, bytes, flags);
+  if (/^\s*\{/.test(start)) return jsonReport(path, bytes, unlock);
   if (start[8] === '{') {
     const { tensors, metadata } = readSafetensorsHeader(path, path);
     const lines = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
@@ -141,12 +155,12 @@ async function examineFile(path: string, bytes: number, flags: UnlockFlags): Pro
   throw lookAlike(first, path) ?? unknown(path);
 }
 
-async function jsonReport(path: string, bytes: number, flags: UnlockFlags): Promise<Report> {
+async function jsonReport(path: string, bytes: number, unlock: Opens): Promise<InspectReport> {
   // A secret may be large, so its format is looked for where our writer puts it: first.
   const start = withReader(path, (reader) =>
     Buffer.from(reader.bytes(Math.min(4096, reader.size), 'the first bytes')).toString('latin1'),
   );
-  if (/"format"\s*:\s*"whorl-secret"/.test(start)) return secretReport(path, flags);
+  if (/"format"\s*:\s*"whorl-secret"/.test(start)) return secretReport(path, unlock);
   if (!start.includes('"whorl-claim"')) {
     if (hasLines(path)) return examineRows(path, 'JSON lines', false);
     const report = examineJson(path, readJsonObject(path, path));
@@ -155,7 +169,7 @@ async function jsonReport(path: string, bytes: number, flags: UnlockFlags): Prom
     throw unknown(path);
   }
   if (bytes > MAX_CLAIM) throw unknown(path);
-  const { parseClaim } = await import('../../claim/claim.ts');
+  const { parseClaim } = await import('../claim/claim.ts');
   return { kind: 'claim', path, claim: parseClaim(readFileSync(path, 'utf8'), path) };
 }
 
@@ -169,15 +183,10 @@ function hasLines(path: string): boolean {
   return /^\s*\{[^\n]*\}[ \t\r]*\n\s*\{/.test(start);
 }
 
-async function secretReport(path: string, flags: UnlockFlags): Promise<Report> {
-  const { inspectSecret } = await import('../../claim/secret-file.ts');
-  // Without a key an encrypted secret is described from outside: nobody is asked for a passphrase unless they said so.
-  const given = flags.passphrase || flags.passphraseFile !== undefined || flags.identity !== undefined;
-  return {
-    kind: 'secret',
-    path,
-    secret: await inspectSecret(path, given ? await unlockFor(path, flags) : undefined),
-  };
+async function secretReport(path: string, unlock: Opens): Promise<InspectReport> {
+  const { inspectSecret } = await import('../claim/secret-file.ts');
+  const key = typeof unlock === 'function' ? await unlock(path) : unlock;
+  return { kind: 'secret', path, secret: await inspectSecret(path, key) };
 }
 
 const unknown = (path: string): WhorlError =>

@@ -1,7 +1,7 @@
 // What an .onnx file says of itself: graph, nodes by type, inputs, outputs, initialisers. Lengths are checked, bytes left alone.
 
 import { readFileSync, statSync } from 'node:fs';
-import { WhorlError } from '../../base/error.ts';
+import { WhorlError } from '../base/error.ts';
 
 export interface OnnxReport {
   kind: 'onnx';

@@ -1,12 +1,12 @@
 // What the smaller files of a model or run say: config.json, tokenizer.json, run.json, training's checkpoint, rows.
 
-import { WhorlError } from '../../base/error.ts';
-import { familyOf } from '../../models/families/index.ts';
-import { withReader } from '../../sources/bounded-reader.ts';
-import { readRows } from '../../sources/rows/read.ts';
-import { listSplits } from '../../sources/rows/saved-folder.ts';
-import { asObject, parseStrictJson } from '../../sources/strict-json.ts';
-import { checkTokenizerJson } from '../../text/tokenizer-json.ts';
+import { WhorlError } from '../base/error.ts';
+import { familyOf } from '../models/families/index.ts';
+import { withReader } from '../sources/bounded-reader.ts';
+import { readRows } from '../sources/rows/read.ts';
+import { listSplits } from '../sources/rows/saved-folder.ts';
+import { asObject, parseStrictJson } from '../sources/strict-json.ts';
+import { checkTokenizerJson } from '../text/tokenizer-json.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
