@@ -3,6 +3,7 @@
 
 import type { Value } from '../engine/graph.ts';
 import type { Alibi } from '../engine/ops/cached-attention.ts';
+import type { HeadMap } from './head-map.ts';
 import type { Rope } from './rope.ts';
 
 /** Sizes all decoders share, in Hugging Face's words where it has one. A family whose config calls them otherwise translates. */
@@ -72,7 +73,7 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly head: string;
   /** What a head of its own is called; some folders store one even where it is tied. */
   readonly ownHead: string;
-  /** The head's bias [V]; only where it is not tied. */
+  /** The head's bias [V]. */
   readonly headBias?: string;
   /** The rotary positions that layers choose from; empty where positions come from elsewhere. */
   readonly ropes: readonly Rope[];
@@ -98,6 +99,6 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly canonical?: (name: string) => string;
   /** Embedded rows x [T, E], as they stand in the table → final, normalised hidden states [T, E]. */
   hidden(weights: Weights, x: Value, input: ForwardInput): Value;
-  /** What the head's products go through, element by element (a scale, a soft cap); default: nothing. */
-  readonly logits?: (products: Value) => Value;
+  /** What the head's products go through; default: nothing. */
+  readonly logits?: HeadMap;
 }
