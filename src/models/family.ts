@@ -24,6 +24,32 @@ export interface DecoderConfig {
 /** Where a forward pass gets a weight from: the checkpoint's file, or a tensor that is being trained. */
 export type Weights = (name: string) => Value;
 
+/** Queries [T, H·D], keys and values [T, K·D] of a stack's own rows. */
+type Attend = (q: Value, k: Value, v: Value, table?: Value) => Value;
+
+/** Distances between a query and a key in classes, logarithmically wider (Raffel et al. 2020). */
+export interface RelativeBuckets {
+  readonly buckets: number;
+  /** From here on all distances are one class. */
+  readonly distance: number;
+}
+
+/** What an encoder asks of the sources it runs over: every row of a source sees every other. */
+export interface EncoderInput {
+  readonly attend: Attend;
+}
+
+/** The stack that reads the source; what it gives, every layer of the decoder attends to. */
+export interface EncoderPart {
+  readonly layers: number;
+  /** The token that every text of the decoder begins with. */
+  readonly start: number;
+  readonly modules: Pick<Modules, 'attention' | 'mlp'>;
+  layer(index: number): string;
+  /** Embedded rows of the sources x [U, E] → final, normalised states [U, E]. */
+  hidden(weights: Weights, x: Value, input: EncoderInput): Value;
+}
+
 /** How the layers of a decoder attend. */
 export interface LayerAttention {
   /** Which of the decoder's ropes turns queries and keys; absent: none does. */
@@ -42,6 +68,8 @@ interface AttentionScores {
   readonly softcap?: number;
   /** What a key's position adds to its scores; key heads share their queries' heads in order. */
   readonly alibi?: Alibi;
+  /** What is added by distance, from a table of the checkpoint [buckets, H] that `attend` is given. */
+  readonly relative?: RelativeBuckets;
 }
 
 /** What a family asks of the sequences it runs over; the block behind it decides how attention is computed. */
@@ -50,8 +78,14 @@ export interface ForwardInput {
   readonly positions: Value;
   /** Rotary positions of packed rows x [T, n·D], as this layer has them (`layers`); x itself where it has none. */
   rotate(layer: number, x: Value): Value;
-  /** Causal attention of packed rows: q [T, H·D], k and v [T, K·D] → [T, H·D]. */
-  attend(layer: number, q: Value, k: Value, v: Value): Value;
+  /** Causal attention of packed rows: q [T, H·D], k and v [T, K·D] → [T, H·D]. @param table see `AttentionScores.relative` */
+  attend(layer: number, q: Value, k: Value, v: Value, table?: Value): Value;
+  /** Attention to each row's source. @param make its states [U, E] → keys and values [U, H·D] */
+  attendSource(
+    layer: number,
+    q: Value,
+    make: (states: Value) => readonly [keys: Value, values: Value],
+  ): Value;
 }
 
 /** Linear layers of a block by the family's own words, below its `layer` prefix: `self_attn.q_proj`. */
@@ -89,6 +123,10 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly modules: Modules;
   /** Of the tokens, how many go through a matrix; default: all. */
   readonly share?: (name: string) => number;
+  /** Of an encoder-decoder: what reads the source. */
+  readonly encoder?: EncoderPart;
+  /** Other names under which some folders store the embedding once more, or instead. */
+  readonly embeddingCopies?: readonly string[];
   /** What the names of a layer's tensors begin with, dot included. */
   layer(index: number): string;
   /** A table of positions that rows are taken from and nothing is multiplied by. */
