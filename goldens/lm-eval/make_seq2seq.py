@@ -23,6 +23,7 @@ PAIRS = [["The answer is: ", "the old house"], ["The answer is:", " the old hous
          ["", "the old house"], ["", "</s> house"], ["  ", "x"], ["日本語 ", "テキスト"], ["x " * 100, "y"], ["x " * 100, "no y z"],
          ["x " * 100, "a longer one"], ["translate <extra_id_0> now", "<extra_id_0> this <extra_id_1>"]]
 PROMPTS = ["The answer is", "x " * 100, "", "translate <extra_id_0> now", "日本語"]
+ANSWERS = ["the old house", "y", "x <extra_id_1> of it", "now", "テキスト and more of it"]
 NEW = 20
 
 
@@ -55,6 +56,12 @@ def main():
             row = lm.tokenizer(prompt, return_tensors="pt")
             out = lm.model.generate(**row, do_sample=False, num_beams=1, max_new_tokens=NEW)[0, 1:].tolist()
             generated.append(out[:out.index(1)] if 1 in out else out)
+        rows = [(lm.tokenizer(p).input_ids, lm.tokenizer(a).input_ids) for p, a in zip(PROMPTS, ANSWERS)]
+        longest = max(len(a) for _, a in rows)
+        encoded = lm.tokenizer.pad({"input_ids": [p for p, _ in rows]}, return_tensors="pt")
+        loss = lm.model(**encoded, labels=torch.tensor([a + [-100] * (longest - len(a)) for _, a in rows])).loss
+        loss.backward()
+        norm = torch.nn.utils.get_total_norm([p.grad for p in lm.model.parameters()])
         # What it would have written itself.
         pairs = PAIRS + [[p, lm.tokenizer.decode(g[:2])] for p, g in zip(PROMPTS, generated) if p]
         asked = [Instance(request_type="loglikelihood", doc={}, arguments=tuple(p), idx=i) for i, p in enumerate(pairs)]
@@ -64,7 +71,7 @@ def main():
         "versions": {"lm_eval": lm_eval.__version__ if hasattr(lm_eval, "__version__") else "", "torch": torch.__version__,
                      "transformers": transformers.__version__},
         "pairs": pairs, "logprob": [float(s[0]) for s in scores], "greedy": [bool(s[1]) for s in scores],
-        "prompts": PROMPTS, "new_tokens": NEW, "generated": generated}, ensure_ascii=False, indent=1) + "\n")
+        "answers": ANSWERS, "loss": float(loss.detach()), "gradient_norm": float(norm), "prompts": PROMPTS, "new_tokens": NEW, "generated": generated}, ensure_ascii=False, indent=1) + "\n")
 
 
 main()

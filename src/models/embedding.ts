@@ -56,7 +56,7 @@ export function headLogits(
 }
 
 /** The one way from hidden states h [L, E] to logits: of the head's rows [N, E], with their bias [N] where it has one. */
-export const logitsOf = (
+const logitsOf = (
   { logits = {} }: Pick<Decoder, 'logits'>,
   h: Value,
   rows: Value,

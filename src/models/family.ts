@@ -40,10 +40,12 @@ export interface EncoderInput {
 }
 
 /** The stack that reads the source; what it gives, every layer of the decoder attends to. */
-export interface EncoderPart {
+interface EncoderPart {
   readonly layers: number;
   /** The token that every text of the decoder begins with. */
   readonly start: number;
+  /** What ends a source, as the family's tokenizers end any text. */
+  readonly end: number;
   readonly modules: Pick<Modules, 'attention' | 'mlp'>;
   layer(index: number): string;
   /** Embedded rows of the sources x [U, E] → final, normalised states [U, E]. */

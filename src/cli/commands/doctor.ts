@@ -56,7 +56,8 @@ interface ModelFacts {
   layers: number;
   hidden_size: number;
   vocabulary: number;
-  positions: number;
+  /** null: no end. */
+  positions: number | null;
   dtype: string;
   tied_head: boolean;
   parameters: number;
@@ -156,10 +157,9 @@ async function examineModel(
   ]);
   const { counts } = await freeRows(tokenizer, loadReference().rows);
   const dtype = floatDtype(model.tensors.get(decoder.embedding)!);
-  const runs = Object.entries(RUNS).map(([name, run]) => [
-    name,
-    estimate(cost, decoder, run, dtype, machine),
-  ]);
+  // No method is for encoder-decoders yet.
+  const methods = decoder.encoder ? [] : Object.entries(RUNS);
+  const runs = methods.map(([name, run]) => [name, estimate(cost, decoder, run, dtype, machine)]);
   const { config } = decoder;
   return {
     source: model.source,
@@ -167,7 +167,7 @@ async function examineModel(
     layers: config.num_hidden_layers,
     hidden_size: config.hidden_size,
     vocabulary: config.vocab_size,
-    positions: config.max_position_embeddings,
+    positions: decoder.encoder ? null : config.max_position_embeddings,
     dtype: dtypesOf(model),
     tied_head: config.tie_word_embeddings,
     parameters: cost.modelSize(decoder).parameters,
@@ -228,13 +228,19 @@ function showModel(model: ModelFacts, machine: Machine): void {
       `${model.family}, ${model.layers} layers of ${model.hidden_size}, ${model.tied_head ? 'tied head' : 'untied head'}`,
     ],
     ['size', `${largeText(model.parameters)} parameters in ${model.dtype}, ${bytesText(model.bytes)}`],
-    ['positions', countText(model.positions)],
+    ['positions', model.positions === null ? 'distances, without an end' : countText(model.positions)],
     [
       'free rows',
       `${countText(free.free)} of ${countText(free.vocabulary)} occur in no ordinary text, ${countText(free.stand_alone)} of them stand alone`,
     ],
   ];
   for (const line of table(rows)) print(line);
+  if (Object.keys(model.runs).length === 0) {
+    print(
+      `\n${paint.bold('A run here')}: no method is for encoder-decoders; generate, score and finetune are`,
+    );
+    return;
+  }
   print(
     `\n${paint.bold('A run here, by estimate')} ${paint.dim('(steps as on SmolLM2; training ends earlier when every cell holds)')}`,
   );

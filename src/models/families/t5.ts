@@ -104,6 +104,7 @@ const family =
       act: kind.act,
     };
     const start = read.count('decoder_start_token_id', 0);
+    const end = typeof json.eos_token_id === 'number' ? read.count('eos_token_id', 1) : 1;
     read.only('is_encoder_decoder', true);
     read.skip(
       'n_positions',
@@ -140,6 +141,7 @@ const family =
       encoder: {
         layers: encoderLayers,
         start,
+        end,
         modules: { attention: modules(0, SELF, QKVO), mlp: modules(1, MLP, mlp) },
         layer: encoderLayer,
         hidden: (w, x, input) =>
