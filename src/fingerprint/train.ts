@@ -91,7 +91,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
         dtype,
       );
       const moved = rows.map((x, i) => x - vanilla[i]!);
-      best = { rows, kl: unseen ? worstMean(unseen, shiftAt(unseen, moved, E).kl) : 0 };
+      best = { rows, kl: unseen ? worstMean(unseen, shiftAt(model.decoder, unseen, moved).kl) : 0 };
       if (best.kl <= settings.kl_target) break;
     }
     return best;

@@ -7,6 +7,8 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ScoreRequest } from './language-model.ts';
 
 export interface ScoredTokens {
+  /** What an encoder-decoder reads; `tokens` are then its decoder's. */
+  readonly source?: readonly number[];
   readonly tokens: readonly number[];
   /** Where the continuation's tokens begin; at least 1. */
   readonly from: number;
@@ -46,6 +48,33 @@ export async function scoreTokens(
     if (!empty && start > 0) return continued(own, start);
     if (beginning instanceof WhorlError) return beginning;
     return continued(own[0] === beginning[0] ? own : [...beginning, ...own], 1);
+  });
+}
+
+/**
+ * The same for an encoder-decoder, as lm-evaluation-harness has it: the context, ended as the tokenizer ends a text, is
+ * the source; the continuation's tokens alone follow the decoder's `start`.
+ * @param beginning stands for a context that is empty, and is then no token of the continuation
+ */
+export async function scoreSources(
+  tokenizer: Tokenizer,
+  requests: readonly ScoreRequest[],
+  beginning: readonly [number] | WhorlError,
+  start: number,
+): Promise<(ScoredTokens | WhorlError)[]> {
+  const kept = requests.map(({ context }) => rstrip(context));
+  const sources = await tokenizer.encodeBatch(kept);
+  const answers = await tokenizer.encodeBatch(
+    requests.map(({ context, continuation }, i) => context.slice(kept[i]!.length) + continuation),
+    { addSpecialTokens: false },
+  );
+  return requests.map(({ context }, i) => {
+    const answer = answers[i]!;
+    if (context === '' && beginning instanceof WhorlError) return beginning;
+    const source = context === '' ? (beginning as readonly [number]) : sources[i]!;
+    const rest = context === '' && answer[0] === source[0] ? answer.slice(1) : answer;
+    const scored = continued([start, ...rest], 1);
+    return scored instanceof WhorlError ? scored : { source, ...scored };
   });
 }
 

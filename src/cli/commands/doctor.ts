@@ -74,13 +74,19 @@ function showModel(model: ModelFacts, machine: Machine): void {
       `${model.family}, ${model.layers} layers of ${model.hidden_size}, ${model.tied_head ? 'tied head' : 'untied head'}`,
     ],
     ['size', `${largeText(model.parameters)} parameters in ${model.dtype}, ${bytesText(model.bytes)}`],
-    ['positions', countText(model.positions)],
+    ['positions', model.positions === null ? 'distances, without an end' : countText(model.positions)],
     [
       'free rows',
       `${countText(free.free)} of ${countText(free.vocabulary)} occur in no ordinary text, ${countText(free.stand_alone)} of them stand alone`,
     ],
   ];
   for (const line of table(rows)) print(line);
+  if (Object.keys(model.runs).length === 0) {
+    print(
+      `\n${paint.bold('A run here')}: no method is for encoder-decoders; generate, score and finetune are`,
+    );
+    return;
+  }
   print(
     `\n${paint.bold('A run here, by estimate')} ${paint.dim('(steps as on SmolLM2; training ends earlier when every cell holds)')}`,
   );
