@@ -178,8 +178,11 @@ export const FUNCTIONS: Readonly<Record<string, TaskFunctions>> = {
     target: (row) => highlight(row, texts(row, 'answers')[0] ?? ''),
     results: recordResults,
   },
+  // v0.4.0's regression: the bare entities are the choices, in the data set's order, and the answers the target.
   record_bare: {
+    prepare: (row) => row,
     choices: (row) => texts(row, 'entities'),
+    target: (row) => texts(row, 'answers'),
   },
   truthfulqa_mc2: {
     results(row, scores) {

@@ -25,10 +25,20 @@ function quoted(text: string): string {
   return mark + (mark === "'" ? escaped.replaceAll("'", "\\'") : escaped) + mark;
 }
 
-/** `json.dumps(value, indent=2, ensure_ascii=False)`: an empty list or object stands on its line, as in JavaScript. */
+/** `json.dumps(value, indent=2, ensure_ascii=False)`, of values that came from JSON, Parquet or Arrow. */
 export const dumped = (value: unknown): string =>
   JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? Number(each) : each), 2);
-// Python escapes DEL no more than JavaScript does, but writes lone surrogates as they are, which UTF-8 refuses anyway.
+
+/** `str` of a Python float. */
+export function floatText(value: number): string {
+  if (Number.isNaN(value)) return 'nan';
+  if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
+  if (Number.isInteger(value) && Math.abs(value) < 1e16) return `${Object.is(value, -0) ? '-0' : value}.0`;
+  const [digits = '', exponent] = value.toExponential().split('e');
+  const power = Number(exponent);
+  if (power >= -4 && power < 16) return String(value);
+  return `${digits}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
+}
 
 export const sha256 = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex');
 
