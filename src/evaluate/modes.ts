@@ -1,12 +1,13 @@
 // Which harness is followed: the one of today, or v0.4.0 with which the paper's numbers were made.
 
+import type { ScoringRules } from '../lm/score-tokens.ts';
 import { FUNCTIONS } from './functions.ts';
 import type { Task } from './task.ts';
 
 export interface Mode {
   readonly name: string;
-  /** Whether a context is encoded with the special tokens that its tokenizer adds by default. */
-  readonly specialTokens: boolean;
+  /** How rows become tokens: v0.4.0 added no BOS, and put EOS before what has no context. */
+  readonly scoring: ScoringRules;
   /** What its tasks had otherwise. */
   readonly tasks: Readonly<Record<string, Partial<Task>>>;
   /** A group's standard error: pooled over its tasks, or the formula of then, which depends on their scores. */
@@ -16,10 +17,10 @@ export interface Mode {
 export type ModeName = 'main' | 'v0.4.0-seed';
 
 export const MODES: Readonly<Record<ModeName, Mode>> = {
-  main: { name: 'main', specialTokens: true, tasks: {}, groupError: 'pooled' },
+  main: { name: 'main', scoring: { cutsLeft: true }, tasks: {}, groupError: 'pooled' },
   'v0.4.0-seed': {
     name: 'v0.4.0-seed',
-    specialTokens: false,
+    scoring: { cutsLeft: true, specialTokens: false, beginning: 'eos' },
     tasks: {
       record: { ...FUNCTIONS.record_bare, version: 1 },
       wsc: { dataset_path: 'super_glue', dataset_name: 'wsc' },
@@ -28,4 +29,3 @@ export const MODES: Readonly<Record<ModeName, Mode>> = {
   },
 };
 
-export const isMode = (name: string): name is ModeName => Object.hasOwn(MODES, name);

@@ -12,7 +12,7 @@ import { template } from './template.ts';
 
 const name = z.string().regex(/^[\w.-]{1,100}$/, 'is letters, digits, _, - and .');
 const texts = z.array(z.string());
-const metric = z.strictObject({
+const METRIC = z.strictObject({
   metric: z.string(),
   aggregation: z.string().optional(),
   higher_is_better: z.boolean().optional(),
@@ -52,7 +52,7 @@ const FILE = z.strictObject({
   doc_to_text: z.string().optional(),
   doc_to_target: z.union([z.string(), z.number().int()]).optional(),
   doc_to_choice: z.union([z.string(), texts]).optional(),
-  metric_list: z.array(metric).min(1),
+  metric_list: z.array(METRIC).min(1),
   generation_kwargs: z
     .strictObject({
       until: texts,
@@ -215,7 +215,7 @@ const KNOWN: Readonly<Record<OutputType, readonly string[]>> = {
 };
 
 function metricOf(
-  { metric, aggregation = USUAL[metric], higher_is_better = metric !== 'perplexity' }: z.infer<typeof metric>,
+  { metric, aggregation = USUAL[metric], higher_is_better = metric !== 'perplexity' }: z.infer<typeof METRIC>,
   type: OutputType,
   own: boolean,
   path: string,

@@ -4,10 +4,11 @@ import { Command, Option } from 'commander';
 import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
-import type { Table, TextFormat } from '../../report/table.ts';
+import type { TextFormat } from '../../report/table.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
 import { FLAVOURS } from '../../runs/paper-folder.ts';
-import { paint, print, printJson, printText, shownText, table, tell, wrapped } from '../output.ts';
+import { paint, printJson, printText, shownText, tell } from '../output.ts';
+import { showTables } from '../show-tables.ts';
 
 interface FsrFlags {
   format: 'table' | 'json' | TextFormat;
@@ -69,7 +70,7 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   const format = flags.json ? 'json' : flags.format;
   if (format === 'json') return printJson(report);
   const tables = fsrTables(report);
-  if (format === 'table') await show(tables, report.notes);
+  if (format === 'table') await showTables(tables, report.notes);
   else printText(FORMATS[format](tables, report.notes));
 }
 
@@ -84,17 +85,4 @@ async function writeFigure(path: string, report: FsrReport): Promise<void> {
   const svg = barChart(title, fsrBars(report));
   writeFileAtomic(path, /\.png$/i.test(path) ? await svgToPng(svg) : svg);
   tell(paint.dim(`figure in ${path}`));
-}
-
-async function show(tables: readonly Table[], notes: readonly string[]): Promise<void> {
-  const { cellText } = await import('../../report/table.ts');
-  for (const { title, columns, rows } of tables) {
-    print(paint.bold(title));
-    const cells = rows.map((row) => row.map((cell) => shownText(cellText(cell), 60)));
-    const [head, ...body] = table([columns, ...cells]);
-    print(paint.dim(head!));
-    for (const line of body) print(line);
-    print();
-  }
-  for (const note of notes) for (const line of wrapped(note)) print(line);
 }
