@@ -28,4 +28,3 @@ export const MODES: Readonly<Record<ModeName, Mode>> = {
     groupError: 'combined',
   },
 };
-

@@ -21,8 +21,60 @@ interface FsrFlags {
 
 /** The command `report` with its subcommands. */
 export function reportCommand(): Command {
-  return new Command('report').description('tables and figures over finished runs').addCommand(fsrCommand());
+  return new Command('report')
+    .description('tables and figures over finished runs')
+    .addCommand(fsrCommand())
+    .addCommand(harmlessnessCommand());
 }
+
+interface HarmlessnessFlags {
+  format: 'table' | 'json' | TextFormat;
+  json?: boolean;
+}
+
+function harmlessnessCommand(): Command {
+  return new Command('harmlessness')
+    .description(
+      "The paper's metric of each task before and after the fingerprint at 0, 1 and 5 shots, and their mean, over results of lm-evaluation-harness and of `whorl eval`; what is missing, of another harness or the same in every digit is named.",
+    )
+    .argument('<flavour>', FLAVOURS.join(' or '))
+    .argument(
+      '[paths...]',
+      'folders with vanilla/ and fingerprinted_…/ in them, or above such (default: here)',
+    )
+    .addOption(formatOption())
+    .option('--json', 'the same as --format json: one JSON line')
+    .action((flavour: string, paths: string[], flags: HarmlessnessFlags) =>
+      runHarmlessness(flavour, paths, flags),
+    );
+}
+
+async function runHarmlessness(
+  flavour: string,
+  paths: readonly string[],
+  flags: HarmlessnessFlags,
+): Promise<void> {
+  if (!isFlavour(flavour)) throw noFlavour(flavour);
+  const [{ reportHarmlessness }, { harmlessnessTables }, { FORMATS }] = await Promise.all([
+    import('../../report/harmlessness.ts'),
+    import('../../report/harmlessness-tables.ts'),
+    import('../../report/table.ts'),
+  ]);
+  const report = reportHarmlessness({ flavour, paths: paths.length === 0 ? ['.'] : paths });
+  const format = flags.json ? 'json' : flags.format;
+  if (format === 'json') return printJson(report);
+  const tables = harmlessnessTables(report);
+  if (format === 'table') await showTables(tables, report.notes);
+  else printText(FORMATS[format](tables, report.notes));
+}
+
+const formatOption = (): Option =>
+  new Option('--format <format>', 'of the tables on stdout')
+    .choices(['table', 'markdown', 'latex', 'csv', 'json'])
+    .default('table');
+
+const noFlavour = (flavour: string): WhorlError =>
+  new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
 
 function fsrCommand(): Command {
   return new Command('fsr')
@@ -31,11 +83,7 @@ function fsrCommand(): Command {
     )
     .argument('<flavour>', FLAVOURS.join(' or '))
     .argument('[paths...]', 'runs, output folders, or folders that hold some (default: here)')
-    .addOption(
-      new Option('--format <format>', 'of the tables on stdout')
-        .choices(['table', 'markdown', 'latex', 'csv', 'json'])
-        .default('table'),
-    )
+    .addOption(formatOption())
     .option('--json', 'the same as --format json: one JSON line')
     .option(
       '--figure <file>',
@@ -48,8 +96,7 @@ function fsrCommand(): Command {
 }
 
 async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags): Promise<void> {
-  if (!isFlavour(flavour))
-    throw new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
+  if (!isFlavour(flavour)) throw noFlavour(flavour);
   const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
   if (flags.figure !== undefined && extension === undefined)
     throw new WhorlError('usage', `--figure ${shownText(flags.figure)} is neither .svg nor .png`);
