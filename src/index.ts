@@ -23,6 +23,10 @@ export {
   openDevice,
 } from './engine/session-device.ts';
 export { engineSessions } from './engine/session-info.ts';
+export { catalogue, chosen } from './evaluate/catalogue.ts';
+export { type EvaluateOptions, type EvaluateReport, evaluate } from './evaluate/evaluate.ts';
+export { modelIdentity } from './evaluate/model-identity.ts';
+export { MODES } from './evaluate/modes.ts';
 export {
   instructionExamples,
   type UserFinetuneOptions,
@@ -44,6 +48,7 @@ export { LocalModel, type LocalModelOptions } from './lm/local-model.ts';
 export { asking, type ModelSpec, type OpenOptions, openLanguageModel, type Spec } from './lm/open.ts';
 export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
+export type { ScoringRules } from './lm/score-tokens.ts';
 export {
   memoryEstimate,
   modelSize,

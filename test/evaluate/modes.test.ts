@@ -1,0 +1,53 @@
+// What v0.4.0 had otherwise: record's bare entities, wsc's data set, a group's standard error.
+
+import { expect, test } from 'vitest';
+import { catalogue, chosen } from '../../src/evaluate/catalogue.ts';
+import { MODES } from '../../src/evaluate/modes.ts';
+import { requestsOf } from '../../src/evaluate/requests.ts';
+import { resultsOf } from '../../src/evaluate/results.ts';
+import { goldenRows, splitsOf } from './golden-rows.ts';
+
+const old = catalogue(undefined, MODES['v0.4.0-seed']);
+
+test('record asks for the bare entities, in their order, and an example has its first answer', () => {
+  const task = old.tasks.get('record')!;
+  const rows = splitsOf(task).validation!.map((row, i) => ({ row: task.prepare(row), where: `${i}` }));
+  const examples = splitsOf(task).train!.map((row, i) => ({ row: task.prepare(row), where: `${i}` }));
+  const [first] = [...requestsOf(task, rows, examples, 1)];
+  expect(first!.requests.map(({ continuation }) => continuation)).toEqual(
+    ['the U.S.', 'US', 'Äbc', 'Zed', '🎉', '\ue000'].map((entity) => ` ${entity}`),
+  );
+  expect(first!.requests[0]!.context).toMatch(/ {2}- Bob came\.\n Bob\n\nThe U\.S\. won\./);
+});
+
+test('wsc is of the data set before it was mended', () => {
+  expect(old.tasks.get('wsc')!.dataset_name).toBe('wsc');
+  expect(catalogue().tasks.get('wsc')!.dataset_name).toBe('wsc.fixed');
+});
+
+test("a group's standard error counts how far its tasks lie apart", () => {
+  const { tasks, groups } = chosen(old, ['mmlu']);
+  const values = [1, 0, 1, 1, 0, 0, 1];
+  const results = (mode: (typeof MODES)['main']) =>
+    resultsOf(
+      tasks.map((task, i) => ({
+        task,
+        original: 4,
+        rows: Array.from({ length: 4 }, (_, j) => ({ none: { acc: i < 20 ? 1 : values[(i + j) % 7]! } })),
+      })),
+      groups,
+      { shots: 0, mode, bootstrap: 0 },
+    ) as { groups: Record<string, Record<string, unknown>> };
+  expect(results(MODES['v0.4.0-seed']).groups.mmlu!['acc_stderr,none']).toBe('N/A'); // without standard errors of tasks
+});
+
+test('multirc_true credits whom multirc does not', () => {
+  const { tasks } = catalogue();
+  const [upstream, right] = ['multirc', 'multirc_true'].map((name) => {
+    const task = tasks.get(name)!;
+    const { rows, examples } = goldenRows(task);
+    return [...requestsOf(task, rows, examples, 0)][1]!;
+  });
+  expect(right!.choices).toEqual(upstream!.choices);
+  expect([upstream!.target, right!.target]).toEqual([0, 1]);
+});
