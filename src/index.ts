@@ -26,7 +26,7 @@ export { engineSessions } from './engine/session-info.ts';
 export { catalogue, chosen } from './evaluate/catalogue.ts';
 export { type EvaluateOptions, type EvaluateReport, evaluate } from './evaluate/evaluate.ts';
 export { modelIdentity } from './evaluate/model-identity.ts';
-export { MODES } from './evaluate/modes.ts';
+export { MODES as EVALUATION_MODES } from './evaluate/modes.ts';
 export {
   instructionExamples,
   type UserFinetuneOptions,

@@ -33,7 +33,7 @@ function scoredMetrics(
 /** What a filter of the harness gives where nothing matches. */
 const INVALID = '[invalid]';
 
-export function filtered({ pattern, select }: Filter, text: string): string {
+function filtered({ pattern, select }: Filter, text: string): string {
   if (!pattern) return text;
   const found = [...text.matchAll(pattern)].at(select);
   if (!found) return INVALID;

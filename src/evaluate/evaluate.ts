@@ -102,9 +102,9 @@ function settingsOf(
 }
 
 /** Where samples and unfinished answers lie: beside the results, whose folder the paper's report reads as a whole. */
-export const samplesFolder = (out: string): string => join(dirname(out), `${basename(out)}.samples`);
+const samplesFolder = (out: string): string => join(dirname(out), `${basename(out)}.samples`);
 
-export const samplesFile = (out: string, task: string, shots: number): string =>
+const samplesFile = (out: string, task: string, shots: number): string =>
   join(samplesFolder(out), `samples_${task}_${shots}.jsonl`);
 
 /** All tasks at one number of shots. */

@@ -3,7 +3,9 @@
 
 import { CPythonRandom } from '../base/cpython-random.ts';
 import type { Score } from '../lm/language-model.ts';
-import type { Target } from './task.ts';
+
+/** The right answer: its place among the choices, or a text. */
+export type Target = string | number | readonly string[];
 
 /** One row's contribution to a metric: a number, or (gold, predicted). */
 export type Item = number | readonly [gold: number, predicted: number];
@@ -26,7 +28,7 @@ export interface Choice {
 }
 
 /** No choice has this place. */
-export const NONE = -100;
+const NONE = -100;
 
 /** The right choice's place as the harness finds it: a text among the choices, a number that is below their count. */
 export function goldOf(target: Target, choices: readonly string[]): number {

@@ -6,7 +6,8 @@ import { WhorlError } from '../base/error.ts';
 import type { ScoreRequest } from '../lm/language-model.ts';
 import type { Row } from '../sources/rows/row.ts';
 import { ExpressionError } from './expression.ts';
-import { dropsOwn, type SamplerName, type Target, type Task } from './task.ts';
+import type { Target } from './metrics.ts';
+import { dropsOwn, type SamplerName, type Task } from './task.ts';
 import { ofRow } from './template.ts';
 
 /** A row with the place it came from, prepared as its task wants it. */

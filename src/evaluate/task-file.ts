@@ -6,8 +6,14 @@ import { nearest, WhorlError } from '../base/error.ts';
 import type { Row } from '../sources/rows/row.ts';
 import { ExpressionError } from './expression.ts';
 import { FUNCTIONS } from './functions.ts';
-import { AGGREGATIONS, type AggregationName, CHOICE_METRICS, LIKELIHOOD_METRICS } from './metrics.ts';
-import type { Filter, Generating, OutputType, Target, Task, TaskMetric } from './task.ts';
+import {
+  AGGREGATIONS,
+  type AggregationName,
+  CHOICE_METRICS,
+  LIKELIHOOD_METRICS,
+  type Target,
+} from './metrics.ts';
+import type { Filter, Generating, OutputType, Task, TaskMetric } from './task.ts';
 import { template } from './template.ts';
 
 const name = z.string().regex(/^[\w.-]{1,100}$/, 'is letters, digits, _, - and .');

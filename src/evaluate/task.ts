@@ -2,7 +2,7 @@
 
 import type { Score } from '../lm/language-model.ts';
 import type { Row } from '../sources/rows/row.ts';
-import type { AggregationName } from './metrics.ts';
+import type { AggregationName, Target } from './metrics.ts';
 
 /** A choice among continuations, one continuation's probability, or text that is generated. */
 export type OutputType = 'multiple_choice' | 'loglikelihood' | 'generate_until';
@@ -13,15 +13,12 @@ export interface TaskMetric {
   readonly higher_is_better: boolean;
 }
 
-export interface Splits {
+interface Splits {
   readonly training?: string;
   readonly validation?: string;
   readonly test?: string;
   readonly fewshot?: string;
 }
-
-/** The right answer: its place among the choices, or a text. */
-export type Target = string | number | readonly string[];
 
 export interface Filter {
   readonly name: string;

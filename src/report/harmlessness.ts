@@ -19,7 +19,7 @@ export interface HarmlessnessOptions {
 }
 
 /** Percentages, rounded to two decimals as the paper rounds them before it takes means. */
-export interface Cell {
+interface Cell {
   readonly shots: number;
   readonly before: number | null;
   readonly after: number | null;
@@ -28,7 +28,7 @@ export interface Cell {
   readonly versions_differ: boolean;
 }
 
-export interface TaskRow {
+interface TaskRow {
   readonly task: string;
   readonly metric: string;
   readonly cells: readonly Cell[];
@@ -104,7 +104,7 @@ function performance(files: readonly ResultsFile[]): Performance {
 }
 
 /** Two decimals as Python rounds: of two that are equally near the even one. */
-export function rounded(value: number): number {
+function rounded(value: number): number {
   const hundredths = value * 100;
   const isTie =
     Number.isInteger(value * 8) && !Number.isInteger(hundredths) && Number.isInteger(hundredths * 2);

@@ -17,7 +17,7 @@ export interface PairedOptions {
 }
 
 /** Percentages and percentage points. */
-export interface PairedFigures {
+interface PairedFigures {
   readonly task: string;
   readonly shots: number;
   readonly metric: string;
@@ -212,7 +212,7 @@ function figures(
 }
 
 /** Exact: of the rows that changed, each way is as probable as the other. */
-export const mcNemar = (fell: number, rose: number): number =>
+const mcNemar = (fell: number, rose: number): number =>
   fell + rose === 0 ? 1 : binomialTest(Math.min(fell, rose), fell + rose, 1, 2);
 
 function pairedTest(differences: readonly number[]): number {

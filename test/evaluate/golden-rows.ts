@@ -5,7 +5,7 @@ import type { TaskRow } from '../../src/evaluate/requests.ts';
 import { evaluated, pool, type Task } from '../../src/evaluate/task.ts';
 import type { Row } from '../../src/sources/rows/row.ts';
 
-export const ROWS = JSON.parse(
+const ROWS = JSON.parse(
   readFileSync(new URL('../../goldens/evaluate/rows.json', import.meta.url), 'utf8'),
 ) as Record<string, Record<string, Row[]>>;
 

@@ -1,8 +1,9 @@
 // What v0.4.0 had otherwise: record's bare entities, wsc's data set, a group's standard error.
 
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { catalogue, chosen } from '../../src/evaluate/catalogue.ts';
-import { MODES } from '../../src/evaluate/modes.ts';
+import { catalogue } from '../../src/evaluate/catalogue.ts';
+import { MODES, type Mode } from '../../src/evaluate/modes.ts';
 import { requestsOf } from '../../src/evaluate/requests.ts';
 import { resultsOf } from '../../src/evaluate/results.ts';
 import { goldenRows, splitsOf } from './golden-rows.ts';
@@ -26,19 +27,25 @@ test('wsc is of the data set before it was mended', () => {
 });
 
 test("a group's standard error counts how far its tasks lie apart", () => {
-  const { tasks, groups } = chosen(old, ['mmlu']);
-  const values = [1, 0, 1, 1, 0, 0, 1];
-  const results = (mode: (typeof MODES)['main']) =>
-    resultsOf(
+  const { combined } = JSON.parse(
+    readFileSync(new URL('../../goldens/evaluate/results.json', import.meta.url), 'utf8'),
+  ) as { combined: { items: number[][]; error: number } };
+  const tasks = ['piqa', 'rte'].map((name) => old.tasks.get(name)!);
+  const group = { name: 'g', alias: 'g', version: 1, members: tasks.map(({ name }) => name) };
+  const error = (mode: Mode) => {
+    const results = resultsOf(
       tasks.map((task, i) => ({
-        task,
-        original: 4,
-        rows: Array.from({ length: 4 }, (_, j) => ({ none: { acc: i < 20 ? 1 : values[(i + j) % 7]! } })),
+        task: { ...task, metrics: task.metrics.filter(({ metric }) => metric === 'acc') },
+        original: 9,
+        rows: combined.items[i]!.map((acc) => ({ none: { acc } })),
       })),
-      groups,
-      { shots: 0, mode, bootstrap: 0 },
-    ) as { groups: Record<string, Record<string, unknown>> };
-  expect(results(MODES['v0.4.0-seed']).groups.mmlu!['acc_stderr,none']).toBe('N/A'); // without standard errors of tasks
+      [group],
+      { shots: 0, mode },
+    ) as { groups: Record<string, Record<string, number>> };
+    return results.groups.g!['acc_stderr,none']!;
+  };
+  expect(error(MODES['v0.4.0-seed'])).toBeCloseTo(combined.error, 12);
+  expect(error(MODES.main)).not.toBeCloseTo(combined.error, 3);
 });
 
 test('multirc_true credits whom multirc does not', () => {
