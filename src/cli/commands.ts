@@ -46,6 +46,11 @@ export const COMMANDS = {
     summary: 'log-probabilities of continuations',
     load: async () => (await import('./commands/score.ts')).scoreCommand(),
   },
+  eval: {
+    summary: 'score tasks as lm-evaluation-harness does; with --compare what a second model lost',
+    load: async () => (await import('./commands/eval.ts')).evalCommand(),
+    resumes: true,
+  },
   dataset: {
     summary: 'make data sets for fingerprinting',
     load: async () => (await import('./commands/dataset.ts')).datasetCommand(),

@@ -31,6 +31,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     "whorl score --model ./my-model --context 'The answer is' --continuation ' yes'",
     'whorl score --model org/name --input rows.jsonl --json',
   ],
+  eval: [
+    'whorl eval --model ./my-model --tasks arc_easy,piqa --data ./rows --out ./results',
+    'whorl eval --model org/name --compare ./published --tasks paper --shots 0,5 --data ./rows --out ./harm',
+  ],
   dataset: ['whorl dataset mix --help', 'whorl dataset dolly --help'],
   'dataset mix': [
     'whorl dataset mix --source alpaca.json --out ./mix',
@@ -48,6 +52,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'report fsr': [
     'whorl report fsr adapter output_barebone_adapter',
     'whorl report fsr sft_chat --format markdown --figure fsr.svg',
+  ],
+  'report harmlessness': [
+    'whorl report harmlessness adapter harmlessness_eval',
+    'whorl report harmlessness sft_chat --format markdown',
   ],
   import: [
     'whorl import output_barebone_adapter --out ./imported',

@@ -18,7 +18,7 @@ import { BatchDecoder } from './decoder.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
 import { answerable, failuresOf, isFailure, orThrow, type RowFailure } from './row-failure.ts';
 import { fullSampling, uniforms } from './sampling.ts';
-import { type ScoredTokens, scoreSources, scoreTokens } from './score-tokens.ts';
+import { cutLeft, type ScoredTokens, type ScoringRules, scoreSources, scoreTokens } from './score-tokens.ts';
 import { cutAtStop, stopAt } from './stop.ts';
 
 export interface LocalModelOptions {
@@ -32,6 +32,7 @@ export interface LocalModelOptions {
   readonly wrapped?: LanguageModel['wrapped'];
   /** Called at the release: ends what was opened for this model alone. */
   readonly ended?: () => void;
+  readonly scoring?: ScoringRules;
   /** Most tokens in one run of the engine: memory against speed. */
   readonly batch_tokens?: number;
   /** Most continuations in one run of the engine; default: 64. */
@@ -249,11 +250,14 @@ export class LocalModel implements LanguageModel {
   }
 
   async #scoreJobs(requests: readonly ScoreRequest[]): Promise<(ScoreJob | RowFailure)[]> {
-    const { encoder } = this.model.decoder;
+    const { specialTokens, beginning, cutsLeft } = this.options.scoring ?? {};
+    const { encoder, config } = this.model.decoder;
     const rows = encoder
-      ? await scoreSources(this.tokenizer, requests, this.#begin(), encoder.start)
-      : await scoreTokens(this.tokenizer, requests, this.#begin());
-    return rows.map((row, index) => {
+      ? await scoreSources(this.tokenizer, requests, this.#begin(beginning), encoder.start)
+      : await scoreTokens(this.tokenizer, requests, this.#begin(beginning), specialTokens);
+    return rows.map((given, index) => {
+      const row =
+        cutsLeft && !encoder && !isError(given) ? cutLeft(given, config.max_position_embeddings) : given;
       if (isError(row)) return { index, error: row };
       const { context, continuation } = requests[index]!;
       const error = this.#unknown([...(row.source ?? []), ...row.tokens], context + continuation);
@@ -294,9 +298,10 @@ export class LocalModel implements LanguageModel {
     assertUnchanged(this.model);
   }
 
-  /** What stands where no text does: BOS, or EOS for a tokenizer without one. */
-  #begin(): [number] | WhorlError {
-    const id = this.tokenizer.bosId ?? this.tokenizer.eosId;
+  /** What stands where no text does: BOS, or EOS for a tokenizer without one; or the other way round. */
+  #begin(first: ScoringRules['beginning'] = 'bos'): [number] | WhorlError {
+    const { bosId, eosId } = this.tokenizer;
+    const id = first === 'bos' ? (bosId ?? eosId) : (eosId ?? bosId);
     return id === undefined
       ? new WhorlError(
           'unsupported',

@@ -36,6 +36,7 @@ const CALLS: Readonly<Record<CommandName, (call: Call) => unknown>> = {
   generate: ({ out: _, ...call }) => all(whorl.generate({ model, prompts: ['a', 'b'], ...call })),
   score: ({ out: _, ...call }) =>
     all(whorl.score({ model, rows: [{ context: 'a', continuation: ' b' }], ...call })),
+  eval: (call) => whorl.evaluateModel({ model, tasks: ['arc_easy'], data: call.out, ...call }),
   dataset: (call) => whorl.mixDataset(call),
   pipeline: ({ out, ...call }) =>
     whorl.pipeline({ flavour: 'adapter', modes: ['fingerprint'], base_model: model, root: out, ...call }),

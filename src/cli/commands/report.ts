@@ -4,10 +4,11 @@ import { Command, Option } from 'commander';
 import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
-import type { Table, TextFormat } from '../../report/table.ts';
+import type { TextFormat } from '../../report/table.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
 import { FLAVOURS } from '../../runs/paper-folder.ts';
-import { paint, print, printJson, printText, shownText, table, tell, wrapped } from '../output.ts';
+import { paint, printJson, printText, shownText, tell } from '../output.ts';
+import { showTables } from '../show-tables.ts';
 
 interface FsrFlags {
   format: 'table' | 'json' | TextFormat;
@@ -20,8 +21,60 @@ interface FsrFlags {
 
 /** The command `report` with its subcommands. */
 export function reportCommand(): Command {
-  return new Command('report').description('tables and figures over finished runs').addCommand(fsrCommand());
+  return new Command('report')
+    .description('tables and figures over finished runs')
+    .addCommand(fsrCommand())
+    .addCommand(harmlessnessCommand());
 }
+
+interface HarmlessnessFlags {
+  format: 'table' | 'json' | TextFormat;
+  json?: boolean;
+}
+
+function harmlessnessCommand(): Command {
+  return new Command('harmlessness')
+    .description(
+      "The paper's metric of each task before and after the fingerprint at 0, 1 and 5 shots, and their mean, over results of lm-evaluation-harness and of `whorl eval`; what is missing, of another harness or the same in every digit is named.",
+    )
+    .argument('<flavour>', FLAVOURS.join(' or '))
+    .argument(
+      '[paths...]',
+      'folders with vanilla/ and fingerprinted_…/ in them, or above such (default: here)',
+    )
+    .addOption(formatOption())
+    .option('--json', 'the same as --format json: one JSON line')
+    .action((flavour: string, paths: string[], flags: HarmlessnessFlags) =>
+      runHarmlessness(flavour, paths, flags),
+    );
+}
+
+async function runHarmlessness(
+  flavour: string,
+  paths: readonly string[],
+  flags: HarmlessnessFlags,
+): Promise<void> {
+  if (!isFlavour(flavour)) throw noFlavour(flavour);
+  const [{ reportHarmlessness }, { harmlessnessTables }, { FORMATS }] = await Promise.all([
+    import('../../report/harmlessness.ts'),
+    import('../../report/harmlessness-tables.ts'),
+    import('../../report/table.ts'),
+  ]);
+  const report = reportHarmlessness({ flavour, paths: paths.length === 0 ? ['.'] : paths });
+  const format = flags.json ? 'json' : flags.format;
+  if (format === 'json') return printJson(report);
+  const tables = harmlessnessTables(report);
+  if (format === 'table') await showTables(tables, report.notes);
+  else printText(FORMATS[format](tables, report.notes));
+}
+
+const formatOption = (): Option =>
+  new Option('--format <format>', 'of the tables on stdout')
+    .choices(['table', 'markdown', 'latex', 'csv', 'json'])
+    .default('table');
+
+const noFlavour = (flavour: string): WhorlError =>
+  new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
 
 function fsrCommand(): Command {
   return new Command('fsr')
@@ -30,11 +83,7 @@ function fsrCommand(): Command {
     )
     .argument('<flavour>', FLAVOURS.join(' or '))
     .argument('[paths...]', 'runs, output folders, or folders that hold some (default: here)')
-    .addOption(
-      new Option('--format <format>', 'of the tables on stdout')
-        .choices(['table', 'markdown', 'latex', 'csv', 'json'])
-        .default('table'),
-    )
+    .addOption(formatOption())
     .option('--json', 'the same as --format json: one JSON line')
     .option(
       '--figure <file>',
@@ -47,8 +96,7 @@ function fsrCommand(): Command {
 }
 
 async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags): Promise<void> {
-  if (!isFlavour(flavour))
-    throw new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
+  if (!isFlavour(flavour)) throw noFlavour(flavour);
   const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
   if (flags.figure !== undefined && extension === undefined)
     throw new WhorlError('usage', `--figure ${shownText(flags.figure)} is neither .svg nor .png`);
@@ -69,7 +117,7 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   const format = flags.json ? 'json' : flags.format;
   if (format === 'json') return printJson(report);
   const tables = fsrTables(report);
-  if (format === 'table') await show(tables, report.notes);
+  if (format === 'table') await showTables(tables, report.notes);
   else printText(FORMATS[format](tables, report.notes));
 }
 
@@ -84,17 +132,4 @@ async function writeFigure(path: string, report: FsrReport): Promise<void> {
   const svg = barChart(title, fsrBars(report));
   writeFileAtomic(path, /\.png$/i.test(path) ? await svgToPng(svg) : svg);
   tell(paint.dim(`figure in ${path}`));
-}
-
-async function show(tables: readonly Table[], notes: readonly string[]): Promise<void> {
-  const { cellText } = await import('../../report/table.ts');
-  for (const { title, columns, rows } of tables) {
-    print(paint.bold(title));
-    const cells = rows.map((row) => row.map((cell) => shownText(cellText(cell), 60)));
-    const [head, ...body] = table([columns, ...cells]);
-    print(paint.dim(head!));
-    for (const line of body) print(line);
-    print();
-  }
-  for (const note of notes) for (const line of wrapped(note)) print(line);
 }
