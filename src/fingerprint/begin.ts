@@ -17,8 +17,8 @@ import { RunFolder } from '../runs/run-folder.ts';
 import { DATASET, parseHubId } from '../sources/hub/hub-id.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { checkFits } from '../train/setting-ranges.ts';
-import type { Method, RowsMethod, WeightsMethod } from './methods/method.ts';
+import { checkFits } from '../train/settings-fit.ts';
+import type { Method, RowsMethod, SettingsOf, WeightsMethod } from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 
@@ -73,7 +73,7 @@ interface SettingOf<M extends Method> {
   readonly run: RunFolder;
   readonly start: Start;
   readonly method: M;
-  readonly settings: M['defaults'];
+  readonly settings: SettingsOf<M>;
   readonly model: Model;
   readonly device: Device;
   readonly tokenizer: Tokenizer;

@@ -2,8 +2,10 @@
 // that method, and which files a run of it has.
 
 import { WhorlError } from '../base/error.ts';
+import { readSetting } from '../base/setting.ts';
 import type { Method } from '../fingerprint/methods/method.ts';
 import { methodNamed, registryEntry, settingsFor } from '../fingerprint/registry.ts';
+import { PAPER_WORDS } from '../fingerprint/settings.ts';
 import type { Flavour, PaperSettings } from '../runs/paper-folder.ts';
 
 export interface FlavourRules {
@@ -47,8 +49,6 @@ export interface FlavourSettings {
   readonly name: PaperSettings;
 }
 
-const PAPER_WORDS = new Set(['epoch', 'total_bsz', 'data_name']);
-
 /** @throws WhorlError `usage` for what is said twice, or no number */
 export function flavourSettings(
   flavour: Flavour,
@@ -58,7 +58,7 @@ export function flavourSettings(
   const rules = FLAVOUR_RULES[flavour];
   const method = methodNamed(rules.method);
   const entry = registryEntry(rules.method, model) ?? {};
-  const own = Object.fromEntries(Object.entries(given).filter(([key]) => !PAPER_WORDS.has(key)));
+  const own = Object.fromEntries(Object.entries(given).filter(([key]) => !Object.hasOwn(PAPER_WORDS, key)));
   const twice = (paper: string, ours: string): never => {
     throw new WhorlError('usage', `${paper}= and ${ours}= say the same`, `leave out one of them`);
   };
@@ -91,12 +91,8 @@ export function flavourSettings(
   };
 }
 
-function positive(key: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new WhorlError('usage', `${key}=${text} is not a whole number from 1`, `give ${key}=20, say`);
-  return value;
-}
+const positive = (key: 'epoch' | 'total_bsz', written: string): number =>
+  Number(readSetting(key, written, { ...PAPER_WORDS[key], default: 20 }));
 
 /** As Python prints a float, which is how the paper's folders are named: 0.01, 2e-05. */
 export function pythonNumber(value: number): string {

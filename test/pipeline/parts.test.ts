@@ -189,7 +189,7 @@ describe('the command line', () => {
     [['alpaca', ...base], 2, 'alpaca needs a data set'],
     [['fingerprint', '-t', 'alpaca', ...base], 2, 'keys are asked in barebone'],
     [['fingerprint', '--config', 'sft', ...base], 2, 'Allowed choices are adapter, sft_chat'],
-    [['fingerprint', 'steps=x', ...base], 2, 'steps=x is not a number'],
+    [['fingerprint', 'steps=x', ...base], 2, 'steps=x is not a whole number from 1'],
     [['ownership_verify', ...base], 1, 'holds no finished fingerprint'],
     [['--task_name', 'dolly', 'alpaca', ...base], 1, 'no data set dolly'],
   ])('%j is refused', async (args, code, words) => {

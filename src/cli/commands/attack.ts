@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import type { Attack } from '../../attack/attack.ts';
 import type { AttackReport } from '../../attack/attack-run.ts';
 import { ATTACKS } from '../../attack/attacks.ts';
+import { settingsIn } from '../../base/setting.ts';
 import { parseSettings, repeated } from '../arguments.ts';
 import { countText, paint, print, printJson, table, tell } from '../output.ts';
 import { type UnlockFlags, unlockFor } from '../passphrase.ts';
@@ -38,10 +39,7 @@ const helpLines = (): string[] =>
   table(
     Object.entries<Attack>(ATTACKS).flatMap(([name, { words, settings }]) => [
       [name, words],
-      ...Object.entries(settings).map(([key, setting]) => [
-        '',
-        `${key}=${setting.default}: ${setting.words}, ${setting.least} to ${setting.most} ${setting.unit}`.trimEnd(),
-      ]),
+      ...settingsIn(settings).map(([key, setting]) => ['', `${key}=${setting.default}: ${setting.words}`]),
     ]),
   );
 
