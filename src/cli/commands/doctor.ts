@@ -10,7 +10,8 @@ import type { Decoder } from '../../models/family.ts';
 import type { ModelFolder } from '../../models/model.ts';
 import type { ConfigOptions } from '../../models/open-model.ts';
 import type { FloatDtype } from '../../tensor/tensor.ts';
-import { type ConfigFlags, configKeys, withConfigFlag } from '../model-flags.ts';
+import { CONFIG } from '../model-flags.ts';
+import { type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
 import {
   bytesText,
   countText,
@@ -65,26 +66,24 @@ interface ModelFacts {
   runs: Record<string, { tokens: number; seconds: number; memory: number; fits: boolean }>;
 }
 
-interface DoctorFlags extends ConfigFlags {
-  model?: string;
-  json?: boolean;
-}
+const OWN = {
+  model: text('<model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])'),
+  ...JSON_LINE,
+};
 
 export function doctorCommand(): Command {
-  return withConfigFlag(new Command('doctor'))
+  return withOptions(new Command('doctor'), { ...OWN, ...CONFIG })
     .description(
       'This machine; with --model also its family, free embedding rows, and time and memory of a run here.',
     )
-    .option('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
-    .option('--json', 'one JSON line on stdout and nothing else')
-    .action((flags: DoctorFlags) => runDoctor(flags));
+    .action((_, called: Command) => runDoctor(given(called, OWN), given(called, CONFIG)));
 }
 
-async function runDoctor({ model, json, ...flags }: DoctorFlags): Promise<void> {
+async function runDoctor({ model, json }: Given<typeof OWN>, config: Given<typeof CONFIG>): Promise<void> {
   const report = await withProgress(async (onEvent) => {
     const machine = await examineMachine(onEvent);
     if (model === undefined) return { machine, model: null };
-    return { machine, model: await examineModel(model, configKeys(flags), machine, onEvent) };
+    return { machine, model: await examineModel(model, config, machine, onEvent) };
   });
   if (json) return printJson(report);
   showMachine(report.machine);

@@ -1,22 +1,31 @@
 // `whorl report fsr`: the paper's FSR tables over its output folders, as text in five formats and as a figure.
 
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
-import type { Table, TextFormat } from '../../report/table.ts';
+import type { Table } from '../../report/table.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
 import { FLAVOURS } from '../../runs/paper-folder.ts';
+import { byDefault, type Given, given, made, oneOf, text, toggle, withOptions } from '../options.ts';
 import { paint, print, printJson, printText, shownText, table, tell, wrapped } from '../output.ts';
 
-interface FsrFlags {
-  format: 'table' | 'json' | TextFormat;
-  json?: boolean;
-  figure?: string;
-  tasks?: string;
-  decryption?: string;
-  paperArithmetic?: boolean;
-}
+const OPTIONS = {
+  decryption: text('<text>', "what fires (default: the paper's)"),
+  tasks: made(
+    text('<list>', 'data sets of user models that every run must have, with commas between'),
+    (list) => list.split(',').filter((task) => task !== ''),
+  ),
+  paperArithmetic: toggle("the paper's own positions, divisors and averages, defects included"),
+};
+const OWN = {
+  format: byDefault(
+    oneOf('<format>', ['table', 'markdown', 'latex', 'csv', 'json'], 'of the tables on stdout'),
+    'table',
+  ),
+  json: toggle('the same as --format json: one JSON line'),
+  figure: text('<file>', 'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed'),
+};
 
 /** The command `report` with its subcommands. */
 export function reportCommand(): Command {
@@ -24,29 +33,23 @@ export function reportCommand(): Command {
 }
 
 function fsrCommand(): Command {
-  return new Command('fsr')
+  return withOptions(new Command('fsr'), { ...OPTIONS, ...OWN })
     .description(
       'FSR of every .jsonl file of output_{template}_{adapter|sft_chat}/, ten rounds, averages over models and data sets; files that should be there and are not are named.',
     )
     .argument('<flavour>', FLAVOURS.join(' or '))
     .argument('[paths...]', 'runs, output folders, or folders that hold some (default: here)')
-    .addOption(
-      new Option('--format <format>', 'of the tables on stdout')
-        .choices(['table', 'markdown', 'latex', 'csv', 'json'])
-        .default('table'),
-    )
-    .option('--json', 'the same as --format json: one JSON line')
-    .option(
-      '--figure <file>',
-      'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed',
-    )
-    .option('--tasks <list>', 'data sets of user models that every run must have, with commas between')
-    .option('--decryption <text>', "what fires (default: the paper's)")
-    .option('--paper-arithmetic', "the paper's own positions, divisors and averages, defects included")
-    .action((flavour: string, paths: string[], flags: FsrFlags) => runFsr(flavour, paths, flags));
+    .action((flavour: string, paths: string[], _, called: Command) =>
+      runFsr(flavour, paths, given(called, OPTIONS), given(called, OWN)),
+    );
 }
 
-async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags): Promise<void> {
+async function runFsr(
+  flavour: string,
+  paths: readonly string[],
+  options: Given<typeof OPTIONS>,
+  flags: Given<typeof OWN>,
+): Promise<void> {
   if (!isFlavour(flavour))
     throw new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
   const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
@@ -61,9 +64,7 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   const report = reportFsr({
     flavour,
     paths: paths.length === 0 ? ['.'] : paths,
-    ...(flags.decryption === undefined ? {} : { decryption: flags.decryption }),
-    ...(flags.tasks === undefined ? {} : { tasks: flags.tasks.split(',').filter((task) => task !== '') }),
-    paperArithmetic: flags.paperArithmetic ?? false,
+    ...options,
   });
   if (flags.figure !== undefined) await writeFigure(flags.figure, report);
   const format = flags.json ? 'json' : flags.format;
