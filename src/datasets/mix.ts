@@ -45,7 +45,7 @@ export interface MixOptions {
   onEvent?: OnEvent;
 }
 
-export type MixOrder = 'own' | RowOrder;
+type MixOrder = 'own' | RowOrder;
 
 type MixSplit = 'train' | 'validation' | 'test';
 

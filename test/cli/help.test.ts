@@ -3,7 +3,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { ATTACKS } from '../../src/attack/attacks.ts';
-import { settingsIn } from '../../src/base/setting.ts';
+import { type Schema, settingsIn } from '../../src/base/setting.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { FULL, LORA as TUNED_LORA } from '../../src/finetune/settings.ts';
 import { LORA, ROWS } from '../../src/fingerprint/settings.ts';
@@ -62,7 +62,7 @@ test.each(['--version', '-v', '-V', 'version'])('%s prints the version', async (
   expect(await whorl(word)).toMatchObject({ code: 0, out: `${version}\n` });
 });
 
-test.each([
+test.each<[string[], Schema]>([
   [['fingerprint'], ROWS],
   [['fingerprint', '--method', 'lora'], LORA],
   [['finetune'], FULL],
