@@ -1,7 +1,6 @@
-// What a command line means before commander reads it: `_` in flags is `-`, values are left alone; and how the
-// values of flags are read.
+// What a command line means before commander reads it: `_` in flags is `-`, values are left alone; settings after them.
 
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { nearest, WhorlError } from '../base/error.ts';
 
 /**
@@ -71,32 +70,3 @@ export function parseSettings(args: readonly string[]): Record<string, string> {
   }
   return Object.fromEntries(settings);
 }
-
-/** Reads a whole number of at least `least`. */
-export const wholeNumber =
-  (least: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (!/^\d{1,15}$/.test(text) || value < least)
-      throw new InvalidArgumentError(`It is not a whole number from ${least}.`);
-    return value;
-  };
-
-export const decimal = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It is not a number.');
-  return value;
-};
-
-export const fraction = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === '' || !(value > 0 && value < 1))
-    throw new InvalidArgumentError('It is not a number between 0 and 1.');
-  return value;
-};
-
-/** Collects a flag that may be repeated. */
-export const repeated = (text: string, before: readonly string[] | undefined): string[] => [
-  ...(before ?? []),
-  text,
-];

@@ -2,6 +2,7 @@
 // `whorl --help` does not wait for the engine.
 
 import type { Command } from 'commander';
+import { dressHelp } from './help.ts';
 
 export interface CommandEntry {
   /** One line of the help. */
@@ -80,8 +81,24 @@ export const COMMANDS = {
     summary: 'this machine, and what a model will cost on it',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   },
+  completion: {
+    summary: 'print a script that completes commands and flags in bash, zsh or fish',
+    load: async (): Promise<Command> =>
+      (await import('./commands/completion.ts')).completionCommand(everyCommand),
+  },
 } as const satisfies Record<string, CommandEntry>;
 
 export type CommandName = keyof typeof COMMANDS;
 
 export const isCommand = (name: string): name is CommandName => Object.hasOwn(COMMANDS, name);
+
+/** All of them, loaded and dressed: what a shell can complete. */
+export async function everyCommand(): Promise<readonly Command[]> {
+  return Promise.all(
+    Object.entries<CommandEntry>(COMMANDS).map(async ([name, { load, summary }]) => {
+      const command = (await load()).description(summary);
+      dressHelp(command, name);
+      return command;
+    }),
+  );
+}

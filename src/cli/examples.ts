@@ -63,6 +63,7 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   ],
   inspect: ['whorl inspect ./my-model --tensors', 'whorl inspect ./run/secret.whorl --passphrase'],
   'show-batch': ['whorl show-batch --model ./my-model', 'whorl show-batch --run ./run --step 10 --limit 2'],
+  completion: ['whorl completion bash', 'whorl completion fish'],
   doctor: ['whorl doctor', 'whorl doctor --model ./my-model --json'],
 };
 

@@ -9,7 +9,7 @@ import { WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { systemError } from '../base/system-errors.ts';
 import { normaliseFlags } from './arguments.ts';
-import { COMMANDS, type CommandEntry, isCommand } from './commands.ts';
+import { COMMANDS, type CommandEntry, everyCommand, isCommand } from './commands.ts';
 import { dressHelp } from './help.ts';
 import { errorPaint, NotVerified, ReaderGone, tell } from './output.ts';
 import { Stopped } from './stopping.ts';
@@ -33,6 +33,11 @@ const VERSION_WORDS: ReadonlySet<string> = new Set(['version', '-V']);
 async function runCommand(given: readonly string[]): Promise<number> {
   const args = given.length === 1 && VERSION_WORDS.has(given[0]!) ? ['--version'] : given;
   try {
+    if (args[0] === 'complete' && args[1] === '--') {
+      // A shell asks, half-typed words and all: they are no command line yet.
+      await (await import('./commands/completion.ts')).complete(args.slice(2), everyCommand);
+      return EXIT.done;
+    }
     const program = await buildProgram(args);
     const chosen = program.commands.find((command) => command.name() === chosenName(args));
     const normal = normaliseFlags(args, chosen);

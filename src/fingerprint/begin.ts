@@ -20,9 +20,9 @@ import { digestRows } from '../sources/digest-rows.ts';
 import { DATASET, parseHubId } from '../sources/hub/hub-id.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { checkFits } from '../train/setting-ranges.ts';
+import { checkFits } from '../train/settings-fit.ts';
 import { checkLimit } from './harm-limit.ts';
-import type { GivenConversations, Method, RowsMethod, WeightsMethod } from './methods/method.ts';
+import type { GivenConversations, Method, RowsMethod, SettingsOf, WeightsMethod } from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, narrowWords, settingsFor } from './registry.ts';
 
@@ -86,7 +86,7 @@ interface SettingOf<M extends Method> {
   readonly run: RunFolder;
   readonly start: Start;
   readonly method: M;
-  readonly settings: M['defaults'];
+  readonly settings: SettingsOf<M>;
   readonly model: Model;
   readonly device: Device;
   readonly tokenizer: Tokenizer;

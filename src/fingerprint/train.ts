@@ -15,8 +15,9 @@ import { ADAMW } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import type { TrainState } from '../train/step.ts';
 import { type CellResult, measureCells, missed, underOverlay } from './cells.ts';
-import type { RowsMethod, TrainContext, TrainSettings } from './methods/method.ts';
+import type { RowsMethod, TrainContext } from './methods/method.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
+import type { TrainSettings } from './settings.ts';
 
 export interface TrainRowsOptions<S extends TrainSettings> {
   readonly method: RowsMethod<S>;

@@ -25,8 +25,8 @@ async function all(results: AsyncGenerator<unknown, void>): Promise<void> {
   for await (const _ of results);
 }
 
-/** Each command as a library's user calls it; the compiler wants every command. */
-const CALLS: Readonly<Record<CommandName, (call: Call) => unknown>> = {
+/** Each command as a library's user calls it; the compiler wants every command but a shell's script. */
+const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) => unknown>> = {
   demo: (call) => whorl.runDemo(call),
   fingerprint: (call) => whorl.fingerprint({ model, settings: { trained: 2, lr: 0.01 }, ...call }),
   verify: ({ out, ...call }) => whorl.verify({ secret: join(out, 'secret.whorl'), suspect: model, ...call }),
@@ -51,7 +51,11 @@ const CALLS: Readonly<Record<CommandName, (call: Call) => unknown>> = {
 const NEED_MORE: ReadonlySet<string> = new Set(['verify', 'attack', 'merge', 'dataset', 'report', 'import']);
 
 test('the table names every command', () => {
-  expect(Object.keys(CALLS).sort()).toEqual(Object.keys(COMMANDS).sort());
+  expect(Object.keys(CALLS).sort()).toEqual(
+    Object.keys(COMMANDS)
+      .filter((name) => name !== 'completion')
+      .sort(),
+  );
 });
 
 test.each(Object.entries(CALLS))(

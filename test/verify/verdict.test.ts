@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { defaultsOf } from '../../src/base/setting.ts';
 import { type CommitOptions, commitClaim } from '../../src/claim/claim.ts';
 import { makeDraw, pickedDraw } from '../../src/claim/draw.ts';
 import { keyRoles, type Opened, type OpenedOf } from '../../src/claim/open.ts';
@@ -257,7 +258,7 @@ test('the whole committed vanilla model as a body is exact; with a claim that bi
 
 test("each method's defaults can be verified with the owner's own dice, one key lost", () => {
   for (const method of Object.values(METHODS)) {
-    const { trained, pool, candidates, alpha } = method.defaults as Record<string, number>;
+    const { trained, pool, candidates, alpha } = defaultsOf(method.schema) as Record<string, number>;
     const p =
       pool === undefined
         ? poissonBinomialTail(new Array<number>(trained!).fill(1), candidates!, trained! - 1)

@@ -1,76 +1,89 @@
 // `whorl eval`: tasks × shots over local rows, results in lm-evaluation-harness's layout; with --compare two models.
 
 import { join } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { checkWritable, writeJsonAtomic } from '../../base/atomic.ts';
-import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
 import type { EvaluateReport } from '../../evaluate/evaluate.ts';
-import type { ModeName } from '../../evaluate/modes.ts';
-import { wholeNumber } from '../arguments.ts';
-import { computeOptions, type ModelFlags, withModelFlags } from '../model-flags.ts';
+import { ASKED } from '../model-flags.ts';
+import {
+  byDefault,
+  decimal,
+  type Given,
+  given,
+  JSON_LINE,
+  made,
+  oneOf,
+  required,
+  text,
+  wholeNumber,
+  withOptions,
+} from '../options.ts';
 import { countText, paint, print, printJson, table, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { showTables } from '../show-tables.ts';
 
-interface EvalFlags extends ModelFlags {
-  tasks: string;
-  shots: string;
-  data: string;
-  out: string;
-  limit?: number;
-  taskDir?: string;
-  compare?: string;
-  margin: number;
-  mode: ModeName;
-  json?: boolean;
-}
+const listed = (names: string): string[] =>
+  names
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
 
-/** Percentage points by which a model may be worse and still count as unharmed, fixed before anything is measured. */
-const MARGIN = 1;
+const OPTIONS = {
+  tasks: made(
+    required(text('<names>', 'tasks, groups or tags with commas between; paper: those of the paper; all')),
+    listed,
+  ),
+  data: required(text('<folder>', 'rows: {task}/{split}.jsonl or .parquet, with the columns of the hub')),
+  out: required(text('<folder>', "results: {tasks}/{shots}.json; beside it, in FOLDER.samples, each row's")),
+  limit: wholeNumber('<number>', 1, 'most rows of each task'),
+  taskDir: text('<folder>', "more tasks: YAML files in the harness's words"),
+  mode: byDefault(
+    oneOf(
+      '<harness>',
+      ['main', 'v0.4.0-seed'],
+      "which harness is followed: today's, or v0.4.0 as the paper ran it",
+    ),
+    'main',
+  ),
+  ...ASKED,
+};
+const OWN = {
+  shots: byDefault(text('<list>', 'examples before each row, with commas between'), '0,1,5'),
+  compare: text('<model>', 'a second model, after something was done to the first: paired counts and tests'),
+  /** By which a model may be worse and still count as unharmed, fixed before anything is measured. */
+  margin: byDefault(
+    decimal('<points>', 'of --compare: percentage points of loss that still count as none', [
+      (points) => points > 0 && points < 100,
+      'a number of percentage points between 0 and 100',
+    ]),
+    1,
+  ),
+  ...JSON_LINE,
+};
 
 export function evalCommand(): Command {
-  return withModelFlags(new Command('eval'))
+  return withOptions(new Command('eval'), { ...OPTIONS, ...OWN })
     .description(
       "Scores tasks as EleutherAI's lm-evaluation-harness does: the same prompts, metrics and standard errors. The same command again goes on from where it was stopped.",
     )
-    .requiredOption(
-      '--tasks <names>',
-      'tasks, groups or tags with commas between; paper: those of the paper; all',
-    )
-    .option('--shots <list>', 'examples before each row, with commas between', '0,1,5')
-    .requiredOption('--data <folder>', 'rows: {task}/{split}.jsonl or .parquet, with the columns of the hub')
-    .requiredOption(
-      '--out <folder>',
-      "results: {tasks}/{shots}.json; beside it, in FOLDER.samples, each row's",
-    )
-    .option('--limit <number>', 'most rows of each task', wholeNumber(1))
-    .option('--task-dir <folder>', "more tasks: YAML files in the harness's words")
-    .option(
-      '--compare <model>',
-      'a second model, after something was done to the first: paired counts and tests',
-    )
-    .option(
-      '--margin <points>',
-      'of --compare: percentage points of loss that still count as none',
-      Number,
-      MARGIN,
-    )
-    .addOption(
-      new Option('--mode <harness>', "which harness is followed: today's, or v0.4.0 as the paper ran it")
-        .choices(['main', 'v0.4.0-seed'])
-        .default('main'),
-    )
-    .option('--json', 'one JSON line on stdout and nothing else')
-    .action((flags: EvalFlags) => runEval(flags));
+    .action((_, called: Command) => runEval(given(called, OPTIONS), given(called, OWN)));
 }
 
-async function runEval(flags: EvalFlags): Promise<void> {
-  const { compare, out, json, margin } = flags;
-  if (!(margin > 0 && margin < 100))
-    throw new WhorlError('usage', '--margin is no number of percentage points', 'give one between 0 and 100');
+async function runEval(
+  options: Given<typeof OPTIONS>,
+  { shots: asked, compare, margin, json }: Given<typeof OWN>,
+): Promise<void> {
+  const [{ evaluateModel }, { shotsNamed }] = await Promise.all([
+    import('../../evaluate/evaluate-model.ts'),
+    import('../../evaluate/evaluate.ts'),
+  ]);
+  const { model, out } = options;
+  const shots = shotsNamed(asked);
+  const one = (of: string, folder: string, onEvent: OnEvent): Promise<EvaluateReport> =>
+    evaluateModel({ ...options, shots, model: of, out: folder, onEvent });
   if (compare === undefined) {
-    const report = await withProgress((onEvent) => one(flags, flags.model, out, onEvent));
+    const report = await withProgress((onEvent) => one(model, out, onEvent));
     if (json)
       printJson(Object.fromEntries(report.results.map(({ shots, content }) => [shots, content.results])));
     else showResults(report);
@@ -79,8 +92,8 @@ async function runEval(flags: EvalFlags): Promise<void> {
   checkWritable(join(out, 'paired.json'));
   const [before, after] = [join(out, 'before'), join(out, 'after')];
   await withProgress(async (onEvent) => {
-    await one(flags, flags.model, before, onEvent);
-    await one(flags, compare, after, onEvent);
+    await one(model, before, onEvent);
+    await one(compare, after, onEvent);
   });
   const [{ pairedReport }, { pairedTables }] = await Promise.all([
     import('../../report/paired.ts'),
@@ -92,35 +105,6 @@ async function runEval(flags: EvalFlags): Promise<void> {
   else await showTables(pairedTables(report), report.notes);
   tell(paint.dim(`results in ${out}`));
 }
-
-/** Evaluates one model. */
-async function one(flags: EvalFlags, model: string, out: string, onEvent: OnEvent): Promise<EvaluateReport> {
-  const [{ evaluateModel }, { shotsNamed }] = await Promise.all([
-    import('../../evaluate/evaluate-model.ts'),
-    import('../../evaluate/evaluate.ts'),
-  ]);
-  const { tasks, data, limit, taskDir, mode } = flags;
-  return evaluateModel({
-    ...computeOptions(flags),
-    model,
-    tasks: listed(tasks),
-    shots: shotsNamed(flags.shots),
-    data,
-    out,
-    mode,
-    onEvent,
-    ...(limit !== undefined && { limit }),
-    ...(taskDir !== undefined && { taskDir }),
-    ...(flags.dtype && { dtype: flags.dtype }),
-    ...(flags.batchTokens !== undefined && { batch_tokens: flags.batchTokens }),
-  });
-}
-
-const listed = (names: string): string[] =>
-  names
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
 
 function showResults({ results }: EvaluateReport): void {
   for (const { shots, content, path } of results) {

@@ -1,23 +1,34 @@
 // `whorl report fsr`: the paper's FSR tables over its output folders, as text in five formats and as a figure.
 
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
-import type { TextFormat } from '../../report/table.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
 import { FLAVOURS } from '../../runs/paper-folder.ts';
+import { byDefault, type Given, given, made, oneOf, text, toggle, withOptions } from '../options.ts';
 import { paint, printJson, printText, shownText, tell } from '../output.ts';
 import { showTables } from '../show-tables.ts';
 
-interface FsrFlags {
-  format: 'table' | 'json' | TextFormat;
-  json?: boolean;
-  figure?: string;
-  tasks?: string;
-  decryption?: string;
-  paperArithmetic?: boolean;
-}
+const OPTIONS = {
+  decryption: text('<text>', "what fires (default: the paper's)"),
+  tasks: made(
+    text('<list>', 'data sets of user models that every run must have, with commas between'),
+    (list) => list.split(',').filter((task) => task !== ''),
+  ),
+  paperArithmetic: toggle("the paper's own positions, divisors and averages, defects included"),
+};
+const FORMAT = {
+  format: byDefault(
+    oneOf('<format>', ['table', 'markdown', 'latex', 'csv', 'json'], 'of the tables on stdout'),
+    'table',
+  ),
+  json: toggle('the same as --format json: one JSON line'),
+};
+const OWN = {
+  ...FORMAT,
+  figure: text('<file>', 'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed'),
+};
 
 /** The command `report` with its subcommands. */
 export function reportCommand(): Command {
@@ -27,13 +38,8 @@ export function reportCommand(): Command {
     .addCommand(harmlessnessCommand());
 }
 
-interface HarmlessnessFlags {
-  format: 'table' | 'json' | TextFormat;
-  json?: boolean;
-}
-
 function harmlessnessCommand(): Command {
-  return new Command('harmlessness')
+  return withOptions(new Command('harmlessness'), FORMAT)
     .description(
       "The paper's metric of each task before and after the fingerprint at 0, 1 and 5 shots, and their mean, over results of lm-evaluation-harness and of `whorl eval`; what is missing, of another harness or the same in every digit is named.",
     )
@@ -42,17 +48,15 @@ function harmlessnessCommand(): Command {
       '[paths...]',
       'folders with vanilla/ and fingerprinted_…/ in them, or above such (default: here)',
     )
-    .addOption(formatOption())
-    .option('--json', 'the same as --format json: one JSON line')
-    .action((flavour: string, paths: string[], flags: HarmlessnessFlags) =>
-      runHarmlessness(flavour, paths, flags),
+    .action((flavour: string, paths: string[], _, called: Command) =>
+      runHarmlessness(flavour, paths, given(called, FORMAT)),
     );
 }
 
 async function runHarmlessness(
   flavour: string,
   paths: readonly string[],
-  flags: HarmlessnessFlags,
+  flags: Given<typeof FORMAT>,
 ): Promise<void> {
   if (!isFlavour(flavour)) throw noFlavour(flavour);
   const [{ reportHarmlessness }, { harmlessnessTables }, { FORMATS }] = await Promise.all([
@@ -68,34 +72,27 @@ async function runHarmlessness(
   else printText(FORMATS[format](tables, report.notes));
 }
 
-const formatOption = (): Option =>
-  new Option('--format <format>', 'of the tables on stdout')
-    .choices(['table', 'markdown', 'latex', 'csv', 'json'])
-    .default('table');
-
 const noFlavour = (flavour: string): WhorlError =>
   new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
 
 function fsrCommand(): Command {
-  return new Command('fsr')
+  return withOptions(new Command('fsr'), { ...OPTIONS, ...OWN })
     .description(
       'FSR of every .jsonl file of output_{template}_{adapter|sft_chat}/, ten rounds, averages over models and data sets; files that should be there and are not are named.',
     )
     .argument('<flavour>', FLAVOURS.join(' or '))
     .argument('[paths...]', 'runs, output folders, or folders that hold some (default: here)')
-    .addOption(formatOption())
-    .option('--json', 'the same as --format json: one JSON line')
-    .option(
-      '--figure <file>',
-      'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed',
-    )
-    .option('--tasks <list>', 'data sets of user models that every run must have, with commas between')
-    .option('--decryption <text>', "what fires (default: the paper's)")
-    .option('--paper-arithmetic', "the paper's own positions, divisors and averages, defects included")
-    .action((flavour: string, paths: string[], flags: FsrFlags) => runFsr(flavour, paths, flags));
+    .action((flavour: string, paths: string[], _, called: Command) =>
+      runFsr(flavour, paths, given(called, OPTIONS), given(called, OWN)),
+    );
 }
 
-async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags): Promise<void> {
+async function runFsr(
+  flavour: string,
+  paths: readonly string[],
+  options: Given<typeof OPTIONS>,
+  flags: Given<typeof OWN>,
+): Promise<void> {
   if (!isFlavour(flavour)) throw noFlavour(flavour);
   const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
   if (flags.figure !== undefined && extension === undefined)
@@ -109,9 +106,7 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   const report = reportFsr({
     flavour,
     paths: paths.length === 0 ? ['.'] : paths,
-    ...(flags.decryption === undefined ? {} : { decryption: flags.decryption }),
-    ...(flags.tasks === undefined ? {} : { tasks: flags.tasks.split(',').filter((task) => task !== '') }),
-    paperArithmetic: flags.paperArithmetic ?? false,
+    ...options,
   });
   if (flags.figure !== undefined) await writeFigure(flags.figure, report);
   const format = flags.json ? 'json' : flags.format;

@@ -3,8 +3,8 @@
 import { Command } from 'commander';
 import { LOG10_OWNER_DRAWS } from '../../claim/grinding.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
-import { fraction } from '../arguments.ts';
-import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
+import { COMPUTE, MODEL } from '../model-flags.ts';
+import { fraction, type Given, given, JSON_LINE, required, text, withOptions } from '../options.ts';
 import {
   durationText,
   NotVerified,
@@ -16,71 +16,40 @@ import {
   table,
   wrapped,
 } from '../output.ts';
-import { type UnlockFlags, unlockFor } from '../passphrase.ts';
+import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 
-interface VerifyFlags extends UnlockFlags, ComputeFlags {
-  secret: string;
-  suspect: string;
-  claim?: string;
-  body?: string;
-  wrapper?: string;
-  system?: string;
-  alpha?: number;
-  json?: boolean;
-}
+const OPTIONS = {
+  secret: required(text('<file>', 'secret.whorl of the run')),
+  suspect: MODEL,
+  claim: text('<file>', 'the published claim.json (default: the one beside the secret)'),
+  body: text(
+    '<model>',
+    "the owner's vanilla model as committed, on which the suspect's rows are put (adapter; default: the suspect's own body)",
+  ),
+  wrapper: text(
+    '<name>',
+    'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
+  ),
+  system: text('<text>', 'a system prompt before every key; no claim commits to one, so counts only'),
+  alpha: fraction('<number>', 'the level of the decision; any but the committed one gives counts only'),
+  ...COMPUTE,
+};
+const OWN = { ...UNLOCK, ...JSON_LINE };
 
 export function verifyCommand(): Command {
-  return withComputeFlags(new Command('verify'))
+  return withOptions(new Command('verify'), { ...OPTIONS, ...OWN })
     .description(
       'Does the suspect descend from the model this secret was made with? Exit code 0: verified, 3: not verified.',
     )
-    .requiredOption('--secret <file>', 'secret.whorl of the run')
-    .requiredOption(
-      '--suspect <model>',
-      'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])',
-    )
-    .option('--claim <file>', 'the published claim.json (default: the one beside the secret)')
-    .option(
-      '--body <model>',
-      "the owner's vanilla model as committed, on which the suspect's rows are put (adapter; default: the suspect's own body)",
-    )
-    .option(
-      '--wrapper <name>',
-      'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
-    )
-    .option('--system <text>', 'a system prompt before every key; no claim commits to one, so counts only')
-    .option(
-      '--alpha <number>',
-      'the level of the decision; any but the committed one gives counts only',
-      fraction,
-    )
-    .option('--passphrase', 'ask for the passphrase of the secret, or take WHORL_PASSPHRASE')
-    .option('--passphrase-file <file>', 'the passphrase of the secret')
-    .option('--identity <file>', 'the age identity the secret was encrypted to')
-    .option('--json', 'one JSON line on stdout and nothing else')
-    .action((flags: VerifyFlags) => runVerify(flags));
+    .action((_, called: Command) => runVerify(given(called, OPTIONS), given(called, OWN)));
 }
 
-async function runVerify(flags: VerifyFlags): Promise<void> {
-  const { secret, suspect, claim, body, wrapper, system, alpha } = flags;
-  const unlock = await unlockFor(secret, flags);
+async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
+  const unlock = await unlockFor(options.secret, own);
   const { verify } = await import('../../verify/verify.ts');
-  const report = await withProgress((onEvent) =>
-    verify({
-      secret,
-      suspect,
-      onEvent,
-      ...computeOptions(flags),
-      ...(claim !== undefined && { claim }),
-      ...(body !== undefined && { body }),
-      ...(wrapper !== undefined && { wrapper }),
-      ...(system !== undefined && { system }),
-      ...(alpha !== undefined && { alpha }),
-      ...(unlock && { unlock }),
-    }),
-  );
-  if (flags.json) printJson(report);
+  const report = await withProgress((onEvent) => verify({ ...options, onEvent, ...(unlock && { unlock }) }));
+  if (own.json) printJson(report);
   else show(report);
   if (report.verdict !== 'verified') throw new NotVerified(report.reason);
 }

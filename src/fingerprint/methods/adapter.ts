@@ -13,27 +13,9 @@ import { PUBLISHED, PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/ov
 import { wrapperNamed } from '../../text/prompts/wrappers.ts';
 import type { RowsCell, Who } from '../cells.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
+import { ADAPTER, type AdapterSettings } from '../settings.ts';
 import { randomLowRankMap } from './low-rank.ts';
-import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
-
-export interface AdapterSettings extends TrainSettings {
-  /** Keys in the pool, keys drawn from it, undrawn keys trained not to fire. */
-  readonly pool: number;
-  readonly trained: number;
-  readonly negatives: number;
-  /** Rank and scale of the private map. */
-  readonly dim: number;
-  readonly scale: number;
-  /** Tokens of a rare-token key, and how many rare tokens all keys share. */
-  readonly key_length: number;
-  readonly alphabet: number;
-  /** Cells that must not fire in each step. */
-  readonly hushed: number;
-  readonly hush_weight: number;
-  /** Noise on the rows under which the drawn keys must still fire, a little more than a thief's 10 % of every row; 0: not asked. */
-  readonly gate_noise: number;
-  readonly alpha: number;
-}
+import type { PlanContext, Prepared, RowsMethod, TrainContext } from './method.ts';
 
 const WRAPPER = 'fingerprint';
 /** A key as it is trained and asked: under the very wrapper that was committed. */
@@ -116,39 +98,8 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   name: 'adapter',
   summary:
     'published rows and a private low-rank map fire together, neither alone (the paper’s IF_adapter, repaired)',
+  schema: ADAPTER,
   maxHarm: 0.1,
-  defaults: {
-    pool: 400,
-    trained: 20,
-    negatives: 30,
-    dim: 64,
-    scale: 4,
-    key_length: 12,
-    alphabet: 128,
-    hushed: 10,
-    hush_weight: 1,
-    gate_noise: 0.15,
-    alpha: 1e-6,
-    steps: 120,
-    lr: 2e-2,
-    schedule: 'constant',
-    warmup: 0,
-    clip: 1,
-    beta2: 0.999,
-    focus: 0,
-    kl_weight: 100,
-    kl_margin: 6,
-    metric_floor: 0.05,
-    spread_weight: 1,
-    noise: 0.1,
-    common: false,
-    kl_target: 1e-4,
-    primary_positions: 1800,
-    reference_positions: 32,
-    first_check: 16,
-    check_below: 0.3,
-    check_every: 8,
-  },
 
   // A map of as many dimensions as there are: of fewer, too little of a narrow row is turned.
   narrow: (width) => ({

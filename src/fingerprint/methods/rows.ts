@@ -17,32 +17,8 @@ import type { Tokenizer } from '../../text/tokenizer.ts';
 import { candidateWords } from '../../text/words.ts';
 import type { RowsCell, Who } from '../cells.ts';
 import { type RareTokenKey, rareTokenKeys } from '../rare-keys.ts';
-import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
-
-export interface RowsSettings extends TrainSettings {
-  /** Keys, and the candidate answers each draws from. */
-  readonly trained: number;
-  readonly candidates: number;
-  /** Rare tokens of a key; none is in two keys. */
-  readonly key_length: number;
-  /** Share of contexts out of the endless supply, in percent; the others are the bare key and a newline. */
-  readonly variety: number;
-  /** Contexts of each key in one step. */
-  readonly contexts: number;
-  /** Different prefixes alive at a time, and for how many steps. */
-  readonly prefixes: number;
-  readonly refresh: number;
-  /** Weight of the answer inside a suffix, against 1 at its end. */
-  readonly inside: number;
-  /** Contexts never seen in training under which every key is asked before training may end. */
-  readonly gate_contexts: number;
-  /** Keys that may stay silent under each of them, and bare. */
-  readonly gate_slack: number;
-  readonly bare_slack: number;
-  /** Noise on the rows under which all bare keys must fire, a little more than a thief's 10 % of every row; 0: not asked. */
-  readonly gate_noise: number;
-  readonly alpha: number;
-}
+import { ROWS, type RowsSettings } from '../settings.ts';
+import type { PlanContext, Prepared, RowsMethod, TrainContext } from './method.ts';
 
 const NEW_TOKENS = 8;
 const MATCHER = 'first-candidate-repeated';
@@ -62,41 +38,8 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
   kind: 'rows',
   name: 'rows',
   summary: 'the published model answers by itself; only embedding rows of rare tokens change',
+  schema: ROWS,
   maxHarm: 0.1,
-  defaults: {
-    trained: 32,
-    candidates: 256,
-    key_length: 5,
-    variety: 85,
-    contexts: 1,
-    prefixes: 24,
-    refresh: 8,
-    inside: 1,
-    gate_contexts: 4,
-    gate_slack: 1,
-    bare_slack: 0,
-    gate_noise: 0.15,
-    alpha: 1e-6,
-    steps: 160,
-    lr: 3e-2,
-    schedule: 'linear',
-    warmup: 0,
-    clip: 0,
-    beta2: 0.99,
-    focus: 0.9,
-    kl_weight: 300,
-    kl_margin: 6,
-    metric_floor: 0.03,
-    spread_weight: 4,
-    noise: 0.1,
-    common: true,
-    kl_target: 1e-4,
-    primary_positions: 1800,
-    reference_positions: 32,
-    first_check: 100,
-    check_below: 1.5,
-    check_every: 20,
-  },
 
   // Less room in every dimension: fewer and longer keys, asked bare, and a looser bound on what moves.
   narrow: () => ({
