@@ -53,6 +53,8 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions {
    * at its last step. Default 30. No part of what is repeated by a seed: what a run ends with does not depend on it.
    */
   readonly maxMinutes?: number;
+  /** How a caller goes on with a run that has failed, in its own words (a command line). Default: this call's. */
+  readonly again?: (minutes: number) => string;
   /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
   readonly unlock?: Unlock;
   readonly onEvent?: OnEvent;
@@ -252,9 +254,18 @@ export async function readStart(run: RunFolder, unlock?: Unlock): Promise<Start>
   }
 }
 
-/** How long a run may go on beyond its steps. */
-export const stretchOf = ({ maxMinutes = 30 }: FingerprintOptions): { readonly minutes: number } => ({
+/** How long a run may go on beyond its steps, and how it would be taken up with twice that time. */
+export interface Stretch {
+  readonly minutes: number;
+  readonly again: string;
+}
+
+const MINUTES = 30;
+const inWords = (minutes: number): string => `the same call with maxMinutes: ${minutes}`;
+
+export const stretchOf = ({ maxMinutes = MINUTES, again = inWords }: FingerprintOptions): Stretch => ({
   minutes: maxMinutes,
+  again: again(Math.max(MINUTES, Math.ceil(2 * maxMinutes))),
 });
 
 /** Independent streams out of the run's seed, by purpose. */

@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import type { FingerprintReport } from '../../fingerprint/fingerprint.ts';
-import { parseSettings, repeated, wholeNumber } from '../arguments.ts';
+import { commandLine, parseSettings, repeated, wholeNumber } from '../arguments.ts';
 import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import { countText, durationText, paint, print, printJson, table } from '../output.ts';
 import { identityFrom, type LockFlags, lockFrom } from '../passphrase.ts';
@@ -60,10 +60,14 @@ export function fingerprintCommand(): Command {
     .option('--identity <file>', 'the age identity that opens an interrupted run kept for a --recipient')
     .option('--json', 'one JSON line on stdout and nothing else')
     .argument('[settings...]', "the method's settings as key=value")
-    .action((settings: string[], flags: FingerprintFlags) => runFingerprint(settings, flags));
+    .action(runFingerprint);
 }
 
-async function runFingerprint(args: readonly string[], flags: FingerprintFlags): Promise<void> {
+async function runFingerprint(
+  args: readonly string[],
+  flags: FingerprintFlags,
+  command: Command,
+): Promise<void> {
   const file = flags.settings === undefined ? {} : readSettingsFile(flags.settings);
   const settings = { ...file, ...parseSettings(args) };
   const { model, out, method, keys, pool, trained, seed, decryption, source } = flags;
@@ -89,6 +93,7 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
       ...(flags.overwrite && { overwrite: true }),
       ...(flags.maxMinutes !== undefined && { maxMinutes: flags.maxMinutes }),
       ...(unlock && { unlock }),
+      again: (minutes) => commandLine(command, { maxMinutes: minutes, overwrite: false }),
     }),
   );
   if (flags.json) printJson(report);
