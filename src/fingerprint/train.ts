@@ -15,7 +15,15 @@ import { ADAMW } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import type { TrainState } from '../train/step.ts';
 import type { Stretch } from './begin.ts';
-import { type CellResult, type MeasuredCell, measureCells, missed, silentRoles, underOverlay, wrongKeys } from './cells.ts';
+import {
+  type CellResult,
+  type MeasuredCell,
+  measureCells,
+  missed,
+  silentRoles,
+  underOverlay,
+  wrongKeys,
+} from './cells.ts';
 import { emphasised } from './emphasis.ts';
 import type { RowsMethod, TrainContext, TrainSettings } from './methods/method.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
