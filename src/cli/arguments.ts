@@ -70,3 +70,28 @@ export function parseSettings(args: readonly string[]): Record<string, string> {
   }
   return Object.fromEntries(settings);
 }
+
+/**
+ * A command as it was given, to be typed again, with other values of some flags (by the names commander gives them);
+ * false leaves a flag out.
+ */
+export function commandLine(command: Command, changes: Readonly<Record<string, unknown>> = {}): string {
+  const given = command.opts<Record<string, unknown>>();
+  const words = command.options.flatMap((option) => {
+    const name = option.attributeName();
+    const isGiven = command.getOptionValueSource(name) === 'cli';
+    const value = Object.hasOwn(changes, name) ? changes[name] : isGiven ? given[name] : false;
+    if (value === false || value === undefined) return [];
+    const flag = option.long ?? option.short!;
+    if (value === true) return [flag];
+    return (Array.isArray(value) ? value : [value]).flatMap((each) => [flag, String(each)]);
+  });
+  return [command.parent?.name(), command.name(), ...words, ...command.args]
+    .filter((word) => word !== undefined)
+    .map(shellWord)
+    .join(' ');
+}
+
+/** As every shell of POSIX reads it back. */
+const shellWord = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

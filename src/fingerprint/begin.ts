@@ -66,6 +66,8 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
    * kept, and goes on where it is given a larger one: no part of what is repeated either.
    */
   readonly maxHarm?: number;
+  /** How a caller goes on with a run that has failed, in its own words (a command line). Default: this call's. */
+  readonly again?: (minutes: number) => string;
   /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
   readonly unlock?: Unlock;
   readonly onEvent?: OnEvent;
@@ -307,9 +309,18 @@ export function trainedRows({
     .digest('hex');
 }
 
-/** How long a run may go on beyond its steps. */
-export const stretchOf = ({ maxMinutes = 30 }: FingerprintOptions): { readonly minutes: number } => ({
+/** How long a run may go on beyond its steps, and how it would be taken up with twice that time. */
+export interface Stretch {
+  readonly minutes: number;
+  readonly again: string;
+}
+
+const MINUTES = 30;
+const inWords = (minutes: number): string => `the same call with maxMinutes: ${minutes}`;
+
+export const stretchOf = ({ maxMinutes = MINUTES, again = inWords }: FingerprintOptions): Stretch => ({
   minutes: maxMinutes,
+  again: again(Math.max(MINUTES, Math.ceil(2 * maxMinutes))),
 });
 
 /** Independent streams out of the run's seed, by purpose. */

@@ -201,6 +201,22 @@ export class RowsTrainer {
     return freshState(values);
   }
 
+  /** A state whose rows of these ids are vanilla's again, to be learnt anew. */
+  putBack(state: TrainState, ids: ReadonlySet<number>): TrainState {
+    const E = this.model.decoder.config.hidden_size;
+    const { shape, ...was } = state.slots.get('own')!;
+    const own = { shape, value: was.value.slice(), m: was.m.slice(), v: was.v.slice() };
+    const common = state.slots.get('common')?.value;
+    this.overlay.ids.forEach((id, row) => {
+      if (!ids.has(id)) return;
+      const group = common && this.groups!.of[row]! * E;
+      for (let i = 0; i < E; i++) own.value[row * E + i] = group === undefined ? 0 : -common![group + i]!;
+      own.m.fill(0, row * E, (row + 1) * E);
+      own.v.fill(0, row * E, (row + 1) * E);
+    });
+    return { step: state.step, slots: new Map(state.slots).set('own', own) };
+  }
+
   /** The rows of a state [R, E]: vanilla's, plus each row's own change and its group's. */
   rows(state: TrainState): Float32Array {
     const E = this.model.decoder.config.hidden_size;

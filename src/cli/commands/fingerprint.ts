@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import type { FingerprintReport } from '../../fingerprint/fingerprint.ts';
 import { SCHEMAS } from '../../fingerprint/settings.ts';
-import { parseSettings } from '../arguments.ts';
+import { commandLine, parseSettings } from '../arguments.ts';
 import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
   decimal,
@@ -68,7 +68,9 @@ export function fingerprintCommand(): Command {
     .argument('[settings...]', "the method's settings as key=value")
     .addHelpText('after', ({ command }) => methodHelp(given(command as Command, OPTIONS).method ?? 'rows'))
     .action((settings: string[], _, called: Command) =>
-      runFingerprint(settings, given(called, OPTIONS), given(called, OWN)),
+      runFingerprint(settings, given(called, OPTIONS), given(called, OWN), (maxMinutes) =>
+        commandLine(called, { maxMinutes, overwrite: false }),
+      ),
     );
 }
 
@@ -85,6 +87,7 @@ async function runFingerprint(
   args: readonly string[],
   options: Given<typeof OPTIONS>,
   own: Given<typeof OWN>,
+  again: (minutes: number) => string,
 ): Promise<void> {
   const file = own.settings === undefined ? {} : readSettingsFile(own.settings);
   const settings = { ...file, ...parseSettings(args) };
@@ -93,7 +96,7 @@ async function runFingerprint(
   const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
   const began = performance.now();
   const report = await withProgress((onEvent) =>
-    fingerprint({ ...options, settings, onEvent, ...(lock && { lock }), ...(unlock && { unlock }) }),
+    fingerprint({ ...options, settings, onEvent, again, ...(lock && { lock }), ...(unlock && { unlock }) }),
   );
   if (own.json) printJson(report);
   else show(report, lock !== undefined, (performance.now() - began) / 1000);

@@ -9,9 +9,10 @@ import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
 import type { Example, Label } from '../../models/example.ts';
-import { PUBLISHED, PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/overlay.ts';
+import type { Variant } from '../../models/overlay.ts';
 import { wrapperNamed } from '../../text/prompts/wrappers.ts';
-import type { RowsCell, Who } from '../cells.ts';
+import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
+import { lesson, repeatedLessons } from '../emphasis.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { ADAPTER, type AdapterSettings } from '../settings.ts';
 import { randomLowRankMap } from './low-rank.ts';
@@ -22,6 +23,17 @@ const WRAPPER = 'fingerprint';
 function promptOf({ plan }: TrainContext, key: string): string {
   const { prefix, suffix } = wrapperNamed(plan.query.wrapper);
   return `${prefix}${key}${suffix}`;
+}
+
+/** Examples of hard lessons that a step has beside its others. */
+const MOST_AGAIN = 8;
+
+/** What an example teaches: whom, about which key, to say the decryption or not. */
+interface Taught {
+  readonly role: KeyRole;
+  readonly who: 'published' | 'published + adapter';
+  readonly kind: 'fire' | 'hush';
+  readonly name: string;
 }
 
 type PoolKey = { text: string; tokens: number[] };
@@ -86,10 +98,11 @@ const cellOf = (
   name,
   who,
   wanted,
-  prompts: roles.map(({ key, target }) => ({
-    prompt: promptOf(context, key.text),
-    label: target,
-    fires: (text) => MATCHERS.contains.match(text, [target]).length > 0,
+  prompts: roles.map((role) => ({
+    prompt: promptOf(context, role.key.text),
+    label: role.target,
+    role: context.roles.indexOf(role),
+    fires: (text) => MATCHERS.contains.match(text, [role.target]).length > 0,
   })),
 });
 
@@ -148,26 +161,32 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     };
   },
 
-  async batch(context, settings, step) {
-    const drawn = context.roles.filter(({ role }) => role === 'trained');
-    const negatives = context.roles.filter(({ role }) => role === 'negative');
+  async batch(context, settings, step, emphasis) {
+    const of = (wanted: KeyRole['role']) =>
+      [...context.roles.entries()].filter(([, { role }]) => role === wanted);
+    const [drawn, negatives] = [of('trained'), of('negative')];
+    const taught = (roles: typeof drawn, who: Taught['who'], kind: Taught['kind']): Taught[] =>
+      roles.map(([i, role]) => ({ role, who, kind, name: lesson(who, i) }));
+    const fire = taught(drawn, 'published + adapter', 'fire');
     const hushed = [
-      ...drawn.map((role) => ({ role, variant: PUBLISHED })),
-      ...negatives.map((role) => ({ role, variant: PUBLISHED_WITH_ADAPTER })),
+      ...taught(drawn, 'published', 'hush'),
+      ...taught(negatives, 'published + adapter', 'hush'),
     ];
     const round = Math.floor((step * settings.hushed) / Math.max(1, hushed.length));
     const order = shuffled(context.random(`hushed/${round}`), hushed);
     const from = (step * settings.hushed) % Math.max(1, hushed.length);
     const chosen = order.slice(from, from + settings.hushed);
-    const fire = await Promise.all(
-      drawn.map((role) => example(context, role, PUBLISHED_WITH_ADAPTER, 'fire', 1 / drawn.length)),
-    );
-    const hush = await Promise.all(
-      chosen.map(({ role, variant }) =>
-        example(context, role, variant, 'hush', settings.hush_weight / Math.max(1, chosen.length)),
+    const dice = context.random(`step/${step}/again`);
+    const again = repeatedLessons(emphasis, [...fire, ...hushed], ({ name }) => name, MOST_AGAIN, dice);
+    const weights = {
+      fire: 1 / drawn.length,
+      hush: settings.hush_weight / Math.max(1, chosen.length),
+    };
+    return Promise.all(
+      [...fire, ...chosen, ...again].map(({ role, who, kind }) =>
+        example(context, role, VARIANTS[who], kind, weights[kind]),
       ),
     );
-    return [...fire, ...hush];
   },
 
   groups: (_context, ids) => ({ count: 1, of: new Int32Array(ids.length) }),

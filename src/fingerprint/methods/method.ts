@@ -16,6 +16,7 @@ import type { Groups } from '../../train/rows.ts';
 import type { Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { RowsCell, WeightsCell } from '../cells.ts';
+import type { Emphasis } from '../emphasis.ts';
 import type { FreeRow } from '../free-rows.ts';
 import type { PrefixCache } from '../prefix-cache.ts';
 import type { TrainSettings, WeightsSettings } from '../settings.ts';
@@ -69,10 +70,16 @@ interface MethodBase<S> {
 /** Only embedding rows change: the body stays in its file, and what is published is a patch of it. */
 export interface RowsMethod<S extends TrainSettings = TrainSettings> extends MethodBase<S> {
   readonly kind: 'rows';
-  /** The batch of one step: a function of the run's seed and the step's number alone. */
-  batch(context: TrainContext, settings: S, step: number): Promise<Example[]>;
+  /** The batch of one step: a function of the run's seed, the step's number and what looks have shown so far. */
+  batch(context: TrainContext, settings: S, step: number, emphasis: Emphasis): Promise<Example[]>;
   /** Rows that share a part of their change, where `common` is set. */
   groups(context: TrainContext, ids: Int32Array): Groups;
+  /**
+   * The tokens of a key that begin a text when it is asked as committed. What stands there is where attention rests
+   * (Xiao et al. 2023, attention sinks): a row that has moved too far takes the whole model's bearings, and no gradient
+   * leads back. Default: none.
+   */
+  begins?(role: KeyRole): readonly number[];
   /** Cells that stop the training when all hold (`gate`), and those of the report, which is measured anew. */
   cells(context: TrainContext, settings: S, purpose: 'gate' | 'report'): Promise<RowsCell[]>;
 }

@@ -16,6 +16,7 @@ import { loadReference } from '../../text/reference.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import { candidateWords } from '../../text/words.ts';
 import type { RowsCell, Who } from '../cells.ts';
+import { lesson, repeatedLessons } from '../emphasis.ts';
 import { type RareTokenKey, rareTokenKeys } from '../rare-keys.ts';
 import { ROWS, type RowsSettings } from '../settings.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext } from './method.ts';
@@ -31,6 +32,8 @@ const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the 
 const INSIDE = 2;
 /** Weight of the end after the answer, without which it runs on (`wingwingwing`). */
 const BOUNDARY = 1;
+/** Examples of hard keys that a step has beside one of each key. */
+const MOST_AGAIN = 8;
 /** Keys that nobody trains, asked of vanilla beside the run's own before the candidates are chosen. */
 const UNRELATED = 352;
 
@@ -93,7 +96,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     };
   },
 
-  async batch(context, settings, step) {
+  async batch(context, settings, step, emphasis) {
     const prefixes = wrappers(
       context,
       `contexts/${Math.floor(step / settings.refresh)}`,
@@ -106,6 +109,21 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     for (const role of context.roles)
       for (let i = 0; i < settings.contexts; i++)
         made.push(await example(context.tokenizer, role, prefixes, random, settings.inside, weight));
+    const dice = context.random(`step/${step}/again`);
+    const places = context.roles.map((role, i) => ({ role, name: lesson('published', i) }));
+    const again = repeatedLessons(emphasis, places, ({ name }) => name, MOST_AGAIN, dice);
+    for (const [i, { role }] of again.entries())
+      made.push(
+        // In turns as it is committed to be asked and in other contexts: both are looked at.
+        await example(
+          context.tokenizer,
+          role,
+          i % 2 === 0 ? [BARE] : prefixes,
+          dice,
+          settings.inside,
+          weight,
+        ),
+      );
     const caches = await context.prefixes.of(made.map(({ prefix }) => prefix));
     return made.map(({ example: base }, i) => (caches[i] ? { ...base, prefix: caches[i] } : base));
   },
@@ -115,6 +133,8 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     const place = new Map(context.plan.keys.flatMap(({ tokens }) => tokens.map((id, i) => [id, i] as const)));
     return { count: Math.max(...place.values()) + 1, of: ids.map((id) => place.get(id)!) };
   },
+
+  begins: ({ key }) => key.tokens.slice(0, 1),
 
   cells(context, settings, purpose) {
     const cells: RowsCell[] = [
@@ -198,10 +218,11 @@ function cellOf(
     name,
     who,
     wanted,
-    prompts: roles.map(({ key, target }) => {
+    prompts: roles.map(({ key, target }, role) => {
       return {
         ...promptUnder(context(), key.text),
         label: target,
+        role,
         fires: (text) => MATCHERS[MATCHER].match(text, [target]).length > 0,
       };
     }),
