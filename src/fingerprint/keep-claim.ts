@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { canonicalJson } from '../claim/canonical.ts';
 import { type Claim, claimText, parseClaim } from '../claim/claim.ts';
-import { LOG10_OWNER_DRAWS } from '../claim/grinding.ts';
+import { OWNER_DRAWS } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
@@ -38,9 +38,9 @@ export function keepClaim(run: RunFolder, claim: Claim): void {
 function differences(before: Claim, now: Claim): string[] {
   const parts: readonly [string, (claim: Claim) => unknown][] = [
     ['software', ({ software }) => `${software.name} ${software.version}`],
-    ['vanilla weights', ({ vanilla }) => vanilla.weights],
-    ['tokenizer', ({ vanilla }) => vanilla.tokenizer ?? 'not committed'],
-    ['config', ({ vanilla }) => vanilla.config ?? 'not committed'],
+    ['format', ({ version }) => version],
+    ['looks', (claim) => ('most_looks' in claim ? claim.most_looks : 'not committed')],
+    ['draw', ({ draw }) => (draw.source === 'beacon' ? `beacon round ${draw.round}` : draw.source)],
     ['alpha', ({ alpha }) => alpha],
     ['kind', ({ kind }) => kind],
     ['time', ({ created }) => created],
@@ -50,13 +50,13 @@ function differences(before: Claim, now: Claim): string[] {
   const found = parts.flatMap(([name, of]) =>
     of(before) === of(now) ? [] : [`${name} (${short(of(before))}, now ${short(of(now))})`],
   );
-  return found.length > 0 ? found : ['keys, answers, rows or the seed'];
+  return found.length > 0 ? found : ['keys, answers, rows, the seed, or the vanilla model'];
 }
 
 /** What the best of all answers could prove with the owner's own dice: said before anything is trained. */
 export function reachOf<K extends ClaimKind>(plan: ClaimPlan<K>): string {
   const rules = CLAIM_KINDS[plan.kind as K];
-  const left = rules.log10Floor(rules.size(plan)) + LOG10_OWNER_DRAWS;
+  const left = rules.log10Floor(rules.size(plan)) + OWNER_DRAWS.log10;
   return left <= Math.log10(plan.alpha)
     ? `all keys answered, at most 10^${left.toFixed(1)} is left of p after 2^80 draws of the owner's own`
     : "no answers can verify this claim with the owner's own dice (2^80 draws): commit to more keys";

@@ -17,7 +17,7 @@ import { asking } from '../lm/open.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { promptUnder } from '../text/prompts/wrappers.ts';
 import type { VanillaDigests } from './exactness.ts';
-import { keyWarnings } from './key-tokens.ts';
+import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
 
@@ -94,14 +94,15 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
     }));
     const prompts = requests.map(({ prompt }) => prompt);
     const { prefix, suffix } = wrapped;
-    const warnings = await keyWarnings(opened.plan.keys, requests, model.tokenizer);
+    const changed = await changedKeys(opened.plan.keys, requests, model.tokenizer);
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
     const answers = (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
-    const asked: Asked = { wrapper: name, system: options.system ?? null };
+    const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
     const verdict = decide(opened, answers, {
       asked,
       ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
       ownerParts,
+      changed,
       doubts: doubtsBeside(claimFile, beside, contents),
     });
     const { chatTemplate } = model.tokenizer;
@@ -115,7 +116,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
         chat_template_sha256: chatTemplate === undefined ? null : sha256Hex(chatTemplate),
       },
       suspect: suspect.source,
-      warnings,
+      warnings: keyWarnings(changed.length, requests.length),
       ...(model.model.ignoredConfigKeys.length > 0 && {
         ignored_config_keys: model.model.ignoredConfigKeys,
       }),

@@ -6,6 +6,7 @@ import type { DemoReport } from '../../demo/demo.ts';
 import { type ComputeFlags, computeOptions, withDeviceFlags } from '../model-flags.ts';
 import { paint, print, printJson, table } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { inTable } from '../verdict-words.ts';
 
 export function demoCommand(): Command {
   return withDeviceFlags(new Command('demo'))
@@ -26,8 +27,7 @@ function show({ folder, fingerprint, verdicts, perplexity, seconds }: DemoReport
   print(`\n${paint.bold('Who answers the secret keys?')}`);
   const rows = verdicts.map(({ who, report }) => {
     const hits = Math.round(report.fsr * Object.values(report.cells)[0]!.of);
-    const verdict = report.verdict === 'verified' ? paint.green('verified') : paint.dim('not verified');
-    return [who, verdict, `${hits} keys`, `p = 10^${report.log10_p!.toFixed(1)}`];
+    return [who, inTable(report.verdict), `${hits} keys`, `p = 10^${report.log10_p!.toFixed(1)}`];
   });
   for (const row of table(rows)) print(row);
   print(`\n${paint.bold('What did the fingerprint cost?')}`);

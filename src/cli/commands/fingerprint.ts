@@ -19,6 +19,8 @@ interface FingerprintFlags extends LockFlags, ComputeFlags {
   seed?: string;
   decryption?: string;
   source?: string;
+  looks?: number;
+  permitSystem?: string[];
   identity?: string;
   settings?: string;
   overwrite?: boolean;
@@ -44,13 +46,23 @@ export function fingerprintCommand(): Command {
     )
     .option('--decryption <text>', 'what drawn keys are answered with (all but rows)')
     .option('--source <file>', 'ordinary conversations or instructions beside them (sft, emb, lora)')
+    .option(
+      '--looks <n>',
+      'suspects whose certificates every p-value of this claim pays for (default: 1)',
+      wholeNumber(1),
+    )
+    .option(
+      '--permit-system <text>',
+      'a system prompt that a suspect may later be asked under; may be repeated',
+      repeated,
+    )
     .option('--settings <file>', 'YAML with settings, under those of the command line')
     .option('--passphrase', 'encrypt the secret; asked for, or from WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file')
     .option('--recipient <age1…>', 'encrypt the secret to an age recipient; may be repeated', repeated)
     .option(
       '--overwrite',
-      'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
+      'start anew where a run stands: what has no claim yet is removed, any other run moved aside',
     )
     .option(
       '--max-minutes <n>',
@@ -66,7 +78,7 @@ export function fingerprintCommand(): Command {
 async function runFingerprint(args: readonly string[], flags: FingerprintFlags): Promise<void> {
   const file = flags.settings === undefined ? {} : readSettingsFile(flags.settings);
   const settings = { ...file, ...parseSettings(args) };
-  const { model, out, method, keys, pool, trained, seed, decryption, source } = flags;
+  const { model, out, method, keys, pool, trained, seed, decryption, source, looks, permitSystem } = flags;
   const lock = await lockFrom(flags);
   const unlock = flags.identity === undefined ? undefined : identityFrom(flags.identity);
   const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
@@ -85,6 +97,8 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
       ...(seed !== undefined && { seed }),
       ...(decryption !== undefined && { decryption }),
       ...(source !== undefined && { source }),
+      ...(looks !== undefined && { looks }),
+      ...(permitSystem !== undefined && { systems: permitSystem }),
       ...(lock && { lock }),
       ...(flags.overwrite && { overwrite: true }),
       ...(flags.maxMinutes !== undefined && { maxMinutes: flags.maxMinutes }),

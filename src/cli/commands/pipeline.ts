@@ -9,6 +9,7 @@ import { durationText, paint, powerText, print, printJson, table } from '../outp
 import { lockFrom, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
+import { inTable } from '../verdict-words.ts';
 
 interface PipelineFlags extends ComputeFlags {
   config: Flavour;
@@ -55,7 +56,7 @@ export function pipelineCommand(): Command {
     .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file, and open it')
     .option(
       '--overwrite',
-      'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
+      'start anew where a run stands: what has no claim yet is removed, any other run moved aside',
     )
     .option('--json', 'one JSON line on stdout and nothing else')
     .action((words: string[], flags: PipelineFlags) => runPipeline(words, flags));
@@ -104,7 +105,7 @@ function show(report: PipelineReport, { root, decryption }: PipelineFlags): void
     print();
     const verdicts = report.verdicts.map(({ file, verdict, log10_p }) => [
       file,
-      verdict === 'verified' ? paint.green('verified') : paint.dim('not verified'),
+      inTable(verdict),
       log10_p === null ? '' : `p ≤ ${powerText(log10_p)}`,
     ]);
     for (const row of table(verdicts)) print(row);

@@ -1,13 +1,12 @@
-// `whorl verify`: asks a suspect every key and prints the verdict with what it rests on. Exit code 3: not verified.
+// `whorl verify`: asks a suspect every key and prints the verdict with what it rests on. Its exit code is the verdict's.
 
 import { Command } from 'commander';
-import { LOG10_OWNER_DRAWS } from '../../claim/grinding.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { fraction } from '../arguments.ts';
 import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import {
   durationText,
-  NotVerified,
+  Outcome,
   paint,
   powerText,
   print,
@@ -18,6 +17,7 @@ import {
 } from '../output.ts';
 import { type UnlockFlags, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 
 interface VerifyFlags extends UnlockFlags, ComputeFlags {
   secret: string;
@@ -33,7 +33,7 @@ interface VerifyFlags extends UnlockFlags, ComputeFlags {
 export function verifyCommand(): Command {
   return withComputeFlags(new Command('verify'))
     .description(
-      'Does the suspect descend from the model this secret was made with? Exit code 0: verified, 3: not verified.',
+      "Does the suspect descend from the model this secret was made with? Exit code 0: verified, 3: not verified, 4: matches (owner's word), 5: undecided.",
     )
     .requiredOption('--secret <file>', 'secret.whorl of the run')
     .requiredOption(
@@ -82,15 +82,12 @@ async function runVerify(flags: VerifyFlags): Promise<void> {
   );
   if (flags.json) printJson(report);
   else show(report);
-  if (report.verdict !== 'verified') throw new NotVerified(report.reason);
+  const { exitCode } = VERDICT_WORDS[report.verdict];
+  if (exitCode !== 0) throw new Outcome(exitCode, report.reason);
 }
 
 function show(report: VerifyReport): void {
-  const verified = report.verdict === 'verified';
-  print(
-    (verified ? paint.green : paint.red)(paint.bold(verified ? 'VERIFIED' : 'NOT VERIFIED')) +
-      `  ${report.suspect}`,
-  );
+  print(`${headline(report.verdict)}  ${report.suspect}`);
   print(`  ${pLine(report)}`);
   for (const line of wrapped(report.reason)) print(paint.dim(line));
   print();
@@ -123,11 +120,12 @@ function show(report: VerifyReport): void {
   section('What this does not say', report.does_not_say);
 }
 
-function pLine({ log10_p, log10_p_after_grinding: left, alpha, floor, multiplicity }: VerifyReport): string {
+function pLine(report: VerifyReport): string {
+  const { log10_p, log10_p_after_grinding: left, log10_draws, alpha, floor, multiplicity } = report;
   if (log10_p === null || left === null) return 'no p-value: counts only';
   const paid = multiplicity > 1 ? `, ${multiplicity} looks paid for` : '';
-  const reach = floor.log10_p + LOG10_OWNER_DRAWS > Math.log10(alpha) ? ', so no answers suffice' : '';
-  return `p ≤ ${paint.bold(powerText(log10_p))}, after 2^80 draws ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
+  const reach = floor.log10_p + log10_draws > Math.log10(alpha) ? ', so no answers suffice' : '';
+  return `p ≤ ${paint.bold(powerText(log10_p))}, after the draws that the owner could have tried ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
 }
 
 const askedText = ({ asked: { wrapper, system, prefix, suffix } }: VerifyReport): string =>
@@ -143,12 +141,10 @@ const digestsText = ({ weights, tokenizer, config }: VerifyReport['suspect_diges
     `config ${config.slice(0, 16)}…`,
   ].join(', ');
 
-const grinding = ({ log10_p_after_grinding: left }: VerifyReport): string[] =>
+const grinding = ({ log10_p_after_grinding: left, tried }: VerifyReport): string[] =>
   left === null
     ? []
-    : [
-        `Were the owner thought to have tried 2^80 draws, ${left === 0 ? 'nothing' : `p ≤ ${powerText(left)}`} would be left: this decides.`,
-      ];
+    : [`After ${tried} ${left === 0 ? 'nothing' : `p ≤ ${powerText(left)}`} is left: this decides.`];
 
 function section(title: string, lines: readonly string[]): void {
   print(`\n${paint.bold(title)}`);
