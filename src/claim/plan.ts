@@ -6,7 +6,7 @@ import { isWellFormed } from './canonical.ts';
 
 const MAX_TEXT = 65_536; // characters of one key, candidate or decryption
 const MAX_TOKENS = 8_192; // of one key
-const MAX_KEYS = 65_536;
+export const MAX_KEYS = 65_536;
 const MAX_SYSTEMS = 256;
 const MAX_CANDIDATES = 65_536; // of one key
 

@@ -11,7 +11,7 @@ import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { WRAPPERS } from '../text/prompts/wrappers.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
-import { type PValue, timesCount, toPValue } from './exact/ratio.ts';
+import { lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import {
   type Asked,
@@ -30,6 +30,8 @@ export interface Verdict {
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists. */
+  p_exact: { numerator: string; denominator: string } | null;
   exact: boolean;
   alpha: number;
   /** Share of the keys that should fire and did, 0 to 1. */
@@ -96,18 +98,29 @@ export function decide(opened: Opened, answers: readonly string[], options: Deci
 function decideOn<K extends ClaimKind>(
   opened: OpenedOf<K>,
   answers: readonly string[],
-  options: DecideOptions,
+  { range, ...options }: DecideOptions,
 ): Verdict {
-  const { claim, kind } = opened;
   const of = opened.plan.keys.length;
-  const { from, to } = options.range ?? { from: 0, to: of };
-  const { plan, draw } =
-    to - from === of ? opened : CLAIM_KINDS[kind].part(opened.plan, opened.draw, from, to);
+  const { from, to } = range ?? { from: 0, to: of };
+  const part =
+    to - from === of
+      ? opened
+      : { ...opened, ...CLAIM_KINDS[opened.kind].part(opened.plan, opened.draw, from, to) };
+  return decideOnPart(part as OpenedOf<K>, { from, to, of }, answers, options);
+}
+
+/** The same where no more than keys from..to-1 of a claim of `of` keys is known: all that a certificate opens. */
+export function decideOnPart<K extends ClaimKind>(
+  { claim, plan, draw, kind, bindings }: OpenedOf<K>,
+  { from, to, of }: Verdict['keys'],
+  answers: readonly string[],
+  options: Omit<DecideOptions, 'range'>,
+): Verdict {
   if (answers.length !== to - from)
     throw new WhorlError('mismatch', `${answers.length} answers for ${to - from} keys`, 'ask every key once');
   const { ownerParts = {}, doubts = [], multiplicity: told = 1, alpha = claim.alpha } = options;
   const asked = options.asked ?? { wrapper: plan.query.wrapper, system: null };
-  checkOwnerParts(opened.bindings, ownerParts);
+  checkOwnerParts(bindings, ownerParts);
   if (!(Number.isInteger(told) && told >= 1))
     throw new WhorlError('usage', `multiplicity ${told} is not a count`, 'give a whole number from 1');
   if (!(alpha > 0 && alpha < 1)) throw new WhorlError('usage', `alpha ${alpha} is not between 0 and 1`);
@@ -117,7 +130,7 @@ function decideOn<K extends ClaimKind>(
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
   const { evidence = NO_EVIDENCE, look = 1, changed = [] } = options;
   const multiplicity = told * looksOf(plan, asked, to - from, of);
-  const inexact = whyInexact(opened as unknown as Opened, {
+  const inexact = whyInexact({ kind, claim, plan, draw, bindings } as unknown as Opened, {
     asked,
     alpha,
     ownerParts,
@@ -146,6 +159,7 @@ function decideOn<K extends ClaimKind>(
     reason: p ? reasonFor(word, p, left!, alpha, trials) : `${inexact.join(' ')} Counts only.`,
     test: test.name,
     matcher: MATCHERS[plan.matcher].words,
+    p_exact: p ? lowestTerms(tail) : null,
     floor: toPValue(test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,
@@ -161,7 +175,7 @@ function decideOn<K extends ClaimKind>(
     draw: drawWords(claim.draw, evidence),
     time_proof: evidence.proofBeforeRound ? 'checked, before the round of the draw' : 'none',
     does_not_say: [...DOES_NOT_SAY],
-    asked,
+    asked: { wrapper: asked.wrapper, system: asked.system },
     claim: { root: claim.root, kind, created: claim.created, draw: claim.draw },
     transcript_sha256: sha256Hex(JSON.stringify(answers)),
   };
@@ -213,7 +227,7 @@ function drawWords(draw: Claim['draw'], { beacon, proofBeforeRound }: Evidence):
 }
 
 /** What a verdict may not be read as (docs/claims.md, section 7). */
-const DOES_NOT_SAY: readonly string[] = [
+export const DOES_NOT_SAY: readonly string[] = [
   'that the suspect was stolen',
   'how probable it is that the suspect is ours',
   'that the suspect is not derived, where the verdict is not-verified: rows can be reset, answers filtered',

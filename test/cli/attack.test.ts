@@ -45,6 +45,7 @@ async function finished(name: string, bound: Bindings): Promise<RunFolder> {
   );
   await writePatchedFolder(model, run.published, new Map([[tensor, { rows: ROWS, bytes }]]));
   const plan = answersPlan(8, 16);
+  plan.keys = plan.keys.map(({ text }) => ({ text, tokens: [...ROWS] }));
   const { claim, opening } = commitClaim(plan, committing({ bindings: bound }));
   const { created, software } = claim;
   const draw = makeDraw(claim, opening.reveal().owner_seed!);

@@ -1,8 +1,9 @@
 // `whorl verify`: asks a suspect every key and prints the verdict with what it rests on. Its exit code is the verdict's.
 
 import { Command } from 'commander';
+import { WhorlError } from '../../base/error.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
-import { fraction } from '../arguments.ts';
+import { fraction, wholeNumber } from '../arguments.ts';
 import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import {
   durationText,
@@ -27,6 +28,9 @@ interface VerifyFlags extends UnlockFlags, ComputeFlags {
   wrapper?: string;
   system?: string;
   alpha?: number;
+  keys?: number;
+  certificate?: string;
+  key?: string;
   json?: boolean;
 }
 
@@ -55,6 +59,12 @@ export function verifyCommand(): Command {
       'the level of the decision; any but the committed one gives counts only',
       fraction,
     )
+    .option('--keys <n>', 'ask so many keys (default: all that no certificate opened)', wholeNumber(1))
+    .option(
+      '--certificate <file>',
+      'write a certificate; the keys that were asked are opened, and asked no more',
+    )
+    .option('--key <file>', 'the key that signs it: PEM, Ed25519 or P-256; made where there is none')
     .option('--passphrase', 'ask for the passphrase of the secret, or take WHORL_PASSPHRASE')
     .option('--passphrase-file <file>', 'the passphrase of the secret')
     .option('--identity <file>', 'the age identity the secret was encrypted to')
@@ -63,7 +73,9 @@ export function verifyCommand(): Command {
 }
 
 async function runVerify(flags: VerifyFlags): Promise<void> {
-  const { secret, suspect, claim, body, wrapper, system, alpha } = flags;
+  const { secret, suspect, claim, body, wrapper, system, alpha, keys, certificate, key } = flags;
+  if ((certificate === undefined) !== (key === undefined))
+    throw new WhorlError('usage', '--certificate and --key go together', 'give both');
   const unlock = await unlockFor(secret, flags);
   const { verify } = await import('../../verify/verify.ts');
   const report = await withProgress((onEvent) =>
@@ -77,6 +89,8 @@ async function runVerify(flags: VerifyFlags): Promise<void> {
       ...(wrapper !== undefined && { wrapper }),
       ...(system !== undefined && { system }),
       ...(alpha !== undefined && { alpha }),
+      ...(keys !== undefined && { keys }),
+      ...(certificate !== undefined && key !== undefined && { certificate: { file: certificate, key } }),
       ...(unlock && { unlock }),
     }),
   );
@@ -112,6 +126,9 @@ function show(report: VerifyReport): void {
   print(
     `  time proof        ${report.time_proof === 'none' ? 'none: the claim says by itself when it was made' : report.time_proof}`,
   );
+  if (report.burnt > 0)
+    print(`  burnt             ${report.burnt} keys that certificates opened were left out`);
+  if (report.certificate !== null) print(`  certificate       ${report.certificate}`);
   if (report.warnings.length > 0) section('Warning', report.warnings);
   print(`  software          ${report.software.name} ${report.software.version}`);
   section('Null hypothesis', [report.null_hypothesis]);

@@ -47,6 +47,12 @@ export interface Ratio {
 
 export const CERTAIN: Ratio = { numerator: 1n, denominator: 1n };
 
+export function lowestTerms({ numerator, denominator }: Ratio): { numerator: string; denominator: string } {
+  let [a, b] = [numerator, denominator];
+  while (b > 0n) [a, b] = [b, a % b];
+  return { numerator: String(numerator / a), denominator: String(denominator / a) };
+}
+
 export const toPValue = ({ numerator, denominator }: Ratio): PValue => ratio(numerator, denominator);
 
 /** The decimal that a number is written as, exactly: 1e-6 is 1/1,000,000 and not the double beside it. */
