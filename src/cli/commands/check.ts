@@ -7,13 +7,11 @@ import { writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { isNotThere, systemError } from '../../base/system-errors.ts';
 import type { Checked } from '../../verify/certificate/check.ts';
-import { repeated } from '../arguments.ts';
 import { Outcome, paint, powerText, print, printJson, shownText, wrapped } from '../output.ts';
 import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 
 interface CheckFlags {
   key?: string;
-  trust?: string[];
   html?: string;
   json?: boolean;
 }
@@ -27,17 +25,15 @@ export function checkCommand(): Command {
     )
     .argument('<certificate>', 'the file that verify --certificate wrote')
     .option('--key <file>', "the owner's key as you know it (PEM); default: the one that it names")
-    .option('--trust <file>', 'PEM of a time stamping authority that you trust; may be repeated', repeated)
     .option('--html <file>', 'write a page that shows it, to read and to print')
     .option('--json', 'one JSON line on stdout and nothing else')
     .action((file: string, flags: CheckFlags) => runCheck(file, flags));
 }
 
-async function runCheck(file: string, { key, trust, html, json }: CheckFlags): Promise<void> {
+async function runCheck(file: string, { key, html, json }: CheckFlags): Promise<void> {
   const { checkCertificate } = await import('../../verify/certificate/check.ts');
   const checked = checkCertificate(textOf(file), {
     ...(key !== undefined && { signer: spkiOf(key) }),
-    ...(trust !== undefined && { tsaRoots: trust.map(textOf) }),
   });
   if (html !== undefined) {
     const { certificatePage } = await import('../../verify/certificate/page.ts');

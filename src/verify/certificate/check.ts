@@ -21,14 +21,13 @@ import {
   planSchema,
 } from '../../claim/plan.ts';
 import { checkShape } from '../../claim/shape-error.ts';
-import { NO_EVIDENCE } from '../exactness.ts';
 import { DOES_NOT_SAY, decideOnPart, type Verdict } from '../verdict.ts';
 import { unseal } from './dsse.ts';
-import { checkEvidence, type EvidenceOptions, type Found } from './evidence.ts';
+import { checkEvidence, type Found } from './evidence.ts';
 import { placesOpened } from './issue.ts';
 import { chained, type LeafOpening, type Predicate, type Statement, statementSchema } from './statement.ts';
 
-export interface CheckOptions extends EvidenceOptions {
+export interface CheckOptions {
   /** SubjectPublicKeyInfo, base64: the owner's key as the judge knows it. Default: any. */
   readonly signer?: string;
 }
@@ -63,7 +62,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   const claim = parseClaim(predicate.claim, 'the claim of the certificate');
   if (claim.version !== 2) return wrong('its claim is of a format without openings');
   if (claim.draw.source === 'hand-picked') wrong('its keys were picked, not drawn');
-  const evidence = checkEvidence(predicate, claim, options);
+  const evidence = checkEvidence(predicate, claim);
   const { part, of } = openedPart(claim as Claim<ClaimKind>, predicate, evidence.randomness);
   const { asked, result } = predicate;
   checkTranscript(part, predicate);
@@ -76,7 +75,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
       asked: { wrapper, system, around: [prefix, suffix] },
       look,
       changed: predicate.changed,
-      evidence: evidence.evidence ?? NO_EVIDENCE,
+      evidence: evidence.evidence,
       ownerParts: predicate.body === null ? {} : { body: predicate.body },
     },
   );
