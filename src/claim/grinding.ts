@@ -17,4 +17,3 @@ const trials = (bits: number, words: string): Trials => ({
 export const OWNER_DRAWS = trials(80, "2^80 draws of the owner's own");
 /** A checked round after a checked time proof: each draw costs a commitment with a time stamp of its own. */
 export const PROVED_DRAWS = trials(40, '2^40 commitments, each with a time stamp of its own');
-export const LOG10_OWNER_DRAWS = OWNER_DRAWS.log10;

@@ -18,7 +18,7 @@ export interface KeyRole {
   readonly target: string;
 }
 
-export interface Part<K extends ClaimKind> {
+interface Part<K extends ClaimKind> {
   readonly plan: ClaimPlan<K>;
   readonly draw: DrawOf[K];
 }

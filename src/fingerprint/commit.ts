@@ -79,7 +79,8 @@ export async function commit(setting: Setting): Promise<Committed> {
     created: new Date(start.created),
     random: bytesOf(start),
   });
-  keepClaim(run, claim);
+  const { lock, unlock = lock && 'passphrase' in lock ? lock : undefined } = options;
+  await keepClaim(run, claim, bindings.vanilla, unlock);
   onEvent({ kind: 'note', text: reachOf(plan) });
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
   const secret = new Secret<SecretContents>({

@@ -40,9 +40,8 @@ const beaconSchema = z.strictObject({
   round: index,
   signature: z.string().regex(/^[0-9a-f]{96}$/),
 });
-export type BeaconRound = z.infer<typeof beaconSchema>;
 
-export const predicateSchema = z.strictObject({
+const predicateSchema = z.strictObject({
   /** The key that signs: SubjectPublicKeyInfo, base64. */
   signer: base64,
   /** claim.json as it was published, byte for byte. */

@@ -6,7 +6,7 @@ import { ASSUMPTIONS, type ExactTest } from './exact-test.ts';
 import { CERTAIN, type PValue, type Ratio, toPValue } from './ratio.ts';
 
 /** P(at least `hits` of independent events of probabilities candidates[i]/m). */
-export function poissonBinomialRatio(candidates: readonly number[], m: number, hits: number): Ratio {
+function poissonBinomialRatio(candidates: readonly number[], m: number, hits: number): Ratio {
   if (hits <= 0) return CERTAIN;
   const live = candidates.filter((c) => c > 0); // an answer without a candidate can only miss
   const total = BigInt(m) ** BigInt(live.length);

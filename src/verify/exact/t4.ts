@@ -14,7 +14,7 @@ export function binomial(n: number, k: number): bigint {
 }
 
 /** P(at least `hits` of `all` marked keys are among n drawn from `pool`). */
-export function hypergeometricRatio(pool: number, n: number, all: number, hits: number): Ratio {
+function hypergeometricRatio(pool: number, n: number, all: number, hits: number): Ratio {
   if (hits <= 0) return CERTAIN;
   let ways = 0n;
   for (let i = hits; i <= Math.min(all, n); i++) ways += binomial(all, i) * binomial(pool - all, n - i);
