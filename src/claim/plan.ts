@@ -6,11 +6,13 @@ import { isWellFormed } from './canonical.ts';
 
 const MAX_TEXT = 65_536; // characters of one key, candidate or decryption
 const MAX_TOKENS = 8_192; // of one key
-const MAX_KEYS = 65_536;
+export const MAX_KEYS = 65_536;
+const MAX_SYSTEMS = 256;
 const MAX_CANDIDATES = 65_536; // of one key
 
 export const hex256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
 const text = z.string().min(1).max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
+const around = z.string().max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
 export const index = z.int().min(0).max(0x7fffffff);
 
 const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
@@ -27,6 +29,10 @@ const query = z.strictObject({
   order: z.literal('committed'),
   repeats: z.literal(1),
   wrapper: z.string().max(1024),
+  /** Texts before and after a key, by wrapper; null where they are the suspect's own (its chat template). From format 2. */
+  wrappers: z.record(z.string().max(1024), z.tuple([around, around]).nullable()).optional(),
+  /** System prompts under which the keys may be put. From format 2. */
+  systems: z.array(around).max(MAX_SYSTEMS).optional(),
 });
 
 const common = {
@@ -35,6 +41,9 @@ const common = {
   decoding,
   query,
   alpha: z.number().gt(0).lt(1),
+  /** The matcher in words (`MATCHERS`), and suspects whose tests every p pays for. From format 2. */
+  matcher_text: z.string().min(1).max(1024).optional(),
+  most_looks: z.int().min(1).max(1_000_000).optional(),
 };
 export type MatcherName = 'first-candidate' | 'first-candidate-repeated' | 'contains';
 
@@ -106,6 +115,9 @@ export const bindingsSchema = z.strictObject({
     /** Of the small files that decide what a text becomes and what is answered (`digestSmallFiles` there); older claims have none. */
     tokenizer: hex256.optional(),
     config: hex256.optional(),
+    /** Of the embedding tensor alone, and of the special tokens with their ids. From format 2. */
+    embedding: hex256.optional(),
+    special_tokens: hex256.optional(),
   }),
 });
 export type Bindings = z.infer<typeof bindingsSchema>;

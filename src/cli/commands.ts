@@ -26,6 +26,10 @@ export const COMMANDS = {
     summary: 'ask a suspect and say whether it descends from your model',
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
+  check: {
+    summary: 'replay a certificate that verify wrote, offline',
+    load: async () => (await import('./commands/check.ts')).checkCommand(),
+  },
   attack: {
     summary: 'make attacked copies of a published model, to see what its fingerprint survives',
     load: async () => (await import('./commands/attack.ts')).attackCommand(),

@@ -9,7 +9,11 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   ],
   verify: [
     'whorl verify --secret ./run/secret.whorl --suspect org/name',
-    'whorl verify --secret ./run/secret.whorl --suspect ./suspect.gguf --wrapper chat --json',
+    'whorl verify --secret ./run/secret.whorl --suspect org/name --certificate certificate.json --key owner.pem',
+  ],
+  check: [
+    'whorl check certificate.json',
+    'whorl check certificate.json --key owner.pub.pem --html page.html',
   ],
   attack: [
     'whorl attack ./run',

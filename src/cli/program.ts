@@ -11,10 +11,10 @@ import { systemError } from '../base/system-errors.ts';
 import { normaliseFlags } from './arguments.ts';
 import { COMMANDS, type CommandEntry, everyCommand, isCommand } from './commands.ts';
 import { dressHelp } from './help.ts';
-import { errorPaint, NotVerified, ReaderGone, tell } from './output.ts';
+import { errorPaint, Outcome, ReaderGone, tell } from './output.ts';
 import { Stopped } from './stopping.ts';
 
-export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3 } as const;
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Runs one command line and returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -106,7 +106,7 @@ export function stoppedWords(args: readonly string[]): string {
 
 function explain(thrown: unknown, args: readonly string[]): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
-  if (thrown instanceof NotVerified) return EXIT.notVerified;
+  if (thrown instanceof Outcome) return thrown.exitCode;
   if (thrown instanceof ReaderGone) return EXIT.failed;
   if (thrown instanceof Stopped) {
     tell(stoppedWords(args));

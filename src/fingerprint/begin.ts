@@ -52,9 +52,13 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   readonly pooled?: readonly string[];
   /** Text of the kind this model is for, beside the reference set: its positions are guarded like the main languages'. */
   readonly ordinary?: readonly string[];
+  /** Suspects whose tests under this claim every p-value pays for; default 1. */
+  readonly looks?: number;
+  /** System prompts that the claim permits; default: none. */
+  readonly systems?: readonly string[];
   /** Encrypts the secret, and what an interrupted run keeps to go on from. */
   readonly lock?: Lock;
-  /** Starts anew where a run of ours stands: an unfinished one is removed, one with a published model moved aside. */
+  /** Starts anew where a run of ours stands: what has no claim yet is removed, any other moved aside. */
   readonly overwrite?: boolean;
   /**
    * Where the last step comes and a cell does not hold, training goes on until it has taken so many minutes; 0: it fails
@@ -159,6 +163,8 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     decryption: options.decryption ?? null,
     source: options.source ?? null,
     rows: trainedRows(options),
+    ...(options.looks !== undefined && { looks: options.looks }),
+    ...(options.systems !== undefined && { systems: options.systems }),
     ...(model.ignoredConfigKeys.length > 0 && { ignoreConfigKeys: model.ignoredConfigKeys }),
     settings,
   };
@@ -179,9 +185,11 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
 
 /** What needs no model to be refused. */
 function checkOptions(
-  { keys, decryption, source, lock, maxMinutes = 0, maxHarm }: FingerprintOptions,
+  { keys, decryption, source, lock, maxMinutes = 0, maxHarm, looks = 1 }: FingerprintOptions,
   method: Method,
 ): void {
+  if (!(Number.isInteger(looks) && looks >= 1 && looks <= 1_000_000))
+    throw new WhorlError('usage', `--looks ${looks} is no count`, 'give a whole number from 1 to 1,000,000');
   if (!Number.isFinite(maxMinutes) || maxMinutes < 0)
     throw new WhorlError('usage', `--max-minutes ${maxMinutes} is no time`, 'give minutes, from 0');
   checkLimit(maxHarm);
@@ -210,6 +218,8 @@ export interface RunOptions {
   readonly source: string | null;
   /** Digest of the rows and keys that were given. */
   readonly rows: string | null;
+  readonly looks?: number;
+  readonly systems?: readonly string[];
   readonly ignoreConfigKeys?: readonly string[];
   readonly settings: Readonly<Record<string, unknown>>;
 }

@@ -16,9 +16,12 @@ import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { generateAll } from '../lm/ask.ts';
 import { asking } from '../lm/open.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
+import { promptTokens } from '../text/prompt-tokens.ts';
 import { promptUnder } from '../text/prompts/wrappers.ts';
+import { keysLeft } from './certificate/burn.ts';
+import { type CertificateOptions, certifier, certify } from './certify.ts';
 import type { VanillaDigests } from './exactness.ts';
-import { keyWarnings } from './key-tokens.ts';
+import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
 
@@ -38,6 +41,10 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
   readonly system?: string;
   /** Default: the committed one; with any other no p-value is given. */
   readonly alpha?: number;
+  /** Asks so many of the keys that no certificate opened, in committed order; default: all of them. */
+  readonly keys?: number;
+  /** Writes a certificate, which opens the keys that were asked: they are asked no more. */
+  readonly certificate?: CertificateOptions;
   readonly unlock?: Unlock;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
@@ -66,6 +73,10 @@ export interface VerifyReport extends Verdict {
   readonly passive: null;
   readonly software: typeof SOFTWARE;
   /** Keys of the answering model's config.json that were ignored, where there are such. */
+  /** Keys that certificates opened, which were left out. */
+  readonly burnt: number;
+  /** Where the certificate was written; null without one. */
+  readonly certificate: string | null;
   readonly ignored_config_keys?: readonly string[];
   /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
   readonly warnings: readonly string[];
@@ -86,6 +97,10 @@ async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
   const claimFile = options.claim !== undefined || existsSync(beside) ? beside : null;
   const claim = claimFile === null ? claimOf(contents) : parseClaim(readClaim(claimFile), claimFile);
   const opened = openClaim(claim, contents);
+  const { burnt, ...range } = keysLeft(contents, options.keys);
+  const look = 1 + (contents.opened?.length ?? 0);
+  const issuing =
+    options.certificate === undefined ? undefined : certifier(options.certificate, opened, options.unlock);
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
@@ -93,38 +108,67 @@ async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
   return asking(spec, { device }, async (model) => {
     const name = options.wrapper ?? opened.plan.query.wrapper;
     const wrapped = await model.wrapped(name, options.system);
-    const requests = opened.plan.keys.map((key) => ({
+    const keys = opened.plan.keys.slice(range.from, range.to);
+    const requests = keys.map((key) => ({
       ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
     const prompts = requests.map(({ prompt }) => prompt);
     const { prefix, suffix } = wrapped;
-    const warnings = await keyWarnings(opened.plan.keys, requests, model.tokenizer);
+    const changed = await changedKeys(keys, requests, model.tokenizer);
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
-    const answers = (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
-    const asked: Asked = { wrapper: name, system: options.system ?? null };
+    const generations = await generateAll(model, requests, { onEvent });
+    const answers = generations.map(({ generated }) => generated);
+    const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
     const verdict = decide(opened, answers, {
       asked,
       ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
       ownerParts,
+      changed,
+      range,
+      look,
       doubts: doubtsBeside(claimFile, beside, contents),
     });
     const { chatTemplate } = model.tokenizer;
+    const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
+    const suspect_digests = digestsOfModel(suspect);
+    if (issuing) {
+      const prompt_tokens = await promptTokens(model.tokenizer, requests);
+      await certify(issuing, options.secret, contents, opened, {
+        verdict,
+        around: { prefix, suffix },
+        look,
+        changed,
+        beacon: null,
+        proofs: [],
+        suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
+        body: ownerParts.body ?? null,
+        exchanges: generations.map(({ prompt, generated, generated_token }, i) => ({
+          prompt,
+          prompt_tokens: prompt_tokens[i]!,
+          answer: generated,
+          answer_tokens: [...generated_token],
+        })),
+      });
+    }
     return {
       ...verdict,
       asked: {
-        ...asked,
+        wrapper: name,
+        system: asked.system,
         prefix,
         suffix,
         prompts_sha256: sha256Hex(JSON.stringify(prompts)),
-        chat_template_sha256: chatTemplate === undefined ? null : sha256Hex(chatTemplate),
+        chat_template_sha256,
       },
       suspect: suspect.source,
-      warnings,
+      warnings: keyWarnings(changed.length, requests.length),
       ...(model.model.ignoredConfigKeys.length > 0 && {
         ignored_config_keys: model.model.ignoredConfigKeys,
       }),
-      suspect_digests: digestsOfModel(suspect),
+      suspect_digests,
+      burnt,
+      certificate: issuing?.file ?? null,
       body_digests: ownerParts.body ?? null,
       claim_file: claimFile,
       passive: null,

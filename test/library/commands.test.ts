@@ -30,6 +30,7 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
   demo: (call) => whorl.runDemo(call),
   fingerprint: (call) => whorl.fingerprint({ model, settings: { trained: 2, lr: 0.01 }, ...call }),
   verify: ({ out, ...call }) => whorl.verify({ secret: join(out, 'secret.whorl'), suspect: model, ...call }),
+  check: async ({ signal }) => whorl.checkCertificate('{}', { signal }),
   attack: (call) => whorl.attackRun({ run: join(call.out, 'run'), attacks: ['noise'], ...call }),
   finetune: (call) => whorl.userFinetune({ model, data, settings: { epochs: 1, batch: 16 }, ...call }),
   merge: (call) => whorl.mergeAdapter({ model, adapter: join(call.out, 'adapter'), ...call }),
@@ -48,7 +49,15 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
 };
 
 /** Those that need what an earlier command left: they fail of that before their first event. */
-const NEED_MORE: ReadonlySet<string> = new Set(['verify', 'attack', 'merge', 'dataset', 'report', 'import']);
+const NEED_MORE: ReadonlySet<string> = new Set([
+  'verify',
+  'check',
+  'attack',
+  'merge',
+  'dataset',
+  'report',
+  'import',
+]);
 
 test('the table names every command', () => {
   expect(Object.keys(CALLS).sort()).toEqual(

@@ -7,6 +7,7 @@ import { DEVICE } from '../model-flags.ts';
 import { byDefault, given, JSON_LINE, text, withOptions } from '../options.ts';
 import { paint, print, printJson, table } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { inTable } from '../verdict-words.ts';
 
 const OPTIONS = {
   out: byDefault(text('<folder>', 'where everything is written'), 'whorl-demo'),
@@ -30,8 +31,7 @@ function show({ folder, fingerprint, verdicts, perplexity, seconds }: DemoReport
   print(`\n${paint.bold('Who answers the secret keys?')}`);
   const rows = verdicts.map(({ who, report }) => {
     const hits = Math.round(report.fsr * Object.values(report.cells)[0]!.of);
-    const verdict = report.verdict === 'verified' ? paint.green('verified') : paint.dim('not verified');
-    return [who, verdict, `${hits} keys`, `p = 10^${report.log10_p!.toFixed(1)}`];
+    return [who, inTable(report.verdict), `${hits} keys`, `p = 10^${report.log10_p!.toFixed(1)}`];
   });
   for (const row of table(rows)) print(row);
   print(`\n${paint.bold('What did the fingerprint cost?')}`);

@@ -10,8 +10,10 @@ import {
   type Given,
   given,
   JSON_LINE,
+  named,
   required,
   text,
+  texts,
   toggle,
   wholeNumber,
   withOptions,
@@ -41,8 +43,17 @@ const OPTIONS = {
   ),
   decryption: text('<text>', 'what drawn keys are answered with (all but rows)'),
   source: text('<file>', 'ordinary conversations or instructions beside them (sft, emb, lora)'),
+  looks: wholeNumber(
+    '<n>',
+    1,
+    'suspects whose certificates every p-value of this claim pays for (default: 1)',
+  ),
+  systems: named(
+    'permit-system',
+    texts('<text>', 'a system prompt that a suspect may later be asked under; may be repeated'),
+  ),
   overwrite: toggle(
-    'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
+    'start anew where a run stands: what has no claim yet is removed, any other run moved aside',
   ),
   maxMinutes: decimal(
     '<n>',

@@ -22,6 +22,7 @@ import { durationText, paint, powerText, print, printJson, table } from '../outp
 import { lockFrom, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
+import { inTable } from '../verdict-words.ts';
 
 const OPTIONS = {
   flavour: named('config', byDefault(oneOf('<flavour>', FLAVOURS, 'which of the two pipelines'), 'adapter')),
@@ -45,7 +46,7 @@ const OPTIONS = {
     'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
   ),
   overwrite: toggle(
-    'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
+    'start anew where a run stands: what has no claim yet is removed, any other run moved aside',
   ),
   maxHarm: decimal('<nats>', 'most harm at which the model is published; see fingerprint', [
     (nats) => nats >= 0,
@@ -101,7 +102,7 @@ function show(report: PipelineReport, { root, decryption }: Given<typeof OPTIONS
     print();
     const verdicts = report.verdicts.map(({ file, verdict, log10_p }) => [
       file,
-      verdict === 'verified' ? paint.green('verified') : paint.dim('not verified'),
+      inTable(verdict),
       log10_p === null ? '' : `p ≤ ${powerText(log10_p)}`,
     ]);
     for (const row of table(verdicts)) print(row);

@@ -50,15 +50,16 @@ const SHOW: ShowOf = {
         ? `${claim.n} keys with ${claim.m} candidate answers each`
         : `${claim.n} keys of a pool of ${claim.pool}, ${claim.negatives} trained as negatives`;
     lines([
+      ['format', String(claim.version)],
       ['kind', claim.kind],
       ['size', size],
       ['root', claim.root],
       ['draw', claim.draw.source],
       ['alpha', String(claim.alpha)],
       ['private part', claim.private_part],
-      ['vanilla', claim.vanilla.weights],
+      ...(claim.version === 1 ? [['vanilla', claim.vanilla.weights] as const] : []),
+      ...(claim.version === 2 ? [['most looks', String(claim.most_looks)] as const] : []),
       ['created', claim.created],
-      ['time proof', claim.time_proof],
       ['made by', shownText(`${claim.software.name} ${claim.software.version}`)],
     ]);
   },
