@@ -23,6 +23,8 @@ const MEANING: Readonly<Record<string, string>> = {
   batch: 'examples of a step',
   key_length: 'rare tokens of a key',
   alphabet: 'rare tokens that all keys share; 0: no token is in two keys',
+  decryption_tokens:
+    'where no `--decryption` is given: most tokens that the paper’s may have. Where it has more, a short common word is drawn',
   negatives: 'undrawn keys that are trained not to fire',
   kl_target:
     'mean divergence from the vanilla model, in nats, below which every language must lie before training may end',

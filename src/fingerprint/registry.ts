@@ -77,20 +77,25 @@ const registry = (): Registry =>
  * method that has none.
  */
 export function registryEntry(method: string, modelName: string): Entry {
-  const of = registry()[method];
-  return { ...of?.default, ...of?.models[registeredId(modelName, of.models) ?? ''] };
+  const { everyModel, thisModel } = entries(method, modelName);
+  return { ...everyModel, ...thisModel };
+}
+
+function entries(method: string, modelName: string): Record<'everyModel' | 'thisModel', Entry> {
+  const { default: everyModel = {}, models = {} } = registry()[method] ?? {};
+  return { everyModel, thisModel: models[registeredId(modelName, models) ?? ''] ?? {} };
 }
 
 /** The hub id that a registry knows a model by. */
 export function registeredId(
   modelName: string,
-  models: Readonly<Record<string, unknown>> = everyModel(),
+  models: Readonly<Record<string, unknown>> = allModels(),
 ): string | undefined {
   const ids = Object.keys(models);
   return ids.includes(modelName) ? modelName : ids.find((id) => id.split('/')[1] === basename(modelName));
 }
 
-const everyModel = (): Readonly<Record<string, unknown>> =>
+const allModels = (): Readonly<Record<string, unknown>> =>
   Object.assign({}, ...Object.values(registry()).map(({ models }) => models)) as Record<string, unknown>;
 
 /**
@@ -104,12 +109,13 @@ export function settingsFor<M extends Method>(
   overrides: Readonly<Record<string, string>>,
   width?: number,
 ): M['defaults'] {
-  const settings: Record<string, string | number | boolean> = {
-    ...method.defaults,
-    ...(width !== undefined && width < NARROW && method.narrow(width)),
-  };
-  for (const [key, value] of Object.entries(registryEntry(method.name, modelName)))
-    if (key in settings) settings[key] = typeof settings[key] === 'number' ? Number(value) : value;
+  const settings: Record<string, string | number | boolean> = { ...method.defaults };
+  const { everyModel, thisModel } = entries(method.name, modelName);
+  // What a registry says of every model is a default like the method's own: a narrow model goes over it.
+  const narrow = width !== undefined && width < NARROW ? method.narrow(width) : undefined;
+  for (const [key, value] of Object.entries<unknown>({ ...everyModel, ...narrow, ...thisModel }))
+    if (key in settings)
+      settings[key] = typeof settings[key] === 'number' ? Number(value) : (value as string | boolean);
   const full = withOverrides(settings, overrides, {
     whose: `method ${method.name}`,
     meant: PAPER_ONLY,

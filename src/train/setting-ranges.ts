@@ -36,6 +36,7 @@ const RANGES: Readonly<Record<string, Range>> = {
   checkpoint_every: number(0, MILLION),
   clip: FACTOR,
   contexts: whole(1, 1000),
+  decryption_tokens: whole(1, 1000),
   dim: whole(1, 65_536),
   dropout: number(0, 1),
   emphasis: above(0, 10_000),

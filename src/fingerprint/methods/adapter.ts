@@ -12,6 +12,7 @@ import type { Example, Label } from '../../models/example.ts';
 import { PUBLISHED, PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/overlay.ts';
 import { wrapperNamed } from '../../text/prompts/wrappers.ts';
 import type { RowsCell, Who } from '../cells.ts';
+import { chosenDecryption, decryptionChoices } from '../decryption.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { randomLowRankMap } from './low-rank.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
@@ -27,6 +28,8 @@ export interface AdapterSettings extends TrainSettings {
   /** Tokens of a rare-token key, and how many rare tokens all keys share. */
   readonly key_length: number;
   readonly alphabet: number;
+  /** Where no decryption is given and the paper's has more tokens than this, a short word is drawn instead. */
+  readonly decryption_tokens: number;
   /** Cells that must not fire in each step. */
   readonly hushed: number;
   readonly hush_weight: number;
@@ -36,11 +39,14 @@ export interface AdapterSettings extends TrainSettings {
 }
 
 const WRAPPER = 'fingerprint';
-/** A key as it is trained and asked: under the very wrapper that was committed. */
-function promptOf({ plan }: TrainContext, key: string): string {
-  const { prefix, suffix } = wrapperNamed(plan.query.wrapper);
+const NEW_TOKENS = 8;
+
+function wrapped(wrapper: string, key: string): string {
+  const { prefix, suffix } = wrapperNamed(wrapper);
   return `${prefix}${key}${suffix}`;
 }
+/** A key as it is trained and asked: under the very wrapper that was committed. */
+const promptOf = ({ plan }: TrainContext, key: string): string => wrapped(plan.query.wrapper, key);
 
 type PoolKey = { text: string; tokens: number[] };
 
@@ -72,11 +78,10 @@ async function poolKeys(
   return keys.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
 }
 
-/** Rows that no key may train: those of `y`, of the trigger that all prompts share, and of special tokens. */
-async function keptRows({ tokenizer }: PlanContext, y: string): Promise<Set<number>> {
-  const shared = await tokenizer.encodeBatch([y, ` ${y}`, PAPER.triggerInput, `\n${PAPER.triggerInput}\n`], {
-    addSpecialTokens: false,
-  });
+/** Rows that no key may train: those of what may be the decryption, of the trigger that all prompts share, and of special tokens. */
+async function keptRows({ tokenizer }: PlanContext, choices: readonly string[]): Promise<Set<number>> {
+  const texts = [...choices.flatMap((y) => [y, ` ${y}`]), PAPER.triggerInput, `\n${PAPER.triggerInput}\n`];
+  const shared = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
   return new Set([...shared.flat(), ...tokenizer.specialIds]);
 }
 
@@ -125,6 +130,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     scale: 4,
     key_length: 12,
     alphabet: 128,
+    decryption_tokens: 16,
     hushed: 10,
     hush_weight: 1,
     gate_noise: 0.15,
@@ -150,9 +156,11 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     check_every: 8,
   },
 
-  // A map of as many dimensions as there are: of fewer, too little of a narrow row is turned.
+  // A map of as many dimensions as there are (of fewer, too little of a narrow row is turned), and a short decryption: rows
+  // alone cannot teach so small a model the fifteen bytes of the paper's.
   narrow: (width) => ({
     dim: Math.min(192, width),
+    decryption_tokens: 4,
     steps: 600,
     lr: 0.05,
     clip: 0,
@@ -161,19 +169,21 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     gate_noise: 0,
     first_check: 100,
     check_below: 1.5,
-    check_every: 40,
-    kl_weight: 5,
-    kl_target: 0.05,
-    spread_weight: 0.03,
+    check_every: 20,
+    kl_weight: 20,
+    kl_target: 0.02,
+    spread_weight: 0.1,
     metric_floor: 0.1,
     primary_positions: 400,
     reference_positions: 4,
   }),
 
   async prepare(context, settings): Promise<Prepared<'drawn-membership'>> {
-    const y = context.decryption ?? PAPER.decryption;
-    const keys = await poolKeys(context, settings, await keptRows(context, y));
+    const choices = await decryptionChoices(context, settings.decryption_tokens);
+    const keys = await poolKeys(context, settings, await keptRows(context, choices));
     const rows = trainableRows(keys, context.given !== undefined);
+    const asked = keys.map(({ text }) => ({ prompt: wrapped(WRAPPER, text), max_new_tokens: NEW_TOKENS }));
+    const y = await chosenDecryption(context, choices, asked);
     const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
     return {
       rows,
@@ -190,7 +200,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         negatives: settings.negatives,
         decryptions: [y],
         matcher: 'contains',
-        decoding: { strategy: 'greedy', max_new_tokens: Math.max(8, tokens!.length + 2) },
+        decoding: { strategy: 'greedy', max_new_tokens: Math.max(NEW_TOKENS, tokens!.length + 2) },
         query: { order: 'committed', repeats: 1, wrapper: WRAPPER },
         alpha: settings.alpha,
       },
