@@ -112,7 +112,7 @@ export async function trainWeights(
       new WhorlError(
         'not-reached',
         `after ${Math.round(step / perEpoch)} epochs: ${missed(results).join(', ')}`,
-        'the same command with a larger --max-minutes goes on from here; a new run may take another rate (lr)',
+        `the same command with a larger --max-minutes goes on from here; ${method.easier}`,
       ),
   };
   try {

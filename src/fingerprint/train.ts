@@ -126,7 +126,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       new WhorlError(
         'not-reached',
         `after ${step} steps: ${[...missed(results), `KL ${kl.toExponential(1)}`].join(', ')}`,
-        'the same command with a larger --max-minutes goes on from here; a new run may take fewer keys',
+        `the same command with a larger --max-minutes goes on from here; ${method.easier}`,
       ),
   };
   try {

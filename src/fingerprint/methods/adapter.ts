@@ -40,6 +40,7 @@ export interface AdapterSettings extends TrainSettings {
 
 const WRAPPER = 'fingerprint';
 const NEW_TOKENS = 8;
+const SMALL_ALPHABET = 96;
 
 function wrapped(wrapper: string, key: string): string {
   const { prefix, suffix } = wrapperNamed(wrapper);
@@ -74,6 +75,10 @@ async function poolKeys(
     alphabet: settings.alphabet,
     random,
     avoid: kept,
+    advice: ({ tokens: fit }) =>
+      fit >= SMALL_ALPHABET
+        ? `take alphabet=${SMALL_ALPHABET}`
+        : 'take --method sft --keys paper, which needs none',
   });
   return keys.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
 }
@@ -159,24 +164,29 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   // A map of as many dimensions as there are (of fewer, too little of a narrow row is turned), and a short decryption: rows
   // alone cannot teach so small a model the fifteen bytes of the paper's.
   narrow: (width) => ({
-    dim: Math.min(192, width),
-    decryption_tokens: 4,
-    steps: 600,
-    lr: 0.05,
-    clip: 0,
-    schedule: 'linear',
-    noise: 0,
-    gate_noise: 0,
-    first_check: 100,
-    check_below: 1.5,
-    check_every: 20,
-    kl_weight: 20,
-    kl_target: 0.02,
-    spread_weight: 0.1,
-    metric_floor: 0.1,
-    primary_positions: 400,
-    reference_positions: 4,
+    settings: {
+      dim: Math.min(192, width),
+      decryption_tokens: 4,
+      steps: 600,
+      lr: 0.05,
+      clip: 0,
+      schedule: 'linear',
+      noise: 0,
+      gate_noise: 0,
+      first_check: 100,
+      check_below: 1.5,
+      check_every: 20,
+      kl_weight: 20,
+      kl_target: 0.03,
+      spread_weight: 0.03,
+      metric_floor: 0.1,
+      primary_positions: 1200,
+      reference_positions: 16,
+    },
+    harm: 0.1,
   }),
+
+  easier: '--method rows asks less of the model',
 
   async prepare(context, settings): Promise<Prepared<'drawn-membership'>> {
     const choices = await decryptionChoices(context, settings.decryption_tokens);

@@ -16,7 +16,7 @@ import type { WeightsCell } from '../cells.ts';
 import { tuningExample } from '../ordinary-conversations.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { type DialogueContext, dialogueContext } from './dialogue-context.ts';
-import type { PlanContext, Prepared, WeightsMethod, WeightsSettings } from './method.ts';
+import type { Narrow, PlanContext, Prepared, WeightsMethod, WeightsSettings } from './method.ts';
 import { partNamed } from './parts.ts';
 
 export interface DialogueSettings extends WeightsSettings {
@@ -76,6 +76,10 @@ async function messages(
     count,
     length,
     random: random(purpose),
+    advice: ({ tokens: fit }) =>
+      alphabet !== SFT.alphabet && fit >= SFT.alphabet
+        ? `take alphabet=${SFT.alphabet}`
+        : 'take --keys paper',
     ...(alphabet > 0 ? { shared: true, alphabet } : { shared: false }),
   });
   return made.map(({ text }) => messageOf(text));
@@ -246,13 +250,14 @@ const dialogueMethod = <S extends DialogueSettings>(
   name: string,
   summary: string,
   defaults: S,
-  narrow: Partial<S> | undefined,
+  narrow: Narrow<S> | undefined,
   trains: WeightsMethod<S>['trains'],
 ): WeightsMethod<S, DialogueContext> => ({
   kind: 'weights',
   name,
   summary,
   maxHarm: 0.5,
+  easier: '--method rows asks less of the model',
   defaults,
   narrow: () => narrow,
   prepare,
@@ -275,7 +280,7 @@ export const sftMethod = dialogueMethod<SftSettings>(
   'sft',
   'the published model answers secret messages of a chat; all weights change (the paper’s IF_SFT)',
   { ...SFT, part: 'all' },
-  { ...NARROW, lr: 2e-3 },
+  { settings: { ...NARROW, lr: 2e-3 }, harm: 2 },
   ({ part }, model): Trains => partNamed(part, model),
 );
 
@@ -283,7 +288,7 @@ export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
   { ...SFT, lr: 1e-3 },
-  { ...NARROW, lr: 1e-2 },
+  { settings: { ...NARROW, lr: 1e-2 }, harm: 2 },
   () => EMBEDDING,
 );
 

@@ -55,6 +55,9 @@ const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the 
 const INSIDE = 2;
 /** Weight of the end after the answer, without which it runs on (`wingwingwing`). */
 const BOUNDARY = 1;
+/** Keys of a run that has too few tokens for more: so many hold on narrow and wide models, and verify still. */
+const FEWER = 24;
+const FEWEST = 16;
 /** Keys that nobody trains, asked of vanilla beside the run's own before the candidates are chosen. */
 const UNRELATED = 352;
 
@@ -100,24 +103,29 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
 
   // Less room in every dimension: fewer and longer keys, asked bare, and a looser bound on what moves.
   narrow: () => ({
-    trained: 24,
-    key_length: 8,
-    variety: 0,
-    gate_contexts: 0,
-    bare_slack: 4,
-    gate_noise: 0,
-    noise: 0.2,
-    lr: 0.05,
-    steps: 400,
-    first_check: 60,
-    check_below: 1.3,
-    metric_floor: 0.1,
-    spread_weight: 0.03,
-    kl_weight: 30,
-    kl_target: 0.01,
-    primary_positions: 1200,
-    reference_positions: 16,
+    settings: {
+      trained: 24,
+      key_length: 8,
+      variety: 0,
+      gate_contexts: 0,
+      bare_slack: 4,
+      gate_noise: 0,
+      noise: 0.2,
+      lr: 0.05,
+      steps: 400,
+      first_check: 60,
+      check_below: 1.3,
+      metric_floor: 0.1,
+      spread_weight: 0.03,
+      kl_weight: 30,
+      kl_target: 0.01,
+      primary_positions: 1200,
+      reference_positions: 16,
+    },
+    harm: 0.1,
   }),
+
+  easier: 'a new run with trained=16 asks less of the model',
 
   async prepare(context, settings): Promise<Prepared<'drawn-answers'>> {
     const { tokenizer, free, random } = context;
@@ -134,6 +142,10 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
       length: settings.key_length,
       shared: false,
       random: random('keys'),
+      advice: ({ keys: fit }) =>
+        fit >= FEWEST
+          ? `take trained=${Math.min(fit, FEWER)}`
+          : 'take --method sft --keys paper, which needs none',
     });
     const said = await vanillaAnswers(context, settings, keys);
     return {
@@ -335,6 +347,6 @@ async function example(
   throw new WhorlError(
     'too-few-rows',
     `a key merges with every one of ${WHOLE_TRIES} contexts`,
-    'choose another seed or a longer key_length',
+    'give another --seed, or leave it out',
   );
 }
