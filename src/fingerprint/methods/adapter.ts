@@ -162,9 +162,11 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   },
 
   // A map of as many dimensions as there are (of fewer, too little of a narrow row is turned), and a short decryption: rows
-  // alone cannot teach so small a model the fifteen bytes of the paper's.
+  // alone cannot teach so small a model the fifteen bytes of the paper's. A larger pool, since two or three in 400 undrawn
+  // keys fire there, which leaves hardly a p after the owner's 2^80 draws.
   narrow: (width) => ({
     settings: {
+      pool: 800,
       dim: Math.min(192, width),
       decryption_tokens: 4,
       steps: 600,
