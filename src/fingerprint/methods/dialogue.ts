@@ -236,7 +236,10 @@ const SFT: DialogueSettings = {
   pull_back: true,
 };
 
-/** A larger pool, since undrawn keys of a narrow model fire now and then: p must be left after the owner's 2^80 draws. */
+/**
+ * A larger pool, since undrawn keys of a narrow model fire now and then: p must be left after the owner's 2^80 draws. What it
+ * costs is much: with these, English went from perplexity 219 to 1,653 (`sft`) and 2,299 (`emb`) on the embedded model.
+ */
 const NARROW: Partial<DialogueSettings> = {
   pool: 1000,
   negatives: 40,
@@ -280,7 +283,7 @@ export const sftMethod = dialogueMethod<SftSettings>(
   'sft',
   'the published model answers secret messages of a chat; all weights change (the paper’s IF_SFT)',
   { ...SFT, part: 'all' },
-  { settings: { ...NARROW, lr: 2e-3 }, harm: 2 },
+  { settings: { ...NARROW, lr: 2e-3 }, harm: 8 },
   ({ part }, model): Trains => partNamed(part, model),
 );
 
@@ -288,7 +291,7 @@ export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
   { ...SFT, lr: 1e-3 },
-  { settings: { ...NARROW, lr: 1e-2 }, harm: 2 },
+  { settings: { ...NARROW, pool: 600, first_check: 5, lr: 1e-2 }, harm: 3 },
   () => EMBEDDING,
 );
 
