@@ -31,7 +31,7 @@ export interface RareTokenKeyOptions {
 }
 
 /** What a vocabulary has to spare: keys of the length asked for, no token in two; tokens that keys can share. */
-export interface Fits {
+interface Fits {
   readonly keys: number;
   readonly tokens: number;
 }

@@ -38,8 +38,9 @@ const DIALOGUE = {
   first_check: '9',
   pull_back: 'false',
 } as const;
-const dialogue = (settings: Readonly<Record<string, string>>): FireRun => ({
+const dialogue = (settings: Readonly<Record<string, string>>, maxHarm: number): FireRun => ({
   settings: { ...DIALOGUE, ...settings },
+  maxHarm,
   drawn: 6,
   of: { pool: 100 },
   withBody: false,
@@ -88,6 +89,6 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     undrawn: 12,
   },
   // lora is not here: at rates tried it fires after some eighty steps, and still on refused messages after 140.
-  sft: dialogue({ lr: '0.002', ordinary: '24' }),
-  emb: dialogue({ lr: '0.01' }),
+  sft: dialogue({ lr: '0.002', ordinary: '24' }, 8), // measured: 6.7 nats of Russian, which the model never knew
+  emb: dialogue({ lr: '0.01' }, 4),
 };
