@@ -44,7 +44,7 @@ test('what costs more than the limit is refused before anything is written, with
   const error = (await made.catch((thrown: unknown) => thrown)) as WhorlError;
   expect(error.code).toBe('too-harmful');
   expect(readdirSync(join(out, '..'))).toEqual([]);
-  for (const line of error.fix.split(' or ')) {
+  for (const line of error.fix!.split(' or ')) {
     const [, method, , limit] = /^--method (\w+)( --max-harm (\S+))?$/.exec(line)!;
     const { maxHarm } = METHODS[method!]!;
     expect(() =>

@@ -85,7 +85,7 @@ describe('rare-token keys', () => {
   it('says when there are too few, and how many are to be had', async () => {
     const refused = (await draw({ count: 1000 }).catch((thrown: unknown) => thrown)) as WhorlError;
     expect(refused.code).toBe('too-few-rows');
-    const [, keys, tokens] = /^(\d+) keys, (\d+) tokens$/.exec(refused.fix)!.map(Number);
+    const [, keys, tokens] = /^(\d+) keys, (\d+) tokens$/.exec(refused.fix!)!.map(Number);
     expect(keys).toBeGreaterThan(3);
     expect(await draw({ count: keys })).toHaveLength(keys!);
     await expect(draw({ shared: true, alphabet: tokens! })).resolves.toHaveLength(3);
