@@ -55,6 +55,13 @@ export interface TrainContext {
   random(purpose: string): RandomSource;
 }
 
+/** With what a narrow model was tried, and what that costs. */
+export interface Narrow<S> {
+  readonly settings: Partial<S>;
+  /** Nats of harm that were never exceeded there; a smaller limit is refused before any work. */
+  readonly harm: number;
+}
+
 /** What all methods have in common; `kind` says how they train and what is published. */
 interface MethodBase<S> {
   readonly name: string;
@@ -63,7 +70,9 @@ interface MethodBase<S> {
   /** Nats of harm above which nothing is published, where nobody says otherwise (see harm-limit.ts). */
   readonly maxHarm: number;
   /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults; undefined: none are known. */
-  narrow(width: number): Partial<S> | undefined;
+  narrow(width: number): Narrow<S> | undefined;
+  /** What a run may do instead that ends without its cells: something that held on narrow and wide models. */
+  readonly easier: string;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 
