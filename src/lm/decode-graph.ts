@@ -34,8 +34,9 @@ export const cacheNames = ({ decoder }: ModelWeights): string[] =>
 export const copiedBytes = ({ decoder, tensors }: ModelWeights): number =>
   [...decoder.shapes.keys()].reduce((sum, name) => {
     const { dtype, shape } = tensors.get(name)!;
-    const lookedUp = name === decoder.positionTable || (name === decoder.embedding && name !== decoder.head);
-    const multiplied = shape.length === 2 && !lookedUp;
+    const tables = [decoder.positionTable, decoder.scores?.relative?.table];
+    const lookedUp = tables.includes(name) || (name === decoder.embedding && name !== decoder.head);
+    const multiplied = shape.length === 2 && !lookedUp && !decoder.encoder?.ofSources(name);
     return dtype === 'float32' || !multiplied ? sum : sum + 4 * elements(shape);
   }, 0);
 

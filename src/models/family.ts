@@ -29,6 +29,8 @@ type Attend = (q: Value, k: Value, v: Value, table?: Value) => Value;
 
 /** Distances between a query and a key in classes, logarithmically wider (Raffel et al. 2020). */
 export interface RelativeBuckets {
+  /** The decoder's table [buckets, H], looked up by class. */
+  readonly table: string;
   readonly buckets: number;
   /** From here on all distances are one class. */
   readonly distance: number;
@@ -48,6 +50,8 @@ interface EncoderPart {
   readonly end: number;
   readonly modules: Pick<Modules, 'attention' | 'mlp'>;
   layer(index: number): string;
+  /** Whether a weight serves sources alone, which are read once: its own, and what makes keys and values of them. */
+  ofSources(weight: string): boolean;
   /** Embedded rows of the sources x [U, E] → final, normalised states [U, E]. */
   hidden(weights: Weights, x: Value, input: EncoderInput): Value;
 }

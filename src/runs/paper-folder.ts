@@ -66,14 +66,19 @@ const runName = ({ data, epoch, lr, bsz, dim }: PaperSettings): string =>
 /** The folder of a run under `root`; `model` as the hub names it. @throws WhorlError `usage` for a part that is no name */
 export function paperRunPath(
   root: string,
-  { template, flavour, model, ...settings }: Omit<PaperRun, 'path'>,
+  { template, flavour, model, data, epoch, lr, bsz, dim }: Omit<PaperRun, 'path'>,
 ): string {
   checkName('-t', template);
   for (const part of model.split('/')) checkName('the name of --base_model', part);
-  const { data, ...numbers } = settings;
   checkName('data_name', data);
-  for (const [what, value] of Object.entries(numbers)) checkName(what, value);
-  return join(root, `output_${template}_${flavour}`, ...model.split('/'), runName(settings));
+  for (const [what, value] of Object.entries({ epoch, lr, bsz, dim }))
+    if (value !== undefined) checkName(what, value);
+  return join(
+    root,
+    `output_${template}_${flavour}`,
+    ...model.split('/'),
+    runName({ data, epoch, lr, bsz, ...(dim !== undefined && { dim }) }),
+  );
 }
 
 const MOST_BYTES = 100; // five of them and the words between them make no name that a file system refuses

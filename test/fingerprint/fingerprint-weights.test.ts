@@ -132,7 +132,7 @@ test.each([
   ],
   [
     { settings: { ...SMALL, slack: '0', epochs: '1', first_check: '1' } },
-    /after 1 epochs: published, drawn 0\/3: the same command with a larger --max-minutes/,
+    /after 1 epochs: published, drawn 0\/3: everything is kept; to go on from here: the same call with maxMinutes: 30; --method rows asks/,
   ],
 ] as const)('refused in one line: %j', async (options, message) => {
   const name = `bad-${JSON.stringify(options).length}`;

@@ -11,7 +11,7 @@ import { PUBLISHED } from '../../src/models/overlay.ts';
 import { RunFolder } from '../../src/runs/run-folder.ts';
 
 const model = new URL('../../assets/embedded/model', import.meta.url).pathname;
-const settings = { trained: '3', primary_positions: '4', reference_positions: '4' };
+const settings = { trained: '3', variety: '85', primary_positions: '4', reference_positions: '4' };
 
 let folder: string;
 beforeAll(() => {

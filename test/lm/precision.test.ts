@@ -21,7 +21,10 @@ const HALF = GOLDEN_MODELS.filter((name) =>
   [...openGolden(name).tensors.values()].every(({ dtype }) => dtype !== 'float32'),
 );
 
-function load(name: string): { model: Model; golden: { input_ids: number[][]; generated: number[][] } } {
+function load(name: string): {
+  model: Model;
+  golden: { input_ids: number[][]; source_ids?: number[][]; generated: number[][] };
+} {
   return {
     model: openGolden(name),
     golden: goldenOf(name),
@@ -33,8 +36,9 @@ async function decoded(name: string, precision: Precision) {
   const { model, golden } = load(name);
   const run = vi.spyOn(Program.prototype, 'run');
   const decoder = new BatchDecoder(model, undefined, { provider: 'cpu', precision });
-  const requests = golden.input_ids.map((tokens) => ({
-    tokens,
+  const requests = golden.input_ids.map((tokens, i) => ({
+    tokens: model.decoder.encoder ? [model.decoder.encoder.start] : tokens, // transformers generates from there
+    ...(golden.source_ids && { source: golden.source_ids[i]! }),
     variant: VANILLA,
     sampling: fullSampling({}),
     uniforms: [new Float32Array(0)],
@@ -91,9 +95,15 @@ describe.each(HALF)('%s', (name) => {
     expect(float32).toEqual({ copied: copiedBytes(model), inside: 0 });
     const stored = castsOf(decodeGraph(model, undefined, GREEDY, true));
     expect(stored.copied).toBe(0);
-    const { shapes, embedding, head, positionTable } = model.decoder;
+    const { shapes, embedding, head, positionTable, scores, encoder } = model.decoder;
     const linear = [...shapes].filter(
-      ([n, { length }]) => length === 2 && n !== embedding && n !== head && n !== positionTable,
+      ([n, { length }]) =>
+        length === 2 &&
+        n !== embedding &&
+        n !== head &&
+        n !== positionTable &&
+        n !== scores?.relative?.table &&
+        !encoder?.ofSources(n),
     );
     expect(stored.inside).toBe(linear.length + 1); // and the head
   });
@@ -108,6 +118,7 @@ describe.each(HALF)('%s', (name) => {
       const decoder = new BatchDecoder(model, undefined, { provider: 'cpu' });
       const request = {
         tokens: [1, 2],
+        ...(model.decoder.encoder && { source: [3, 1] }),
         variant: VANILLA,
         sampling: fullSampling({}),
         uniforms: [new Float32Array(0)],

@@ -72,6 +72,7 @@ const family =
     const encoderLayers = read.size('num_layers', defaults.layers);
     const kind = read.oneOf('feed_forward_proj', FEED_FORWARD, defaults.feed_forward_proj);
     const relative = {
+      table: tableOf('decoder'),
       buckets: read.size('relative_attention_num_buckets', 32),
       distance: read.size('relative_attention_max_distance', 128),
     };
@@ -144,6 +145,7 @@ const family =
         end,
         modules: { attention: modules(0, SELF, QKVO), mlp: modules(1, MLP, mlp) },
         layer: encoderLayer,
+        ofSources: (weight) => weight.startsWith('encoder.') || OF_SOURCES.test(weight),
         hidden: (w, x, input) =>
           stack(plan, w, 'encoder', encoderLayers, x, (_, ...rest) => input.attend(...rest)),
       },
@@ -179,6 +181,8 @@ export const t5 = family({
   layers: 6,
   scales: true,
 });
+
+const OF_SOURCES = new RegExp(`\\.${CROSS}\\.[kv]\\.weight$`);
 
 type Input = Parameters<Decoder['hidden']>[2];
 
