@@ -13,6 +13,8 @@ export interface ModelFolder extends Checkpoint {
   readonly source: string;
   /** Set when the folder was made from a GGUF file. */
   readonly gguf?: { readonly path: string; readonly sha256: string };
+  /** The user's own folder, where `folder` was converted: the one its GGUF or its pickled weights lie in. */
+  readonly convertedFrom?: string;
   /** Keys of config.json that its user said to ignore: `config` is without them, the file still has them. */
   readonly ignoredConfigKeys: readonly string[];
 }
