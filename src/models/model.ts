@@ -1,6 +1,7 @@
 // A model as everything above this layer has it: an opened folder bound to the family that its config names.
 
 import { basename } from 'node:path';
+import type { PlannedModel } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type Checkpoint, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
@@ -53,6 +54,12 @@ export function bindModel(folder: Opened): Model {
   }
   return { ignoredConfigKeys: [], ...folder, decoder, weightsFolder: weightsFolder(folder) };
 }
+
+export const plannedModel = (role: string, { source, decoder }: Model): PlannedModel => ({
+  role,
+  source,
+  family: decoder.model_type,
+});
 
 /** What people call the model: the last part of its path, or of its hub id without the commit. */
 export const modelName = ({ source }: Pick<ModelFolder, 'source'>): string =>
