@@ -80,9 +80,7 @@ export function planAttacks({ run: path, attacks, out, vanilla, settings }: Atta
  */
 export function attackRun(options: Dry<AttackOptions>): Promise<DryRun>;
 export function attackRun(options: Made<AttackOptions>): Promise<AttackReport>;
-export function attackRun(
-  options: Dry<AttackOptions> | Made<AttackOptions>,
-): Promise<DryRun | AttackReport> {
+export function attackRun(options: Dry<AttackOptions> | Made<AttackOptions>): Promise<DryRun | AttackReport> {
   return abortable<typeof options, DryRun | AttackReport>(
     options,
     options.dryRun ? planAttackRun : runAttackRun,

@@ -144,4 +144,6 @@ export const JSON_LINE = { json: toggle('one JSON line on stdout and nothing els
 export const JSON_LINES = { json: toggle('JSON lines on stdout and nothing else') };
 
 /** On every command whose work takes long or writes much. */
-export const DRY_RUN = { dryRun: toggle('make every check that comes before the work, print the plan, write nothing') };
+export const DRY_RUN = {
+  dryRun: toggle('make every check that comes before the work, print the plan, write nothing'),
+};

@@ -1,10 +1,23 @@
 // What `--dry-run` prints: the plan of a call, for people or as one JSON line.
 
 import type { CostEstimate, DryRun } from '../base/dry-run.ts';
-import { bytesText, countText, durationText, paint, print, printJson, shownText, table, wrapped } from './output.ts';
+import {
+  bytesText,
+  countText,
+  durationText,
+  paint,
+  print,
+  printJson,
+  shownText,
+  table,
+  wrapped,
+} from './output.ts';
 
 export function showPlan(plan: DryRun, json: boolean | undefined): void {
-  if (json) return printJson(plan);
+  if (json) {
+    printJson(plan);
+    return;
+  }
   const { command, models, method, settings, writes, notes, estimate } = plan;
   print(`${paint.bold(`${command}: nothing was done.`)} Every check before the work has passed.`);
   section('models', [
@@ -19,8 +32,7 @@ export function showPlan(plan: DryRun, json: boolean | undefined): void {
     'would be written',
     writes.map(({ path, what }) => [path, paint.dim(what)]),
   );
-  if (estimate)
-    section('by estimate', [["with the method's default settings", ...costCells(estimate)]]);
+  if (estimate) section('by estimate', [["with the method's default settings", ...costCells(estimate)]]);
   if (notes.length > 0) print();
   for (const note of notes) for (const line of wrapped(note)) print(line);
 }

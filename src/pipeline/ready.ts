@@ -158,7 +158,16 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
     toMake: isDone ? undefined : toMake,
     method: settings.method.name,
     place: {
-      ...{ run, ledger: new Ledger(run.path), models, vanilla: base_model, ...cache, device, onEvent, flavour },
+      ...{
+        run,
+        ledger: new Ledger(run.path),
+        models,
+        vanilla: base_model,
+        ...cache,
+        device,
+        onEvent,
+        flavour,
+      },
       ...(set && { set }),
       ...(options.source !== undefined && { source: options.source }),
       ...(options.samples !== undefined && { samples: options.samples }),
@@ -245,4 +254,3 @@ const howOf = (options: PipelineOptions) => ({
   ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
   ...configOptions(options),
 });
-

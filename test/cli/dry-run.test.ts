@@ -63,18 +63,24 @@ const everything = (): Record<string, string> =>
     }),
   );
 
-const tune = (...args: string[]) => () => [
-  ...['finetune', '--model', model, '--data', at('rows.json'), '--out', at('tuned')],
-  ...['batch=4', 'epochs=1', `template=${at('short.json')}`, ...args],
-];
-const asked = (...args: string[]) => () => ['verify', '--secret', run.secret, '--suspect', model, ...args];
-const attacked = (...args: string[]) => () => ['attack', run.path, '--out', at('attacks'), ...args];
-const fingerprinted = (out: string, ...args: string[]) => () => [
-  ...['fingerprint', '--model', EMBEDDED, '--out', at(out), ...args],
-];
-const piped = (...args: string[]) => () => [
-  ...['pipeline', '--base_model', EMBEDDED, '--root', at('root'), ...args],
-];
+const tune =
+  (...args: string[]) =>
+  () => [
+    ...['finetune', '--model', model, '--data', at('rows.json'), '--out', at('tuned')],
+    ...['batch=4', 'epochs=1', `template=${at('short.json')}`, ...args],
+  ];
+const asked =
+  (...args: string[]) =>
+  () => ['verify', '--secret', run.secret, '--suspect', model, ...args];
+const attacked =
+  (...args: string[]) =>
+  () => ['attack', run.path, '--out', at('attacks'), ...args];
+const fingerprinted =
+  (out: string, ...args: string[]) =>
+  () => [...['fingerprint', '--model', EMBEDDED, '--out', at(out), ...args]];
+const piped =
+  (...args: string[]) =>
+  () => [...['pipeline', '--base_model', EMBEDDED, '--root', at('root'), ...args]];
 
 interface Case {
   readonly args: () => string[];
@@ -90,13 +96,21 @@ const CASES: Readonly<Record<string, Case>> = {
       models: [{ role: 'model', source: EMBEDDED, family: 'llama' }],
       settings: { epochs: 3 },
     },
-    writes: ['published', 'claim.json', 'secret.whorl', 'vanilla.jsonl', 'publish.jsonl', 'lora', 'run.json'].map(
-      (name) => `fresh/${name}`,
-    ),
+    writes: [
+      'published',
+      'claim.json',
+      'secret.whorl',
+      'vanilla.jsonl',
+      'publish.jsonl',
+      'lora',
+      'run.json',
+    ].map((name) => `fresh/${name}`),
   },
   'fingerprint over another run': {
     args: fingerprinted('stopped', '--overwrite'),
-    plan: { notes: [expect.stringMatching(/is moved to .*stopped\.old-1$/), expect.anything(), expect.anything()] },
+    plan: {
+      notes: [expect.stringMatching(/is moved to .*stopped\.old-1$/), expect.anything(), expect.anything()],
+    },
     writes: ['published', 'claim.json', 'secret.whorl', 'vanilla.jsonl', 'publish.jsonl', 'run.json'].map(
       (name) => `stopped/${name}`,
     ),
@@ -124,7 +138,10 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   attack: {
     args: attacked('--attack', 'noise,reset-mean', 'share=0.2'),
-    plan: { models: [{ role: 'published' }], settings: { 'noise.share': 0.2, 'noise.seed': expect.any(Number) } },
+    plan: {
+      models: [{ role: 'published' }],
+      settings: { 'noise.share': 0.2, 'noise.seed': expect.any(Number) },
+    },
     writes: ['attacks/noise', 'attacks/reset-mean'],
   },
 };

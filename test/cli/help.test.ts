@@ -80,5 +80,6 @@ test.each<[string[], Schema]>([
 test("pipeline --help: the paper's words, and the user's settings under their prefix", async () => {
   const { out } = await whorl('pipeline', '--help');
   for (const name of Object.keys(PAPER_WORDS)) expect(out).toContain(`  ${name}= `);
-  for (const [name, setting] of settingsIn(FULL)) expect(out).toContain(`  alpaca.${name}=${setting.default}`);
+  for (const [name, setting] of settingsIn(FULL))
+    expect(out).toContain(`  alpaca.${name}=${setting.default}`);
 });

@@ -79,12 +79,18 @@ describe('the whole pipeline by one call', () => {
     );
     const { settings } = JSON.parse(readFileSync(join(report.run, 'run.json'), 'utf8')) as DryRun;
     expect(plan.settings).toMatchObject(settings);
-    expect(plan.settings).toMatchObject({ 'alpaca.lr': 5e-5, 'alpaca.batch': 4, 'alpaca.template': 'alpaca' });
+    expect(plan.settings).toMatchObject({
+      'alpaca.lr': 5e-5,
+      'alpaca.batch': 4,
+      'alpaca.template': 'alpaca',
+    });
     const before = contentsOf(scratch);
     const again = await pipeline({ ...OPTIONS, dryRun: true });
     expect(again.writes.map(({ path }) => path)).not.toContain(report.published);
     const other = { ...OPTIONS, settings: { ...SETTINGS, 'alpaca.lr': '1e-4' }, dryRun: true } as const;
-    await expect(pipeline(other)).rejects.toThrow('few_tuned was made from other rows or with other settings');
+    await expect(pipeline(other)).rejects.toThrow(
+      'few_tuned was made from other rows or with other settings',
+    );
     expect(contentsOf(scratch)).toEqual(before);
   });
 

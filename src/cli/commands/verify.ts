@@ -73,10 +73,7 @@ async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>)
   const { verify } = await import('../../verify/verify.ts');
   const asked = { ...options, ...(certificate && { certificate }), ...(unlock && { unlock }) };
   if (own.dryRun)
-    return showPlan(
-      await withProgress((onEvent) => verify({ ...asked, onEvent, dryRun: true })),
-      own.json,
-    );
+    return showPlan(await withProgress((onEvent) => verify({ ...asked, onEvent, dryRun: true })), own.json);
   const report = await withProgress((onEvent) => verify({ ...asked, onEvent }));
   if (own.json) printJson(report);
   else show(report);
