@@ -3,6 +3,7 @@
 export { type AttackOptions, type AttackReport, attackRun } from './attack/attack-run.ts';
 export { ATTACKS, type AttackName } from './attack/attacks.ts';
 export type { Abortable } from './base/abort.ts';
+export type { CostEstimate, Dry, DryRun, Made, PlannedFile, PlannedModel } from './base/dry-run.ts';
 export { assert, type ErrorCode, WhorlError } from './base/error.ts';
 export { type OnEvent, type ProgressEvent, silent } from './base/events.ts';
 export type { GivenSettings } from './base/given-settings.ts';

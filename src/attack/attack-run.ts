@@ -3,11 +3,13 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Abortable, abortable } from '../base/abort.ts';
+import { checkWritable } from '../base/atomic.ts';
+import type { Dry, DryRun, Made } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
-import type { Model } from '../models/model.ts';
+import { type Model, plannedModel } from '../models/model.ts';
 import { openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { type Done, type Knowledge, writeAttacked } from './attack.ts';
@@ -72,32 +74,78 @@ export function planAttacks({ run: path, attacks, out, vanilla, settings }: Atta
 }
 
 /**
- * Writes one model folder an attack. Each is absent or complete at every moment.
+ * Writes one model folder an attack. Each is absent or complete at every moment. With `dryRun` nothing is written.
  * @throws WhorlError what `planAttacks`, opening models and secrets throw; `unsupported` for a run without trained rows,
  *   `mismatch` for the vanilla model of another
  */
-export function attackRun(options: AttackOptions): Promise<AttackReport> {
-  return abortable(options, runAttackRun);
+export function attackRun(options: Dry<AttackOptions>): Promise<DryRun>;
+export function attackRun(options: Made<AttackOptions>): Promise<AttackReport>;
+export function attackRun(options: Dry<AttackOptions> | Made<AttackOptions>): Promise<DryRun | AttackReport> {
+  return abortable<typeof options, DryRun | AttackReport>(
+    options,
+    options.dryRun ? planAttackRun : runAttackRun,
+  );
+}
+
+interface Ready {
+  readonly plan: AttackPlan;
+  readonly victim: Model;
+  readonly knowledge: Knowledge;
+}
+
+/** Opens what is attacked and what a thief knows, and refuses all that can be refused; nothing is written. */
+async function prepare(options: AttackOptions): Promise<Ready> {
+  const plan = planAttacks(options);
+  const { run, chosen, needsSecret } = plan;
+  for (const { folder } of chosen) checkWritable(folder);
+  const rows = needsSecret ? await trainedRows(run, chosen, options.unlock) : [];
+  const opening = {
+    onEvent: options.onEvent ?? silent,
+    ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }),
+  };
+  const victim = await openModel(run.published, opening);
+  const vanilla = options.vanilla === undefined ? undefined : await openModel(options.vanilla, opening);
+  if (vanilla) checkVanilla(vanilla, victim);
+  return { plan, victim, knowledge: { rows, ...(vanilla && { vanilla }) } };
+}
+
+async function planAttackRun(options: AttackOptions): Promise<DryRun> {
+  const { plan, victim, knowledge } = await prepare(options);
+  const { vanilla } = knowledge;
+  return {
+    dry_run: true,
+    command: 'attack',
+    models: [
+      plannedModel('published', victim),
+      ...(vanilla === undefined ? [] : [plannedModel('vanilla', vanilla)]),
+    ],
+    method: null,
+    settings: Object.fromEntries(
+      plan.chosen.flatMap(({ attack: [name], settings }) =>
+        Object.entries(settings).map(([key, value]) => [`${name}.${key}`, value]),
+      ),
+    ),
+    writes: plan.chosen.map(({ attack, settings, folder }) => ({
+      path: folder,
+      what: attack[1].title(settings),
+    })),
+    notes: [],
+    estimate: null,
+  };
 }
 
 async function runAttackRun(options: AttackOptions): Promise<AttackReport> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
-  const { run, chosen, needsSecret } = planAttacks(options);
-  const rows = needsSecret ? await trainedRows(run, chosen, options.unlock) : [];
-  const opening = { onEvent, ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }) };
-  const victim = await openModel(run.published, opening);
-  const vanilla = options.vanilla === undefined ? undefined : await openModel(options.vanilla, opening);
-  if (vanilla) checkVanilla(vanilla, victim);
-  const knowledge: Knowledge = { rows, ...(vanilla && { vanilla }) };
+  const { plan, victim, knowledge } = await prepare(options);
   const attacked: (Done & { title: string; folder: string })[] = [];
-  for (const { attack, settings, folder } of chosen) {
+  for (const { attack, settings, folder } of plan.chosen) {
     const title = attack[1].title(settings);
     onEvent({ kind: 'phase', name: 'attacking', detail: title });
     const done = await writeAttacked(victim, folder, { attack, settings }, knowledge, onEvent);
     attacked.push({ ...done, title, folder });
   }
-  return { run: run.path, attacked, seconds: (Date.now() - started) / 1000 };
+  return { run: plan.run.path, attacked, seconds: (Date.now() - started) / 1000 };
 }
 
 async function trainedRows(run: RunFolder, chosen: readonly Chosen[], unlock?: Unlock): Promise<number[]> {

@@ -142,3 +142,8 @@ export function given<O extends Options>(command: Command, options: O): Given<O>
 /** On every command that has a result to print. */
 export const JSON_LINE = { json: toggle('one JSON line on stdout and nothing else') };
 export const JSON_LINES = { json: toggle('JSON lines on stdout and nothing else') };
+
+/** On every command whose work takes long or writes much. */
+export const DRY_RUN = {
+  dryRun: toggle('make every check that comes before the work, print the plan, write nothing'),
+};

@@ -1,21 +1,13 @@
 // What this machine is, and with a model what it is, which of its rows are free, and what a run will cost here.
 
-import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
+import { arch, availableParallelism, cpus, platform } from 'node:os';
 import { type Abortable, abortable } from '../base/abort.ts';
+import type { CostEstimate } from '../base/dry-run.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Provider } from '../engine/session.ts';
 import type { Found } from '../engine/session-device.ts';
-import type { RunShape } from '../models/cost.ts';
-import type { Decoder } from '../models/family.ts';
 import type { ModelFolder } from '../models/model.ts';
 import type { ConfigOptions } from '../models/open-model.ts';
-import type { FloatDtype } from '../tensor/tensor.ts';
-
-/** Runs as first experiments on SmolLM2 took them (LOG.md); a larger model takes the same steps, each dearer. */
-const RUNS: Readonly<Record<'rows' | 'adapter', RunShape>> = {
-  rows: { tokensPerStep: 850, steps: 60, rows: 256, labelsPerStep: 64 },
-  adapter: { tokensPerStep: 460, steps: 40, rows: 128, labelsPerStep: 120 },
-};
 
 export interface Machine {
   node: string;
@@ -49,7 +41,7 @@ export interface ModelFacts {
   parameters: number;
   bytes: number;
   free_rows: { free: number; stand_alone: number; vocabulary: number };
-  runs: Record<string, { tokens: number; seconds: number; memory: number; fits: boolean }>;
+  runs: Record<string, CostEstimate>;
 }
 
 export interface DoctorOptions extends ConfigOptions, Abortable {
@@ -79,7 +71,7 @@ async function examineMachine(onEvent: OnEvent): Promise<Machine> {
     { measureRate },
     { fastestProvider, findAccelerators },
     { cores },
-    { freeMemory },
+    { freeMemory, totalMemory },
     { cacheFolder },
   ] = await Promise.all([
     import('../engine/session-info.ts'),
@@ -103,7 +95,7 @@ async function examineMachine(onEvent: OnEvent): Promise<Machine> {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: physical,
     threads: usable,
-    memory: Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
+    memory: totalMemory(),
     free_memory: freeMemory(),
     engine: `${engine.name} ${engine.version}`,
     providers: engine.providers,
@@ -120,11 +112,11 @@ async function examineModel(
   machine: Machine,
   onEvent: OnEvent,
 ): Promise<ModelFacts> {
-  const [{ openModel }, { openTokenizer }, cost, { floatDtype }] = await Promise.all([
+  const [{ openModel }, { openTokenizer }, { modelSize }, { ESTIMATED, runEstimate }] = await Promise.all([
     import('../models/open-model.ts'),
     import('../text/tokenizer.ts'),
     import('../models/cost.ts'),
-    import('../sources/checkpoints/read.ts'),
+    import('../fingerprint/estimate.ts'),
   ]);
   onEvent({ kind: 'phase', name: 'opening', detail: path });
   const model = await openModel(path, { onEvent, ...choice });
@@ -136,10 +128,9 @@ async function examineModel(
     import('../text/reference.ts'),
   ]);
   const { counts } = await freeRows(tokenizer, loadReference().rows);
-  const dtype = floatDtype(model.tensors.get(decoder.embedding)!);
   // No method is for encoder-decoders yet.
-  const methods = decoder.encoder ? [] : Object.entries(RUNS);
-  const runs = methods.map(([name, run]) => [name, estimate(cost, decoder, run, dtype, machine)]);
+  const methods = decoder.encoder ? [] : ESTIMATED;
+  const runs = methods.map((name) => [name, runEstimate(model, name, machine.flops_per_second)]);
   const { config } = decoder;
   return {
     source: model.source,
@@ -150,7 +141,7 @@ async function examineModel(
     positions: decoder.encoder ? null : config.max_position_embeddings,
     dtype: dtypesOf(model),
     tied_head: config.tie_word_embeddings,
-    parameters: cost.modelSize(decoder).parameters,
+    parameters: modelSize(decoder).parameters,
     bytes: [...model.tensors.values()].reduce((sum, ref) => sum + ref.length, 0),
     free_rows: { free: counts.free, stand_alone: counts.standAlone, vocabulary: counts.vocabulary },
     runs: Object.fromEntries(runs) as ModelFacts['runs'],
@@ -159,20 +150,3 @@ async function examineModel(
 
 const dtypesOf = (model: ModelFolder): string =>
   [...new Set([...model.tensors.values()].map(({ dtype }) => dtype))].join(', ');
-
-function estimate(
-  cost: typeof import('../models/cost.ts'),
-  decoder: Decoder,
-  run: RunShape,
-  dtype: FloatDtype,
-  machine: Machine,
-) {
-  const work = cost.trainingCost(decoder, run);
-  const { total } = cost.memoryEstimate(decoder, { ...run, dtype });
-  return {
-    tokens: work.tokens,
-    seconds: cost.trainingSeconds(work, machine.flops_per_second),
-    memory: total,
-    fits: total < machine.memory,
-  };
-}

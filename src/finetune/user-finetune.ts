@@ -5,21 +5,25 @@ import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
+import type { Dry, DryRun, Made } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
 import type { Recompute } from '../engine/recompute.ts';
+import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { type Model, plannedModel } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { finetune } from '../train/finetune.ts';
+import { checkFinetune, type FinetuneSettings, finetune } from '../train/finetune.ts';
 import { writePeftAdapter } from '../train/peft.ts';
 import { checkFits } from '../train/settings-fit.ts';
 import type { TrainState } from '../train/step.ts';
+import type { Trains } from '../train/trains.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
-import { finetuneSettings, trainsOf, tuningSettings } from './settings.ts';
+import { finetuneSettings, type TuningSettings, trainsOf, tuningSettings } from './settings.ts';
 
 export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions, Abortable {
   /** A model folder, a GGUF or a hub id. */
@@ -64,26 +68,44 @@ export interface UserFinetuneReport {
 /** Beside the output folder while the run is under way: what a killed run goes on from. */
 export const workFolder = (out: string): string => `${resolve(out)}.work`;
 
-/**
- * The same call again goes on where a killed one was, to the same bytes.
- * @throws WhorlError `usage` for settings, `exists`, `mismatch` for columns or a work folder of another run
- */
-export function userFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
-  return abortable(options, runUserFinetune);
+/** The fine-tuning before it begins. */
+interface Ready {
+  readonly asked: TuningSettings;
+  readonly model: Model;
+  readonly device: Device;
+  readonly examples: readonly TuningExample[];
+  readonly empty: number;
+  readonly settings: FinetuneSettings;
+  readonly trains: Trains;
+  readonly checkpoint: { readonly path: string; readonly seconds: number };
+  readonly wrote: UserFinetuneReport['wrote'];
+  /** Every setting with its value, as the report has it. */
+  readonly full: Readonly<Record<string, unknown>>;
 }
 
-async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
-  const { model: source, data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
-  const started = Date.now();
+/**
+ * The same call again goes on where a killed one was, to the same bytes. With `dryRun` nothing is written.
+ * @throws WhorlError `usage` for settings, `exists`, `mismatch` for columns or a work folder of another run
+ */
+export function userFinetune(options: Dry<UserFinetuneOptions>): Promise<DryRun>;
+export function userFinetune(options: Made<UserFinetuneOptions>): Promise<UserFinetuneReport>;
+export function userFinetune(
+  options: Dry<UserFinetuneOptions> | Made<UserFinetuneOptions>,
+): Promise<DryRun | UserFinetuneReport> {
+  return abortable<typeof options, DryRun | UserFinetuneReport>(
+    options,
+    options.dryRun ? planUserFinetune : runUserFinetune,
+  );
+}
+
+/** Opens the model, reads the rows and refuses all that can be refused; nothing is written. */
+async function prepare(options: UserFinetuneOptions): Promise<Ready> {
+  const { data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
   const asked = tuningSettings(settingTexts(options.settings), lora);
   if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
-  const work = workFolder(out);
-  if (existsSync(out)) {
-    rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
+  if (existsSync(out))
     throw new WhorlError('exists', `${out} exists already`, 'name another folder or remove it');
-  }
   checkWritable(out);
-  if (options.overwrite) rmSync(join(work, 'state.ckpt'), { force: true });
   const template = loadTemplate(asked.template);
   const { rows, empty } = await readInstructionRows(
     data,
@@ -91,7 +113,7 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
     options.columns,
   );
   if (empty > 0) onEvent({ kind: 'note', text: `${empty} rows without instruction or output are left out` });
-  const model = await openModel(source, {
+  const model = await openModel(options.model, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
@@ -101,12 +123,58 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);
   const settings = finetuneSettings(asked, examples.length, seed);
-  const base = model.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
-  const adapter = asked.lora && !merge ? asked.lora : undefined;
-  const losses = await finetune(model, examples, out, settings, onEvent, {
+  return {
+    asked,
+    model,
     device: await openDevice(options),
+    examples,
+    empty,
+    settings,
     trains: trainsOf(asked, model.decoder.shapes.keys()),
-    checkpoint: { path: join(work, 'state.ckpt'), seconds: asked.checkpoint_every },
+    checkpoint: { path: join(workFolder(out), 'state.ckpt'), seconds: asked.checkpoint_every },
+    wrote: asked.lora && !merge ? 'adapter' : 'model',
+    full: { ...asked, warmup: settings.warmup, seed: String(seed) },
+  };
+}
+
+async function planUserFinetune(options: UserFinetuneOptions): Promise<DryRun> {
+  const { model, examples, settings, trains, checkpoint, wrote, full } = await prepare(options);
+  const { steps, taken } = checkFinetune(model, examples, settings, {
+    trains,
+    ...(!options.overwrite && { checkpoint }),
+  });
+  return {
+    dry_run: true,
+    command: 'finetune',
+    models: [plannedModel('model', model)],
+    method: null,
+    settings: full,
+    writes: [
+      { path: resolve(options.out), what: wrote === 'model' ? 'the model' : "the adapter, in PEFT's format" },
+      { path: workFolder(options.out), what: 'while it runs: what a stopped run goes on from' },
+    ],
+    notes: [
+      `${examples.length} examples from ${options.data} in ${steps} steps`,
+      ...(taken > 0 ? [`goes on after step ${taken}`] : []),
+    ],
+    estimate: null,
+  };
+}
+
+async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
+  const { data, out, onEvent = silent } = options;
+  const started = Date.now();
+  const work = workFolder(out);
+  if (existsSync(out)) rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
+  const { asked, model, device, examples, empty, settings, trains, checkpoint, wrote, full } =
+    await prepare(options);
+  if (options.overwrite) rmSync(checkpoint.path, { force: true });
+  const base = model.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
+  const adapter = wrote === 'adapter' ? asked.lora : undefined;
+  const losses = await finetune(model, examples, out, settings, onEvent, {
+    device,
+    trains,
+    checkpoint,
     ...(options.recompute && { recompute: options.recompute }),
     ...(adapter && {
       write: (state: TrainState, to: string) =>
@@ -118,12 +186,12 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
     model: model.source,
     data,
     out,
-    wrote: adapter ? 'adapter' : 'model',
+    wrote,
     examples: examples.length,
     empty,
     steps: losses.length,
     losses,
-    settings: { ...asked, warmup: settings.warmup, seed: String(seed) },
+    settings: full,
     ...(model.ignoredConfigKeys.length > 0 && { ignored_config_keys: model.ignoredConfigKeys }),
     seconds: (Date.now() - started) / 1000,
   };

@@ -107,8 +107,20 @@ export type WeightsSetting = SettingOf<WeightsMethod>;
 
 export const isRowsSetting = (setting: Setting): setting is RowsSetting => setting.method.kind === 'rows';
 
+/** A run before its first byte is written, and how it would begin. */
+interface Ready extends Omit<Setting, 'start'> {
+  readonly asked: RunOptions;
+  readonly beginning: Beginning;
+}
+
 /** Opens the model, and starts a run or takes an interrupted one up. All that can be refused is refused first. */
 export async function begin(options: FingerprintOptions): Promise<Setting> {
+  const { asked, beginning, ...setting } = await prepare(options);
+  return { ...setting, start: await started(setting.run, asked, beginning, options) };
+}
+
+/** Opens the model and refuses all that can be refused; nothing is written. */
+export async function prepare(options: FingerprintOptions): Promise<Ready> {
   const onEvent = options.onEvent ?? silent;
   const method = methodNamed(options.method ?? 'rows');
   checkOptions(options, method);
@@ -168,10 +180,10 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     ...(model.ignoredConfigKeys.length > 0 && { ignoreConfigKeys: model.ignoredConfigKeys }),
     settings,
   };
-  const start = await takeUp(run, state, asked, options);
   return {
     run,
-    start,
+    asked,
+    beginning: await beginningOf(run, state, asked, options),
     method,
     settings,
     model,
@@ -224,29 +236,34 @@ export interface RunOptions {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
-async function takeUp(
+/** How a run comes to its start: it is the interrupted one's, or a new one's, in a folder that may hold something yet. */
+type Beginning =
+  | { readonly kind: 'resumed'; readonly start: Start }
+  /** `refused`: begun by a command that was refused before its commitment; `over`: with --overwrite. */
+  | { readonly kind: 'new' | 'refused' | 'over' };
+
+/** @throws WhorlError `mismatch` for an interrupted run of other options, `exists` for a folder that is not ours to clear */
+async function beginningOf(
   run: RunFolder,
   state: ReturnType<RunFolder['state']>,
   asked: RunOptions,
-  { overwrite, lock, unlock, onEvent = silent }: FingerprintOptions,
-): Promise<Start> {
-  const note = (text: string) => onEvent({ kind: 'note', text });
+  { overwrite, lock, unlock }: FingerprintOptions,
+): Promise<Beginning> {
   if (overwrite && state !== 'new') {
-    const aside = run.clearAway();
-    note(aside === undefined ? `${run.path}: started anew` : `what was there is in ${aside}`);
-  } else if (state === 'interrupted') {
-    const start = await readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
-    if (start.options === JSON.stringify(asked)) return start;
-    // Before the commitment nothing was drawn or trained: a refused command is simply corrected.
-    if (existsSync(run.claim) || !isKnown(start.options))
-      throw new WhorlError(
-        'mismatch',
-        `${run.path} holds an interrupted run that was asked for other settings (${differences(start.options, asked).join(', ')})`,
-        'repeat its options to resume it, start anew with --overwrite, or name a new folder with --out',
-      );
-    run.clean();
+    run.aside();
+    return { kind: 'over' };
   }
-  return started(run, asked, lock);
+  if (state !== 'interrupted') return { kind: 'new' };
+  const start = await readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
+  if (start.options === JSON.stringify(asked)) return { kind: 'resumed', start };
+  // Before the commitment nothing was drawn or trained: a refused command is simply corrected.
+  if (existsSync(run.claim) || !isKnown(start.options))
+    throw new WhorlError(
+      'mismatch',
+      `${run.path} holds an interrupted run that was asked for other settings (${differences(start.options, asked).join(', ')})`,
+      'repeat its options to resume it, start anew with --overwrite, or name a new folder with --out',
+    );
+  return { kind: 'refused' };
 }
 
 /** Whether these options were written by this version. */
@@ -269,7 +286,18 @@ function differences(before: string, asked: RunOptions): string[] {
   return words.length > 0 ? words : ['seed: another one'];
 }
 
-async function started(run: RunFolder, asked: RunOptions, lock: Lock | undefined): Promise<Start> {
+async function started(
+  run: RunFolder,
+  asked: RunOptions,
+  beginning: Beginning,
+  { lock, onEvent = silent }: FingerprintOptions,
+): Promise<Start> {
+  if (beginning.kind === 'resumed') return beginning.start;
+  if (beginning.kind === 'over') {
+    const aside = run.clearAway();
+    const text = aside === undefined ? `${run.path}: started anew` : `what was there is in ${aside}`;
+    onEvent({ kind: 'note', text });
+  } else if (beginning.kind === 'refused') run.clean();
   const { seed } = asked;
   const options = JSON.stringify(asked);
   const start: Start =

@@ -1,20 +1,29 @@
 // `whorl fingerprint`: commit, draw, train, publish, keep the secret, measure every cell. Resumable at any moment.
 
 import { abortable } from '../base/abort.ts';
+import type { Dry, DryRun, Made } from '../base/dry-run.ts';
 import { begin, type FingerprintOptions, isRowsSetting, type WeightsSetting } from './begin.ts';
 import { fingerprintRows } from './fingerprint-rows.ts';
 import { fingerprintWeights } from './fingerprint-weights.ts';
 import type { FingerprintReport } from './finish.ts';
+import { planFingerprint } from './plan.ts';
 
 export type { FingerprintOptions } from './begin.ts';
 export type { FingerprintReport } from './finish.ts';
 
 /**
  * @throws WhorlError `exists` for a finished run's folder, `mismatch` for an interrupted run of other options,
- *   `too-few-rows`, `not-reached`, and what opening the model throws
+ *   `too-few-rows`, `not-reached`, and what opening the model throws. With `dryRun` nothing is written
  */
-export function fingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
-  return abortable(options, runFingerprint);
+export function fingerprint(options: Dry<FingerprintOptions>): Promise<DryRun>;
+export function fingerprint(options: Made<FingerprintOptions>): Promise<FingerprintReport>;
+export function fingerprint(
+  options: Dry<FingerprintOptions> | Made<FingerprintOptions>,
+): Promise<DryRun | FingerprintReport> {
+  return abortable<typeof options, DryRun | FingerprintReport>(
+    options,
+    options.dryRun ? planFingerprint : runFingerprint,
+  );
 }
 
 async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport> {

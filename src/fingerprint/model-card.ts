@@ -45,7 +45,10 @@ export function writeModelCard(
   const hubId = PINNED.exec(vanilla.source)?.[1];
   const facts = { name: modelName(vanilla), claimRoot, harm, ...(hubId !== undefined && { hubId }) };
   const note = (text: string) => onEvent({ kind: 'note', text });
-  writeFileAtomic(join(folder, CARD), modelCard(facts, ownersCard(vanilla.folder, note), note));
+  writeFileAtomic(
+    join(folder, CARD),
+    modelCard(facts, ownersCard(vanilla.convertedFrom ?? vanilla.folder, note), note),
+  );
 }
 
 function ownersCard(folder: string, note: (text: string) => void): string | undefined {

@@ -1,6 +1,7 @@
 // A model as everything above this layer has it: an opened folder bound to the family that its config names.
 
 import { basename } from 'node:path';
+import type { PlannedModel } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type Checkpoint, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
@@ -13,6 +14,8 @@ export interface ModelFolder extends Checkpoint {
   readonly source: string;
   /** Set when the folder was made from a GGUF file. */
   readonly gguf?: { readonly path: string; readonly sha256: string };
+  /** The user's own folder, where `folder` was converted: the one its GGUF or its pickled weights lie in. */
+  readonly convertedFrom?: string;
   /** Keys of config.json that its user said to ignore: `config` is without them, the file still has them. */
   readonly ignoredConfigKeys: readonly string[];
 }
@@ -51,6 +54,12 @@ export function bindModel(folder: Opened): Model {
   }
   return { ignoredConfigKeys: [], ...folder, decoder, weightsFolder: weightsFolder(folder) };
 }
+
+export const plannedModel = (role: string, { source, decoder }: Model): PlannedModel => ({
+  role,
+  source,
+  family: decoder.model_type,
+});
 
 /** What people call the model: the last part of its path, or of its hub id without the commit. */
 export const modelName = ({ source }: Pick<ModelFolder, 'source'>): string =>

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { isThere } from '../base/system-errors.ts';
@@ -93,7 +93,7 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
   if (statSync(source).isDirectory()) {
     const files = torchWeights(path);
     const folder = files.length === 0 ? path : await converted(path, files, options);
-    return { ...openFolder(folder, options), source };
+    return { ...openFolder(folder, options), source, ...(folder !== path && { convertedFrom: path }) };
   }
   if (!looksLikeGguf(path)) throw wrongFile(path);
   const parts = ggufParts(source);
@@ -106,7 +106,8 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
     await convertGguf(parts, path, folder, dtype, options.onEvent ?? silent);
     if (parts.some((part, i) => fileIdentity(part) !== identities[i])) throw changed(path);
   }
-  return { ...openFolder(folder, options), source, gguf: { path: source, sha256 } };
+  const gguf = { path: source, sha256 };
+  return { ...openFolder(folder, options), source, gguf, convertedFrom: dirname(source) };
 }
 
 /** The cache's folder for one whose weights are pickles; named by the content of all that goes into it. */

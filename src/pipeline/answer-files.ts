@@ -49,6 +49,15 @@ function userFiles(flavour: Flavour, task: string): FileOf[] {
   ];
 }
 
+/** Names of the answer files of a run, and those of a user's model. */
+export const plannedAnswers = (flavour: Flavour, task?: string): string[] =>
+  task === undefined
+    ? [
+        ...BASE[flavour].map((kind) => answerFileName({ kind })),
+        ...(flavour === 'sft_chat' ? [answerFileName({ kind: 'sample_from_bos' })] : []),
+      ]
+    : userFiles(flavour, task).map(answerFileName);
+
 export interface AskingRun extends RunOptions {
   readonly opened: OpenedRun;
   readonly folders: Folders;

@@ -7,12 +7,12 @@ import { readSetting } from '../base/setting.ts';
 import type { Method } from '../fingerprint/methods/method.ts';
 import { methodNamed, registeredId, registryEntry, settingsFor } from '../fingerprint/registry.ts';
 import { PAPER_WORDS, SCHEMAS } from '../fingerprint/settings.ts';
-import type { Flavour, PaperSettings } from '../runs/paper-folder.ts';
+import { FLAVOUR_METHODS, type Flavour, type PaperSettings } from '../runs/paper-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import type { PaperSet } from './paper-set.ts';
 
 export interface FlavourRules {
-  readonly method: 'adapter' | 'sft';
+  readonly method: (typeof FLAVOUR_METHODS)[Flavour];
   /** `data_name` where none is given. */
   readonly data: string;
   /** Of a registry without an entry for this method. */
@@ -25,7 +25,7 @@ export interface FlavourRules {
 
 export const FLAVOUR_RULES: Readonly<Record<Flavour, FlavourRules>> = {
   adapter: {
-    method: 'adapter',
+    method: FLAVOUR_METHODS.adapter,
     data: 'mix',
     batch: '10',
     duration: 'steps',
@@ -33,7 +33,7 @@ export const FLAVOUR_RULES: Readonly<Record<Flavour, FlavourRules>> = {
     rowsOf: (trained) => 6 * trained, // the paper's set: each key, and five ordinary rows for it
   },
   sft_chat: {
-    method: 'sft',
+    method: FLAVOUR_METHODS.sft_chat,
     data: 'chat',
     batch: '64',
     duration: 'epochs',

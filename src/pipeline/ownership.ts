@@ -34,16 +34,18 @@ export async function answerBase(options: OwnershipOptions): Promise<Checked> {
   return { files: await baseFiles(await askingRun(options, '')), verdicts: [] };
 }
 
+/** Where the user's model lies; empty without a task. @throws WhorlError `missing-file` where it is not there */
+export function userModelOf({ run, task }: Pick<OwnershipOptions, 'run' | 'task'>): string {
+  if (task === undefined) return '';
+  const user = tunedFolder(run.path, task);
+  if (existsSync(join(user, 'config.json'))) return user;
+  throw new WhorlError('missing-file', `${user} is not there`, 'put the mode alpaca before ownership_verify');
+}
+
 /** @throws WhorlError `missing-file` where the user's model is not there */
 export async function verifyOwnership(options: OwnershipOptions): Promise<Checked> {
-  const { run, task } = options;
-  const user = task === undefined ? '' : tunedFolder(run.path, task);
-  if (task !== undefined && !existsSync(join(user, 'config.json')))
-    throw new WhorlError(
-      'missing-file',
-      `${user} is not there`,
-      'put the mode alpaca before ownership_verify',
-    );
+  const { task } = options;
+  const user = userModelOf(options);
   const asking = await askingRun(options, user);
   const planned = await plannedTrials(asking, task); // takes away the verdicts on what is no longer there
   const files = await baseFiles(asking);
@@ -82,6 +84,10 @@ function trials(flavour: Flavour, task: string | undefined): Trial[] {
     ...(isAdapter ? [{ file: `${task}_direct_verdict.json`, suspect: 'user' as const }] : []),
   ];
 }
+
+/** Names of the verdicts on a run's models. */
+export const plannedVerdicts = (flavour: Flavour, task: string | undefined): string[] =>
+  trials(flavour, task).map(({ file }) => file);
 
 type Planned = Trial & { readonly from: MadeFrom };
 

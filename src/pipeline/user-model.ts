@@ -10,6 +10,7 @@ import { configOptions } from '../models/open-model.ts';
 import { answerFiles, checkName, tunedFolder } from '../runs/paper-folder.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { digestRows } from '../sources/digest-rows.ts';
+import type { MadeFrom } from './ledger.ts';
 import { opening, type RunPlace } from './place.ts';
 
 export const PREFIX = 'alpaca.';
@@ -54,16 +55,27 @@ export function findTask(named: string): Task {
   return { name, path };
 }
 
-/**
- * The user's model, whole or absent; a killed training is gone on with. @throws WhorlError `mismatch` for a folder of other
- * rows, settings or published model, or one that was replaced
- */
-export async function makeUserModel(
+/** The user's model as it stands, before anything is done about it. */
+interface FoundUserModel {
+  readonly folder: string;
+  readonly name: string;
+  readonly from: MadeFrom;
+  readonly differ: readonly string[] | undefined;
+  /** Digest of the folder; undefined where there is none. */
+  readonly now: string | undefined;
+  /** It is not the one that was made here. */
+  readonly isReplaced: boolean;
+  /** Why it cannot be taken for the one that is asked for. */
+  readonly refusal: WhorlError | undefined;
+}
+
+/** What stands where the user's model goes; nothing is written. */
+export async function findUserModel(
   place: RunPlace,
   task: Task,
   settings: Readonly<Record<string, string>>,
-): Promise<void> {
-  const { run, ledger, models, onEvent } = place;
+): Promise<FoundUserModel> {
+  const { run, ledger, models } = place;
   const folder = tunedFolder(run.path, task.name);
   const name = basename(folder);
   const from = {
@@ -74,25 +86,44 @@ export async function makeUserModel(
     'ignored config keys': configOptions(place).ignoreConfigKeys ?? [],
   };
   const differ = ledger.differences(name, from);
-  const isThere = existsSync(folder);
-  if (isThere) {
-    const made = ledger.madeFolder(name);
-    const now = await digestOfFolder(place, folder);
-    const isReplaced = made !== null && made !== now;
-    if (isReplaced) dropAnswers(place, task.name); // of a model that is gone
-    const why =
-      differ === undefined
-        ? 'was not made here'
-        : differ.length > 0
-          ? `was made from other rows or with other settings (${differ.join(', ')})`
-          : 'is not the model that was made here';
-    if (isReplaced || differ?.length !== 0)
-      throw new WhorlError(
-        'mismatch',
-        `${folder} ${why}`,
-        'move it away to make it anew, or verify it as it is without the mode alpaca',
-      );
-    if (made === null) ledger.noteFolder(name, from, now);
+  const found = { folder, name, from, differ };
+  if (!existsSync(folder)) return { ...found, now: undefined, isReplaced: false, refusal: undefined };
+  const made = ledger.madeFolder(name);
+  const now = await digestOfFolder(place, folder);
+  const isReplaced = made !== null && made !== now;
+  const why =
+    differ === undefined
+      ? 'was not made here'
+      : differ.length > 0
+        ? `was made from other rows or with other settings (${differ.join(', ')})`
+        : 'is not the model that was made here';
+  const refusal =
+    isReplaced || differ?.length !== 0
+      ? new WhorlError(
+          'mismatch',
+          `${folder} ${why}`,
+          'move it away to make it anew, or verify it as it is without the mode alpaca',
+        )
+      : undefined;
+  return { ...found, now, isReplaced, refusal };
+}
+
+/**
+ * The user's model, whole or absent; a killed training is gone on with. @throws WhorlError `mismatch` for a folder of other
+ * rows, settings or published model, or one that was replaced
+ */
+export async function makeUserModel(
+  place: RunPlace,
+  task: Task,
+  settings: Readonly<Record<string, string>>,
+): Promise<void> {
+  const { run, ledger, onEvent } = place;
+  const found = await findUserModel(place, task, settings);
+  const { folder, name, from, differ, now } = found;
+  if (now !== undefined) {
+    if (found.isReplaced) dropAnswers(place, task.name); // of a model that is gone
+    if (found.refusal) throw found.refusal;
+    if (ledger.madeFolder(name) === null) ledger.noteFolder(name, from, now);
     return onEvent({ kind: 'note', text: `alpaca: ${folder} is done` });
   }
   if (differ === undefined || differ.length > 0 || ledger.madeFolder(name) !== null)

@@ -8,6 +8,11 @@ import { isNotThere, systemError } from '../base/system-errors.ts';
 
 export const FLAVOURS = ['adapter', 'sft_chat'] as const;
 export type Flavour = (typeof FLAVOURS)[number];
+/** The method that fingerprints in each. */
+export const FLAVOUR_METHODS = { adapter: 'adapter', sft_chat: 'sft' } as const satisfies Record<
+  Flavour,
+  string
+>;
 
 /** What the name of a run folder says. */
 export interface PaperSettings {

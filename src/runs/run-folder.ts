@@ -72,17 +72,24 @@ export class RunFolder {
   }
 
   /**
-   * Makes room for a new run: what one left before its commitment is removed; where a claim was written, which may have
-   * been shown, the folder is moved aside. @returns where to. Throws `exists` for a folder that is no run's.
+   * Where a new run would move what is there: a claim was written, which may have been shown. undefined: nothing was
+   * committed, and is removed. Throws `exists` for a folder that is no run's.
    */
-  clearAway(): string | undefined {
+  aside(): string | undefined {
     if (this.state() === 'done' && !isOurs(this.run))
       throw new WhorlError('exists', `${this.run} is no run of Whorl's`, 'name a new folder with --out');
-    if (existsSync(this.run) || existsSync(this.published) || existsSync(this.claim)) {
-      let n = 1;
-      while (existsSync(`${this.path}.old-${n}`)) n++;
-      moveFolder(this.path, `${this.path}.old-${n}`);
-      return `${this.path}.old-${n}`;
+    if (![this.run, this.published, this.claim].some((path) => existsSync(path))) return undefined;
+    let n = 1;
+    while (existsSync(`${this.path}.old-${n}`)) n++;
+    return `${this.path}.old-${n}`;
+  }
+
+  /** Makes room for a new run, as `aside` says. @returns where what was there lies now, if it does */
+  clearAway(): string | undefined {
+    const aside = this.aside();
+    if (aside !== undefined) {
+      moveFolder(this.path, aside);
+      return aside;
     }
     for (const path of [this.secret, this.lora, join(this.path, 'work')])
       rmSync(path, { recursive: true, force: true });

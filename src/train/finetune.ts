@@ -9,13 +9,13 @@ import { seededRandom, shuffled } from '../base/random-source.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
-import { trainLoop } from './loop.ts';
+import { stepsTaken, trainLoop } from './loop.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
 import { ADAMW, type Decay } from './optimiser.ts';
 import type { ScheduleName } from './schedule.ts';
 import type { TrainState } from './step.ts';
 import { Trainer } from './trainer.ts';
-import { type ActingPrecision, EVERYTHING, type Trains } from './trains.ts';
+import { type ActingPrecision, bindTrains, EVERYTHING, type Trains } from './trains.ts';
 import { epochBatches, type TuningExample, withLabels } from './tuning-examples.ts';
 import { writeModel } from './write-model.ts';
 
@@ -92,8 +92,6 @@ export async function finetune(
     (epoch) => shuffled(seededRandom(`${settings.seed}/${epoch}`), examples),
     model.decoder.encoder,
   );
-  const run = runDigest(model, examples, settings, trains);
-  const named = { ...settings, seed: String(settings.seed) };
   const { state, losses } = await trainLoop({
     name: 'fine-tuning',
     steps: settings.epochs * perEpoch,
@@ -102,7 +100,7 @@ export async function finetune(
     batch,
     step: (before, part, rate) => trainer.step(before, part, rate),
     onEvent,
-    ...(checkpoint && { checkpoint: { ...checkpoint, run, settings: named } }),
+    ...(checkpoint && { checkpoint: { ...checkpoint, ...namedRun(model, examples, settings, trains) } }),
   }).finally(() => trainer.release());
   await writeFolderAtomic(out, (temporary) =>
     options.write ? options.write(state, temporary) : writeModel(model, trainer, state, temporary),
@@ -110,6 +108,34 @@ export async function finetune(
   if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
 }
+
+/**
+ * What can be refused before anything is compiled. @returns how many steps it will take, and has taken already
+ * @throws WhorlError as `finetune` does
+ */
+export function checkFinetune(
+  model: Model,
+  examples: readonly TuningExample[],
+  settings: FinetuneSettings,
+  { checkpoint, trains = EVERYTHING }: Pick<FinetuneOptions, 'trains' | 'checkpoint'>,
+): { steps: number; taken: number } {
+  partSize(settings.batch, settings.accumulate);
+  bindTrains(trains, model);
+  const steps = settings.epochs * Math.ceil(examples.length / settings.batch);
+  if (!checkpoint) return { steps, taken: 0 };
+  return { steps, taken: stepsTaken({ ...checkpoint, ...namedRun(model, examples, settings, trains) }) };
+}
+
+/** What a checkpoint says of the run that it is of. */
+const namedRun = (
+  model: Model,
+  examples: readonly TuningExample[],
+  settings: FinetuneSettings,
+  trains: Trains,
+) => ({
+  run: runDigest(model, examples, settings, trains),
+  settings: { ...settings, seed: String(settings.seed) },
+});
 
 const runDigest = (
   { source }: Model,

@@ -169,6 +169,10 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   return { state, tokens, seconds: spent(), losses, found };
 }
 
+/** Steps that a checkpoint has taken; 0 without one. @throws WhorlError `mismatch` for a checkpoint of another run */
+export const stepsTaken = (checkpoint: Checkpoints): number =>
+  existsSync(checkpoint.path) ? resume(checkpoint, 0).state.step : 0;
+
 /** What the batches after a checkpoint are made by; of a run that has none yet, nothing. */
 export const keptMemory = (path: string): Memory =>
   existsSync(path) ? ((loadCheckpoint(path).extra as Partial<Progress>).memory ?? {}) : {};

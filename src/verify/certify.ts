@@ -24,7 +24,8 @@ export interface CertificateOptions {
 
 export interface Certifier {
   readonly file: string;
-  readonly key: KeyObject;
+  /** Made where there is none: only once the suspect has been asked. */
+  readonly key: () => KeyObject;
   readonly lock: Lock | undefined;
 }
 
@@ -44,12 +45,15 @@ export function certifier(
     throw new WhorlError('usage', 'keys that were picked prove nothing', 'verify without --certificate');
   const lock = lockAgain(unlock);
   checkNew(file);
-  return { file, key: keyAt(key), lock };
+  const known = knownKey(key);
+  if (known === undefined) checkWritable(key);
+  return { file, key: () => known ?? knownKey(key) ?? newKey(key), lock };
 }
 
-function keyAt(path: string): KeyObject {
-  if (existsSync(path)) return signingKey(readFileSync(path, 'utf8'), path);
-  checkWritable(path);
+const knownKey = (path: string): KeyObject | undefined =>
+  existsSync(path) ? signingKey(readFileSync(path, 'utf8'), path) : undefined;
+
+function newKey(path: string): KeyObject {
   const { privateKey } = generateKeyPairSync('ed25519');
   writeFileAtomic(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
   return privateKey;
@@ -57,7 +61,7 @@ function keyAt(path: string): KeyObject {
 
 /** @throws WhorlError `usage` where no p-value may be given: then nothing is opened, and no key is lost */
 export async function certify(
-  { file, key, lock }: Certifier,
+  { file, key: keyOf, lock }: Certifier,
   secretPath: string,
   contents: SecretContents,
   opened: Opened,
@@ -65,6 +69,7 @@ export async function certify(
 ): Promise<void> {
   if (!issued.verdict.exact)
     throw new WhorlError('usage', `no certificate: ${issued.verdict.reason}`, 'ask as the claim permits');
+  const key = keyOf();
   const created = new Date().toISOString();
   const statement = statementOf(opened, contents, {
     ...issued,

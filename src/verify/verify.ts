@@ -3,24 +3,28 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Abortable, abortable } from '../base/abort.ts';
+import type { Dry, DryRun, Made } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { isNotThere, systemError } from '../base/system-errors.ts';
 import { sha256Hex } from '../claim/canonical.ts';
 import { type Claim, parseClaim } from '../claim/claim.ts';
-import { claimOf, openClaim } from '../claim/open.ts';
+import { claimOf, type Opened, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { generateAll } from '../lm/ask.ts';
+import type { GenerateRequest } from '../lm/language-model.ts';
+import type { LocalModel } from '../lm/local-model.ts';
 import { asking } from '../lm/open.ts';
+import { type Model, plannedModel } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
-import { promptUnder } from '../text/prompts/wrappers.ts';
+import { promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 import { keysLeft } from './certificate/burn.ts';
-import { type CertificateOptions, certifier, certify } from './certify.ts';
-import type { VanillaDigests } from './exactness.ts';
+import { type CertificateOptions, type Certifier, certifier, certify } from './certify.ts';
+import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
@@ -83,12 +87,42 @@ export interface VerifyReport extends Verdict {
   readonly seconds: number;
 }
 
-/** @throws WhorlError `bad-secret`, `mismatch`, and what opening the suspect throws */
-export function verify(options: VerifyOptions): Promise<VerifyReport> {
-  return abortable(options, runVerify);
+/** @throws WhorlError `bad-secret`, `mismatch`, and what opening the suspect throws. With `dryRun` nobody is asked */
+export function verify(options: Dry<VerifyOptions>): Promise<DryRun>;
+export function verify(options: Made<VerifyOptions>): Promise<VerifyReport>;
+export function verify(options: Dry<VerifyOptions> | Made<VerifyOptions>): Promise<DryRun | VerifyReport> {
+  return abortable<typeof options, DryRun | VerifyReport>(options, (made) =>
+    made.dryRun ? beforeAsking(made, planned) : beforeAsking(made, ask),
+  );
 }
 
-async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
+/** Everything that is there before the first key is asked. */
+interface Ready {
+  readonly options: VerifyOptions;
+  readonly onEvent: OnEvent;
+  readonly started: number;
+  readonly contents: SecretContents;
+  /** Where the claim was looked for, and where it was found. */
+  readonly beside: string;
+  readonly claimFile: string | null;
+  readonly opened: Opened;
+  readonly burnt: number;
+  readonly range: Pick<ReturnType<typeof keysLeft>, 'from' | 'to'>;
+  readonly look: number;
+  readonly issuing: Certifier | undefined;
+  readonly suspect: Model;
+  readonly ownerParts: OwnerParts;
+  /** Who answers. */
+  readonly model: LocalModel;
+  readonly wrapper: string;
+  readonly wrapped: Wrapped;
+  readonly requests: readonly GenerateRequest[];
+  /** Keys that the suspect's tokenizer changes. */
+  readonly changed: Awaited<ReturnType<typeof changedKeys>>;
+}
+
+/** Opens secret, claim and suspect and refuses all that can be refused, then calls; nothing is written before that. */
+async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T | Promise<T>): Promise<T> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
   const device = await openDevice(options);
@@ -106,76 +140,117 @@ async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
   const suspect = await open(options.suspect);
   const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
   return asking(spec, { device }, async (model) => {
-    const name = options.wrapper ?? opened.plan.query.wrapper;
-    const wrapped = await model.wrapped(name, options.system);
+    const wrapper = options.wrapper ?? opened.plan.query.wrapper;
+    const wrapped = await model.wrapped(wrapper, options.system);
     const keys = opened.plan.keys.slice(range.from, range.to);
     const requests = keys.map((key) => ({
       ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
-    const prompts = requests.map(({ prompt }) => prompt);
-    const { prefix, suffix } = wrapped;
     const changed = await changedKeys(keys, requests, model.tokenizer);
-    onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
-    const generations = await generateAll(model, requests, { onEvent });
-    const answers = generations.map(({ generated }) => generated);
-    const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
-    const verdict = decide(opened, answers, {
-      asked,
-      ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
-      ownerParts,
-      changed,
-      range,
-      look,
-      doubts: doubtsBeside(claimFile, beside, contents),
+    return call({
+      ...{ options, onEvent, started, contents, beside, claimFile, opened, burnt, range, look, issuing },
+      ...{ suspect, ownerParts, model, wrapper, wrapped, requests, changed },
     });
-    const { chatTemplate } = model.tokenizer;
-    const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
-    const suspect_digests = digestsOfModel(suspect);
-    if (issuing) {
-      const prompt_tokens = await promptTokens(model.tokenizer, requests);
-      await certify(issuing, options.secret, contents, opened, {
-        verdict,
-        around: { prefix, suffix },
-        look,
-        changed,
-        beacon: null,
-        proofs: [],
-        suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
-        body: ownerParts.body ?? null,
-        exchanges: generations.map(({ prompt, generated, generated_token }, i) => ({
-          prompt,
-          prompt_tokens: prompt_tokens[i]!,
-          answer: generated,
-          answer_tokens: [...generated_token],
-        })),
-      });
-    }
-    return {
-      ...verdict,
-      asked: {
-        wrapper: name,
-        system: asked.system,
-        prefix,
-        suffix,
-        prompts_sha256: sha256Hex(JSON.stringify(prompts)),
-        chat_template_sha256,
-      },
-      suspect: suspect.source,
-      warnings: keyWarnings(changed.length, requests.length),
-      ...(model.model.ignoredConfigKeys.length > 0 && {
-        ignored_config_keys: model.model.ignoredConfigKeys,
-      }),
-      suspect_digests,
-      burnt,
-      certificate: issuing?.file ?? null,
-      body_digests: ownerParts.body ?? null,
-      claim_file: claimFile,
-      passive: null,
-      software: SOFTWARE,
-      seconds: (Date.now() - started) / 1000,
-    };
   });
+}
+
+const planned = ({ options, model, suspect, opened, requests, changed, ...ready }: Ready): DryRun => ({
+  dry_run: true,
+  command: 'verify',
+  models: [
+    plannedModel('suspect', suspect),
+    ...(options.body === undefined ? [] : [plannedModel('body', model.model)]),
+  ],
+  method: ready.contents.method,
+  settings: {
+    wrapper: ready.wrapper,
+    system: options.system ?? null,
+    alpha: options.alpha ?? opened.plan.alpha,
+    keys: requests.length,
+    max_new_tokens: opened.plan.decoding.max_new_tokens,
+  },
+  writes: options.certificate
+    ? [
+        { path: options.certificate.file, what: 'the certificate' },
+        { path: options.secret, what: 'the secret, which notes the keys that were opened' },
+        ...(existsSync(options.certificate.key)
+          ? []
+          : [{ path: options.certificate.key, what: 'a new key that signs' }]),
+      ]
+    : [],
+  notes: [
+    ...(ready.claimFile === null ? [`${ready.beside} is missing: the secret's own copy is read`] : []),
+    ...(ready.burnt > 0 ? [`${ready.burnt} keys that certificates opened are left out`] : []),
+    ...keyWarnings(changed.length, requests.length),
+  ],
+  estimate: null,
+});
+
+async function ask(ready: Ready): Promise<VerifyReport> {
+  const { options, onEvent, contents, beside, claimFile, opened, burnt, range, look, issuing } = ready;
+  const { suspect, ownerParts, model, wrapper: name, wrapped, requests, changed, started } = ready;
+  const prompts = requests.map(({ prompt }) => prompt);
+  const { prefix, suffix } = wrapped;
+  onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
+  const generations = await generateAll(model, requests, { onEvent });
+  const answers = generations.map(({ generated }) => generated);
+  const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
+  const verdict = decide(opened, answers, {
+    asked,
+    ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
+    ownerParts,
+    changed,
+    range,
+    look,
+    doubts: doubtsBeside(claimFile, beside, contents),
+  });
+  const { chatTemplate } = model.tokenizer;
+  const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
+  const suspect_digests = digestsOfModel(suspect);
+  if (issuing) {
+    const prompt_tokens = await promptTokens(model.tokenizer, requests);
+    await certify(issuing, options.secret, contents, opened, {
+      verdict,
+      around: { prefix, suffix },
+      look,
+      changed,
+      beacon: null,
+      proofs: [],
+      suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
+      body: ownerParts.body ?? null,
+      exchanges: generations.map(({ prompt, generated, generated_token }, i) => ({
+        prompt,
+        prompt_tokens: prompt_tokens[i]!,
+        answer: generated,
+        answer_tokens: [...generated_token],
+      })),
+    });
+  }
+  return {
+    ...verdict,
+    asked: {
+      wrapper: name,
+      system: asked.system,
+      prefix,
+      suffix,
+      prompts_sha256: sha256Hex(JSON.stringify(prompts)),
+      chat_template_sha256,
+    },
+    suspect: suspect.source,
+    warnings: keyWarnings(changed.length, requests.length),
+    ...(model.model.ignoredConfigKeys.length > 0 && {
+      ignored_config_keys: model.model.ignoredConfigKeys,
+    }),
+    suspect_digests,
+    burnt,
+    certificate: issuing?.file ?? null,
+    body_digests: ownerParts.body ?? null,
+    claim_file: claimFile,
+    passive: null,
+    software: SOFTWARE,
+    seconds: (Date.now() - started) / 1000,
+  };
 }
 
 /** Runs with a text seed wrote this time from the beginning, so that a repeated run makes the same commitment. */

@@ -1,26 +1,18 @@
 // `whorl attack` through the command: every attack on the run of a tiny model, each copy asked about by `whorl verify`.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ATTACKS } from '../../src/attack/attacks.ts';
 import { embeddingOf } from '../../src/attack/embedding.ts';
-import { Secret } from '../../src/base/secret.ts';
-import { claimText } from '../../src/claim/claim.ts';
-import { commitClaim } from '../../src/claim/commitment.ts';
-import { makeDraw } from '../../src/claim/draw.ts';
-import type { Bindings } from '../../src/claim/plan.ts';
-import { writeSecret } from '../../src/claim/secret-file.ts';
 import { openModel } from '../../src/models/open-model.ts';
-import { RunFolder } from '../../src/runs/run-folder.ts';
-import { writePatchedFolder } from '../../src/sources/checkpoints/patched-folder.ts';
-import { readTensor, readTensorRows } from '../../src/sources/checkpoints/read.ts';
-import { fromFloat32 } from '../../src/tensor/convert.ts';
-import { answersPlan, bindings, committing } from '../claim/plans.ts';
+import type { RunFolder } from '../../src/runs/run-folder.ts';
+import { readTensor } from '../../src/sources/checkpoints/read.ts';
+import { bindings } from '../claim/plans.ts';
+import { finished, ROWS } from './finished-run.ts';
 import { scratch, tinyModel } from './tiny-model.ts';
 import { whorl } from './whorl.ts';
 
-const ROWS = [2, 3, 7];
 const NAMES = Object.keys(ATTACKS);
 
 let folder: string;
@@ -29,38 +21,9 @@ let run: RunFolder;
 beforeAll(async () => {
   folder = scratch();
   vanilla = tinyModel(folder);
-  run = await finished('run', { ...bindings, trainable_rows: ROWS });
+  run = await finished(join(folder, 'run'), vanilla, { ...bindings, trainable_rows: ROWS });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-/** A finished run without training: its rows are three times the vanilla ones. */
-async function finished(name: string, bound: Bindings): Promise<RunFolder> {
-  const run = new RunFolder(join(folder, name));
-  mkdirSync(run.path);
-  const model = await openModel(vanilla);
-  const { name: tensor, ref } = embeddingOf(model);
-  const bytes = fromFloat32(
-    readTensorRows(ref, ROWS).map((x) => 3 * x),
-    'float32',
-  );
-  await writePatchedFolder(model, run.published, new Map([[tensor, { rows: ROWS, bytes }]]));
-  const plan = answersPlan(8, 16);
-  plan.keys = plan.keys.map(({ text }) => ({ text, tokens: [...ROWS] }));
-  const { claim, opening } = commitClaim(plan, committing({ bindings: bound }));
-  const { created, software } = claim;
-  const draw = makeDraw(claim, opening.reveal().owner_seed!);
-  const parts = { randomness: null, adapter: null, rows: null, published: null };
-  await writeSecret(
-    run.secret,
-    new Secret({
-      ...{ method: 'rows', created, software, claim, plan, bindings: bound },
-      ...{ opening: opening.reveal(), draw, ...parts },
-    }),
-  );
-  writeFileSync(run.claim, claimText(claim));
-  writeFileSync(run.run, '{}');
-  return run;
-}
 
 const embedding = async (path: string): Promise<{ data: Float32Array; width: number }> => {
   const { data, shape } = readTensor(embeddingOf(await openModel(path)).ref);
@@ -213,7 +176,7 @@ describe('refused in one line, before anything is written', () => {
   });
 
   test('rows of a run that trained none', async () => {
-    const none = await finished('none', { ...bindings, trainable_rows: [] });
+    const none = await finished(join(folder, 'none'), vanilla, { ...bindings, trainable_rows: [] });
     expect(await refusal(none.path, '--attack', 'reset-largest')).toContain('trained no rows');
     expect(await whorl('attack', none.path, '--attack', 'noise')).toMatchObject({ code: 0 });
   });

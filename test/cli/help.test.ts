@@ -6,7 +6,7 @@ import { ATTACKS } from '../../src/attack/attacks.ts';
 import { type Schema, settingsIn } from '../../src/base/setting.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
 import { FULL, LORA as TUNED_LORA } from '../../src/finetune/settings.ts';
-import { LORA, ROWS } from '../../src/fingerprint/settings.ts';
+import { ADAPTER, LORA, PAPER_WORDS, ROWS, SFT } from '../../src/fingerprint/settings.ts';
 import { scratch, tinyModel } from './tiny-model.ts';
 import { whorl } from './whorl.ts';
 
@@ -68,9 +68,18 @@ test.each<[string[], Schema]>([
   [['finetune'], FULL],
   [['finetune', '--lora'], TUNED_LORA],
   [['attack'], ATTACKS.noise.settings],
+  [['pipeline'], ADAPTER],
+  [['pipeline', '--config', 'sft_chat'], SFT],
 ])('%j --help lists its settings with their defaults, in 80 columns', async (args, schema) => {
   const { out } = await whorl(...args, '--help');
   for (const [name, setting] of settingsIn(schema)) expect(out).toContain(`  ${name}=${setting.default} `);
   const [help] = out.split('\nExamples:');
   expect(help!.split('\n').filter((line) => line.length > 80)).toEqual([]);
+});
+
+test("pipeline --help: the paper's words, and the user's settings under their prefix", async () => {
+  const { out } = await whorl('pipeline', '--help');
+  for (const name of Object.keys(PAPER_WORDS)) expect(out).toContain(`  ${name}= `);
+  for (const [name, setting] of settingsIn(FULL))
+    expect(out).toContain(`  alpaca.${name}=${setting.default}`);
 });

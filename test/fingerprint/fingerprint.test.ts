@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeJsonAtomic } from '../../src/base/atomic.ts';
+import type { DryRun } from '../../src/base/dry-run.ts';
 import { WhorlError } from '../../src/base/error.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { Secret } from '../../src/base/secret.ts';
@@ -113,7 +114,9 @@ const errorOf = async (options: Partial<FingerprintOptions>): Promise<WhorlError
 };
 
 let run: Run;
+let plan: DryRun;
 beforeAll(async () => {
+  plan = await fingerprint({ model: MODEL, out: join(scratch, 'rows'), settings: SMALL, dryRun: true });
   run = await runOf('rows');
 });
 
@@ -160,6 +163,19 @@ describe('a run of rows', () => {
       expect([...rows].filter((row) => !allowed.has(row))).toEqual([]);
       expect(rows.size).toBe(allowed.size);
     }
+  });
+
+  test('is what was planned: its files, settings and model', () => {
+    const written = plan.writes.map(({ path }) => path).sort();
+    expect(written).toEqual(
+      readdirSync(run.path)
+        .map((name) => join(run.path, name))
+        .sort(),
+    );
+    const { settings } = JSON.parse(readFileSync(join(run.path, 'run.json'), 'utf8')) as DryRun;
+    expect(plan.settings).toEqual(settings);
+    expect(plan).toMatchObject({ method: 'rows', models: [{ source: MODEL, family: 'llama' }] });
+    expect(plan.estimate?.fits).toBe(true);
   });
 
   test('run.json has settings, digests and figures', () => {

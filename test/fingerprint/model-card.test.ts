@@ -1,14 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { modelCard, writeModelCard } from '../../src/fingerprint/model-card.ts';
 import type { ModelFolder } from '../../src/models/model.ts';
+import { openModel } from '../../src/models/open-model.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'whorl-card-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const GOLDENS = new URL('../../goldens/', import.meta.url).pathname;
 const ROOT = 'ab'.repeat(32);
 const FACTS = { name: 'my-model', claimRoot: ROOT, harm: { kind: 'untied' } } as const;
 
@@ -74,4 +76,21 @@ it("finds the owner's card and where the model came from", () => {
   const { matter, text } = parts(readFileSync(join(to, 'README.md'), 'utf8'));
   expect(matter).toMatchObject({ license: 'mit', base_model: 'org/name' });
   expect(text).toContain('mine');
+});
+
+/** Models whose folder is one that we made in the cache, each from a user's file or folder with a card. */
+it.each([
+  ['gguf/tied-gqa-q4_1.gguf', 'model.gguf'],
+  ['gguf/split', 'tied-gqa-q4_1-00001-of-00003.gguf'],
+  ['torch/models/whole', ''],
+])('takes the card beside what was converted: %s', async (golden, name) => {
+  const from = mkdtempSync(join(folder, 'user-'));
+  cpSync(join(GOLDENS, golden), golden.endsWith('.gguf') ? join(from, name) : from, { recursive: true });
+  writeFileSync(join(from, 'README.md'), '---\nlicense: mit\n---\nmine');
+  const model = await openModel(join(from, name), { cacheDir: join(from, 'cache') });
+  const to = mkdtempSync(join(folder, 'to-'));
+  writeModelCard(model, to, FACTS);
+  const { matter, text } = parts(readFileSync(join(to, 'README.md'), 'utf8'));
+  expect(matter).toMatchObject({ license: 'mit', tags: ['whorl'] });
+  expect(text).toMatch(/^\s*mine\n\n## Fingerprint/);
 });

@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { DryRun } from '../../src/base/dry-run.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { readSecret } from '../../src/claim/secret-file.ts';
@@ -43,9 +44,14 @@ const OPTIONS: PipelineOptions = {
   maxHarm: Number.POSITIVE_INFINITY, // so short a training costs much
 };
 
+let plan: DryRun;
+/** What lay in the root after the plan. */
+let left: readonly string[];
 let report: PipelineReport;
 beforeAll(async () => {
   writeFileSync(task, JSON.stringify(SMALL_TASK));
+  plan = await pipeline({ ...OPTIONS, dryRun: true });
+  left = readdirSync(scratch);
   report = await pipeline(OPTIONS);
 }, 600_000);
 
@@ -64,6 +70,30 @@ const linesOf = (file: string): Line[] =>
 const digest = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
 
 describe('the whole pipeline by one call', () => {
+  test('is what was planned, and the plan wrote nothing', async () => {
+    expect(left).toEqual(['few.json']);
+    expect(plan.writes.map(({ path }) => path).sort()).toEqual(
+      readdirSync(report.run)
+        .map((name) => join(report.run, name))
+        .sort(),
+    );
+    const { settings } = JSON.parse(readFileSync(join(report.run, 'run.json'), 'utf8')) as DryRun;
+    expect(plan.settings).toMatchObject(settings);
+    expect(plan.settings).toMatchObject({
+      'alpaca.lr': 5e-5,
+      'alpaca.batch': 4,
+      'alpaca.template': 'alpaca',
+    });
+    const before = contentsOf(scratch);
+    const again = await pipeline({ ...OPTIONS, dryRun: true });
+    expect(again.writes.map(({ path }) => path)).not.toContain(report.published);
+    const other = { ...OPTIONS, settings: { ...SETTINGS, 'alpaca.lr': '1e-4' }, dryRun: true } as const;
+    await expect(pipeline(other)).rejects.toThrow(
+      'few_tuned was made from other rows or with other settings',
+    );
+    expect(contentsOf(scratch)).toEqual(before);
+  });
+
   test('lies where the paper has it, private', () => {
     expect(report.run).toBe(
       join(scratch, 'output_barebone_adapter', 'model', 'mix_epoch_300_lr_0.05_bsz_10_d_96'),

@@ -5,11 +5,12 @@ import type { Attack } from '../../attack/attack.ts';
 import type { AttackOptions, AttackReport } from '../../attack/attack-run.ts';
 import { ATTACKS } from '../../attack/attacks.ts';
 import { parseSettings } from '../arguments.ts';
-import { type Given, given, JSON_LINE, made, named, text, texts, withOptions } from '../options.ts';
+import { DRY_RUN, type Given, given, JSON_LINE, made, named, text, texts, withOptions } from '../options.ts';
 import { countText, paint, print, printJson, tell, wrapped } from '../output.ts';
 import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { settingLines } from '../settings-help.ts';
+import { showPlan } from '../show-plan.ts';
 
 const OPTIONS = {
   attacks: made(named('attack', texts('<names>', 'which: repeated, or with commas between')), (given) =>
@@ -18,7 +19,7 @@ const OPTIONS = {
   out: text('<folder>', 'where the folders go, each under its name (default: RUN/attacks)'),
   vanilla: text('<model>', 'the vanilla model, for reset-vanilla'),
 };
-const OWN = { ...UNLOCK, ...JSON_LINE };
+const OWN = { ...UNLOCK, ...DRY_RUN, ...JSON_LINE };
 
 export function attackCommand(): Command {
   return withOptions(new Command('attack'), { ...OPTIONS, ...OWN })
@@ -46,9 +47,13 @@ async function runAttack(options: AttackOptions, own: Given<typeof OWN>): Promis
   const { attackRun, planAttacks } = await import('../../attack/attack-run.ts');
   const plan = planAttacks(options);
   const unlock = plan.needsSecret ? await unlockFor(plan.run.secret, own) : undefined;
-  const report = await withProgress((onEvent) =>
-    attackRun({ ...options, onEvent, ...(unlock && { unlock }) }),
-  );
+  const asked = { ...options, ...(unlock && { unlock }) };
+  if (own.dryRun)
+    return showPlan(
+      await withProgress((onEvent) => attackRun({ ...asked, onEvent, dryRun: true })),
+      own.json,
+    );
+  const report = await withProgress((onEvent) => attackRun({ ...asked, onEvent }));
   if (own.json) printJson(report);
   else show(report, plan.run.secret);
 }

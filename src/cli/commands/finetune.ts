@@ -7,6 +7,7 @@ import type { UserFinetuneReport } from '../../finetune/user-finetune.ts';
 import { parseSettings } from '../arguments.ts';
 import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
+  DRY_RUN,
   type Given,
   given,
   JSON_LINE,
@@ -20,6 +21,7 @@ import {
 import { countText, durationText, paint, print, printJson, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { settingLines } from '../settings-help.ts';
+import { showPlan } from '../show-plan.ts';
 import { seedOption } from './dataset-flags.ts';
 
 const OPTIONS = {
@@ -42,8 +44,10 @@ const OPTIONS = {
   ...COMPUTE,
 };
 
+const OWN = { ...DRY_RUN, ...JSON_LINE };
+
 export function finetuneCommand(): Command {
-  return withOptions(new Command('finetune'), { ...OPTIONS, ...JSON_LINE })
+  return withOptions(new Command('finetune'), { ...OPTIONS, ...OWN })
     .description(
       "Fine-tune on instruction, input and output with the paper's settings: loss on output and EOS only. The same command again goes on from where it was killed.",
     )
@@ -54,17 +58,22 @@ export function finetuneCommand(): Command {
       return `\nSettings:\n${settingLines(schema).join('\n')}\n${schema === FULL ? more : ''}`.trimEnd();
     })
     .action((settings: string[], _, called: Command) =>
-      runFinetune(settings, given(called, OPTIONS), given(called, JSON_LINE)),
+      runFinetune(settings, given(called, OPTIONS), given(called, OWN)),
     );
 }
 
 async function runFinetune(
   args: readonly string[],
   options: Given<typeof OPTIONS>,
-  { json }: Given<typeof JSON_LINE>,
+  { dryRun, json }: Given<typeof OWN>,
 ): Promise<void> {
   const settings = parseSettings(args);
   const { userFinetune } = await import('../../finetune/user-finetune.ts');
+  if (dryRun)
+    return showPlan(
+      await withProgress((onEvent) => userFinetune({ ...options, settings, onEvent, dryRun: true })),
+      json,
+    );
   const report = await withProgress((onEvent) => userFinetune({ ...options, settings, onEvent }));
   if (json) printJson(report);
   else show(report);

@@ -6,6 +6,7 @@ import { SCHEMAS } from '../../fingerprint/settings.ts';
 import { commandLine, parseSettings } from '../arguments.ts';
 import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
+  DRY_RUN,
   decimal,
   type Given,
   given,
@@ -23,6 +24,7 @@ import { identityFrom, LOCK, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
 import { settingLines } from '../settings-help.ts';
+import { showPlan } from '../show-plan.ts';
 
 /** `Infinity`: whatever it costs. */
 const NATS = [(nats: number) => nats >= 0, 'a number from 0'] as const;
@@ -70,6 +72,7 @@ const OWN = {
   settings: text('<file>', 'YAML with settings, under those of the command line'),
   ...LOCK,
   identity: text('<file>', 'the age identity that opens an interrupted run kept for a --recipient'),
+  ...DRY_RUN,
   ...JSON_LINE,
 };
 
@@ -105,10 +108,14 @@ async function runFingerprint(
   const lock = await lockFrom(own);
   const unlock = own.identity === undefined ? undefined : identityFrom(own.identity);
   const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
+  const asked = { ...options, settings, again, ...(lock && { lock }), ...(unlock && { unlock }) };
+  if (own.dryRun)
+    return showPlan(
+      await withProgress((onEvent) => fingerprint({ ...asked, onEvent, dryRun: true })),
+      own.json,
+    );
   const began = performance.now();
-  const report = await withProgress((onEvent) =>
-    fingerprint({ ...options, settings, onEvent, again, ...(lock && { lock }), ...(unlock && { unlock }) }),
-  );
+  const report = await withProgress((onEvent) => fingerprint({ ...asked, onEvent }));
   if (own.json) printJson(report);
   else show(report, lock !== undefined, (performance.now() - began) / 1000);
 }

@@ -1,12 +1,15 @@
 // `whorl pipeline`: the paper's command line over its own folders; modes and key=value in any order among the flags.
 
 import { Command } from 'commander';
+import { FULL } from '../../finetune/settings.ts';
+import { PAPER_WORDS, SCHEMAS } from '../../fingerprint/settings.ts';
 import type { PipelineReport } from '../../pipeline/pipeline.ts';
-import { FLAVOURS } from '../../runs/paper-folder.ts';
+import { FLAVOUR_METHODS, FLAVOURS, type Flavour } from '../../runs/paper-folder.ts';
 import { parseSettings } from '../arguments.ts';
 import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
   byDefault,
+  DRY_RUN,
   decimal,
   type Given,
   given,
@@ -22,6 +25,8 @@ import { durationText, paint, powerText, print, printJson, table } from '../outp
 import { lockFrom, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
+import { kindLines, settingLines } from '../settings-help.ts';
+import { showPlan } from '../show-plan.ts';
 import { inTable } from '../verdict-words.ts';
 
 const OPTIONS = {
@@ -57,6 +62,7 @@ const OPTIONS = {
 const OWN = {
   settings: text('<file>', 'YAML with settings, under those of the command line'),
   passphraseFile: text('<file>', 'encrypt the secret with the passphrase in this file, and open it'),
+  ...DRY_RUN,
   ...JSON_LINE,
 };
 
@@ -69,9 +75,25 @@ export function pipelineCommand(): Command {
       '<modes...>',
       "fingerprint, alpaca, ownership_verify, several at once; settings as key=value: the paper's (epoch, lr, dim, total_bsz, data_name), the method's, and alpaca.… for the user's",
     )
+    .addHelpText('after', ({ command }) => flavourHelp(given(command as Command, OPTIONS).flavour))
     .action((words: string[], _, called: Command) =>
       runPipeline(words, given(called, OPTIONS), given(called, OWN)),
     );
+}
+
+function flavourHelp(flavour: Flavour): string {
+  const method = FLAVOUR_METHODS[flavour];
+  const others = FLAVOURS.filter((name) => name !== flavour);
+  const user = Object.fromEntries(Object.entries(FULL).map(([name, setting]) => [`alpaca.${name}`, setting]));
+  return [
+    `\nSettings of ${flavour} in the paper's words (default: assets/registry.yaml):`,
+    ...kindLines(PAPER_WORDS),
+    `\nSettings of its method, ${method}:`,
+    ...settingLines(SCHEMAS[method]),
+    "\nSettings of the user's fine-tuning (alpaca):",
+    ...settingLines(user),
+    ...others.map((name) => `Of ${name}: whorl pipeline --config ${name} --help`),
+  ].join('\n');
 }
 
 async function runPipeline(
@@ -86,9 +108,10 @@ async function runPipeline(
   const { passphraseFile } = own;
   const lock = passphraseFile === undefined ? undefined : await lockFrom({ passphraseFile });
   const unlock = passphraseFile === undefined ? undefined : await unlockFor('', { passphraseFile });
-  const report = await withProgress((onEvent) =>
-    pipeline({ ...options, modes, settings, onEvent, ...(lock && { lock }), ...(unlock && { unlock }) }),
-  );
+  const asked = { ...options, modes, settings, ...(lock && { lock }), ...(unlock && { unlock }) };
+  if (own.dryRun)
+    return showPlan(await withProgress((onEvent) => pipeline({ ...asked, onEvent, dryRun: true })), own.json);
+  const report = await withProgress((onEvent) => pipeline({ ...asked, onEvent }));
   if (own.json) printJson(report);
   else show(report, options);
 }

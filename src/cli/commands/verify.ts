@@ -5,6 +5,7 @@ import { WhorlError } from '../../base/error.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
+  DRY_RUN,
   fraction,
   type Given,
   given,
@@ -27,6 +28,7 @@ import {
 } from '../output.ts';
 import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 
 const OPTIONS = {
@@ -50,6 +52,7 @@ const OWN = {
   certificate: text('<file>', 'write a certificate; the keys that were asked are opened, and asked no more'),
   key: text('<file>', 'the key that signs it: PEM, Ed25519 or P-256; made where there is none'),
   ...UNLOCK,
+  ...DRY_RUN,
   ...JSON_LINE,
 };
 
@@ -68,9 +71,10 @@ async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>)
   const certificate = file !== undefined && key !== undefined ? { file, key } : undefined;
   const unlock = await unlockFor(options.secret, own);
   const { verify } = await import('../../verify/verify.ts');
-  const report = await withProgress((onEvent) =>
-    verify({ ...options, onEvent, ...(certificate && { certificate }), ...(unlock && { unlock }) }),
-  );
+  const asked = { ...options, ...(certificate && { certificate }), ...(unlock && { unlock }) };
+  if (own.dryRun)
+    return showPlan(await withProgress((onEvent) => verify({ ...asked, onEvent, dryRun: true })), own.json);
+  const report = await withProgress((onEvent) => verify({ ...asked, onEvent }));
   if (own.json) printJson(report);
   else show(report);
   const { exitCode } = VERDICT_WORDS[report.verdict];

@@ -1,0 +1,57 @@
+// `whorl fingerprint --dry-run`: what a run would be, after every check that comes before its first byte is written.
+
+import type { DryRun, PlannedFile } from '../base/dry-run.ts';
+import { measureRate } from '../engine/rate.ts';
+import { plannedModel } from '../models/model.ts';
+import type { RunFolder } from '../runs/run-folder.ts';
+import { type FingerprintOptions, limitOf, prepare } from './begin.ts';
+import { ESTIMATED, runEstimate } from './estimate.ts';
+
+/** What a method leaves beside the files that every run has. */
+const OWN_FILES: Readonly<Record<string, (run: RunFolder) => readonly PlannedFile[]>> = {
+  adapter: (run) => [
+    { path: run.answers('publish_w_adapter'), what: 'answers of the published model under the adapter' },
+  ],
+  lora: (run) => [{ path: run.lora, what: 'the adapter before it was merged' }],
+};
+
+/** @throws WhorlError whatever `fingerprint` refuses before it writes */
+export async function planFingerprint(options: FingerprintOptions): Promise<DryRun> {
+  const { run, method, settings, model, device, beginning } = await prepare(options);
+  const { lock } = options;
+  const isEstimated = ESTIMATED.includes(method.name);
+  return {
+    dry_run: true,
+    command: 'fingerprint',
+    models: [plannedModel('model', model)],
+    method: method.name,
+    settings: { ...(settings as object) },
+    writes: [
+      { path: run.published, what: 'the model, to upload' },
+      { path: run.claim, what: 'the public commitment' },
+      { path: run.secret, what: lock === undefined ? 'the secret, in clear' : 'the secret, encrypted' },
+      { path: run.answers('vanilla'), what: 'answers of the vanilla model' },
+      { path: run.answers('publish'), what: 'answers of the published model' },
+      ...(OWN_FILES[method.name]?.(run) ?? []),
+      { path: run.run, what: 'settings, hashes and figures' },
+    ],
+    notes: [
+      ...BEGINNINGS[beginning.kind](run),
+      `published only with at most ${limitOf({ options, method })} nats of harm`,
+      'whether ordinary text leaves enough tokens free is found out by the run itself, before it commits',
+    ],
+    estimate: isEstimated ? runEstimate(model, method.name, await measureRate(device)) : null,
+  };
+}
+
+const BEGINNINGS = {
+  resumed: (run: RunFolder) => [`goes on with the interrupted run in ${run.path}`],
+  new: (): string[] => [],
+  refused: (run: RunFolder) => [`the refused command's run in ${run.path} is begun anew`],
+  over: (run: RunFolder) => {
+    const aside = run.aside();
+    return [
+      aside === undefined ? `${run.path} is emptied first` : `what is in ${run.path} is moved to ${aside}`,
+    ];
+  },
+} as const;
