@@ -44,7 +44,7 @@ export type OtherReport =
     };
 
 /** Whorl's other JSON files: what they say, private parts left out. */
-export type RecordKind = 'verdict' | 'pipeline' | 'imported-adapter' | 'imported-run' | 'own-adapter';
+type RecordKind = 'verdict' | 'pipeline' | 'imported-adapter' | 'imported-run' | 'own-adapter';
 
 const RECORDS: Readonly<Record<RecordKind, (json: Json) => Json | undefined>> = {
   verdict: (json) =>
