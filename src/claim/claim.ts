@@ -19,6 +19,7 @@ import {
   planSchema,
   type SizeOf,
 } from './plan.ts';
+import { stampSeed } from './stamp.ts';
 import { type SeedKdf, seedKdfSchema } from './seed-kdf.ts';
 import { checkShape } from './shape-error.ts';
 
@@ -48,6 +49,8 @@ const common = {
   alpha: z.number().gt(0).lt(1),
   draw: drawSource,
   private_part: z.enum(['none', 'committed', 'after-draw']),
+  /** Parts that are drawn for by themselves; absent: `keys` alone. */
+  channels: z.array(z.enum(['keys', 'stamp'])).min(1).optional(),
   vanilla: bindingsSchema.shape.vanilla,
   created: z.iso.datetime(),
   software: softwareSchema,
@@ -57,6 +60,7 @@ const common = {
 export const claimSchema = z.discriminatedUnion('kind', [
   z.strictObject({ ...common, kind: z.literal('drawn-answers'), n: index, m: index }),
   z.strictObject({ ...common, kind: z.literal('drawn-membership'), n: index, pool: index, negatives: index }),
+  z.strictObject({ ...common, kind: z.literal('drawn-direction') }),
 ]);
 type ClaimCommon = z.infer<z.ZodObject<typeof common>>;
 
@@ -96,6 +100,7 @@ function claimLeaves<K extends ClaimKind>(
   plan: ClaimPlan<K>,
   bindings: Bindings,
   drawLeaf: Leaf,
+  ownerSeed: string | null,
 ): Leaf[] {
   const { matcher, decoding, query, alpha } = plan;
   return [
@@ -107,8 +112,16 @@ function claimLeaves<K extends ClaimKind>(
     ['vanilla', bindings.vanilla],
     ...plan.keys.map((key, i): Leaf => [`key/${i}`, key]),
     ...CLAIM_KINDS[plan.kind as K].leaves(plan),
+    ...stampLeaves(plan, ownerSeed),
   ];
 }
+
+const stampLeaves = ({ stamp }: ClaimPlan, ownerSeed: string | null): Leaf[] =>
+  stamp ? [['stamp', stamp], ['seed/stamp', ownerSeed === null ? null : stampSeed(ownerSeed)]] : [];
+
+/** What the header says of channels: nothing where the keys are the only one, as in older claims. */
+const channelsOf = ({ keys, stamp }: ClaimPlan): Pick<ClaimCommon, 'channels'> =>
+  stamp ? { channels: keys.length > 0 ? ['keys', 'stamp'] : ['stamp'] } : {};
 
 const seedLeaf = (seed: string): Leaf => ['owner-seed', seed];
 const fromHex = (hex: string): Uint8Array => Buffer.from(hex, 'hex');
@@ -137,8 +150,11 @@ export function commitClaim<K extends ClaimKind>(
   checkPlan(plan, bindings);
   const rules = CLAIM_KINDS[plan.kind as K];
   if (draw.source === 'hand-picked') rules.checkDraw(rules.size(plan), draw.picked);
+  if (draw.source === 'hand-picked' && plan.stamp)
+    throw new WhorlError('usage', 'a stamp is drawn, never picked', 'commit with a seed or a beacon');
   const ownerSeed = draw.source === 'hand-picked' ? null : toHex(random(SALT_BYTES));
-  const count = 6 + plan.keys.length + rules.leaves(plan).length;
+  const count =
+    6 + plan.keys.length + rules.leaves(plan).length + stampLeaves(plan as ClaimPlan, ownerSeed).length;
   const salts = Array.from({ length: count }, () => toHex(random(SALT_BYTES)));
   const header = {
     format: CLAIM_FORMAT,
@@ -149,12 +165,13 @@ export function commitClaim<K extends ClaimKind>(
     alpha: plan.alpha,
     draw: publicDraw(draw, ownerSeed, salts[1]!),
     private_part: bindings.private_part.state,
+    ...channelsOf(plan as ClaimPlan),
     vanilla: bindings.vanilla,
     created: options.created.toISOString(),
     software: options.software,
   } as const;
   const drawLeaf: Leaf = draw.source === 'hand-picked' ? ['picked', draw.picked] : seedLeaf(ownerSeed!);
-  const root = rootOf(claimLeaves(header, plan, bindings, drawLeaf), salts);
+  const root = rootOf(claimLeaves(header, plan, bindings, drawLeaf, ownerSeed), salts);
   const claim = parseClaim(JSON.stringify({ ...header, root, time_proof: 'none' }));
   return { claim: claim as unknown as Claim<K>, opening: new Secret({ salts, owner_seed: ownerSeed }) };
 }
@@ -214,7 +231,9 @@ export function checkCommitment<K extends ClaimKind>(
   if (claim.private_part !== bindings.private_part.state) differs('the private part');
   if (canonicalJson(claim.vanilla) !== canonicalJson(bindings.vanilla))
     differs('the digest of the vanilla model');
-  const leaves = claimLeaves(header, plan, bindings, drawLeaf);
+  if (canonicalJson(claim.channels ?? null) !== canonicalJson(channelsOf(plan as ClaimPlan).channels ?? null))
+    differs('the list of channels');
+  const leaves = claimLeaves(header, plan, bindings, drawLeaf, opening.owner_seed);
   if (leaves.length !== claim.leaves || leaves.length !== opening.salts.length)
     differs('the number of leaves');
   if (

@@ -25,7 +25,7 @@ export interface Verdict {
   log10_p: number | null;
   exact: boolean;
   alpha: number;
-  /** Share of the keys that should fire and did, 0 to 1. */
+  /** Share of the keys that should fire and did, 0 to 1; 0 where there are none. */
   fsr: number;
   cells: Record<string, CellCounts>;
   /** Why this verdict, in a sentence. */
@@ -107,7 +107,7 @@ function decideOn<K extends ClaimKind>(
     log10_p: p?.log10_p ?? null,
     exact: p !== undefined,
     alpha,
-    fsr: fired.hits / fired.of,
+    fsr: fired.of === 0 ? 0 : fired.hits / fired.of,
     cells: { ...test.cells(counts), ...options.cells },
     reason: p ? reasonFor(p, left!, alpha) : `${inexact.join(' ')} Counts only.`,
     test: test.name,
@@ -130,7 +130,8 @@ function decideOn<K extends ClaimKind>(
   };
 }
 
-function reasonFor({ log10_p }: PValue, left: number, alpha: number): string {
+/** The sentence under a p-value and what the owner's dice leave of it. */
+export function reasonFor({ log10_p }: PValue, left: number, alpha: number): string {
   const power = (log10: number): string => `10^${log10.toFixed(2)}`;
   const reached = `A model made without access to the secret draw would match at least this well with probability at most ${power(log10_p)}`;
   if (left <= Math.log10(alpha))

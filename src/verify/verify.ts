@@ -9,17 +9,21 @@ import { SOFTWARE } from '../base/software.ts';
 import { isNotThere, systemError } from '../base/system-errors.ts';
 import { sha256Hex } from '../claim/canonical.ts';
 import { type Claim, parseClaim } from '../claim/claim.ts';
-import { claimOf, openClaim } from '../claim/open.ts';
+import { claimOf, type Opened, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
+import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { generateAll } from '../lm/ask.ts';
 import { asking } from '../lm/open.ts';
+import type { Model } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { promptUnder } from '../text/prompts/wrappers.ts';
-import type { VanillaDigests } from './exactness.ts';
+import { type Channels, withStamp } from './channels.ts';
+import { type OwnerParts, type VanillaDigests, whyUndrawn } from './exactness.ts';
 import { keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
+import { readStamp } from './stamp.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
 
 export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable {
@@ -32,6 +36,8 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
    * the suspect's own body (`direct`).
    */
   readonly body?: string;
+  /** Of a claim with a stamp: the owner's vanilla model, which the suspect's matrices are compared with. */
+  readonly vanilla?: string;
   /** Default: the committed plan's; any other is paid for. */
   readonly wrapper?: string;
   /** A system prompt, which no claim of format 1 commits to: with it no p-value is given. */
@@ -60,6 +66,8 @@ export interface VerifyReport extends Verdict {
   /** The same of `body`; null where the suspect answered on its own. */
   readonly body_digests: VanillaDigests | null;
   readonly asked: AskedInFull;
+  /** What each channel says, of claims that have a stamp: p is of their product. */
+  readonly channels?: Channels;
   /** Where the claim was read; null where there was none but the secret's own copy. */
   readonly claim_file: string | null;
   /** Nothing committed binds the secret's record of trained rows (format 1), so rows are not compared. */
@@ -89,10 +97,56 @@ async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
-  const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
+  const doubts = doubtsBeside(claimFile, beside, contents);
+  if (options.vanilla !== undefined && !opened.stamp)
+    throw new WhorlError('usage', '--vanilla goes with a claim that has a stamp', 'leave it out');
+  const vanilla = options.vanilla === undefined ? undefined : await open(options.vanilla);
+  const reading = opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent);
+  const hasKeys = opened.plan.keys.length > 0;
+  const { verdict, asked, ownerParts, ...more } = hasKeys
+    ? await askKeys(opened, contents, suspect, { ...options, onEvent, device, doubts, open })
+    : notAsked(opened, options, doubts);
+  const circumstances = { asked, alpha: options.alpha ?? claim.alpha, ownerParts, doubts };
+  return {
+    ...(reading ? withStamp(verdict, reading, hasKeys, whyUndrawn(opened, circumstances)) : verdict),
+    asked,
+    suspect: suspect.source,
+    ...more,
+    suspect_digests: digestsOfModel(suspect),
+    body_digests: ownerParts.body ?? null,
+    claim_file: claimFile,
+    passive: null,
+    software: SOFTWARE,
+    seconds: (Date.now() - started) / 1000,
+  };
+}
+
+/** What the answers, or that there are none, come to. */
+interface Answers {
+  readonly verdict: Verdict;
+  readonly asked: AskedInFull;
+  readonly ownerParts: OwnerParts;
+  readonly warnings: readonly string[];
+  readonly ignored_config_keys?: readonly string[];
+}
+
+interface Asking extends VerifyOptions {
+  readonly onEvent: OnEvent;
+  readonly device: Device;
+  readonly doubts: readonly string[];
+  readonly open: (model: string) => Promise<Model>;
+}
+
+async function askKeys(
+  opened: Opened,
+  contents: SecretContents,
+  suspect: Model,
+  { body, wrapper, system, alpha, onEvent, device, doubts, open }: Asking,
+): Promise<Answers> {
+  const { spec, ownerParts } = await answering(suspect, contents, body, open);
   return asking(spec, { device }, async (model) => {
-    const name = options.wrapper ?? opened.plan.query.wrapper;
-    const wrapped = await model.wrapped(name, options.system);
+    const name = wrapper ?? opened.plan.query.wrapper;
+    const wrapped = await model.wrapped(name, system);
     const requests = opened.plan.keys.map((key) => ({
       ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
@@ -102,16 +156,17 @@ async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
     const warnings = await keyWarnings(opened.plan.keys, requests, model.tokenizer);
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
     const answers = (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
-    const asked: Asked = { wrapper: name, system: options.system ?? null };
+    const asked: Asked = { wrapper: name, system: system ?? null };
     const verdict = decide(opened, answers, {
       asked,
-      ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
+      ...(alpha === undefined ? {} : { alpha }),
       ownerParts,
-      doubts: doubtsBeside(claimFile, beside, contents),
+      doubts,
     });
     const { chatTemplate } = model.tokenizer;
     return {
-      ...verdict,
+      verdict,
+      ownerParts,
       asked: {
         ...asked,
         prefix,
@@ -119,19 +174,36 @@ async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
         prompts_sha256: sha256Hex(JSON.stringify(prompts)),
         chat_template_sha256: chatTemplate === undefined ? null : sha256Hex(chatTemplate),
       },
-      suspect: suspect.source,
       warnings,
       ...(model.model.ignoredConfigKeys.length > 0 && {
         ignored_config_keys: model.model.ignoredConfigKeys,
       }),
-      suspect_digests: digestsOfModel(suspect),
-      body_digests: ownerParts.body ?? null,
-      claim_file: claimFile,
-      passive: null,
-      software: SOFTWARE,
-      seconds: (Date.now() - started) / 1000,
     };
   });
+}
+
+/** Of a claim without keys: how they would be put is refused, where anybody says so. */
+function notAsked(
+  opened: Opened,
+  { body, wrapper, system, alpha }: VerifyOptions,
+  doubts: readonly string[],
+): Answers {
+  for (const [name, value] of Object.entries({ body, wrapper, system }))
+    if (value !== undefined)
+      throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
+  const asked = { wrapper: opened.plan.query.wrapper, system: null };
+  return {
+    verdict: decide(opened, [], { asked, doubts, ...(alpha === undefined ? {} : { alpha }) }),
+    ownerParts: {},
+    asked: {
+      ...asked,
+      prefix: '',
+      suffix: '',
+      prompts_sha256: sha256Hex('[]'),
+      chat_template_sha256: null,
+    },
+    warnings: [],
+  };
 }
 
 /** Runs with a text seed wrote this time from the beginning, so that a repeated run makes the same commitment. */

@@ -1,0 +1,71 @@
+// Reading a stamp: z = ⟨v, ξ⟩/‖v‖ of each matrix, v the suspect's less the vanilla model's, or the suspect's own. Which
+// elements count, and each matrix's weight, are functions of v alone, so that z stays normal whatever the suspect.
+
+import { createHash } from 'node:crypto';
+import type { TensorRef } from '../tensor/tensor.ts';
+import { fillDirection } from './direction.ts';
+import { STEP } from './normal-cells.ts';
+import { tensorParts } from './tensor-parts.ts';
+
+/** One matrix's sums. */
+export interface MatrixSums {
+  /** Elements that count: exact zeros of the suspect (pruned) and what is no number are left out. */
+  readonly elements: number;
+  readonly left_out: number;
+  /** ⟨v, ξ⟩ and ‖v‖². */
+  readonly dot: number;
+  readonly squares: number;
+  /** SHA-256 of the vanilla matrix' bytes, hex; null where it was read without one. */
+  readonly vanilla_sha256: string | null;
+}
+
+/** @param vanilla of the same shape; undefined: the suspect's matrix is read by itself */
+export function matrixSums(key: Uint8Array, suspect: TensorRef, vanilla: TensorRef | undefined): MatrixSums {
+  const hash = createHash('sha256');
+  const others = vanilla && tensorParts(vanilla);
+  let [elements, left_out, dot, squares] = [0, 0, 0, 0];
+  let direction = new Int16Array(0);
+  try {
+    for (const { from, values } of tensorParts(suspect)) {
+      const other = others?.next().value;
+      if (other) hash.update(other.bytes);
+      if (direction.length !== values.length) direction = new Int16Array(values.length);
+      fillDirection(key, from, direction);
+      for (let i = 0; i < values.length; i++) {
+        const value = values[i]!;
+        const v = other ? value - other.values[i]! : value;
+        if (value === 0 || !Number.isFinite(v)) {
+          left_out += 1;
+          continue;
+        }
+        elements += 1;
+        squares += v * v;
+        dot += v * direction[i]!;
+      }
+    }
+  } finally {
+    others?.return(undefined);
+  }
+  const vanilla_sha256 = vanilla ? hash.digest('hex') : null;
+  return { elements, left_out, dot: dot * STEP, squares, vanilla_sha256 };
+}
+
+export const zOf = ({ dot, squares }: Pick<MatrixSums, 'dot' | 'squares'>): number =>
+  squares > 0 ? dot / Math.sqrt(squares) : 0;
+
+/**
+ * One z of several matrices: Σ a·z / √Σ a², with a = scale·elements/‖v‖, the weights that are best where v is the stamp
+ * and noise of the size of v.
+ */
+export function pooled(
+  matrices: readonly { readonly scale: number; readonly sums: MatrixSums }[],
+): number {
+  let [sum, weights] = [0, 0];
+  for (const { scale, sums } of matrices) {
+    if (sums.squares === 0) continue;
+    const weight = (scale * sums.elements) / Math.sqrt(sums.squares);
+    sum += weight * zOf(sums);
+    weights += weight * weight;
+  }
+  return weights > 0 ? sum / Math.sqrt(weights) : 0;
+}

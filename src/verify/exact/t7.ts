@@ -1,0 +1,23 @@
+// T7, drawn direction: no key is asked and no answer counted. The stamp is read from weights (verify/stamp.ts), and the
+// verdict is made of its e-value (verify/channels.ts); answers alone say nothing of such a claim.
+
+import { CLAIM_KINDS } from '../../claim/kinds.ts';
+import { ASSUMPTIONS, type ExactTest } from './exact-test.ts';
+
+export const T7_NAME = 'T7, a drawn normal direction in weights (exact)';
+export const T7_NULL =
+  'The suspect’s weights are independent of the drawn direction, given all that was committed: then z is standard normal for any model, however it was made.';
+
+export const T7: ExactTest<'drawn-direction'> = {
+  name: T7_NAME,
+  nullHypothesis: T7_NULL,
+  assumptions: ASSUMPTIONS.filter((words) => !words.startsWith('A4')),
+  floor: (size) => {
+    const log10_p = CLAIM_KINDS['drawn-direction'].log10Floor(size);
+    return { p_value: 10 ** log10_p, log10_p };
+  },
+  counter: () => () => ({ hits: 0 }),
+  pValue: () => ({ p_value: 1, log10_p: 0 }),
+  cells: () => ({}),
+  fired: () => ({ hits: 0, of: 0 }),
+};
