@@ -26,7 +26,8 @@ const MEANING: Readonly<Record<string, string>> = {
   negatives: 'undrawn keys that are trained not to fire',
   kl_target:
     'mean divergence from the vanilla model, in nats, below which every language must lie before training may end',
-  part: 'what trains: `all`, `mlp`, `attention`, `upper-half`, `upper-quarter`, or names of tensors with `*`, commas between',
+  epsilon: 'size of a stamp, as a share of each matrix’ standard deviation',
+  part: 'what trains (of `stamp`: which matrices get it): `all`, `mlp`, `attention`, `upper-half`, `upper-quarter`, or names of tensors with `*`, commas between',
   rank: 'rank of the low-rank maps',
   lora_alpha: 'scale of the low-rank maps, as in PEFT',
   modules:

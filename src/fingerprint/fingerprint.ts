@@ -1,8 +1,9 @@
 // `whorl fingerprint`: commit, draw, train, publish, keep the secret, measure every cell. Resumable at any moment.
 
 import { abortable } from '../base/abort.ts';
-import { begin, type FingerprintOptions, isRowsSetting, type WeightsSetting } from './begin.ts';
+import { begin, type FingerprintOptions, isRowsSetting, isStampSetting, type WeightsSetting } from './begin.ts';
 import { fingerprintRows } from './fingerprint-rows.ts';
+import { fingerprintStamp } from './fingerprint-stamp.ts';
 import { fingerprintWeights } from './fingerprint-weights.ts';
 import type { FingerprintReport } from './finish.ts';
 
@@ -19,5 +20,6 @@ export function fingerprint(options: FingerprintOptions): Promise<FingerprintRep
 
 async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
   const setting = await begin(options);
+  if (isStampSetting(setting)) return fingerprintStamp(setting);
   return isRowsSetting(setting) ? fingerprintRows(setting) : fingerprintWeights(setting as WeightsSetting);
 }

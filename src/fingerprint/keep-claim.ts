@@ -55,6 +55,8 @@ function differences(before: Claim, now: Claim): string[] {
 
 /** What the best of all answers could prove with the owner's own dice: said before anything is trained. */
 export function reachOf<K extends ClaimKind>(plan: ClaimPlan<K>): string {
+  if (plan.keys.length === 0)
+    return 'a stamp: what it proves depends on what the weights of a suspect keep of it';
   const rules = CLAIM_KINDS[plan.kind as K];
   const left = rules.log10Floor(rules.size(plan)) + LOG10_OWNER_DRAWS;
   return left <= Math.log10(plan.alpha)

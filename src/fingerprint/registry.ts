@@ -11,6 +11,7 @@ import { adapterMethod } from './methods/adapter.ts';
 import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
 import type { Method } from './methods/method.ts';
 import { rowsMethod } from './methods/rows.ts';
+import { stampMethod } from './methods/stamp.ts';
 
 /** The registry's own words (the paper's) that are no setting of a method by that name. */
 const PAPER_ONLY = ['epoch', 'total_bsz', 'data_name'] as const;
@@ -24,6 +25,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
   sft: sftMethod,
   emb: embMethod,
   lora: loraMethod,
+  stamp: stampMethod,
 };
 
 /**
@@ -51,6 +53,7 @@ export function narrowWords(
       `hidden size ${width} is below ${NARROW}, and no settings are known with which ${name} holds there`,
       'take --method sft, or give settings of your own as key=value',
     );
+  if (own !== undefined && Object.keys(own).length === 0) return undefined; // it needs none of its own
   const taken = Object.entries<unknown>(own ?? {}).filter(([key]) => !Object.hasOwn(given, key));
   const words = taken.map(([key, value]) => `${key}=${String(value)}`).join(' ');
   const untried = width < TRIED ? `; none narrower than ${TRIED} was tried, and keys may not fire` : '';

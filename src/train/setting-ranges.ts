@@ -40,6 +40,7 @@ const RANGES: Readonly<Record<string, Range>> = {
   dropout: number(0, 1),
   emphasis: above(0, 10_000),
   epochs: whole(1, 100_000),
+  epsilon: above(0, 1),
   first_check: whole(0, MILLION),
   focus: number(0, 1),
   gate_contexts: whole(0, 1000),

@@ -34,7 +34,7 @@ export function fingerprintCommand(): Command {
     .requiredOption('--out <folder>', 'the private run folder; only its published/ may be uploaded')
     .option(
       '--method <name>',
-      'rows: embedding rows of rare tokens; adapter: rows and a private adapter; sft, emb, lora: weights, as the paper (default: rows)',
+      'rows: embedding rows of rare tokens; adapter: rows and a private adapter; sft, emb, lora: weights, as the paper; stamp: a direction in weights, nothing trained (default: rows)',
     )
     .option('--keys <kind>', "where key phrases come from; paper: the paper's, which everybody holds")
     .option('--pool <number>', 'keys committed (adapter: of which --trained are drawn)', wholeNumber(1))
@@ -60,7 +60,7 @@ export function fingerprintCommand(): Command {
     )
     .option(
       '--max-harm <nats>',
-      'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5), of the language that suffers most',
+      'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5; stamp: 0.01), of the language that suffers most',
       Number,
     )
     .option('--identity <file>', 'the age identity that opens an interrupted run kept for a --recipient')

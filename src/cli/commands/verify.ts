@@ -2,10 +2,12 @@
 
 import { Command } from 'commander';
 import { LOG10_OWNER_DRAWS } from '../../claim/grinding.ts';
+import type { Channels } from '../../verify/channels.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { fraction } from '../arguments.ts';
 import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
 import {
+  countText,
   durationText,
   NotVerified,
   paint,
@@ -24,6 +26,7 @@ interface VerifyFlags extends UnlockFlags, ComputeFlags {
   suspect: string;
   claim?: string;
   body?: string;
+  vanilla?: string;
   wrapper?: string;
   system?: string;
   alpha?: number;
@@ -46,6 +49,10 @@ export function verifyCommand(): Command {
       "the owner's vanilla model as committed, on which the suspect's rows are put (adapter; default: the suspect's own body)",
     )
     .option(
+      '--vanilla <model>',
+      "of a claim with a stamp: the owner's vanilla model as committed, which the suspect's weights are compared with (default: they are read alone, which finds less)",
+    )
+    .option(
       '--wrapper <name>',
       'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
     )
@@ -63,7 +70,7 @@ export function verifyCommand(): Command {
 }
 
 async function runVerify(flags: VerifyFlags): Promise<void> {
-  const { secret, suspect, claim, body, wrapper, system, alpha } = flags;
+  const { secret, suspect, claim, body, vanilla, wrapper, system, alpha } = flags;
   const unlock = await unlockFor(secret, flags);
   const { verify } = await import('../../verify/verify.ts');
   const report = await withProgress((onEvent) =>
@@ -74,6 +81,7 @@ async function runVerify(flags: VerifyFlags): Promise<void> {
       ...computeOptions(flags),
       ...(claim !== undefined && { claim }),
       ...(body !== undefined && { body }),
+      ...(vanilla !== undefined && { vanilla }),
       ...(wrapper !== undefined && { wrapper }),
       ...(system !== undefined && { system }),
       ...(alpha !== undefined && { alpha }),
@@ -95,6 +103,7 @@ function show(report: VerifyReport): void {
   for (const line of wrapped(report.reason)) print(paint.dim(line));
   print();
   const share = (hits: number, of: number) => (of === 0 ? '–' : `${((100 * hits) / of).toFixed(0)} %`);
+  for (const line of channelLines(report)) print(line);
   for (const line of table([
     ...Object.entries(report.cells).map(([name, { hits, of }]) => [
       name,
@@ -106,8 +115,10 @@ function show(report: VerifyReport): void {
   print();
   print('  passive baseline  left out: nothing committed binds the record of trained rows');
   print(`  test              ${report.test}; ${report.matcher}`);
-  print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
-  print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${templateText(report)}`);
+  if (Object.keys(report.cells).length > 0) {
+    print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
+    print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${templateText(report)}`);
+  }
   print(`  suspect           ${digestsText(report.suspect_digests)}`);
   if (report.body_digests) print(`  body              ${digestsText(report.body_digests)} (as committed)`);
   print(`  claim             ${report.claim.root.slice(0, 16)}… of ${report.claim.created}`);
@@ -128,6 +139,34 @@ function pLine({ log10_p, log10_p_after_grinding: left, alpha, floor, multiplici
   const paid = multiplicity > 1 ? `, ${multiplicity} looks paid for` : '';
   const reach = floor.log10_p + LOG10_OWNER_DRAWS > Math.log10(alpha) ? ', so no answers suffice' : '';
   return `p ≤ ${paint.bold(powerText(log10_p))}, after 2^80 draws ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
+}
+
+/** Each part and the product, of a claim that has a stamp. */
+function channelLines({ channels }: VerifyReport): string[] {
+  if (!channels) return [];
+  const { keys, stamp, log10_e } = channels;
+  const e = (log10: number): string => `e = ${powerText(log10)}`;
+  const rows = [
+    ...(keys ? [['keys', `p ≤ ${powerText(keys.log10_p)}`, e(keys.log10_e)]] : []),
+    ...(stamp ? [['stamp', stampText(stamp), e(stamp.log10_e)]] : []),
+    ...(keys && stamp ? [['together', '', e(log10_e)]] : []),
+  ];
+  return table(rows);
+}
+
+function stampText({
+  z,
+  log10_tail,
+  matrices,
+  not_read,
+  elements,
+  left_out,
+  against_vanilla,
+}: NonNullable<Channels['stamp']>): string {
+  const read = `${matrices.length} of ${matrices.length + not_read.length} matrices`;
+  const zeros = left_out > 0 ? `, ${countText(left_out)} zeros left out` : '';
+  const how = against_vanilla ? 'against the vanilla model' : 'without the vanilla model';
+  return `z = ${z.toFixed(2)}, tail ${powerText(log10_tail)}; ${countText(elements)} weights of ${read}${zeros}, ${how}`;
 }
 
 const askedText = ({ asked: { wrapper, system, prefix, suffix } }: VerifyReport): string =>

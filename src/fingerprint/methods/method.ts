@@ -175,5 +175,10 @@ export interface DrawnContext extends Omit<TrainContext, 'prefixes'> {
   readonly onEvent: OnEvent;
 }
 
+/** Nothing is trained: what is published follows from the draw alone, and is read from weights. */
+export interface StampMethod<S = object> extends MethodBase<S> {
+  readonly kind: 'stamp';
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: each method's settings are its own
-export type Method = RowsMethod<any> | WeightsMethod<any, any>;
+export type Method = RowsMethod<any> | WeightsMethod<any, any> | StampMethod<any>;
