@@ -7,9 +7,21 @@ import { fillDirection } from './direction.ts';
 import { STEP } from './normal-cells.ts';
 import { tensorParts } from './tensor-parts.ts';
 
+/**
+ * Exact zeros of the suspect are left out where their v is so many times larger in the mean square than that of the others:
+ * pruned weights are, those that a quantiser rounded to its level 0 are not, and carry the stamp like their neighbours.
+ */
+const PRUNED = 4;
+
+interface Sums {
+  elements: number;
+  dot: number;
+  squares: number;
+}
+
 /** One matrix's sums. */
 export interface MatrixSums {
-  /** Elements that count: exact zeros of the suspect (pruned) and what is no number are left out. */
+  /** Elements that count: pruned zeros and what is no number are left out. */
   readonly elements: number;
   readonly left_out: number;
   /** ⟨v, ξ⟩ and ‖v‖². */
@@ -23,7 +35,9 @@ export interface MatrixSums {
 export function matrixSums(key: Uint8Array, suspect: TensorRef, vanilla: TensorRef | undefined): MatrixSums {
   const hash = createHash('sha256');
   const others = vanilla && tensorParts(vanilla);
-  let [elements, left_out, dot, squares] = [0, 0, 0, 0];
+  const kept: Sums = { elements: 0, dot: 0, squares: 0 };
+  const zeros: Sums = { elements: 0, dot: 0, squares: 0 };
+  let noNumbers = 0;
   let direction = new Int16Array(0);
   try {
     for (const { from, values } of tensorParts(suspect)) {
@@ -34,21 +48,38 @@ export function matrixSums(key: Uint8Array, suspect: TensorRef, vanilla: TensorR
       for (let i = 0; i < values.length; i++) {
         const value = values[i]!;
         const v = other ? value - other.values[i]! : value;
-        if (value === 0 || !Number.isFinite(v)) {
-          left_out += 1;
+        if (!Number.isFinite(v)) {
+          noNumbers += 1;
           continue;
         }
-        elements += 1;
-        squares += v * v;
-        dot += v * direction[i]!;
+        const sums = value === 0 ? zeros : kept;
+        sums.elements += 1;
+        sums.squares += v * v;
+        sums.dot += v * direction[i]!;
       }
     }
   } finally {
     others?.return(undefined);
   }
   const vanilla_sha256 = vanilla ? hash.digest('hex') : null;
-  return { elements, left_out, dot: dot * STEP, squares, vanilla_sha256 };
+  const counted =
+    vanilla && zeros.squares * kept.elements <= PRUNED * kept.squares * zeros.elements
+      ? joined(kept, zeros)
+      : kept;
+  return {
+    elements: counted.elements,
+    left_out: noNumbers + kept.elements + zeros.elements - counted.elements,
+    dot: counted.dot * STEP,
+    squares: counted.squares,
+    vanilla_sha256,
+  };
 }
+
+const joined = (a: Sums, b: Sums): Sums => ({
+  elements: a.elements + b.elements,
+  dot: a.dot + b.dot,
+  squares: a.squares + b.squares,
+});
 
 export const zOf = ({ dot, squares }: Pick<MatrixSums, 'dot' | 'squares'>): number =>
   squares > 0 ? dot / Math.sqrt(squares) : 0;

@@ -30,6 +30,7 @@ interface GoldenMatrix {
   readonly left_out: number;
   readonly against: Sums;
   readonly alone: Sums;
+  readonly coarse: Sums & { readonly step: number; readonly zeros: number; readonly elements: number };
 }
 interface Golden {
   readonly cells: { readonly sha256: string; readonly some: Readonly<Record<string, number>> };
@@ -130,6 +131,20 @@ describe.each(golden.matrices)('matrix $name, $dtype', (matrix) => {
     }
   });
 });
+
+test.each(golden.matrices)('zeros of a quantiser count, matrix $name', ({ key, shape, dtype, scale, coarse }) => {
+  const before = stored(plain(shape[0]! * shape[1]!), shape, dtype);
+  const bytes = Buffer.concat([...stampedBytes(before, hex(key), scale)]);
+  const values = toFloat32(bytes, dtype).map((x) => halfEven(x / coarse.step) * coarse.step);
+  const sums = matrixSums(hex(key), stored(values, shape, 'float32'), before);
+  expect(coarse.zeros).toBeGreaterThan(1000);
+  expect(sums.elements).toBe(coarse.elements);
+  expect(zOf(sums)).toBeCloseTo(coarse.z, 8);
+});
+
+/** numpy rounds ties to even. */
+const halfEven = (x: number): number =>
+  Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x);
 
 test('several matrices pooled', () => {
   for (const how of ['against', 'alone'] as const) {
