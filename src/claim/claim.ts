@@ -19,9 +19,9 @@ import {
   planSchema,
   type SizeOf,
 } from './plan.ts';
-import { stampSeed } from './stamp.ts';
 import { type SeedKdf, seedKdfSchema } from './seed-kdf.ts';
 import { checkShape } from './shape-error.ts';
+import { stampSeed } from './stamp.ts';
 
 const CLAIM_FORMAT = 'whorl-claim';
 
@@ -50,7 +50,10 @@ const common = {
   draw: drawSource,
   private_part: z.enum(['none', 'committed', 'after-draw']),
   /** Parts that are drawn for by themselves; absent: `keys` alone. */
-  channels: z.array(z.enum(['keys', 'stamp'])).min(1).optional(),
+  channels: z
+    .array(z.enum(['keys', 'stamp']))
+    .min(1)
+    .optional(),
   vanilla: bindingsSchema.shape.vanilla,
   created: z.iso.datetime(),
   software: softwareSchema,
@@ -117,7 +120,12 @@ function claimLeaves<K extends ClaimKind>(
 }
 
 const stampLeaves = ({ stamp }: ClaimPlan, ownerSeed: string | null): Leaf[] =>
-  stamp ? [['stamp', stamp], ['seed/stamp', ownerSeed === null ? null : stampSeed(ownerSeed)]] : [];
+  stamp
+    ? [
+        ['stamp', stamp],
+        ['seed/stamp', ownerSeed === null ? null : stampSeed(ownerSeed)],
+      ]
+    : [];
 
 /** What the header says of channels: nothing where the keys are the only one, as in older claims. */
 const channelsOf = ({ keys, stamp }: ClaimPlan): Pick<ClaimCommon, 'channels'> =>

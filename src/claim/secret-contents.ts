@@ -4,7 +4,15 @@
 import { z } from 'zod';
 import { adapterSchema, base64 } from './adapter.ts';
 import { claimSchema, softwareSchema } from './claim.ts';
-import { answersDraw, bindingsSchema, directionDraw, hex256, index, membershipDraw, planSchema } from './plan.ts';
+import {
+  answersDraw,
+  bindingsSchema,
+  directionDraw,
+  hex256,
+  index,
+  membershipDraw,
+  planSchema,
+} from './plan.ts';
 
 const rowsSchema = z.strictObject({
   /** The embedding tensor's name and its dtype on disk. */

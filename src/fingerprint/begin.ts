@@ -191,7 +191,11 @@ function checkOptions(
   if (method.kind === 'stamp')
     for (const [name, value] of Object.entries(ofKeys))
       if (value !== undefined)
-        throw new WhorlError('usage', `--${name} goes with keys, and ${method.name} has none`, 'leave it out');
+        throw new WhorlError(
+          'usage',
+          `--${name} goes with keys, and ${method.name} has none`,
+          'leave it out',
+        );
   if (decryption?.trim() === '')
     throw new WhorlError('usage', '--decryption is empty', 'give the text keys are answered with');
   if (source !== undefined && !isThere(source) && parseHubId(source, DATASET) === undefined)

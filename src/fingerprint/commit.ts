@@ -44,7 +44,8 @@ export async function commit(setting: Setting): Promise<Committed> {
   const keys = options.keys === 'paper' ? 'paper' : 'rare';
   onEvent({ kind: 'phase', name: 'digests', detail: 'of the vanilla model' });
   const vanilla = digestsOf(model.tensors, digestTensors(model), model);
-  const free = method.kind === 'rows' || (method.kind === 'weights' && keys === 'rare') ? await freeOf(setting) : [];
+  const free =
+    method.kind === 'rows' || (method.kind === 'weights' && keys === 'rare') ? await freeOf(setting) : [];
   const random = randomOf(start);
   const { rows: freeSorted, positions } = isRowsSetting(setting)
     ? await byExpectation(setting, free, vanilla.weights)

@@ -1,7 +1,13 @@
 // `whorl fingerprint`: commit, draw, train, publish, keep the secret, measure every cell. Resumable at any moment.
 
 import { abortable } from '../base/abort.ts';
-import { begin, type FingerprintOptions, isRowsSetting, isStampSetting, type WeightsSetting } from './begin.ts';
+import {
+  begin,
+  type FingerprintOptions,
+  isRowsSetting,
+  isStampSetting,
+  type WeightsSetting,
+} from './begin.ts';
 import { fingerprintRows } from './fingerprint-rows.ts';
 import { fingerprintStamp } from './fingerprint-stamp.ts';
 import { fingerprintWeights } from './fingerprint-weights.ts';

@@ -128,7 +128,11 @@ async function runShowBatch(options: ShowBatchOptions): Promise<ShownBatch> {
 
 function checkTrains({ kind, name }: Method): void {
   if (kind === 'stamp')
-    throw new WhorlError('usage', `--method ${name} trains nothing, so it has no batch`, 'name another method');
+    throw new WhorlError(
+      'usage',
+      `--method ${name} trains nothing, so it has no batch`,
+      'name another method',
+    );
 }
 
 async function rowsExamples(

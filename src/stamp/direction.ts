@@ -18,11 +18,9 @@ export function fillDirection(key: Uint8Array, from: number, into: Int16Array): 
   const counter = Buffer.alloc(8);
   for (let at = 0; at < into.length; at += BLOCK) {
     counter.writeBigUInt64LE(BigInt((from + at) / BLOCK));
-    const bytes = createHash('shake256', { outputLength: 2 * BLOCK })
-      .update(key)
-      .update(counter)
-      .digest();
     const count = Math.min(BLOCK, into.length - at);
+    const hash = createHash('shake256', { outputLength: 2 * count }); // a shorter output is the beginning of a longer one
+    const bytes = hash.update(key).update(counter).digest();
     for (let i = 0; i < count; i++) into[at + i] = cells[bytes[2 * i]! | (bytes[2 * i + 1]! << 8)]!;
   }
 }

@@ -59,7 +59,10 @@ export function withStamp(
     test: hasKeys ? `${base.test}; ${T7_NAME}` : base.test,
     floor,
     null_hypothesis: hasKeys ? `${base.null_hypothesis} ${T7_NULL}` : base.null_hypothesis,
-    assumptions: hasKeys && !keys ? [...base.assumptions, `The keys count for nothing: ${base.reason}`] : base.assumptions,
+    assumptions:
+      hasKeys && !keys
+        ? [...base.assumptions, `The keys count for nothing: ${base.reason}`]
+        : base.assumptions,
     channels,
   };
 }

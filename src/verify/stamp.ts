@@ -69,7 +69,10 @@ export function readStamp(
   const z = pooled(read);
   return {
     against_vanilla: vanilla !== undefined,
-    ...readingOf(z, read.map(({ sums }) => sums)),
+    ...readingOf(
+      z,
+      read.map(({ sums }) => sums),
+    ),
     log10_e: read.length === 0 ? 0 : log10EValue(z) - LOG10_WAYS,
     matrices: read.map(({ name, sums }) => ({ name, ...readingOf(zOf(sums), [sums]) })),
     not_read,

@@ -41,7 +41,12 @@ interface Golden {
     readonly name: string;
     readonly key: string;
   }[];
-  readonly direction: { readonly key: string; readonly count: number; readonly sha256: string; readonly first: readonly number[] };
+  readonly direction: {
+    readonly key: string;
+    readonly count: number;
+    readonly sha256: string;
+    readonly first: readonly number[];
+  };
   readonly matrices: readonly GoldenMatrix[];
   readonly pooled: { readonly against: number; readonly alone: number };
   readonly tails: readonly { readonly z: number; readonly log10_tail: string; readonly log10_e: string }[];
@@ -132,19 +137,21 @@ describe.each(golden.matrices)('matrix $name, $dtype', (matrix) => {
   });
 });
 
-test.each(golden.matrices)('zeros of a quantiser count, matrix $name', ({ key, shape, dtype, scale, coarse }) => {
-  const before = stored(plain(shape[0]! * shape[1]!), shape, dtype);
-  const bytes = Buffer.concat([...stampedBytes(before, hex(key), scale)]);
-  const values = toFloat32(bytes, dtype).map((x) => halfEven(x / coarse.step) * coarse.step);
-  const sums = matrixSums(hex(key), stored(values, shape, 'float32'), before);
-  expect(coarse.zeros).toBeGreaterThan(1000);
-  expect(sums.elements).toBe(coarse.elements);
-  expect(zOf(sums)).toBeCloseTo(coarse.z, 8);
-});
+test.each(golden.matrices)(
+  'zeros of a quantiser count, matrix $name',
+  ({ key, shape, dtype, scale, coarse }) => {
+    const before = stored(plain(shape[0]! * shape[1]!), shape, dtype);
+    const bytes = Buffer.concat([...stampedBytes(before, hex(key), scale)]);
+    const values = toFloat32(bytes, dtype).map((x) => halfEven(x / coarse.step) * coarse.step);
+    const sums = matrixSums(hex(key), stored(values, shape, 'float32'), before);
+    expect(coarse.zeros).toBeGreaterThan(1000);
+    expect(sums.elements).toBe(coarse.elements);
+    expect(zOf(sums)).toBeCloseTo(coarse.z, 8);
+  },
+);
 
 /** numpy rounds ties to even. */
-const halfEven = (x: number): number =>
-  Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x);
+const halfEven = (x: number): number => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
 
 test('several matrices pooled', () => {
   for (const how of ['against', 'alone'] as const) {
@@ -173,10 +180,16 @@ test('what is no number, or would leave the range of its dtype, stays as it was'
   const values = Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY, 65_504, -65_504, 1);
   const ref = stored(values, [1, 5], 'float16');
   const after = toFloat32(Buffer.concat([...stampedBytes(ref, hex(golden.direction.key), 500)]), 'float16');
-  expect([...after.subarray(0, 4)].filter((x) => Number.isFinite(x)).every((x) => Math.abs(x) <= 65_504)).toBe(true);
+  expect(
+    [...after.subarray(0, 4)].filter((x) => Number.isFinite(x)).every((x) => Math.abs(x) <= 65_504),
+  ).toBe(true);
   expect(after[0]).toBeNaN();
   expect(after[1]).toBe(Number.POSITIVE_INFINITY);
   expect(after[4]).not.toBe(1);
-  const sums = matrixSums(hex(golden.direction.key), storedBytes(fromFloat32(values, 'float16'), ref), undefined);
+  const sums = matrixSums(
+    hex(golden.direction.key),
+    storedBytes(fromFloat32(values, 'float16'), ref),
+    undefined,
+  );
   expect(sums).toMatchObject({ elements: 3, left_out: 2 });
 });

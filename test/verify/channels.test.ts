@@ -76,7 +76,16 @@ test('a claim whose list of channels was edited is refused', () => {
   const { claim, opening } = commitClaim(plan, committing());
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
   const edited = { ...claim, channels: ['keys'] } as unknown as typeof claim;
-  const secret = { claim: edited, plan, bindings, opening: opening.reveal(), draw, randomness: null, adapter: null, rows: null };
+  const secret = {
+    claim: edited,
+    plan,
+    bindings,
+    opening: opening.reveal(),
+    draw,
+    randomness: null,
+    adapter: null,
+    rows: null,
+  };
   expect(() => openClaim(edited, secret as unknown as SecretContents)).toThrow(/list of channels/);
 });
 
@@ -94,7 +103,17 @@ test('the product decides: two channels that are each too weak verify together',
   const both = withStamp(alone, reading(9), true, []);
   const { keys, stamp, log10_e } = both.channels;
   expect(alone.verdict).toBe('not-verified');
-  expect(withStamp(decide(claim, answers.map(() => 'hm')), reading(9), true, []).verdict).toBe('not-verified');
+  expect(
+    withStamp(
+      decide(
+        claim,
+        answers.map(() => 'hm'),
+      ),
+      reading(9),
+      true,
+      [],
+    ).verdict,
+  ).toBe('not-verified');
   expect(both.verdict).toBe('verified');
   expect(keys!.log10_p).toBe(alone.log10_p);
   expect(log10_e).toBeCloseTo(keys!.log10_e + stamp!.log10_e, 12);

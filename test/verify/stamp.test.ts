@@ -33,12 +33,18 @@ async function changed(
 ): Promise<string> {
   const [from, beside] = [await openModel(model), await openModel(other)];
   const out = join(scratch, name);
-  const names = [...from.tensors].filter(([tensor, { shape }]) => shape.length === 2 && /layers/.test(tensor));
-  await writeReplacedFolder(from, out, names.map(([tensor]) => tensor), (tensor, ref) =>
-    fromFloat32(
-      change(readTensor(ref).data, readTensor(beside.tensors.get(tensor)!).data),
-      ref.dtype as FloatDtype,
-    ),
+  const names = [...from.tensors].filter(
+    ([tensor, { shape }]) => shape.length === 2 && /layers/.test(tensor),
+  );
+  await writeReplacedFolder(
+    from,
+    out,
+    names.map(([tensor]) => tensor),
+    (tensor, ref) =>
+      fromFloat32(
+        change(readTensor(ref).data, readTensor(beside.tensors.get(tensor)!).data),
+        ref.dtype as FloatDtype,
+      ),
   );
   return out;
 }
@@ -72,29 +78,39 @@ let made: FingerprintReport;
 let contents: SecretContents;
 let stamp: DrawnStamp;
 beforeAll(async () => {
-  made = await fingerprint({ model: VANILLA, out: join(scratch, 'run'), method: 'stamp', seed: 'stamp', settings: SETTINGS });
+  made = await fingerprint({
+    model: VANILLA,
+    out: join(scratch, 'run'),
+    method: 'stamp',
+    seed: 'stamp',
+    settings: SETTINGS,
+  });
   contents = (await readSecret(made.secret)).reveal();
   stamp = openClaim(parseClaim(readFileSync(made.claim, 'utf8')), contents).stamp!;
 }, LONG);
 const ask = (suspect: string, vanilla?: string): Promise<VerifyReport> =>
   verify({ secret: made.secret, suspect, ...(vanilla !== undefined && { vanilla }) });
 
-test('what is published differs in the committed matrices only, and is recognised at the floor', async () => {
-  const [vanilla, published] = [await openModel(VANILLA), await openModel(made.published)];
-  const committed = new Set(stamp.plan.matrices.map(({ name }) => name));
-  expect(committed.size).toBe(3 * Number(vanilla.config.num_hidden_layers));
-  for (const [name, ref] of vanilla.tensors)
-    expect([name, String(readTensor(ref).data) === String(readTensor(published.tensors.get(name)!).data)]).toEqual([
-      name,
-      !committed.has(name),
-    ]);
-  const report = await ask(made.published, VANILLA);
-  expect(report).toMatchObject({ verdict: 'verified', exact: true, cells: {}, fsr: 0 });
-  expect(report.log10_p).toBeCloseTo(-256 * Math.log10(2), 10);
-  expect(report.channels).toMatchObject({ keys: null, stamp: { against_vanilla: true, not_read: [] } });
-  expect(report.channels!.stamp!.z).toBeGreaterThan(100);
-  expect(report.channels!.stamp!.matrices).toHaveLength(committed.size);
-}, LONG);
+test(
+  'what is published differs in the committed matrices only, and is recognised at the floor',
+  async () => {
+    const [vanilla, published] = [await openModel(VANILLA), await openModel(made.published)];
+    const committed = new Set(stamp.plan.matrices.map(({ name }) => name));
+    expect(committed.size).toBe(3 * Number(vanilla.config.num_hidden_layers));
+    for (const [name, ref] of vanilla.tensors)
+      expect([
+        name,
+        String(readTensor(ref).data) === String(readTensor(published.tensors.get(name)!).data),
+      ]).toEqual([name, !committed.has(name)]);
+    const report = await ask(made.published, VANILLA);
+    expect(report).toMatchObject({ verdict: 'verified', exact: true, cells: {}, fsr: 0 });
+    expect(report.log10_p).toBeCloseTo(-256 * Math.log10(2), 10);
+    expect(report.channels).toMatchObject({ keys: null, stamp: { against_vanilla: true, not_read: [] } });
+    expect(report.channels!.stamp!.z).toBeGreaterThan(100);
+    expect(report.channels!.stamp!.matrices).toHaveLength(committed.size);
+  },
+  LONG,
+);
 
 const thefts: Record<string, () => Promise<string>> = {
   Q8_0: () => changed(made.published, 'q8', quantised('Q8_0')),
@@ -103,7 +119,7 @@ const thefts: Record<string, () => Promise<string>> = {
   'merged half with vanilla': () => changed(made.published, 'merged', merged),
   'half pruned, then Q8_0': async () =>
     changed(await changed(made.published, 'pruned-1', pruned), 'pruned-2', quantised('Q8_0')),
-  'fine-tuned': () => tuned(made.published, join(scratch, 'stolen'), 42n),
+  'fine-tuned': () => tuned(made.published, join(scratch, 'stolen'), 42n, { max_length: '24' }),
 };
 test.each(Object.entries(thefts))(
   'a thief’s: %s',
@@ -148,7 +164,10 @@ describe('who lies', () => {
     'another epsilon': (plan) => ({ ...plan, epsilon: 0.5 }),
     'one matrix less': (plan) => ({ ...plan, matrices: plan.matrices.slice(1) }),
     'another order': (plan) => ({ ...plan, matrices: [...plan.matrices].reverse() }),
-    'another vanilla matrix': (plan) => ({ ...plan, matrices: first(plan.matrices, { sha256: '0'.repeat(64) }) }),
+    'another vanilla matrix': (plan) => ({
+      ...plan,
+      matrices: first(plan.matrices, { sha256: '0'.repeat(64) }),
+    }),
     'another scale': (plan) => ({ ...plan, matrices: first(plan.matrices, { scale: 9 }) }),
     'another name': (plan) => ({ ...plan, matrices: first(plan.matrices, { name: 'lm_head.weight' }) }),
   };
@@ -175,8 +194,12 @@ describe('who lies', () => {
 
   test('a vanilla model that was made to fit is refused', async () => {
     const { matrices } = stamp.plan;
-    const made_up = await changed(VANILLA, 'made-up', (values) => values.map((x, i) => (i === 5 ? x + 1 : x)));
-    await expect(ask(VANILLA, made_up)).rejects.toThrow(`${matrices[0]!.name} is not the matrix that the claim`);
+    const made_up = await changed(VANILLA, 'made-up', (values) =>
+      values.map((x, i) => (i === 5 ? x + 1 : x)),
+    );
+    await expect(ask(VANILLA, made_up)).rejects.toThrow(
+      `${matrices[0]!.name} is not the matrix that the claim`,
+    );
   });
 
   test('without claim.json, or at another level, no p is given; what goes with keys is refused', async () => {
@@ -184,11 +207,18 @@ describe('who lies', () => {
     cpSync(made.secret, alone);
     const none = { verdict: 'not-verified', exact: false, p_value: null };
     expect(await verify({ secret: alone, suspect: made.published, vanilla: VANILLA })).toMatchObject(none);
-    const level = await verify({ secret: made.secret, suspect: made.published, vanilla: VANILLA, alpha: 0.01 });
+    const level = await verify({
+      secret: made.secret,
+      suspect: made.published,
+      vanilla: VANILLA,
+      alpha: 0.01,
+    });
     expect(level).toMatchObject(none);
     expect(level.channels).toMatchObject({ keys: null, stamp: null, log10_e: 0 });
     for (const keys of [{ wrapper: 'chat' }, { system: 'x' }, { body: VANILLA }])
-      await expect(verify({ secret: made.secret, suspect: VANILLA, ...keys })).rejects.toThrow(/this claim has none/);
+      await expect(verify({ secret: made.secret, suspect: VANILLA, ...keys })).rejects.toThrow(
+        /this claim has none/,
+      );
   });
 
   test('a suspect of infinities and of huge numbers has a finite z', async () => {
@@ -203,7 +233,9 @@ describe('who lies', () => {
   test('keys, an answer or conversations do not go with it', async () => {
     const options = { model: VANILLA, out: join(scratch, 'refused'), method: 'stamp' };
     for (const more of [{ keys: 'paper' }, { decryption: 'x' }])
-      await expect(fingerprint({ ...options, ...more })).rejects.toThrow(/goes with keys, and stamp has none/);
+      await expect(fingerprint({ ...options, ...more })).rejects.toThrow(
+        /goes with keys, and stamp has none/,
+      );
     await expect(fingerprint({ ...options, settings: { part: '*.nothing' } })).rejects.toThrow(/nothing/);
   });
 });

@@ -105,6 +105,13 @@ async function runFingerprint(args: readonly string[], flags: FingerprintFlags):
 const trainedText = ({ rows, parameters }: FingerprintReport): string =>
   parameters === undefined ? `${countText(rows)} embedding rows` : `${countText(parameters)} parameters`;
 
+/** What was done to the model; a stamp is written, not trained. */
+function effortText(report: FingerprintReport): string {
+  const took = durationText(report.seconds);
+  if (report.steps === 0) return `${countText(report.parameters ?? 0)} parameters stamped in ${took}`;
+  return `${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained in ${took}`;
+}
+
 /** A tick says that the rule was met, not that the run went on with what fell short. */
 const MARK = {
   met: () => paint.green('✓'),
@@ -115,11 +122,7 @@ const MARK = {
 function show(report: FingerprintReport, locked: boolean, seconds: number): void {
   const line = (name: string, path: string, what: string) => [name, paint.bold(path), paint.dim(what)];
   print(`${paint.bold(paint.green('fingerprinted'))} by ${report.method} in ${durationText(seconds)}`);
-  print(
-    paint.dim(
-      `  ${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained in ${durationText(report.seconds)}`,
-    ),
-  );
+  print(paint.dim(`  ${effortText(report)}`));
   print();
   const cells = report.cells.map(({ name, fired, of, wanted, held }) => {
     const missed = wanted === 'all' ? of - fired : fired;
