@@ -62,7 +62,7 @@ export async function fingerprintStamp(setting: StampSetting): Promise<Fingerpri
 }
 
 /** A copy of the model's folder with the stamp in every committed matrix. Memory stays flat. */
-export function writeStamped(model: Model, out: string, { plan, keyOf }: DrawnStamp): Promise<void> {
+function writeStamped(model: Model, out: string, { plan, keyOf }: DrawnStamp): Promise<void> {
   const own = ownNames(model.decoder);
   const byOwn = new Map(plan.matrices.map((matrix) => [own(matrix.name), matrix]));
   return writeStreamedFolder(model, out, byOwn.keys(), (tensor, ref) => {

@@ -4,7 +4,7 @@
  * log Q(z), the natural logarithm of P(G >= z); within 1e-13 of itself, or 1e-15 where it is nearly 0. By the
  * series of Φ near 0 and Laplace's continued fraction Q(z) = φ(z)/(z + 1/(z + 2/(z + …))) from 1.5 on.
  */
-export function logTail(z: number): number {
+function logTail(z: number): number {
   if (z < 0) return Math.log1p(-Math.exp(logTail(-z)));
   if (z >= 1.5) {
     let denominator = z;

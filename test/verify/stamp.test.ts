@@ -119,7 +119,7 @@ const thefts: Record<string, () => Promise<string>> = {
   'merged half with vanilla': () => changed(made.published, 'merged', merged),
   'half pruned, then Q8_0': async () =>
     changed(await changed(made.published, 'pruned-1', pruned), 'pruned-2', quantised('Q8_0')),
-  'fine-tuned': () => tuned(made.published, join(scratch, 'stolen'), 42n, { max_length: '24' }),
+  'fine-tuned': () => tuned(made.published, join(scratch, 'stolen'), 42n, { max_length: '64' }),
 };
 test.each(Object.entries(thefts))(
   'a thief’s: %s',

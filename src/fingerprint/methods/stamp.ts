@@ -23,7 +23,7 @@ export interface StampSettings {
  * What a stamp of this model commits to: every matrix of the part that is not constant. Reads each once.
  * @throws WhorlError `usage` where the part has none
  */
-export function stampPlan(
+function stampPlan(
   model: Model,
   { epsilon, part }: Pick<StampSettings, 'epsilon' | 'part'>,
 ): StampPlan {
