@@ -23,10 +23,7 @@ export interface StampSettings {
  * What a stamp of this model commits to: every matrix of the part that is not constant. Reads each once.
  * @throws WhorlError `usage` where the part has none
  */
-function stampPlan(
-  model: Model,
-  { epsilon, part }: Pick<StampSettings, 'epsilon' | 'part'>,
-): StampPlan {
+function stampPlan(model: Model, { epsilon, part }: Pick<StampSettings, 'epsilon' | 'part'>): StampPlan {
   const { decoder, tensors } = model;
   const matrices = [...bindTrains(partNamed(part, model), model).shapes].flatMap(([own, shape]) => {
     if (shape.length < 2) return [];
