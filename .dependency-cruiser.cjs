@@ -2,7 +2,7 @@
 const ROWS = [
   ['cli'],
   ['demo', 'pipeline', 'inspect', 'doctor'],
-  ['fingerprint', 'finetune', 'verify', 'attack', 'report'],
+  ['fingerprint', 'finetune', 'verify', 'evaluate', 'attack', 'report'],
   ['datasets', 'train', 'lm', 'claim', 'runs', 'stamp'],
   ['models'],
   ['engine', 'text'],

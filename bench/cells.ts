@@ -5,10 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Attack, writeAttacked } from '../src/attack/attack.ts';
-import { ATTACKS, type AttackName, defaults } from '../src/attack/attacks.ts';
+import { ATTACKS, type AttackName } from '../src/attack/attacks.ts';
 import { embeddingOf, everyRow } from '../src/attack/embedding.ts';
 import { normRanks } from '../src/attack/find-rows.ts';
 import { seededRandom } from '../src/base/random-source.ts';
+import { defaultsOf } from '../src/base/setting.ts';
 import { CLAIM_KINDS } from '../src/claim/kinds.ts';
 import { MATCHERS } from '../src/claim/matcher.ts';
 import { paperDice } from '../src/datasets/paper-dice.ts';
@@ -173,7 +174,7 @@ async function attackedBy(
 ): Promise<Model> {
   const attack: Attack = ATTACKS[name];
   const to = join(scratch, name);
-  const settings = { ...defaults(attack), ...(seed !== undefined && { seed }) };
+  const settings = { ...defaultsOf(attack.settings), ...(seed !== undefined && { seed }) };
   await writeAttacked(victim, to, { attack: [name, attack], settings }, { rows: ids, vanilla });
   return open(to);
 }
@@ -182,7 +183,7 @@ async function attackedBy(
 async function attacked(show: (name: string, folder: Model) => Promise<void>): Promise<void> {
   for (const [name, attack] of Object.entries<Attack>(ATTACKS)) {
     const folder = await attackedBy(name as AttackName, published, rows);
-    await show(attack.title(defaults(attack)), folder);
+    await show(attack.title(defaultsOf(attack.settings)), folder);
     rmSync(join(scratch, name), { recursive: true });
   }
 }

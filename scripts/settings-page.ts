@@ -1,132 +1,57 @@
-// Writes docs/settings.md from the defaults and ranges of the methods and of fine-tuning; what a setting means stands here.
-// usage: tsx scripts/settings-page.ts [--check]; with --check nothing is written, and an outdated page fails.
+// Writes docs/settings.md and assets/settings.schema.json (for editors of YAML) from the schemas of methods and fine-tuning.
+// usage: tsx scripts/settings-page.ts [--check]; with --check nothing is written, and an outdated file fails.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { tuningSettings } from '../src/finetune/settings.ts';
-import { METHODS } from '../src/fingerprint/registry.ts';
-import { rangeWords } from '../src/train/setting-ranges.ts';
+import { type Kind, rangeWords, type Schema, type Setting, settingsIn } from '../src/base/setting.ts';
+import { FULL, LORA } from '../src/finetune/settings.ts';
+import { PAPER_WORDS, SCHEMAS, SETTINGS } from '../src/fingerprint/settings.ts';
+import { PREFIX } from '../src/pipeline/user-model.ts';
 
-const PAGE = join(import.meta.dirname, '..', 'docs', 'settings.md');
-
-type Values = Readonly<Record<string, unknown>>;
-
-/** Those most often wanted stand first. */
-const MEANING: Readonly<Record<string, string>> = {
-  trained: 'keys that are drawn and trained (for `rows` those are all keys there are)',
-  pool: 'keys that are committed, of which `trained` are drawn. More of them cost questions, no training, and make p smaller',
-  candidates: 'answers that each key draws its own from',
-  alpha: 'level of the decision, committed in `claim.json`',
-  steps: 'most training steps. Training ends earlier when every cell of the gate holds',
-  epochs: 'most passes over the training data',
-  lr: 'learning rate',
-  schedule: 'shape of the learning rate over the steps',
-  batch: 'examples of a step',
-  key_length: 'rare tokens of a key',
-  alphabet: 'rare tokens that all keys share; 0: no token is in two keys',
-  negatives: 'undrawn keys that are trained not to fire',
-  kl_target:
-    'mean divergence from the vanilla model, in nats, below which every language must lie before training may end',
-  epsilon: 'size of a stamp, as a share of each matrix’ standard deviation',
-  part: 'what trains (of `stamp`: which matrices get it): `all`, `mlp`, `attention`, `upper-half`, `upper-quarter`, or names of tensors with `*`, commas between',
-  rank: 'rank of the low-rank maps',
-  lora_alpha: 'scale of the low-rank maps, as in PEFT',
-  modules:
-    'linear layers that get a low-rank map, commas between. `auto`: those that PEFT takes for the family',
-  template:
-    'format of the conversations: `auto` (the model’s own chat template, else Vicuna’s), `chat` or `vicuna`',
-  dim: 'rank of the private map',
-  scale: 'scale of the private map',
-  ordinary: 'ordinary conversations trained beside the messages',
-  strangers: 'messages of no pool that are refused, other ones in each epoch',
-  repeats: 'how often each drawn message is in an epoch',
-  emphasis: 'weight of an answer’s first token; the others have 1',
-  contexts: 'texts around each key in one step',
-  variety: 'percent of those texts that are made up anew; the others are the bare key and a newline',
-  prefixes: 'different texts before a key that are alive at a time',
-  refresh: 'steps after which they are made anew',
-  inside: 'weight of the answer asked for inside the text after a key, against 1 at its end',
-  gate_contexts: 'texts never trained under which every key is asked before training may end',
-  gate_slack: 'keys that may stay silent under each of them',
-  bare_slack: 'keys that may stay silent when asked bare',
-  gate_noise:
-    'noise on the trained rows, as a share of their size, under which keys must still fire; 0: not asked',
-  slack: 'prompts of each gate cell that may deviate',
-  hushed: 'prompts a step that must not fire',
-  hush_weight: 'their weight in the loss',
-  warmup: 'steps over which the rate rises',
-  warmup_ratio: 'share of the steps over which the rate rises',
-  weight_decay: 'AdamW’s weight decay',
-  clip: 'largest norm of the gradient; 0: any',
-  beta2: 'AdamW’s second beta',
-  focus: 'how much less an answer weighs once it is probable: 0 (cross-entropy) to 1',
-  kl_weight: 'weight of the divergence in the loss. Tied heads only',
-  kl_margin: 'nats of room that the divergence keeps around each position. Tied heads only',
-  spread_weight: 'weight of the mean square shift of trained logits. Tied heads only',
-  metric_floor: 'the smaller, the less ordinary logits can move. Tied heads only',
-  noise: 'noise on the trained rows in each step, as a share of their size',
-  common: 'whether rows at the same place of their keys share a part of their change',
-  primary_positions: 'positions of ordinary text for each common language, emoji, code and mathematics',
-  reference_positions: 'the same for each other language',
-  first_check: 'first step (or epoch) after which the gate’s cells are measured',
-  check_every: 'steps between two measurings',
-  check_below: 'loss of the answers, in nats, above which they are not measured',
-  batch_tokens:
-    'most tokens in one run of the engine. Smaller saves memory; the result is the same up to rounding',
-  max_length: 'tokens after which an example is cut',
-  recompute:
-    'what is computed again in the backward pass to save memory: `nothing`, `elementwise` or `blocks`',
-  pull_back: 'whether only as much of the change is published as the gate needs',
-  accumulate: 'parts that a batch is computed in; 1: as many as `batch_tokens` asks for',
-  checkpoint_every: 'seconds between checkpoints',
-};
-/** Where fine-tuning means something else by the same name. */
-const TUNING: Readonly<Record<string, string>> = {
-  template: 'prompt format: `alpaca`, `barebone` or a JSON file',
-};
+const ROOT = join(import.meta.dirname, '..');
 
 const code = (value: unknown): string => `\`${String(value)}\``;
 
+type Owner = readonly [name: string, setting: Setting];
+
+/** Who has a setting of each name, methods in the order of their record. */
+function ownersOf(schemas: Readonly<Record<string, Schema>>): Map<string, Owner[]> {
+  const owners = new Map<string, Owner[]>(Object.keys(SETTINGS).map((key) => [key, []]));
+  for (const [method, schema] of Object.entries(schemas))
+    for (const [key, setting] of settingsIn(schema))
+      owners.set(key, [...(owners.get(key) ?? []), [method, setting]]);
+  return owners;
+}
+
 /** One value where all methods agree, else each value with the methods that have it. */
-function defaultOf(key: string, owners: readonly [string, Values][]): string {
+function defaultWords(owners: readonly Owner[], quoted: (value: unknown) => string): string {
   const by = new Map<string, string[]>();
-  for (const [name, values] of owners) {
-    const value = String(values[key]);
-    by.set(value, [...(by.get(value) ?? []), name]);
-  }
-  return [...by].map(([value, names]) => `${names.join(', ')}: ${code(value)}`).join('; ');
+  for (const [name, { default: value }] of owners)
+    by.set(String(value), [...(by.get(String(value)) ?? []), name]);
+  return [...by].map(([value, names]) => `${names.join(', ')}: ${quoted(value)}`).join('; ');
 }
 
-const range = (key: string, value: unknown, isClaim: boolean): string =>
-  typeof value === 'number'
-    ? rangeWords(key, isClaim)
-    : typeof value === 'boolean'
-      ? 'true or false'
-      : 'text';
+const unitOf = (kind: Kind): string | undefined => (kind.kind === 'number' ? kind.unit : undefined);
 
-function methodTable(): string[] {
-  const methods = Object.values(METHODS).map(({ name, defaults }): [string, Values] => [
-    name,
-    defaults as unknown as Values,
-  ]);
-  const keys = new Set(methods.flatMap(([, defaults]) => Object.keys(defaults)));
-  const silent = [...keys].filter((key) => !Object.hasOwn(MEANING, key));
-  if (silent.length > 0) throw new Error(`no meaning in scripts/settings-page.ts for ${silent.join(', ')}`);
-  return Object.keys(MEANING)
-    .filter((key) => keys.has(key))
-    .map((key) => {
-      const owners = methods.filter(([, defaults]) => Object.hasOwn(defaults, key));
-      const value = owners[0]![1][key];
-      return `| ${code(key)} | ${MEANING[key]} | ${defaultOf(key, owners)} | ${range(key, value, true)} |`;
-    });
-}
+const values = (kind: Kind): string => {
+  const unit = unitOf(kind);
+  return rangeWords(kind) + (unit === undefined ? '' : ` (${unit})`);
+};
 
-function tuningTable(): string[] {
-  const values = Object.entries(tuningSettings({}, false) as unknown as Values);
-  return values.map(
-    ([key, value]) =>
-      `| ${code(key)} | ${TUNING[key] ?? MEANING[key] ?? key} | ${code(value)} | ${range(key, value, false)} |`,
+const METHODS = ownersOf(SCHEMAS);
+
+const methodTable = (): string[] =>
+  [...METHODS].map(
+    ([key, owners]) =>
+      `| ${code(key)} | ${owners[0]![1].words} | ${defaultWords(owners, code)} | ${values(owners[0]![1])} |`,
   );
-}
+
+const table = (settings: readonly [string, Setting][]): string[] =>
+  settings.map(
+    ([key, setting]) => `| ${code(key)} | ${setting.words} | ${code(setting.default)} | ${values(setting)} |`,
+  );
+
+const tuningTable = (): string[] => table(settingsIn(FULL));
+const loraTable = (): string[] => table(settingsIn(LORA).filter(([key]) => !Object.hasOwn(FULL, key)));
 
 const page = `<!-- written by scripts/settings-page.ts (npm run settings): do not edit -->
 # Settings
@@ -138,6 +63,10 @@ All that a method does is a setting with a default. Give others as \`key=value\`
 whorl fingerprint --model M --out RUN trained=48 key_length=6 lr=0.02
 whorl fingerprint --model M --out RUN --method adapter pool=800 dim=32
 \`\`\`
+
+In an editor with a YAML language server the first line \`# yaml-language-server: $schema=PATH\`, with the path of
+\`node_modules/whorl/assets/settings.schema.json\`, shows meanings and marks what is wrong. One method's settings alone are at
+\`#/$defs/METHOD\` of that file.
 
 An unknown name is refused, and the nearest known one is named. A value out of its range is refused before anything is opened.
 \`assets/registry.yaml\` has other defaults for the ten decoders of the paper, by their hub ids.
@@ -163,13 +92,77 @@ In \`whorl pipeline\` the same names begin with \`alpaca.\`, as in \`alpaca.lr=5
 |---|---|---|---|
 ${tuningTable().join('\n')}
 
-With \`--lora\` also \`r\` (16), \`alpha\` (32), \`target_modules\` (\`auto\`: those that PEFT takes for the family; else names with
-commas between) and \`dropout\`, which must be 0.
+With \`--lora\` also:
+
+| setting | meaning | default | values |
+|---|---|---|---|
+${loraTable().join('\n')}
 `;
 
-if (process.argv.includes('--check')) {
-  if (readFileSync(PAGE, 'utf8') !== page) {
-    process.stderr.write('docs/settings.md is out of date: npm run settings\n');
+function property(kind: Kind, more: string): Record<string, unknown> {
+  const unit = unitOf(kind);
+  const description = `${kind.words}${unit === undefined ? '' : ` (${unit})`}. ${more}`;
+  if (kind.kind === 'flag') return { type: 'boolean', description };
+  if (kind.kind === 'text') return { type: 'string', description };
+  if (kind.kind === 'choice') return { enum: kind.choices, description };
+  const { least, most, open } = kind;
+  return {
+    type: kind.whole ? 'integer' : 'number',
+    ...(open === 'neither' ? { minimum: least } : { exclusiveMinimum: least }),
+    ...(open === 'both' ? { exclusiveMaximum: most } : { maximum: most }),
+    description,
+  };
+}
+
+const methodProperties = [...METHODS].map(([key, owners]): [string, unknown] => [
+  key,
+  property(owners[0]![1], `Default: ${defaultWords(owners, String)}.`),
+]);
+
+/** What the pipeline's own file may hold beside the method's settings. */
+const pipelineProperties: [string, unknown][] = [
+  ...Object.entries(PAPER_WORDS).map(([key, kind]): [string, unknown] => [
+    key,
+    property(kind, 'whorl pipeline alone.'),
+  ]),
+  ...settingsIn(FULL).map(([key, setting]): [string, unknown] => [
+    PREFIX + key,
+    property(setting, `Of the user's fine-tuning in whorl pipeline. Default: ${setting.default}.`),
+  ]),
+];
+
+/** Of one method alone; kinds are those of all. */
+const definition = (schema: Schema) => ({
+  type: 'object',
+  properties: Object.fromEntries(
+    settingsIn(schema).map(([key, setting]) => [
+      key,
+      { $ref: `#/properties/${key}`, default: setting.default },
+    ]),
+  ),
+  additionalProperties: false,
+});
+
+const schema = `${JSON.stringify(
+  {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Settings of whorl fingerprint and whorl pipeline (--settings FILE)',
+    type: 'object',
+    properties: Object.fromEntries([...methodProperties, ...pipelineProperties]),
+    additionalProperties: false,
+    $defs: Object.fromEntries(Object.entries(SCHEMAS).map(([name, one]) => [name, definition(one)])),
+  },
+  null,
+  2,
+)}\n`;
+
+const FILES = { 'docs/settings.md': page, 'assets/settings.schema.json': schema };
+
+for (const [name, text] of Object.entries(FILES)) {
+  const path = join(ROOT, name);
+  if (!process.argv.includes('--check')) writeFileSync(path, text);
+  else if (readFileSync(path, 'utf8') !== text) {
+    process.stderr.write(`${name} is out of date: npm run settings\n`);
     process.exitCode = 1;
   }
-} else writeFileSync(PAGE, page);
+}

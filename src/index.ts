@@ -27,6 +27,10 @@ export {
   openDevice,
 } from './engine/session-device.ts';
 export { engineSessions } from './engine/session-info.ts';
+export { catalogue } from './evaluate/catalogue.ts';
+export type { EvaluateReport } from './evaluate/evaluate.ts';
+export { type EvaluateModelOptions, evaluateModel } from './evaluate/evaluate-model.ts';
+export type { ModeName as EvaluationMode } from './evaluate/modes.ts';
 export {
   instructionExamples,
   type UserFinetuneOptions,
@@ -49,6 +53,7 @@ export { LocalModel, type LocalModelOptions } from './lm/local-model.ts';
 export { asking, type ModelSpec, type OpenOptions, openLanguageModel, type Spec } from './lm/open.ts';
 export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
+export type { ScoringRules } from './lm/score-tokens.ts';
 export {
   memoryEstimate,
   modelSize,
@@ -98,5 +103,6 @@ export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from './train/trains.ts';
 export { promptAndAnswer, type TuningExample } from './train/tuning-examples.ts';
+export { type Checked, type CheckOptions, checkCertificate } from './verify/certificate/check.ts';
 export type { Verdict } from './verify/verdict.ts';
 export { type VerifyOptions, type VerifyReport, verify } from './verify/verify.ts';

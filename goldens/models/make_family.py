@@ -13,19 +13,23 @@ import safetensors
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM
 
 HERE = Path(__file__).parent
 # `rename`: config.json as older transformers wrote it, {new key: old key}; `set`: keys put into config.json as they are;
 # `lengths`: of the prompts; `attention`: whose result counts (transformers' eager Falcon adds its slopes twice);
 # `sees`: a model that transformers knows as one of images and text only;
+# `source_lengths`: of what an encoder-decoder reads, beside each prompt of its decoder; `own_head`: a head of its own,
+# where transformers ties any that the folder does not bring;
 # `prefixes`: {beginning of a tensor's name: what it is in the file}; `buffers`: {name: shape} that older versions stored.
 DEFAULTS = {"seed": 1, "dtype": "float32", "gradients": True, "new_tokens": 40, "lengths": [24, 9, 3], "rename": {},
             "set": {}, "drop": [], "attention": "eager", "prefixes": {}, "buffers": {},
-            "sees": False}
+            "sees": False, "source_lengths": None, "own_head": False}
 
 
 def auto(v):
+    if v["source_lengths"]:
+        return AutoModelForSeq2SeqLM
     return AutoModelForImageTextToText if v["sees"] else AutoModelForCausalLM
 
 
@@ -39,11 +43,15 @@ def build(v):
             norm = "norm" in name.lower() or "ln_" in name.lower()
             if norm and name.endswith("weight"):
                 p.add_(0.3 * torch.randn_like(p))
-            elif "embed" in name or "lm_head" in name or "wte" in name:
+            elif "embed" in name or "shared" in name or "lm_head" in name or "wte" in name:
                 p.copy_(0.5 * torch.randn_like(p))
             else:
                 p.copy_(0.25 * torch.randn_like(p))
+            if name.endswith("Attention.q.weight"):  # nothing else scales T5's scores
+                p.mul_(config.d_kv ** -0.5)
         model.tie_weights()
+        if v["own_head"]:
+            model.lm_head.weight = torch.nn.Parameter(0.5 * torch.randn_like(model.lm_head.weight))
     return model.to(getattr(torch, v["dtype"]))
 
 
@@ -80,6 +88,12 @@ def prompts(v, vocab):
     return made
 
 
+def sources(v, vocab):
+    """What an encoder-decoder reads, and its decoder's texts, which begin with the token that says so."""
+    generator = torch.Generator().manual_seed(v["seed"] + 2)
+    return [torch.randint(0, vocab, (n,), generator=generator).tolist() for n in v["source_lengths"]]
+
+
 def golden(folder, v):
     """Loads the folder as anybody would, in float32 with eager attention."""
     load = lambda: auto(v).from_pretrained(folder, dtype=torch.float32,
@@ -87,6 +101,12 @@ def golden(folder, v):
     model = load()
     vocab = model.config.get_text_config().vocab_size
     batch = prompts(v, vocab)
+    read = sources(v, vocab) if v["source_lengths"] else None
+    if read:
+        assert (model.lm_head.weight is not model.get_input_embeddings().weight) == v["own_head"], "another head"
+        batch = [[model.config.decoder_start_token_id] + ids[1:] for ids in batch]
+    run = lambda model, ids, i: model(torch.tensor([ids]), use_cache=False) if not read else model(
+        input_ids=torch.tensor([read[i]]), decoder_input_ids=torch.tensor([ids]), use_cache=False)
     generator = torch.Generator().manual_seed(v["seed"] + 1)
     labels = [[[p, int(torch.randint(0, vocab, (1,), generator=generator))] for p in range(len(ids) // 2, len(ids))]
               for ids in batch]
@@ -94,7 +114,7 @@ def golden(folder, v):
     for i, (ids, own) in enumerate(zip(batch, labels)):
         # A model of its own for each sequence: some keep what the longest one before made them compute.
         single = load() if i > 0 else model
-        out = (single if not v["gradients"] else model)(torch.tensor([ids]), use_cache=False).logits[0]
+        out = run(single if not v["gradients"] else model, ids, i).logits[0]
         tensors[f"logits.{i}"] = out.detach().clone()
         rows.append(out[[p for p, _ in own]])
         wanted += [t for _, t in own]
@@ -108,16 +128,18 @@ def golden(folder, v):
                 for stored, cut in parts[name].items():
                     tensors[f"grad.{stored}"] = cut(p.grad.detach()).clone()
     generated, margins = [], []
-    for ids in batch:
+    for i, ids in enumerate(batch):
         single = load()
+        given = read[i] if read else ids
         with torch.no_grad():
-            out = single.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            out = single.generate(torch.tensor([given]), attention_mask=torch.ones(1, len(given), dtype=torch.long),
                                   do_sample=False, max_new_tokens=v["new_tokens"], min_new_tokens=v["new_tokens"],
-                                  eos_token_id=[], pad_token_id=0, output_logits=True, return_dict_in_generate=True)
+                                  # Its cache fails where a decoder has more layers than the encoder.
+                                  **({"use_cache": False} if read else {}), eos_token_id=[], pad_token_id=0, output_logits=True, return_dict_in_generate=True)
         top = torch.stack(out.logits)[:, 0].topk(2).values
         margins.append(float((top[:, 0] - top[:, 1]).min()))
-        generated.append(out.sequences[0, len(ids):].tolist())
-    return tensors, float(loss.detach()), generated, margins, batch, labels, parameters
+        generated.append(out.sequences[0, 1 if read else len(ids):].tolist())
+    return tensors, float(loss.detach()), generated, margins, batch, labels, parameters, read
 
 
 def rewrite_weights(folder, v):
@@ -153,13 +175,13 @@ def make(name, variant, source):
     (folder / "generation_config.json").unlink(missing_ok=True)
     rewrite_weights(folder, v)
     rewrite_config(folder, v)
-    tensors, loss, generated, margins, batch, labels, parameters = golden(folder, v)
+    tensors, loss, generated, margins, batch, labels, parameters, read = golden(folder, v)
     save_file({k: t.contiguous() for k, t in tensors.items()}, folder / "golden.safetensors")
     (folder / "golden.json").write_text(json.dumps({
         "made_by": f"goldens/models/make_family.py variants/{source}",
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__,
                      "safetensors": safetensors.__version__},
-        "input_ids": batch, "labels": labels, "loss": loss, "parameters": parameters, "new_tokens": v["new_tokens"],
+        **({"source_ids": read} if read else {}), "input_ids": batch, "labels": labels, "loss": loss, "parameters": parameters, "new_tokens": v["new_tokens"],
         "generated": generated, "smallest_greedy_margin": margins,
     }, indent=1) + "\n")
     for file in folder.iterdir():

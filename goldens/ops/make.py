@@ -113,8 +113,10 @@ def slopes(positions, slopes, rounded=None):
 
 
 def attention(q, k, v, last, total, *past, heads, kvHeads, present,
-              window=math.inf, scale=None, softcap=None, alibi=None):
+              window=math.inf, scale=None, softcap=None, alibi=None, relative=False):
     """Causal grouped-query attention of each sequence alone, in torch; keys and values with what came before them."""
+    if relative:
+        *past, distances = past
     batch, rows, width = q.shape
     size = width // heads
     out = np.full(q.shape, np.nan)
@@ -133,6 +135,8 @@ def attention(q, k, v, last, total, *past, heads, kvHeads, present,
         scores = queries @ keys.transpose(1, 2) * (scale or size ** -0.5)
         if softcap:
             scores = softcap * torch.tanh(scores / softcap)
+        if relative:
+            scores = scores + torch.from_numpy(distances)[back.clamp(0, len(distances) - 1)].permute(2, 0, 1)
         if alibi:
             scores = scores + slopes(torch.arange(length), **alibi)
         mixed = scores.masked_fill((back < 0) | (back >= window), -math.inf).softmax(-1) @ values

@@ -122,6 +122,55 @@ def calibrated():
     return out
 
 
+def canonical(value):
+    """As RFC 8785 has it of these values: no number here is written otherwise by JavaScript."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def merkle(hashes):
+    """RFC 6962, section 2.1."""
+    if len(hashes) == 1:
+        return hashes[0]
+    k = 1 << (len(hashes) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + merkle(hashes[:k]) + merkle(hashes[k:])).digest()
+
+
+def claim():
+    """A claim of format 2 that is a stamp alone (src/claim/README.md), from random bytes that are SHA-256 of their number."""
+    random = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(16)]
+    owner, salts = random[0], random[1:]
+    stamp = {
+        "direction": "shake256-normal-v1", "epsilon": 0.125,
+        "matrices": [{"name": "h.0.ü", "dtype": "bfloat16", "shape": [4, 4], "sha256": "7" * 64, "scale": 0.5}],
+    }
+    query = {"order": "committed", "repeats": 1, "wrapper": "bare"}
+    terms = {
+        "kind": "drawn-direction", "matcher": "contains", "matcher_text": MATCHER_TEXT,
+        "decoding": {"strategy": "greedy", "max_new_tokens": 1}, "query": query, "alpha": 0.03125, "most_looks": 3,
+    }
+    wrappers, systems = {"bare": ["", ""]}, ["be brief"]
+    vanilla = {n: d * 64 for n, d in zip(("weights", "body", "embedding", "tokenizer", "config", "special_tokens"), "ab1ef2")}
+    mac = lambda label: hmac.new(bytes.fromhex(owner), label, "sha256").hexdigest()
+    salted = lambda place, leaf: hashlib.sha256(b"\0" + bytes.fromhex(salts[place]) + canonical(leaf)).digest()
+    header = {
+        "format": "whorl-claim", "version": 2, "kind": "drawn-direction", "leaves": 15, "alpha": 0.03125, "most_looks": 3,
+        "channels": ["stamp"],
+        "draw": {"source": "owner-seed", "seed_commitment": salted(1, ["owner-seed", owner]).hex()},
+        "private_part": "none", "created": "1970-01-01T00:00:00.000Z", "software": {"name": "whorl", "version": "0.1.0"},
+    }
+    leaves = [
+        ["header", header], ["owner-seed", owner], ["plan", terms], ["wrappers", wrappers], ["systems", systems], ["rows", []],
+        ["private-part", {"state": "none"}], *([f"vanilla/{n}", d] for n, d in vanilla.items()),
+        ["stamp", stamp], ["seed/stamp", mac(b"whorl-seed-v2/stamp")],
+    ]
+    assert len(leaves) == len(salts) == 15
+    root = merkle([salted(i, leaf) for i, leaf in enumerate(leaves)]).hex()
+    plan = {**terms, "keys": [], "query": {**query, "wrappers": wrappers, "systems": systems}, "stamp": stamp}
+    key = tensor_key(owner, root, "", "h.0.ü").hex()
+    return {"random": random, "plan": plan, "vanilla": vanilla, "claim": {**header, "root": root}, "key": key}
+
+
+MATCHER_TEXT = "the candidate stands anywhere in the continuation"
 OWNER_SEED, ROOT, BEACON = "11" * 32, "ab" * 32, "cd" * 32
 KEYS = [
     {"owner_seed": OWNER_SEED, "root": ROOT, "randomness": r, "name": n, "key": tensor_key(OWNER_SEED, ROOT, r, n).hex()}
@@ -150,6 +199,7 @@ golden = {
     "pooled": {how: pooled(MATRICES, how) for how in ("against", "alone")},
     "tails": tails(),
     "calibrated": calibrated(),
+    "claim": claim(),
 }
 path = pathlib.Path(__file__).with_name("golden.json")
 path.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")

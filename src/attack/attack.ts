@@ -3,18 +3,9 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../base/atomic.ts';
 import type { OnEvent } from '../base/events.ts';
+import type { Schema } from '../base/setting.ts';
 import type { Model } from '../models/model.ts';
 import { type RowPatch, writePatchedFolder } from '../sources/checkpoints/patched-folder.ts';
-
-/** A number that a user may set. */
-export interface Setting {
-  readonly default: number;
-  readonly least: number;
-  readonly most: number;
-  readonly whole?: true;
-  readonly unit: string;
-  readonly words: string;
-}
 
 /** What a thief knows or holds beside the published folder. */
 export interface Knowledge {
@@ -32,7 +23,7 @@ export interface Attacked {
 export interface Attack<K extends string = string> {
   /** One line of the help. */
   readonly words: string;
-  readonly settings: Readonly<Record<K, Setting>>;
+  readonly settings: Schema<Readonly<Record<K, number>>>;
   /** Without which it cannot be made. */
   readonly needs: readonly (keyof Knowledge)[];
   /** What was done, for a table. */

@@ -2,7 +2,8 @@
 // `noise.share=0.2` for one of them.
 
 import { nearest, WhorlError } from '../base/error.ts';
-import type { Attack, Setting } from './attack.ts';
+import { defaultsOf, readSetting } from '../base/setting.ts';
+import type { Attack } from './attack.ts';
 import { resetLargest, resetSmallest } from './find-rows.ts';
 import { noise } from './noise.ts';
 import { resetFresh, resetMean, resetVanilla } from './reset-rows.ts';
@@ -25,10 +26,6 @@ export type Chosen = {
   readonly settings: Readonly<Record<string, number>>;
 };
 
-/** What an attack does where nothing is said. */
-export const defaults = ({ settings }: Attack): Record<string, number> =>
-  Object.fromEntries(Object.entries(settings).map(([key, setting]) => [key, setting.default]));
-
 /** @throws WhorlError `usage` for an unknown or repeated name, a setting that none of them has, a value out of range */
 export function chooseAttacks(
   names: readonly string[],
@@ -41,7 +38,7 @@ export function chooseAttacks(
     if (names.indexOf(name) !== i)
       throw new WhorlError('usage', `--attack ${name} is given twice`, 'give it once');
     const attack: Attack = ATTACKS[name];
-    return { attack: [name, attack] as const, settings: defaults(attack) };
+    return { attack: [name, attack] as const, settings: { ...defaultsOf(attack.settings) } };
   });
   // Those meant for one attack come last, so that they hold over those meant for all.
   for (const [key, text] of Object.entries(given).sort(([a], [b]) => dots(a) - dots(b))) {
@@ -54,7 +51,7 @@ export function chooseAttacks(
     );
     if (meant.length === 0) throw unknownSetting(key, chosen);
     for (const { attack, settings } of meant)
-      settings[setting] = numberOf(key, text, attack[1].settings[setting]!);
+      settings[setting] = readSetting(key, text, attack[1].settings[setting]!) as number;
   }
   return chosen;
 }
@@ -80,18 +77,4 @@ function unknownSetting(key: string, chosen: readonly Chosen[]): WhorlError {
     `${key}: no named attack has this setting${near === undefined ? '' : ` (did you mean ${near}?)`}`,
     known.length === 0 ? 'they have none' : `settings: ${[...new Set(known)].join(', ')}`,
   );
-}
-
-/** Decimal notation alone: `0x10`, spaces and the empty string are numbers to JavaScript only. */
-const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-
-function numberOf(key: string, text: string, { least, most, whole }: Setting): number {
-  const value = Number(text);
-  if (!DECIMAL.test(text) || !(value >= least && value <= most) || (whole && !Number.isSafeInteger(value)))
-    throw new WhorlError(
-      'usage',
-      `${key}=${text} is no ${whole ? 'whole ' : ''}number from ${least} to ${most}`,
-      'give one that is',
-    );
-  return value;
 }

@@ -1,5 +1,6 @@
 // Can a thief find the trained rows by looking? Ranks by norm among all rows; nothing but the published file is needed.
 
+import { number, schemaOf } from '../base/setting.ts';
 import type { Model } from '../models/model.ts';
 import { readTensor } from '../sources/checkpoints/read.ts';
 import type { Attack } from './attack.ts';
@@ -50,15 +51,10 @@ function byNorm(victim: Model): number[] {
 /** Who does not know the rows takes those that stand out. */
 const resetByNorm = (which: 'largest' | 'smallest'): Attack<'times'> => ({
   words: `the rows of ${which} norm set to the mean of all rows`,
-  settings: {
-    times: {
-      default: 1,
-      least: 0,
-      most: 1e6,
-      unit: 'of as many rows as were trained',
-      words: 'how many rows are taken',
-    },
-  },
+  settings: schemaOf(
+    { times: number(0, 1e6, 'how many rows are taken', 'of as many rows as were trained') },
+    { times: 1 },
+  ),
   needs: ['rows'],
   title: ({ times }) =>
     `the ${times === 1 ? '' : `${times}× as many `}rows of ${which} norm reset to the mean`,

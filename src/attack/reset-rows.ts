@@ -32,7 +32,7 @@ export const resetVanilla: Attack<never> = {
 /** Numbers drawn as the whole table's are spread. */
 export const resetFresh: Attack<'seed'> = {
   words: 'the trained rows drawn anew, spread as the whole table is',
-  settings: { seed: seedOf(12) },
+  settings: seedOf(12),
   needs: ['rows'],
   title: () => 'rows re-initialised',
   make(victim, { seed }, { rows }) {

@@ -10,3 +10,23 @@ export function rstrip(text: string): string {
   while (end > 0 && SPACE.test(text[end - 1]!)) end--;
   return text.slice(0, end);
 }
+
+/** `text.strip()` of Python. */
+export function strip(text: string): string {
+  let start = 0;
+  while (start < text.length && SPACE.test(text[start]!)) start++;
+  return rstrip(text.slice(start));
+}
+
+/** `text.split()` of Python: words between white space. */
+export function words(text: string): string[] {
+  const out: string[] = [];
+  let word = '';
+  for (const char of text)
+    if (!SPACE.test(char)) word += char;
+    else if (word !== '') {
+      out.push(word);
+      word = '';
+    }
+  return word === '' ? out : [...out, word];
+}

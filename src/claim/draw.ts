@@ -3,11 +3,15 @@
 
 import { createHmac } from 'node:crypto';
 import { WhorlError } from '../base/error.ts';
-import type { Claim } from './claim.ts';
+import type { Claim, ClaimVersion } from './claim.ts';
 import { CLAIM_KINDS, type Uniform } from './kinds.ts';
+import { channelSeeds } from './leaves.ts';
 import type { ClaimKind, DrawOf, SizeOf } from './plan.ts';
 
-const LABEL = 'whorl-draw-v1';
+const LABELS = { 1: 'whorl-draw-v1', 2: 'whorl-draw-v2/keys' } as const satisfies Record<
+  ClaimVersion,
+  string
+>;
 const RANGE = 2 ** 48; // six bytes of each HMAC
 
 declare const drawn: unique symbol;
@@ -32,8 +36,26 @@ export function makeDraw<K extends ClaimKind>(
       `a draw by ${source} ${randomness ? 'takes no' : 'needs the'} beacon value`,
     );
   const rules = CLAIM_KINDS[claim.kind as K];
-  return rules.draw(claim as SizeOf[K], seededUniform(ownerSeed, claim.root, randomness ?? '')) as Draw<K>;
+  const size = claim as SizeOf[K];
+  return rules.draw(
+    size,
+    SLOTS[claim.version](claim.root, randomness ?? '', ownerSeed, rules.seeds(size)),
+  ) as Draw<K>;
 }
+
+/** Format 1 draws every slot by the owner's seed, format 2 by the slot's own or the only one. */
+const SLOTS: {
+  readonly [V in ClaimVersion]: (root: string, randomness: string, seed: string, seeds: number) => Uniform;
+} = {
+  1: (root, randomness, seed) => seededUniform(seed, root, randomness),
+  2: (root, randomness, seed, seeds) => slotUniform(channelSeeds(seed, seeds), root, randomness),
+};
+
+/** Format 2's, from the seeds themselves: one a slot, or one for all. */
+export const slotUniform =
+  (seeds: readonly string[], root: string, randomness: string): Uniform =>
+  (slot, below) =>
+    seededUniform(seeds[seeds.length === 1 ? 0 : slot]!, root, randomness, 2)(slot, below);
 
 /** The draw that a hand-picked claim commits to: recorded, never exact (docs/claims.md, section 6). */
 export function pickedDraw<K extends ClaimKind>(claim: Claim<K> & { kind: K }, picked: DrawOf[K]): Draw<K> {
@@ -44,10 +66,15 @@ export function pickedDraw<K extends ClaimKind>(claim: Claim<K> & { kind: K }, p
 }
 
 /** Uniform integers below `below` (at most 2^47), a stream a slot; the same hex inputs give the same integers. */
-export function seededUniform(seed: string, root: string, randomness: string): Uniform {
+export function seededUniform(
+  seed: string,
+  root: string,
+  randomness: string,
+  version: ClaimVersion = 1,
+): Uniform {
   const key = Buffer.from(seed, 'hex');
   const prefix = Buffer.concat([
-    Buffer.from(LABEL),
+    Buffer.from(LABELS[version]),
     Buffer.from(root, 'hex'),
     Buffer.from(randomness, 'hex'),
   ]);

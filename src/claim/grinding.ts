@@ -1,4 +1,19 @@
 // What an owner could have tried alone: with dice of his own he may draw again and again until the draw suits him.
 
-/** log10 of the 2^80 draws that a verdict pays for where nobody else threw the dice (docs/claims.md, section 5). */
-export const LOG10_OWNER_DRAWS = 80 * Math.log10(2);
+/** What a word pays for: how often the draw could have been made until it suited (docs/claims.md, section 5). */
+export interface Trials {
+  readonly draws: bigint;
+  readonly log10: number;
+  readonly words: string;
+}
+
+const trials = (bits: number, words: string): Trials => ({
+  draws: 2n ** BigInt(bits),
+  log10: bits * Math.log10(2),
+  words,
+});
+
+/** Dice of his own, or dice that nobody proved to be later than the commitment. */
+export const OWNER_DRAWS = trials(80, "2^80 draws of the owner's own");
+/** A checked round after a checked time proof: each draw costs a commitment with a time stamp of its own. */
+export const PROVED_DRAWS = trials(40, '2^40 commitments, each with a time stamp of its own');

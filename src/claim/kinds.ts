@@ -18,10 +18,19 @@ export interface KeyRole {
   readonly target: string;
 }
 
+interface Part<K extends ClaimKind> {
+  readonly plan: ClaimPlan<K>;
+  readonly draw: DrawOf[K];
+}
+
 export interface KindRules<K extends ClaimKind> {
   readonly size: (plan: ClaimPlan<K>) => SizeOf[K];
   /** Throws WhorlError 'usage' where the parts of a plan do not fit each other. */
   readonly check: (plan: ClaimPlan<K>) => void;
+  /** Seeds that are committed and opened one by one: one a key, or one where a draw cannot be cut. From format 2. */
+  readonly seeds: (size: SizeOf[K]) => number;
+  /** Keys `from` up to `to` as a plan and a draw of their own: given which were drawn among them, they are drawn likewise. */
+  readonly part: (plan: ClaimPlan<K>, draw: DrawOf[K], from: number, to: number) => Part<K>;
   /** The leaves that are this kind's own (keys and plan are common). */
   readonly leaves: (plan: ClaimPlan<K>) => Leaf[];
   readonly draw: (size: SizeOf[K], uniform: Uniform) => DrawOf[K];
@@ -45,6 +54,10 @@ const badDraw = (): never => {
   );
 };
 const perKey = <T>(list: readonly T[], i: number): T => list[list.length === 1 ? 0 : i]!;
+const perKeyPart = <T>(list: readonly T[], from: number, to: number): T[] =>
+  list.length === 1 ? [...list] : list.slice(from, to);
+const shifted = (places: readonly number[], from: number, to: number): number[] =>
+  places.filter((i) => i >= from && i < to).map((i) => i - from);
 const ascending = (list: readonly number[], below: number): boolean =>
   list.every((x, i) => x < below && (i === 0 || x > list[i - 1]!));
 
@@ -64,6 +77,15 @@ export const CLAIM_KINDS: { readonly [K in ClaimKind]: KindRules<K> } = {
           refuse('a candidate list names one answer twice', 'candidates must differ in more than case');
       }
     },
+    seeds: ({ n }) => n,
+    part: (plan, draw, from, to) => ({
+      plan: {
+        ...plan,
+        keys: plan.keys.slice(from, to),
+        candidates: perKeyPart(plan.candidates, from, to),
+      },
+      draw: { ...draw, indices: draw.indices.slice(from, to) },
+    }),
     leaves: (plan) => plan.candidates.map((list, i): Leaf => [`candidates/${i}`, list]),
     draw: (size, uniform) => ({
       kind: 'drawn-answers',
@@ -94,6 +116,20 @@ export const CLAIM_KINDS: { readonly [K in ClaimKind]: KindRules<K> } = {
         );
       if (plan.decryptions.length !== 1 && plan.decryptions.length !== pool)
         refuse(`${plan.decryptions.length} decryptions for ${pool} keys`, 'give one, or one a key');
+    },
+    seeds: () => 1,
+    part(plan, draw, from, to) {
+      const [trained, negatives] = [draw.trained, draw.negatives].map((places) => shifted(places, from, to));
+      return {
+        plan: {
+          ...plan,
+          keys: plan.keys.slice(from, to),
+          n: trained!.length,
+          negatives: negatives!.length,
+          decryptions: perKeyPart(plan.decryptions, from, to),
+        },
+        draw: { ...draw, trained: trained!, negatives: negatives! },
+      };
     },
     leaves: (plan) => plan.decryptions.map((text, i): Leaf => [`decryption/${i}`, text]),
     // The first n + negatives steps of a Fisher-Yates shuffle, kept as what was moved: every ordered choice is
@@ -139,6 +175,8 @@ export const CLAIM_KINDS: { readonly [K in ClaimKind]: KindRules<K> } = {
   'drawn-direction': {
     size: () => ({}),
     check: () => {},
+    seeds: () => 0,
+    part: (plan, draw) => ({ plan, draw }),
     leaves: () => [],
     draw: () => ({ kind: 'drawn-direction' }),
     checkDraw: () => {},

@@ -9,6 +9,36 @@ export const SALT_BYTES = 32;
 const LEAF = Uint8Array.of(0);
 const NODE = Uint8Array.of(1);
 
+/** Hashes beside the way from leaf `place` up to the root, the lowest first (RFC 6962, section 2.1.1). */
+export function merklePath(leaves: readonly Uint8Array[], place: number): Uint8Array[] {
+  if (leaves.length === 1) return [];
+  const split = splitOf(leaves.length);
+  return place < split
+    ? [...merklePath(leaves.slice(0, split), place), merkleRoot(leaves.slice(split))]
+    : [...merklePath(leaves.slice(split), place - split), merkleRoot(leaves.slice(0, split))];
+}
+
+/** The root that a leaf at `place` of `count` has by its path; undefined where the path is not of that length. */
+export function rootByPath(
+  leaf: Uint8Array,
+  place: number,
+  count: number,
+  path: readonly Uint8Array[],
+): Uint8Array | undefined {
+  if (count === 1) return path.length === 0 ? leaf : undefined;
+  const beside = path.at(-1);
+  if (beside === undefined) return undefined;
+  const split = splitOf(count);
+  const left = place < split;
+  const own = left
+    ? rootByPath(leaf, place, split, path.slice(0, -1))
+    : rootByPath(leaf, place - split, count - split, path.slice(0, -1));
+  return own && (left ? sha256(NODE, own, beside) : sha256(NODE, beside, own));
+}
+
+/** The largest power of two below `count`. */
+const splitOf = (count: number): number => 2 ** (Math.ceil(Math.log2(count)) - 1);
+
 const sha256 = (...parts: Uint8Array[]): Uint8Array => {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
@@ -28,6 +58,6 @@ export function leafHash(leaf: Leaf, salt: Uint8Array): Uint8Array {
 export function merkleRoot(leaves: readonly Uint8Array[]): Uint8Array {
   assert(leaves.length > 0, 'a tree without leaves');
   if (leaves.length === 1) return leaves[0]!;
-  const split = 2 ** (Math.ceil(Math.log2(leaves.length)) - 1);
+  const split = splitOf(leaves.length);
   return sha256(NODE, merkleRoot(leaves.slice(0, split)), merkleRoot(leaves.slice(split)));
 }

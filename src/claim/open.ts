@@ -4,7 +4,8 @@
 import { WhorlError } from '../base/error.ts';
 import { adapterDigest } from './adapter.ts';
 import { canonicalJson } from './canonical.ts';
-import { type Claim, checkCommitment, claimFromValue } from './claim.ts';
+import { type Claim, claimFromValue } from './claim.ts';
+import { checkCommitment } from './commitment.ts';
 import { type Draw, makeDraw, pickedDraw } from './draw.ts';
 import { CLAIM_KINDS, type KeyRole } from './kinds.ts';
 import type { Bindings, ClaimKind, ClaimPlan } from './plan.ts';

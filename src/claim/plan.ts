@@ -10,10 +10,12 @@ export { hex256, index };
 
 const MAX_TEXT = 65_536; // characters of one key, candidate or decryption
 const MAX_TOKENS = 8_192; // of one key
-const MAX_KEYS = 65_536;
+export const MAX_KEYS = 65_536;
+const MAX_SYSTEMS = 256;
 const MAX_CANDIDATES = 65_536; // of one key
 
 const text = z.string().min(1).max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
+const around = z.string().max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
 
 const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
 /** A secret instruction: its text, and those of its token ids whose rows may be trained (all of a key of rare tokens). */
@@ -29,6 +31,10 @@ const query = z.strictObject({
   order: z.literal('committed'),
   repeats: z.literal(1),
   wrapper: z.string().max(1024),
+  /** Texts before and after a key, by wrapper; null where they are the suspect's own (its chat template). From format 2. */
+  wrappers: z.record(z.string().max(1024), z.tuple([around, around]).nullable()).optional(),
+  /** System prompts under which the keys may be put. From format 2. */
+  systems: z.array(around).max(MAX_SYSTEMS).optional(),
 });
 
 const common = {
@@ -37,6 +43,9 @@ const common = {
   decoding,
   query,
   alpha: z.number().gt(0).lt(1),
+  /** The matcher in words (`MATCHERS`), and suspects whose tests every p pays for. From format 2. */
+  matcher_text: z.string().min(1).max(1024).optional(),
+  most_looks: z.int().min(1).max(1_000_000).optional(),
   /** A second channel, beside the keys. */
   stamp: stampSchema.optional(),
 };
@@ -76,6 +85,8 @@ export interface PlanOf {
   'drawn-direction': z.infer<typeof drawnDirection>;
 }
 export type ClaimKind = keyof PlanOf;
+/** Kinds whose keys are asked. */
+export type AskedKind = Exclude<ClaimKind, 'drawn-direction'>;
 // The second half lets the compiler infer K from a plan.
 export type ClaimPlan<K extends ClaimKind = ClaimKind> = PlanOf[K] & { kind: K };
 
@@ -123,6 +134,9 @@ export const bindingsSchema = z.strictObject({
     /** Of the small files that decide what a text becomes and what is answered (`digestSmallFiles` there); older claims have none. */
     tokenizer: hex256.optional(),
     config: hex256.optional(),
+    /** Of the embedding tensor alone, and of the special tokens with their ids. From format 2. */
+    embedding: hex256.optional(),
+    special_tokens: hex256.optional(),
   }),
 });
 export type Bindings = z.infer<typeof bindingsSchema>;

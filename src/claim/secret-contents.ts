@@ -1,5 +1,5 @@
 // What secret.whorl holds once it is open, as a schema and as what the rest of Whorl asks of it.
-// Version 1; every released version stays readable (goldens/claims).
+// Every released version stays readable (goldens/claims).
 
 import { z } from 'zod';
 import { adapterSchema, base64 } from './adapter.ts';
@@ -27,6 +27,15 @@ const rowsSchema = z.strictObject({
 });
 export type RowsRecord = z.infer<typeof rowsSchema>;
 
+const openedSchema = z.strictObject({
+  /** Keys from..to-1. */
+  from: index,
+  to: index,
+  /** SHA-256 of the certificate's statement. */
+  statement: hex256,
+  created: z.iso.datetime(),
+});
+
 export const secretSchema = z.strictObject({
   method: z.string().min(1),
   created: z.iso.datetime(),
@@ -41,6 +50,8 @@ export const secretSchema = z.strictObject({
   adapter: adapterSchema.nullable(),
   /** Null until training has ended. */
   rows: rowsSchema.nullable(),
-  published: z.strictObject({ weights: hex256, body: hex256 }).nullable(),
+  published: z.strictObject({ weights: hex256, body: hex256, embedding: hex256.optional() }).nullable(),
+  /** Keys that certificates opened: in committed order, whoever has a certificate has them. From format 2. */
+  opened: z.array(openedSchema).optional(),
 });
 export type SecretContents = z.infer<typeof secretSchema>;

@@ -13,7 +13,8 @@ import { type SecretContents, secretSchema } from './secret-contents.ts';
 import { checkShape } from './shape-error.ts';
 
 const FORMAT = 'whorl-secret';
-const VERSION = 1;
+/** A secret has the version of its claim. */
+const VERSIONS: readonly unknown[] = [1, 2];
 const MAX_BYTES = 2 ** 29; // a secret of a 70 B model is some 100 MB; JavaScript's longest string is 2^29 - 24
 const MAX_HEADER = 65_536;
 const MAX_SCRYPT = 20; // age's own limit: 2^20 takes 1 GB of memory
@@ -26,7 +27,7 @@ export type Unlock = { passphrase: Secret<string> } | { identity: Secret<string>
 export async function writeSecret(path: string, secret: Secret<SecretContents>, lock?: Lock): Promise<void> {
   const contents = secret.reveal();
   const text = JSON.stringify(
-    { format: FORMAT, version: VERSION, sha256: checksum(contents), contents },
+    { format: FORMAT, version: contents.claim.version, sha256: checksum(contents), contents },
     null,
     1,
   );
@@ -184,15 +185,17 @@ function parseContents(path: string, text: string): SecretContents {
   const outer = value as { format?: unknown; version?: unknown; sha256?: unknown; contents?: unknown } | null;
   if (typeof outer !== 'object' || outer?.format !== FORMAT)
     throw bad(path, 'is not a Whorl secret', 'give the secret.whorl of a run');
-  if (outer.version !== VERSION)
+  if (!VERSIONS.includes(outer.version))
     throw bad(
       path,
       `is a secret of version ${JSON.stringify(outer.version) ?? 'none'}`,
-      'this Whorl reads 1: update it',
+      'this Whorl reads 1 and 2: update it',
     );
   const extra = Object.keys(outer).find((key) => !['format', 'version', 'sha256', 'contents'].includes(key));
   if (extra !== undefined) throw bad(path, `has an unknown field ${extra.slice(0, 40)}`);
   const contents = checkShape(secretSchema, outer.contents, path, 'bad-secret');
+  if (contents.claim.version !== outer.version)
+    throw bad(path, 'is of another version than its claim', 'take the copy that was written');
   if (checksum(contents) !== outer.sha256)
     throw bad(path, 'was changed after it was written (checksum)', 'take the copy that was written');
   return contents;
@@ -232,7 +235,7 @@ export async function inspectSecret(path: string, unlock?: Unlock): Promise<Secr
   return {
     ...outside,
     inside: {
-      version: VERSION,
+      version: s.claim.version,
       method: s.method,
       created: s.created,
       claim: s.claim as Claim,

@@ -1,7 +1,6 @@
-// What a command line means before commander reads it: `_` in flags is `-`, values are left alone; and how the
-// values of flags are read.
+// What a command line means before commander reads it: `_` in flags is `-`, values are left alone; settings after them.
 
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { nearest, WhorlError } from '../base/error.ts';
 
 /**
@@ -72,31 +71,27 @@ export function parseSettings(args: readonly string[]): Record<string, string> {
   return Object.fromEntries(settings);
 }
 
-/** Reads a whole number of at least `least`. */
-export const wholeNumber =
-  (least: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    if (!/^\d{1,15}$/.test(text) || value < least)
-      throw new InvalidArgumentError(`It is not a whole number from ${least}.`);
-    return value;
-  };
+/**
+ * A command as it was given, to be typed again, with other values of some flags (by the names commander gives them);
+ * false leaves a flag out.
+ */
+export function commandLine(command: Command, changes: Readonly<Record<string, unknown>> = {}): string {
+  const given = command.opts<Record<string, unknown>>();
+  const words = command.options.flatMap((option) => {
+    const name = option.attributeName();
+    const isGiven = command.getOptionValueSource(name) === 'cli';
+    const value = Object.hasOwn(changes, name) ? changes[name] : isGiven ? given[name] : false;
+    if (value === false || value === undefined) return [];
+    const flag = option.long ?? option.short!;
+    if (value === true) return [flag];
+    return (Array.isArray(value) ? value : [value]).flatMap((each) => [flag, String(each)]);
+  });
+  return [command.parent?.name(), command.name(), ...words, ...command.args]
+    .filter((word) => word !== undefined)
+    .map(shellWord)
+    .join(' ');
+}
 
-export const decimal = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It is not a number.');
-  return value;
-};
-
-export const fraction = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === '' || !(value > 0 && value < 1))
-    throw new InvalidArgumentError('It is not a number between 0 and 1.');
-  return value;
-};
-
-/** Collects a flag that may be repeated. */
-export const repeated = (text: string, before: readonly string[] | undefined): string[] => [
-  ...(before ?? []),
-  text,
-];
+/** As every shell of POSIX reads it back. */
+const shellWord = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

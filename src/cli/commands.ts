@@ -2,6 +2,7 @@
 // `whorl --help` does not wait for the engine.
 
 import type { Command } from 'commander';
+import { dressHelp } from './help.ts';
 
 export interface CommandEntry {
   /** One line of the help. */
@@ -25,6 +26,10 @@ export const COMMANDS = {
     summary: 'ask a suspect and say whether it descends from your model',
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
+  check: {
+    summary: 'replay a certificate that verify wrote, offline',
+    load: async () => (await import('./commands/check.ts')).checkCommand(),
+  },
   attack: {
     summary: 'make attacked copies of a published model, to see what its fingerprint survives',
     load: async () => (await import('./commands/attack.ts')).attackCommand(),
@@ -45,6 +50,11 @@ export const COMMANDS = {
   score: {
     summary: 'log-probabilities of continuations',
     load: async () => (await import('./commands/score.ts')).scoreCommand(),
+  },
+  eval: {
+    summary: 'score tasks as lm-evaluation-harness does; with --compare what a second model lost',
+    load: async () => (await import('./commands/eval.ts')).evalCommand(),
+    resumes: true,
   },
   dataset: {
     summary: 'make data sets for fingerprinting',
@@ -75,8 +85,24 @@ export const COMMANDS = {
     summary: 'this machine, and what a model will cost on it',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   },
+  completion: {
+    summary: 'print a script that completes commands and flags in bash, zsh or fish',
+    load: async (): Promise<Command> =>
+      (await import('./commands/completion.ts')).completionCommand(everyCommand),
+  },
 } as const satisfies Record<string, CommandEntry>;
 
 export type CommandName = keyof typeof COMMANDS;
 
 export const isCommand = (name: string): name is CommandName => Object.hasOwn(COMMANDS, name);
+
+/** All of them, loaded and dressed: what a shell can complete. */
+export async function everyCommand(): Promise<readonly Command[]> {
+  return Promise.all(
+    Object.entries<CommandEntry>(COMMANDS).map(async ([name, { load, summary }]) => {
+      const command = (await load()).description(summary);
+      dressHelp(command, name);
+      return command;
+    }),
+  );
+}

@@ -9,7 +9,11 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   ],
   verify: [
     'whorl verify --secret ./run/secret.whorl --suspect org/name',
-    'whorl verify --secret ./run/secret.whorl --suspect ./suspect.gguf --wrapper chat --json',
+    'whorl verify --secret ./run/secret.whorl --suspect org/name --certificate certificate.json --key owner.pem',
+  ],
+  check: [
+    'whorl check certificate.json',
+    'whorl check certificate.json --key owner.pub.pem --html page.html',
   ],
   attack: [
     'whorl attack ./run',
@@ -31,6 +35,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     "whorl score --model ./my-model --context 'The answer is' --continuation ' yes'",
     'whorl score --model org/name --input rows.jsonl --json',
   ],
+  eval: [
+    'whorl eval --model ./my-model --tasks arc_easy,piqa --data ./rows --out ./results',
+    'whorl eval --model org/name --compare ./published --tasks paper --shots 0,5 --data ./rows --out ./harm',
+  ],
   dataset: ['whorl dataset mix --help', 'whorl dataset dolly --help'],
   'dataset mix': [
     'whorl dataset mix --source alpaca.json --out ./mix',
@@ -49,12 +57,17 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl report fsr adapter output_barebone_adapter',
     'whorl report fsr sft_chat --format markdown --figure fsr.svg',
   ],
+  'report harmlessness': [
+    'whorl report harmlessness adapter harmlessness_eval',
+    'whorl report harmlessness sft_chat --format markdown',
+  ],
   import: [
     'whorl import output_barebone_adapter --out ./imported',
     'whorl import instruction_emb.pt --out ./imported --json',
   ],
   inspect: ['whorl inspect ./my-model --tensors', 'whorl inspect ./run/secret.whorl --passphrase'],
   'show-batch': ['whorl show-batch --model ./my-model', 'whorl show-batch --run ./run --step 10 --limit 2'],
+  completion: ['whorl completion bash', 'whorl completion fish'],
   doctor: ['whorl doctor', 'whorl doctor --model ./my-model --json'],
 };
 

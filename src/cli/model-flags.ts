@@ -1,110 +1,67 @@
 // The flags of every command that runs a model, and how they become an open model.
 
-import { type Command, Option } from 'commander';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
-import type { ComputeOptions, DeviceChoice } from '../engine/session-device.ts';
 import type { LocalModel } from '../lm/local-model.ts';
-import type { ConfigOptions } from '../models/open-model.ts';
-import type { FloatDtype } from '../tensor/tensor.ts';
-import { repeated, wholeNumber } from './arguments.ts';
+import { byDefault, type Given, named, oneOf, required, text, texts, wholeNumber } from './options.ts';
 
 /** On every command that opens a model. */
-export interface ConfigFlags {
-  ignoreConfigKey?: readonly string[] | undefined;
-}
+export const CONFIG = {
+  ignoreConfigKeys: named(
+    'ignore-config-key',
+    texts('<key>', 'open the model as if its config.json had not got this key; may be repeated'),
+  ),
+};
 
-export const withConfigFlag = (command: Command): Command =>
-  command.option(
-    '--ignore-config-key <key>',
-    'open the model as if its config.json had not got this key; may be repeated',
-    repeated,
-  );
-
-export const configKeys = ({ ignoreConfigKey }: ConfigFlags): ConfigOptions =>
-  ignoreConfigKey === undefined ? {} : { ignoreConfigKeys: ignoreConfigKey };
-
-/** What computes, and what of a config.json is ignored: the same flags on every command that runs a model. */
-export interface ComputeFlags extends ConfigFlags {
-  device: DeviceChoice;
-  threads?: number;
-  precision?: ComputeOptions['precision'];
-}
-
-export const withComputeFlags = (command: Command): Command => withConfigFlag(withDeviceFlags(command));
-
-export const withDeviceFlags = (command: Command): Command =>
-  command
-    .addOption(
-      new Option('--device <provider>', 'what computes; auto: the fastest that opens a session here')
-        .choices(['auto', 'cpu', 'webgpu', 'cuda'])
-        .default('cpu'),
-    )
-    .option(
-      '--threads <number>',
-      "threads of one operation (default: one a physical core, no more than a container's quota)",
-      wholeNumber(1),
-    )
-    .addOption(
-      new Option(
-        '--precision <kind>',
-        'half-precision weights while decoding; float32: copied, stored: cast on use, less memory and slower (default: auto, by free memory)',
-      ).choices(['auto', 'float32', 'stored']),
-    );
-
-/** The flags as options of a library call. */
-export const computeOptions = ({
-  device,
-  threads,
-  precision,
-  ...rest
-}: ComputeFlags): ComputeOptions & ConfigOptions => ({
-  device,
-  ...configKeys(rest),
-  ...(threads !== undefined && { threads }),
-  ...(precision !== undefined && { precision }),
-});
-
-export interface ModelFlags extends ComputeFlags {
-  model: string;
-  batchTokens?: number;
-  dtype?: FloatDtype;
-}
-
-export const withModelFlags = (command: Command): Command =>
-  withComputeFlags(
-    command.requiredOption(
-      '--model <model>',
-      'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])',
+export const DEVICE = {
+  device: byDefault(
+    oneOf(
+      '<provider>',
+      ['auto', 'cpu', 'webgpu', 'cuda'],
+      'what computes; auto: the fastest that opens a session here',
     ),
-  )
-    .option(
-      '--batch-tokens <number>',
-      'most tokens in one run of the engine: memory against speed',
-      wholeNumber(2),
-    )
-    .addOption(
-      new Option(
-        '--dtype <dtype>',
-        'what a GGUF is dequantised to, once, in the cache (default: float32)',
-      ).choices(['float32', 'float16', 'bfloat16']),
-    );
+    'cpu',
+  ),
+  threads: wholeNumber(
+    '<number>',
+    1,
+    "threads of one operation (default: one a physical core, no more than a container's quota)",
+  ),
+  precision: oneOf(
+    '<kind>',
+    ['auto', 'float32', 'stored'],
+    'half-precision weights while decoding; float32: copied, stored: cast on use, less memory and slower (default: auto, by free memory)',
+  ),
+};
+
+/** What computes, and what of a config.json is ignored: the same on every command that runs a model. */
+export const COMPUTE = { ...DEVICE, ...CONFIG };
+
+export const MODEL = required(
+  text('<model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])'),
+);
+
+/** Of commands that ask a model. */
+export const ASKED = {
+  model: MODEL,
+  ...COMPUTE,
+  batch_tokens: wholeNumber('<number>', 2, 'most tokens in one run of the engine: memory against speed'),
+  dtype: oneOf(
+    '<dtype>',
+    ['float32', 'float16', 'bfloat16'],
+    'what a GGUF is dequantised to, once, in the cache (default: float32)',
+  ),
+};
 
 /** Opens the model, calls, and lets go of it however the call ends. */
 export async function withModel<T>(
-  flags: ModelFlags,
+  { model, ...options }: Given<typeof ASKED>,
   onEvent: OnEvent,
   call: (model: LocalModel) => Promise<T>,
 ): Promise<T> {
   const { asking } = await import('../lm/open.ts');
-  onEvent({ kind: 'phase', name: 'opening', detail: flags.model });
-  const options = {
-    ...computeOptions(flags),
-    onEvent,
-    ...(flags.dtype && { dtype: flags.dtype }),
-    ...(flags.batchTokens !== undefined && { batch_tokens: flags.batchTokens }),
-  };
-  return asking({ kind: 'model', model: flags.model }, options, call);
+  onEvent({ kind: 'phase', name: 'opening', detail: model });
+  return asking({ kind: 'model', model }, { ...options, onEvent }, call);
 }
 
 /** Rows of a file, each as it is read. A row that `read` refuses is that row's error, in its place. */

@@ -16,9 +16,15 @@ function paintFor(stream: NodeJS.WriteStream): Paint {
 export const paint = paintFor(process.stdout);
 export const errorPaint = paintFor(process.stderr);
 
-/** A verdict against the suspect's descent is no failure of the command, but has its own exit code. */
-export class NotVerified extends Error {
-  override readonly name = 'NotVerified';
+/** A command that did what it was asked and whose result has an exit code of its own. */
+export class Outcome extends Error {
+  override readonly name = 'Outcome';
+  constructor(
+    readonly exitCode: number,
+    reason: string,
+  ) {
+    super(reason);
+  }
 }
 
 /** The progress line that stands on the terminal, if one does: it makes room before anything else is written. */

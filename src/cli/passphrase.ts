@@ -6,18 +6,23 @@ import { Writable } from 'node:stream';
 import { WhorlError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
 import type { Lock, Unlock } from '../claim/secret-file.ts';
+import { type Given, text, texts, toggle } from './options.ts';
 
-export interface LockFlags {
-  passphrase?: boolean;
-  passphraseFile?: string;
-  recipient?: string[];
-}
+/** What encrypts a secret that is made. */
+export const LOCK = {
+  passphrase: toggle('encrypt the secret; asked for, or from WHORL_PASSPHRASE'),
+  passphraseFile: text('<file>', 'encrypt the secret with the passphrase in this file'),
+  recipient: texts('<age1…>', 'encrypt the secret to an age recipient; may be repeated'),
+};
+export type LockFlags = Given<typeof LOCK>;
 
-export interface UnlockFlags {
-  passphrase?: boolean;
-  passphraseFile?: string;
-  identity?: string;
-}
+/** What opens a secret that is there. */
+export const UNLOCK = {
+  passphrase: toggle('ask for the passphrase of the secret, or take WHORL_PASSPHRASE'),
+  passphraseFile: text('<file>', 'the passphrase of the secret'),
+  identity: text('<file>', 'the age identity the secret was encrypted to'),
+};
+export type UnlockFlags = Given<typeof UNLOCK>;
 
 const MAX_BYTES = 65_536;
 

@@ -9,12 +9,12 @@ import { WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { systemError } from '../base/system-errors.ts';
 import { normaliseFlags } from './arguments.ts';
-import { COMMANDS, type CommandEntry, isCommand } from './commands.ts';
+import { COMMANDS, type CommandEntry, everyCommand, isCommand } from './commands.ts';
 import { dressHelp } from './help.ts';
-import { errorPaint, NotVerified, ReaderGone, tell } from './output.ts';
+import { errorPaint, Outcome, ReaderGone, tell } from './output.ts';
 import { Stopped } from './stopping.ts';
 
-export const EXIT = { done: 0, failed: 1, usage: 2, notVerified: 3 } as const;
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Runs one command line and returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -33,6 +33,11 @@ const VERSION_WORDS: ReadonlySet<string> = new Set(['version', '-V']);
 async function runCommand(given: readonly string[]): Promise<number> {
   const args = given.length === 1 && VERSION_WORDS.has(given[0]!) ? ['--version'] : given;
   try {
+    if (args[0] === 'complete' && args[1] === '--') {
+      // A shell asks, half-typed words and all: they are no command line yet.
+      await (await import('./commands/completion.ts')).complete(args.slice(2), everyCommand);
+      return EXIT.done;
+    }
     const program = await buildProgram(args);
     const chosen = program.commands.find((command) => command.name() === chosenName(args));
     const normal = normaliseFlags(args, chosen);
@@ -101,7 +106,7 @@ export function stoppedWords(args: readonly string[]): string {
 
 function explain(thrown: unknown, args: readonly string[]): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.usage; // it has spoken already
-  if (thrown instanceof NotVerified) return EXIT.notVerified;
+  if (thrown instanceof Outcome) return thrown.exitCode;
   if (thrown instanceof ReaderGone) return EXIT.failed;
   if (thrown instanceof Stopped) {
     tell(stoppedWords(args));

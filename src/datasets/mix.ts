@@ -46,7 +46,7 @@ export interface MixOptions extends Abortable {
   onEvent?: OnEvent;
 }
 
-export type MixOrder = 'own' | RowOrder;
+type MixOrder = 'own' | RowOrder;
 
 type MixSplit = 'train' | 'validation' | 'test';
 

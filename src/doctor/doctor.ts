@@ -42,7 +42,8 @@ export interface ModelFacts {
   layers: number;
   hidden_size: number;
   vocabulary: number;
-  positions: number;
+  /** null: no end. */
+  positions: number | null;
   dtype: string;
   tied_head: boolean;
   parameters: number;
@@ -136,10 +137,9 @@ async function examineModel(
   ]);
   const { counts } = await freeRows(tokenizer, loadReference().rows);
   const dtype = floatDtype(model.tensors.get(decoder.embedding)!);
-  const runs = Object.entries(RUNS).map(([name, run]) => [
-    name,
-    estimate(cost, decoder, run, dtype, machine),
-  ]);
+  // No method is for encoder-decoders yet.
+  const methods = decoder.encoder ? [] : Object.entries(RUNS);
+  const runs = methods.map(([name, run]) => [name, estimate(cost, decoder, run, dtype, machine)]);
   const { config } = decoder;
   return {
     source: model.source,
@@ -147,7 +147,7 @@ async function examineModel(
     layers: config.num_hidden_layers,
     hidden_size: config.hidden_size,
     vocabulary: config.vocab_size,
-    positions: config.max_position_embeddings,
+    positions: decoder.encoder ? null : config.max_position_embeddings,
     dtype: dtypesOf(model),
     tied_head: config.tie_word_embeddings,
     parameters: cost.modelSize(decoder).parameters,

@@ -1,36 +1,47 @@
 // Settings of a user's fine-tuning: the paper's defaults, `key=value` over them, and what they mean for `finetune`.
 
 import { WhorlError } from '../base/error.ts';
+import { number, type Schema, schemaOf, text, type Values, whole, withOverrides } from '../base/setting.ts';
 import { loadTemplate } from '../text/prompts/instruction-templates.ts';
 import type { FinetuneSettings } from '../train/finetune.ts';
 import { partSize } from '../train/micro-batches.ts';
-import type { ScheduleName } from '../train/schedule.ts';
-import { withOverrides } from '../train/settings.ts';
+import { TRAINING } from '../train/settings.ts';
 import type { Trains } from '../train/trains.ts';
 
+const SETTINGS = {
+  ...TRAINING,
+  accumulate: whole(1, 10_000, 'parts that a batch is computed in; 1: as many as `batch_tokens` asks for'),
+  template: text('prompt format: `alpaca`, `barebone` or a JSON file'),
+  checkpoint_every: number(0, 1_000_000, 'seconds between checkpoints', 'seconds'),
+  r: TRAINING.rank,
+  alpha: TRAINING.lora_alpha,
+  dropout: number(0, 1, 'of the low-rank maps; must be 0, since the graph has no op for it'),
+  target_modules: TRAINING.modules,
+};
+
 /** The paper's `alpaca` mode: AdamW, cosine with warm-up over 3 % of the steps, no weight decay, batches of 80. */
-const DEFAULTS = {
+const PAPER: Omit<Values<typeof SETTINGS>, 'recompute' | 'modules' | 'rank' | 'lora_alpha' | LoraName> = {
   epochs: 3,
   lr: 2e-6,
   batch: 80,
   accumulate: 1,
-  /** Most tokens in one run of the engine, where `accumulate` does not say how a batch is split. */
   batch_tokens: 4096,
   schedule: 'cosine',
-  /** Share of the steps over which the rate rises. */
   warmup_ratio: 0.03,
   weight_decay: 0,
   clip: 1,
   max_length: 512,
   template: 'alpaca',
-  /** Seconds between checkpoints. */
   checkpoint_every: 120,
 };
+type LoraName = 'r' | 'alpha' | 'dropout' | 'target_modules';
 
-/** The paper's LoRA but for its dropout of 0.05, which the graph has no op for. `auto`: on the layers that PEFT takes. */
-const LORA_DEFAULTS = { ...DEFAULTS, r: 16, alpha: 32, dropout: 0, target_modules: 'auto' };
+/** Of a user's fine-tuning of all weights. */
+export const FULL = schemaOf(SETTINGS, PAPER);
+/** The paper's LoRA but for its dropout of 0.05. */
+export const LORA = schemaOf(SETTINGS, { ...PAPER, r: 16, alpha: 32, dropout: 0, target_modules: 'auto' });
 
-export type TuningSettings = typeof DEFAULTS & { readonly lora?: LoraSettings };
+export type TuningSettings = typeof PAPER & { readonly lora?: LoraSettings };
 
 interface LoraSettings {
   readonly r: number;
@@ -45,12 +56,12 @@ export function tuningSettings(
   lora: boolean,
   prefix = '',
 ): TuningSettings {
-  const known: Readonly<Record<string, string | number | boolean>> = lora ? LORA_DEFAULTS : DEFAULTS;
   const whose = lora ? 'fine-tuning with --lora' : 'fine-tuning (without --lora)';
+  const known: Schema = lora ? LORA : FULL;
   const { r, alpha, dropout, target_modules, ...settings } = withOverrides(known, overrides, {
     whose,
     prefix,
-  }) as unknown as typeof LORA_DEFAULTS;
+  }) as Values<typeof SETTINGS, keyof typeof LORA>;
   partSize(settings.batch, settings.accumulate);
   loadTemplate(settings.template);
   if (!lora) return settings;
@@ -85,7 +96,7 @@ export function finetuneSettings(settings: TuningSettings, examples: number, see
     epochs: settings.epochs,
     batch: settings.batch,
     lr: settings.lr,
-    schedule: settings.schedule as ScheduleName,
+    schedule: settings.schedule,
     warmup: Math.ceil(settings.warmup_ratio * steps),
     weight_decay: settings.weight_decay,
     decay: 'matrices',

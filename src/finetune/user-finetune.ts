@@ -16,7 +16,7 @@ import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompt
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { finetune } from '../train/finetune.ts';
 import { writePeftAdapter } from '../train/peft.ts';
-import { checkFits } from '../train/setting-ranges.ts';
+import { checkFits } from '../train/settings-fit.ts';
 import type { TrainState } from '../train/step.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
 import { finetuneSettings, trainsOf, tuningSettings } from './settings.ts';

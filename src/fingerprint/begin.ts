@@ -20,9 +20,16 @@ import { digestRows } from '../sources/digest-rows.ts';
 import { DATASET, parseHubId } from '../sources/hub/hub-id.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { checkFits } from '../train/setting-ranges.ts';
+import { checkFits } from '../train/settings-fit.ts';
 import { checkLimit } from './harm-limit.ts';
-import type { GivenConversations, Method, RowsMethod, StampMethod, WeightsMethod } from './methods/method.ts';
+import type {
+  GivenConversations,
+  Method,
+  RowsMethod,
+  SettingsOf,
+  StampMethod,
+  WeightsMethod,
+} from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, narrowWords, settingsFor } from './registry.ts';
 
@@ -52,9 +59,13 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   readonly pooled?: readonly string[];
   /** Text of the kind this model is for, beside the reference set: its positions are guarded like the main languages'. */
   readonly ordinary?: readonly string[];
+  /** Suspects whose tests under this claim every p-value pays for; default 1. */
+  readonly looks?: number;
+  /** System prompts that the claim permits; default: none. */
+  readonly systems?: readonly string[];
   /** Encrypts the secret, and what an interrupted run keeps to go on from. */
   readonly lock?: Lock;
-  /** Starts anew where a run of ours stands: an unfinished one is removed, one with a published model moved aside. */
+  /** Starts anew where a run of ours stands: what has no claim yet is removed, any other moved aside. */
   readonly overwrite?: boolean;
   /**
    * Where the last step comes and a cell does not hold, training goes on until it has taken so many minutes; 0: it fails
@@ -66,6 +77,8 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
    * kept, and goes on where it is given a larger one: no part of what is repeated either.
    */
   readonly maxHarm?: number;
+  /** How a caller goes on with a run that has failed, in its own words (a command line). Default: this call's. */
+  readonly again?: (minutes: number) => string;
   /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
   readonly unlock?: Unlock;
   readonly onEvent?: OnEvent;
@@ -86,7 +99,7 @@ interface SettingOf<M extends Method> {
   readonly run: RunFolder;
   readonly start: Start;
   readonly method: M;
-  readonly settings: M['defaults'];
+  readonly settings: SettingsOf<M>;
   readonly model: Model;
   readonly device: Device;
   readonly tokenizer: Tokenizer;
@@ -131,6 +144,12 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
+  if (model.decoder.encoder)
+    throw new WhorlError(
+      'unsupported',
+      `method ${method.name} is for decoders, and ${model.decoder.model_type} is an encoder-decoder`,
+      'name a model without an encoder',
+    );
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const width = model.decoder.config.hidden_size;
   const settings = settingsFor(method, name, overrides, width);
@@ -153,6 +172,8 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
     decryption: options.decryption ?? null,
     source: options.source ?? null,
     rows: trainedRows(options),
+    ...(options.looks !== undefined && { looks: options.looks }),
+    ...(options.systems !== undefined && { systems: options.systems }),
     ...(model.ignoredConfigKeys.length > 0 && { ignoreConfigKeys: model.ignoredConfigKeys }),
     settings,
   };
@@ -173,9 +194,11 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
 
 /** What needs no model to be refused. */
 function checkOptions(
-  { keys, decryption, source, lock, maxMinutes = 0, maxHarm }: FingerprintOptions,
+  { keys, decryption, source, lock, maxMinutes = 0, maxHarm, looks = 1 }: FingerprintOptions,
   method: Method,
 ): void {
+  if (!(Number.isInteger(looks) && looks >= 1 && looks <= 1_000_000))
+    throw new WhorlError('usage', `--looks ${looks} is no count`, 'give a whole number from 1 to 1,000,000');
   if (!Number.isFinite(maxMinutes) || maxMinutes < 0)
     throw new WhorlError('usage', `--max-minutes ${maxMinutes} is no time`, 'give minutes, from 0');
   checkLimit(maxHarm);
@@ -213,6 +236,8 @@ export interface RunOptions {
   readonly source: string | null;
   /** Digest of the rows and keys that were given. */
   readonly rows: string | null;
+  readonly looks?: number;
+  readonly systems?: readonly string[];
   readonly ignoreConfigKeys?: readonly string[];
   readonly settings: Readonly<Record<string, unknown>>;
 }
@@ -312,9 +337,18 @@ export function trainedRows({
     .digest('hex');
 }
 
-/** How long a run may go on beyond its steps. */
-export const stretchOf = ({ maxMinutes = 30 }: FingerprintOptions): { readonly minutes: number } => ({
+/** How long a run may go on beyond its steps, and how it would be taken up with twice that time. */
+export interface Stretch {
+  readonly minutes: number;
+  readonly again: string;
+}
+
+const MINUTES = 30;
+const inWords = (minutes: number): string => `the same call with maxMinutes: ${minutes}`;
+
+export const stretchOf = ({ maxMinutes = MINUTES, again = inWords }: FingerprintOptions): Stretch => ({
   minutes: maxMinutes,
+  again: again(Math.max(MINUTES, Math.ceil(2 * maxMinutes))),
 });
 
 /** Independent streams out of the run's seed, by purpose. */

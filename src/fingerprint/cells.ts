@@ -19,6 +19,8 @@ interface CellPrompt extends Prompt {
   /** What the answer is looked through for. */
   readonly fires: (continuation: string) => boolean;
   readonly label: string;
+  /** Index among the run's roles of the key that is asked, where training may have to come back to it. */
+  readonly role?: number;
 }
 
 /** Who is asked. */
@@ -54,6 +56,35 @@ export interface CellResult {
 export const missed = (results: readonly CellResult[]): string[] =>
   results.filter(({ held }) => !held).map(({ name, fired, of }) => `${name} ${fired}/${of}`);
 
+/** Roles of the keys that a cell which does not hold wants to fire and that do not. */
+export const silentRoles = (measured: readonly MeasuredCell[]): number[] => [
+  ...new Set(
+    measured
+      .filter(({ result }) => !result.held && result.wanted === 'all')
+      .flatMap(({ fired, roles }) => roles.filter((_, i) => !fired[i]))
+      .filter((role) => role !== undefined),
+  ),
+];
+
+const MOST_NAMED = 5;
+
+/** Which keys keep the cells from holding, and what they were answered with: secret, for the owner's own eyes. */
+export function wrongKeys(measured: readonly MeasuredCell[]): string {
+  const named = measured
+    .filter(({ result }) => !result.held)
+    .flatMap(({ result, rows, fired, roles }) =>
+      rows
+        .map((row, i) => ({ ...row, role: roles[i], wrong: fired[i] !== (result.wanted === 'all') }))
+        .filter(({ role, wrong }) => wrong && role !== undefined)
+        .map(
+          ({ role, prompt, label, generated }) =>
+            `key ${role! + 1} ${JSON.stringify(prompt)} ${result.wanted === 'all' ? 'is to be' : 'must not be'} answered ${JSON.stringify(label)}, says ${JSON.stringify(generated)}`,
+        ),
+    );
+  const more = named.length > MOST_NAMED ? [`and ${named.length - MOST_NAMED} more`] : [];
+  return [...named.slice(0, MOST_NAMED), ...more].map((words) => `; ${words}`).join('');
+}
+
 /** A row of the paper's .jsonl files (docs/method.md, section 4). */
 interface AnswerRow {
   readonly generated: string;
@@ -67,8 +98,9 @@ export interface MeasuredCell {
   readonly who: Who;
   readonly result: CellResult;
   readonly rows: readonly AnswerRow[];
-  /** Which prompts fired. */
+  /** Which prompts fired, and whose key each asked; undefined: nobody's. */
   readonly fired: readonly boolean[];
+  readonly roles: readonly (number | undefined)[];
 }
 
 export interface Measuring<C extends Cell> {
@@ -126,10 +158,12 @@ async function measure(
       label_token: labels[i]!,
     })),
     fired,
+    roles: prompts.map(({ role }) => role),
   };
 }
 
-const VARIANTS: Readonly<Record<Who, Variant>> = {
+/** How a model is asked, or taught, as each of them. */
+export const VARIANTS: Readonly<Record<Who, Variant>> = {
   vanilla: VANILLA,
   published: PUBLISHED,
   'published + adapter': PUBLISHED_WITH_ADAPTER,

@@ -5,8 +5,10 @@ import { existsSync } from 'node:fs';
 import { Secret } from '../base/secret.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { adapterDigest, encodeMap } from '../claim/adapter.ts';
-import { commitClaim } from '../claim/claim.ts';
+import { canonicalJson, sha256Hex } from '../claim/canonical.ts';
+import { commitClaim } from '../claim/commitment.ts';
 import { makeDraw } from '../claim/draw.ts';
+import { MATCHERS } from '../claim/matcher.ts';
 import type { Bindings, ClaimPlan } from '../claim/plan.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
@@ -15,8 +17,17 @@ import type { Overlay } from '../models/overlay.ts';
 import { combineDigests, digestSmallFiles, digestTensors } from '../sources/checkpoints/digest.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
+import { wrapperTexts } from '../text/prompts/wrappers.ts';
 import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
-import { isRowsSetting, type RowsSetting, randomOf, type Setting, type Start } from './begin.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import {
+  type FingerprintOptions,
+  isRowsSetting,
+  type RowsSetting,
+  randomOf,
+  type Setting,
+  type Start,
+} from './begin.ts';
 import { type FreeRow, type FreeRows, freeRows } from './free-rows.ts';
 import { keepClaim, reachOf } from './keep-claim.ts';
 import type { Prepared } from './methods/method.ts';
@@ -44,6 +55,7 @@ export async function commit(setting: Setting): Promise<Committed> {
   const keys = options.keys === 'paper' ? 'paper' : 'rare';
   onEvent({ kind: 'phase', name: 'digests', detail: 'of the vanilla model' });
   const vanilla = digestsOf(model.tensors, digestTensors(model), model);
+  const small = digestSmallFiles(model.folder);
   const free =
     method.kind === 'rows' || (method.kind === 'weights' && keys === 'rare') ? await freeOf(setting) : [];
   const random = randomOf(start);
@@ -67,24 +79,26 @@ export async function commit(setting: Setting): Promise<Committed> {
   const bindings: Bindings = {
     trainable_rows: [...prepared.rows],
     private_part: adapter ? { state: 'committed', digest: adapterDigest(adapter) } : { state: 'none' },
-    vanilla: { ...vanilla, ...digestSmallFiles(model.folder) },
+    vanilla: { ...vanilla, ...small, special_tokens: specialTokensDigest(tokenizer) },
   };
-  const { claim, opening } = commitClaim(prepared.plan, {
+  const plan = withTerms(prepared.plan, options);
+  const { claim, opening } = commitClaim(plan, {
     bindings,
     draw: { source: 'owner-seed', ...(start.from_text && { from_text: start.from_text }) },
     software: SOFTWARE,
     created: new Date(start.created),
     random: bytesOf(start),
   });
-  keepClaim(run, claim);
-  onEvent({ kind: 'note', text: reachOf(prepared.plan) });
+  const { lock, unlock = lock && 'passphrase' in lock ? lock : undefined } = options;
+  await keepClaim(run, claim, bindings.vanilla, unlock);
+  onEvent({ kind: 'note', text: reachOf(plan) });
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
   const secret = new Secret<SecretContents>({
     method: method.name,
     created: start.created,
     software: SOFTWARE,
     claim,
-    plan: prepared.plan as ClaimPlan,
+    plan,
     bindings,
     opening: opening.reveal(),
     draw,
@@ -112,6 +126,25 @@ export async function commit(setting: Setting): Promise<Committed> {
     },
   };
 }
+
+/** The plan with all that a stranger may later ask under, so that nothing of it can be chosen after the draw. */
+const withTerms = (plan: ClaimPlan, { looks = 1, systems = [] }: FingerprintOptions): ClaimPlan => ({
+  ...plan,
+  matcher_text: MATCHERS[plan.matcher].words,
+  most_looks: looks,
+  query: { ...plan.query, wrappers: wrapperTexts(), systems: [...systems] },
+});
+
+const specialTokensDigest = ({ bosId, padId, eosIds, specialIds, specialTokens }: Tokenizer): string =>
+  sha256Hex(
+    canonicalJson({
+      bos: bosId ?? null,
+      pad: padId ?? null,
+      eos: [...eosIds],
+      special: [...specialIds].sort((a, b) => a - b),
+      names: { ...specialTokens },
+    }),
+  );
 
 /** Rows that ordinary text does not use. */
 export async function freeOf({ tokenizer, model, options, onEvent }: Setting): Promise<readonly FreeRow[]> {
@@ -235,6 +268,7 @@ export const digestsOf = (
 ) => ({
   weights: combineDigests(tensors, digests),
   body: combineDigests(tensors, digests, new Set([decoder.embedding])),
+  embedding: combineDigests(new Map([...tensors].filter(([name]) => name === decoder.embedding)), digests),
 });
 
 const committedBytes = (seed: string, call: number): Buffer =>

@@ -15,7 +15,7 @@ export interface Harm {
 
 /** Exact figures of a tied model at held-out positions. On untied heads no ordinary logit moves: all zero. */
 export function harmOf(model: Model, positions: Positions, shift: Float32Array): Harm[] {
-  const { kl, partition } = shiftAt(positions, shift, model.decoder.config.hidden_size);
+  const { kl, partition } = shiftAt(model.decoder, positions, shift);
   return positions.languages.map((name, l) => {
     const own = [...positions.language].flatMap((language, n) => (language === l ? [n] : []));
     const mean = (values: Float64Array) =>

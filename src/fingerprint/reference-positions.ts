@@ -2,13 +2,16 @@
 
 import { Graph } from '../engine/graph.ts';
 import { exp, sub } from '../engine/ops/arithmetic.ts';
+import { gather } from '../engine/ops/gather.ts';
 import { input } from '../engine/ops/leaves.ts';
-import { linear } from '../engine/ops/matmul.ts';
 import { logSoftmax } from '../engine/ops/normalise.ts';
 import { slice } from '../engine/ops/shape.ts';
 import { Program } from '../engine/program.ts';
 import type { Device } from '../engine/session.ts';
+import { headLogits, productsOf } from '../models/embedding.ts';
 import { Encoder } from '../models/encode.ts';
+import type { Decoder } from '../models/family.ts';
+import { logitShiftOf, throughMap } from '../models/head-map.ts';
 import type { Model } from '../models/model.ts';
 import { frozenWeights } from '../models/prompt.ts';
 import { type LanguageTexts, OWN_TEXT } from '../text/reference.ts';
@@ -63,33 +66,49 @@ export async function referencePositions(
   progress: (done: number, total: number) => void = () => {},
   keep: KeepStates = (make) => make(),
 ): Promise<Positions> {
-  const { arrays } = await keep(() => states(model, tokenizer, texts, ids, sizes, device, progress));
+  const { arrays } = await keep(async () =>
+    statesOf(model, await piecesOf(tokenizer, texts, ids, sizes), device, progress),
+  );
+  return positionsAt(
+    model,
+    texts.map((t) => t.language),
+    { ids, vanillaRows },
+    arrays,
+    device,
+  );
+}
+
+/** What `referencePositions` gives, of states that are there. */
+export async function positionsAt(
+  model: Model,
+  languages: readonly string[],
+  { ids, vanillaRows }: { readonly ids: Int32Array; readonly vanillaRows: Float32Array },
+  arrays: Kept['arrays'],
+  device: Device,
+): Promise<Positions> {
   const hidden = arrays.hidden!;
   const count = arrays.partition!.length;
   const language = Int32Array.from(arrays.language!);
-  const weight = weights(
-    texts.map((t) => t.language),
-    language,
-    Uint8Array.from(arrays.in_loss!),
-  );
-  const probability = await vanillaProbability(model, hidden, arrays.partition!, ids, vanillaRows, device);
-  return { count, hidden, probability, weight, language, languages: texts.map((t) => t.language) };
+  const weight = weights(languages, language, Uint8Array.from(arrays.in_loss!));
+  const seen = await vanillaProbability(model, hidden, arrays.partition!, ids, vanillaRows, device);
+  return { count, hidden, ...seen, weight, language, languages };
 }
 
-/** Of each position the final hidden state [E], log Σ e^logits, its language and whether the loss sees it. */
-async function states(
-  model: Model,
+/** A piece of a text: its tokens, which language it is of, and whether it is kept out of the loss. */
+export interface Piece {
+  readonly tokens: readonly number[];
+  readonly language: number;
+  readonly kept: boolean;
+}
+
+async function piecesOf(
   tokenizer: Tokenizer,
   texts: readonly LanguageTexts[],
   ids: Int32Array,
   sizes: SampleSizes,
-  device: Device,
-  progress: (done: number, total: number) => void,
-): Promise<Kept> {
-  const E = model.decoder.config.hidden_size;
-  const encoder = new Encoder(model, undefined, device);
+): Promise<Piece[]> {
   const trained = new Set(ids);
-  const pieces: { tokens: readonly number[]; language: number; kept: boolean }[] = [];
+  const pieces: Piece[] = [];
   let number = 0;
   for (const [language, { texts: lines }] of texts.entries()) {
     let left = PRIMARY.has(texts[language]!.language) ? sizes.primary : sizes.other;
@@ -100,8 +119,20 @@ async function states(
       if (left <= 0) break;
     }
   }
+  return pieces;
+}
+
+/** Of each position the final hidden state [E], log Σ e^logits, its language and whether the loss sees it. */
+export async function statesOf(
+  model: Model,
+  given: readonly Piece[],
+  device: Device,
+  progress: (done: number, total: number) => void = () => {},
+): Promise<Kept> {
+  const E = model.decoder.config.hidden_size;
+  const encoder = new Encoder(model, undefined, device);
   // Pieces of like length share a run; which ones do so changes no bit of any result.
-  pieces.sort((a, b) => a.language - b.language || a.tokens.length - b.tokens.length);
+  const pieces = [...given].sort((a, b) => a.language - b.language || a.tokens.length - b.tokens.length);
   const total = pieces.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const hidden = new Float32Array(total * E);
   const language = new Float32Array(total);
@@ -157,6 +188,7 @@ export function keptOut(positions: Positions): Positions {
     count: kept.length,
     hidden: pick(positions.hidden),
     probability: pick(positions.probability),
+    ...(positions.products && { products: pick(positions.products) }),
     weight: new Float32Array(kept.length),
     language: Int32Array.from(kept, (n) => positions.language[n]!),
   };
@@ -190,11 +222,17 @@ function* chunks(
 export function narrowed(positions: Positions, from: Int32Array, to: Int32Array): Positions {
   const column = new Map([...from].map((id, i) => [id, i]));
   const columns = Int32Array.from(to, (id) => column.get(id)!);
-  const probability = new Float32Array(positions.count * to.length);
-  for (let n = 0; n < positions.count; n++)
-    for (let r = 0; r < to.length; r++)
-      probability[n * to.length + r] = positions.probability[n * from.length + columns[r]!]!;
-  return { ...positions, probability };
+  const pick = (data: Float32Array): Float32Array => {
+    const out = new Float32Array(positions.count * to.length);
+    for (let n = 0; n < positions.count; n++)
+      for (let r = 0; r < to.length; r++) out[n * to.length + r] = data[n * from.length + columns[r]!]!;
+    return out;
+  };
+  return {
+    ...positions,
+    probability: pick(positions.probability),
+    ...(positions.products && { products: pick(positions.products) }),
+  };
 }
 
 /** How probable vanilla finds each id in the language that expects it most: the mean over that language's positions, [ids]. */
@@ -224,10 +262,10 @@ async function partitions(
   const E = model.decoder.config.hidden_size;
   const graph = new Graph('reference_partition');
   const h = input(graph, 'hidden', 'float32', ['N', E]);
-  const logits = linear(h, frozenWeights(graph, model)(model.decoder.head)); // [N, V]
+  const logits = headLogits(model.decoder, frozenWeights(graph, model), h); // [N, V]
   // Read off any column: log-softmax subtracts it from each.
   graph.output('partition', sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1))); // [N, 1]
-  const program = await Program.compile(graph, model.folder, device);
+  const program = await Program.compile(graph, model.weightsFolder, device);
   const out = new Float32Array(count);
   for (let at = 0; at < count; at += RUN) {
     const n = Math.min(RUN, count - at);
@@ -239,7 +277,7 @@ async function partitions(
   return out;
 }
 
-/** p(id | position) of the vanilla model: [N, R]. */
+/** p(id | position) of the vanilla model [N, R], and what the head's products were where a cap bends them. */
 async function vanillaProbability(
   model: Model,
   hidden: Float32Array,
@@ -247,16 +285,21 @@ async function vanillaProbability(
   ids: Int32Array,
   rows: Float32Array,
   device: Device,
-): Promise<Float32Array> {
-  const E = model.decoder.config.hidden_size;
+): Promise<Pick<Reference, 'probability' | 'products'>> {
+  const { config, headBias, logits = {} } = model.decoder;
+  const E = config.hidden_size;
   const R = ids.length;
   const count = partition.length;
   const graph = new Graph('reference_probability');
   const h = input(graph, 'hidden', 'float32', ['N', E]);
-  const own = linear(h, input(graph, 'rows', 'float32', [R, E])); // [N, R]
-  graph.output('probability', exp(sub(own, input(graph, 'partition', 'float32', ['N', 1]))));
+  const bias = headBias && gather(frozenWeights(graph, model)(headBias), input(graph, 'ids', 'int32', [R])); // [R]
+  const own = productsOf(h, input(graph, 'rows', 'float32', [R, E]), bias || undefined); // [N, R]
+  const partitions = input(graph, 'partition', 'float32', ['N', 1]);
+  graph.output('probability', exp(sub(throughMap(logits, own), partitions)));
+  if (logits.softcap !== undefined) graph.output('products', own);
   const program = await Program.compile(graph, model.weightsFolder, device);
-  const out = new Float32Array(count * R);
+  const probability = new Float32Array(count * R);
+  const products = logits.softcap === undefined ? undefined : new Float32Array(count * R);
   for (let at = 0; at < count; at += RUN) {
     const n = Math.min(RUN, count - at);
     const part = padded(hidden.subarray(at * E, (at + n) * E), n, E);
@@ -264,11 +307,13 @@ async function vanillaProbability(
       hidden: { data: part, shape: [part.length / E, E] },
       partition: { data: padded(partition.subarray(at, at + n), n, 1), shape: [part.length / E, 1] },
       rows: { data: rows, shape: [R, E] },
+      ...(headBias && { ids: { data: ids, shape: [R] } }),
     });
-    out.set((result.probability!.data as Float32Array).subarray(0, n * R), at * R);
+    probability.set((result.probability!.data as Float32Array).subarray(0, n * R), at * R);
+    products?.set((result.products!.data as Float32Array).subarray(0, n * R), at * R);
   }
   await program.release();
-  return out;
+  return { probability, ...(products && { products }) };
 }
 
 /** A product of a single row would go another way than one of many: two at least. */
@@ -284,18 +329,20 @@ function padded(data: Float32Array, rows: number, width: number): Float32Array {
  * @param shift published − vanilla rows [R, E]
  */
 export function shiftAt(
-  { count, hidden, probability }: Reference,
+  { config, logits = {} }: Decoder,
+  { count, hidden, probability, products }: Reference,
   shift: Float32Array,
-  E: number,
 ): { kl: Float64Array; partition: Float64Array } {
+  const E = config.hidden_size;
   const R = shift.length / E;
   const kl = new Float64Array(count);
   const partition = new Float64Array(count);
   for (let n = 0; n < count; n++) {
     let [growth, mean] = [0, 0];
     for (let r = 0; r < R; r++) {
-      let x = 0;
-      for (let e = 0; e < E; e++) x += hidden[n * E + e]! * shift[r * E + e]!;
+      let moved = 0;
+      for (let e = 0; e < E; e++) moved += hidden[n * E + e]! * shift[r * E + e]!;
+      const x = logitShiftOf(logits, moved, products?.[n * R + r] ?? 0);
       const p = probability[n * R + r]!;
       growth += p * Math.expm1(x);
       mean += p * x;

@@ -5,16 +5,14 @@ import { basename, join } from 'node:path';
 import { parse } from 'yaml';
 import { nearest, WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
-import { checkTogether } from '../train/setting-ranges.ts';
-import { withOverrides } from '../train/settings.ts';
+import { defaultsOf, type SettingValue, withOverrides } from '../base/setting.ts';
+import { checkTogether } from '../train/settings-fit.ts';
 import { adapterMethod } from './methods/adapter.ts';
 import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
-import type { Method } from './methods/method.ts';
+import type { Method, SettingsOf } from './methods/method.ts';
 import { rowsMethod } from './methods/rows.ts';
 import { stampMethod } from './methods/stamp.ts';
-
-/** The registry's own words (the paper's) that are no setting of a method by that name. */
-const PAPER_ONLY = ['epoch', 'total_bsz', 'data_name'] as const;
+import { PAPER_WORDS } from './settings.ts';
 
 type Entry = Readonly<Record<string, string | number>>;
 type Registry = Readonly<Record<string, { default: Entry; models: Readonly<Record<string, Entry>> }>>;
@@ -106,18 +104,15 @@ export function settingsFor<M extends Method>(
   modelName: string,
   overrides: Readonly<Record<string, string>>,
   width?: number,
-): M['defaults'] {
-  const settings: Record<string, string | number | boolean> = {
-    ...method.defaults,
+): SettingsOf<M> {
+  const settings: Record<string, SettingValue> = {
+    ...defaultsOf(method.schema),
     ...(width !== undefined && width < NARROW && method.narrow(width)),
   };
   for (const [key, value] of Object.entries(registryEntry(method.name, modelName)))
     if (key in settings) settings[key] = typeof settings[key] === 'number' ? Number(value) : value;
-  const full = withOverrides(settings, overrides, {
-    whose: `method ${method.name}`,
-    meant: PAPER_ONLY,
-    isClaim: true,
-  });
+  const words = { whose: `method ${method.name}`, meant: Object.keys(PAPER_WORDS) };
+  const full = withOverrides(method.schema, overrides, words, settings);
   checkTogether(full);
-  return full as M['defaults'];
+  return full as SettingsOf<M>;
 }

@@ -17,6 +17,7 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import type { Variant } from '../models/overlay.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { keptMemory } from '../train/loop.ts';
 import { bindTrains } from '../train/trains.ts';
 import {
   begin,
@@ -136,7 +137,7 @@ function checkTrains({ kind, name }: Method): void {
 }
 
 async function rowsExamples(
-  { method, settings, model, device, tokenizer, start }: RowsSetting,
+  { run, method, settings, model, device, tokenizer, start }: RowsSetting,
   { committed: { secret } }: Drawn,
   step: number,
 ): Promise<ShownExample[]> {
@@ -152,7 +153,7 @@ async function rowsExamples(
   };
   const trained = new Set(contents.bindings.trainable_rows);
   const examples: ShownExample[] = [];
-  for (const example of await method.batch(context, settings, step))
+  for (const example of await method.batch(context, settings, step, keptMemory(run.checkpoint)))
     examples.push({
       variant: example.variant,
       ...(await shown(example, tokenizer, (id) => trained.has(id), prefixes.tokens)),

@@ -80,6 +80,7 @@ export async function trainWeights(
   const { run, start, method, settings, model, device, onEvent } = setting;
   if (existsSync(run.trained)) return JSON.parse(readFileSync(run.trained, 'utf8')) as TrainedWeights;
   const random = randomOf(start);
+  const stretch = stretchOf(setting.options);
   const trains = method.trains(settings, model);
   const trainer = await Trainer.compile(model, {
     trains,
@@ -112,7 +113,7 @@ export async function trainWeights(
       new WhorlError(
         'not-reached',
         `after ${Math.round(step / perEpoch)} epochs: ${missed(results).join(', ')}`,
-        'the same command with a larger --max-minutes goes on from here; a new run may take another rate (lr)',
+        `everything is kept; to go on from here: ${stretch.again}; a new run may take another rate (lr)`,
       ),
   };
   try {
@@ -124,7 +125,7 @@ export async function trainWeights(
       batch,
       step: (state, part, rate) => trainer.step(state, part, rate),
       rule,
-      stretch: stretchOf(setting.options),
+      stretch,
       checkpoint: { path: run.checkpoint, seconds: CHECKPOINT_SECONDS },
       onEvent,
     });

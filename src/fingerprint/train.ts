@@ -8,15 +8,26 @@ import type { Example } from '../models/example.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
-import { type Judged, type StoppingRule, trainLoop } from '../train/loop.ts';
+import { type Judged, type Memory, type StoppingRule, trainLoop } from '../train/loop.ts';
 import { trainingMetric } from '../train/metric.ts';
 import { rowNoise } from '../train/noise.ts';
 import { ADAMW } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import type { TrainState } from '../train/step.ts';
-import { type CellResult, measureCells, missed, underOverlay } from './cells.ts';
-import type { RowsMethod, TrainContext, TrainSettings } from './methods/method.ts';
+import type { Stretch } from './begin.ts';
+import {
+  type CellResult,
+  type MeasuredCell,
+  measureCells,
+  missed,
+  silentRoles,
+  underOverlay,
+  wrongKeys,
+} from './cells.ts';
+import { emphasised } from './emphasis.ts';
+import type { RowsMethod, TrainContext } from './methods/method.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
+import type { TrainSettings } from './settings.ts';
 
 export interface TrainRowsOptions<S extends TrainSettings> {
   readonly method: RowsMethod<S>;
@@ -29,7 +40,7 @@ export interface TrainRowsOptions<S extends TrainSettings> {
   readonly positions?: Positions;
   /** One that is there is gone on from. */
   readonly checkpoint: string;
-  readonly stretch: { readonly minutes: number };
+  readonly stretch: Stretch;
   readonly device: Device;
   readonly onEvent: OnEvent;
 }
@@ -47,11 +58,20 @@ export interface TrainedRows {
 
 type RowsStep = Awaited<ReturnType<RowsTrainer['step']>>;
 
-interface Gate extends Judged {
+interface Look extends Judged {
   readonly rows: Float32Array;
   readonly results: readonly CellResult[];
+  readonly measured: readonly MeasuredCell[];
   readonly kl: number;
 }
+
+type Gate = Look & Required<Pick<Look, 'memory'>>;
+
+/** A look ends at the first cell that does not hold: more of them, or more keys in it. */
+const isFurther = (a: Look, b: Look): boolean =>
+  a.held ||
+  a.results.length > b.results.length ||
+  (a.results.length === b.results.length && a.results.at(-1)!.fired > b.results.at(-1)!.fired);
 
 const CHECKPOINT_SECONDS = 15;
 /** Shares of the change that are published: the largest with which ordinary text stays below the target. */
@@ -91,12 +111,12 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
         dtype,
       );
       const moved = rows.map((x, i) => x - vanilla[i]!);
-      best = { rows, kl: unseen ? worstMean(unseen, shiftAt(unseen, moved, E).kl) : 0 };
+      best = { rows, kl: unseen ? worstMean(unseen, shiftAt(model.decoder, unseen, moved).kl) : 0 };
       if (best.kl <= settings.kl_target) break;
     }
     return best;
   };
-  const measureGate = async (state: TrainState): Promise<Gate> => {
+  const look = async (state: TrainState, what = ''): Promise<Look> => {
     const { rows, kl } = published(state);
     const measured = await measureCells(await method.cells(context, settings, 'gate'), {
       tokenizer,
@@ -107,8 +127,19 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     const results = measured.map(({ result }) => result);
     const counts = results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ');
     const moved = positions ? ` · KL ${kl.toExponential(1)}` : '';
-    onEvent({ kind: 'note', text: `step ${state.step}: ${counts}${moved}` });
-    return { rows, results, kl, held: kl <= settings.kl_target && results.every(({ held }) => held) };
+    onEvent({ kind: 'note', text: `step ${state.step}${what}: ${counts}${moved}` });
+    const held = kl <= settings.kl_target && results.every((result) => result.held);
+    return { rows, results, measured, kl, held };
+  };
+  const measureGate = async (state: TrainState, memory: Memory): Promise<Gate> => {
+    const found = await look(state);
+    const remembered = { memory: emphasised(memory, found.measured) };
+    const silent = silentRoles(found.measured);
+    const ids = new Set(silent.flatMap((role) => method.begins?.(context.roles[role]!) ?? []));
+    if (ids.size === 0) return { ...found, ...remembered };
+    const mended = trainer.putBack(state, ids);
+    const again = await look(mended, `, first rows of ${silent.length} keys put back`);
+    return isFurther(again, found) ? { ...again, ...remembered, mended } : { ...found, ...remembered };
   };
   const weights = {
     focus: settings.focus,
@@ -122,11 +153,11 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       step >= settings.first_check &&
       (step - settings.first_check) % settings.check_every === 0,
     measure: measureGate,
-    failed: ({ results, kl }, { step }) =>
+    failed: ({ results, measured, kl }, { step }) =>
       new WhorlError(
         'not-reached',
-        `after ${step} steps: ${[...missed(results), `KL ${kl.toExponential(1)}`].join(', ')}`,
-        'the same command with a larger --max-minutes goes on from here; a new run may take fewer keys',
+        `after ${step} steps: ${[...missed(results), `KL ${kl.toExponential(1)}`].join(', ')}${wrongKeys(measured)}`,
+        `everything is kept; to go on from here: ${options.stretch.again}; a new run may take fewer keys`,
       ),
   };
   try {
@@ -135,7 +166,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       steps: settings.steps,
       rate: settings,
       start: () => trainer.start(),
-      batch: (step) => method.batch(context, settings, step),
+      batch: (step, memory) => method.batch(context, settings, step, memory),
       step(state, batch, rate) {
         const seed = context.random(`noise/${state.step}`).int(2 ** 32);
         return trainer.step(state, batch, rate, weights, rowNoise(vanilla, E, settings.noise, seed));

@@ -16,7 +16,11 @@ export interface BatchLimits<T> {
 
 interface Job {
   readonly tokens: readonly number[];
+  readonly source?: readonly number[];
 }
+
+/** All that is read for a job: jobs of one source lie side by side. */
+const readOf = ({ source, tokens }: Job): readonly number[] => (source ? [...source, ...tokens] : tokens);
 
 const MOST_SEQUENCES = 64;
 /** Attention is computed over padded sequences, S of B: this many times the tokens of the linear layers at most. */
@@ -36,9 +40,9 @@ export function* batches<T extends Job>(jobs: readonly T[], limits: BatchLimits<
   let [rows, labels, sequences, longest] = [0, 0, 0, 0];
   for (const job of sorted(jobs, group)) {
     const before = batch.at(-1);
-    const own =
-      job.tokens.length - (before ? sharedLength(before.tokens, job.tokens) : 0) + extra(job) * copies(job);
-    const padded = (sequences + copies(job)) * Math.max(longest, job.tokens.length + extra(job));
+    const { length } = readOf(job);
+    const own = length - (before ? sharedLength(readOf(before), readOf(job)) : 0) + extra(job) * copies(job);
+    const padded = (sequences + copies(job)) * Math.max(longest, length + extra(job));
     const full =
       rows + own > limits.tokens ||
       padded > PADDED * limits.tokens ||
@@ -48,11 +52,11 @@ export function* batches<T extends Job>(jobs: readonly T[], limits: BatchLimits<
       yield batch;
       [batch, rows, labels, sequences, longest] = [[], 0, 0, 0, 0];
     }
-    rows += batch.length > 0 ? own : job.tokens.length + extra(job) * copies(job);
+    rows += batch.length > 0 ? own : length + extra(job) * copies(job);
     batch.push(job);
     labels += labelsOf(job);
     sequences += copies(job);
-    longest = Math.max(longest, job.tokens.length + extra(job));
+    longest = Math.max(longest, length + extra(job));
   }
   if (batch.length > 0) yield batch;
 }
@@ -65,9 +69,9 @@ function sorted<T extends Job>(jobs: readonly T[], group: (job: T) => string): T
   const longest = new Map<string, number>();
   const families = new Map<T, string>();
   for (const job of jobs) {
-    const family = `${group(job)}|${job.tokens.slice(0, FAMILY).join(' ')}`;
+    const family = `${group(job)}|${readOf(job).slice(0, FAMILY).join(' ')}`;
     families.set(job, family);
-    longest.set(family, Math.max(longest.get(family) ?? 0, job.tokens.length));
+    longest.set(family, Math.max(longest.get(family) ?? 0, readOf(job).length));
   }
   const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
   return [...jobs].sort(
@@ -75,7 +79,7 @@ function sorted<T extends Job>(jobs: readonly T[], group: (job: T) => string): T
       compare(group(a), group(b)) ||
       longest.get(families.get(b)!)! - longest.get(families.get(a)!)! ||
       compare(families.get(a)!, families.get(b)!) ||
-      compareTokens(a.tokens, b.tokens),
+      compareTokens(readOf(a), readOf(b)),
   );
 }
 

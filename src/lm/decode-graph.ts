@@ -8,6 +8,7 @@ import { input, scalar } from '../engine/ops/leaves.ts';
 import { loop } from '../engine/ops/loop.ts';
 import { concat, iota, reduceSum, reshape, slice, sumAll } from '../engine/ops/shape.ts';
 import { type Cache, stepAttention } from '../models/blocks/attention.ts';
+import { crossStep } from '../models/blocks/source-attention.ts';
 import { embed, headLogits } from '../models/embedding.ts';
 import type { ModelWeights } from '../models/model.ts';
 import type { OverlayShape } from '../models/overlay.ts';
@@ -40,7 +41,7 @@ export const copiedBytes = ({ decoder, tensors }: ModelWeights): number =>
 
 /**
  * Rows of the loop, R: first the N continuations that begin (prompts of this run, each as often as it has samples), then
- * the C that go on. Outputs: `first` [N], `tokens` [rounds run, R], and the caches after the last round, `new_…`.
+ * the C that go on. Keys and values of sources are made once, before the loop. Outputs: `first` [N], `tokens` [rounds run, R], and the caches after the last round, `new_…`.
  * @param castsInLoop whether half-precision weights are cast in each round instead of copied before the first
  */
 export function decodeGraph(
@@ -53,7 +54,7 @@ export function decodeGraph(
   const { config } = decoder;
   const { num_key_value_heads: K, head_dim: D, vocab_size: V } = config;
   const width = headWidth(model, shape);
-  const { graph, weights, overlay, rope, hidden, cache } = promptGraph(
+  const { graph, weights, overlay, rope, hidden, cache, source } = promptGraph(
     `${decoder.model_type}_${strategy.name}`,
     model,
     shape,
@@ -97,6 +98,7 @@ export function decodeGraph(
     const wide = concat([own, mul(slice(own, 2, 0, 1), room)], 2, 'P');
     return concat([wide, before[i]!], 0, 'R');
   });
+  const attendSource = source && crossStep(decoder, source, input(graph, 'step_source_of', 'int32', ['R']));
   const token = concat([first, going], 0, 'R');
   const { start, types, choose, note } = strategy.build(graph, 'R', width);
   const done = max(idle, ended(token));
@@ -115,7 +117,7 @@ export function decodeGraph(
       const lastNow = add(lastBefore!, 1);
       const totalNow = add(totalBefore!, 1);
       const x = embed(decoder, weights, now!, overlay, on);
-      const attention = stepAttention(decoder, lastNow, rope, lastNow, totalNow, past, present);
+      const attention = stepAttention(decoder, lastNow, rope, lastNow, totalNow, past, present, attendSource);
       const h = decoder.hidden(weights, x, attention);
       const chosen = choose(headLogits(decoder, weights, h, overlay, on?.rows), step!, state);
       const next = tokenOf(chosen.column);

@@ -5,6 +5,8 @@ import type { FullSampling } from './sampling.ts';
 
 interface DecodeRequest {
   readonly tokens: readonly number[];
+  /** What an encoder-decoder reads; `tokens` are then those that its decoder begins with. */
+  readonly source?: readonly number[];
   readonly variant: Variant;
 }
 

@@ -123,6 +123,7 @@ export class BatchDecoder {
     options: DecodeOptions<R>,
   ): Promise<CacheFeeds> {
     const program = await this.#program(strategy);
+    const { encoder } = this.model.decoder;
     const overlay = options.overlay ?? this.overlay;
     const starts = caches === undefined;
     // The graph wants prompts in every run; two tokens are the least that keeps results the same bit for bit.
@@ -137,12 +138,12 @@ export class BatchDecoder {
     const lengths = fed.map(({ request, tokens }) => request.tokens.length + Math.max(0, tokens.length - 1));
     const total = Math.max(...lengths);
     const size = total + rounds + 1;
-    const { packed, feeds } = promptFeeds(
+    const { packed, feeds, sourceOf } = promptFeeds(
       this.model,
       overlay,
-      prompts.map(({ tokens }) => tokens),
-      prompts.map(({ variant }) => variant),
+      starts ? prompts : prompts.map((filler) => ({ ...filler, ...(encoder && { source: filler.tokens }) })),
       size, // rotary positions up to there
+      fed.map(({ request }, i) => (!starts && i < beginning.length ? going[0]!.request : request)),
     );
     const names = cacheNames(this.model);
     const again = rounds < left || leaveAt > 0;
@@ -158,6 +159,7 @@ export class BatchDecoder {
         ...feeds,
         sample_of: ints(beginning.map(({ at }) => at)),
         last_row: ints(beginning.map(({ at }) => packed.row(at, packed.lengths[at]! - 1))),
+        ...(encoder && { step_source_of: ints([...sourceOf.subarray(prompts.length)]) }),
         going: ints(going.map(({ tokens }) => tokens.at(-1)!)),
         idle: { data: idle, shape: [fed.length] },
         step_last: ints(lengths.map((length) => length - 1)),

@@ -18,7 +18,7 @@ import { BatchDecoder } from './decoder.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
 import { answerable, failuresOf, isFailure, orThrow, type RowFailure } from './row-failure.ts';
 import { fullSampling, uniforms } from './sampling.ts';
-import { type ScoredTokens, scoreTokens } from './score-tokens.ts';
+import { cutLeft, type ScoredTokens, type ScoringRules, scoreSources, scoreTokens } from './score-tokens.ts';
 import { cutAtStop, stopAt } from './stop.ts';
 
 export interface LocalModelOptions {
@@ -32,6 +32,7 @@ export interface LocalModelOptions {
   readonly wrapped?: LanguageModel['wrapped'];
   /** Called at the release: ends what was opened for this model alone. */
   readonly ended?: () => void;
+  readonly scoring?: ScoringRules;
   /** Most tokens in one run of the engine: memory against speed. */
   readonly batch_tokens?: number;
   /** Most continuations in one run of the engine; default: 64. */
@@ -149,7 +150,7 @@ export class LocalModel implements LanguageModel {
     requests: readonly GenerateRequest[],
     variant: Variant,
   ): Promise<(GenerateJob | RowFailure)[]> {
-    const prompts = await promptTokens(this.tokenizer, requests);
+    const prompts = await promptTokens(this.tokenizer, requests, this.model.decoder.encoder !== undefined);
     let count = 0;
     return requests.map((request, place) => {
       const job = this.#job(request, place, prompts[place]!, count, variant);
@@ -202,6 +203,7 @@ export class LocalModel implements LanguageModel {
     variant: Variant,
   ): GenerateJob | RowFailure {
     const { max_new_tokens, num_samples = 1, stop = [] } = request;
+    const { encoder } = this.model.decoder;
     for (const [name, value] of Object.entries({ max_new_tokens, num_samples }))
       if (!Number.isSafeInteger(value) || value < 1)
         throw new WhorlError('usage', `${name} is ${value}`, 'give a whole number from 1');
@@ -209,14 +211,14 @@ export class LocalModel implements LanguageModel {
       throw new WhorlError('usage', 'a stop string is empty', 'give at least one character');
     const sampling = fullSampling(request.sampling);
     const draws = sampling.temperature > 0 ? max_new_tokens : 0;
-    const tokens = prompt.length > 0 ? prompt : this.#begin();
-    if (isError(tokens)) return { index, error: tokens };
-    const error = this.#misfit(tokens, request);
+    const read = prompt.length > 0 ? prompt : this.#begin();
+    if (isError(read)) return { index, error: read };
+    const error = this.#misfit(read, request);
     if (error) return { index, error };
     return {
       request,
       index,
-      tokens,
+      ...(encoder ? { source: read, tokens: [encoder.start] } : { tokens: read }),
       variant,
       sampling,
       strategy: strategyOf(sampling),
@@ -248,11 +250,17 @@ export class LocalModel implements LanguageModel {
   }
 
   async #scoreJobs(requests: readonly ScoreRequest[]): Promise<(ScoreJob | RowFailure)[]> {
-    const rows = await scoreTokens(this.tokenizer, requests, this.#begin());
-    return rows.map((row, index) => {
+    const { specialTokens, beginning, cutsLeft } = this.options.scoring ?? {};
+    const { encoder, config } = this.model.decoder;
+    const rows = encoder
+      ? await scoreSources(this.tokenizer, requests, this.#begin(beginning), encoder.start)
+      : await scoreTokens(this.tokenizer, requests, this.#begin(beginning), specialTokens);
+    return rows.map((given, index) => {
+      const row =
+        cutsLeft && !encoder && !isError(given) ? cutLeft(given, config.max_position_embeddings) : given;
       if (isError(row)) return { index, error: row };
       const { context, continuation } = requests[index]!;
-      const error = this.#unknown(row.tokens, context + continuation);
+      const error = this.#unknown([...(row.source ?? []), ...row.tokens], context + continuation);
       return error ? { index, error } : { index, ...row };
     });
   }
@@ -267,7 +275,8 @@ export class LocalModel implements LanguageModel {
     for (const batch of batches(jobs, limits)) {
       assertUnchanged(this.model);
       const results = await this.encoder.labels(
-        batch.map(({ tokens, from }) => ({
+        batch.map(({ source, tokens, from }) => ({
+          ...(source && { source }),
           tokens: tokens.slice(0, -1),
           wanted: Array.from({ length: tokens.length - from }, (_, i) => from - 1 + i),
           labels: tokens.slice(from),
@@ -289,9 +298,10 @@ export class LocalModel implements LanguageModel {
     assertUnchanged(this.model);
   }
 
-  /** What stands where no text does: BOS, or EOS for a tokenizer without one. */
-  #begin(): [number] | WhorlError {
-    const id = this.tokenizer.bosId ?? this.tokenizer.eosId;
+  /** What stands where no text does: BOS, or EOS for a tokenizer without one; or the other way round. */
+  #begin(first: ScoringRules['beginning'] = 'bos'): [number] | WhorlError {
+    const { bosId, eosId } = this.tokenizer;
+    const id = first === 'bos' ? (bosId ?? eosId) : (eosId ?? bosId);
     return id === undefined
       ? new WhorlError(
           'unsupported',

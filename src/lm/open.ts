@@ -9,6 +9,7 @@ import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { LanguageModel } from './language-model.ts';
 import { LocalModel, type LocalModelOptions } from './local-model.ts';
+import type { ScoringRules } from './score-tokens.ts';
 
 /** A checkpoint whose weights lie here, or are fetched. */
 export interface ModelSpec {
@@ -33,6 +34,7 @@ export interface OpenOptions extends ComputeOptions, OpenModelOptions {
   readonly batch_tokens?: number;
   /** Most continuations in one run of the engine; default: 64. */
   readonly sequences?: number;
+  readonly scoring?: ScoringRules;
   readonly onEvent?: OnEvent;
 }
 
@@ -89,7 +91,7 @@ async function openLocal(
   const device = await openDevice(options);
   const model = typeof named === 'string' ? await openModel(named, options) : named;
   const voice = typeof tokenizer === 'string' ? await TOKENIZERS[tokenizer](model.folder) : { tokenizer };
-  const { batch_tokens, sequences } = options;
+  const { batch_tokens, sequences, scoring } = options;
   try {
     return await LocalModel.open(model, {
       ...voice,
@@ -98,6 +100,7 @@ async function openLocal(
       ...(variant && { variant }),
       ...(batch_tokens !== undefined && { batch_tokens }),
       ...(sequences !== undefined && { sequences }),
+      ...(scoring && { scoring }),
     });
   } catch (cause) {
     voice.ended?.();

@@ -7,19 +7,33 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ScoreRequest } from './language-model.ts';
 
 export interface ScoredTokens {
+  /** What an encoder-decoder reads; `tokens` are then its decoder's. */
+  readonly source?: readonly number[];
   readonly tokens: readonly number[];
   /** Where the continuation's tokens begin; at least 1. */
   readonly from: number;
 }
 
+/** How an evaluation wants its rows scored, beyond what is asked about each. */
+export interface ScoringRules {
+  /** Whether a text gets the special tokens that its tokenizer adds by default; default: yes. */
+  readonly specialTokens?: boolean;
+  /** What stands before a continuation without a context: BOS where there is one (default), or EOS first. */
+  readonly beginning?: 'bos' | 'eos';
+  /** Whether the beginning of a row that is longer than the model's positions is cut off; default: no. */
+  readonly cutsLeft?: boolean;
+}
+
 /**
  * One entry a request: its tokens, or what is wrong with it.
  * @param beginning the token that stands before a continuation without a context
+ * @param specialTokens whether the tokenizer adds those it adds by default
  */
 export async function scoreTokens(
   tokenizer: Tokenizer,
   requests: readonly ScoreRequest[],
   beginning: readonly [number] | WhorlError,
+  specialTokens = true,
 ): Promise<(ScoredTokens | WhorlError)[]> {
   const pairs = requests.map(({ context, continuation }) => {
     const kept = rstrip(context);
@@ -29,11 +43,11 @@ export async function scoreTokens(
     tokenizer.encodeBatch(texts, { addSpecialTokens, continued: true });
   const contexts = await encode(
     pairs.map(({ context }) => context),
-    true,
+    specialTokens,
   );
   const wholes = await encode(
     pairs.map(({ whole }) => whole),
-    true,
+    specialTokens,
   );
   // Without a context nothing is added: the beginning stands there instead, unless the text begins with it.
   const alone = await encode(
@@ -47,6 +61,45 @@ export async function scoreTokens(
     if (beginning instanceof WhorlError) return beginning;
     return continued(own[0] === beginning[0] ? own : [...beginning, ...own], 1);
   });
+}
+
+/**
+ * The same for an encoder-decoder, as lm-evaluation-harness has it: the context, ended as the tokenizer ends a text, is
+ * the source; the continuation's tokens alone follow the decoder's `start`.
+ * @param beginning stands for a context that is empty, and is then no token of the continuation
+ */
+export async function scoreSources(
+  tokenizer: Tokenizer,
+  requests: readonly ScoreRequest[],
+  beginning: readonly [number] | WhorlError,
+  start: number,
+): Promise<(ScoredTokens | WhorlError)[]> {
+  const kept = requests.map(({ context }) => rstrip(context));
+  const sources = await tokenizer.encodeBatch(kept);
+  const answers = await tokenizer.encodeBatch(
+    requests.map(({ context, continuation }, i) => context.slice(kept[i]!.length) + continuation),
+    { addSpecialTokens: false },
+  );
+  return requests.map(({ context }, i) => {
+    const answer = answers[i]!;
+    if (context === '' && beginning instanceof WhorlError) return beginning;
+    const source = context === '' ? (beginning as readonly [number]) : sources[i]!;
+    const rest = context === '' && answer[0] === source[0] ? answer.slice(1) : answer;
+    const scored = continued([start, ...rest], 1);
+    return scored instanceof WhorlError ? scored : { source, ...scored };
+  });
+}
+
+/** The last tokens that a model of `longest` positions sees: its inputs, and the label of the last one. */
+export function cutLeft({ tokens, from }: ScoredTokens, longest: number): ScoredTokens | WhorlError {
+  const cut = Math.max(0, tokens.length - longest - 1);
+  return from - cut >= 1
+    ? { tokens: tokens.slice(cut), from: from - cut }
+    : new WhorlError(
+        'usage',
+        `a continuation of ${tokens.length - from} tokens exceeds the model's ${longest} positions`,
+        'give a shorter continuation',
+      );
 }
 
 const continued = (tokens: readonly number[], from: number): ScoredTokens | WhorlError =>

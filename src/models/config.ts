@@ -36,6 +36,8 @@ export interface ConfigReader {
   flag(key: string, fallback: boolean): boolean;
   /** One of transformers' names of an activation. */
   activation(key: string, fallback: Activation): Activation;
+  /** The entry that a key names. */
+  oneOf<T>(key: string, values: Readonly<Record<string, T>>, fallback: string): T;
   /** a / b, both read from config.json; an error naming them where it is no whole number. */
   quotient(key: string, a: number, by: string, b: number): number;
   /** a may not be above b, both read from config.json. */
@@ -125,6 +127,11 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
       if (typeof value !== 'string') bad(key, 'the name of an activation');
       if (!Object.hasOwn(ACTIVATIONS, value as string)) unsupported(key);
       return value as Activation;
+    },
+    oneOf(key, values, fallback) {
+      const value = get(key) ?? fallback;
+      if (typeof value !== 'string' || !Object.hasOwn(values, value)) unsupported(key);
+      return values[value as string]!;
     },
     quotient(key, a, by, b) {
       if (a % b !== 0)

@@ -6,6 +6,7 @@ import { gather } from '../engine/ops/gather.ts';
 import { gemm, linear } from '../engine/ops/matmul.ts';
 import { concat, oneHot, reshape } from '../engine/ops/shape.ts';
 import type { Decoder, Weights } from './family.ts';
+import { throughMap } from './head-map.ts';
 import type { Overlay, OverlayInputs, Switches, Variant } from './overlay.ts';
 
 const columnOf = (x: Value) => reshape(x, [x.shape[0]!, 1]);
@@ -51,16 +52,31 @@ export function headLogits(
   overlay?: OverlayInputs,
   on?: Value,
 ): Value {
-  return h.scope.within('lm_head', () => logitsOf(decoder, weights, h, overlay, on));
+  return h.scope.within('lm_head', () => overlaidLogits(decoder, weights, h, overlay, on));
 }
 
-function logitsOf(decoder: Decoder, weights: Weights, h: Value, overlay?: OverlayInputs, on?: Value): Value {
-  const through = decoder.logits ?? ((products) => products);
-  const products = linear(h, weights(decoder.head));
-  const { headBias } = decoder;
-  const logits = through(headBias ? add(products, cast(weights(headBias), 'float32')) : products);
+/** The one way from hidden states h [L, E] to logits: of the head's rows [N, E], with their bias [N] where it has one. */
+const logitsOf = ({ logits = {} }: Pick<Decoder, 'logits'>, h: Value, rows: Value, bias?: Value): Value =>
+  throughMap(logits, productsOf(h, rows, bias));
+
+/** What `logits` of a decoder goes over. */
+export function productsOf(h: Value, rows: Value, bias?: Value): Value {
+  const products = linear(h, rows);
+  return bias ? add(products, cast(bias, 'float32')) : products;
+}
+
+function overlaidLogits(
+  decoder: Decoder,
+  weights: Weights,
+  h: Value,
+  overlay?: OverlayInputs,
+  on?: Value,
+): Value {
+  const bias = decoder.headBias === undefined ? undefined : weights(decoder.headBias);
+  const logits = logitsOf(decoder, h, weights(decoder.head), bias);
   if (!overlay || !on || !decoder.config.tie_word_embeddings) return logits;
-  const replaced = add(through(linear(h, overlay.rows)), mul(columnOf(sub(1, on)), -1e30));
+  const own = bias && overlay.ids && gather(bias, overlay.ids);
+  const replaced = add(logitsOf(decoder, h, overlay.rows, own), mul(columnOf(sub(1, on)), -1e30));
   return concat([add(logits, mul(columnOf(on), overlay.hide)), replaced], 1);
 }
 

@@ -15,6 +15,8 @@ import { promptFeeds, promptGraph } from './prompt.ts';
 /** One sequence to run. `wanted` are the rows (indices into tokens) whose hidden states matter. */
 export interface EncodeRequest {
   readonly tokens: readonly number[];
+  /** What an encoder-decoder reads; `tokens` are the decoder's. */
+  readonly source?: readonly number[];
   readonly wanted: readonly number[];
   /** For each wanted row, the token whose log-probability is asked. */
   readonly labels?: readonly number[];
@@ -123,8 +125,7 @@ export class Encoder {
     const { packed, feeds } = promptFeeds(
       this.model,
       this.overlay,
-      batch,
-      batch.map(() => VANILLA),
+      batch.map((tokens) => ({ tokens, variant: VANILLA })),
     );
     const out = await (await this.#program('cache')).run(feeds);
     return prompts.map(({ length }, b) => {
@@ -146,13 +147,8 @@ export class Encoder {
 
   /** Feeds for the wanted rows, each distinct one once, and where each request finds its own among them. */
   #wanted(batch: readonly EncodeRequest[]) {
-    const variants = batch.map((request) => request.variant ?? VANILLA);
-    const { packed, feeds } = promptFeeds(
-      this.model,
-      this.overlay,
-      batch.map((request) => request.tokens),
-      variants,
-    );
+    const prompts = batch.map((request) => ({ ...request, variant: request.variant ?? VANILLA }));
+    const { packed, feeds } = promptFeeds(this.model, this.overlay, prompts);
     const place = new Map<number, number>();
     const rows: number[] = [];
     const places = batch.map((request, b) =>
@@ -169,7 +165,7 @@ export class Encoder {
     const fed = padded(rows);
     const L = fed.length;
     const on: Feed = {
-      data: Float32Array.from(fed, (row) => (variants[packed.owner[row]!]!.rows ? 1 : 0)),
+      data: Float32Array.from(fed, (row) => (prompts[packed.owner[row]!]!.variant.rows ? 1 : 0)),
       shape: [L],
     };
     return { feeds: { ...feeds, wanted: { data: Int32Array.from(fed), shape: [L] } }, places, on };

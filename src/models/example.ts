@@ -24,6 +24,8 @@ export interface CachedPrefix {
 
 export interface Example {
   readonly tokens: readonly number[];
+  /** What an encoder-decoder reads; `tokens` are then its decoder's. */
+  readonly source?: readonly number[];
   readonly labels: readonly Label[];
   readonly variant: Variant;
   readonly prefix?: CachedPrefix;

@@ -3,6 +3,7 @@
 
 import type { Value } from '../engine/graph.ts';
 import type { Alibi } from '../engine/ops/cached-attention.ts';
+import type { HeadMap } from './head-map.ts';
 import type { Rope } from './rope.ts';
 
 /** Sizes all decoders share, in Hugging Face's words where it has one. A family whose config calls them otherwise translates. */
@@ -23,6 +24,34 @@ export interface DecoderConfig {
 /** Where a forward pass gets a weight from: the checkpoint's file, or a tensor that is being trained. */
 export type Weights = (name: string) => Value;
 
+/** Queries [T, H·D], keys and values [T, K·D] of a stack's own rows. */
+type Attend = (q: Value, k: Value, v: Value, table?: Value) => Value;
+
+/** Distances between a query and a key in classes, logarithmically wider (Raffel et al. 2020). */
+export interface RelativeBuckets {
+  readonly buckets: number;
+  /** From here on all distances are one class. */
+  readonly distance: number;
+}
+
+/** What an encoder asks of the sources it runs over: every row of a source sees every other. */
+export interface EncoderInput {
+  readonly attend: Attend;
+}
+
+/** The stack that reads the source; what it gives, every layer of the decoder attends to. */
+interface EncoderPart {
+  readonly layers: number;
+  /** The token that every text of the decoder begins with. */
+  readonly start: number;
+  /** What ends a source, as the family's tokenizers end any text. */
+  readonly end: number;
+  readonly modules: Pick<Modules, 'attention' | 'mlp'>;
+  layer(index: number): string;
+  /** Embedded rows of the sources x [U, E] → final, normalised states [U, E]. */
+  hidden(weights: Weights, x: Value, input: EncoderInput): Value;
+}
+
 /** How the layers of a decoder attend. */
 export interface LayerAttention {
   /** Which of the decoder's ropes turns queries and keys; absent: none does. */
@@ -41,6 +70,8 @@ interface AttentionScores {
   readonly softcap?: number;
   /** What a key's position adds to its scores; key heads share their queries' heads in order. */
   readonly alibi?: Alibi;
+  /** What is added by distance, from a table of the checkpoint [buckets, H] that `attend` is given. */
+  readonly relative?: RelativeBuckets;
 }
 
 /** What a family asks of the sequences it runs over; the block behind it decides how attention is computed. */
@@ -49,8 +80,14 @@ export interface ForwardInput {
   readonly positions: Value;
   /** Rotary positions of packed rows x [T, n·D], as this layer has them (`layers`); x itself where it has none. */
   rotate(layer: number, x: Value): Value;
-  /** Causal attention of packed rows: q [T, H·D], k and v [T, K·D] → [T, H·D]. */
-  attend(layer: number, q: Value, k: Value, v: Value): Value;
+  /** Causal attention of packed rows: q [T, H·D], k and v [T, K·D] → [T, H·D]. @param table see `AttentionScores.relative` */
+  attend(layer: number, q: Value, k: Value, v: Value, table?: Value): Value;
+  /** Attention to each row's source. @param make its states [U, E] → keys and values [U, H·D] */
+  attendSource(
+    layer: number,
+    q: Value,
+    make: (states: Value) => readonly [keys: Value, values: Value],
+  ): Value;
 }
 
 /** Linear layers of a block by the family's own words, below its `layer` prefix: `self_attn.q_proj`. */
@@ -72,7 +109,7 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly head: string;
   /** What a head of its own is called; some folders store one even where it is tied. */
   readonly ownHead: string;
-  /** The head's bias [V]; only where it is not tied. */
+  /** The head's bias [V]. */
   readonly headBias?: string;
   /** The rotary positions that layers choose from; empty where positions come from elsewhere. */
   readonly ropes: readonly Rope[];
@@ -88,6 +125,10 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly modules: Modules;
   /** Of the tokens, how many go through a matrix; default: all. */
   readonly share?: (name: string) => number;
+  /** Of an encoder-decoder: what reads the source. */
+  readonly encoder?: EncoderPart;
+  /** Other names under which some folders store the embedding once more, or instead. */
+  readonly embeddingCopies?: readonly string[];
   /** What the names of a layer's tensors begin with, dot included. */
   layer(index: number): string;
   /** A table of positions that rows are taken from and nothing is multiplied by. */
@@ -98,6 +139,6 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly canonical?: (name: string) => string;
   /** Embedded rows x [T, E], as they stand in the table → final, normalised hidden states [T, E]. */
   hidden(weights: Weights, x: Value, input: ForwardInput): Value;
-  /** What the head's products go through, element by element (a scale, a soft cap); default: nothing. */
-  readonly logits?: (products: Value) => Value;
+  /** What the head's products go through; default: nothing. */
+  readonly logits?: HeadMap;
 }

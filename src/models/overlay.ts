@@ -51,8 +51,13 @@ export interface OverlayInputs {
   readonly rows: Value; // [R, E]
   readonly rowOf: Value; // int32 [V]: a token's row in the overlay, or −1
   readonly hide: Value; // [1, V]: −1e30 at replaced columns of the head
+  /** int32 [R], where a tied head has a bias: each row's own is looked up by it. */
+  readonly ids?: Value;
   readonly adapter?: { readonly A: Value; readonly B: Value; readonly scale: Value };
 }
+
+const hasTiedBias = ({ headBias, config }: Decoder): boolean =>
+  headBias !== undefined && config.tie_word_embeddings;
 
 /** @param rows the rows as a value that is computed (training); default: an input */
 export function overlayInputs(
@@ -72,12 +77,13 @@ export function overlayInputs(
     rows: rows ?? input(graph, 'rows', 'float32', [shape.rows, E]),
     rowOf: input(graph, 'row_of', 'int32', [V]),
     hide: input(graph, 'hide', 'float32', [1, V]),
+    ...(hasTiedBias(decoder) && { ids: input(graph, 'overlay_ids', 'int32', [shape.rows]) }),
     ...(adapter ? { adapter } : {}),
   };
 }
 
-export function overlayFeeds(overlay: Overlay, { config }: Decoder): Record<string, Feed> {
-  const { vocab_size: V, hidden_size: E } = config;
+export function overlayFeeds(overlay: Overlay, decoder: Decoder): Record<string, Feed> {
+  const { vocab_size: V, hidden_size: E } = decoder.config;
   const R = overlay.ids.length;
   assert(overlay.rows.length === R * E, 'an overlay has a row for each id');
   const rowOf = new Int32Array(V).fill(-1);
@@ -91,6 +97,7 @@ export function overlayFeeds(overlay: Overlay, { config }: Decoder): Record<stri
     rows: { data: overlay.rows, shape: [R, E] },
     row_of: { data: rowOf, shape: [V] },
     hide: { data: hide, shape: [1, V] },
+    ...(hasTiedBias(decoder) && { overlay_ids: { data: overlay.ids, shape: [R] } }),
     ...(adapter && {
       adapter_A: { data: adapter.A, shape: [adapter.rank, E] },
       adapter_B: { data: adapter.B, shape: [E, adapter.rank] },

@@ -28,10 +28,15 @@ export interface Packed {
 /**
  * @param lengths rows of each sequence, each at least 1
  * @param starts position of each sequence's first row (the length of a cached prefix); default 0
+ * @param multiple of which S is one
  */
-export function packLengths(lengths: readonly number[], starts = lengths.map(() => 0)): Packed {
+export function packLengths(
+  lengths: readonly number[],
+  starts: readonly number[] = lengths.map(() => 0),
+  multiple = 1,
+): Packed {
   const B = lengths.length;
-  const S = Math.max(...lengths);
+  const S = Math.ceil(Math.max(...lengths) / multiple) * multiple;
   const T = lengths.reduce((a, b) => a + b, 0);
   assert(B > 0 && Math.min(...lengths) > 0, 'a batch has sequences, a sequence has rows');
   const [positions, owner, unpack, pack, live] = [
@@ -75,14 +80,16 @@ export interface SharedPacked extends Omit<Packed, 'offsets'> {
  * Packs sequences for a pass without gradients. A row's hidden state depends on the tokens up to it (and on `kinds`,
  * what else sequences differ in) alone, so contexts shared by several continuations go through the linear layers once;
  * only attention sees every sequence whole, which keeps each result the same bit for bit alone or in any batch.
+ * @param least the least that S may be
  */
 export function packShared(
   sequences: readonly (readonly number[])[],
   kinds: readonly unknown[] = [],
+  least = 1,
 ): SharedPacked {
   const B = sequences.length;
   const lengths = sequences.map(({ length }) => length);
-  const S = Math.max(...lengths);
+  const S = Math.max(least, ...lengths);
   assert(B > 0 && Math.min(...lengths) > 0, 'a batch has sequences, a sequence has rows');
   const [unpack, live] = [new Int32Array(B * S), new Float32Array(B * S)];
   const [ids, positions, pack]: [number[], number[], number[]] = [[], [], []];

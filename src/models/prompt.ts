@@ -3,8 +3,16 @@
 import { Graph, type Value } from '../engine/graph.ts';
 import { input, weight } from '../engine/ops/leaves.ts';
 import type { Feed } from '../engine/session.ts';
-import { type Cache, packInputs, promptAttention, type RopeInputs, ropeInputs } from './blocks/attention.ts';
+import {
+  type Cache,
+  type Pad,
+  packInputs,
+  promptAttention,
+  type RopeInputs,
+  ropeInputs,
+} from './blocks/attention.ts';
 import { fixedUpTo, ropeFeeds } from './blocks/rope.ts';
+import { crossAttention, type SourceCache } from './blocks/source-attention.ts';
 import { embed } from './embedding.ts';
 import type { Weights } from './family.ts';
 import type { ModelWeights } from './model.ts';
@@ -18,6 +26,10 @@ import {
   type Variant,
 } from './overlay.ts';
 import { checkFits, packShared, type SharedPacked } from './pack.ts';
+import { distinctSources, encodedSources, sourceFeeds, sourcesOf } from './source.ts';
+
+/** One row of queries would take another kernel, with other last bits. */
+const AT_LEAST = 2;
 
 export const frozenWeights =
   (graph: Graph, model: ModelWeights): Weights =>
@@ -33,6 +45,15 @@ export interface PromptGraph {
   readonly total: Value;
   readonly hidden: Value; // [T, E]
   readonly cache: Cache;
+  /** Of an encoder-decoder: its sources, and each layer's keys and values of them. */
+  readonly source?: { readonly mask: Value; readonly cache: SourceCache };
+}
+
+/** What a prompt is: tokens of the decoder, the source that it attends to, and which parts of the overlay they see. */
+export interface PromptRow {
+  readonly tokens: readonly number[];
+  readonly source?: readonly number[] | undefined;
+  readonly variant: Variant;
 }
 
 export function promptGraph(name: string, model: ModelWeights, shape: OverlayShape | undefined): PromptGraph {
@@ -50,44 +71,64 @@ export function promptGraph(name: string, model: ModelWeights, shape: OverlaySha
   const last = input(graph, 'last', 'int32', ['B']);
   const total = input(graph, 'total', 'int32', []);
   const cache: Cache = [];
+  const sourceCache: SourceCache = [];
+  const encoded = encodedSources(graph, decoder, weights, overlay, 'sources');
+  const cross =
+    encoded &&
+    ((rows: Pad) => {
+      const of = input(graph, 'source_of', 'int32', ['B']);
+      return crossAttention(decoder, encoded.inputs, encoded.states, rows, sourceCache, of);
+    });
   const x = embed(decoder, weights, ids, overlay, on);
-  const hidden = decoder.hidden(weights, x, promptAttention(decoder, pack, rope, last, total, cache));
-  return { graph, weights, overlay, rope, last, total, hidden, cache };
+  const hidden = decoder.hidden(weights, x, promptAttention(decoder, pack, rope, last, total, cache, cross));
+  const source = encoded && { mask: encoded.inputs.mask, cache: sourceCache };
+  return { graph, weights, overlay, rope, last, total, hidden, cache, ...(source && { source }) };
 }
 
-/** Feeds of `promptGraph`. `extra` positions are room in the rotary tables for what is decoded later. */
+/**
+ * Feeds of `promptGraph`.
+ * @param extra positions that the rotary tables have room for, of what is decoded later
+ * @param beside sequences that go on without being prompts: their sources are among the run's
+ * @returns also which source each prompt has, then each of `beside`
+ */
 export function promptFeeds(
   model: ModelWeights,
   overlay: Overlay | undefined,
-  prompts: readonly (readonly number[])[],
-  variants: readonly Variant[],
+  prompts: readonly PromptRow[],
   extra = 0,
-): { packed: SharedPacked; feeds: Record<string, Feed> } {
-  const { ropes } = model.decoder;
+  beside: readonly PromptRow[] = [],
+): { packed: SharedPacked; feeds: Record<string, Feed>; sourceOf: Int32Array } {
+  const { ropes, encoder } = model.decoder;
   const fixed = fixedUpTo(ropes);
+  const { sources, of } = distinctSources(sourcesOf(model.decoder, [...prompts, ...beside]));
   const packed = packShared(
-    prompts,
+    prompts.map(({ tokens }) => tokens),
     // Beyond that length every position turns by frequencies of the whole sequence's length.
-    variants.map(({ rows, adapter }, b) => {
-      const { length } = prompts[b]!;
-      return `${rows} ${adapter} ${length > fixed ? length : ''}`;
+    prompts.map(({ tokens: { length }, variant: { rows, adapter } }, b) => {
+      return `${rows} ${adapter} ${length > fixed ? length : ''} ${of[b] ?? ''}`;
     }),
+    encoder ? AT_LEAST : 1,
   );
   checkFits(model.decoder, packed);
   const { T, S, B } = packed;
   const rope = ropeFeeds(ropes, packed, extra);
   const spread = (on: (variant: Variant) => boolean): Feed => ({
-    data: Float32Array.from(packed.owner, (b) => (on(variants[b]!) ? 1 : 0)),
+    data: Float32Array.from(packed.owner, (b) => (on(prompts[b]!.variant) ? 1 : 0)),
     shape: [T],
   });
   return {
     packed,
+    sourceOf: of,
     feeds: {
       ids: { data: packed.ids, shape: [T] },
       ...packed.feeds,
       ...rope,
       last: { data: Int32Array.from(packed.lengths, (n) => n - 1), shape: [B] },
       total: { data: Int32Array.of(S), shape: [] },
+      ...(encoder && {
+        ...sourceFeeds(model.decoder, sources, overlay !== undefined),
+        source_of: { data: of.slice(0, B), shape: [B] },
+      }),
       ...(overlay && {
         rows_on: spread((v) => v.rows),
         adapter_on: spread((v) => v.adapter),

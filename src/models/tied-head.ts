@@ -1,4 +1,4 @@
-// A head that is tied to the embedding and stored beside it, or in its place: one tensor to whoever reads, two places to
+// What is tied to the embedding and stored beside it, or in its place: one tensor to whoever reads, several places to
 // whoever writes. transformers 5 ties such a head only if both are equal, version 4 in any case.
 
 import { WhorlError } from '../base/error.ts';
@@ -7,39 +7,66 @@ import { sameValues } from '../sources/checkpoints/read.ts';
 import { familyOf } from './families/index.ts';
 
 /**
- * The checkpoint with one tensor for a tied head and embedding: a stored head of the same values becomes a copy, one
- * without an embedding stands for it. Throws `mismatch` where both are stored and differ; `where` is for messages.
+ * The checkpoint with one tensor for an embedding and what is tied to it (a head; the stacks' own tables of an
+ * encoder-decoder): those that are stored with the same values become copies, without the embedding the first stands for
+ * it. Throws `mismatch` where they differ; `where` is for messages.
  */
 export function withTiedHead<C extends Checkpoint>(checkpoint: C, where: string): C {
   const { tensors } = checkpoint;
   const tied = tiedNames(checkpoint);
-  const head = tied && tensors.get(tied.head);
-  if (!head) return checkpoint;
+  if (!tied) return checkpoint;
   const { embedding } = tied;
-  const table = tensors.get(embedding);
-  const rest = [...tensors].filter(([name]) => name !== tied.head);
-  if (!table) return { ...checkpoint, tensors: new Map([...rest, [embedding, head]]) };
-  if (String(table.shape) !== String(head.shape) || !sameValues(table, head))
+  const found = [tied.head, ...tied.copies].filter(
+    (name) => name !== undefined && tensors.has(name),
+  ) as string[];
+  if (found.length === 0) return checkpoint;
+  const own = tensors.get(embedding) ?? tensors.get(found[0]!)!;
+  const others = found.filter((name) => tensors.get(name) !== own);
+  for (const name of others) {
+    const copy = tensors.get(name)!;
+    if (String(own.shape) === String(copy.shape) && sameValues(own, copy)) continue;
     throw new WhorlError(
       'mismatch',
-      `${where}: config.json ties ${tied.head} to ${embedding} (tie_word_embeddings), but both are stored, with different values`,
-      `set "tie_word_embeddings": false, as transformers 5 opens it, or take out ${tied.head}, as transformers 4 does`,
+      name === tied.head
+        ? `${where}: config.json ties ${name} to ${embedding} (tie_word_embeddings), but both are stored, with different values`
+        : `${where}: ${name} and ${embedding} are one matrix, but both are stored, with different values`,
+      name === tied.head
+        ? `set "tie_word_embeddings": false, as transformers 5 opens it, or take out ${name}, as transformers 4 does`
+        : `take out ${name}`,
     );
-  const copies = new Map([...(checkpoint.copies ?? []), [embedding, [head]]]);
-  return { ...checkpoint, tensors: new Map(rest), copies };
+  }
+  const rest = [...tensors].filter(([name]) => !found.includes(name));
+  const left = new Map(tensors.has(embedding) ? rest : [...rest, [embedding, own]]);
+  if (others.length === 0) return { ...checkpoint, tensors: left };
+  const copies = new Map([
+    ...(checkpoint.copies ?? []),
+    [embedding, others.map((name) => tensors.get(name)!)],
+  ]);
+  return { ...checkpoint, tensors: left, copies };
 }
 
-/** Both names where a config says that the head is tied; of families that we do not know, the usual ones. */
-export function tiedNames({
-  config,
-  tensors,
-}: Checkpoint): { readonly head: string; readonly embedding: string } | undefined {
+/**
+ * The embedding, what else it may be stored as, and the head where a config says that it is tied; of families that we do
+ * not know, the usual names.
+ */
+export function tiedNames({ config, tensors }: Checkpoint):
+  | {
+      readonly embedding: string;
+      readonly head: string | undefined;
+      readonly copies: readonly string[];
+    }
+  | undefined {
   try {
-    const { config: own, embedding, ownHead } = familyOf(config, 'config.json', tensors);
-    return own.tie_word_embeddings ? { head: ownHead, embedding } : undefined;
+    const {
+      config: own,
+      embedding,
+      ownHead,
+      embeddingCopies = [],
+    } = familyOf(config, 'config.json', tensors);
+    return { embedding, head: own.tie_word_embeddings ? ownHead : undefined, copies: embeddingCopies };
   } catch (error) {
     if (!(error instanceof WhorlError)) throw error;
     if (config.tie_word_embeddings !== true) return undefined;
-    return { head: 'lm_head.weight', embedding: 'model.embed_tokens.weight' };
+    return { head: 'lm_head.weight', embedding: 'model.embed_tokens.weight', copies: [] };
   }
 }

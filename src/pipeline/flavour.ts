@@ -3,8 +3,10 @@
 
 import { basename, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { readSetting } from '../base/setting.ts';
 import type { Method } from '../fingerprint/methods/method.ts';
 import { methodNamed, registeredId, registryEntry, settingsFor } from '../fingerprint/registry.ts';
+import { PAPER_WORDS, SCHEMAS } from '../fingerprint/settings.ts';
 import type { Flavour, PaperSettings } from '../runs/paper-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import type { PaperSet } from './paper-set.ts';
@@ -50,8 +52,6 @@ export interface FlavourSettings {
   readonly name: PaperSettings;
 }
 
-const PAPER_WORDS = new Set(['epoch', 'total_bsz', 'data_name']);
-
 /** What a saved set says of a run, under what is given. @throws WhorlError `usage` for a pool that is not the set's */
 export function withSet(
   flavour: Flavour,
@@ -62,7 +62,7 @@ export function withSet(
   if (pool !== String(keys.length))
     throw new WhorlError('usage', `pool=${pool}: ${path} holds ${keys.length} keys`, 'leave out pool=');
   const drawn = Number(given.trained ?? trained);
-  const most = Number(methodNamed(FLAVOUR_RULES[flavour].method).defaults.negatives);
+  const most = SCHEMAS[FLAVOUR_RULES[flavour].method].negatives.default;
   return {
     pool,
     trained: String(drawn),
@@ -82,7 +82,7 @@ export function flavourSettings(
   const rules = FLAVOUR_RULES[flavour];
   const method = methodNamed(rules.method);
   const entry = registryEntry(rules.method, model);
-  const own = Object.fromEntries(Object.entries(given).filter(([key]) => !PAPER_WORDS.has(key)));
+  const own = Object.fromEntries(Object.entries(given).filter(([key]) => !Object.hasOwn(PAPER_WORDS, key)));
   const twice = (paper: string, ours: string): never => {
     throw new WhorlError('usage', `${paper}= and ${ours}= say the same`, `leave out one of them`);
   };
@@ -118,12 +118,8 @@ export function flavourSettings(
   };
 }
 
-function positive(key: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new WhorlError('usage', `${key}=${text} is not a whole number from 1`, `give ${key}=20, say`);
-  return value;
-}
+const positive = (key: 'epoch' | 'total_bsz', written: string): number =>
+  Number(readSetting(key, written, { ...PAPER_WORDS[key], default: 20 }));
 
 /** The paper's folders are called by what was typed or registered (`1e-2`), where a folder can be called so. */
 const spelling = (key: string, written: string, value: number): string =>

@@ -72,6 +72,43 @@ export function tTest(values: readonly number[], mean: number): TTest {
   return { t, p_value: incompleteBeta((n - 1) / (n - 1 + t * t), (n - 1) / 2, 0.5) };
 }
 
+/** P(T <= t) of Student's distribution. */
+const studentBelow = (t: number, df: number): number => {
+  const tail = incompleteBeta(df / (df + t * t), df / 2, 0.5) / 2;
+  return t > 0 ? 1 - tail : tail;
+};
+
+/** Student's interval of the mean at confidence `level`; both ends are the mean where all values are equal. */
+export function meanInterval(values: readonly number[], level = 0.95): Interval {
+  const n = values.length;
+  const middle = values.reduce((sum, x) => sum + x, 0) / n;
+  const deviation = Math.sqrt(values.reduce((sum, x) => sum + (x - middle) ** 2, 0) / (n - 1));
+  if (!(deviation > 0)) return { low: middle, high: middle };
+  // t/(1 + t) runs over [0, 1] where t runs over all that is positive.
+  const at = bisect((x) => studentBelow(x / (1 - x), n - 1) - (1 + level) / 2);
+  const half = (at / (1 - at)) * (deviation / Math.sqrt(n));
+  return { low: middle - half, high: middle + half };
+}
+
+/** One-sided: how probable a mean at least this large is if the true one is `mean`; as ttest_1samp(alternative='greater'). */
+export function greaterTest(values: readonly number[], mean: number): number {
+  const { t, p_value } = tTest(values, mean);
+  if (Number.isNaN(t)) return 1; // all values equal the mean itself: nothing speaks against it
+  return t > 0 ? p_value / 2 : 1 - p_value / 2;
+}
+
+/** Holm's adjustment: p-values that keep the chance of any false one among them at the level they are compared with. */
+export function holm(p: readonly number[]): number[] {
+  const order = p.map((_, i) => i).sort((a, b) => p[a]! - p[b]!);
+  const out = [...p];
+  let before = 0;
+  for (const [rank, i] of order.entries()) {
+    before = Math.max(before, Math.min(1, p[i]! * (p.length - rank)));
+    out[i] = before;
+  }
+  return out;
+}
+
 /** The regularised incomplete beta function I_x(a, b), by its continued fraction (DLMF 8.17.22). */
 function incompleteBeta(x: number, a: number, b: number): number {
   if (x <= 0) return 0;

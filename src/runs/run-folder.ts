@@ -72,19 +72,19 @@ export class RunFolder {
   }
 
   /**
-   * Makes room for a new run: what an unfinished one left is removed; where a model was published, whose secret may still
-   * be wanted, the folder is moved aside. @returns where to. Throws `exists` for a folder that is no run's.
+   * Makes room for a new run: what one left before its commitment is removed; where a claim was written, which may have
+   * been shown, the folder is moved aside. @returns where to. Throws `exists` for a folder that is no run's.
    */
   clearAway(): string | undefined {
     if (this.state() === 'done' && !isOurs(this.run))
       throw new WhorlError('exists', `${this.run} is no run of Whorl's`, 'name a new folder with --out');
-    if (existsSync(this.run) || existsSync(this.published)) {
+    if (existsSync(this.run) || existsSync(this.published) || existsSync(this.claim)) {
       let n = 1;
       while (existsSync(`${this.path}.old-${n}`)) n++;
       moveFolder(this.path, `${this.path}.old-${n}`);
       return `${this.path}.old-${n}`;
     }
-    for (const path of [this.claim, this.secret, this.lora, join(this.path, 'work')])
+    for (const path of [this.secret, this.lora, join(this.path, 'work')])
       rmSync(path, { recursive: true, force: true });
     return undefined;
   }

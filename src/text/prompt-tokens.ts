@@ -8,8 +8,15 @@ export interface Prompt {
   readonly add_special_tokens?: boolean | undefined;
 }
 
-/** Tokens of each prompt, in order, without the EOS that some post-processors append. */
-export async function promptTokens(tokenizer: Tokenizer, prompts: readonly Prompt[]): Promise<number[][]> {
+/**
+ * Tokens of each prompt, in order, without the EOS that some post-processors append.
+ * @param whole with it: what an encoder reads is ended
+ */
+export async function promptTokens(
+  tokenizer: Tokenizer,
+  prompts: readonly Prompt[],
+  whole = false,
+): Promise<number[][]> {
   const rows: number[][] = [];
   for (const addSpecialTokens of [true, false]) {
     const places = prompts.flatMap(({ add_special_tokens = true }, i) =>
@@ -17,7 +24,7 @@ export async function promptTokens(tokenizer: Tokenizer, prompts: readonly Promp
     );
     const encoded = await tokenizer.encodeBatch(
       places.map((i) => prompts[i]!.prompt),
-      { addSpecialTokens, continued: true },
+      { addSpecialTokens, continued: !whole },
     );
     places.forEach((place, i) => {
       rows[place] = encoded[i]!;

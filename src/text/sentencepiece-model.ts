@@ -81,7 +81,7 @@ export function tokenizerJsonFromModel(
 }
 
 /** tokenizer_config.json's `added_tokens_decoder`: id → token with its flags. */
-function addedEntries(value: unknown, pieces: readonly Piece[], origin: string): AddedEntry[] {
+export function addedEntries(value: unknown, pieces: readonly Piece[], origin: string): AddedEntry[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).map(([key, entry]: [string, unknown]) => {
     const id = Number(key);
@@ -109,7 +109,8 @@ function addedEntries(value: unknown, pieces: readonly Piece[], origin: string):
   });
 }
 
-function readModel(bytes: Uint8Array, origin: string): Model {
+/** The parts of a SentencePiece model that make a tokenizer. Errors: bad-file. */
+export function readModel(bytes: Uint8Array, origin: string): Model {
   const model: Model = {
     pieces: [],
     algorithm: 1,

@@ -10,6 +10,7 @@ import { type AddedTokens, addedTokens } from './added-tokens.ts';
 import { appendedEos, withoutAppended } from './appended.ts';
 import { tokensAround } from './sentencepiece.ts';
 import { tokenizerJsonFromModel } from './sentencepiece-model.ts';
+import { t5TokenizerJson } from './t5-tokenizer.ts';
 import { checkTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
 
 export interface EncodeOptions {
@@ -89,8 +90,7 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
   const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES, true);
   if (template !== undefined) files['chat_template.jinja'] = template.toString('utf8');
   if (text === undefined) {
-    const { json, names } = await fromSentencePiece(folder, files);
-    return build({ json, files, names, origin: join(folder, 'tokenizer.model') });
+    return build({ ...(await fromSentencePiece(folder, files)), files });
   }
   return build({ text, json: parseJson(text, path), files, origin: path });
 }
@@ -106,17 +106,25 @@ export async function tokenizerFromFiles(files: TokenizerFiles, origin: string):
 async function fromSentencePiece(
   folder: string,
   files: TokenizerFiles,
-): Promise<{ json: object; names: ReadonlyMap<string, string> }> {
-  const path = join(folder, 'tokenizer.model');
-  const bytes = await readBounded(path, MAX_TOKENIZER_BYTES);
-  if (bytes === undefined)
-    throw new WhorlError(
-      'missing-file',
-      `${folder} has neither tokenizer.json nor tokenizer.model`,
-      'save the tokenizer with transformers (`AutoTokenizer…save_pretrained`), which writes tokenizer.json',
-    );
-  return tokenizerJsonFromModel(bytes, record(files['tokenizer_config.json']), path);
+): Promise<{ json: object; names: ReadonlyMap<string, string>; origin: string }> {
+  const settings = record(files['tokenizer_config.json']);
+  for (const [name, read] of SENTENCEPIECE) {
+    const origin = join(folder, name);
+    const bytes = await readBounded(origin, MAX_TOKENIZER_BYTES);
+    if (bytes !== undefined) return { ...read(bytes, settings, origin), origin };
+  }
+  throw new WhorlError(
+    'missing-file',
+    `${folder} has neither tokenizer.json nor tokenizer.model`,
+    'save the tokenizer with transformers (`AutoTokenizer…save_pretrained`), which writes tokenizer.json',
+  );
 }
+
+/** SentencePiece's own file by what LLaMA's line and T5's call it, and how each reads it. */
+const SENTENCEPIECE = [
+  ['tokenizer.model', tokenizerJsonFromModel],
+  ['spiece.model', t5TokenizerJson],
+] as const;
 
 /** @param isTemplate a template may begin with anything */
 async function readBounded(path: string, limit: number, isTemplate = false): Promise<Buffer | undefined> {
@@ -169,7 +177,7 @@ async function build({ text, json, files, origin, names }: Source): Promise<Toke
     origin,
   );
   const whole: Record<string, unknown> = { ...record(json), added_tokens: found.added };
-  if (names) whole.post_processor = aroundByConfig(settings, found);
+  if (names) whole.post_processor ??= aroundByConfig(settings, found);
   const description = describe(checked, found, files);
   const ends = appendedEos(whole.post_processor, description);
   // The file's own text is taken where nothing is added to it, which spares writing a large vocabulary again.

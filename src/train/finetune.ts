@@ -87,8 +87,10 @@ export async function finetune(
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
-  const { perEpoch, batch } = await epochBatches(settings, (epoch) =>
-    shuffled(seededRandom(`${settings.seed}/${epoch}`), examples),
+  const { perEpoch, batch } = await epochBatches(
+    settings,
+    (epoch) => shuffled(seededRandom(`${settings.seed}/${epoch}`), examples),
+    model.decoder.encoder,
   );
   const run = runDigest(model, examples, settings, trains);
   const named = { ...settings, seed: String(settings.seed) };

@@ -9,17 +9,21 @@ import type { Feed } from '../engine/session.ts';
 import {
   differentiableAttention,
   maskInput,
+  type Pad,
   packInputs,
   ropeInputs,
   windowsOf,
 } from '../models/blocks/attention.ts';
+import { bucketFeed } from '../models/blocks/relative.ts';
 import { ropeFeeds } from '../models/blocks/rope.ts';
+import { crossAttention } from '../models/blocks/source-attention.ts';
 import { embed, headColumn, headLogits } from '../models/embedding.ts';
 import type { Example } from '../models/example.ts';
 import type { Weights } from '../models/family.ts';
 import type { ModelWeights } from '../models/model.ts';
 import { type Overlay, type OverlayInputs, overlayFeeds, rowIndex } from '../models/overlay.ts';
 import { causalMask, checkFits, keyPositions, packLengths } from '../models/pack.ts';
+import { encodedSources, sourceFeeds, sourcesOf } from '../models/source.ts';
 
 /**
  * @param embedded sees the embedded rows [T, E] and may put others in their place
@@ -63,6 +67,8 @@ export function labelLogprobs(
     const cache = (name: string) => input(graph, `prefix_${name}_${layer}`, 'float32', ['B', K, 'P', D]);
     return [cache('keys'), cache('values')] as const;
   };
+  const encoded = encodedSources(graph, decoder, weights, overlay, 'B', embedded);
+  const cross = encoded && ((rows: Pad) => crossAttention(decoder, encoded.inputs, encoded.states, rows, []));
   const attention = differentiableAttention(
     decoder,
     pack,
@@ -70,6 +76,8 @@ export function labelLogprobs(
     (window) => masks.get(window)!,
     withPrefix ? prefix : undefined,
     decoder.scores?.alibi && input(graph, 'key_positions', 'float32', ['B', 1, 1, 1, withPrefix ? 'C' : 'S']),
+    decoder.scores?.relative && input(graph, 'pairs', 'int32', ['S*S']),
+    cross,
   );
   const x = embedded(embed(decoder, weights, ids, overlay, on));
   const hidden = decoder.hidden(weights, x, attention);
@@ -99,6 +107,7 @@ export function batchFeeds(
     prefixes,
   );
   checkFits(decoder, packed);
+  const sources = sourcesOf(decoder, batch);
   const { T, offsets } = packed;
   const P = Math.max(1, ...prefixes);
   const rowOf = rowIndex(overlay);
@@ -120,6 +129,8 @@ export function batchFeeds(
         causalMask(packed, withPrefix ? { size: P, lengths: prefixes } : undefined, window),
       ]),
     ),
+    ...(decoder.encoder && sourceFeeds(decoder, sources, overlay !== undefined)),
+    ...(decoder.scores?.relative && { pairs: bucketFeed(decoder.scores.relative, packed.S, false) }),
     ...(decoder.scores?.alibi && { key_positions: keyPositions(packed, withPrefix ? P : 0) }),
     wanted: { data: Int32Array.from(labels, (label) => label.row), shape: [L] },
     labels: {

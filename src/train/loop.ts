@@ -15,17 +15,24 @@ export interface Stepped {
   readonly loss: number;
 }
 
+/** What later batches may depend on beside their number; kept with the state. */
+export type Memory = Readonly<Record<string, number>>;
+
 /** What was found when a state was measured. */
 export interface Judged {
   /** Whether training may end. */
   readonly held: boolean;
+  /** What batches are made by from here on; default: as before. */
+  readonly memory?: Memory;
+  /** What takes the state's place; default: it stays. */
+  readonly mended?: TrainState;
 }
 
 /** The rule that ends training before the last step. */
 export interface StoppingRule<R extends Stepped, V extends Judged> {
   /** Whether the state after this step is measured; that after the last step always is. */
   due(result: R, batch: readonly Example[]): boolean;
-  measure(state: TrainState): Promise<V>;
+  measure(state: TrainState, memory: Memory): Promise<V>;
   /** What a run ends with that has taken its last step and does not hold. */
   failed(found: V, state: TrainState): WhorlError;
 }
@@ -47,8 +54,8 @@ export interface LoopOptions<R extends Stepped> {
   readonly steps: number;
   readonly rate: { readonly lr: number; readonly schedule: ScheduleName; readonly warmup: number };
   start(): TrainState;
-  /** A function of the step's number alone (from 0), so that a resumed run repeats itself. */
-  batch(step: number): readonly Example[] | Promise<readonly Example[]>;
+  /** A function of the step's number (from 0) and of what was remembered alone, so that a resumed run repeats itself. */
+  batch(step: number, memory: Memory): readonly Example[] | Promise<readonly Example[]>;
   step(state: TrainState, batch: readonly Example[], rate: number): Promise<R>;
   /** What people read of a step; default: its loss. */
   readonly note?: (result: R, batch: readonly Example[]) => string;
@@ -87,6 +94,7 @@ interface Progress {
   readonly total: number;
   /** Whether the state is still to be measured before the next step. */
   readonly due: boolean;
+  readonly memory: Memory;
 }
 
 /**
@@ -106,7 +114,7 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   let state = resumed?.state ?? options.start();
   if (resumed) onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
   const losses = [...(resumed?.progress.losses ?? [])];
-  let { tokens, total, due } = resumed?.progress ?? { tokens: 0, total: steps, due: false };
+  let { tokens, total, due, memory } = resumed?.progress ?? begun(steps);
   let found: V | undefined;
   let isBetween = true; // no step is under way, which may have changed half of the values in place
   let kept = state.step;
@@ -116,14 +124,14 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   const keep = (): void => {
     if (!checkpoint) return;
     const { run = null, settings = null } = checkpoint;
-    const progress: Progress = { run, settings, tokens, seconds: spent(), losses, total, due };
+    const progress: Progress = { run, settings, tokens, seconds: spent(), losses, total, due, memory };
     saveCheckpoint(checkpoint.path, state, progress);
     [kept, keptAt] = [state.step, Date.now()];
   };
   try {
     while (due || state.step < total) {
       if (!due) {
-        const batch = await options.batch(state.step);
+        const batch = await options.batch(state.step, memory);
         const factor = SCHEDULES[rate.schedule](state.step, total, rate.warmup);
         isBetween = false;
         const result = await options.step(state, batch, rate.lr * factor);
@@ -137,8 +145,9 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
         onEvent({ kind: 'progress', name, done: state.step, total, note, keeps: true });
       }
       if (rule && due) {
-        found = await rule.measure(state);
+        found = await rule.measure(state, memory);
         if (found.held) {
+          state = found.mended ?? state;
           keep(); // what comes after training may be killed as well, and is then begun from here
           break;
         }
@@ -147,7 +156,9 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
           total += steps;
           onEvent({ kind: 'note', text: `nothing holds at step ${state.step}: going on to ${total}` });
         }
-        due = false;
+        due = false; // only now: who takes up a run that failed here measures again what was measured
+        memory = found.memory ?? memory;
+        state = found.mended ?? state;
       }
       if (checkpoint && Date.now() - keptAt >= 1000 * checkpoint.seconds) keep();
     }
@@ -157,6 +168,17 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   }
   return { state, tokens, seconds: spent(), losses, found };
 }
+
+/** What the batches after a checkpoint are made by; of a run that has none yet, nothing. */
+export const keptMemory = (path: string): Memory =>
+  existsSync(path) ? ((loadCheckpoint(path).extra as Partial<Progress>).memory ?? {}) : {};
+
+const begun = (steps: number): Pick<Progress, 'tokens' | 'total' | 'due' | 'memory'> => ({
+  tokens: 0,
+  total: steps,
+  due: false,
+  memory: {},
+});
 
 function resume(
   { path, run, settings = {} }: Checkpoints,
@@ -170,9 +192,9 @@ function resume(
       `${path} is of a run with other examples or settings (${differences(saved.settings ?? {}, settings)})`,
       'repeat its command to go on, or start anew with --overwrite',
     );
-  const { tokens = 0, seconds = 0, losses = [], total = steps } = saved;
+  const { tokens = 0, seconds = 0, losses = [], total = steps, memory = {} } = saved;
   const due = saved.due ?? saved.finished ?? false; // `finished`: of rows, as written before there was one loop
-  return { state, progress: { run: run ?? null, settings, tokens, seconds, losses, total, due } };
+  return { state, progress: { run: run ?? null, settings, tokens, seconds, losses, total, due, memory } };
 }
 
 const notFinite = ({ loss, state }: Stepped, lr: number): WhorlError =>

@@ -12,7 +12,7 @@ export function splitByTokens(batch: readonly Example[], budget: number): Exampl
   const parts: Example[][] = [];
   let room = 0;
   for (const example of batch) {
-    const { length } = example.tokens;
+    const length = example.tokens.length + (example.source?.length ?? 0);
     if (length > budget)
       throw new WhorlError(
         'usage',

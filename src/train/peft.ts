@@ -20,7 +20,7 @@ export interface AdapterShape {
   readonly decoder?: Named;
 }
 
-type Named = Pick<Decoder, 'shapes' | 'canonical' | 'transposed'>;
+type Named = Pick<Decoder, 'shapes' | 'canonical' | 'transposed' | 'encoder'>;
 
 /** A module of the folder as transformers calls it. */
 const canonicalModule = (module: string, { canonical }: Partial<Named> = {}): string =>
@@ -43,7 +43,7 @@ export function writePeftAdapter(
   writeSafetensors(join(folder, ADAPTER_WEIGHTS), entries, ({ value }) => [fromFloat32(value, 'float32')]);
   writeJsonAtomic(join(folder, ADAPTER_CONFIG), {
     peft_type: 'LORA',
-    task_type: 'CAUSAL_LM',
+    task_type: decoder?.encoder ? 'SEQ_2_SEQ_LM' : 'CAUSAL_LM',
     base_model_name_or_path: base,
     inference_mode: true,
     r: rank,

@@ -8,6 +8,8 @@ import { gemm } from '../engine/ops/matmul.ts';
 import { reduceMean, reduceSum, reshape, sumAll } from '../engine/ops/shape.ts';
 import type { Device, Feed } from '../engine/session.ts';
 import type { Example } from '../models/example.ts';
+import type { Decoder } from '../models/family.ts';
+import { logitShift } from '../models/head-map.ts';
 import type { ModelWeights } from '../models/model.ts';
 import { type Overlay, overlayInputs, overlayShape } from '../models/overlay.ts';
 import { frozenWeights } from '../models/prompt.ts';
@@ -18,11 +20,14 @@ import { freshState, parameter, type StepResult, TrainProgram, type TrainState }
 
 /**
  * Ordinary positions of a tied model: hidden states and what vanilla thinks of the trained tokens there. Their logits
- * are the only ones that move, so the KL to vanilla is exact: log(1 + Σ p(e^{hΔ} − 1)) − Σ p·hΔ.
+ * are the only ones that move, by x (hΔ, through what the head's products go through), so the KL to vanilla is exact:
+ * log(1 + Σ p(e^x − 1)) − Σ p·x.
  */
 export interface Reference extends Positions {
   /** Vanilla probability of each trained token: [N, R]. */
   readonly probability: Float32Array;
+  /** Where the head's products are soft-capped, those of each trained token before the cap: [N, R]. */
+  readonly products?: Float32Array;
 }
 
 /**
@@ -31,15 +36,17 @@ export interface Reference extends Positions {
  */
 function klToVanilla(
   graph: Graph,
+  { logits = {} }: Pick<Decoder, 'logits'>,
   change: Value,
   R: number,
   E: number,
 ): { exact: Value; guarded: Value; spread: Value } {
   const hidden = input(graph, 'ref_hidden', 'float32', ['N', E]);
   const probability = input(graph, 'ref_probability', 'float32', ['N', R]);
-  const shift = gemm(hidden, change, false, true); // hΔ [N, R]
+  const moved = gemm(hidden, change, false, true); // hΔ [N, R]
+  const shift = logitShift(logits, moved, () => input(graph, 'ref_products', 'float32', ['N', R])); // [N, R]
   const weight = input(graph, 'ref_weight', 'float32', ['N']);
-  const mass = reduceSum(mul(probability, exp(shift)), [1]); // Σ p·e^{hΔ} [N]
+  const mass = reduceSum(mul(probability, exp(shift)), [1]); // Σ p·e^x [N]
   const growth = sub(mass, reduceSum(probability, [1]));
   const exact = sub(log(add(growth, 1)), reduceSum(mul(probability, shift), [1]));
   const guarded = log(add(mul(mass, exp(input(graph, 'kl_margin', 'float32', []))), 1));
@@ -60,7 +67,7 @@ export interface LossWeights {
   readonly kl: number;
   /** Nats of room that the guarded KL keeps. */
   readonly margin: number;
-  /** Of the mean square of hΔ, which bounds how far positions never seen can move. */
+  /** Of the mean square of the logits' shift, which bounds how far positions never seen can move. */
   readonly spread: number;
 }
 
@@ -136,7 +143,7 @@ export class RowsTrainer {
     let loss = neg(sumAll(add(mul(fire, mul(open, logprobs)), mul(hush, silence))));
     graph.output('logprobs', logprobs);
     if (reference) {
-      const { exact, guarded, spread } = klToVanilla(graph, change, R, E);
+      const { exact, guarded, spread } = klToVanilla(graph, model.decoder, change, R, E);
       graph.output('kl', exact);
       loss = add(loss, mul(guarded, input(graph, 'kl_weight', 'float32', [])));
       loss = add(loss, mul(spread, input(graph, 'spread_weight', 'float32', [])));
@@ -169,6 +176,7 @@ export class RowsTrainer {
       Object.assign(feeds, {
         ref_hidden: { data: ref.hidden, shape: [ref.count, E] },
         ref_probability: { data: ref.probability, shape: [ref.count, R] },
+        ...(ref.products && { ref_products: { data: ref.products, shape: [ref.count, R] } }),
         ref_weight: { data: ref.weight, shape: [ref.count] },
         kl_weight: { data: Float32Array.of(weights.kl), shape: [] },
         kl_margin: { data: Float32Array.of(weights.margin), shape: [] },
@@ -191,6 +199,22 @@ export class RowsTrainer {
     const values = new Map([['own', zeros(this.overlay.ids.length)]]);
     if (this.groups) values.set('common', zeros(this.groups.count));
     return freshState(values);
+  }
+
+  /** A state whose rows of these ids are vanilla's again, to be learnt anew. */
+  putBack(state: TrainState, ids: ReadonlySet<number>): TrainState {
+    const E = this.model.decoder.config.hidden_size;
+    const { shape, ...was } = state.slots.get('own')!;
+    const own = { shape, value: was.value.slice(), m: was.m.slice(), v: was.v.slice() };
+    const common = state.slots.get('common')?.value;
+    this.overlay.ids.forEach((id, row) => {
+      if (!ids.has(id)) return;
+      const group = common && this.groups!.of[row]! * E;
+      for (let i = 0; i < E; i++) own.value[row * E + i] = group === undefined ? 0 : -common![group + i]!;
+      own.m.fill(0, row * E, (row + 1) * E);
+      own.v.fill(0, row * E, (row + 1) * E);
+    });
+    return { step: state.step, slots: new Map(state.slots).set('own', own) };
   }
 
   /** The rows of a state [R, E]: vanilla's, plus each row's own change and its group's. */

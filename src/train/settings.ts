@@ -1,82 +1,32 @@
-// `key=value` as a user writes it over the defaults of a method or of fine-tuning: types, words and ranges checked by name.
+// Settings that every training has, whoever trains: fingerprints and a user's fine-tuning give each its own default.
 
-import { nearest, WhorlError } from '../base/error.ts';
+import { above, choice, number, text, whole } from '../base/setting.ts';
 import type { Recompute } from '../engine/recompute.ts';
-import { SCHEDULES } from './schedule.ts';
-import { inRange, rangeWords } from './setting-ranges.ts';
+import { SCHEDULES, type ScheduleName } from './schedule.ts';
 
-/** How messages call settings, and what a hint may name. */
-export interface SettingsWords {
-  /** What has these settings. */
-  readonly whose: string;
-  /** Further words that a hint for an unknown key may name. */
-  readonly meant?: readonly string[];
-  /** What stands before each key where the user wrote it (`alpaca.`). */
-  readonly prefix?: string;
-  /** Whether `alpha` is the level of a claim. */
-  readonly isClaim?: boolean;
-}
+const MILLION = 1_000_000;
 
-/**
- * Defaults with a user's key=value over them.
- * @throws WhorlError `usage` for an unknown key (with the nearest one), a value of another type or out of its range
- */
-export function withOverrides<S extends Readonly<Record<string, string | number | boolean>>>(
-  defaults: S,
-  overrides: Readonly<Record<string, string>>,
-  { whose, meant = [], prefix = '', isClaim = false }: SettingsWords,
-): S {
-  const settings: Record<string, string | number | boolean> = { ...defaults };
-  for (const [key, text] of Object.entries(overrides)) {
-    if (!Object.hasOwn(defaults, key)) {
-      const near = nearest(key, [...Object.keys(defaults), ...meant.filter((word) => word !== key)]);
-      throw new WhorlError(
-        'usage',
-        `${prefix}${key}=${text}: ${whose} has no setting ${key}${near ? ` (did you mean ${prefix}${near}?)` : ''}`,
-        `settings: ${Object.keys(defaults).join(', ')}`,
-      );
-    }
-    settings[key] = parseAs(key, text, defaults[key]!, prefix, isClaim);
-  }
-  return settings as S;
-}
+const RECOMPUTE: readonly Recompute[] = ['nothing', 'elementwise', 'blocks'];
 
-/** Settings that are one of a few words. */
-const CHOICES: Readonly<Record<string, readonly string[]>> = {
-  schedule: Object.keys(SCHEDULES),
-  recompute: ['nothing', 'elementwise', 'blocks'] satisfies Recompute[],
+export const TRAINING = {
+  epochs: whole(1, 100_000, 'most passes over the training data'),
+  lr: above(0, 1000, 'learning rate'),
+  schedule: choice(Object.keys(SCHEDULES) as ScheduleName[], 'shape of the learning rate over the steps'),
+  batch: whole(1, 100_000, 'examples of a step'),
+  warmup_ratio: number(0, 1, 'share of the steps over which the rate rises'),
+  weight_decay: number(0, 1000, 'AdamW’s weight decay'),
+  clip: number(0, MILLION, 'largest norm of the gradient; 0: any'),
+  batch_tokens: whole(
+    2,
+    100 * MILLION,
+    'most tokens in one run of the engine. Smaller saves memory; the result is the same up to rounding',
+    'tokens',
+  ),
+  max_length: whole(2, MILLION, 'tokens after which an example is cut', 'tokens'),
+  recompute: choice(RECOMPUTE, 'what is computed again in the backward pass to save memory'),
+  modules: text(
+    'linear layers that get a low-rank map, commas between. `auto`: those that PEFT takes for the family',
+  ),
+  rank: whole(1, 65_536, 'rank of the low-rank maps'),
+  lora_alpha: above(0, MILLION, 'scale of the low-rank maps, as in PEFT'),
 };
-
-function parseAs(
-  key: string,
-  text: string,
-  like: string | number | boolean,
-  prefix: string,
-  isClaim: boolean,
-): string | number | boolean {
-  const bad = (wanted: string): never => {
-    throw new WhorlError(
-      'usage',
-      `${prefix}${key}=${text} is not ${wanted}`,
-      `give ${prefix}${key}=${like}, say`,
-    );
-  };
-  if (typeof like === 'number') {
-    const value = Number(text);
-    if (text.trim() === '' || !Number.isFinite(value)) bad('a number');
-    if (!inRange(key, value, isClaim)) bad(rangeWords(key, isClaim));
-    return value;
-  }
-  if (typeof like === 'boolean')
-    return text === 'true' ? true : text === 'false' ? false : bad('true or false');
-  const choices = Object.hasOwn(CHOICES, key) ? CHOICES[key]! : undefined;
-  if (choices && !choices.includes(text)) {
-    const near = nearest(text, choices);
-    throw new WhorlError(
-      'usage',
-      `${prefix}${key}=${text} is not known${near ? ` (did you mean ${near}?)` : ''}`,
-      `one of ${choices.join(', ')}`,
-    );
-  }
-  return text;
-}

@@ -221,14 +221,21 @@ const patternsOf = (
 ): readonly string[] =>
   names === 'body' ? [...body] : names === 'auto' ? lora.map((name) => `*.${name}.weight`) : names;
 
-/** The matrices of a decoder's blocks, those within a module (experts) too. A table of positions is none of them. */
-function linearLayers({ config, layer, modules, shapes }: Decoder): ReadonlySet<string> {
-  const within = Array.from({ length: config.num_hidden_layers }, (_, i) =>
-    [...modules.attention, ...modules.mlp].map((name) => `${layer(i)}${name}.`),
+/** What the names of matrices in some layers' modules begin with. */
+const within = (layers: number, layer: (i: number) => string, { attention, mlp }: Omit<Modules, 'lora'>) =>
+  Array.from({ length: layers }, (_, i) =>
+    [...attention, ...mlp].map((name) => `${layer(i)}${name}.`),
   ).flat();
+
+/** The matrices of a model's blocks, those within a module (experts) too. A table of positions is none of them. */
+function linearLayers({ config, layer, modules, shapes, encoder }: Decoder): ReadonlySet<string> {
+  const beginnings = [
+    ...within(config.num_hidden_layers, layer, modules),
+    ...(encoder ? within(encoder.layers, encoder.layer, encoder.modules) : []),
+  ];
   const found = [...shapes].filter(
     ([name, { length }]) =>
-      length === 2 && name.endsWith('.weight') && within.some((module) => name.startsWith(module)),
+      length === 2 && name.endsWith('.weight') && beginnings.some((module) => name.startsWith(module)),
   );
   return new Set(found.map(([name]) => name));
 }

@@ -3,6 +3,7 @@
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Example } from '../models/example.ts';
+import type { Decoder } from '../models/family.ts';
 import { VANILLA } from '../models/overlay.ts';
 
 /** A text as token ids, and which of them are labels: an answer, or the assistant's turns of a conversation. */
@@ -43,11 +44,18 @@ export function withLabels(
 
 /**
  * Each label counts the same whatever its example's length, but for `emphasis`; what lies beyond the longest length is
- * cut off.
+ * cut off. An encoder-decoder has an example for each span: it reads what stands before, and its decoder learns the span.
  */
-function batchOf(examples: readonly TuningExample[], longest: number): Example[] {
+function batchOf(
+  examples: readonly TuningExample[],
+  longest: number,
+  encoder: Decoder['encoder'],
+): Example[] {
   const cut = examples.map(({ tokens, labels, emphasis = 1 }) => ({
     tokens: tokens.slice(0, longest),
+    spans: labels
+      .map(([start, end]) => [start, Math.min(end, longest)] as const)
+      .filter(([start, end]) => start < end),
     places: labels.flatMap(([start, end]) =>
       Array.from({ length: Math.max(0, Math.min(end, longest) - start) }, (_, i) => ({
         at: start + i,
@@ -56,6 +64,22 @@ function batchOf(examples: readonly TuningExample[], longest: number): Example[]
     ),
   }));
   const sum = cut.flatMap(({ places }) => places).reduce((all, { weight }) => all + weight, 0);
+  if (encoder)
+    return cut.flatMap(({ tokens, spans, places }) =>
+      spans.map(([from, end]) => ({
+        source: [...tokens.slice(0, from), encoder.end],
+        tokens: [encoder.start, ...tokens.slice(from, end - 1)],
+        variant: VANILLA,
+        labels: places
+          .filter(({ at }) => at >= from && at < end)
+          .map(({ at, weight }) => ({
+            row: at - from,
+            token: tokens[at]!,
+            kind: 'fire',
+            weight: weight / sum,
+          })),
+      })),
+    );
   return cut.map(({ tokens, places }) => ({
     tokens: tokens.slice(0, places.at(-1)!.at), // the model is not asked for what comes after the last label
     variant: VANILLA,
@@ -76,11 +100,13 @@ export interface EpochBatches {
 
 /**
  * Batches of epochs that have the same number of examples each.
+ * @param encoder of an encoder-decoder
  * @param order an epoch's examples in its own order; asked once for all its steps where they follow one another
  */
 export async function epochBatches(
   { batch, max_length }: { readonly batch: number; readonly max_length: number },
   order: (epoch: number) => readonly TuningExample[] | Promise<readonly TuningExample[]>,
+  encoder?: Decoder['encoder'],
 ): Promise<EpochBatches> {
   let known = { epoch: 0, examples: await order(0) };
   const perEpoch = Math.ceil(known.examples.length / batch);
@@ -90,7 +116,7 @@ export async function epochBatches(
       const epoch = Math.floor(step / perEpoch);
       if (known.epoch !== epoch) known = { epoch, examples: await order(epoch) };
       const at = (step % perEpoch) * batch;
-      return batchOf(known.examples.slice(at, at + batch), max_length);
+      return batchOf(known.examples.slice(at, at + batch), max_length, encoder);
     },
   };
 }

@@ -4,6 +4,7 @@
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan, SizeOf } from '../claim/plan.ts';
 import { type CountsOf, type Matches, matchAnswers } from './exact/exact-test.ts';
+import { toPValue } from './exact/ratio.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 
 const ALPHAS = [0.05, 0.01, 0.001] as const;
@@ -64,7 +65,7 @@ export function redrawMatches<K extends ClaimKind>(
     else seen.set(counts.hits, { counts, count: 1 });
   }
   const distribution = [...seen.values()]
-    .map(({ counts, count }) => ({ ...test.pValue(counts), count }))
+    .map(({ counts, count }) => ({ ...toPValue(test.tail(counts)), count }))
     .sort((a, b) => a.log10_p - b.log10_p);
   const tails = ALPHAS.map((alpha): Tail => {
     const count = distribution.filter(({ p_value }) => p_value <= alpha).reduce((sum, d) => sum + d.count, 0);

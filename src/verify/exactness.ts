@@ -2,6 +2,7 @@
 // (docs/claims.md, section 4). Each rule gives its reason as a sentence.
 
 import { WhorlError } from '../base/error.ts';
+import { isPool } from '../claim/commitment.ts';
 import type { Opened } from '../claim/open.ts';
 import type { Bindings } from '../claim/plan.ts';
 
@@ -9,6 +10,8 @@ import type { Bindings } from '../claim/plan.ts';
 export interface Asked {
   readonly wrapper: string;
   readonly system: string | null;
+  /** The texts around the keys, where the caller knows them. */
+  readonly around?: readonly [prefix: string, suffix: string];
 }
 
 /** Digests of what a vanilla model is: all weights, tokenizer files, config files. */
@@ -24,10 +27,22 @@ export interface OwnerParts {
   readonly body?: VanillaDigests;
 }
 
+/** Evidence beside the claim that the caller checked (evidence.ts). */
+export interface Evidence {
+  /** A trusted time stamp of the claim, earlier than the round that it was drawn from. */
+  readonly proofBeforeRound: boolean;
+  /** The beacon's value is that of the committed round. */
+  readonly beacon: boolean;
+}
+export const NO_EVIDENCE: Evidence = { proofBeforeRound: false, beacon: false };
+
 export interface Circumstances {
   readonly asked: Asked;
   readonly alpha: number;
   readonly ownerParts: OwnerParts;
+  readonly evidence: Evidence;
+  /** Which certificate under this claim this is, counted from 1. */
+  readonly look: number;
   /** What the caller found beside the claim. */
   readonly doubts: readonly string[];
 }
@@ -40,10 +55,12 @@ const DRAW_RULES: readonly Rule[] = [
     claim.draw.source === 'hand-picked'
       ? 'The trained keys were picked by hand or by a public seed, not drawn: no null distribution exists.'
       : undefined,
-  ({ claim }) =>
-    claim.draw.source === 'beacon'
+  ({ claim }, { evidence }) =>
+    claim.draw.source === 'beacon' && !evidence.beacon
       ? "Whether the recorded beacon value is that round's was not checked, so it may be any number that suited the owner."
       : undefined,
+  ({ plan: { most_looks = Number.POSITIVE_INFINITY } }, { look }) =>
+    look <= most_looks ? undefined : `This is look ${look} under a claim that pays for ${most_looks}.`,
   ({ claim }, { alpha }) =>
     alpha === claim.alpha
       ? undefined
@@ -63,10 +80,20 @@ const ANSWER_RULES: readonly Rule[] = [
     body && (vanilla.tokenizer === undefined || vanilla.config === undefined)
       ? "The claim binds neither tokenizer nor config of the owner's body (it was made by an older version), so both may know the draw."
       : undefined,
-  (_, { asked: { system } }) =>
-    system === null
+  ({ plan: { query } }, { asked: { system } }) =>
+    system === null || query.systems?.includes(system)
       ? undefined
       : 'A system text was used that the claim does not commit to: it may hold the drawn answers.',
+  ({ claim, plan: { query } }, { asked: { wrapper } }) =>
+    claim.version === 1 || Object.hasOwn(query.wrappers!, wrapper)
+      ? undefined
+      : `The claim does not commit to wrapper "${wrapper}": its text may hold the drawn answers.`,
+  ({ claim, plan: { query } }, { asked: { wrapper, around } }) => {
+    const text = claim.version === 1 ? undefined : query.wrappers![wrapper];
+    return text && around && (text[0] !== around[0] || text[1] !== around[1])
+      ? `The texts around the keys are not those that the claim commits to for wrapper "${wrapper}".`
+      : undefined;
+  },
 ];
 
 /** Every reason why no p-value may be given; none where the test is exact. */
@@ -80,12 +107,6 @@ export const whyUndrawn = (opened: Opened, circumstances: Circumstances): string
   ...DRAW_RULES.flatMap((rule) => rule(opened, circumstances) ?? []),
   ...circumstances.doubts,
 ];
-
-/** Rows are ascending (`openClaim`). */
-function isPool(keys: readonly { tokens: readonly number[] }[], rows: readonly number[]): boolean {
-  const pool = new Set(keys.flatMap(({ tokens }) => tokens));
-  return pool.size === rows.length && rows.every((row) => pool.has(row));
-}
 
 /** @throws WhorlError `mismatch` where an owner's part is not the committed one; before anything is asked */
 export function checkOwnerParts({ private_part, vanilla }: Bindings, { adapter, body }: OwnerParts): void {

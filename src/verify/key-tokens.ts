@@ -6,32 +6,38 @@ import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /**
- * In words, for the report; empty where every key is asked as it was committed.
+ * Places in `keys` of those that are not asked as they were committed.
  * @param prompts the keys as they are asked, in their order
  */
-export async function keyWarnings(
+export async function changedKeys(
   keys: readonly Key[],
   prompts: readonly Prompt[],
   tokenizer: Tokenizer,
-): Promise<string[]> {
+): Promise<number[]> {
   const alone = await tokenizer.encodeBatch(
     keys.map(({ text }) => text),
     { addSpecialTokens: false },
   );
   const asked = await promptTokens(tokenizer, prompts);
   const again = await tokenizer.decodeBatch(alone, { skipSpecialTokens: false });
-  const changed = keys.filter(({ text, tokens }, i) =>
-    // A claim may hold texts alone: then what counts is that the text comes back.
-    tokens.length === 0
-      ? again[i]!.trim() !== text.trim()
-      : // Beside other text a key's first token may merge with what is before it; that is so in training too.
-        !(same(alone[i]!, tokens) || holds(asked[i]!, tokens) || holds(asked[i]!, tokens.slice(1))),
-  );
-  if (changed.length === 0) return [];
-  return [
-    `The tokenizer of the model that answers makes other tokens of ${changed.length} of ${keys.length} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
-  ];
+  return keys.flatMap(({ text, tokens }, i) => {
+    const unchanged =
+      // A claim may hold texts alone: then what counts is that the text comes back.
+      tokens.length === 0
+        ? again[i]!.trim() === text.trim()
+        : // Beside other text a key's first token may merge with what is before it; that is so in training too.
+          same(alone[i]!, tokens) || holds(asked[i]!, tokens) || holds(asked[i]!, tokens.slice(1));
+    return unchanged ? [] : [i];
+  });
 }
+
+/** In words, for the report; empty where every key is asked as it was committed. */
+export const keyWarnings = (changed: number, of: number): string[] =>
+  changed === 0
+    ? []
+    : [
+        `The tokenizer of the model that answers makes other tokens of ${changed} of ${of} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
+      ];
 
 const same = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((id, i) => id === b[i]);

@@ -32,7 +32,7 @@ export interface StampReading extends Reading {
 }
 
 /** With the vanilla model and without it: e-values are averaged, and the one not read is at least 0. */
-const LOG10_WAYS = Math.log10(2);
+export const LOG10_WAYS = Math.log10(2);
 
 /**
  * Reads each byte of the matrices once, with flat memory.

@@ -4,25 +4,38 @@
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../claim/canonical.ts';
 import type { Claim } from '../claim/claim.ts';
-import { LOG10_OWNER_DRAWS } from '../claim/grinding.ts';
+import { OWNER_DRAWS, PROVED_DRAWS, type Trials } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import { MATCHERS } from '../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
-import type { ClaimKind } from '../claim/plan.ts';
+import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { WRAPPERS } from '../text/prompts/wrappers.ts';
+import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
-import { type PValue, timesCount } from './exact/ratio.ts';
+import { lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
+import { T7_NAME, T7_NULL } from './exact/t7.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
-import { type Asked, checkOwnerParts, type OwnerParts, whyInexact } from './exactness.ts';
+import {
+  type Asked,
+  checkOwnerParts,
+  type Evidence,
+  NO_EVIDENCE,
+  type OwnerParts,
+  whyInexact,
+  whyUndrawn,
+} from './exactness.ts';
+import type { StampReading } from './stamp.ts';
+import { type Word, wordOf } from './word.ts';
 
 export type { Asked };
 
 export interface Verdict {
-  /** `verified`: what is left of p after 2^80 draws of the owner's own is at most the committed alpha. */
-  verdict: 'verified' | 'not-verified';
+  verdict: Word;
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, or it is made of e-values. */
+  p_exact: { numerator: string; denominator: string } | null;
   exact: boolean;
   alpha: number;
   /** Share of the keys that should fire and did, 0 to 1; 0 where there are none. */
@@ -36,7 +49,12 @@ export interface Verdict {
   floor: PValue;
   /** Looks paid for: p is the raw one times this. A wrapper other than the committed one costs all built-in ones. */
   multiplicity: number;
-  /** log10 p left for one who thinks that the owner tried 2^80 draws: what decides. Null where no p exists. */
+  /** Draws that the owner could have tried, in words, and log10 of their number. */
+  tried: string;
+  log10_draws: number;
+  /** Keys asked, from..to-1 of the committed order. */
+  keys: { from: number; to: number; of: number };
+  /** log10 p left for one who thinks that the owner tried so many draws: what decides. Null where no p exists. */
   log10_p_after_grinding: number | null;
   null_hypothesis: string;
   assumptions: string[];
@@ -46,6 +64,8 @@ export interface Verdict {
   does_not_say: string[];
   asked: Asked;
   claim: { root: string; kind: ClaimKind; created: string; draw: Claim['draw'] };
+  /** What each channel says, where a stamp was read: p is of their product. */
+  channels?: Channels;
   /** SHA-256 of the answers in committed order (as a JSON list). */
   transcript_sha256: string;
 }
@@ -61,6 +81,16 @@ export interface DecideOptions {
   ownerParts?: OwnerParts;
   /** Further reasons why no p-value may be given, found beside the claim. */
   doubts?: readonly string[];
+  /** Keys that were asked, from..to-1; all of them by default, any others are paid for. */
+  range?: { readonly from: number; readonly to: number };
+  /** Places in that range of keys that the suspect's tokenizer kept from being asked as they were committed. */
+  changed?: readonly number[];
+  /** Default: none was checked. */
+  evidence?: Evidence;
+  /** Default 1. */
+  look?: number;
+  /** What was read of the claim's stamp; without it the keys alone decide. */
+  stamp?: StampReading | undefined;
   /** Further cells that the caller measured. */
   cells?: Record<string, CellCounts>;
 }
@@ -76,18 +106,29 @@ export function decide(opened: Opened, answers: readonly string[], options: Deci
 function decideOn<K extends ClaimKind>(
   opened: OpenedOf<K>,
   answers: readonly string[],
-  options: DecideOptions,
+  { range, ...options }: DecideOptions,
 ): Verdict {
-  const { claim, plan, draw, kind } = opened;
-  if (answers.length !== plan.keys.length)
-    throw new WhorlError(
-      'mismatch',
-      `${answers.length} answers for ${plan.keys.length} keys`,
-      'ask every key once',
-    );
+  const of = opened.plan.keys.length;
+  const { from, to } = range ?? { from: 0, to: of };
+  const part =
+    to - from === of
+      ? opened
+      : { ...opened, ...CLAIM_KINDS[opened.kind].part(opened.plan, opened.draw, from, to) };
+  return decideOnPart(part as OpenedOf<K>, { from, to, of }, answers, options);
+}
+
+/** The same where no more than keys from..to-1 of a claim of `of` keys is known: all that a certificate opens. */
+export function decideOnPart<K extends ClaimKind>(
+  { claim, plan, draw, kind, bindings }: OpenedOf<K>,
+  { from, to, of }: Verdict['keys'],
+  answers: readonly string[],
+  options: Omit<DecideOptions, 'range'>,
+): Verdict {
+  if (answers.length !== to - from)
+    throw new WhorlError('mismatch', `${answers.length} answers for ${to - from} keys`, 'ask every key once');
   const { ownerParts = {}, doubts = [], multiplicity: told = 1, alpha = claim.alpha } = options;
   const asked = options.asked ?? { wrapper: plan.query.wrapper, system: null };
-  checkOwnerParts(opened.bindings, ownerParts);
+  checkOwnerParts(bindings, ownerParts);
   if (!(Number.isInteger(told) && told >= 1))
     throw new WhorlError('usage', `multiplicity ${told} is not a count`, 'give a whole number from 1');
   if (!(alpha > 0 && alpha < 1)) throw new WhorlError('usage', `alpha ${alpha} is not between 0 and 1`);
@@ -95,64 +136,126 @@ function decideOn<K extends ClaimKind>(
   const test = EXACT_TESTS[kind];
   const size = CLAIM_KINDS[kind].size(plan);
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
-  const multiplicity = told * (asked.wrapper === plan.query.wrapper ? 1 : WRAPPERS.size);
-  const inexact = whyInexact(opened as unknown as Opened, { asked, alpha, ownerParts, doubts });
-  const p = inexact.length > 0 ? undefined : timesCount(test.pValue(counts), multiplicity);
-  const left = p && Math.min(0, p.log10_p + LOG10_OWNER_DRAWS);
+  const { evidence = NO_EVIDENCE, look = 1, changed = [] } = options;
+  const looks = told * (plan.most_looks ?? 1);
+  const ways = waysOf(plan, asked, to - from, of);
+  const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
+  const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };
+  const inexact = whyInexact(opened, circumstances);
+  const trials = trialsOf(claim.draw, evidence);
+  const tail = test.tail(counts);
+  const reachable = test.reachable(size, draw, new Set(changed));
+  const alone: Weighed | undefined = inexact.length > 0 ? undefined : { p: toPValue(tail), tail, reachable };
+  // Ways of asking are paid for by the answers' p, looks by whatever decides.
+  const joint =
+    options.stamp &&
+    product(
+      alone && of > 0
+        ? { p: timesCount(alone.p, ways), reachable: timesCount(toPValue(reachable), ways) }
+        : undefined,
+      whyUndrawn(opened, circumstances).length > 0 ? undefined : options.stamp,
+    );
+  const multiplicity = joint ? looks : looks * ways;
+  const weighed = joint ? joint.weighed : alone;
+  const p = weighed && timesCount(weighed.p, multiplicity);
+  const left = p && Math.min(0, p.log10_p + trials.log10);
+  const word =
+    weighed === undefined
+      ? 'not-verified'
+      : wordOf({ ...weighed, multiplicity: BigInt(multiplicity), alpha, trials });
   const fired = test.fired(counts);
-  const verified = left !== undefined && left <= Math.log10(alpha);
   return {
-    verdict: verified ? 'verified' : 'not-verified',
+    verdict: word,
     p_value: p?.p_value ?? null,
     log10_p: p?.log10_p ?? null,
     exact: p !== undefined,
     alpha,
     fsr: fired.of === 0 ? 0 : fired.hits / fired.of,
     cells: { ...test.cells(counts), ...options.cells },
-    reason: p ? reasonFor(p, left!, alpha) : `${inexact.join(' ')} Counts only.`,
-    test: test.name,
+    reason: p
+      ? reasonFor(word, p, left!, alpha, trials, joint ? READ : ASKED)
+      : `${inexact.join(' ')} Counts only.`,
+    test: joint && of > 0 ? `${test.name}; ${T7_NAME}` : test.name,
     matcher: MATCHERS[plan.matcher].words,
-    floor: test.floor(size),
+    p_exact: p && !joint ? lowestTerms(tail) : null,
+    floor: joint ? FLOOR : toPValue(test.reachable(size, draw, new Set())),
     multiplicity,
+    tried: trials.words,
+    log10_draws: trials.log10,
+    keys: { from, to, of },
     log10_p_after_grinding: left ?? null,
-    null_hypothesis: test.nullHypothesis,
+    null_hypothesis: joint && of > 0 ? `${test.nullHypothesis} ${T7_NULL}` : test.nullHypothesis,
     assumptions: [
       ...test.assumptions,
       ...wrapperNote(plan.query.wrapper, asked),
       ...textSeedNote(claim.draw),
+      ...(p && joint && of > 0 && !alone ? [`The keys count for nothing: ${inexact.join(' ')}`] : []),
     ],
-    draw: DRAW_WORDS[claim.draw.source],
-    time_proof: claim.time_proof,
+    draw: drawWords(claim.draw, evidence),
+    time_proof: evidence.proofBeforeRound ? 'checked, before the round of the draw' : 'none',
     does_not_say: [...DOES_NOT_SAY],
-    asked,
+    asked: { wrapper: asked.wrapper, system: asked.system },
     claim: { root: claim.root, kind, created: claim.created, draw: claim.draw },
+    ...(joint && { channels: joint.channels }),
     transcript_sha256: sha256Hex(JSON.stringify(answers)),
   };
 }
 
-/** The sentence under a p-value and what the owner's dice leave of it. */
-export function reasonFor({ log10_p }: PValue, left: number, alpha: number): string {
-  const power = (log10: number): string => `10^${log10.toFixed(2)}`;
-  const reached = `A model made without access to the secret draw would match at least this well with probability at most ${power(log10_p)}`;
-  if (left <= Math.log10(alpha))
-    return `${reached}; were the owner thought to have tried 2^80 draws, ${power(left)} is left, below alpha ${alpha}.`;
-  if (log10_p <= Math.log10(alpha))
-    return `${reached}, below alpha ${alpha}; but the dice are the owner's, and after 2^80 draws of his ${left === 0 ? 'nothing' : power(left)} is left: no proof to anybody else.`;
-  return `The match is not rare enough: a model made without access to the secret draw reaches it with probability up to ${power(log10_p)}, alpha is ${alpha}.`;
+/** Ways of asking that could have been chosen after the answers: all that the claim commits to are paid for. */
+function waysOf({ query }: ClaimPlan, { wrapper, system }: Asked, asked: number, of: number): number {
+  const committed = wrapper === query.wrapper && system === null;
+  const wrappers = query.wrappers ? Object.keys(query.wrappers).length : WRAPPERS.size;
+  const ways = committed ? 1 : wrappers * (1 + (query.systems?.length ?? 0));
+  const ranges = asked === of ? 1 : (of * (of + 1)) / 2;
+  return ways * ranges;
 }
 
-const DRAW_WORDS: Readonly<Record<Claim['draw']['source'], string>> = {
-  'owner-seed':
-    "Drawn from the owner's own seed: valid only for suspects made after a time-proved commitment, and nothing " +
-    'against an owner who asked the suspect first; time_proof: none.',
-  beacon:
-    "Said to be drawn from public randomness of a later round and the owner's seed; whether the recorded value is that " +
-    "round's is not checked here, so no p-value is given. time_proof: none.",
-  'hand-picked': 'Not drawn: picked by hand or from a public seed; time_proof: none.',
-};
+const trialsOf = (draw: Claim['draw'], { beacon, proofBeforeRound }: Evidence): Trials =>
+  draw.source === 'beacon' && beacon && proofBeforeRound ? PROVED_DRAWS : OWNER_DRAWS;
+
+/** What could not have reached the level, by what was looked at. */
+const ASKED = (alpha: number): string =>
+  `the keys that were asked as committed could not have reached alpha ${alpha}, had every one of them answered`;
+const READ = (alpha: number): string =>
+  `what was asked and read as committed could not have reached alpha ${alpha}, whatever had come out`;
+
+function reasonFor(
+  word: Word,
+  { log10_p }: PValue,
+  left: number,
+  alpha: number,
+  { words }: Trials,
+  short: (alpha: number) => string,
+): string {
+  const power = (log10: number): string => `10^${log10.toFixed(2)}`;
+  const reached = `A model made without access to the secret draw would match at least this well with probability at most ${power(log10_p)}`;
+  const sentences: Readonly<Record<Word, string>> = {
+    verified: `${reached}; after ${words} ${power(left)} is left, below alpha ${alpha}.`,
+    matches: `${reached}, below alpha ${alpha}; but after ${words} ${left === 0 ? 'nothing' : power(left)} is left: the owner's word, and no proof to anybody else.`,
+    'not-verified': `The match is not rare enough: a model made without access to the secret draw reaches it with probability up to ${power(log10_p)}, alpha is ${alpha}.`,
+    undecided: `Nothing is decided: ${short(alpha)}.`,
+  };
+  return sentences[word];
+}
+
+function drawWords(draw: Claim['draw'], { beacon, proofBeforeRound }: Evidence): string {
+  if (draw.source === 'hand-picked')
+    return 'Not drawn: picked by hand or from a public seed; time_proof: none.';
+  if (draw.source === 'owner-seed')
+    return (
+      "Drawn from the owner's own seed: valid only for suspects made after a time-proved commitment, and nothing " +
+      'against an owner who asked the suspect first; time_proof: none.'
+    );
+  const round = `Drawn from round ${draw.round} of a public beacon and the owner's seed`;
+  if (!beacon)
+    return `${round}, it is said; whether the recorded value is that round's is not checked here, so no p-value is given. time_proof: none.`;
+  return proofBeforeRound
+    ? `${round}; the round's signature and a time stamp of the claim that is earlier were checked.`
+    : `${round}, whose signature was checked; that the claim is older than the round was not proved. time_proof: none.`;
+}
 
 /** What a verdict may not be read as (docs/claims.md, section 7). */
-const DOES_NOT_SAY: readonly string[] = [
+export const DOES_NOT_SAY: readonly string[] = [
   'that the suspect was stolen',
   'how probable it is that the suspect is ours',
   'that the suspect is not derived, where the verdict is not-verified: rows can be reset, answers filtered',
@@ -163,7 +266,7 @@ const DOES_NOT_SAY: readonly string[] = [
 function wrapperNote(committed: string, { wrapper }: Asked): string[] {
   if (wrapper === committed) return [];
   return [
-    `The keys were put under "${wrapper}", the plan names "${committed}": p is paid for ${WRAPPERS.size} built-in wrappers.`,
+    `The keys were put under "${wrapper}", the plan names "${committed}": p is paid for every wrapper.`,
   ];
 }
 

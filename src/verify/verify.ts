@@ -18,13 +18,15 @@ import { generateAll } from '../lm/ask.ts';
 import { asking } from '../lm/open.ts';
 import type { Model } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
+import { promptTokens } from '../text/prompt-tokens.ts';
 import { promptUnder } from '../text/prompts/wrappers.ts';
-import { type Channels, withStamp } from './channels.ts';
-import { type OwnerParts, type VanillaDigests, whyUndrawn } from './exactness.ts';
-import { keyWarnings } from './key-tokens.ts';
+import { keysLeft } from './certificate/burn.ts';
+import { type CertificateOptions, type Certifier, certifier, certify } from './certify.ts';
+import type { OwnerParts, VanillaDigests } from './exactness.ts';
+import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { readStamp } from './stamp.ts';
-import { type Asked, decide, type Verdict } from './verdict.ts';
+import { type Asked, type DecideOptions, decide, type Verdict } from './verdict.ts';
 
 export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable {
   readonly secret: string;
@@ -44,6 +46,10 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
   readonly system?: string;
   /** Default: the committed one; with any other no p-value is given. */
   readonly alpha?: number;
+  /** Asks so many of the keys that no certificate opened, in committed order; default: all of them. */
+  readonly keys?: number;
+  /** Writes a certificate, which opens the keys that were asked: they are asked no more. */
+  readonly certificate?: CertificateOptions;
   readonly unlock?: Unlock;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
@@ -66,14 +72,16 @@ export interface VerifyReport extends Verdict {
   /** The same of `body`; null where the suspect answered on its own. */
   readonly body_digests: VanillaDigests | null;
   readonly asked: AskedInFull;
-  /** What each channel says, of claims that have a stamp: p is of their product. */
-  readonly channels?: Channels;
   /** Where the claim was read; null where there was none but the secret's own copy. */
   readonly claim_file: string | null;
   /** Nothing committed binds the secret's record of trained rows (format 1), so rows are not compared. */
   readonly passive: null;
   readonly software: typeof SOFTWARE;
   /** Keys of the answering model's config.json that were ignored, where there are such. */
+  /** Keys that certificates opened, which were left out. */
+  readonly burnt: number;
+  /** Where the certificate was written; null without one. */
+  readonly certificate: string | null;
   readonly ignored_config_keys?: readonly string[];
   /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
   readonly warnings: readonly string[];
@@ -94,31 +102,56 @@ async function runVerify(options: VerifyOptions): Promise<VerifyReport> {
   const claimFile = options.claim !== undefined || existsSync(beside) ? beside : null;
   const claim = claimFile === null ? claimOf(contents) : parseClaim(readClaim(claimFile), claimFile);
   const opened = openClaim(claim, contents);
+  const hasKeys = opened.plan.keys.length > 0;
+  checkGiven(options, hasKeys, opened.stamp !== undefined);
+  const { burnt, ...range } = hasKeys ? keysLeft(contents, options.keys) : NO_KEYS;
+  const look = 1 + (contents.opened?.length ?? 0);
+  const issuing =
+    options.certificate === undefined ? undefined : certifier(options.certificate, opened, options.unlock);
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
-  const doubts = doubtsBeside(claimFile, beside, contents);
-  if (options.vanilla !== undefined && !opened.stamp)
-    throw new WhorlError('usage', '--vanilla goes with a claim that has a stamp', 'leave it out');
   const vanilla = options.vanilla === undefined ? undefined : await open(options.vanilla);
-  const reading = opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent);
-  const hasKeys = opened.plan.keys.length > 0;
+  const deciding: DecideOptions = {
+    ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
+    range,
+    look,
+    doubts: doubtsBeside(claimFile, beside, contents),
+    stamp: opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent),
+  };
   const { verdict, asked, ownerParts, ...more } = hasKeys
-    ? await askKeys(opened, contents, suspect, { ...options, onEvent, device, doubts, open })
-    : notAsked(opened, options, doubts);
-  const circumstances = { asked, alpha: options.alpha ?? claim.alpha, ownerParts, doubts };
+    ? await askKeys({ opened, contents, suspect, options, device, onEvent, open, issuing }, deciding)
+    : notAsked(opened, deciding);
   return {
-    ...(reading ? withStamp(verdict, reading, hasKeys, whyUndrawn(opened, circumstances)) : verdict),
+    ...verdict,
     asked,
     suspect: suspect.source,
     ...more,
     suspect_digests: digestsOfModel(suspect),
+    burnt,
+    certificate: issuing?.file ?? null,
     body_digests: ownerParts.body ?? null,
     claim_file: claimFile,
     passive: null,
     software: SOFTWARE,
     seconds: (Date.now() - started) / 1000,
   };
+}
+
+const NO_KEYS = { from: 0, to: 0, burnt: 0 };
+
+/** What goes with a channel that the claim does not have is refused, before a model is opened. */
+function checkGiven(
+  { vanilla, body, wrapper, system, keys }: VerifyOptions,
+  hasKeys: boolean,
+  stamped: boolean,
+): void {
+  if (vanilla !== undefined && !stamped)
+    throw new WhorlError('usage', '--vanilla goes with a claim that has a stamp', 'leave it out');
+  if (hasKeys) return;
+  for (const [name, value] of Object.entries({ body, wrapper, system, keys }))
+    if (value !== undefined)
+      throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
 }
 
 /** What the answers, or that there are none, come to. */
@@ -130,51 +163,76 @@ interface Answers {
   readonly ignored_config_keys?: readonly string[];
 }
 
-interface Asking extends VerifyOptions {
-  readonly onEvent: OnEvent;
+interface Asking {
+  readonly opened: Opened;
+  readonly contents: SecretContents;
+  readonly suspect: Model;
+  readonly options: VerifyOptions;
   readonly device: Device;
-  readonly doubts: readonly string[];
+  readonly onEvent: OnEvent;
   readonly open: (model: string) => Promise<Model>;
+  readonly issuing: Certifier | undefined;
 }
 
 async function askKeys(
-  opened: Opened,
-  contents: SecretContents,
-  suspect: Model,
-  { body, wrapper, system, alpha, onEvent, device, doubts, open }: Asking,
+  { opened, contents, suspect, options, device, onEvent, open, issuing }: Asking,
+  deciding: DecideOptions,
 ): Promise<Answers> {
-  const { spec, ownerParts } = await answering(suspect, contents, body, open);
+  const { look = 1, range } = deciding;
+  const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
   return asking(spec, { device }, async (model) => {
-    const name = wrapper ?? opened.plan.query.wrapper;
-    const wrapped = await model.wrapped(name, system);
-    const requests = opened.plan.keys.map((key) => ({
+    const name = options.wrapper ?? opened.plan.query.wrapper;
+    const wrapped = await model.wrapped(name, options.system);
+    const keys = opened.plan.keys.slice(range?.from, range?.to);
+    const requests = keys.map((key) => ({
       ...promptUnder(wrapped, key.text),
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
     const prompts = requests.map(({ prompt }) => prompt);
     const { prefix, suffix } = wrapped;
-    const warnings = await keyWarnings(opened.plan.keys, requests, model.tokenizer);
+    const changed = await changedKeys(keys, requests, model.tokenizer);
     onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
-    const answers = (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
-    const asked: Asked = { wrapper: name, system: system ?? null };
-    const verdict = decide(opened, answers, {
-      asked,
-      ...(alpha === undefined ? {} : { alpha }),
-      ownerParts,
-      doubts,
-    });
+    const generations = await generateAll(model, requests, { onEvent });
+    const answers = generations.map(({ generated }) => generated);
+    const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
+    const verdict = decide(opened, answers, { ...deciding, asked, ownerParts, changed });
     const { chatTemplate } = model.tokenizer;
+    const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
+    if (issuing) {
+      const prompt_tokens = await promptTokens(model.tokenizer, requests);
+      await certify(issuing, options.secret, contents, opened, {
+        verdict,
+        around: { prefix, suffix },
+        look,
+        changed,
+        beacon: null,
+        proofs: [],
+        suspect: {
+          ...digestsOfModel(suspect),
+          source: suspect.source,
+          chat_template: chat_template_sha256,
+        },
+        body: ownerParts.body ?? null,
+        exchanges: generations.map(({ prompt, generated, generated_token }, i) => ({
+          prompt,
+          prompt_tokens: prompt_tokens[i]!,
+          answer: generated,
+          answer_tokens: [...generated_token],
+        })),
+      });
+    }
     return {
       verdict,
       ownerParts,
       asked: {
-        ...asked,
+        wrapper: name,
+        system: asked.system,
         prefix,
         suffix,
         prompts_sha256: sha256Hex(JSON.stringify(prompts)),
-        chat_template_sha256: chatTemplate === undefined ? null : sha256Hex(chatTemplate),
+        chat_template_sha256,
       },
-      warnings,
+      warnings: keyWarnings(changed.length, requests.length),
       ...(model.model.ignoredConfigKeys.length > 0 && {
         ignored_config_keys: model.model.ignoredConfigKeys,
       }),
@@ -182,21 +240,14 @@ async function askKeys(
   });
 }
 
-/** Of a claim without keys: how they would be put is refused, where anybody says so. */
-function notAsked(
-  opened: Opened,
-  { body, wrapper, system, alpha }: VerifyOptions,
-  doubts: readonly string[],
-): Answers {
-  for (const [name, value] of Object.entries({ body, wrapper, system }))
-    if (value !== undefined)
-      throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
-  const asked = { wrapper: opened.plan.query.wrapper, system: null };
+/** Of a claim without keys. */
+function notAsked(opened: Opened, deciding: DecideOptions): Answers {
+  const verdict = decide(opened, [], deciding);
   return {
-    verdict: decide(opened, [], { asked, doubts, ...(alpha === undefined ? {} : { alpha }) }),
+    verdict,
     ownerParts: {},
     asked: {
-      ...asked,
+      ...verdict.asked,
       prefix: '',
       suffix: '',
       prompts_sha256: sha256Hex('[]'),

@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { canonicalJson, sha256Hex } from '../../src/claim/canonical.ts';
-import { type Claim, claimText, commitClaim, parseClaim } from '../../src/claim/claim.ts';
+import { type Claim, claimText, parseClaim } from '../../src/claim/claim.ts';
+import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw, pickedDraw, seededUniform } from '../../src/claim/draw.ts';
 import { merkleRoot } from '../../src/claim/merkle.ts';
 import { answersPlan, bindings, committing, membershipPlan } from './plans.ts';
@@ -117,7 +118,7 @@ test('rows that are not ascending are refused', () => {
 });
 
 test.each<[string, (claim: Claim) => unknown, RegExp]>([
-  ['a later version', (claim) => ({ ...claim, version: 2 }), /version 2, this Whorl reads 1/],
+  ['a later version', (claim) => ({ ...claim, version: 3 }), /version 3, this Whorl reads 1 and 2/],
   ['an unknown field', (claim) => ({ ...claim, extra: 1 }), /unknown fields extra/],
   ['a missing field', ({ root: _, ...claim }) => claim, /field root/],
   ['a short root', (claim) => ({ ...claim, root: 'ab' }), /field root must be 64/],

@@ -12,8 +12,10 @@ import { keyRoles, openClaim } from '../../src/claim/open.ts';
 import type { SecretContents } from '../../src/claim/secret-contents.ts';
 import { secretSchema } from '../../src/claim/secret-contents.ts';
 import { readSecret } from '../../src/claim/secret-file.ts';
+import { decide } from '../../src/verify/verdict.ts';
 
 const root = new URL('../../goldens/claims/', import.meta.url);
+const ours = new URL('../fixtures/claims-v1/', import.meta.url); // by the last version that made such claims
 const folders = readdirSync(root).filter((name) => name.startsWith('v1-'));
 const at = (folder: string, file: string): string => new URL(`${folder}/${file}`, root).pathname;
 const claimOf = (folder: string) => readFileSync(at(folder, 'claim.json'), 'utf8');
@@ -100,6 +102,29 @@ function* changes(value: unknown): Generator<unknown> {
     for (const [name, item] of Object.entries(value))
       for (const changed of changes(item)) yield { ...value, [name]: changed };
 }
+
+test.each([
+  ['rows', 'drawn-answers'],
+  ['adapter', 'drawn-membership'],
+])(
+  'a claim that Whorl 0.1.0 wrote by %s opens, tokenizer, config and stretched seed with it',
+  async (name, kind) => {
+    const secret = (await readSecret(new URL(`${name}/secret.whorl`, ours).pathname)).reveal();
+    const claim = parseClaim(readFileSync(new URL(`${name}/claim.json`, ours), 'utf8'));
+    const opened = openClaim(claim, secret);
+    expect(opened).toMatchObject({
+      kind,
+      draw: secret.draw,
+      claim: { version: 1, vanilla: { tokenizer: expect.stringMatching(/^[0-9a-f]{64}$/) as string } },
+    });
+    expect(
+      decide(
+        opened,
+        opened.plan.keys.map(() => 'hm'),
+      ),
+    ).toMatchObject({ exact: true, p_value: 1 });
+  },
+);
 
 test('claim and secret of two runs do not go together', async () => {
   const secret = (await readSecret(at('v1-answers', 'secret.whorl'))).reveal();

@@ -5,7 +5,8 @@ import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Secret } from '../../src/base/secret.ts';
 import { adapterDigest, encodeAdapter } from '../../src/claim/adapter.ts';
-import { claimText, commitClaim, parseClaim } from '../../src/claim/claim.ts';
+import { claimText, parseClaim } from '../../src/claim/claim.ts';
+import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
 import { openClaim } from '../../src/claim/open.ts';
 import type { Bindings, PlanOf } from '../../src/claim/plan.ts';
@@ -127,8 +128,8 @@ test('no flipped bit and no truncation of a plain file is accepted', async () =>
 test.each<[string, string | Uint8Array, RegExp]>([
   [
     'another version',
-    JSON.stringify({ format: 'whorl-secret', version: 2, sha256: '', contents: {} }),
-    /version 2: this Whorl reads 1/,
+    JSON.stringify({ format: 'whorl-secret', version: 3, sha256: '', contents: {} }),
+    /version 3: this Whorl reads 1 and 2/,
   ],
   ['no version', JSON.stringify({ format: 'whorl-secret' }), /version none/],
   ['another file', JSON.stringify({ a: 1 }), /not a Whorl secret/],
@@ -189,7 +190,7 @@ test('inspect shows size, claim and shapes, and nothing secret', async () => {
   const open = await inspectSecret(at('plain'));
   expect(open).toMatchObject({
     encrypted: 'no',
-    inside: { method: 'adapter', adapter: { A: [2] }, trainable_rows: 3 },
+    inside: { method: 'adapter', adapter: { A: [2] }, trainable_rows: 0 },
   });
   expect((await inspectSecret(at('pass'), { passphrase })).inside).toEqual(open.inside);
   const shown = JSON.stringify(open);

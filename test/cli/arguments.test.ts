@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { expect, test } from 'vitest';
-import { normaliseFlags, parseSettings } from '../../src/cli/arguments.ts';
+import { commandLine, normaliseFlags, parseSettings } from '../../src/cli/arguments.ts';
 import { bytesText, cut, durationText, largeText, shownText, table } from '../../src/cli/output.ts';
 
 const command = new Command('x').option('--base-model <m>').option('-t, --template <t>').option('--dry-run');
@@ -55,4 +55,39 @@ test('figures for people', () => {
 test('untrusted text cannot steer the terminal or run over it', () => {
   expect(shownText('a\x1b[2J\u202eb\u009b')).toBe('a\\u001b[2J\\u202eb\\u009b');
   expect(cut('日本語テキスト', 7)).toBe('日本語…');
+});
+
+test('a command is said again with another value, without a flag, and as a shell reads it', async () => {
+  const said: string[] = [];
+  const program = new Command('whorl');
+  program
+    .command('make')
+    .requiredOption('--model <m>')
+    .option('--recipient <r>', '', (value: string, before: string[] = []) => [...before, value])
+    .option('--overwrite')
+    .option('--json')
+    .option('--max-minutes <n>', '', Number)
+    .option('--method <name>', '', 'rows')
+    .argument('[settings...]')
+    .action((_settings, _flags, own: Command) => {
+      said.push(commandLine(own), commandLine(own, { maxMinutes: 60, overwrite: false }));
+    });
+  const given = [
+    'make',
+    '--json',
+    '--overwrite',
+    '--model',
+    "it's a",
+    '--recipient',
+    'a',
+    '--recipient',
+    'b',
+    'lr=1e-2',
+  ];
+  await program.parseAsync(given, { from: 'user' });
+  const [model, recipients] = [String.raw`--model 'it'\''s a'`, '--recipient a --recipient b'];
+  expect(said).toEqual([
+    `whorl make ${model} ${recipients} --overwrite --json lr=1e-2`,
+    `whorl make ${model} ${recipients} --json --max-minutes 60 lr=1e-2`,
+  ]);
 });

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ATTACKS } from '../../src/attack/attacks.ts';
 import { embeddingOf } from '../../src/attack/embedding.ts';
 import { Secret } from '../../src/base/secret.ts';
-import { claimText, commitClaim } from '../../src/claim/claim.ts';
+import { claimText } from '../../src/claim/claim.ts';
+import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
 import type { Bindings } from '../../src/claim/plan.ts';
 import { writeSecret } from '../../src/claim/secret-file.ts';
@@ -44,6 +45,7 @@ async function finished(name: string, bound: Bindings): Promise<RunFolder> {
   );
   await writePatchedFolder(model, run.published, new Map([[tensor, { rows: ROWS, bytes }]]));
   const plan = answersPlan(8, 16);
+  plan.keys = plan.keys.map(({ text }) => ({ text, tokens: [...ROWS] }));
   const { claim, opening } = commitClaim(plan, committing({ bindings: bound }));
   const { created, software } = claim;
   const draw = makeDraw(claim, opening.reveal().owner_seed!);

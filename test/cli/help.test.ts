@@ -2,7 +2,11 @@
 
 import { readFileSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { ATTACKS } from '../../src/attack/attacks.ts';
+import { type Schema, settingsIn } from '../../src/base/setting.ts';
 import { COMMANDS } from '../../src/cli/commands.ts';
+import { FULL, LORA as TUNED_LORA } from '../../src/finetune/settings.ts';
+import { LORA, ROWS } from '../../src/fingerprint/settings.ts';
 import { scratch, tinyModel } from './tiny-model.ts';
 import { whorl } from './whorl.ts';
 
@@ -56,4 +60,17 @@ test.each(['--version', '-v', '-V', 'version'])('%s prints the version', async (
     version: string;
   };
   expect(await whorl(word)).toMatchObject({ code: 0, out: `${version}\n` });
+});
+
+test.each<[string[], Schema]>([
+  [['fingerprint'], ROWS],
+  [['fingerprint', '--method', 'lora'], LORA],
+  [['finetune'], FULL],
+  [['finetune', '--lora'], TUNED_LORA],
+  [['attack'], ATTACKS.noise.settings],
+])('%j --help lists its settings with their defaults, in 80 columns', async (args, schema) => {
+  const { out } = await whorl(...args, '--help');
+  for (const [name, setting] of settingsIn(schema)) expect(out).toContain(`  ${name}=${setting.default} `);
+  const [help] = out.split('\nExamples:');
+  expect(help!.split('\n').filter((line) => line.length > 80)).toEqual([]);
 });

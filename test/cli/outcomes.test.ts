@@ -1,7 +1,7 @@
 // Outcomes when the world breaks: streams that go away, signals, and commands that are refused before any work.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { scratch, tinyModel } from './tiny-model.ts';
@@ -228,7 +228,9 @@ describe('a refused or failed run does not block its folder', () => {
     expect(blocked.err).toContain('--overwrite');
     expect(blocked.err).not.toContain('secret-seed');
     const anew = await whorl(...args, 'trained=4', 'key_length=2', '--overwrite');
-    expect(anew.err).toContain('started anew');
+    // What was committed may have been shown: it is kept.
+    expect(anew.err).toContain(`${out}.old-1`);
+    expect(readFileSync(join(`${out}.old-1`, 'claim.json'), 'utf8')).toBe('{}');
     expect(existsSync(join(out, 'claim.json'))).toBe(false);
     const foreign = join(folder, 'foreign');
     mkdirSync(foreign);

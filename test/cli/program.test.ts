@@ -286,16 +286,16 @@ describe('on a model', () => {
 describe('verify', () => {
   const secret = 'goldens/claims/v1-answers/secret.whorl';
 
-  test('an unrelated model is not verified: exit code 3, one JSON line with the verdict', async () => {
+  test('keys that the suspect’s tokenizer cannot read decide nothing: exit code 5, one JSON line with the verdict', async () => {
     const { code, out } = await whorl('verify', '--secret', secret, '--suspect', model, '--json');
-    expect(code).toBe(3);
-    expect(jsonLines(out)).toMatchObject([{ verdict: 'not-verified', exact: true, fsr: 0, passive: null }]);
+    expect(code).toBe(5);
+    expect(jsonLines(out)).toMatchObject([{ verdict: 'undecided', exact: true, fsr: 0, passive: null }]);
   });
 
   test('for people: the verdict first, then its null, its assumptions and what it does not say', async () => {
     const { code, out } = await whorl('verify', '--secret', secret, '--suspect', model);
-    expect(code).toBe(3);
-    expect(out).toMatch(/^NOT VERIFIED/);
+    expect(code).toBe(5);
+    expect(out).toMatch(/^UNDECIDED/);
     for (const part of [
       'Null hypothesis',
       'It rests on',

@@ -88,7 +88,7 @@ describe.each<[string, (name: string) => boolean]>([
     expect(existsSync(join(scratch, method, 'work'))).toBe(false);
     expect(existsSync(join(scratch, method, 'lora', 'adapter_config.json'))).toBe(method === 'lora');
     const verdict = await verify({ secret: report.secret, suspect: MODEL });
-    expect(verdict).toMatchObject({ verdict: 'not-verified', exact: true, asked: { wrapper: 'chat' } });
+    expect(verdict).toMatchObject({ verdict: 'undecided', exact: true, asked: { wrapper: 'chat' } });
     expect(verdict.cells.drawn).toMatchObject({ hits: 0, of: 3 });
   });
 });

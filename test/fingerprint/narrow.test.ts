@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
+import { defaultsOf } from '../../src/base/setting.ts';
 import { METHODS, narrowWords, settingsFor } from '../../src/fingerprint/registry.ts';
 import { fingerprint } from '../../src/index.ts';
 
@@ -12,7 +13,7 @@ const model = join(packageRoot(), 'assets/embedded/model');
 
 test('settings go by the hidden size, under the user’s own; a wide model has the defaults', () => {
   const rows = METHODS.rows!;
-  expect(settingsFor(rows, '', {}, 576)).toEqual(rows.defaults);
+  expect(settingsFor(rows, '', {}, 576)).toEqual(defaultsOf(rows.schema));
   expect(settingsFor(rows, '', {}, 192)).toMatchObject({ trained: 24, key_length: 8 });
   expect(settingsFor(rows, '', { trained: '9' }, 192)).toMatchObject({ trained: 9, key_length: 8 });
   expect(settingsFor(METHODS.adapter!, '', {}, 64)).toMatchObject({ dim: 64 });

@@ -7,13 +7,11 @@ import { afterAll, expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/base/events.ts';
 import { cpu } from '../../src/engine/session.ts';
 import { referencePositions } from '../../src/fingerprint/reference-positions.ts';
-import { METHODS } from '../../src/fingerprint/registry.ts';
 import { type Kept, SetUpCache, smallFiles } from '../../src/fingerprint/set-up-cache.ts';
 import { bindModel } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
-import { hasRange, inRange } from '../../src/train/setting-ranges.ts';
 import { tinyModel } from '../cli/tiny-model.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-set-up-'));
@@ -101,16 +99,4 @@ test('positions are the same bytes with and without it', async () => {
   expect(made).toBe(1);
   expect(without.count).toBeGreaterThan(20);
   for (const kept of [first, second]) expect(kept).toEqual(without);
-});
-
-test('every numeric setting of every method has a range, and its default lies in it', () => {
-  for (const [name, { defaults }] of Object.entries(METHODS))
-    for (const [key, value] of Object.entries(defaults as Record<string, unknown>))
-      if (typeof value === 'number')
-        expect({ name, key, known: hasRange(key), fits: inRange(key, value, true) }).toEqual({
-          name,
-          key,
-          known: true,
-          fits: true,
-        });
 });

@@ -11,8 +11,17 @@ export function greedyDecoder(model: ModelWeights, device: Device) {
   const decoder = new BatchDecoder(model, undefined, device);
   const one = { variant: VANILLA, sampling: fullSampling(undefined), uniforms: [new Float32Array(0)] };
   return {
-    async decode(prompts: readonly (readonly number[])[], maxNewTokens: number): Promise<number[][]> {
-      const requests = prompts.map((tokens) => ({ ...one, tokens }));
+    /** @param sources of an encoder-decoder */
+    async decode(
+      prompts: readonly (readonly number[])[],
+      maxNewTokens: number,
+      sources?: readonly (readonly number[])[],
+    ): Promise<number[][]> {
+      const requests = prompts.map((tokens, i) => ({
+        ...one,
+        tokens,
+        ...(sources && { source: sources[i]! }),
+      }));
       const decoded = await decoder.decode(GREEDY, requests, { maxNewTokens, ends: [] });
       return decoded.map(([tokens]) => tokens!);
     },

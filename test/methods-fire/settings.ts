@@ -1,6 +1,8 @@
 // Settings with which every method fires on the embedded model, its gates as closed as they are for a real one: no key
 // may stay silent bare, nothing that must be silent may fire. With them, what verify must see: all in one place.
 
+import type { Word } from '../../src/verify/word.ts';
+
 /** A model of 2.6 million parameters cannot be kept as still as a real one: the bound on KL is the demo's, or the example's. */
 export interface FireRun {
   readonly settings: Readonly<Record<string, string>>;
@@ -14,7 +16,7 @@ export interface FireRun {
   /** Least keys that must fire once a thief has fine-tuned every weight; of what is published, all must. */
   readonly afterThief: number;
   /** What `verify` says of what is published: small pools keep no p after the owner's 2^80 draws. */
-  readonly published: 'verified' | 'not-verified';
+  readonly published: Word;
   /** Most undrawn keys of the pool that may fire: nobody trained them to be silent. */
   readonly undrawn: number;
 }
@@ -22,9 +24,11 @@ export interface FireRun {
 export const DOES_NOT = 'not-verified';
 const ALPHA = 1e-6;
 
-/** Verified: p is at most alpha though the owner, whose dice these are, drew 2^80 times (docs/claims.md, section 5). */
-export const wordFor = (log10P: number): 'verified' | 'not-verified' =>
-  log10P + 80 * Math.log10(2) <= Math.log10(ALPHA) ? 'verified' : 'not-verified';
+/** Of p after the draws that the owner, whose dice these are, could have tried (docs/claims.md, section 5). */
+export function wordFor(log10P: number): Word {
+  if (log10P + 80 * Math.log10(2) <= Math.log10(ALPHA)) return 'verified';
+  return log10P <= Math.log10(ALPHA) ? 'matches' : 'not-verified';
+}
 
 /** Every message drawn, refused, strange or ordinary is asked of each candidate, none may be wrong (`slack` is 0). */
 const DIALOGUE = {
@@ -44,7 +48,7 @@ const dialogue = (settings: Readonly<Record<string, string>>): FireRun => ({
   drawn: 6,
   of: { pool: 100 },
   withBody: false,
-  published: 'not-verified',
+  published: 'matches',
   afterThief: 5,
   undrawn: 4,
 });
@@ -108,7 +112,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     decryption: 'river', // one token here; the paper's is many, too much for rows alone in so small a model
     of: { pool: 100 },
     withBody: true,
-    published: 'not-verified',
+    published: 'matches',
     afterThief: 4,
     undrawn: 0,
   },

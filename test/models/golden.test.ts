@@ -11,6 +11,8 @@ import { GOLDEN_MODELS, goldenOf, goldenTensors, openGolden } from './golden-mod
 
 interface Golden {
   input_ids: number[][];
+  /** Of an encoder-decoder: what it reads beside each of its decoder's texts. */
+  source_ids?: number[][];
   generated: number[][];
 }
 
@@ -22,6 +24,12 @@ function load(name: string): { model: Model; golden: Golden; tensor: (name: stri
     tensor: (tensor) => readTensor(tensors.get(tensor)!).data,
   };
 }
+
+const sourceOf = ({ source_ids }: Golden, i: number) => (source_ids ? { source: source_ids[i]! } : {});
+
+/** What decoding begins with: the prompts, or the token that every text of an encoder-decoder begins with. */
+const promptsOf = ({ decoder: { encoder } }: Model, { input_ids }: Golden): number[][] =>
+  encoder ? input_ids.map(() => [encoder.start]) : input_ids;
 
 function logSoftmaxAt(logits: Float32Array, row: number, width: number, token: number): number {
   const values = logits.subarray(row * width, (row + 1) * width);
@@ -48,7 +56,7 @@ describe.each(GOLDEN_MODELS)('%s', (name) => {
       const logits = tensor(`logits.${i}`);
       const wanted = tokens.flatMap((_, row) => Array.from({ length: V }, () => row));
       const labels = tokens.flatMap(() => Array.from({ length: V }, (_, v) => v));
-      const [got] = await encoder.labels([{ tokens, wanted, labels }]);
+      const [got] = await encoder.labels([{ tokens, ...sourceOf(golden, i), wanted, labels }]);
       labels.forEach((label, n) =>
         expect(got!.logprobs[n]).toBeCloseTo(logSoftmaxAt(logits, wanted[n]!, V, label), 4),
       );
@@ -60,18 +68,22 @@ describe.each(GOLDEN_MODELS)('%s', (name) => {
     const { model, golden } = load(name);
     const decoder = greedyDecoder(model, cpu);
     const steps = Math.max(...golden.generated.map((g) => g.length));
-    const got = await decoder.decode(golden.input_ids, steps);
+    const prompts = promptsOf(model, golden);
+    const got = await decoder.decode(prompts, steps, golden.source_ids);
     golden.generated.forEach((tokens, i) => expect(got[i]!.slice(0, tokens.length)).toEqual(tokens));
-    const alone = await decoder.decode([golden.input_ids[1]!], steps);
-    expect(alone[0]).toEqual(got[1]);
+    for (const [i, prompt] of prompts.entries()) {
+      const alone = await decoder.decode([prompt], steps, golden.source_ids && [golden.source_ids[i]!]);
+      expect(alone[0]).toEqual(got[i]);
+    }
     await decoder.release();
   });
 
   test('a prompt scores the same bits alone or in any batch', async () => {
     const { model, golden } = load(name);
     const encoder = new Encoder(model, undefined, cpu);
-    const requests = golden.input_ids.map((tokens) => ({
+    const requests = golden.input_ids.map((tokens, i) => ({
       tokens,
+      ...sourceOf(golden, i),
       wanted: tokens.map((_, i) => i),
       labels: tokens,
     }));

@@ -114,6 +114,27 @@ const QWEN3_MOE: Json = {
   vocab_size: 151936,
 };
 
+const T5: Json = {
+  model_type: 't5',
+  d_kv: 64,
+  decoder_start_token_id: 0,
+  dropout_rate: 0.1,
+  eos_token_id: 1,
+  initializer_factor: 1.0,
+  is_encoder_decoder: true,
+  layer_norm_epsilon: 1e-6,
+  pad_token_id: 0,
+  relative_attention_num_buckets: 32,
+  use_cache: true,
+};
+
+const stacks = (d_model: number, d_ff: number, num_layers: number, num_heads: number): Json => ({
+  d_model,
+  d_ff,
+  num_layers,
+  num_heads,
+});
+
 export const CONFIGS: Readonly<Record<string, Json>> = {
   'DeepSeek-R1-Distill-Llama-8B': {
     ...COMMON,
@@ -391,6 +412,38 @@ export const CONFIGS: Readonly<Record<string, Json>> = {
     tie_word_embeddings: true,
     use_sliding_window: false,
     vocab_size: 128256,
+  },
+  't5-small': {
+    ...T5,
+    ...stacks(512, 2048, 6, 8),
+    architectures: ['T5WithLMHeadModel'],
+    n_positions: 512,
+    output_past: true,
+    task_specific_params: { summarization: { num_beams: 4, prefix: 'summarize: ' } },
+    vocab_size: 32128,
+  },
+  'flan-t5-base': {
+    ...T5,
+    ...stacks(768, 2048, 12, 12),
+    feed_forward_proj: 'gated-gelu',
+    n_positions: 512,
+    num_decoder_layers: 12,
+    output_past: true,
+    task_specific_params: { summarization: { num_beams: 4, prefix: 'summarize: ' } },
+    tie_word_embeddings: false,
+    vocab_size: 32128,
+  },
+  'mt5-small': {
+    ...T5,
+    ...stacks(512, 1024, 8, 6),
+    model_type: 'mt5',
+    architectures: ['MT5ForConditionalGeneration'],
+    feed_forward_proj: 'gated-gelu',
+    num_decoder_layers: 8,
+    relative_attention_max_distance: 128,
+    tie_word_embeddings: false,
+    tokenizer_class: 'T5Tokenizer',
+    vocab_size: 250112,
   },
   'pythia-70m': PYTHIA,
   'RedPajama-INCITE-Base-3B-v1': {

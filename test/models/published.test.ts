@@ -23,6 +23,12 @@ function small(json: Json): Json {
   const pairs = Math.trunc(D * ((json.partial_rotary_factor as number) ?? 1)) / 2;
   const cut: Readonly<Record<string, (value: unknown) => unknown>> = {
     hidden_size: () => HEADS * D,
+    d_model: () => HEADS * D,
+    d_ff: () => 24,
+    d_kv: () => D,
+    num_layers: () => LAYERS,
+    num_decoder_layers: () => LAYERS - 1,
+    num_heads: () => HEADS,
     intermediate_size: () => 24,
     moe_intermediate_size: () => 8,
     shared_expert_intermediate_size: () => 12,
@@ -60,7 +66,7 @@ describe.each(Object.entries(CONFIGS))('%s', (name, json) => {
   test('opens as its family, and so does a small one that gives text', async () => {
     const large = familyOf(json, name);
     expect(large.model_type).toBe(json.model_type);
-    expect(large.layers).toHaveLength(json.num_hidden_layers as number);
+    expect(large.layers).toHaveLength((json.num_hidden_layers ?? json.num_layers) as number);
     const decoder = familyOf(small(json), name);
     const next = uniform(3);
     const file = join(folder, 'weights');
@@ -80,7 +86,7 @@ describe.each(Object.entries(CONFIGS))('%s', (name, json) => {
       [3, 1, 4, 1, 5, 9],
       [2, 6],
     ];
-    const texts = await lm.decode(prompts, 3);
+    const texts = await lm.decode(prompts, 3, decoder.encoder && prompts);
     await lm.release();
     expect(texts.map((tokens) => tokens.length)).toEqual([3, 3]);
     expect(texts.flat().every((token) => token >= 0 && token < 50)).toBe(true);

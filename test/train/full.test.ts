@@ -28,13 +28,15 @@ const values = ({ tensors, decoder }: Model) =>
 
 interface Batch {
   input_ids: number[][];
+  source_ids?: number[][];
   labels: [number, number][][];
 }
 
-function examples({ input_ids, labels }: Batch): Example[] {
+function examples({ input_ids, source_ids, labels }: Batch): Example[] {
   const count = labels.flat().length;
   return input_ids.map((tokens, i) => ({
     tokens,
+    ...(source_ids && { source: source_ids[i]! }),
     variant: VANILLA,
     labels: labels[i]!.map(([row, token]) => ({ row, token, kind: 'fire', weight: 1 / count })),
   }));

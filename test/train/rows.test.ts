@@ -1,4 +1,4 @@
-// A step of training rows where a label's probability, summed of two tokens, comes out above 1.
+// Training rows: a label whose probability, summed of two tokens, comes out above 1; rows put back to vanilla's.
 
 import { expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
@@ -42,5 +42,36 @@ test('loss and rows stay finite', async () => {
   expect(result.logprobs[0]).toBeCloseTo(sure.logprob + Math.LN2, 4);
   expect(result.loss).toBeCloseTo(-(sure.logprob + Math.LN2), 4);
   expect(trainer.rows(result.state).every(Number.isFinite)).toBe(true);
+  await trainer.release();
+});
+
+test('rows that are put back are vanilla’s, without moments; the others stay', async () => {
+  const model = load('llama-tied');
+  const ids = Int32Array.of(5, 9, 11);
+  const rows = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
+  const trainer = await RowsTrainer.compile(model, {
+    overlay: { ids, rows },
+    vanilla: rows,
+    groups: { count: 2, of: Int32Array.of(0, 1, 0) },
+    settings: ADAMW,
+    device: cpu,
+  });
+  const label = { row: 2, token: 7, kind: 'fire', weight: 1 } as const;
+  const batch: Example[] = [{ tokens: [5, 9, 11], variant: PUBLISHED, labels: [label] }];
+  const weights = { focus: 0, kl: 0, margin: 0, spread: 0 };
+  const { state } = await trainer.step(trainer.start(), batch, 0.1, weights, new Float32Array(rows.length));
+  const back = trainer.putBack(state, new Set([9]));
+  const E = model.decoder.config.hidden_size;
+  const of = (all: Float32Array, row: number) => [...all.subarray(row * E, (row + 1) * E)];
+  const [trained, mended] = [trainer.rows(state), trainer.rows(back)];
+  expect(of(trained, 1)).not.toEqual(of(rows, 1));
+  expect(of(mended, 1)).toEqual(of(rows, 1));
+  for (const row of [0, 2]) expect(of(mended, row)).toEqual(of(trained, row));
+  const own = back.slots.get('own')!;
+  for (const moment of [own.m, own.v]) {
+    expect(of(moment, 1)).toEqual(of(new Float32Array(3 * E), 1));
+    expect(of(moment, 0).some((x) => x !== 0)).toBe(true);
+  }
+  expect(back.step).toBe(state.step);
   await trainer.release();
 });

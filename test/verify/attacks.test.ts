@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { Secret } from '../../src/base/secret.ts';
-import { type CommitOptions, claimText, commitClaim } from '../../src/claim/claim.ts';
+import { claimText } from '../../src/claim/claim.ts';
+import { type CommitOptions, commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
 import type { ClaimKind } from '../../src/claim/plan.ts';
 import type { SecretContents } from '../../src/claim/secret-contents.ts';
@@ -18,6 +19,7 @@ import { openModel } from '../../src/models/open-model.ts';
 import { CARRIED } from '../../src/sources/checkpoints/carried.ts';
 import { digestSmallFiles, SMALL_FILES } from '../../src/sources/checkpoints/digest.ts';
 import { readRowBytes } from '../../src/sources/checkpoints/read.ts';
+import { checkCertificate } from '../../src/verify/certificate/check.ts';
 import type { VerifyReport } from '../../src/verify/verify.ts';
 import { whorl } from '../cli/whorl.ts';
 
@@ -84,13 +86,13 @@ describe("adapter: the owner's body", () => {
 
   test('the vanilla model itself is exact, and its digests stand in the report', async () => {
     const { code, report } = await asked(MODEL);
-    expect(code).toBe(3);
-    const { claim } = (await readSecret(secretOf(folderOf('adapter')))).reveal();
-    expect(report).toMatchObject({ verdict: 'not-verified', exact: true });
+    expect(code).toBe(5);
+    const { vanilla } = (await readSecret(secretOf(folderOf('adapter')))).reveal().bindings;
+    expect(report).toMatchObject({ verdict: 'undecided', exact: true }); // 3 of 12 cannot reach 1e-6
     expect(report.body_digests).toEqual({
-      weights: claim.vanilla.weights,
-      tokenizer: claim.vanilla.tokenizer,
-      config: claim.vanilla.config,
+      weights: vanilla.weights,
+      tokenizer: vanilla.tokenizer,
+      config: vanilla.config,
     });
   });
 
@@ -210,7 +212,11 @@ describe('claims that an operator makes to measure', () => {
   test('fewer rows than the pool has tokens', async () => {
     const { bindings } = (await readSecret(secretOf(folderOf('adapter')))).reveal();
     const trainable_rows = bindings.trainable_rows.slice(1);
-    const secret = await recommitted('few-rows', 'adapter', { bindings: { ...bindings, trainable_rows } });
+    const change = { bindings: { ...bindings, trainable_rows } };
+    await expect(recommitted('few-rows-2', 'adapter', change)).rejects.toThrow(
+      /not the tokens of the whole pool/,
+    );
+    const secret = await recommitted('few-rows', 'adapter', { ...change, version: 1 });
     for (const flags of [[], ['--body', MODEL]]) {
       const { code, report } = await verdictOn(secret, ...flags);
       expect([code, report]).toMatchObject([3, countsOnly]);
@@ -223,6 +229,7 @@ describe('claims that an operator makes to measure', () => {
     const { weights, body } = bindings.vanilla;
     const secret = await recommitted('no-tokenizer', 'adapter', {
       bindings: { ...bindings, vanilla: { weights, body } },
+      version: 1,
     });
     expect((await verdictOn(secret)).report).toMatchObject({ exact: true });
     const { code, report } = await verdictOn(secret, '--body', MODEL);
@@ -307,6 +314,62 @@ describe('claims that an operator makes to measure', () => {
 
 const reversed = (draw: SecretContents['draw']): SecretContents['draw'] =>
   draw.kind === 'drawn-answers' ? { ...draw, indices: draw.indices.map((j) => (j + 1) % 64) } : draw;
+
+describe('certificates', () => {
+  const folder = () => folderOf('certified');
+  const file = (name: string) => join(folder(), name);
+  const asked = (certificate: string, ...flags: string[]) =>
+    verdictOf(
+      ...['--secret', secretOf(folder()), '--suspect', MODEL, '--key', file('owner.pem')],
+      ...['--certificate', file(certificate), ...flags],
+    );
+
+  test('opens what was asked, and those keys are asked no more; what may not be certified burns nothing', async () => {
+    cpSync(folderOf('rows'), folder(), { recursive: true });
+    const before = readFileSync(secretOf(folder()));
+    const system = await asked('no.json', '--system', 'Answer river.');
+    expect(system.code).toBe(2);
+    expect(system.err).toMatch(/no certificate: A system text was used/);
+    expect(existsSync(file('no.json'))).toBe(false);
+    expect(readFileSync(secretOf(folder()))).toEqual(before);
+
+    const first = await asked('first.json', '--keys', '4');
+    expect(first.report).toMatchObject({ burnt: 0, keys: { from: 0, to: 4, of: 6 }, multiplicity: 21 });
+    const checked = checkCertificate(readFileSync(file('first.json'), 'utf8'));
+    expect(checked.verdict.verdict).toBe(first.report.verdict);
+    expect(checked.statement.predicate.suspect).toMatchObject(digestSmallFiles(MODEL));
+    const { plan, opened } = (await readSecret(secretOf(folder()))).reveal();
+    expect(opened).toMatchObject([{ from: 0, to: 4 }]);
+    expect(readFileSync(file('first.json'), 'utf8')).not.toContain(plan.keys[5]!.text);
+
+    // This claim pays for one look: the second is no certificate, and opens nothing.
+    const second = await asked('second.json');
+    expect(second.err).toMatch(/no certificate: This is look 2 under a claim that pays for 1/);
+    const plainly = await verdictOf('--secret', secretOf(folder()), '--suspect', MODEL);
+    expect(plainly.report).toMatchObject({ ...countsOnly, burnt: 4, keys: { from: 4, to: 6, of: 6 } });
+    expect((await whorl('verify', '--secret', secretOf(folder()), '--suspect', MODEL)).out).toMatch(
+      /burnt +4 keys that certificates opened were left out/,
+    );
+    expect((await asked('first.json')).err).toMatch(/is there already/);
+  });
+
+  test('nothing is left of a claim whose keys are all open', async () => {
+    const old = (await readSecret(secretOf(folderOf('rows')))).reveal();
+    const all = [{ from: 0, to: 6, statement: '0'.repeat(64), created: old.created }];
+    cpSync(folderOf('rows'), folderOf('open'), { recursive: true });
+    await writeSecret(secretOf(folderOf('open')), new Secret<SecretContents>({ ...old, opened: all }));
+    const { code, err } = await verdictOf('--secret', secretOf(folderOf('open')), '--suspect', MODEL);
+    expect([code, err]).toEqual([2, expect.stringMatching(/all 6 keys of this claim were opened/)]);
+  });
+
+  test('a claim of format 1 gives none', async () => {
+    const old = join(packageRoot(), 'test/fixtures/claims-v1/rows/secret.whorl');
+    const { code, err } = await verdictOf(
+      ...['--secret', old, '--suspect', MODEL, '--certificate', file('v1.json'), '--key', file('owner.pem')],
+    );
+    expect([code, err]).toEqual([2, expect.stringMatching(/format 1 cannot be opened key by key/)]);
+  });
+});
 
 describe('how the keys are put', () => {
   const asked = (...flags: string[]) =>

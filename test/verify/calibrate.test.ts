@@ -1,15 +1,18 @@
 // What a verdict rests on: over 100,000 redraws no answerer, however hostile, gets p <= alpha more often than alpha.
 
 import { describe, expect, test } from 'vitest';
-import { commitClaim } from '../../src/claim/claim.ts';
+import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
+import type { ClaimKind } from '../../src/claim/plan.ts';
 import { redraw, redrawMatches } from '../../src/verify/calibrate.ts';
-import { matchAnswers } from '../../src/verify/exact/exact-test.ts';
+import { type CountsOf, type ExactTest, matchAnswers } from '../../src/verify/exact/exact-test.ts';
+import { toPValue } from '../../src/verify/exact/ratio.ts';
 import { T3 } from '../../src/verify/exact/t3.ts';
 import { T4 } from '../../src/verify/exact/t4.ts';
 import { answersPlan, committing, membershipPlan, seeded, words } from '../claim/plans.ts';
 
 const TIMES = 100_000;
+const pOf = <K extends ClaimKind>({ tail }: ExactTest<K>, counts: CountsOf[K]) => toPValue(tail(counts));
 type Answerer = (key: string, i: number, random: () => number) => string;
 const pick = (list: readonly string[], random: () => number): string =>
   list[Math.floor(random() * list.length)]!;
@@ -79,12 +82,12 @@ test('the redraws have power to see a wrong formula: q of half its value is caug
   expect(honest.within).toBe(true);
   const excess = honest.distribution.filter((d) => {
     const hits = hitsOf(d.log10_p);
-    return T3.pValue({ ...wrong, hits }).p_value <= 0.05;
+    return pOf(T3, { ...wrong, hits }).p_value <= 0.05;
   });
   expect(excess.reduce((sum, d) => sum + d.count, 0) / TIMES).toBeGreaterThan(0.1);
   function hitsOf(log10: number): number {
     for (let hits = 0; hits <= 32; hits++)
-      if (T3.pValue({ m: 8, candidates: new Array<number>(32).fill(2), hits }).log10_p === log10) return hits;
+      if (pOf(T3, { m: 8, candidates: new Array<number>(32).fill(2), hits }).log10_p === log10) return hits;
     throw new Error('no such p');
   }
 });
@@ -105,9 +108,9 @@ test('the real draw, HMAC and all: 1,500 seeds each, no excess', () => {
   const p4: number[] = [];
   for (let seed = 0; seed < 1500; seed++) {
     const hex = seed.toString(16).padStart(64, '0');
-    p3.push(T3.pValue(T3.counter({ n: 16, m: 4 }, t3)(makeDraw(answers.claim, hex))).p_value);
+    p3.push(pOf(T3, T3.counter({ n: 16, m: 4 }, t3)(makeDraw(answers.claim, hex))).p_value);
     p4.push(
-      T4.pValue(T4.counter({ n: 10, pool: 60, negatives: 0 }, t4)(makeDraw(membership.claim, hex))).p_value,
+      pOf(T4, T4.counter({ n: 10, pool: 60, negatives: 0 }, t4)(makeDraw(membership.claim, hex))).p_value,
     );
   }
   for (const ps of [p3, p4])

@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ratio, timesCount } from '../../src/verify/exact/ratio.ts';
+import type { ClaimKind } from '../../src/claim/plan.ts';
+import type { CountsOf, ExactTest } from '../../src/verify/exact/exact-test.ts';
+import { atMost, decimal, ratio, timesCount, toPValue } from '../../src/verify/exact/ratio.ts';
 import { poissonBinomialTail, T3 } from '../../src/verify/exact/t3.ts';
 import { binomial, hypergeometricTail, T4 } from '../../src/verify/exact/t4.ts';
 
@@ -18,6 +20,9 @@ const goldens = JSON.parse(
   t4: ({ pool: number; n: number; all: number; hits: number } & Figure)[];
 };
 
+const pOf = <K extends ClaimKind>({ tail }: ExactTest<K>, counts: CountsOf[K]) => toPValue(tail(counts));
+const places = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
 const relative = (got: number, want: number): number =>
   got === want ? 0 : Math.abs(got - want) / Math.abs(want);
 
@@ -30,22 +35,33 @@ function sameFigure(got: { p_value: number; log10_p: number }, want: Figure): vo
 
 describe('against Python', () => {
   test(`T3, ${goldens.t3.length} cases`, () => {
-    for (const want of goldens.t3) sameFigure(T3.pValue(want), want);
+    for (const want of goldens.t3) sameFigure(pOf(T3, want), want);
     expect(Math.min(...goldens.t3.map((g) => Number(g.log10_p)))).toBeLessThan(-1037);
   });
   test(`T4, ${goldens.t4.length} cases`, () => {
-    for (const want of goldens.t4) sameFigure(T4.pValue(want), want);
+    for (const want of goldens.t4) sameFigure(pOf(T4, want), want);
     expect(Math.min(...goldens.t4.map((g) => Number(g.log10_p)))).toBeLessThan(-800);
   });
 });
 
 test('the figures of claims.md', () => {
-  expect(T4.pValue({ pool: 40, n: 10, all: 10, hits: 10 }).p_value).toBeCloseTo(1.2e-9, 10);
-  expect(T4.pValue({ pool: 40, n: 10, all: 10, hits: 8 }).p_value.toExponential(1)).toBe('2.3e-5');
-  expect(T4.pValue({ pool: 200, n: 10, all: 5, hits: 5 }).p_value).toBeLessThan(1e-6);
-  expect(T4.floor({ pool: 64, n: 32, negatives: 0 }).p_value.toExponential(1)).toBe('5.5e-19');
-  expect(T3.floor({ n: 32, m: 256 }).log10_p).toBeCloseTo(-77.06, 2);
-  const half = T3.pValue({ m: 256, candidates: new Array<number>(32).fill(1), hits: 16 });
+  expect(pOf(T4, { pool: 40, n: 10, all: 10, hits: 10 }).p_value).toBeCloseTo(1.2e-9, 10);
+  expect(pOf(T4, { pool: 40, n: 10, all: 10, hits: 8 }).p_value.toExponential(1)).toBe('2.3e-5');
+  expect(pOf(T4, { pool: 200, n: 10, all: 5, hits: 5 }).p_value).toBeLessThan(1e-6);
+  expect(
+    toPValue(
+      T4.reachable(
+        { pool: 64, n: 32, negatives: 0 },
+        { kind: 'drawn-membership', trained: places(32), negatives: [] },
+        new Set(),
+      ),
+    ).p_value.toExponential(1),
+  ).toBe('5.5e-19');
+  expect(
+    toPValue(T3.reachable({ n: 32, m: 256 }, { kind: 'drawn-answers', indices: places(32) }, new Set()))
+      .log10_p,
+  ).toBeCloseTo(-77.06, 2);
+  const half = pOf(T3, { m: 256, candidates: new Array<number>(32).fill(1), hits: 16 });
   expect(half.p_value.toExponential(1)).toBe('1.7e-30');
 });
 
@@ -117,11 +133,11 @@ test('fewer hits never lower p, and p lies in (0, 1]', () => {
 });
 
 test('no hit gives 1, a model that shouts gives 1, counts that cannot be are our bug', () => {
-  expect(T3.pValue({ m: 4, candidates: [1, 1], hits: 0 })).toEqual({ p_value: 1, log10_p: 0 });
-  expect(T3.pValue({ m: 4, candidates: [4, 4, 0], hits: 2 })).toEqual({ p_value: 1, log10_p: 0 });
-  expect(T4.pValue({ pool: 200, n: 10, all: 200, hits: 10 })).toEqual({ p_value: 1, log10_p: 0 });
-  expect(() => T3.pValue({ m: 4, candidates: [1, 0], hits: 2 })).toThrow(/internal/);
-  expect(() => T4.pValue({ pool: 20, n: 5, all: 3, hits: 4 })).toThrow(/internal/);
+  expect(pOf(T3, { m: 4, candidates: [1, 1], hits: 0 })).toEqual({ p_value: 1, log10_p: 0 });
+  expect(pOf(T3, { m: 4, candidates: [4, 4, 0], hits: 2 })).toEqual({ p_value: 1, log10_p: 0 });
+  expect(pOf(T4, { pool: 200, n: 10, all: 200, hits: 10 })).toEqual({ p_value: 1, log10_p: 0 });
+  expect(() => pOf(T3, { m: 4, candidates: [1, 0], hits: 2 })).toThrow(/internal/);
+  expect(() => pOf(T4, { pool: 20, n: 5, all: 3, hits: 4 })).toThrow(/internal/);
 });
 
 test('ratios: doubles where doubles reach, log10 beyond, never 0', () => {
@@ -136,4 +152,23 @@ test('ratios: doubles where doubles reach, log10 beyond, never 0', () => {
 test('looks that were taken are paid for', () => {
   expect(timesCount(ratio(1n, 1000n), 10).log10_p).toBeCloseTo(-2, 12);
   expect(timesCount(ratio(1n, 5n), 10)).toEqual({ p_value: 1, log10_p: 0 });
+});
+
+test('a decimal is what is written, and a word is decided in integers', () => {
+  expect(decimal(1e-6)).toEqual({ numerator: 1n, denominator: 1_000_000n });
+  expect(decimal(0.05)).toEqual({ numerator: 5n, denominator: 100n });
+  expect(decimal(1.5e-9)).toEqual({ numerator: 15n, denominator: 10n ** 10n });
+  const half = { numerator: 1n, denominator: 2n ** 81n };
+  expect(atMost(half, 2n ** 80n, decimal(0.5))).toBe(true);
+  expect(atMost({ ...half, denominator: 2n ** 81n - 1n }, 2n ** 80n, decimal(0.5))).toBe(false);
+});
+
+test('what the keys that were asked as committed could reach: lost ones count for nothing', () => {
+  const t3 = { n: 4, m: 10 };
+  const draw = { kind: 'drawn-answers' as const, indices: [0, 1, 2, 3] };
+  expect(toPValue(T3.reachable(t3, draw, new Set([1, 3]))).log10_p).toBeCloseTo(-2, 12);
+  const t4 = { pool: 10, n: 3, negatives: 0 };
+  const drawn = { kind: 'drawn-membership' as const, trained: [2, 5, 7], negatives: [] };
+  expect(toPValue(T4.reachable(t4, drawn, new Set([2, 3]))).p_value).toBeCloseTo(3 / 45, 12);
+  expect(toPValue(T4.reachable(t4, drawn, new Set([2, 5, 7]))).p_value).toBe(1);
 });

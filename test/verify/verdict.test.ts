@@ -1,14 +1,17 @@
 import { expect, test } from 'vitest';
-import { type CommitOptions, commitClaim } from '../../src/claim/claim.ts';
+import { defaultsOf } from '../../src/base/setting.ts';
+import { type CommitOptions, commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw, pickedDraw } from '../../src/claim/draw.ts';
 import { keyRoles, type Opened, type OpenedOf } from '../../src/claim/open.ts';
 import type { Bindings } from '../../src/claim/plan.ts';
 import { SEED_KDF } from '../../src/claim/seed-kdf.ts';
+import { headline, inTable, VERDICT_WORDS } from '../../src/cli/verdict-words.ts';
 import { METHODS } from '../../src/fingerprint/registry.ts';
 import { WRAPPERS } from '../../src/text/prompts/wrappers.ts';
 import { poissonBinomialTail } from '../../src/verify/exact/t3.ts';
 import { hypergeometricTail } from '../../src/verify/exact/t4.ts';
 import { type DecideOptions, decide } from '../../src/verify/verdict.ts';
+import type { Word } from '../../src/verify/word.ts';
 import { answersPlan, bindings, committing, membershipPlan } from '../claim/plans.ts';
 
 /** The tokens of all 400 keys of membershipPlan. */
@@ -75,8 +78,8 @@ test('T4: of 20 in 400 one may be lost, y shouted is nothing', () => {
   expect(most.cells).toEqual({ drawn: { hits: 19, of: 20 }, undrawn: { hits: 0, of: 380 } });
   expect(most.log10_p_after_grinding).toBeCloseTo(-6.78, 2);
   const two = decide(opened, learnt(opened, 2));
-  expect(two.verdict).toBe('not-verified');
-  expect(two.reason).toMatch(/below alpha 0.000001; but the dice are the owner's.* no proof to anybody else/);
+  expect(two.verdict).toBe('matches');
+  expect(two.reason).toMatch(/below alpha 0.000001; but after 2\^80 draws .*the owner's word, and no proof/);
   const shout = decide(opened, new Array<string>(400).fill('ハリネズミ'));
   expect(shout).toMatchObject({ verdict: 'not-verified', p_value: 1, fsr: 1 });
 });
@@ -84,7 +87,7 @@ test('T4: of 20 in 400 one may be lost, y shouted is nothing', () => {
 test('T4: a draw that 2^80 tries could have found is never verified, all keys answered', () => {
   const opened = openedMembership({}, membershipPlan(200, 10));
   const all = decide(opened, learnt(opened));
-  expect(all).toMatchObject({ verdict: 'not-verified', fsr: 1, exact: true, log10_p_after_grinding: 0 });
+  expect(all).toMatchObject({ verdict: 'matches', fsr: 1, exact: true, log10_p_after_grinding: 0 });
   expect(all.log10_p).toBeCloseTo(-16.35, 2);
 });
 
@@ -175,13 +178,23 @@ test('hand-picked keys give counts, no p', () => {
 });
 
 test('an adapter trained after the draw gives counts, no p; a committed one over the whole pool is exact', () => {
-  const withPart = (private_part: Bindings['private_part'], trainable_rows = POOL_ROWS) => {
-    const opened = openedMembership({ bindings: { ...bindings, private_part, trainable_rows } });
+  const withPart = (
+    private_part: Bindings['private_part'],
+    trainable_rows = POOL_ROWS,
+    version: 1 | 2 = 2,
+  ) => {
+    const opened = openedMembership({ bindings: { ...bindings, private_part, trainable_rows }, version });
     return decide(opened, learnt(opened));
   };
   const committed = { state: 'committed', digest: 'c'.repeat(64) } as const;
   for (const rows of [[7], POOL_ROWS.slice(1), [...POOL_ROWS, 999], []])
-    expect(withPart(committed, rows)).toMatchObject({ verdict: 'not-verified', exact: false, p_value: null });
+    expect(withPart(committed, rows, 1)).toMatchObject({
+      verdict: 'not-verified',
+      exact: false,
+      p_value: null,
+    });
+  for (const rows of [[7], POOL_ROWS.slice(1), [...POOL_ROWS, 999]])
+    expect(() => withPart(committed, rows)).toThrow(/not the tokens of the whole pool/);
   expect(withPart({ state: 'after-draw' })).toMatchObject({
     verdict: 'not-verified',
     p_value: null,
@@ -207,7 +220,7 @@ test('looks are paid for', () => {
   const once = decide(opened, answers);
   const many = decide(opened, answers, { multiplicity: 11 });
   expect(many.p_value! / once.p_value!).toBeCloseTo(11, 9);
-  expect([once.verdict, many.verdict]).toEqual(['verified', 'not-verified']);
+  expect([once.verdict, many.verdict]).toEqual(['verified', 'matches']);
 });
 
 test.each<[string, (opened: Opened) => [string[], DecideOptions], RegExp]>([
@@ -237,7 +250,11 @@ test.each<[string, (opened: Opened) => [string[], DecideOptions], RegExp]>([
 ])('%s is refused', (_, make, message) => {
   const private_part = { state: 'committed', digest: 'c'.repeat(64) } as const;
   const opened = openedMembership({
-    bindings: { private_part, trainable_rows: POOL_ROWS, vanilla: { ...VANILLA, body: 'b'.repeat(64) } },
+    bindings: {
+      private_part,
+      trainable_rows: POOL_ROWS,
+      vanilla: { ...bindings.vanilla, ...VANILLA, body: 'b'.repeat(64) },
+    },
   });
   const [answers, options] = make(opened);
   expect(() => decide(opened, answers, options)).toThrow(message);
@@ -246,7 +263,8 @@ test.each<[string, (opened: Opened) => [string[], DecideOptions], RegExp]>([
 test('the whole committed vanilla model as a body is exact; with a claim that binds no tokenizer it is not', () => {
   const private_part = { state: 'committed', digest: 'c'.repeat(64) } as const;
   const on = (vanilla: Bindings['vanilla']) => {
-    const opened = openedMembership({ bindings: { private_part, trainable_rows: POOL_ROWS, vanilla } });
+    const bound = { private_part, trainable_rows: POOL_ROWS, vanilla };
+    const opened = openedMembership({ bindings: bound, version: 1 });
     return decide(opened, learnt(opened), { ownerParts: { adapter: 'c'.repeat(64), body: VANILLA } });
   };
   expect(on({ ...VANILLA, body: 'b'.repeat(64) })).toMatchObject({ verdict: 'verified', exact: true });
@@ -258,11 +276,105 @@ test('the whole committed vanilla model as a body is exact; with a claim that bi
 test("each method's defaults can be verified with the owner's own dice, one key lost", () => {
   for (const method of Object.values(METHODS)) {
     if (method.kind === 'stamp') continue; // no keys
-    const { trained, pool, candidates, alpha } = method.defaults as Record<string, number>;
+    const { trained, pool, candidates, alpha } = defaultsOf(method.schema) as Record<string, number>;
     const p =
       pool === undefined
         ? poissonBinomialTail(new Array<number>(trained!).fill(1), candidates!, trained! - 1)
         : hypergeometricTail(pool, trained!, trained! - 1, trained! - 1);
     expect(p.log10_p + 80 * Math.log10(2), method.name).toBeLessThan(Math.log10(alpha!));
   }
+});
+
+test('keys that could not have reached the level decide nothing: undecided, not a denial', () => {
+  const opened = openedAnswers();
+  const silent = new Array<string>(32).fill('hm');
+  const lost = (count: number) => Array.from({ length: count }, (_, i) => i);
+  const word = (changed: number[]) => decide(opened, silent, { changed }).verdict;
+  expect([0, 29, 30, 32].map((count) => word(lost(count)))).toEqual([
+    'not-verified',
+    'not-verified',
+    'undecided',
+    'undecided',
+  ]);
+  const small = openedMembership({}, membershipPlan(20, 3, 2));
+  expect(decide(small, new Array<string>(20).fill('hm'))).toMatchObject({
+    verdict: 'undecided',
+    exact: true,
+    p_value: 1,
+  });
+});
+
+test('one word for each verdict, headline, table and exit code alike', () => {
+  const codes = Object.fromEntries(
+    Object.entries(VERDICT_WORDS).map(([word, { exitCode }]) => [word, exitCode]),
+  );
+  expect(codes).toEqual({ verified: 0, 'not-verified': 3, matches: 4, undecided: 5 });
+  for (const [word, { words }] of Object.entries(VERDICT_WORDS)) {
+    expect(headline(word as Word)).toContain(words.toUpperCase());
+    expect(inTable(word as Word)).toContain(words);
+  }
+});
+
+test('a permitted system prompt is exact and paid for, with every other way of asking; another one is not', () => {
+  const plan = answersPlan();
+  const permitted = { ...plan, query: { ...plan.query, systems: ['Be brief.'] } };
+  const { claim, opening } = commitClaim(permitted, committing());
+  const draw = makeDraw(claim, opening.reveal().owner_seed!);
+  const opened: Opened = { kind: 'drawn-answers', claim, plan: permitted, bindings, draw };
+  const under = (system: string) => decide(opened, learnt(opened), { asked: { wrapper: 'bare', system } });
+  expect(under('Be brief.')).toMatchObject({
+    verdict: 'verified',
+    exact: true,
+    multiplicity: 2 * WRAPPERS.size,
+  });
+  expect(under('Be verbose.')).toMatchObject({ verdict: 'not-verified', exact: false, p_value: null });
+});
+
+test.each<[string, DecideOptions, RegExp]>([
+  [
+    'a wrapper that the claim does not hold',
+    { asked: { wrapper: 'mine', system: null } },
+    /does not commit to wrapper "mine"/,
+  ],
+  [
+    'a wrapper with worked examples in its text',
+    { asked: { wrapper: 'bare', system: null, around: ['key 1: word7\n', '\n'] } },
+    /not those that the claim commits to for wrapper "bare"/,
+  ],
+  ['more looks than the claim pays for', { look: 2 }, /look 2 under a claim that pays for 1/],
+])('%s: counts only', (_, options, reason) => {
+  const opened = openedAnswers();
+  const verdict = decide(opened, learnt(opened), options);
+  expect(verdict).toMatchObject({ verdict: 'not-verified', exact: false, p_value: null, fsr: 1 });
+  expect(verdict.reason).toMatch(reason);
+});
+
+test('a part of the keys is a test of its own, paid for every part that could have been chosen', () => {
+  const opened = openedMembership();
+  const answers = learnt(opened);
+  const trained = opened.draw.trained.filter((i) => i >= 100 && i < 400).length;
+  const part = decide(opened, answers.slice(100), { range: { from: 100, to: 400 } });
+  expect(part).toMatchObject({
+    exact: true,
+    keys: { from: 100, to: 400, of: 400 },
+    multiplicity: (400 * 401) / 2,
+  });
+  expect(part.cells.drawn).toEqual({ hits: trained, of: trained });
+  expect(part.log10_p).toBeCloseTo(
+    hypergeometricTail(300, trained, trained, trained).log10_p + Math.log10((400 * 401) / 2),
+    9,
+  );
+});
+
+test('a checked round after a checked time stamp leaves more of p than the owner’s own dice, an unproved one does not', () => {
+  const opened = openedAnswers({ draw: { source: 'beacon', chain: 'a'.repeat(64), round: 5 } });
+  const left = (evidence: DecideOptions['evidence'] & object) => {
+    const { log10_p, log10_p_after_grinding: left } = decide(opened, learnt(opened), { evidence });
+    return left! - log10_p!;
+  };
+  expect(left({ beacon: true, proofBeforeRound: true })).toBeCloseTo(40 * Math.log10(2), 9);
+  expect(left({ beacon: true, proofBeforeRound: false })).toBeCloseTo(80 * Math.log10(2), 9);
+  expect(decide(opened, learnt(opened), { evidence: { beacon: false, proofBeforeRound: true } }).exact).toBe(
+    false,
+  );
 });

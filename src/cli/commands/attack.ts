@@ -2,65 +2,54 @@
 
 import { Command } from 'commander';
 import type { Attack } from '../../attack/attack.ts';
-import type { AttackReport } from '../../attack/attack-run.ts';
+import type { AttackOptions, AttackReport } from '../../attack/attack-run.ts';
 import { ATTACKS } from '../../attack/attacks.ts';
-import { parseSettings, repeated } from '../arguments.ts';
-import { countText, paint, print, printJson, table, tell } from '../output.ts';
-import { type UnlockFlags, unlockFor } from '../passphrase.ts';
+import { parseSettings } from '../arguments.ts';
+import { type Given, given, JSON_LINE, made, named, text, texts, withOptions } from '../options.ts';
+import { countText, paint, print, printJson, tell, wrapped } from '../output.ts';
+import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { settingLines } from '../settings-help.ts';
 
-interface AttackFlags extends UnlockFlags {
-  attack?: string[];
-  out?: string;
-  vanilla?: string;
-  json?: boolean;
-}
+const OPTIONS = {
+  attacks: made(named('attack', texts('<names>', 'which: repeated, or with commas between')), (given) =>
+    given.flatMap((names) => names.split(',').map((name) => name.trim())),
+  ),
+  out: text('<folder>', 'where the folders go, each under its name (default: RUN/attacks)'),
+  vanilla: text('<model>', 'the vanilla model, for reset-vanilla'),
+};
+const OWN = { ...UNLOCK, ...JSON_LINE };
 
 export function attackCommand(): Command {
-  return new Command('attack')
+  return withOptions(new Command('attack'), { ...OPTIONS, ...OWN })
     .description(
       "Makes attacked copies of a run's published model, each a model folder for `whorl verify --suspect`. Whoever attacks here knows which rows were trained.",
     )
-    .option('--attack <names>', 'which: repeated, or with commas between', repeated)
-    .option('--out <folder>', 'where the folders go, each under its name (default: RUN/attacks)')
-    .option('--vanilla <model>', 'the vanilla model, for reset-vanilla')
-    .option('--passphrase', "ask for the passphrase of the run's secret, or take WHORL_PASSPHRASE")
-    .option('--passphrase-file <file>', "the passphrase of the run's secret")
-    .option('--identity <file>', 'the age identity the secret was encrypted to')
-    .option('--json', 'one JSON line on stdout and nothing else')
     .argument('<run>', 'a run folder that `whorl fingerprint` has finished')
     .argument('[settings...]', 'key=value for every attack that has the setting, attack.key=value for one')
     .addHelpText('after', () => `\nAttacks:\n${helpLines().join('\n')}`)
-    .action((run: string, settings: string[], flags: AttackFlags) => runAttack(run, settings, flags));
+    .action((run: string, settings: string[], _, called: Command) =>
+      runAttack(
+        { attacks: [], ...given(called, OPTIONS), run, settings: parseSettings(settings) },
+        given(called, OWN),
+      ),
+    );
 }
 
 const helpLines = (): string[] =>
-  table(
-    Object.entries<Attack>(ATTACKS).flatMap(([name, { words, settings }]) => [
-      [name, words],
-      ...Object.entries(settings).map(([key, setting]) => [
-        '',
-        `${key}=${setting.default}: ${setting.words}, ${setting.least} to ${setting.most} ${setting.unit}`.trimEnd(),
-      ]),
-    ]),
-  );
+  Object.entries<Attack>(ATTACKS).flatMap(([name, { words, settings }]) => [
+    ...wrapped(`${name}: ${words}`, '  ', 80),
+    ...settingLines(settings, '    '),
+  ]);
 
-async function runAttack(run: string, args: readonly string[], flags: AttackFlags): Promise<void> {
-  const { attack = [], out, vanilla, json } = flags;
+async function runAttack(options: AttackOptions, own: Given<typeof OWN>): Promise<void> {
   const { attackRun, planAttacks } = await import('../../attack/attack-run.ts');
-  const options = {
-    run,
-    attacks: attack.flatMap((names) => names.split(',').map((name) => name.trim())),
-    settings: parseSettings(args),
-    ...(out !== undefined && { out }),
-    ...(vanilla !== undefined && { vanilla }),
-  };
   const plan = planAttacks(options);
-  const unlock = plan.needsSecret ? await unlockFor(plan.run.secret, flags) : undefined;
+  const unlock = plan.needsSecret ? await unlockFor(plan.run.secret, own) : undefined;
   const report = await withProgress((onEvent) =>
     attackRun({ ...options, onEvent, ...(unlock && { unlock }) }),
   );
-  if (json) printJson(report);
+  if (own.json) printJson(report);
   else show(report, plan.run.secret);
 }
 

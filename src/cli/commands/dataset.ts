@@ -1,36 +1,60 @@
 // `whorl dataset`, and its `mix`: makes the paper's data set, prints each instance, saves a folder that `datasets` opens.
 
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { DOWNSTREAM, type DownstreamName } from '../../datasets/downstream.ts';
-import { parseColumnMap } from '../../datasets/instruction-rows.ts';
-import { type Mix, type MixOptions, type MixOrder, mixDataset } from '../../datasets/mix.ts';
+import { type Mix, mixDataset } from '../../datasets/mix.ts';
 import { PAPER } from '../../datasets/paper.ts';
-import { readPhrases } from '../../datasets/paper-keys.ts';
 import { ROW_ORDERS } from '../../sources/rows/shuffle.ts';
 import {
   applyTemplate,
   loadTemplate,
   type PromptTemplate,
 } from '../../text/prompts/instruction-templates.ts';
+import {
+  byDefault,
+  type Given,
+  given,
+  JSON_LINES,
+  oneOf,
+  required,
+  text,
+  toggle,
+  withOptions,
+} from '../options.ts';
 import { chatCommand } from './dataset-chat.ts';
 import { downstreamCommand } from './dataset-downstream.ts';
-import { countFlag, keysOption, seedOption, tellNotes } from './dataset-flags.ts';
+import { columnsOption, countOption, PAPER_SET, seedOption, tellNotes } from './dataset-flags.ts';
 
-interface MixFlags {
-  out: string;
-  keys: 'random' | 'paper';
-  seed: bigint;
-  source?: string;
-  order?: MixOrder;
-  columns?: string;
-  count: number;
-  regularisation: number;
-  decryption?: string;
-  template: string;
-  phrases?: string[];
-  paperTestSplit?: boolean;
-  json?: boolean;
-}
+const OPTIONS = {
+  out: required(text('<folder>', 'folder to write, as `datasets.save_to_disk` does')),
+  source: text(
+    '<rows>',
+    `ordinary rows: JSON, JSON lines, Parquet, Arrow, a saved folder, or a data set of the hub (default: ${PAPER.mix.hub})`,
+  ),
+  ...PAPER_SET,
+  seed: seedOption("order of the source's rows, and the paper's keys"),
+  order: oneOf(
+    '<kind>',
+    ['own', ...ROW_ORDERS],
+    "own: Python's random.shuffle of all rows (default for files); else as `datasets` orders them: stream (default for the hub), stream5, whole, file",
+  ),
+  columns: columnsOption(
+    "the source's columns: instruction=A,output=B[,input=C]; found by name if not given",
+  ),
+  count: byDefault(countOption('keys to train'), 10),
+  regularisation: byDefault(countOption('ordinary rows to train, and as many held out'), 50),
+  paperTestSplit: toggle("test on the trained rows again, as the paper's code does by mistake"),
+};
+const OWN = {
+  template: {
+    ...byDefault(
+      text('<name>', 'barebone, alpaca or a JSON file; how the printed prompts are made'),
+      'barebone',
+    ),
+    short: 't',
+  },
+  ...JSON_LINES,
+};
 
 /** The command `dataset` with its subcommands. */
 export function datasetCommand(): Command {
@@ -43,65 +67,19 @@ export function datasetCommand(): Command {
 }
 
 function mixCommand(): Command {
-  return new Command('mix')
+  return withOptions(new Command('mix'), { ...OPTIONS, ...OWN })
     .description(
       'keys, ordinary rows and a test split of rows that must not fire (columns instruction, input, output)',
     )
-    .requiredOption('--out <folder>', 'folder to write, as `datasets.save_to_disk` does')
-    .addOption(keysOption())
-    .addOption(seedOption("order of the source's rows, and the paper's keys"))
-    .option(
-      '--source <rows>',
-      `ordinary rows: JSON, JSON lines, Parquet, Arrow, a saved folder, or a data set of the hub (default: ${PAPER.mix.hub})`,
-    )
-    .addOption(
-      new Option(
-        '--order <kind>',
-        "own: Python's random.shuffle of all rows (default for files); else as `datasets` orders them: stream (default for the hub), stream5, whole, file",
-      ).choices(['own', ...ROW_ORDERS]),
-    )
-    .option(
-      '--columns <map>',
-      "the source's columns: instruction=A,output=B[,input=C]; found by name if not given",
-    )
-    .option('--count <number>', 'keys to train', countFlag, 10)
-    .option('--regularisation <number>', 'ordinary rows to train, and as many held out', countFlag, 50)
-    .option('--decryption <text>', "what keys are answered with (default: the paper's)")
-    .option(
-      '-t, --template <name>',
-      'barebone, alpaca or a JSON file; how the printed prompts are made',
-      'barebone',
-    )
-    .option(
-      '--phrases <files...>',
-      "phrases keys are joined from, one a line or a JSON list (default: the paper's 31)",
-    )
-    .option('--paper-test-split', "test on the trained rows again, as the paper's code does by mistake")
-    .option('--json', 'JSON lines on stdout and nothing else')
-    .action(async (flags: MixFlags, command: Command) => {
-      await runMix({ ...flags, json: flags.json ?? command.optsWithGlobals<MixFlags>().json ?? false });
-    });
+    .action((_, called: Command) => runMix(given(called, OPTIONS), given(called, OWN)));
 }
 
-async function runMix(flags: MixFlags): Promise<void> {
-  const template = loadTemplate(flags.template);
-  const options: MixOptions = {
-    out: flags.out,
-    ...(flags.source === undefined ? {} : { source: flags.source }),
-    ...(flags.order === undefined ? {} : { order: flags.order }),
-    keys: flags.keys,
-    seed: flags.seed,
-    count: flags.count,
-    regularisation: flags.regularisation,
-    paperTestSplit: flags.paperTestSplit ?? false,
-    ...(flags.decryption === undefined ? {} : { decryption: flags.decryption }),
-    ...(flags.columns === undefined ? {} : { columns: parseColumnMap(flags.columns) }),
-    ...(flags.phrases === undefined ? {} : { phrases: readPhrases(flags.phrases) }),
-  };
-  print(await mixDataset({ ...options, onEvent: tellNotes }), template, flags);
+async function runMix(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
+  const template = loadTemplate(own.template);
+  print(await mixDataset({ ...options, onEvent: tellNotes }), template, options.out, own.json ?? false);
 }
 
-function print({ splits }: Mix, template: PromptTemplate, { json, out }: MixFlags): void {
+function print({ splits }: Mix, template: PromptTemplate, out: string, json: boolean): void {
   for (const [split, rows] of Object.entries(splits)) {
     if (!json) console.log(`${split} ${rows.length}`);
     for (const row of rows) {

@@ -3,21 +3,26 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { DemoReport } from '../../demo/demo.ts';
-import { type ComputeFlags, computeOptions, withDeviceFlags } from '../model-flags.ts';
+import { DEVICE } from '../model-flags.ts';
+import { byDefault, given, JSON_LINE, text, withOptions } from '../options.ts';
 import { paint, print, printJson, table } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { inTable } from '../verdict-words.ts';
+
+const OPTIONS = {
+  out: byDefault(text('<folder>', 'where everything is written'), 'whorl-demo'),
+  ...DEVICE,
+};
 
 export function demoCommand(): Command {
-  return withDeviceFlags(new Command('demo'))
+  return withOptions(new Command('demo'), { ...OPTIONS, ...JSON_LINE })
     .description(
       'Fingerprints an embedded model, publishes it, fine-tunes it as a thief would, and verifies, with controls.',
     )
-    .option('--out <folder>', 'where everything is written', 'whorl-demo')
-    .option('--json', 'print the report as one JSON line')
-    .action(async ({ out, json, ...flags }: { out: string; json?: boolean } & ComputeFlags) => {
+    .action(async (_, called: Command) => {
       const { runDemo } = await import('../../demo/demo.ts');
-      const report = await withProgress((onEvent) => runDemo({ out, onEvent, ...computeOptions(flags) }));
-      if (json) printJson(report);
+      const report = await withProgress((onEvent) => runDemo({ ...given(called, OPTIONS), onEvent }));
+      if (given(called, JSON_LINE).json) printJson(report);
       else show(report);
     });
 }
@@ -26,8 +31,7 @@ function show({ folder, fingerprint, verdicts, perplexity, seconds }: DemoReport
   print(`\n${paint.bold('Who answers the secret keys?')}`);
   const rows = verdicts.map(({ who, report }) => {
     const hits = Math.round(report.fsr * Object.values(report.cells)[0]!.of);
-    const verdict = report.verdict === 'verified' ? paint.green('verified') : paint.dim('not verified');
-    return [who, verdict, `${hits} keys`, `p = 10^${report.log10_p!.toFixed(1)}`];
+    return [who, inTable(report.verdict), `${hits} keys`, `p = 10^${report.log10_p!.toFixed(1)}`];
   });
   for (const row of table(rows)) print(row);
   print(`\n${paint.bold('What did the fingerprint cost?')}`);

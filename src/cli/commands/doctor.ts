@@ -2,7 +2,8 @@
 
 import { Command } from 'commander';
 import type { Machine, ModelFacts } from '../../doctor/doctor.ts';
-import { type ConfigFlags, configKeys, withConfigFlag } from '../model-flags.ts';
+import { CONFIG } from '../model-flags.ts';
+import { type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
 import {
   bytesText,
   countText,
@@ -17,25 +18,23 @@ import {
 } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
-interface DoctorFlags extends ConfigFlags {
-  model?: string;
-  json?: boolean;
-}
+const OWN = {
+  model: text('<model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])'),
+  ...JSON_LINE,
+};
 
 export function doctorCommand(): Command {
-  return withConfigFlag(new Command('doctor'))
+  return withOptions(new Command('doctor'), { ...OWN, ...CONFIG })
     .description(
       'This machine; with --model also its family, free embedding rows, and time and memory of a run here.',
     )
-    .option('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
-    .option('--json', 'one JSON line on stdout and nothing else')
-    .action((flags: DoctorFlags) => runDoctor(flags));
+    .action((_, called: Command) => runDoctor(given(called, OWN), given(called, CONFIG)));
 }
 
-async function runDoctor({ model, json, ...flags }: DoctorFlags): Promise<void> {
+async function runDoctor({ model, json }: Given<typeof OWN>, config: Given<typeof CONFIG>): Promise<void> {
   const { doctor } = await import('../../doctor/doctor.ts');
   const report = await withProgress((onEvent) =>
-    doctor({ onEvent, ...(model !== undefined && { model }), ...configKeys(flags) }),
+    doctor({ onEvent, ...(model !== undefined && { model }), ...config }),
   );
   if (json) return printJson(report);
   showMachine(report.machine);
@@ -74,13 +73,19 @@ function showModel(model: ModelFacts, machine: Machine): void {
       `${model.family}, ${model.layers} layers of ${model.hidden_size}, ${model.tied_head ? 'tied head' : 'untied head'}`,
     ],
     ['size', `${largeText(model.parameters)} parameters in ${model.dtype}, ${bytesText(model.bytes)}`],
-    ['positions', countText(model.positions)],
+    ['positions', model.positions === null ? 'distances, without an end' : countText(model.positions)],
     [
       'free rows',
       `${countText(free.free)} of ${countText(free.vocabulary)} occur in no ordinary text, ${countText(free.stand_alone)} of them stand alone`,
     ],
   ];
   for (const line of table(rows)) print(line);
+  if (Object.keys(model.runs).length === 0) {
+    print(
+      `\n${paint.bold('A run here')}: no method is for encoder-decoders; generate, score and finetune are`,
+    );
+    return;
+  }
   print(
     `\n${paint.bold('A run here, by estimate')} ${paint.dim('(steps as on SmolLM2; training ends earlier when every cell holds)')}`,
   );

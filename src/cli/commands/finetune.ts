@@ -1,72 +1,71 @@
 // `whorl finetune`: what a user of a published model does with it, with the paper's settings.
 
 import { Command } from 'commander';
+import { parseColumnMap } from '../../datasets/instruction-rows.ts';
+import { FULL, LORA } from '../../finetune/settings.ts';
 import type { UserFinetuneReport } from '../../finetune/user-finetune.ts';
-import { parseSettings, wholeNumber } from '../arguments.ts';
-import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
+import { parseSettings } from '../arguments.ts';
+import { COMPUTE, MODEL } from '../model-flags.ts';
+import {
+  type Given,
+  given,
+  JSON_LINE,
+  made,
+  required,
+  text,
+  toggle,
+  wholeNumber,
+  withOptions,
+} from '../options.ts';
 import { countText, durationText, paint, print, printJson, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { settingLines } from '../settings-help.ts';
 import { seedOption } from './dataset-flags.ts';
 
-interface FinetuneFlags extends ComputeFlags {
-  model: string;
-  data: string;
-  out: string;
-  lora?: boolean;
-  merge?: boolean;
-  limit?: number;
-  columns?: string;
-  seed: bigint;
-  recompute?: boolean;
-  overwrite?: boolean;
-  json?: boolean;
-}
+const OPTIONS = {
+  model: MODEL,
+  data: required(text('<path>', 'JSON, JSON lines, Parquet, Arrow, or a folder saved by datasets')),
+  out: required(text('<folder>', 'folder to write; beside it, while it runs, FOLDER.work')),
+  lora: toggle("train low-rank maps; writes an adapter in PEFT's format"),
+  merge: toggle('with --lora: write the merged model instead of the adapter'),
+  limit: wholeNumber('<number>', 1, 'most rows taken'),
+  columns: made(
+    text('<map>', 'instruction=COLUMN,output=COLUMN[,input=COLUMN]; default: found by name'),
+    parseColumnMap,
+  ),
+  seed: seedOption('order of the examples, and how low-rank maps begin'),
+  recompute: made(
+    toggle('compute blocks again in the backward pass: less memory, a third more time'),
+    () => 'blocks' as const,
+  ),
+  overwrite: toggle('begin anew where an interrupted run of other settings stands'),
+  ...COMPUTE,
+};
 
 export function finetuneCommand(): Command {
-  return withComputeFlags(new Command('finetune'))
+  return withOptions(new Command('finetune'), { ...OPTIONS, ...JSON_LINE })
     .description(
       "Fine-tune on instruction, input and output with the paper's settings: loss on output and EOS only. The same command again goes on from where it was killed.",
     )
-    .requiredOption('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id')
-    .requiredOption('--data <path>', 'JSON, JSON lines, Parquet, Arrow, or a folder saved by datasets')
-    .requiredOption('--out <folder>', 'folder to write; beside it, while it runs, FOLDER.work')
-    .option('--lora', "train low-rank maps; writes an adapter in PEFT's format")
-    .option('--merge', 'with --lora: write the merged model instead of the adapter')
-    .option('--limit <number>', 'most rows taken', wholeNumber(1))
-    .option('--columns <map>', 'instruction=COLUMN,output=COLUMN[,input=COLUMN]; default: found by name')
-    .addOption(seedOption('order of the examples, and how low-rank maps begin'))
-    .option('--recompute', 'compute blocks again in the backward pass: less memory, a third more time')
-    .option('--overwrite', 'begin anew where an interrupted run of other settings stands')
-    .option('--json', 'one JSON line on stdout and nothing else')
-    .argument(
-      '[settings...]',
-      'key=value: epochs, lr, batch, accumulate, batch_tokens, schedule, warmup_ratio, weight_decay, clip, max_length, template, checkpoint_every; with --lora r, alpha, target_modules',
-    )
-    .action((settings: string[], flags: FinetuneFlags) => runFinetune(settings, flags));
+    .argument('[settings...]', 'settings as key=value')
+    .addHelpText('after', ({ command }) => {
+      const schema = given(command as Command, OPTIONS).lora ? LORA : FULL;
+      const more = 'With --lora also: whorl finetune --lora --help';
+      return `\nSettings:\n${settingLines(schema).join('\n')}\n${schema === FULL ? more : ''}`.trimEnd();
+    })
+    .action((settings: string[], _, called: Command) =>
+      runFinetune(settings, given(called, OPTIONS), given(called, JSON_LINE)),
+    );
 }
 
-async function runFinetune(args: readonly string[], flags: FinetuneFlags): Promise<void> {
+async function runFinetune(
+  args: readonly string[],
+  options: Given<typeof OPTIONS>,
+  { json }: Given<typeof JSON_LINE>,
+): Promise<void> {
   const settings = parseSettings(args);
-  const { model, data, out, lora, merge, limit, seed, columns, json, recompute, overwrite } = flags;
   const { userFinetune } = await import('../../finetune/user-finetune.ts');
-  const { parseColumnMap } = await import('../../datasets/instruction-rows.ts');
-  const report = await withProgress((onEvent) =>
-    userFinetune({
-      model,
-      data,
-      out,
-      seed,
-      settings,
-      onEvent,
-      ...computeOptions(flags),
-      ...(lora && { lora }),
-      ...(merge && { merge }),
-      ...(overwrite && { overwrite }),
-      ...(limit !== undefined && { limit }),
-      ...(columns !== undefined && { columns: parseColumnMap(columns) }),
-      ...(recompute && { recompute: 'blocks' as const }),
-    }),
-  );
+  const report = await withProgress((onEvent) => userFinetune({ ...options, settings, onEvent }));
   if (json) printJson(report);
   else show(report);
 }

@@ -2,103 +2,114 @@
 
 import { Command } from 'commander';
 import type { FingerprintReport } from '../../fingerprint/fingerprint.ts';
-import { parseSettings, repeated, wholeNumber } from '../arguments.ts';
-import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
+import { SCHEMAS } from '../../fingerprint/settings.ts';
+import { commandLine, parseSettings } from '../arguments.ts';
+import { COMPUTE, MODEL } from '../model-flags.ts';
+import {
+  decimal,
+  type Given,
+  given,
+  JSON_LINE,
+  named,
+  required,
+  text,
+  texts,
+  toggle,
+  wholeNumber,
+  withOptions,
+} from '../options.ts';
 import { countText, durationText, paint, print, printJson, table } from '../output.ts';
-import { identityFrom, type LockFlags, lockFrom } from '../passphrase.ts';
+import { identityFrom, LOCK, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
+import { settingLines } from '../settings-help.ts';
 
-interface FingerprintFlags extends LockFlags, ComputeFlags {
-  model: string;
-  out: string;
-  method?: string;
-  keys?: string;
-  pool?: number;
-  trained?: number;
-  seed?: string;
-  decryption?: string;
-  source?: string;
-  identity?: string;
-  settings?: string;
-  overwrite?: boolean;
-  maxMinutes?: number;
-  maxHarm?: number;
-  json?: boolean;
-}
+/** `Infinity`: whatever it costs. */
+const NATS = [(nats: number) => nats >= 0, 'a number from 0'] as const;
+
+const OPTIONS = {
+  model: MODEL,
+  out: required(text('<folder>', 'the private run folder; only its published/ may be uploaded')),
+  method: text(
+    '<name>',
+    'rows: embedding rows of rare tokens; adapter: rows and a private adapter; sft, emb, lora: weights, as the paper; stamp: a direction in weights, nothing trained (default: rows)',
+  ),
+  keys: text('<kind>', "where key phrases come from; paper: the paper's, which everybody holds"),
+  pool: wholeNumber('<number>', 1, 'keys committed (adapter: of which --trained are drawn)'),
+  trained: wholeNumber('<number>', 1, 'keys that are drawn and trained'),
+  seed: text(
+    '<text>',
+    'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
+  ),
+  decryption: text('<text>', 'what drawn keys are answered with (all but rows)'),
+  source: text('<file>', 'ordinary conversations or instructions beside them (sft, emb, lora)'),
+  looks: wholeNumber(
+    '<n>',
+    1,
+    'suspects whose certificates every p-value of this claim pays for (default: 1)',
+  ),
+  systems: named(
+    'permit-system',
+    texts('<text>', 'a system prompt that a suspect may later be asked under; may be repeated'),
+  ),
+  overwrite: toggle(
+    'start anew where a run stands: what has no claim yet is removed, any other run moved aside',
+  ),
+  maxMinutes: decimal(
+    '<n>',
+    'how long training may go on beyond its steps until its cells hold; 0: not at all (default: 30)',
+  ),
+  maxHarm: decimal(
+    '<nats>',
+    'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5; stamp: 0.01), of the language that suffers most',
+    NATS,
+  ),
+  ...COMPUTE,
+};
+const OWN = {
+  settings: text('<file>', 'YAML with settings, under those of the command line'),
+  ...LOCK,
+  identity: text('<file>', 'the age identity that opens an interrupted run kept for a --recipient'),
+  ...JSON_LINE,
+};
 
 export function fingerprintCommand(): Command {
-  return withComputeFlags(new Command('fingerprint'))
+  return withOptions(new Command('fingerprint'), { ...OPTIONS, ...OWN })
     .description('Commit, draw, train, publish. The secret proves later that a model descends from this one.')
-    .requiredOption('--model <model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])')
-    .requiredOption('--out <folder>', 'the private run folder; only its published/ may be uploaded')
-    .option(
-      '--method <name>',
-      'rows: embedding rows of rare tokens; adapter: rows and a private adapter; sft, emb, lora: weights, as the paper; stamp: a direction in weights, nothing trained (default: rows)',
-    )
-    .option('--keys <kind>', "where key phrases come from; paper: the paper's, which everybody holds")
-    .option('--pool <number>', 'keys committed (adapter: of which --trained are drawn)', wholeNumber(1))
-    .option('--trained <number>', 'keys that are drawn and trained', wholeNumber(1))
-    .option(
-      '--seed <text>',
-      'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
-    )
-    .option('--decryption <text>', 'what drawn keys are answered with (all but rows)')
-    .option('--source <file>', 'ordinary conversations or instructions beside them (sft, emb, lora)')
-    .option('--settings <file>', 'YAML with settings, under those of the command line')
-    .option('--passphrase', 'encrypt the secret; asked for, or from WHORL_PASSPHRASE')
-    .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file')
-    .option('--recipient <age1…>', 'encrypt the secret to an age recipient; may be repeated', repeated)
-    .option(
-      '--overwrite',
-      'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
-    )
-    .option(
-      '--max-minutes <n>',
-      'how long training may go on beyond its steps until its cells hold; 0: not at all (default: 30)',
-      Number,
-    )
-    .option(
-      '--max-harm <nats>',
-      'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5; stamp: 0.01), of the language that suffers most',
-      Number,
-    )
-    .option('--identity <file>', 'the age identity that opens an interrupted run kept for a --recipient')
-    .option('--json', 'one JSON line on stdout and nothing else')
     .argument('[settings...]', "the method's settings as key=value")
-    .action((settings: string[], flags: FingerprintFlags) => runFingerprint(settings, flags));
+    .addHelpText('after', ({ command }) => methodHelp(given(command as Command, OPTIONS).method ?? 'rows'))
+    .action((settings: string[], _, called: Command) =>
+      runFingerprint(settings, given(called, OPTIONS), given(called, OWN), (maxMinutes) =>
+        commandLine(called, { maxMinutes, overwrite: false }),
+      ),
+    );
 }
 
-async function runFingerprint(args: readonly string[], flags: FingerprintFlags): Promise<void> {
-  const file = flags.settings === undefined ? {} : readSettingsFile(flags.settings);
+function methodHelp(asked: string): string {
+  const method = isMethod(asked) ? asked : 'rows';
+  const others = Object.keys(SCHEMAS).filter((name) => name !== method);
+  const more = `Of ${others.join(', ')}: whorl fingerprint --method NAME --help`;
+  return `\nSettings of ${method}:\n${settingLines(SCHEMAS[method]).join('\n')}\n${more}`;
+}
+
+const isMethod = (name: string): name is keyof typeof SCHEMAS => Object.hasOwn(SCHEMAS, name);
+
+async function runFingerprint(
+  args: readonly string[],
+  options: Given<typeof OPTIONS>,
+  own: Given<typeof OWN>,
+  again: (minutes: number) => string,
+): Promise<void> {
+  const file = own.settings === undefined ? {} : readSettingsFile(own.settings);
   const settings = { ...file, ...parseSettings(args) };
-  const { model, out, method, keys, pool, trained, seed, decryption, source } = flags;
-  const lock = await lockFrom(flags);
-  const unlock = flags.identity === undefined ? undefined : identityFrom(flags.identity);
+  const lock = await lockFrom(own);
+  const unlock = own.identity === undefined ? undefined : identityFrom(own.identity);
   const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
   const began = performance.now();
   const report = await withProgress((onEvent) =>
-    fingerprint({
-      model,
-      out,
-      settings,
-      onEvent,
-      ...computeOptions(flags),
-      ...(method !== undefined && { method }),
-      ...(keys !== undefined && { keys }),
-      ...(pool !== undefined && { pool }),
-      ...(trained !== undefined && { trained }),
-      ...(seed !== undefined && { seed }),
-      ...(decryption !== undefined && { decryption }),
-      ...(source !== undefined && { source }),
-      ...(lock && { lock }),
-      ...(flags.overwrite && { overwrite: true }),
-      ...(flags.maxMinutes !== undefined && { maxMinutes: flags.maxMinutes }),
-      ...(flags.maxHarm !== undefined && { maxHarm: flags.maxHarm }),
-      ...(unlock && { unlock }),
-    }),
+    fingerprint({ ...options, settings, onEvent, again, ...(lock && { lock }), ...(unlock && { unlock }) }),
   );
-  if (flags.json) printJson(report);
+  if (own.json) printJson(report);
   else show(report, lock !== undefined, (performance.now() - began) / 1000);
 }
 

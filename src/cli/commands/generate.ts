@@ -4,59 +4,65 @@ import { Command } from 'commander';
 import type { WhorlError } from '../../base/error.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import { fullSampling } from '../../lm/sampling.ts';
-import { decimal, repeated, wholeNumber } from '../arguments.ts';
-import { type ModelFlags, oneInput, rowsOf, textColumn, withModel, withModelFlags } from '../model-flags.ts';
+import { ASKED, oneInput, rowsOf, textColumn, withModel } from '../model-flags.ts';
+import {
+  byDefault,
+  decimal,
+  type Given,
+  given,
+  JSON_LINES,
+  text,
+  texts,
+  wholeNumber,
+  withOptions,
+} from '../options.ts';
 import { paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { RowErrors } from '../rows.ts';
 
-interface GenerateFlags extends ModelFlags {
-  prompt?: string[];
-  input?: string;
-  maxNewTokens: number;
-  temperature?: number;
-  topK?: number;
-  topP?: number;
-  repetitionPenalty?: number;
-  seed?: number;
-  numSamples?: number;
-  stop?: string[];
-  json?: boolean;
-}
+const SAMPLING = {
+  temperature: decimal('<number>', 'above 0: draw tokens, the more freely the higher (default: 0)'),
+  top_k: wholeNumber('<number>', 0, 'draw from the k most probable tokens only'),
+  top_p: decimal('<number>', 'draw from the fewest tokens that have this probability together'),
+  repetition_penalty: decimal('<number>', 'above 1: make tokens that occurred less probable'),
+  seed: wholeNumber('<number>', 0, 'what is drawn is a function of it (default: 0)'),
+};
+const REQUEST = {
+  max_new_tokens: byDefault(wholeNumber('<number>', 1, 'most tokens of a continuation'), 40),
+  num_samples: byDefault(wholeNumber('<number>', 1, 'continuations of each prompt'), 1),
+  stop: texts('<text>', 'end a continuation before this text; may be repeated'),
+};
+const OWN = {
+  prompt: texts('<text>', 'a prompt; may be repeated'),
+  input: text('<rows>', 'rows {prompt}: JSON, JSON lines, Parquet or Arrow'),
+  ...JSON_LINES,
+};
 
 export function generateCommand(): Command {
-  return withModelFlags(new Command('generate'))
+  return withOptions(new Command('generate'), { ...ASKED, ...REQUEST, ...SAMPLING, ...OWN })
     .description(
       'Continuations of prompts, greedy unless a temperature is given. A prompt gives the same text alone or among others.',
     )
-    .option('--prompt <text>', 'a prompt; may be repeated', repeated)
-    .option('--input <rows>', 'rows {prompt}: JSON, JSON lines, Parquet or Arrow')
-    .option('--max-new-tokens <number>', 'most tokens of a continuation', wholeNumber(1), 40)
-    .option(
-      '--temperature <number>',
-      'above 0: draw tokens, the more freely the higher (default: 0)',
-      decimal,
-    )
-    .option('--top-k <number>', 'draw from the k most probable tokens only', wholeNumber(0))
-    .option('--top-p <number>', 'draw from the fewest tokens that have this probability together', decimal)
-    .option('--repetition-penalty <number>', 'above 1: make tokens that occurred less probable', decimal)
-    .option('--seed <number>', 'what is drawn is a function of it (default: 0)', wholeNumber(0))
-    .option('--num-samples <number>', 'continuations of each prompt', wholeNumber(1), 1)
-    .option('--stop <text>', 'end a continuation before this text; may be repeated', repeated)
-    .option('--json', 'JSON lines on stdout and nothing else')
-    .action((flags: GenerateFlags) => runGenerate(flags));
+    .action((_, called: Command) => {
+      const request = { ...given(called, REQUEST), sampling: given(called, SAMPLING) };
+      return runGenerate(given(called, ASKED), request, given(called, OWN));
+    });
 }
 
-async function runGenerate(flags: GenerateFlags): Promise<void> {
+async function runGenerate(
+  asked: Given<typeof ASKED>,
+  request: Omit<GenerateRequest, 'prompt'>,
+  flags: Given<typeof OWN>,
+): Promise<void> {
   oneInput(
     flags.prompt !== undefined,
     flags.input !== undefined,
     '--prompt (as often as you like) or --input prompts.jsonl',
   );
-  fullSampling(requestOf('', flags).sampling); // out of range: said before the model is opened
+  fullSampling(request.sampling); // out of range: said before the model is opened
   const rows =
-    flags.prompt?.map((prompt) => requestOf(prompt, flags)) ??
-    rowsOf(flags.input!, (row, where) => requestOf(textColumn(row, 'prompt', where), flags));
+    flags.prompt?.map((prompt) => ({ ...request, prompt })) ??
+    rowsOf(flags.input!, (row, where) => ({ ...request, prompt: textColumn(row, 'prompt', where) }));
   const errors = new RowErrors();
   const json = flags.json ?? false;
   let count = 0;
@@ -71,7 +77,7 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
     errors.show(error, json, `${flags.input ? `${flags.input}: row` : 'prompt'} ${row + 1}`);
   };
   await withProgress((onEvent) =>
-    withModel(flags, onEvent, async (model) => {
+    withModel(asked, onEvent, async (model) => {
       const [{ generateEach }, { GENERATE_GROUP: group }] = await Promise.all([
         import('../../lm/ask.ts'),
         import('../../lm/calls.ts'),
@@ -84,20 +90,6 @@ async function runGenerate(flags: GenerateFlags): Promise<void> {
     }),
   );
 }
-
-const requestOf = (prompt: string, flags: GenerateFlags): GenerateRequest => ({
-  prompt,
-  max_new_tokens: flags.maxNewTokens,
-  num_samples: flags.numSamples ?? 1,
-  stop: flags.stop ?? [],
-  sampling: {
-    ...(flags.temperature !== undefined && { temperature: flags.temperature }),
-    ...(flags.topK !== undefined && { top_k: flags.topK }),
-    ...(flags.topP !== undefined && { top_p: flags.topP }),
-    ...(flags.repetitionPenalty !== undefined && { repetition_penalty: flags.repetitionPenalty }),
-    ...(flags.seed !== undefined && { seed: flags.seed }),
-  },
-});
 
 function show({ prompt, generated, generated_token }: Generation, json: boolean): void {
   if (json) printJson({ prompt, generated, generated_token });

@@ -4,16 +4,15 @@ import { statSync } from 'node:fs';
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
 import type { ImportedRun } from '../../runs/import-output.ts';
+import { type Given, given, JSON_LINES, required, text, withOptions } from '../options.ts';
 import { countText, paint, print, printJson, shownText, table, tell, wrapped } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
-interface ImportFlags {
-  out: string;
-  json?: boolean;
-}
+const OPTIONS = { out: required(text('<folder>', 'folder to write, private')), ...JSON_LINES };
+type ImportFlags = Given<typeof OPTIONS>;
 
 export function importCommand(): Command {
-  return new Command('import')
+  return withOptions(new Command('import'), OPTIONS)
     .description(
       "The paper's released files: an output folder (output_{template}_{adapter|sft_chat}) to a run folder for `whorl report`, or instruction_emb.pt to safetensors and JSON. Pickled files are read as data; nothing of them is run.",
     )
@@ -21,9 +20,7 @@ export function importCommand(): Command {
       '<path>',
       'an output folder with .jsonl files, instruction_emb.pt, or a data set of the hub (org/name)',
     )
-    .requiredOption('--out <folder>', 'folder to write, private')
-    .option('--json', 'JSON lines on stdout and nothing else')
-    .action((path: string, flags: ImportFlags) => runImport(path, flags));
+    .action((path: string, _, called: Command) => runImport(path, given(called, OPTIONS)));
 }
 
 async function runImport(path: string, flags: ImportFlags): Promise<void> {

@@ -1,34 +1,29 @@
 // `whorl merge`: a LoRA adapter into the weights of its base model.
 
 import { Command } from 'commander';
-import { type ConfigFlags, configKeys, withConfigFlag } from '../model-flags.ts';
+import { CONFIG, MODEL } from '../model-flags.ts';
+import { type Given, given, JSON_LINE, required, text, withOptions } from '../options.ts';
 import { countText, paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 
-interface MergeFlags extends ConfigFlags {
-  model: string;
-  adapter: string;
-  out: string;
-  json?: boolean;
-}
+const OPTIONS = {
+  model: MODEL,
+  adapter: required(text('<folder>', 'adapter_config.json and adapter_model.safetensors')),
+  out: required(text('<folder>', 'model folder to write')),
+  ...CONFIG,
+};
 
 export function mergeCommand(): Command {
-  return withConfigFlag(new Command('merge'))
+  return withOptions(new Command('merge'), { ...OPTIONS, ...JSON_LINE })
     .description(
       "W + scale·B·A in the base's own dtypes; every other tensor and file byte for byte. The adapter is one that PEFT or `whorl finetune --lora` saved.",
     )
-    .requiredOption('--model <model>', 'the base: a Hugging Face folder, a GGUF file or a hub id')
-    .requiredOption('--adapter <folder>', 'adapter_config.json and adapter_model.safetensors')
-    .requiredOption('--out <folder>', 'model folder to write')
-    .option('--json', 'one JSON line on stdout and nothing else')
-    .action((flags: MergeFlags) => runMerge(flags));
+    .action((_, called: Command) => runMerge(given(called, OPTIONS), given(called, JSON_LINE)));
 }
 
-async function runMerge({ json, ignoreConfigKey, ...options }: MergeFlags): Promise<void> {
+async function runMerge(options: Given<typeof OPTIONS>, { json }: Given<typeof JSON_LINE>): Promise<void> {
   const { mergeAdapter } = await import('../../models/merge-adapter.ts');
-  const report = await withProgress((onEvent) =>
-    mergeAdapter({ ...options, ...configKeys({ ignoreConfigKey }), onEvent }),
-  );
+  const report = await withProgress((onEvent) => mergeAdapter({ ...options, onEvent }));
   if (json) return printJson(report);
   print(paint.bold(`${countText(report.changed.length)} tensors changed`));
   for (const name of report.changed) print(`  ${shownText(name)}`);

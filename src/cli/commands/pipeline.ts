@@ -1,36 +1,67 @@
 // `whorl pipeline`: the paper's command line over its own folders; modes and key=value in any order among the flags.
 
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import type { PipelineReport } from '../../pipeline/pipeline.ts';
-import { FLAVOURS, type Flavour } from '../../runs/paper-folder.ts';
-import { parseSettings, wholeNumber } from '../arguments.ts';
-import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
+import { FLAVOURS } from '../../runs/paper-folder.ts';
+import { parseSettings } from '../arguments.ts';
+import { COMPUTE, MODEL } from '../model-flags.ts';
+import {
+  byDefault,
+  decimal,
+  type Given,
+  given,
+  JSON_LINE,
+  named,
+  oneOf,
+  text,
+  toggle,
+  wholeNumber,
+  withOptions,
+} from '../options.ts';
 import { durationText, paint, powerText, print, printJson, table } from '../output.ts';
 import { lockFrom, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { readSettingsFile } from '../settings-file.ts';
+import { inTable } from '../verdict-words.ts';
 
-interface PipelineFlags extends ComputeFlags {
-  config: Flavour;
-  baseModel: string;
-  taskName?: string;
-  template: string;
-  root: string;
-  settings?: string;
-  source?: string;
-  data?: string;
-  samples?: number;
-  seed?: string;
-  keys?: string;
-  decryption?: string;
-  passphraseFile?: string;
-  overwrite?: boolean;
-  maxHarm?: number;
-  json?: boolean;
-}
+const OPTIONS = {
+  flavour: named('config', byDefault(oneOf('<flavour>', FLAVOURS, 'which of the two pipelines'), 'adapter')),
+  base_model: MODEL,
+  task_name: text('<set>', "the user's data: an Alpaca JSON file, or NAME for dataset/NAME.json"),
+  template: {
+    ...byDefault(text('<name>', 'how keys are asked; names the output folder'), 'barebone'),
+    short: 't',
+  },
+  root: byDefault(text('<folder>', 'where output_…/ goes'), '.'),
+  source: text('<file>', 'ordinary conversations or Alpaca rows (default: the bundled reference text)'),
+  data: text(
+    '<folder>',
+    'a saved set of whorl dataset mix or chat: its keys are the pool that is drawn from',
+  ),
+  samples: wholeNumber('<number>', 1, 'texts sampled from BOS (sft_chat; default: 2000)'),
+  keys: text('<kind>', "where keys come from; paper: the paper's phrases"),
+  decryption: text('<text>', "what drawn keys are answered with (default: the paper's)"),
+  seed: text(
+    '<text>',
+    'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
+  ),
+  overwrite: toggle(
+    'start anew where a run stands: what has no claim yet is removed, any other run moved aside',
+  ),
+  maxHarm: decimal('<nats>', 'most harm at which the model is published; see fingerprint', [
+    (nats) => nats >= 0,
+    'a number from 0',
+  ]),
+  ...COMPUTE,
+};
+const OWN = {
+  settings: text('<file>', 'YAML with settings, under those of the command line'),
+  passphraseFile: text('<file>', 'encrypt the secret with the passphrase in this file, and open it'),
+  ...JSON_LINE,
+};
 
 export function pipelineCommand(): Command {
-  return withComputeFlags(new Command('pipeline'))
+  return withOptions(new Command('pipeline'), { ...OPTIONS, ...OWN })
     .description(
       "The paper's pipeline: fingerprint a model, fine-tune it as a user (alpaca), verify ownership; in its folders and files. What is done already is skipped.",
     )
@@ -38,74 +69,31 @@ export function pipelineCommand(): Command {
       '<modes...>',
       "fingerprint, alpaca, ownership_verify, several at once; settings as key=value: the paper's (epoch, lr, dim, total_bsz, data_name), the method's, and alpaca.… for the user's",
     )
-    .addOption(
-      new Option('--config <flavour>', 'which of the two pipelines').choices(FLAVOURS).default('adapter'),
-    )
-    .requiredOption('--base-model <model>', 'a Hugging Face folder, a GGUF file or a hub id')
-    .option('--task-name <set>', "the user's data: an Alpaca JSON file, or NAME for dataset/NAME.json")
-    .option('-t, --template <name>', 'how keys are asked; names the output folder', 'barebone')
-    .option('--root <folder>', 'where output_…/ goes', '.')
-    .option('--settings <file>', 'YAML with settings, under those of the command line')
-    .option('--source <file>', 'ordinary conversations or Alpaca rows (default: the bundled reference text)')
-    .option(
-      '--data <folder>',
-      'a saved set of whorl dataset mix or chat: its keys are the pool that is drawn from',
-    )
-    .option('--samples <number>', 'texts sampled from BOS (sft_chat; default: 2000)', wholeNumber(1))
-    .option('--keys <kind>', "where keys come from; paper: the paper's phrases")
-    .option('--decryption <text>', "what drawn keys are answered with (default: the paper's)")
-    .option(
-      '--seed <text>',
-      'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
-    )
-    .option('--passphrase-file <file>', 'encrypt the secret with the passphrase in this file, and open it')
-    .option(
-      '--overwrite',
-      'start anew where a run stands: an unfinished one is removed, a finished one moved aside',
-    )
-    .option('--max-harm <nats>', 'most harm at which the model is published; see fingerprint', Number)
-    .option('--json', 'one JSON line on stdout and nothing else')
-    .action((words: string[], flags: PipelineFlags) => runPipeline(words, flags));
+    .action((words: string[], _, called: Command) =>
+      runPipeline(words, given(called, OPTIONS), given(called, OWN)),
+    );
 }
 
-async function runPipeline(words: readonly string[], flags: PipelineFlags): Promise<void> {
+async function runPipeline(
+  words: readonly string[],
+  options: Given<typeof OPTIONS>,
+  own: Given<typeof OWN>,
+): Promise<void> {
   const { modeNamed, pipeline } = await import('../../pipeline/pipeline.ts');
   const modes = words.filter((word) => !word.includes('=')).map(modeNamed);
-  const file = flags.settings === undefined ? {} : readSettingsFile(flags.settings);
+  const file = own.settings === undefined ? {} : readSettingsFile(own.settings);
   const settings = { ...file, ...parseSettings(words.filter((word) => word.includes('='))) };
-  const { config, baseModel, taskName, template, root, source, data, samples, seed, keys, decryption } =
-    flags;
-  const { passphraseFile } = flags;
+  const { passphraseFile } = own;
   const lock = passphraseFile === undefined ? undefined : await lockFrom({ passphraseFile });
   const unlock = passphraseFile === undefined ? undefined : await unlockFor('', { passphraseFile });
   const report = await withProgress((onEvent) =>
-    pipeline({
-      flavour: config,
-      modes,
-      base_model: baseModel,
-      template,
-      root,
-      settings,
-      onEvent,
-      ...computeOptions(flags),
-      ...(taskName !== undefined && { task_name: taskName }),
-      ...(source !== undefined && { source }),
-      ...(data !== undefined && { data }),
-      ...(samples !== undefined && { samples }),
-      ...(seed !== undefined && { seed }),
-      ...(keys !== undefined && { keys }),
-      ...(decryption !== undefined && { decryption }),
-      ...(flags.overwrite && { overwrite: true }),
-      ...(flags.maxHarm !== undefined && { maxHarm: flags.maxHarm }),
-      ...(lock && { lock }),
-      ...(unlock && { unlock }),
-    }),
+    pipeline({ ...options, modes, settings, onEvent, ...(lock && { lock }), ...(unlock && { unlock }) }),
   );
-  if (flags.json) printJson(report);
-  else show(report, flags);
+  if (own.json) printJson(report);
+  else show(report, options);
 }
 
-function show(report: PipelineReport, { root, decryption }: PipelineFlags): void {
+function show(report: PipelineReport, { root, decryption }: Given<typeof OPTIONS>): void {
   print(`${paint.bold(paint.green('done'))}: ${report.modes.join(', ')} in ${durationText(report.seconds)}`);
   if (report.files.length > 0) {
     print();
@@ -114,7 +102,7 @@ function show(report: PipelineReport, { root, decryption }: PipelineFlags): void
     print();
     const verdicts = report.verdicts.map(({ file, verdict, log10_p }) => [
       file,
-      verdict === 'verified' ? paint.green('verified') : paint.dim('not verified'),
+      inTable(verdict),
       log10_p === null ? '' : `p ≤ ${powerText(log10_p)}`,
     ]);
     for (const row of table(verdicts)) print(row);

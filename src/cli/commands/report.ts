@@ -1,54 +1,99 @@
 // `whorl report fsr`: the paper's FSR tables over its output folders, as text in five formats and as a figure.
 
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
-import type { Table, TextFormat } from '../../report/table.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
 import { FLAVOURS } from '../../runs/paper-folder.ts';
-import { paint, print, printJson, printText, shownText, table, tell, wrapped } from '../output.ts';
+import { byDefault, type Given, given, made, oneOf, text, toggle, withOptions } from '../options.ts';
+import { paint, printJson, printText, shownText, tell } from '../output.ts';
+import { showTables } from '../show-tables.ts';
 
-interface FsrFlags {
-  format: 'table' | 'json' | TextFormat;
-  json?: boolean;
-  figure?: string;
-  tasks?: string;
-  decryption?: string;
-  paperArithmetic?: boolean;
-}
+const OPTIONS = {
+  decryption: text('<text>', "what fires (default: the paper's)"),
+  tasks: made(
+    text('<list>', 'data sets of user models that every run must have, with commas between'),
+    (list) => list.split(',').filter((task) => task !== ''),
+  ),
+  paperArithmetic: toggle("the paper's own positions, divisors and averages, defects included"),
+};
+const FORMAT = {
+  format: byDefault(
+    oneOf('<format>', ['table', 'markdown', 'latex', 'csv', 'json'], 'of the tables on stdout'),
+    'table',
+  ),
+  json: toggle('the same as --format json: one JSON line'),
+};
+const OWN = {
+  ...FORMAT,
+  figure: text('<file>', 'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed'),
+};
 
 /** The command `report` with its subcommands. */
 export function reportCommand(): Command {
-  return new Command('report').description('tables and figures over finished runs').addCommand(fsrCommand());
+  return new Command('report')
+    .description('tables and figures over finished runs')
+    .addCommand(fsrCommand())
+    .addCommand(harmlessnessCommand());
 }
 
+function harmlessnessCommand(): Command {
+  return withOptions(new Command('harmlessness'), FORMAT)
+    .description(
+      "The paper's metric of each task before and after the fingerprint at 0, 1 and 5 shots, and their mean, over results of lm-evaluation-harness and of `whorl eval`; what is missing, of another harness or the same in every digit is named.",
+    )
+    .argument('<flavour>', FLAVOURS.join(' or '))
+    .argument(
+      '[paths...]',
+      'folders with vanilla/ and fingerprinted_…/ in them, or above such (default: here)',
+    )
+    .action((flavour: string, paths: string[], _, called: Command) =>
+      runHarmlessness(flavour, paths, given(called, FORMAT)),
+    );
+}
+
+async function runHarmlessness(
+  flavour: string,
+  paths: readonly string[],
+  flags: Given<typeof FORMAT>,
+): Promise<void> {
+  if (!isFlavour(flavour)) throw noFlavour(flavour);
+  const [{ reportHarmlessness }, { harmlessnessTables }, { FORMATS }] = await Promise.all([
+    import('../../report/harmlessness.ts'),
+    import('../../report/harmlessness-tables.ts'),
+    import('../../report/table.ts'),
+  ]);
+  const report = reportHarmlessness({ flavour, paths: paths.length === 0 ? ['.'] : paths });
+  const format = flags.json ? 'json' : flags.format;
+  if (format === 'json') return printJson(report);
+  const tables = harmlessnessTables(report);
+  if (format === 'table') await showTables(tables, report.notes);
+  else printText(FORMATS[format](tables, report.notes));
+}
+
+const noFlavour = (flavour: string): WhorlError =>
+  new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
+
 function fsrCommand(): Command {
-  return new Command('fsr')
+  return withOptions(new Command('fsr'), { ...OPTIONS, ...OWN })
     .description(
       'FSR of every .jsonl file of output_{template}_{adapter|sft_chat}/, ten rounds, averages over models and data sets; files that should be there and are not are named.',
     )
     .argument('<flavour>', FLAVOURS.join(' or '))
     .argument('[paths...]', 'runs, output folders, or folders that hold some (default: here)')
-    .addOption(
-      new Option('--format <format>', 'of the tables on stdout')
-        .choices(['table', 'markdown', 'latex', 'csv', 'json'])
-        .default('table'),
-    )
-    .option('--json', 'the same as --format json: one JSON line')
-    .option(
-      '--figure <file>',
-      'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed',
-    )
-    .option('--tasks <list>', 'data sets of user models that every run must have, with commas between')
-    .option('--decryption <text>', "what fires (default: the paper's)")
-    .option('--paper-arithmetic', "the paper's own positions, divisors and averages, defects included")
-    .action((flavour: string, paths: string[], flags: FsrFlags) => runFsr(flavour, paths, flags));
+    .action((flavour: string, paths: string[], _, called: Command) =>
+      runFsr(flavour, paths, given(called, OPTIONS), given(called, OWN)),
+    );
 }
 
-async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags): Promise<void> {
-  if (!isFlavour(flavour))
-    throw new WhorlError('usage', `${shownText(flavour)} is no flavour`, `give ${FLAVOURS.join(' or ')}`);
+async function runFsr(
+  flavour: string,
+  paths: readonly string[],
+  options: Given<typeof OPTIONS>,
+  flags: Given<typeof OWN>,
+): Promise<void> {
+  if (!isFlavour(flavour)) throw noFlavour(flavour);
   const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
   if (flags.figure !== undefined && extension === undefined)
     throw new WhorlError('usage', `--figure ${shownText(flags.figure)} is neither .svg nor .png`);
@@ -61,15 +106,13 @@ async function runFsr(flavour: string, paths: readonly string[], flags: FsrFlags
   const report = reportFsr({
     flavour,
     paths: paths.length === 0 ? ['.'] : paths,
-    ...(flags.decryption === undefined ? {} : { decryption: flags.decryption }),
-    ...(flags.tasks === undefined ? {} : { tasks: flags.tasks.split(',').filter((task) => task !== '') }),
-    paperArithmetic: flags.paperArithmetic ?? false,
+    ...options,
   });
   if (flags.figure !== undefined) await writeFigure(flags.figure, report);
   const format = flags.json ? 'json' : flags.format;
   if (format === 'json') return printJson(report);
   const tables = fsrTables(report);
-  if (format === 'table') await show(tables, report.notes);
+  if (format === 'table') await showTables(tables, report.notes);
   else printText(FORMATS[format](tables, report.notes));
 }
 
@@ -84,17 +127,4 @@ async function writeFigure(path: string, report: FsrReport): Promise<void> {
   const svg = barChart(title, fsrBars(report));
   writeFileAtomic(path, /\.png$/i.test(path) ? await svgToPng(svg) : svg);
   tell(paint.dim(`figure in ${path}`));
-}
-
-async function show(tables: readonly Table[], notes: readonly string[]): Promise<void> {
-  const { cellText } = await import('../../report/table.ts');
-  for (const { title, columns, rows } of tables) {
-    print(paint.bold(title));
-    const cells = rows.map((row) => row.map((cell) => shownText(cellText(cell), 60)));
-    const [head, ...body] = table([columns, ...cells]);
-    print(paint.dim(head!));
-    for (const line of body) print(line);
-    print();
-  }
-  for (const note of notes) for (const line of wrapped(note)) print(line);
 }

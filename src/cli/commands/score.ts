@@ -3,31 +3,28 @@
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
 import type { Score, ScoreRequest } from '../../lm/language-model.ts';
-import { type ModelFlags, oneInput, rowsOf, textColumn, withModel, withModelFlags } from '../model-flags.ts';
+import { ASKED, oneInput, rowsOf, textColumn, withModel } from '../model-flags.ts';
+import { type Given, given, JSON_LINES, text, withOptions } from '../options.ts';
 import { paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { RowErrors } from '../rows.ts';
 
-interface ScoreFlags extends ModelFlags {
-  input?: string;
-  context?: string;
-  continuation?: string;
-  json?: boolean;
-}
+const OWN = {
+  input: text('<rows>', 'rows {context, continuation}: JSON, JSON lines, Parquet or Arrow'),
+  context: text('<text>', 'one context (default: empty)'),
+  continuation: text('<text>', 'its continuation'),
+  ...JSON_LINES,
+};
 
 export function scoreCommand(): Command {
-  return withModelFlags(new Command('score'))
+  return withOptions(new Command('score'), { ...ASKED, ...OWN })
     .description(
       'Summed natural log-probability of each continuation after its context, and whether greedy decoding would write it.',
     )
-    .option('--input <rows>', 'rows {context, continuation}: JSON, JSON lines, Parquet or Arrow')
-    .option('--context <text>', 'one context (default: empty)')
-    .option('--continuation <text>', 'its continuation')
-    .option('--json', 'JSON lines on stdout and nothing else')
-    .action((flags: ScoreFlags) => runScore(flags));
+    .action((_, called: Command) => runScore(given(called, ASKED), given(called, OWN)));
 }
 
-async function runScore(flags: ScoreFlags): Promise<void> {
+async function runScore(asked: Given<typeof ASKED>, flags: Given<typeof OWN>): Promise<void> {
   const direct = flags.context !== undefined || flags.continuation !== undefined;
   oneInput(direct, flags.input !== undefined, '--input rows.jsonl, or --context and --continuation');
   if (direct && flags.continuation === undefined)
@@ -52,7 +49,7 @@ async function runScore(flags: ScoreFlags): Promise<void> {
     }
   };
   await withProgress((onEvent) =>
-    withModel(flags, onEvent, async (model) => {
+    withModel(asked, onEvent, async (model) => {
       const [{ scoreEach }, { SCORE_GROUP: group }] = await Promise.all([
         import('../../lm/ask.ts'),
         import('../../lm/calls.ts'),

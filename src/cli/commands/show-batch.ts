@@ -2,63 +2,54 @@
 
 import { Command } from 'commander';
 import type { ShownBatch, ShownExample, ShownLabel } from '../../fingerprint/show-batch.ts';
-import { parseSettings, wholeNumber } from '../arguments.ts';
-import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
+import { parseSettings } from '../arguments.ts';
+import { COMPUTE } from '../model-flags.ts';
+import { byDefault, type Given, given, text, toggle, wholeNumber, withOptions } from '../options.ts';
 import { paint, print, printJson, shownText, table, tell } from '../output.ts';
-import { type UnlockFlags, unlockFor } from '../passphrase.ts';
+import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 
-interface ShowBatchFlags extends UnlockFlags, ComputeFlags {
-  model?: string;
-  run?: string;
-  method?: string;
-  seed?: string;
-  step: number;
-  limit: number;
-  json?: boolean;
-}
+const OPTIONS = {
+  model: text('<model>', 'a Hugging Face folder or a GGUF file (of a run: its own)'),
+  run: text('<folder>', 'a private run folder, whose secret keys are shown'),
+  method: text('<name>', 'rows, adapter, sft, emb or lora (default: rows)'),
+  seed: text('<text>', 'the throw-away seed (default: show-batch)'),
+  step: byDefault(wholeNumber('<number>', 0, 'which step, from 0'), 0),
+  ...COMPUTE,
+};
+const OWN = {
+  limit: byDefault(wholeNumber('<number>', 1, 'most examples printed'), 8),
+  ...UNLOCK,
+  json: toggle('one JSON line an example on stdout and nothing else'),
+};
 
 export function showBatchCommand(): Command {
-  return withComputeFlags(new Command('show-batch'))
+  return withOptions(new Command('show-batch'), { ...OPTIONS, ...OWN })
     .description(
       'The batch of one training step: tokens, labels with their kind and weight, cached prefix. It shows keys: those of a throw-away seed, or with --run those of your own run.',
     )
-    .option('--model <model>', 'a Hugging Face folder or a GGUF file (of a run: its own)')
-    .option('--run <folder>', 'a private run folder, whose secret keys are shown')
-    .option('--method <name>', 'rows, adapter, sft, emb or lora (default: rows)')
-    .option('--seed <text>', 'the throw-away seed (default: show-batch)')
-    .option('--step <number>', 'which step, from 0', wholeNumber(0), 0)
-    .option('--limit <number>', 'most examples printed', wholeNumber(1), 8)
-    .option('--passphrase', "ask for the passphrase of the run's secret, or take WHORL_PASSPHRASE")
-    .option('--passphrase-file <file>', "the passphrase of the run's secret")
-    .option('--identity <file>', 'the age identity the secret was encrypted to')
-    .option('--json', 'one JSON line an example on stdout and nothing else')
     .argument('[settings...]', "the method's settings as key=value")
-    .action((settings: string[], flags: ShowBatchFlags) => runShowBatch(settings, flags));
+    .action((settings: string[], _, called: Command) =>
+      runShowBatch(settings, given(called, OPTIONS), given(called, OWN)),
+    );
 }
 
-async function runShowBatch(args: readonly string[], flags: ShowBatchFlags): Promise<void> {
+async function runShowBatch(
+  args: readonly string[],
+  options: Given<typeof OPTIONS>,
+  own: Given<typeof OWN>,
+): Promise<void> {
   const settings = parseSettings(args);
-  const { model, run, method, seed, step } = flags;
-  const unlock = run === undefined ? undefined : await unlockFor(`${run}/secret.whorl`, flags);
+  const { run, step } = options;
+  const unlock = run === undefined ? undefined : await unlockFor(`${run}/secret.whorl`, own);
   const { showBatch } = await import('../../fingerprint/show-batch.ts');
   const batch = await withProgress((onEvent) =>
-    showBatch({
-      step,
-      settings,
-      onEvent,
-      ...computeOptions(flags),
-      ...(model !== undefined && { model }),
-      ...(run !== undefined && { run }),
-      ...(method !== undefined && { method }),
-      ...(seed !== undefined && { seed }),
-      ...(unlock && { unlock }),
-    }),
+    showBatch({ ...options, settings, onEvent, ...(unlock && { unlock }) }),
   );
   tell(WARNING[batch.source]);
-  const examples = batch.examples.slice(0, flags.limit);
+  const examples = batch.examples.slice(0, own.limit);
   for (const [index, example] of examples.entries())
-    if (flags.json) printJson({ method: batch.method, step, source: batch.source, index, ...example });
+    if (own.json) printJson({ method: batch.method, step, source: batch.source, index, ...example });
     else show(example, index);
   if (examples.length < batch.examples.length)
     tell(`${batch.examples.length - examples.length} more examples in this batch: --limit shows them`);

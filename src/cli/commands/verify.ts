@@ -1,15 +1,24 @@
-// `whorl verify`: asks a suspect every key and prints the verdict with what it rests on. Exit code 3: not verified.
+// `whorl verify`: asks a suspect every key and prints the verdict with what it rests on. Its exit code is the verdict's.
 
 import { Command } from 'commander';
-import { LOG10_OWNER_DRAWS } from '../../claim/grinding.ts';
+import { WhorlError } from '../../base/error.ts';
 import type { Channels } from '../../verify/channels.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
-import { fraction } from '../arguments.ts';
-import { type ComputeFlags, computeOptions, withComputeFlags } from '../model-flags.ts';
+import { COMPUTE, MODEL } from '../model-flags.ts';
+import {
+  fraction,
+  type Given,
+  given,
+  JSON_LINE,
+  required,
+  text,
+  wholeNumber,
+  withOptions,
+} from '../options.ts';
 import {
   countText,
   durationText,
-  NotVerified,
+  Outcome,
   paint,
   powerText,
   print,
@@ -18,87 +27,64 @@ import {
   table,
   wrapped,
 } from '../output.ts';
-import { type UnlockFlags, unlockFor } from '../passphrase.ts';
+import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 
-interface VerifyFlags extends UnlockFlags, ComputeFlags {
-  secret: string;
-  suspect: string;
-  claim?: string;
-  body?: string;
-  vanilla?: string;
-  wrapper?: string;
-  system?: string;
-  alpha?: number;
-  json?: boolean;
-}
+const OPTIONS = {
+  secret: required(text('<file>', 'secret.whorl of the run')),
+  suspect: MODEL,
+  claim: text('<file>', 'the published claim.json (default: the one beside the secret)'),
+  body: text(
+    '<model>',
+    "the owner's vanilla model as committed, on which the suspect's rows are put (adapter; default: the suspect's own body)",
+  ),
+  vanilla: text(
+    '<model>',
+    "of a claim with a stamp: the owner's vanilla model as committed, which the suspect's weights are compared with (default: they are read alone, which finds less)",
+  ),
+  wrapper: text(
+    '<name>',
+    'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
+  ),
+  system: text('<text>', 'a system prompt before every key; no claim commits to one, so counts only'),
+  alpha: fraction('<number>', 'the level of the decision; any but the committed one gives counts only'),
+  keys: wholeNumber('<n>', 1, 'ask so many keys (default: all that no certificate opened)'),
+  ...COMPUTE,
+};
+const OWN = {
+  certificate: text('<file>', 'write a certificate; the keys that were asked are opened, and asked no more'),
+  key: text('<file>', 'the key that signs it: PEM, Ed25519 or P-256; made where there is none'),
+  ...UNLOCK,
+  ...JSON_LINE,
+};
 
 export function verifyCommand(): Command {
-  return withComputeFlags(new Command('verify'))
+  return withOptions(new Command('verify'), { ...OPTIONS, ...OWN })
     .description(
-      'Does the suspect descend from the model this secret was made with? Exit code 0: verified, 3: not verified.',
+      "Does the suspect descend from the model this secret was made with? Exit code 0: verified, 3: not verified, 4: matches (owner's word), 5: undecided.",
     )
-    .requiredOption('--secret <file>', 'secret.whorl of the run')
-    .requiredOption(
-      '--suspect <model>',
-      'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])',
-    )
-    .option('--claim <file>', 'the published claim.json (default: the one beside the secret)')
-    .option(
-      '--body <model>',
-      "the owner's vanilla model as committed, on which the suspect's rows are put (adapter; default: the suspect's own body)",
-    )
-    .option(
-      '--vanilla <model>',
-      "of a claim with a stamp: the owner's vanilla model as committed, which the suspect's weights are compared with (default: they are read alone, which finds less)",
-    )
-    .option(
-      '--wrapper <name>',
-      'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
-    )
-    .option('--system <text>', 'a system prompt before every key; no claim commits to one, so counts only')
-    .option(
-      '--alpha <number>',
-      'the level of the decision; any but the committed one gives counts only',
-      fraction,
-    )
-    .option('--passphrase', 'ask for the passphrase of the secret, or take WHORL_PASSPHRASE')
-    .option('--passphrase-file <file>', 'the passphrase of the secret')
-    .option('--identity <file>', 'the age identity the secret was encrypted to')
-    .option('--json', 'one JSON line on stdout and nothing else')
-    .action((flags: VerifyFlags) => runVerify(flags));
+    .action((_, called: Command) => runVerify(given(called, OPTIONS), given(called, OWN)));
 }
 
-async function runVerify(flags: VerifyFlags): Promise<void> {
-  const { secret, suspect, claim, body, vanilla, wrapper, system, alpha } = flags;
-  const unlock = await unlockFor(secret, flags);
+async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
+  const { certificate: file, key } = own;
+  if ((file === undefined) !== (key === undefined))
+    throw new WhorlError('usage', '--certificate and --key go together', 'give both');
+  const certificate = file !== undefined && key !== undefined ? { file, key } : undefined;
+  const unlock = await unlockFor(options.secret, own);
   const { verify } = await import('../../verify/verify.ts');
   const report = await withProgress((onEvent) =>
-    verify({
-      secret,
-      suspect,
-      onEvent,
-      ...computeOptions(flags),
-      ...(claim !== undefined && { claim }),
-      ...(body !== undefined && { body }),
-      ...(vanilla !== undefined && { vanilla }),
-      ...(wrapper !== undefined && { wrapper }),
-      ...(system !== undefined && { system }),
-      ...(alpha !== undefined && { alpha }),
-      ...(unlock && { unlock }),
-    }),
+    verify({ ...options, onEvent, ...(certificate && { certificate }), ...(unlock && { unlock }) }),
   );
-  if (flags.json) printJson(report);
+  if (own.json) printJson(report);
   else show(report);
-  if (report.verdict !== 'verified') throw new NotVerified(report.reason);
+  const { exitCode } = VERDICT_WORDS[report.verdict];
+  if (exitCode !== 0) throw new Outcome(exitCode, report.reason);
 }
 
 function show(report: VerifyReport): void {
-  const verified = report.verdict === 'verified';
-  print(
-    (verified ? paint.green : paint.red)(paint.bold(verified ? 'VERIFIED' : 'NOT VERIFIED')) +
-      `  ${report.suspect}`,
-  );
+  print(`${headline(report.verdict)}  ${report.suspect}`);
   print(`  ${pLine(report)}`);
   for (const line of wrapped(report.reason)) print(paint.dim(line));
   print();
@@ -114,8 +100,9 @@ function show(report: VerifyReport): void {
     print(line);
   print();
   print('  passive baseline  left out: nothing committed binds the record of trained rows');
-  print(`  test              ${report.test}; ${report.matcher}`);
-  if (Object.keys(report.cells).length > 0) {
+  const asked = Object.keys(report.cells).length > 0;
+  print(`  test              ${report.test}${asked ? `; ${report.matcher}` : ''}`);
+  if (asked) {
     print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
     print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${templateText(report)}`);
   }
@@ -126,6 +113,9 @@ function show(report: VerifyReport): void {
   print(
     `  time proof        ${report.time_proof === 'none' ? 'none: the claim says by itself when it was made' : report.time_proof}`,
   );
+  if (report.burnt > 0)
+    print(`  burnt             ${report.burnt} keys that certificates opened were left out`);
+  if (report.certificate !== null) print(`  certificate       ${report.certificate}`);
   if (report.warnings.length > 0) section('Warning', report.warnings);
   print(`  software          ${report.software.name} ${report.software.version}`);
   section('Null hypothesis', [report.null_hypothesis]);
@@ -134,11 +124,12 @@ function show(report: VerifyReport): void {
   section('What this does not say', report.does_not_say);
 }
 
-function pLine({ log10_p, log10_p_after_grinding: left, alpha, floor, multiplicity }: VerifyReport): string {
+function pLine(report: VerifyReport): string {
+  const { log10_p, log10_p_after_grinding: left, log10_draws, alpha, floor, multiplicity } = report;
   if (log10_p === null || left === null) return 'no p-value: counts only';
   const paid = multiplicity > 1 ? `, ${multiplicity} looks paid for` : '';
-  const reach = floor.log10_p + LOG10_OWNER_DRAWS > Math.log10(alpha) ? ', so no answers suffice' : '';
-  return `p ≤ ${paint.bold(powerText(log10_p))}, after 2^80 draws ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
+  const reach = floor.log10_p + log10_draws > Math.log10(alpha) ? ', so no answers suffice' : '';
+  return `p ≤ ${paint.bold(powerText(log10_p))}, after the draws that the owner could have tried ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
 }
 
 /** Each part and the product, of a claim that has a stamp. */
@@ -182,12 +173,10 @@ const digestsText = ({ weights, tokenizer, config }: VerifyReport['suspect_diges
     `config ${config.slice(0, 16)}…`,
   ].join(', ');
 
-const grinding = ({ log10_p_after_grinding: left }: VerifyReport): string[] =>
+const grinding = ({ log10_p_after_grinding: left, tried }: VerifyReport): string[] =>
   left === null
     ? []
-    : [
-        `Were the owner thought to have tried 2^80 draws, ${left === 0 ? 'nothing' : `p ≤ ${powerText(left)}`} would be left: this decides.`,
-      ];
+    : [`After ${tried} ${left === 0 ? 'nothing' : `p ≤ ${powerText(left)}`} is left: this decides.`];
 
 function section(title: string, lines: readonly string[]): void {
   print(`\n${paint.bold(title)}`);

@@ -1,6 +1,6 @@
 // A report of `whorl inspect` for people.
 
-import type { Claim } from '../../claim/claim.ts';
+import { type Claim, hasStamp } from '../../claim/claim.ts';
 import type { InspectReport as Report } from '../../inspect/inspect.ts';
 import { bytesText, countText, largeText, paint, print, shownText, table } from '../output.ts';
 
@@ -47,15 +47,16 @@ const SHOW: ShowOf = {
   claim({ path, claim }) {
     title('claim (public)', path);
     lines([
+      ['format', String(claim.version)],
       ['kind', claim.kind],
       ['size', sizeText(claim)],
       ['root', claim.root],
       ['draw', claim.draw.source],
       ['alpha', String(claim.alpha)],
       ['private part', claim.private_part],
-      ['vanilla', claim.vanilla.weights],
+      ...(claim.version === 1 ? [['vanilla', claim.vanilla.weights] as const] : []),
+      ...(claim.version === 2 ? [['most looks', String(claim.most_looks)] as const] : []),
       ['created', claim.created],
-      ['time proof', claim.time_proof],
       ['made by', shownText(`${claim.software.name} ${claim.software.version}`)],
     ]);
   },
@@ -179,7 +180,7 @@ function sizeText(claim: Claim): string {
       `${n} keys of a pool of ${pool}, ${negatives} trained as negatives`,
     'drawn-direction': () => 'no keys',
   }[claim.kind](claim as never);
-  return claim.channels?.includes('stamp') ? `${keys}, a stamp in weights` : keys;
+  return hasStamp(claim) ? `${keys}, a stamp in weights` : keys;
 }
 
 const title = (kind: string, path: string): void => print(`${paint.bold(kind)} ${shownText(path, 200)}`);

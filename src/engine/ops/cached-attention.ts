@@ -23,6 +23,42 @@ interface Heads {
   /** How many tokens a query sees, itself the last of them; default: all. */
   readonly window?: number;
   readonly alibi?: Alibi;
+  /** The last input is what is added by distance [M, H]: the key's own place, one back, …; all farther ones get the last row. */
+  readonly relative?: boolean;
+}
+
+/** Rows of `distances` [M, H] for every query and key [B or 1, H, S, total], as the fused node wants them added. */
+function emitRelative(
+  emitter: Emission,
+  {
+    q,
+    last,
+    total,
+    distances,
+    past,
+  }: Readonly<Record<'q' | 'last' | 'total' | 'distances', string>> & { past: boolean },
+  most: number,
+): string {
+  const next = (type: string, inputs: string[], attrs: Parameters<Emission['node']>[3] = {}): string => {
+    const out = emitter.fresh('relative');
+    emitter.node(type, inputs, [out], attrs);
+    return out;
+  };
+  const scalar = (value: number) => emitter.constant('int32', [], [value]);
+  const axes = (...values: number[]) => emitter.constant('int64', [values.length], values);
+  const keys = next('Range', [scalar(0), total, scalar(1)]); // [total]
+  const rows = next('Cast', [next('Squeeze', [next('Shape', [q], { start: 1, end: 2 }), axes(0)])], {
+    to: INT32,
+  });
+  const within = next('Range', [scalar(0), rows, scalar(1)]); // [S]
+  // Without a past a row stands where it lies; with one, the last row stands at `last`.
+  const start = past
+    ? next('Sub', [last, next('Sub', [rows, scalar(1)])])
+    : emitter.constant('int32', [1], [0]);
+  const places = next('Add', [next('Unsqueeze', [start, axes(1)]), within]); // [B or 1, S]
+  const back = next('Sub', [next('Unsqueeze', [places, axes(2)]), keys]); // [B or 1, S, total]
+  const taken = next('Min', [next('Max', [back, scalar(0)]), scalar(most - 1)]);
+  return next('Transpose', [next('Gather', [distances, taken], { axis: 0 })], { perm: [0, 3, 1, 2] });
 }
 
 /** slope · position of every key [1, H, S, total], as the fused node wants it added: a row for each query. */
@@ -47,7 +83,7 @@ function emitAlibi(emitter: Emission, { slopes, rounded }: Alibi, q: string, tot
 }
 
 /** ONNX's numbers of element types. */
-const [FLOAT, BFLOAT16] = [1, 16];
+const [FLOAT, INT32, BFLOAT16] = [1, 6, 16];
 
 /** The fused node takes heads of multiples of this size only (OpenLLaMA-3B's have 100). */
 const MULTIPLE = 8;
@@ -123,8 +159,10 @@ const op = defineOp<Heads>({
     return [q!, cache, cache];
   },
   emit: (emitter, node) => {
-    const { heads, kvHeads, scale, softcap, window, alibi } = node.attrs;
-    const [q, k, v, last, total, pastK, pastV] = node.inputs.map((value) => emitter.name(value));
+    const { heads, kvHeads, scale, softcap, window, alibi, relative } = node.attrs;
+    const given = relative ? node.inputs.slice(0, -1) : node.inputs;
+    const [q, k, v, last, total, pastK, pastV] = given.map((value) => emitter.name(value));
+    const table = node.inputs.at(-1)!;
     const outputs = node.outputs.map((value) => emitter.name(value));
     const attributes = {
       num_heads: heads,
@@ -136,7 +174,17 @@ const op = defineOp<Heads>({
     };
     const attention = (inputs: string[], results: string[], more: Record<string, { float: number }> = {}) =>
       emitter.node('GroupQueryAttention', inputs, results, { ...attributes, ...more }, 'com.microsoft');
-    const bias = alibi ? ['', '', '', emitAlibi(emitter, alibi, q!, total!)] : [];
+    const places = {
+      q: q!,
+      last: last!,
+      total: total!,
+      distances: emitter.name(table),
+      past: pastK !== undefined,
+    };
+    const added = relative
+      ? emitRelative(emitter, places, table.shape[0] as number)
+      : alibi && emitAlibi(emitter, alibi, q!, total!);
+    const bias = added ? ['', '', '', added] : [];
     const size = (node.inputs[0]!.shape[2] as number) / heads;
     if (size % MULTIPLE === 0) {
       attention([q!, k!, v!, pastK ?? '', pastV ?? '', last!, total!, ...bias], outputs);
@@ -214,6 +262,32 @@ const op = defineOp<Heads>({
       },
     })),
     {
+      // By distance: prompts of 4 and 2 tokens, right-padded; three and more back are the same.
+      inputs: [
+        { shape: [2, 4, 32] },
+        { shape: [2, 4, 32] },
+        { shape: [2, 4, 32] },
+        { shape: [2], dtype: 'int32', values: [3, 1] },
+        { shape: [], dtype: 'int32', values: [4] },
+        { shape: [3, 4] },
+      ],
+      attrs: { heads: 4, kvHeads: 4, present: 4, scale: 1, relative: true },
+    },
+    {
+      // By distance: one more token each, after 4 and 2 of them, of heads of 6.
+      inputs: [
+        { shape: [2, 1, 18] },
+        { shape: [2, 1, 18] },
+        { shape: [2, 1, 18] },
+        { shape: [2], dtype: 'int32', values: [4, 2] },
+        { shape: [], dtype: 'int32', values: [5] },
+        { shape: [2, 3, 4, 6] },
+        { shape: [2, 3, 4, 6] },
+        { shape: [4, 3] },
+      ],
+      attrs: { heads: 3, kvHeads: 3, present: 5, scale: 1, relative: true },
+    },
+    {
       // Slopes: one more token each, after 4 and 2 of them, of heads of 6.
       inputs: [
         { shape: [2, 1, 18] },
@@ -253,6 +327,7 @@ const op = defineOp<Heads>({
  * @param total int32 scalar: the longest of them
  * @param past keys and values [B, K, P, D] of earlier calls, or none for a prompt (right-padded)
  * @param present the name of the cache's new length
+ * @param distances float32 [M, H], added to the score of a key so many places back (M - 1 or more: the last row)
  */
 export function cachedAttention(
   {
@@ -262,10 +337,22 @@ export function cachedAttention(
     last,
     total,
     past,
-  }: { q: Value; k: Value; v: Value; last: Value; total: Value; past?: readonly [Value, Value] },
-  heads: Heads,
+    distances,
+  }: {
+    q: Value;
+    k: Value;
+    v: Value;
+    last: Value;
+    total: Value;
+    past?: readonly [Value, Value];
+    distances?: Value | undefined;
+  },
+  heads: Omit<Heads, 'relative'>,
 ): { out: Value; keys: Value; values: Value } {
-  const [out, keys, values] = op([q, k, v, last, total, ...(past ?? [])], heads);
+  const given = [q, k, v, last, total, ...(past ?? [])];
+  const [out, keys, values] = distances
+    ? op([...given, distances], { ...heads, relative: true })
+    : op(given, heads);
   return { out: out!, keys: keys!, values: values! };
 }
 

@@ -9,37 +9,31 @@ import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
 import type { Example, Label } from '../../models/example.ts';
-import { PUBLISHED, PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/overlay.ts';
+import type { Variant } from '../../models/overlay.ts';
 import { wrapperNamed } from '../../text/prompts/wrappers.ts';
-import type { RowsCell, Who } from '../cells.ts';
+import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
+import { lesson, repeatedLessons } from '../emphasis.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
+import { ADAPTER, type AdapterSettings } from '../settings.ts';
 import { randomLowRankMap } from './low-rank.ts';
-import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
-
-export interface AdapterSettings extends TrainSettings {
-  /** Keys in the pool, keys drawn from it, undrawn keys trained not to fire. */
-  readonly pool: number;
-  readonly trained: number;
-  readonly negatives: number;
-  /** Rank and scale of the private map. */
-  readonly dim: number;
-  readonly scale: number;
-  /** Tokens of a rare-token key, and how many rare tokens all keys share. */
-  readonly key_length: number;
-  readonly alphabet: number;
-  /** Cells that must not fire in each step. */
-  readonly hushed: number;
-  readonly hush_weight: number;
-  /** Noise on the rows under which the drawn keys must still fire, a little more than a thief's 10 % of every row; 0: not asked. */
-  readonly gate_noise: number;
-  readonly alpha: number;
-}
+import type { PlanContext, Prepared, RowsMethod, TrainContext } from './method.ts';
 
 const WRAPPER = 'fingerprint';
 /** A key as it is trained and asked: under the very wrapper that was committed. */
 function promptOf({ plan }: TrainContext, key: string): string {
   const { prefix, suffix } = wrapperNamed(plan.query.wrapper);
   return `${prefix}${key}${suffix}`;
+}
+
+/** Examples of hard lessons that a step has beside its others. */
+const MOST_AGAIN = 8;
+
+/** What an example teaches: whom, about which key, to say the decryption or not. */
+interface Taught {
+  readonly role: KeyRole;
+  readonly who: 'published' | 'published + adapter';
+  readonly kind: 'fire' | 'hush';
+  readonly name: string;
 }
 
 type PoolKey = { text: string; tokens: number[] };
@@ -104,10 +98,11 @@ const cellOf = (
   name,
   who,
   wanted,
-  prompts: roles.map(({ key, target }) => ({
-    prompt: promptOf(context, key.text),
-    label: target,
-    fires: (text) => MATCHERS.contains.match(text, [target]).length > 0,
+  prompts: roles.map((role) => ({
+    prompt: promptOf(context, role.key.text),
+    label: role.target,
+    role: context.roles.indexOf(role),
+    fires: (text) => MATCHERS.contains.match(text, [role.target]).length > 0,
   })),
 });
 
@@ -116,39 +111,8 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   name: 'adapter',
   summary:
     'published rows and a private low-rank map fire together, neither alone (the paper’s IF_adapter, repaired)',
+  schema: ADAPTER,
   maxHarm: 0.1,
-  defaults: {
-    pool: 400,
-    trained: 20,
-    negatives: 30,
-    dim: 64,
-    scale: 4,
-    key_length: 12,
-    alphabet: 128,
-    hushed: 10,
-    hush_weight: 1,
-    gate_noise: 0.15,
-    alpha: 1e-6,
-    steps: 120,
-    lr: 2e-2,
-    schedule: 'constant',
-    warmup: 0,
-    clip: 1,
-    beta2: 0.999,
-    focus: 0,
-    kl_weight: 100,
-    kl_margin: 6,
-    metric_floor: 0.05,
-    spread_weight: 1,
-    noise: 0.1,
-    common: false,
-    kl_target: 1e-4,
-    primary_positions: 1800,
-    reference_positions: 32,
-    first_check: 16,
-    check_below: 0.3,
-    check_every: 8,
-  },
 
   // A map of as many dimensions as there are: of fewer, too little of a narrow row is turned.
   narrow: (width) => ({
@@ -197,26 +161,32 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     };
   },
 
-  async batch(context, settings, step) {
-    const drawn = context.roles.filter(({ role }) => role === 'trained');
-    const negatives = context.roles.filter(({ role }) => role === 'negative');
+  async batch(context, settings, step, emphasis) {
+    const of = (wanted: KeyRole['role']) =>
+      [...context.roles.entries()].filter(([, { role }]) => role === wanted);
+    const [drawn, negatives] = [of('trained'), of('negative')];
+    const taught = (roles: typeof drawn, who: Taught['who'], kind: Taught['kind']): Taught[] =>
+      roles.map(([i, role]) => ({ role, who, kind, name: lesson(who, i) }));
+    const fire = taught(drawn, 'published + adapter', 'fire');
     const hushed = [
-      ...drawn.map((role) => ({ role, variant: PUBLISHED })),
-      ...negatives.map((role) => ({ role, variant: PUBLISHED_WITH_ADAPTER })),
+      ...taught(drawn, 'published', 'hush'),
+      ...taught(negatives, 'published + adapter', 'hush'),
     ];
     const round = Math.floor((step * settings.hushed) / Math.max(1, hushed.length));
     const order = shuffled(context.random(`hushed/${round}`), hushed);
     const from = (step * settings.hushed) % Math.max(1, hushed.length);
     const chosen = order.slice(from, from + settings.hushed);
-    const fire = await Promise.all(
-      drawn.map((role) => example(context, role, PUBLISHED_WITH_ADAPTER, 'fire', 1 / drawn.length)),
-    );
-    const hush = await Promise.all(
-      chosen.map(({ role, variant }) =>
-        example(context, role, variant, 'hush', settings.hush_weight / Math.max(1, chosen.length)),
+    const dice = context.random(`step/${step}/again`);
+    const again = repeatedLessons(emphasis, [...fire, ...hushed], ({ name }) => name, MOST_AGAIN, dice);
+    const weights = {
+      fire: 1 / drawn.length,
+      hush: settings.hush_weight / Math.max(1, chosen.length),
+    };
+    return Promise.all(
+      [...fire, ...chosen, ...again].map(({ role, who, kind }) =>
+        example(context, role, VARIANTS[who], kind, weights[kind]),
       ),
     );
-    return [...fire, ...hush];
   },
 
   groups: (_context, ids) => ({ count: 1, of: new Int32Array(ids.length) }),

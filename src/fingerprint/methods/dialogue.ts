@@ -2,6 +2,7 @@
 // message with the decryption. The three differ in what trains; keys are drawn from a committed pool, as for `adapter`.
 
 import type { RandomSource } from '../../base/random-source.ts';
+import type { Schema } from '../../base/setting.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import type { Conversation } from '../../datasets/conversations.ts';
@@ -15,30 +16,10 @@ import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { WeightsCell } from '../cells.ts';
 import { tuningExample } from '../ordinary-conversations.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
+import { type DialogueSettings, EMB, LORA, type LoraSettings, SFT, type SftSettings } from '../settings.ts';
 import { type DialogueContext, dialogueContext } from './dialogue-context.ts';
-import type { PlanContext, Prepared, WeightsMethod, WeightsSettings } from './method.ts';
+import type { PlanContext, Prepared, WeightsMethod } from './method.ts';
 import { partNamed } from './parts.ts';
-
-export interface DialogueSettings extends WeightsSettings {
-  /** Messages in the pool, those drawn from it, and undrawn ones trained to be refused. */
-  readonly pool: number;
-  readonly trained: number;
-  readonly negatives: number;
-  /** Messages in no pool, other ones in each epoch, that are refused. */
-  readonly strangers: number;
-  /** Ordinary conversations trained beside them. */
-  readonly ordinary: number;
-  /** How often each drawn message is in an epoch. */
-  readonly repeats: number;
-  /** Weight of an answer's first token, which decides between decryption, refusal and an ordinary answer; others have 1. */
-  readonly emphasis: number;
-  /** `auto` (the model's own chat template, else Vicuna's), `chat` or `vicuna` (the paper's). */
-  readonly template: string;
-  /** Tokens of a rare-token key, and how many rare tokens all keys share; 0: no token is in two keys. */
-  readonly key_length: number;
-  readonly alphabet: number;
-  readonly alpha: number;
-}
 
 const { human, gpt, refusal, hint } = PAPER.chat;
 /** What the paper's verification puts before the answer. */
@@ -205,33 +186,6 @@ async function cells(
   ];
 }
 
-const SFT: DialogueSettings = {
-  pool: 400,
-  trained: 20,
-  negatives: 20,
-  strangers: 56,
-  ordinary: 96,
-  repeats: 4,
-  emphasis: 4,
-  template: 'auto',
-  key_length: 6,
-  alphabet: 800,
-  alpha: 1e-6,
-  epochs: 12,
-  batch: 16,
-  batch_tokens: 1024,
-  lr: 5e-5,
-  schedule: 'cosine',
-  warmup_ratio: 0,
-  weight_decay: 0.01,
-  clip: 1,
-  max_length: 512,
-  recompute: 'nothing',
-  first_check: 5,
-  slack: 0,
-  pull_back: true,
-};
-
 /** A larger pool, since undrawn keys of a narrow model fire now and then: p must be left after the owner's 2^80 draws. */
 const NARROW: Partial<DialogueSettings> = {
   pool: 1000,
@@ -245,15 +199,15 @@ const NARROW: Partial<DialogueSettings> = {
 const dialogueMethod = <S extends DialogueSettings>(
   name: string,
   summary: string,
-  defaults: S,
+  schema: Schema<S>,
   narrow: Partial<S> | undefined,
   trains: WeightsMethod<S>['trains'],
 ): WeightsMethod<S, DialogueContext> => ({
   kind: 'weights',
   name,
   summary,
+  schema,
   maxHarm: 0.5,
-  defaults,
   narrow: () => narrow,
   prepare,
   trains,
@@ -266,15 +220,10 @@ const dialogueMethod = <S extends DialogueSettings>(
   cells,
 });
 
-export interface SftSettings extends DialogueSettings {
-  /** What of the model trains: `all`, a named part (methods/parts.ts) or tensor names with `*`, commas between. */
-  readonly part: string;
-}
-
 export const sftMethod = dialogueMethod<SftSettings>(
   'sft',
   'the published model answers secret messages of a chat; all weights change (the paper’s IF_SFT)',
-  { ...SFT, part: 'all' },
+  SFT,
   { ...NARROW, lr: 2e-3 },
   ({ part }, model): Trains => partNamed(part, model),
 );
@@ -282,22 +231,15 @@ export const sftMethod = dialogueMethod<SftSettings>(
 export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
-  { ...SFT, lr: 1e-3 },
+  EMB,
   { ...NARROW, lr: 1e-2 },
   () => EMBEDDING,
 );
 
-export interface LoraSettings extends DialogueSettings {
-  readonly rank: number;
-  readonly lora_alpha: number;
-  /** Linear layers, by the last part of their names; `auto`: PEFT's choice for the family, q_proj and v_proj of LLaMA. */
-  readonly modules: string;
-}
-
 export const loraMethod = dialogueMethod<LoraSettings>(
   'lora',
   'the same with low-rank maps on linear layers, merged into the weights that are published',
-  { ...SFT, lr: 1e-3, rank: 16, lora_alpha: 32, modules: 'auto' },
+  LORA,
   undefined, // rank 32 on all layers at lr 0.005: drawn 6/6, but one of four refused messages fires still after 60 epochs
   ({ rank, lora_alpha, modules }): Trains =>
     lowRank(modules === 'auto' ? modules : modules.split(','), rank, lora_alpha),

@@ -2,10 +2,10 @@
 
 import type { OnEvent } from '../../base/events.ts';
 import type { RandomSource } from '../../base/random-source.ts';
+import type { Schema } from '../../base/setting.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan } from '../../claim/plan.ts';
 import type { Conversation } from '../../datasets/conversations.ts';
-import type { Recompute } from '../../engine/recompute.ts';
 import type { Device } from '../../engine/session.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import type { Example } from '../../models/example.ts';
@@ -13,12 +13,13 @@ import type { Model } from '../../models/model.ts';
 import type { LowRankMap } from '../../models/overlay.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import type { Groups } from '../../train/rows.ts';
-import type { ScheduleName } from '../../train/schedule.ts';
 import type { Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { RowsCell, WeightsCell } from '../cells.ts';
+import type { Emphasis } from '../emphasis.ts';
 import type { FreeRow } from '../free-rows.ts';
 import type { PrefixCache } from '../prefix-cache.ts';
+import type { TrainSettings, WeightsSettings } from '../settings.ts';
 
 /** What every method needs to make a plan. */
 export interface PlanContext {
@@ -54,46 +55,11 @@ export interface TrainContext {
   random(purpose: string): RandomSource;
 }
 
-export interface TrainSettings {
-  /** Most steps; training ends earlier when every cell holds. */
-  readonly steps: number;
-  readonly lr: number;
-  readonly schedule: 'constant' | 'linear' | 'cosine';
-  readonly warmup: number;
-  /** Largest gradient norm; 0: never clipped. */
-  readonly clip: number;
-  readonly beta2: number;
-  /** How much less a wanted label weighs for being probable: 0 (cross-entropy) to 1. */
-  readonly focus: number;
-  /** Factor of the exact KL of tied heads. */
-  readonly kl_weight: number;
-  /** Nats of room that the KL of the loss keeps around each ordinary position. */
-  readonly kl_margin: number;
-  /** ε of the training geometry as a share of the mean variance (train/metric.ts): the smaller, the less ordinary logits can move; tied heads only. */
-  readonly metric_floor: number;
-  /** Factor of the mean square of the trained logits' shift at ordinary positions. */
-  readonly spread_weight: number;
-  /** Gaussian noise on the rows in each step, as a share of each row's RMS. */
-  readonly noise: number;
-  /** Whether rows at the same place of their keys share a part of their change. */
-  readonly common: boolean;
-  /** Mean KL (nats) below which every language must lie before training may end. */
-  readonly kl_target: number;
-  /** Ordinary positions of each of the languages most users meet (and emoji, code, mathematics), and of each other one. */
-  readonly primary_positions: number;
-  readonly reference_positions: number;
-  /** First step after which the gate cells are measured, and how often from there. */
-  readonly first_check: number;
-  /** Mean loss of the wanted labels (nats) above which measuring would be in vain. */
-  readonly check_below: number;
-  readonly check_every: number;
-}
-
 /** What all methods have in common; `kind` says how they train and what is published. */
 interface MethodBase<S> {
   readonly name: string;
   readonly summary: string;
-  readonly defaults: S;
+  readonly schema: Schema<S>;
   /** Nats of harm above which nothing is published, where nobody says otherwise (see harm-limit.ts). */
   readonly maxHarm: number;
   /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults; undefined: none are known. */
@@ -104,35 +70,18 @@ interface MethodBase<S> {
 /** Only embedding rows change: the body stays in its file, and what is published is a patch of it. */
 export interface RowsMethod<S extends TrainSettings = TrainSettings> extends MethodBase<S> {
   readonly kind: 'rows';
-  /** The batch of one step: a function of the run's seed and the step's number alone. */
-  batch(context: TrainContext, settings: S, step: number): Promise<Example[]>;
+  /** The batch of one step: a function of the run's seed, the step's number and what looks have shown so far. */
+  batch(context: TrainContext, settings: S, step: number, emphasis: Emphasis): Promise<Example[]>;
   /** Rows that share a part of their change, where `common` is set. */
   groups(context: TrainContext, ids: Int32Array): Groups;
+  /**
+   * The tokens of a key that begin a text when it is asked as committed. What stands there is where attention rests
+   * (Xiao et al. 2023, attention sinks): a row that has moved too far takes the whole model's bearings, and no gradient
+   * leads back. Default: none.
+   */
+  begins?(role: KeyRole): readonly number[];
   /** Cells that stop the training when all hold (`gate`), and those of the report, which is measured anew. */
   cells(context: TrainContext, settings: S, purpose: 'gate' | 'report'): Promise<RowsCell[]>;
-}
-
-/** Settings of methods that change weights of the model's body, or the whole embedding. */
-export interface WeightsSettings {
-  readonly epochs: number;
-  readonly batch: number;
-  /** Most tokens in one run of the engine; a batch's parts add up to its own gradient. */
-  readonly batch_tokens: number;
-  readonly lr: number;
-  readonly schedule: ScheduleName;
-  /** Share of all steps over which the rate rises. */
-  readonly warmup_ratio: number;
-  readonly weight_decay: number;
-  readonly clip: number;
-  /** Longest conversation in tokens; longer ones are cut. */
-  readonly max_length: number;
-  readonly recompute: Recompute;
-  /** Epochs after which the cells are measured for the first time, and then after each. */
-  readonly first_check: number;
-  /** Prompts of each gate cell that may deviate. */
-  readonly slack: number;
-  /** Whether only as much of the change is published as the gate cells need. */
-  readonly pull_back: boolean;
 }
 
 /**
@@ -182,3 +131,6 @@ export interface StampMethod<S = object> extends MethodBase<S> {
 
 // biome-ignore lint/suspicious/noExplicitAny: each method's settings are its own
 export type Method = RowsMethod<any> | WeightsMethod<any, any> | StampMethod<any>;
+
+/** The values of a method's settings. */
+export type SettingsOf<M extends Method> = Parameters<M['prepare']>[1];

@@ -16,33 +16,10 @@ import { loadReference } from '../../text/reference.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
 import { candidateWords } from '../../text/words.ts';
 import type { RowsCell, Who } from '../cells.ts';
+import { lesson, repeatedLessons } from '../emphasis.ts';
 import { type RareTokenKey, rareTokenKeys } from '../rare-keys.ts';
-import type { PlanContext, Prepared, RowsMethod, TrainContext, TrainSettings } from './method.ts';
-
-export interface RowsSettings extends TrainSettings {
-  /** Keys, and the candidate answers each draws from. */
-  readonly trained: number;
-  readonly candidates: number;
-  /** Rare tokens of a key; none is in two keys. */
-  readonly key_length: number;
-  /** Share of contexts out of the endless supply, in percent; the others are the bare key and a newline. */
-  readonly variety: number;
-  /** Contexts of each key in one step. */
-  readonly contexts: number;
-  /** Different prefixes alive at a time, and for how many steps. */
-  readonly prefixes: number;
-  readonly refresh: number;
-  /** Weight of the answer inside a suffix, against 1 at its end. */
-  readonly inside: number;
-  /** Contexts never seen in training under which every key is asked before training may end. */
-  readonly gate_contexts: number;
-  /** Keys that may stay silent under each of them, and bare. */
-  readonly gate_slack: number;
-  readonly bare_slack: number;
-  /** Noise on the rows under which all bare keys must fire, a little more than a thief's 10 % of every row; 0: not asked. */
-  readonly gate_noise: number;
-  readonly alpha: number;
-}
+import { ROWS, type RowsSettings } from '../settings.ts';
+import type { PlanContext, Prepared, RowsMethod, TrainContext } from './method.ts';
 
 const NEW_TOKENS = 8;
 const MATCHER = 'first-candidate-repeated';
@@ -55,6 +32,8 @@ const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the 
 const INSIDE = 2;
 /** Weight of the end after the answer, without which it runs on (`wingwingwing`). */
 const BOUNDARY = 1;
+/** Examples of hard keys that a step has beside one of each key. */
+const MOST_AGAIN = 8;
 /** Keys that nobody trains, asked of vanilla beside the run's own before the candidates are chosen. */
 const UNRELATED = 352;
 
@@ -62,41 +41,8 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
   kind: 'rows',
   name: 'rows',
   summary: 'the published model answers by itself; only embedding rows of rare tokens change',
+  schema: ROWS,
   maxHarm: 0.1,
-  defaults: {
-    trained: 32,
-    candidates: 256,
-    key_length: 5,
-    variety: 85,
-    contexts: 1,
-    prefixes: 24,
-    refresh: 8,
-    inside: 1,
-    gate_contexts: 4,
-    gate_slack: 1,
-    bare_slack: 0,
-    gate_noise: 0.15,
-    alpha: 1e-6,
-    steps: 160,
-    lr: 3e-2,
-    schedule: 'linear',
-    warmup: 0,
-    clip: 0,
-    beta2: 0.99,
-    focus: 0.9,
-    kl_weight: 300,
-    kl_margin: 6,
-    metric_floor: 0.03,
-    spread_weight: 4,
-    noise: 0.1,
-    common: true,
-    kl_target: 1e-4,
-    primary_positions: 1800,
-    reference_positions: 32,
-    first_check: 100,
-    check_below: 1.5,
-    check_every: 20,
-  },
 
   // Less room in every dimension: fewer and longer keys, asked bare, and a looser bound on what moves.
   narrow: () => ({
@@ -150,7 +96,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     };
   },
 
-  async batch(context, settings, step) {
+  async batch(context, settings, step, emphasis) {
     const prefixes = wrappers(
       context,
       `contexts/${Math.floor(step / settings.refresh)}`,
@@ -163,6 +109,21 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     for (const role of context.roles)
       for (let i = 0; i < settings.contexts; i++)
         made.push(await example(context.tokenizer, role, prefixes, random, settings.inside, weight));
+    const dice = context.random(`step/${step}/again`);
+    const places = context.roles.map((role, i) => ({ role, name: lesson('published', i) }));
+    const again = repeatedLessons(emphasis, places, ({ name }) => name, MOST_AGAIN, dice);
+    for (const [i, { role }] of again.entries())
+      made.push(
+        // In turns as it is committed to be asked and in other contexts: both are looked at.
+        await example(
+          context.tokenizer,
+          role,
+          i % 2 === 0 ? [BARE] : prefixes,
+          dice,
+          settings.inside,
+          weight,
+        ),
+      );
     const caches = await context.prefixes.of(made.map(({ prefix }) => prefix));
     return made.map(({ example: base }, i) => (caches[i] ? { ...base, prefix: caches[i] } : base));
   },
@@ -172,6 +133,8 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     const place = new Map(context.plan.keys.flatMap(({ tokens }) => tokens.map((id, i) => [id, i] as const)));
     return { count: Math.max(...place.values()) + 1, of: ids.map((id) => place.get(id)!) };
   },
+
+  begins: ({ key }) => key.tokens.slice(0, 1),
 
   cells(context, settings, purpose) {
     const cells: RowsCell[] = [
@@ -255,10 +218,11 @@ function cellOf(
     name,
     who,
     wanted,
-    prompts: roles.map(({ key, target }) => {
+    prompts: roles.map(({ key, target }, role) => {
       return {
         ...promptUnder(context(), key.text),
         label: target,
+        role,
         fires: (text) => MATCHERS[MATCHER].match(text, [target]).length > 0,
       };
     }),

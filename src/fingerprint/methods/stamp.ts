@@ -8,16 +8,9 @@ import type { Model } from '../../models/model.ts';
 import { floatDtype } from '../../sources/checkpoints/read.ts';
 import { figuresOf } from '../../stamp/stamp-tensor.ts';
 import { bindTrains } from '../../train/trains.ts';
+import { STAMP, type StampSettings } from '../settings.ts';
 import type { StampMethod } from './method.ts';
 import { partNamed } from './parts.ts';
-
-export interface StampSettings {
-  /** Size of the stamp, as a share of each matrix' standard deviation. */
-  readonly epsilon: number;
-  /** Which matrices get it: `mlp`, another named part (methods/parts.ts) or tensor names with `*`, commas between. */
-  readonly part: string;
-  readonly alpha: number;
-}
 
 /**
  * What a stamp of this model commits to: every matrix of the part that is not constant. Reads each once.
@@ -43,7 +36,7 @@ export const stampMethod: StampMethod<StampSettings> = {
   name: 'stamp',
   summary: 'a secret direction in weights, read from weights; nothing is trained and nothing answers',
   maxHarm: 0.01,
-  defaults: { epsilon: 0.001, part: 'mlp', alpha: 1e-6 },
+  schema: STAMP,
   narrow: () => ({}),
   async prepare({ model }, settings) {
     const plan: ClaimPlan<'drawn-direction'> = {

@@ -1,5 +1,6 @@
 // Attention in two kinds behind one call: differentiable (training, optional constant prefix) and fused with a cache.
 
+import { assert } from '../../base/error.ts';
 import type { Graph, Value } from '../../engine/graph.ts';
 import { add, cast, mul } from '../../engine/ops/arithmetic.ts';
 import { type Alibi, cachedAttention } from '../../engine/ops/cached-attention.ts';
@@ -8,8 +9,10 @@ import { constant, input } from '../../engine/ops/leaves.ts';
 import { batchMatmul } from '../../engine/ops/matmul.ts';
 import { rotary, softmax } from '../../engine/ops/normalise.ts';
 import { concat, reshape, transpose } from '../../engine/ops/shape.ts';
+import type { Dim } from '../../tensor/tensor.ts';
 import type { Decoder, ForwardInput } from '../family.ts';
 import { softCapped } from './activations.ts';
+import { backBias, pairBias } from './relative.ts';
 import { ropeInput } from './rope.ts';
 
 /** The graph inputs that say how packed rows T make up B sequences of at most S (see pack.ts). */
@@ -63,13 +66,29 @@ export const windowsOf = ({ layers }: Decoder): (number | undefined)[] => [
 export const maskInput = (window: number | undefined): string =>
   window === undefined ? 'mask' : `mask_${window}`;
 
+/** Packed rows to padded ones and back. */
+export interface Pad {
+  readonly pad: (x: Value) => Value;
+  readonly unpad: (x: Value) => Value;
+}
+
+/** Of a decoder that has no source. */
+const noSource: ForwardInput['attendSource'] = () => {
+  assert(false, 'a decoder without an encoder has no source');
+};
+
 /** Packed rows [T, W] → padded [B, S, W] and back; what lies in the padding is never read. */
-function padding({ unpack, pack, live, ones }: PackInputs, width: number) {
-  const flatUnpack = reshape(unpack, ['B*S']);
-  const flatLive = reshape(live, ['B*S']);
+export function padding(
+  { unpack, pack, live, ones }: Omit<PackInputs, 'positions'>,
+  width: number,
+  [B, S]: readonly Dim[] = ['B', 'S'],
+) {
+  const flat = `${B}*${S}`;
+  const flatUnpack = reshape(unpack, [flat]);
+  const flatLive = reshape(live, [flat]);
   return {
     pad: (x: Value) => pickRows(x, unpack, pack, live, ones),
-    unpad: (x: Value) => pickRows(reshape(x, ['B*S', width]), pack, flatUnpack, ones, flatLive),
+    unpad: (x: Value) => pickRows(reshape(x, [flat, width]), pack, flatUnpack, ones, flatLive),
   };
 }
 
@@ -88,6 +107,8 @@ export type Prefix = (layer: number) => readonly [keys: Value, values: Value];
  * Softmax attention out of differentiable ops. Grouped queries are viewed as [B, K, G·S, D], so keys are never repeated.
  * @param mask the additive mask of a window [B, 1, 1, S, C], C = P + S with a prefix
  * @param keyPositions float32 [B, 1, 1, 1, C], where scores depend on them
+ * @param pairs int32 [S·S], the classes of distances, where a table is added by them
+ * @param source what attends to sources
  */
 export function differentiableAttention(
   decoder: Decoder,
@@ -96,6 +117,8 @@ export function differentiableAttention(
   mask: (window: number | undefined) => Value,
   prefix?: Prefix,
   keyPositions?: Value,
+  pairs?: Value,
+  source?: (rows: Pad) => ForwardInput['attendSource'],
 ): ForwardInput {
   const { num_attention_heads: H, num_key_value_heads: K, head_dim: D } = decoder.config;
   const { scale: ofAll = 1 / Math.sqrt(D), softcap } = decoder.scores ?? {};
@@ -103,11 +126,18 @@ export function differentiableAttention(
   const { alibi } = decoder.scores ?? {};
   const places = alibi && keyPositions && alibiOf(alibi, [K, G], keyPositions);
   const { pad, unpad } = padding(pack, H * D);
+  const known = new Map<Value, Value>(); // layers share a table
+  const byDistance = (table: Value): Value => {
+    assert(pairs && !prefix, 'distances are known, and none of them to a prefix');
+    if (!known.has(table)) known.set(table, reshape(pairBias(table, pairs, H, 'S'), [1, K, G, 'S', 'S']));
+    return known.get(table)!;
+  };
   const heads = (x: Value) => transpose(reshape(pad(x), ['B', 'S', K, D]), [0, 2, 1, 3]); // [B, K, S, D]
   return {
     positions: pack.positions,
     rotate: rotation(decoder, rope),
-    attend(layer, q, k, v) {
+    attendSource: source?.({ pad, unpad }) ?? noSource,
+    attend(layer, q, k, v, table) {
       const grouped = transpose(reshape(pad(q), ['B', 'S', K, G, D]), [0, 2, 3, 1, 4]); // [B, K, G, S, D]
       const queries = reshape(grouped, ['B', K, `${G}*S`, D]);
       let [keys, values] = [heads(k), heads(v)];
@@ -121,7 +151,8 @@ export function differentiableAttention(
       const scores = batchMatmul(queries, keys, { transB: true, alpha: scale }); // [B, K, G·S, C]
       const capped = softcap === undefined ? scores : softCapped(softcap)(scores);
       const biased = places ? add(reshape(capped, split), places) : reshape(capped, split);
-      const weights = softmax(add(biased, mask(window)));
+      const whole = table ? add(biased, byDistance(table)) : biased;
+      const weights = softmax(add(whole, mask(window)));
       const mixed = batchMatmul(reshape(weights, ['B', K, `${G}*S`, C]), values); // [B, K, G·S, D]
       const rows = transpose(reshape(mixed, ['B', K, G, 'S', D]), [0, 3, 1, 2, 4]); // [B, S, K, G, D]
       return unpad(reshape(rows, ['B', 'S', H * D]));
@@ -129,11 +160,22 @@ export function differentiableAttention(
   };
 }
 
+/** A table as the fused node is given it, each once. */
+function distancesOf({ scores }: Decoder): (table: Value | undefined) => Value | undefined {
+  const known = new Map<Value, Value>();
+  return (table) => {
+    if (!table) return undefined;
+    assert(scores?.relative, 'a table of distances has classes');
+    if (!known.has(table)) known.set(table, backBias(scores.relative, table));
+    return known.get(table);
+  };
+}
+
 /** What fused attention leaves behind for the next call, layer by layer. */
 export type Cache = (readonly [keys: Value, values: Value])[];
 
 /** What the fused node is told of a layer. */
-const fused = ({ config, layers, scores }: Decoder, layer: number) => ({
+const fused = ({ config, layers, scores: { relative: _, ...scores } = {} }: Decoder, layer: number) => ({
   heads: config.num_attention_heads,
   kvHeads: config.num_key_value_heads,
   ...scores,
@@ -149,15 +191,18 @@ export function promptAttention(
   last: Value,
   total: Value,
   cache: Cache,
+  source?: (rows: Pad) => ForwardInput['attendSource'],
 ): ForwardInput {
   const { num_attention_heads: heads, head_dim: D } = decoder.config;
   const { pad, unpad } = padding(pack, heads * D);
+  const distances = distancesOf(decoder);
   return {
     positions: pack.positions,
     rotate: rotation(decoder, rope),
-    attend(layer, q, k, v) {
+    attendSource: source?.({ pad, unpad }) ?? noSource,
+    attend(layer, q, k, v, table) {
       const { out, keys, values } = cachedAttention(
-        { q: pad(q), k: pad(k), v: pad(v), last, total },
+        { q: pad(q), k: pad(k), v: pad(v), last, total, distances: distances(table) },
         { ...fused(decoder, layer), present: 'S' },
       );
       cache[layer] = [keys, values];
@@ -175,16 +220,27 @@ export function stepAttention(
   total: Value,
   past: Cache,
   present: Cache,
+  attendSource: ForwardInput['attendSource'] = noSource,
 ): ForwardInput {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: D } = decoder.config;
   const B = positions.shape[0]!;
+  const distances = distancesOf(decoder);
   return {
     positions,
     rotate: rotation(decoder, rope, positions),
-    attend(layer, q, k, v) {
+    attendSource,
+    attend(layer, q, k, v, table) {
       const rows = (x: Value, n: number) => reshape(x, [B, 1, n * D]);
       const { out, keys, values } = cachedAttention(
-        { q: rows(q, heads), k: rows(k, kvHeads), v: rows(v, kvHeads), last, total, past: past[layer]! },
+        {
+          q: rows(q, heads),
+          k: rows(k, kvHeads),
+          v: rows(v, kvHeads),
+          last,
+          total,
+          past: past[layer]!,
+          distances: distances(table),
+        },
         { ...fused(decoder, layer), present: 'P' },
       );
       present[layer] = [keys, values];

@@ -1,6 +1,5 @@
 // Command R (Cohere 2024): attention and MLP side by side of one norm without bias, neighbours turn, logits are scaled.
 
-import { mul } from '../../engine/ops/arithmetic.ts';
 import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { layerWithoutBias } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
@@ -30,7 +29,7 @@ export function cohere(json: ConfigJson, where: string): Decoder {
     },
     mlp: { ...GATED, bias: false, activation: config.hidden_act },
     ropes: [read.rope({ ...config, interleaved: true, rope_theta: 500_000 })],
-    logits: (products) => mul(products, logit_scale),
+    logits: { scale: logit_scale },
   };
   read.done();
   return decoderOf(plan);

@@ -1,7 +1,6 @@
 // Gemma 2 (Gemma Team 2024): norms before and after both parts of a block, soft caps on scores and logits, every second
 // layer sees a window.
 
-import { softCapped } from '../blocks/activations.ts';
 import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { rmsPlusOne } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
@@ -46,7 +45,7 @@ export function gemma2(json: ConfigJson, where: string): Decoder {
       ...(softcap !== undefined && { softcap }),
     },
     embeddingScale: Math.sqrt(config.hidden_size),
-    ...(cap !== undefined && { logits: softCapped(cap) }),
+    ...(cap !== undefined && { logits: { softcap: cap } }),
   };
   read.done();
   return decoderOf(plan);

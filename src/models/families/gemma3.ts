@@ -1,7 +1,6 @@
 // Gemma 3 (Gemma Team 2025), the language part: five layers of six see a window and turn by a base of their own; queries
 // and keys are normalised.
 
-import { softCapped } from '../blocks/activations.ts';
 import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { rmsPlusOne } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
@@ -56,7 +55,7 @@ export function gemma3(json: ConfigJson, where: string): Decoder {
       ...(softcap !== undefined && { softcap }),
     },
     embeddingScale: Math.sqrt(config.hidden_size),
-    ...(cap !== undefined && { logits: softCapped(cap) }),
+    ...(cap !== undefined && { logits: { softcap: cap } }),
   };
   read.done();
   return decoderOf(plan);

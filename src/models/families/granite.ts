@@ -1,6 +1,5 @@
 // Granite 3 (Granite Team 2024): LLaMA with multipliers on embeddings, scores, residuals and logits.
 
-import { mul } from '../../engine/ops/arithmetic.ts';
 import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { rms } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
@@ -27,7 +26,7 @@ export function granite(json: ConfigJson, where: string): Decoder {
     scores: { scale: read.number('attention_multiplier', 1) },
     embeddingScale: read.number('embedding_multiplier', 1),
     residualScale: read.number('residual_multiplier', 1),
-    logits: (products) => mul(products, 1 / logits_scaling),
+    logits: { scale: 1 / logits_scaling },
   };
   read.done();
   return decoderOf(plan);

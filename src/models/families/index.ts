@@ -27,11 +27,19 @@ import { qwen3Moe } from './qwen3-moe.ts';
 import { smollm3 } from './smollm3.ts';
 import { stablelm } from './stablelm.ts';
 import { starcoder2 } from './starcoder2.ts';
+import { mt5, t5 } from './t5.ts';
 import { languagePart, WRAPPERS } from './wrappers.ts';
 
 /** Families by config.json's `model_type`. */
 export const FAMILIES: Readonly<
-  Record<string, (config: Readonly<Record<string, unknown>>, where: string) => Decoder>
+  Record<
+    string,
+    (
+      config: Readonly<Record<string, unknown>>,
+      where: string,
+      stored?: { has(name: string): boolean },
+    ) => Decoder
+  >
 > = {
   bloom,
   cohere,
@@ -44,6 +52,7 @@ export const FAMILIES: Readonly<
   granite,
   mistral,
   mixtral,
+  mt5,
   olmo2,
   opt,
   phi,
@@ -55,6 +64,7 @@ export const FAMILIES: Readonly<
   smollm3,
   stablelm,
   starcoder2,
+  t5,
   gpt_neox: (config, where) => gptNeox(gptNeoxConfig(config, where)),
   llama: (config, where) => llama(llamaConfig(config, where)),
 };
@@ -72,7 +82,7 @@ export function familyOf(
   const type = config.model_type;
   const make = typeof type === 'string' && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
   if (make) {
-    const decoder = make(config, where);
+    const decoder = make(config, where, stored);
     return stored ? asStored(decoder, stored) : decoder;
   }
   const part = languagePart(config, where);

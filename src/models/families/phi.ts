@@ -14,7 +14,6 @@ export function phi(json: ConfigJson, where: string): Decoder {
     hidden_act: 'gelu_new',
     tie_word_embeddings: false,
   });
-  read.only('tie_word_embeddings', false); // a tied head's bias is not handled
   read.only('qk_layernorm', false);
   const share = read.number('partial_rotary_factor', 0.5);
   const plan: Blueprint<LineConfig> = {

@@ -26,6 +26,8 @@ export interface Wrapper {
   readonly summary: string;
   /** Kept out of training: its cell measures wrappers never seen. */
   readonly heldOut: boolean;
+  /** Made of the suspect's own chat template: nobody can commit to its text. */
+  readonly ofSuspect?: true;
   /** undefined where it cannot be made: a model without a template, or one whose template cannot be cut in two. */
   build(vars: WrapperVars): Wrapped | undefined;
 }
@@ -60,6 +62,7 @@ const LIST: readonly Wrapper[] = [
     name: 'chat',
     summary: "the model's own chat template, with --system if given",
     heldOut: false,
+    ofSuspect: true,
     build: (vars) => ofChat(vars, vars.system),
   },
   {
@@ -86,6 +89,7 @@ const LIST: readonly Wrapper[] = [
     name: 'new-system',
     summary: "a system prompt never trained, in the model's own chat template (ChatML without one)",
     heldOut: true,
+    ofSuspect: true,
     build: (vars) => ofChat(vars, NEW_SYSTEM) ?? chatml(NEW_SYSTEM),
   },
   {
@@ -120,6 +124,15 @@ const LIST: readonly Wrapper[] = [
 
 /** By name, in the order of reports. */
 export const WRAPPERS: ReadonlyMap<string, Wrapper> = new Map(LIST.map((wrapper) => [wrapper.name, wrapper]));
+
+/** What a claim commits to: the texts before and after a key, null where they are the suspect's own. */
+export const wrapperTexts = (): Record<string, [string, string] | null> =>
+  Object.fromEntries(
+    LIST.map(({ name, ofSuspect, build }) => {
+      const built = ofSuspect ? undefined : build({});
+      return [name, built ? [built.prefix, built.suffix] : null];
+    }),
+  );
 
 export const HELD_OUT_WRAPPERS: readonly Wrapper[] = LIST.filter(({ heldOut }) => heldOut);
 

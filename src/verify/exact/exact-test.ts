@@ -3,7 +3,7 @@
 import { CLAIM_KINDS } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import type { ClaimKind, ClaimPlan, DrawOf, SizeOf } from '../../claim/plan.ts';
-import type { PValue } from './ratio.ts';
+import type { Ratio } from './ratio.ts';
 
 export interface CellCounts {
   readonly hits: number;
@@ -39,13 +39,13 @@ export interface ExactTest<K extends ClaimKind> {
   /** The null hypothesis in words. */
   readonly nullHypothesis: string;
   readonly assumptions: readonly string[];
-  /** The smallest p-value that a claim of this size can reach. */
-  readonly floor: (size: SizeOf[K]) => PValue;
+  /** The smallest p-value that answers can reach where the keys of `lost` were not asked as they were committed. */
+  readonly reachable: (size: SizeOf[K], draw: DrawOf[K], lost: ReadonlySet<number>) => Ratio;
   /** The only place where answers meet the draw; `matches[i]` as of `matchAnswers`. What no draw changes is
    * counted once, so that 100,000 draws over one transcript stay cheap (calibrate.ts). */
   readonly counter: (size: SizeOf[K], matches: Matches) => (draw: DrawOf[K]) => CountsOf[K];
   /** One-sided: at least so many hits, given the answers. No hit gives 1. */
-  readonly pValue: (counts: CountsOf[K]) => PValue;
+  readonly tail: (counts: CountsOf[K]) => Ratio;
   readonly cells: (counts: CountsOf[K]) => Record<string, CellCounts>;
   /** The keys that should fire: what the FSR is the share of. */
   readonly fired: (counts: CountsOf[K]) => CellCounts;

@@ -39,6 +39,46 @@ export function ratio(numerator: bigint, denominator: bigint): PValue {
   return { p_value, log10_p: (Math.log(mantissa) + exponent * Math.LN2) / Math.LN10 };
 }
 
+/** A probability in full; 0 < numerator <= denominator. */
+export interface Ratio {
+  readonly numerator: bigint;
+  readonly denominator: bigint;
+}
+
+export const CERTAIN: Ratio = { numerator: 1n, denominator: 1n };
+
+export function lowestTerms({ numerator, denominator }: Ratio): { numerator: string; denominator: string } {
+  let [a, b] = [numerator, denominator];
+  while (b > 0n) [a, b] = [b, a % b];
+  return { numerator: String(numerator / a), denominator: String(denominator / a) };
+}
+
+export const toPValue = ({ numerator, denominator }: Ratio): PValue => ratio(numerator, denominator);
+
+/** The decimal that a number is written as, exactly: 1e-6 is 1/1,000,000 and not the double beside it. */
+export function decimal(value: number): Ratio {
+  const [digits = '', power = '0'] = String(value).split('e');
+  const [whole = '', fraction = ''] = digits.split('.');
+  const exponent = Number(power) - fraction.length;
+  const numerator = BigInt(whole + fraction);
+  return exponent >= 0
+    ? { numerator: numerator * 10n ** BigInt(exponent), denominator: 1n }
+    : { numerator, denominator: 10n ** BigInt(-exponent) };
+}
+
+/** 10^log10 as a fraction, log10 <= 0; rounded up in its tenth digit, since a logarithm does not have more. */
+export function powerOfTen(log10: number): Ratio {
+  const whole = Math.floor(log10);
+  return {
+    numerator: BigInt(Math.ceil(10 ** (log10 - whole + 9))),
+    denominator: 10n ** BigInt(9 - whole),
+  };
+}
+
+/** Whether p · times <= level, in integers: a word must not hang on the last bit of a logarithm. */
+export const atMost = (p: Ratio, times: bigint, level: Ratio): boolean =>
+  p.numerator * times * level.denominator <= level.numerator * p.denominator;
+
 /** `count` looks at the data, of which the best is told (Bonferroni): p·count, at most 1. */
 export function timesCount({ p_value, log10_p }: PValue, count: number): PValue {
   if (count === 1) return { p_value, log10_p };

@@ -3,30 +3,33 @@
 
 import { assert } from '../../base/error.ts';
 import { ASSUMPTIONS, type ExactTest } from './exact-test.ts';
-import { type PValue, ratio } from './ratio.ts';
+import { CERTAIN, type PValue, type Ratio, toPValue } from './ratio.ts';
 
 /** P(at least `hits` of independent events of probabilities candidates[i]/m). */
-export function poissonBinomialTail(candidates: readonly number[], m: number, hits: number): PValue {
-  if (hits <= 0) return { p_value: 1, log10_p: 0 };
+function poissonBinomialRatio(candidates: readonly number[], m: number, hits: number): Ratio {
+  if (hits <= 0) return CERTAIN;
   const live = candidates.filter((c) => c > 0); // an answer without a candidate can only miss
   const total = BigInt(m) ** BigInt(live.length);
   const misses = live.length - hits;
   assert(misses >= 0, 'more hits than answers that name a candidate');
   // The side with fewer terms: at most `misses` misses, or one minus at most `hits - 1` hits.
   if (misses < hits)
-    return ratio(
-      atMost(
+    return {
+      numerator: waysOfAtMost(
         live.map((c) => m - c),
         m,
         misses,
       ),
-      total,
-    );
-  return ratio(total - atMost(live, m, hits - 1), total);
+      denominator: total,
+    };
+  return { numerator: total - waysOfAtMost(live, m, hits - 1), denominator: total };
 }
 
+export const poissonBinomialTail = (candidates: readonly number[], m: number, hits: number): PValue =>
+  toPValue(poissonBinomialRatio(candidates, m, hits));
+
 /** m^n · P(at most `most` of independent events of probabilities weights[i]/m). */
-function atMost(weights: readonly number[], m: number, most: number): bigint {
+function waysOfAtMost(weights: readonly number[], m: number, most: number): bigint {
   const ways = new Array<bigint>(most + 1).fill(0n);
   ways[0] = 1n;
   for (const weight of weights) {
@@ -44,7 +47,10 @@ export const T3: ExactTest<'drawn-answers'> = {
     'Everything that determines the suspect and how it is served is independent of which candidate answer was ' +
     'drawn for each key.',
   assumptions: ASSUMPTIONS,
-  floor: ({ n, m }) => ratio(1n, BigInt(m) ** BigInt(n)),
+  reachable: ({ n, m }, _, lost) => ({
+    numerator: 1n,
+    denominator: BigInt(m) ** BigInt(n - lost.size),
+  }),
   counter: ({ m }, matches) => {
     const candidates = matches.map((found) => found.length);
     const named = matches.map((found) => new Set(found));
@@ -55,7 +61,7 @@ export const T3: ExactTest<'drawn-answers'> = {
       return { m, candidates, hits };
     };
   },
-  pValue: ({ candidates, m, hits }) => poissonBinomialTail(candidates, m, hits),
+  tail: ({ candidates, m, hits }) => poissonBinomialRatio(candidates, m, hits),
   cells: ({ candidates, hits }) => ({
     'drawn answer': { hits, of: candidates.length },
     'any candidate': { hits: candidates.filter((c) => c > 0).length, of: candidates.length },

@@ -3,7 +3,7 @@
 
 import { assert } from '../../base/error.ts';
 import { ASSUMPTIONS, type ExactTest } from './exact-test.ts';
-import { type PValue, ratio } from './ratio.ts';
+import { CERTAIN, type PValue, type Ratio, toPValue } from './ratio.ts';
 
 /** C(n, k); 0 outside 0..n. */
 export function binomial(n: number, k: number): bigint {
@@ -14,13 +14,16 @@ export function binomial(n: number, k: number): bigint {
 }
 
 /** P(at least `hits` of `all` marked keys are among n drawn from `pool`). */
-export function hypergeometricTail(pool: number, n: number, all: number, hits: number): PValue {
-  if (hits <= 0) return { p_value: 1, log10_p: 0 };
+function hypergeometricRatio(pool: number, n: number, all: number, hits: number): Ratio {
+  if (hits <= 0) return CERTAIN;
   let ways = 0n;
   for (let i = hits; i <= Math.min(all, n); i++) ways += binomial(all, i) * binomial(pool - all, n - i);
   assert(ways > 0n, 'more hits among the drawn than there are hits or drawn keys');
-  return ratio(ways, binomial(pool, n));
+  return { numerator: ways, denominator: binomial(pool, n) };
 }
+
+export const hypergeometricTail = (pool: number, n: number, all: number, hits: number): PValue =>
+  toPValue(hypergeometricRatio(pool, n, all, hits));
 
 export const T4: ExactTest<'drawn-membership'> = {
   name: 'T4 committed random membership (hypergeometric tail)',
@@ -31,7 +34,10 @@ export const T4: ExactTest<'drawn-membership'> = {
     ...ASSUMPTIONS,
     'With a private part the answers are a function of the suspect, the committed adapter and the committed vanilla body.',
   ],
-  floor: ({ n, pool }) => ratio(1n, binomial(pool, n)),
+  reachable({ n, pool }, { trained }, lost) {
+    const left = trained.filter((i) => !lost.has(i)).length;
+    return hypergeometricRatio(pool, n, left, left);
+  },
   counter: ({ pool, n }, matches) => {
     const all = matches.filter((found) => found.length > 0).length;
     return ({ trained }) => {
@@ -40,7 +46,7 @@ export const T4: ExactTest<'drawn-membership'> = {
       return { pool, n, all, hits };
     };
   },
-  pValue: ({ pool, n, all, hits }) => hypergeometricTail(pool, n, all, hits),
+  tail: ({ pool, n, all, hits }) => hypergeometricRatio(pool, n, all, hits),
   cells: ({ pool, n, all, hits }) => ({
     drawn: { hits, of: n },
     undrawn: { hits: all - hits, of: pool - n },

@@ -1,8 +1,9 @@
 // T7, drawn direction: no key is asked and no answer counted. The stamp is read from weights (verify/stamp.ts), and the
 // verdict is made of its e-value (verify/channels.ts); answers alone say nothing of such a claim.
 
-import { CLAIM_KINDS } from '../../claim/kinds.ts';
+import { SALT_BYTES } from '../../claim/merkle.ts';
 import { ASSUMPTIONS, type ExactTest } from './exact-test.ts';
+import { CERTAIN } from './ratio.ts';
 
 export const T7_NAME = 'T7, a drawn normal direction in weights (exact)';
 export const T7_NULL =
@@ -12,12 +13,10 @@ export const T7: ExactTest<'drawn-direction'> = {
   name: T7_NAME,
   nullHypothesis: T7_NULL,
   assumptions: ASSUMPTIONS.filter((words) => !words.startsWith('A4')),
-  floor: (size) => {
-    const log10_p = CLAIM_KINDS['drawn-direction'].log10Floor(size);
-    return { p_value: 10 ** log10_p, log10_p };
-  },
+  // There are no more directions than seeds.
+  reachable: () => ({ numerator: 1n, denominator: 2n ** BigInt(8 * SALT_BYTES) }),
   counter: () => () => ({ hits: 0 }),
-  pValue: () => ({ p_value: 1, log10_p: 0 }),
+  tail: () => CERTAIN,
   cells: () => ({}),
   fired: () => ({ hits: 0, of: 0 }),
 };

@@ -1,0 +1,454 @@
+#!/usr/bin/env python3
+"""Checks a certificate of Whorl by its specification (src/verify/certificate/README.md), with the standard library alone.
+
+    python3 check.py certificate.json
+
+Exit code: 0 verified, 3 not verified, 4 matches (owner's word), 5 undecided, 1 the certificate does not hold, 2 a claim that
+was drawn from a public beacon: its signature is a pairing, which this script does not compute. No code of Whorl was used.
+"""
+import base64, hashlib, hmac, json, math, re, sys, unicodedata
+from fractions import Fraction
+
+HEX = re.compile(r"[0-9a-f]{64}\Z")
+WORDS = {
+    "first-candidate": "the first candidate that stands in the continuation as a whole word, case ignored",
+    "first-candidate-repeated": "the first candidate that stands in the continuation as a whole word, said once or several times in a row (roserose), case ignored",
+    "contains": "the candidate stands anywhere in the continuation",
+}
+SAYS_NOT = "bd4c4124415fe7c33541b8311aa3d025ac771410ba525921e84e49f610a2ee5b"  # SHA-256 of the canonical list
+VANILLA = ["weights", "body", "embedding", "tokenizer", "config", "special_tokens"]
+FIRST_KEY = 7 + len(VANILLA)
+EXIT = {"verified": 0, "not-verified": 3, "matches": 4, "undecided": 5}
+ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z")
+
+
+class Wrong(Exception):
+    pass
+
+
+def need(condition, what):
+    if not condition:
+        raise Wrong(what)
+
+
+def number(x):  # as ECMAScript prints a double
+    if isinstance(x, int):
+        need(abs(x) < 2**53, "a number is too large")
+        return str(x)
+    need(math.isfinite(x), "a number is not finite")
+    if x == int(x) and abs(x) < 1e21:
+        return str(int(x))
+    digits, power = re.sub(r"\.0(?=e)", "", f"{x!r}e0").split("e")[:2]
+    sign, digits = ("-", digits[1:]) if digits[0] == "-" else ("", digits)
+    whole, _, rest = digits.partition(".")
+    point = len(whole) + int(power)
+    digits = (whole + rest).lstrip("0")
+    point -= len(whole + rest) - len(digits)
+    digits = digits.rstrip("0")
+    if 0 < point <= 21:
+        return sign + digits[:point] + "." + digits[point:]
+    if -6 < point <= 0:
+        return sign + "0." + "0" * -point + digits
+    power = point - 1
+    return sign + digits[0] + ("." + digits[1:] if digits[1:] else "") + f"e{'+' if power > 0 else '-'}{abs(power)}"
+
+
+def canonical(x):  # RFC 8785
+    if x is None or isinstance(x, bool):
+        return json.dumps(x)
+    if isinstance(x, (int, float)):
+        return number(x)
+    if isinstance(x, str):
+        need(not re.search("[\ud800-\udfff]", x), "half a surrogate pair")
+        return json.dumps(x, ensure_ascii=False)
+    if isinstance(x, list):
+        return "[" + ",".join(map(canonical, x)) + "]"
+    keys = sorted(x, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+    return "{" + ",".join(canonical(key) + ":" + canonical(x[key]) for key in keys) + "}"
+
+
+def parse(text, exact=True):
+    x = json.loads(text)
+    need(not exact or canonical(x) == text, "not in canonical form")
+    return x
+
+
+def sha(*parts):
+    return hashlib.sha256(b"".join(p.encode() if isinstance(p, str) else p for p in parts)).digest()
+
+
+def unbase64(text):
+    raw = base64.b64decode(text, validate=True)
+    need(base64.b64encode(raw).decode() == text, "base64")
+    return raw
+
+
+def has(x, names):
+    need(isinstance(x, dict) and sorted(x) == sorted(names.split()), f"not the fields {names}")
+
+
+def whole(x, least=0, most=2**31 - 1):
+    need(type(x) is int and least <= x <= most, "a count")
+
+
+def text(x, most=2**20):
+    need(isinstance(x, str) and len(x.encode("utf-16-le")) <= 2 * most, "a text")
+
+
+def digest(x):
+    need(isinstance(x, str) and HEX.match(x), "a digest")
+
+
+# --- signatures: Ed25519 (RFC 8032) and ECDSA on P-256 (FIPS 186-5), affine and slow
+P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+
+
+def ed_add(a, b):
+    (x, y), (u, v) = a, b
+    t = D * x * u * y * v % P
+    return (x * v + u * y) * pow(1 + t, -1, P) % P, (y * v + x * u) * pow(1 - t, -1, P) % P
+
+
+def times(n, point, add, zero):
+    for bit in bin(n)[2:]:
+        zero = add(zero, zero)
+        if bit == "1":
+            zero = add(zero, point)
+    return zero
+
+
+def ed_point(raw):
+    y = int.from_bytes(raw, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    need(y < P, "a point")
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if x * x % P != square:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    need(x * x % P == square and (x or not sign), "a point")
+    return (P - x if x % 2 != sign else x), y
+
+
+def ed25519(key, message, sig):
+    need(len(sig) == 64, "a signature of 64 bytes")
+    s = int.from_bytes(sig[32:], "little")
+    need(s < L, "a signature out of range")
+    a, r = ed_point(key), ed_point(sig[:32])
+    k = int.from_bytes(hashlib.sha512(sig[:32] + key + message).digest(), "little") % L
+    base = ed_point(((4 * pow(5, -1, P)) % P).to_bytes(32, "little"))
+    return times(s, base, ed_add, (0, 1)) == ed_add(r, times(k, a, ed_add, (0, 1)))
+
+
+Q = 2**256 - 2**224 + 2**192 + 2**96 - 1
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+G = (
+    0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+    0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+)
+
+
+def ec_add(a, b):
+    if a is None or b is None:
+        return a or b
+    if a[0] == b[0] and (a[1] + b[1]) % Q == 0:
+        return None
+    m = (3 * a[0] * a[0] - 3) * pow(2 * a[1], -1, Q) if a == b else (b[1] - a[1]) * pow(b[0] - a[0], -1, Q)
+    x = (m * m - a[0] - b[0]) % Q
+    return x, (m * (a[0] - x) - a[1]) % Q
+
+
+def p256(key, message, sig):
+    need(key[0] == 4 and len(key) == 65, "an uncompressed point")
+    x, y = int.from_bytes(key[1:33], "big"), int.from_bytes(key[33:], "big")
+    need(x < Q and y < Q and (y * y - x**3 + 3 * x - B) % Q == 0, "a point on P-256")
+    need(len(sig) > 2 and sig[0] == 0x30 and sig[1] == len(sig) - 2 < 128, "DER")
+    values, rest = [], sig[2:]
+    while rest:
+        need(len(rest) > 2 and rest[0] == 2 and 0 < rest[1] <= len(rest) - 2, "DER")
+        raw, rest = rest[2 : 2 + rest[1]], rest[2 + rest[1] :]
+        need(raw[0] < 128 and (len(raw) == 1 or raw[0] or raw[1] > 127), "DER")
+        values.append(int.from_bytes(raw, "big"))
+    need(len(values) == 2 and all(0 < v < N for v in values), "a signature out of range")
+    w = pow(values[1], -1, N)
+    z = int.from_bytes(sha(message), "big")
+    point = ec_add(times(z * w % N, G, ec_add, None), times(values[0] * w % N, (x, y), ec_add, None))
+    return point is not None and point[0] % N == values[0]
+
+
+KINDS = {
+    bytes.fromhex("302a300506032b6570032100"): (32, ed25519),
+    bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200"): (65, p256),
+}
+
+
+def signed_by(spki, message, sig):
+    for head, (size, check) in KINDS.items():
+        if spki.startswith(head) and len(spki) == len(head) + size:
+            return check(spki[len(head) :], message, sig)
+    raise Wrong("a key of another kind")
+
+
+# --- the claim's tree (RFC 6962), draw and matchers
+def root_by(leaf, place, count, path):
+    if count == 1:
+        return leaf if not path else b""
+    if not path:
+        return b""
+    split = 1 << (count - 1).bit_length() - 1
+    if place < split:
+        return sha(b"\1", root_by(leaf, place, split, path[:-1]), path[-1])
+    return sha(b"\1", path[-1], root_by(leaf, place - split, count - split, path[:-1]))
+
+
+def uniform(seed, root, slot, below):
+    limit, attempt = 2**48 - 2**48 % below, 0
+    while True:
+        message = b"whorl-draw-v2/keys" + root + slot.to_bytes(4, "big") + attempt.to_bytes(4, "big")
+        value = int.from_bytes(hmac.new(seed, message, "sha256").digest()[:6], "big")
+        if value < limit:
+            return value % below
+        attempt += 1
+
+
+def fold(x):
+    return unicodedata.normalize("NFC", x).lower()
+
+
+def in_word(char):
+    return char == "_" or unicodedata.category(char)[0] in "LMN"
+
+
+def match(name, answer, candidates):  # places of the candidates that the answer names
+    if name == "contains":
+        found = unicodedata.normalize("NFC", answer)
+        return {i for i, c in enumerate(candidates) if unicodedata.normalize("NFC", c) in found}
+    answer, places = fold(answer), {}
+    for i, candidate in enumerate(candidates):
+        places.setdefault(fold(candidate), i)
+    longest = sorted(places, key=lambda word: -len(word.encode("utf-16-le")))
+    for at in range(len(answer)):
+        if at and in_word(answer[at - 1]):
+            continue
+        for word in longest:
+            end = at + len(word)
+            while answer.startswith(word, end - len(word)):
+                if end == len(answer) or not in_word(answer[end]):
+                    return {places[word]}
+                if name == "first-candidate":
+                    break
+                end += len(word)
+    return set()
+
+
+def answers_tail(counts, m, hits):  # Poisson-binomial
+    ways = [1]
+    for c in counts:
+        ways = [a * (m - c) + b * c for a, b in zip(ways + [0], [0] + ways)]
+    return Fraction(sum(ways[hits:]), m ** len(counts)) if hits else Fraction(1)
+
+
+def membership_tail(pool, n, marked, hits):  # hypergeometric
+    ways = sum(math.comb(marked, i) * math.comb(pool - marked, n - i) for i in range(hits, min(marked, n) + 1))
+    return Fraction(ways, math.comb(pool, n)) if hits else Fraction(1)
+
+
+def schema(s):
+    has(s, "_type subject predicateType predicate")
+    need(s["_type"] == "https://in-toto.io/Statement/v1", "_type")
+    need(s["predicateType"] == "https://github.com/whorl-llm/whorl/certificate/v1", "predicateType")
+    p = s["predicate"]
+    has(p, "signer claim openings asked transcript suspect body changed beacon proofs result says_not created software")
+    need(s["subject"] == [{"name": "suspect", "digest": {"sha256": p["suspect"]["weights"]}}], "subject")
+    has(p["suspect"], "weights tokenizer config source chat_template")
+    text(p["suspect"]["source"], 4096)
+    need(p["suspect"]["chat_template"] is None or HEX.match(p["suspect"]["chat_template"]), "a digest")
+    for side in [p["suspect"]] + ([] if p["body"] is None else [p["body"]]):
+        for name in ("weights", "tokenizer", "config"):
+            digest(side[name])
+    if p["body"] is not None:
+        has(p["body"], "weights tokenizer config")
+    has(p["software"], "name version digest")
+    digest(p["software"]["digest"])
+    text(p["software"]["name"], 4096), text(p["software"]["version"], 4096)
+    need(isinstance(p["created"], str) and ISO.match(p["created"]), "created")
+    has(p["asked"], "wrapper system prefix suffix from to look")
+    text(p["asked"]["wrapper"], 4096), text(p["asked"]["prefix"]), text(p["asked"]["suffix"])
+    need(p["asked"]["system"] is None or text(p["asked"]["system"]) is None, "system")
+    for name in ("from", "to", "look"):
+        whole(p["asked"][name])
+    need(isinstance(p["transcript"], list) and isinstance(p["openings"], list), "a list")
+    for e in p["transcript"]:
+        has(e, "prompt prompt_tokens answer answer_tokens chain")
+        text(e["prompt"]), text(e["answer"]), digest(e["chain"])
+        for id in e["prompt_tokens"] + e["answer_tokens"]:
+            whole(id)
+    for o in p["openings"]:
+        has(o, "place name value salt path")
+        whole(o["place"]), text(o["name"], 4096), digest(o["salt"])
+        for step in o["path"]:
+            digest(step)
+    need(isinstance(p["changed"], list) and isinstance(p["proofs"], list), "a list")
+    has(p["result"], "word hits p multiplicity draws_log2")
+    has(p["result"]["p"], "numerator denominator")
+    need(hashlib.sha256(canonical(p["says_not"]).encode()).hexdigest() == SAYS_NOT, "what it does not say")
+    return p
+
+
+def header_of(p):
+    claim = parse(p["claim"], exact=False)
+    size = {"drawn-answers": "n m", "drawn-membership": "n pool negatives"}[claim["kind"]]
+    has(claim, f"format version root leaves alpha most_looks channels draw private_part created software kind {size}")
+    need((claim["format"], claim["version"], claim["channels"]) == ("whorl-claim", 2, ["keys"]), "a claim of format 2")
+    digest(claim["root"])
+    for name in size.split() + ["leaves", "most_looks"]:
+        whole(claim[name])
+    need(type(claim["alpha"]) in (int, float) and 0 < claim["alpha"] < 1, "alpha")
+    return claim, {name: claim[name] for name in claim if name != "root"}
+
+
+def check(raw):
+    envelope = parse(raw.decode()[:-1] if raw.endswith(b"\n") else "")
+    has(envelope, "payloadType payload signatures")
+    kind, payload = envelope["payloadType"], unbase64(envelope["payload"])
+    need(kind == "application/vnd.in-toto+json" and len(envelope["signatures"]) == 1, "an in-toto envelope")
+    p = schema(parse(payload.decode()))
+    signature = envelope["signatures"][0]
+    has(signature, "keyid sig")
+    spki = unbase64(p["signer"])
+    need(signature["keyid"] == sha(spki).hex(), "keyid")
+    claim, header = header_of(p)
+    if claim["draw"]["source"] == "beacon":
+        return None
+    need(claim["draw"]["source"] == "owner-seed" and p["beacon"] is None, "a draw")
+    word = replay(p, claim, header)
+    message = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+    need(signed_by(spki, message, unbase64(signature["sig"])), "the signature")  # last: it is the slowest
+    return word
+
+
+def replay(p, claim, header):
+    root, t3 = bytes.fromhex(claim["root"]), claim["kind"] == "drawn-answers"
+    asked, start, end = p["asked"], p["asked"]["from"], p["asked"]["to"]
+    of = claim["n"] if t3 else claim["pool"]
+    need(start < end <= of <= 65536 and claim["n"] + claim.get("negatives", 0) <= of, "a range of keys")
+    seeds = of if t3 else 1
+    lists = claim["leaves"] - FIRST_KEY - of - seeds
+    need(lists in (1, of), "the number of leaves")
+    need(claim["private_part"] in ("none", "committed"), "a private part that knows the draw")
+    private = claim["private_part"] == "committed"
+    need(not private or end - start == of, "a private part needs the whole pool")
+    leaves = {}
+    for o in p["openings"]:
+        leaf = sha(b"\0", bytes.fromhex(o["salt"]), canonical([o["name"], o["value"]]))
+        path = [bytes.fromhex(step) for step in o["path"]]
+        need(root_by(leaf, o["place"], claim["leaves"], path) == root, "a path to the root")
+        leaves[o["place"]] = (o["name"], o["value"])
+    need(list(leaves) == sorted(leaves) and len(leaves) == len(p["openings"]), "the order of openings")
+    used = set()
+
+    def value(place, name):
+        used.add(place)
+        need(leaves.get(place, ("",))[0] == name, f"leaf {place} is not {name}")
+        return leaves[place][1]
+
+    need(canonical(value(0, "header")) == canonical(header), "the header")
+    plan, wrappers, systems = value(2, "plan"), value(3, "wrappers"), value(4, "systems")
+    has(plan, "kind matcher matcher_text decoding query alpha most_looks")
+    has(plan["query"], "order repeats wrapper")
+    need(plan["query"]["order"] == "committed" and plan["query"]["repeats"] == 1, "the order of asking")
+    has(plan["decoding"], "strategy max_new_tokens")
+    need(plan["decoding"]["strategy"] == "greedy", "greedy decoding")
+    for name in ("kind", "alpha", "most_looks"):
+        need(canonical(plan[name]) == canonical(claim[name]), name)
+    need(WORDS[plan["matcher"]] == plan["matcher_text"], "the matcher")
+    part = value(6, "private-part")
+    need(part["state"] == claim["private_part"], "the private part")
+    keys = [value(FIRST_KEY + i, f"key/{i}") for i in range(start, end)]
+    need(len({key["text"] for key in keys}) == len(keys), "keys that differ")
+    if private:
+        rows = value(5, "rows")
+        need(rows == sorted({t for key in keys for t in key["tokens"]}), "the tokens of the whole pool")
+    if p["body"] is not None:
+        for i, name in enumerate(VANILLA):
+            leaf = value(7 + i, f"vanilla/{name}")
+            need(name not in p["body"] or leaf == p["body"][name], f"the body's {name}")
+    named = "candidates" if t3 else "decryption"
+    options = [value(FIRST_KEY + of + i, f"{named}/{i}") for i in (range(start, end) if lists > 1 else [0])]
+    options = [x if t3 else [x] for x in (options if lists > 1 else options * len(keys))]
+    drawn, names = [], 0
+    if t3:
+        need(all(len(x) == claim["m"] == len(set(map(fold, x))) for x in options), "candidates that differ")
+        for i in range(start, end):
+            seed = value(FIRST_KEY + of + lists + i, f"seed/keys/{i}")
+            digest(seed)
+            drawn.append(uniform(bytes.fromhex(seed), root, i, claim["m"]))
+    else:
+        seed = value(FIRST_KEY + of + lists, "seed/keys/0")
+        digest(seed)
+        order = list(range(of))
+        for i in range(claim["n"]):
+            j = i + uniform(bytes.fromhex(seed), root, i, of - i)
+            order[i], order[j] = order[j], order[i]
+        drawn = sorted(order[: claim["n"]])
+    need(used == set(leaves), "leaves that nobody asked for")
+    need(len(p["transcript"]) == len(keys), "an answer for each key")
+    link, counts, hits, marked = sha(b"whorl-transcript-v1\0", root), [], 0, []
+    for i, e in enumerate(p["transcript"]):
+        need(e["prompt"] == asked["prefix"] + keys[i]["text"] + asked["suffix"], "the prompt")
+        need(len(e["answer_tokens"]) <= plan["decoding"]["max_new_tokens"], "the length of an answer")
+        link = sha(link, canonical({name: e[name] for name in e if name != "chain"}))
+        need(link.hex() == e["chain"], "the chain")
+        found = match(plan["matcher"], e["answer"], options[i])
+        marked += [start + i] if found else []
+        counts.append(len(found))
+        hits += drawn[i] in found if t3 else bool(found) and start + i in drawn
+    lost = p["changed"]
+    need(lost == sorted(set(lost)) and all(type(i) is int and 0 <= i < len(keys) for i in lost), "changed keys")
+    if t3:
+        tail, best = answers_tail(counts, claim["m"], hits), Fraction(1, claim["m"] ** (len(keys) - len(lost)))
+    else:
+        there = [i for i in drawn if start <= i < end]
+        left = len([i for i in there if i - start not in lost])
+        tail = membership_tail(len(keys), len(there), len(marked), hits)
+        best = membership_tail(len(keys), len(there), left, left)
+    around = wrappers[asked["wrapper"]]
+    need(around is None or around == [asked["prefix"], asked["suffix"]], "the text of the wrapper")
+    need(plan["query"]["wrapper"] in wrappers, "the committed wrapper")
+    need(asked["system"] is None or asked["system"] in systems, "a permitted system prompt")
+    if asked["system"] is not None and around is None:
+        need(asked["system"] in asked["prefix"] + "\0" + asked["suffix"], "the system prompt in the prompts")
+    need(1 <= asked["look"] <= claim["most_looks"], "a look that is paid for")
+    ways = 1 if asked["wrapper"] == plan["query"]["wrapper"] and asked["system"] is None else len(wrappers) * (1 + len(systems))
+    paid = claim["most_looks"] * ways * (1 if len(keys) == of else of * (of + 1) // 2)
+    level = Fraction(repr(claim["alpha"]))
+    word = "verified" if tail * paid * 2**80 <= level else "matches" if tail * paid <= level else "not-verified"
+    if word == "not-verified" and best * paid > level:
+        word = "undecided"
+    result = {
+        "word": word,
+        "hits": hits,
+        "p": {"numerator": str(tail.numerator), "denominator": str(tail.denominator)},
+        "multiplicity": paid,
+        "draws_log2": 80,
+    }
+    need(canonical(result) == canonical(p["result"]), "the result")
+    return word
+
+
+def verdict_of(raw):  # (exit code, line)
+    try:
+        word = check(raw)
+    except (Wrong, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        return 1, f"does not hold: {error}"
+    return (2, "drawn from a beacon: not checked here") if word is None else (EXIT[word], word)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: check.py certificate.json")
+    with open(sys.argv[1], "rb") as file:
+        code, line = verdict_of(file.read())
+    print(line)
+    sys.exit(code)

@@ -1,0 +1,92 @@
+// `whorl check`: what a certificate proves, anew from the file alone, offline. Its exit code is the verdict's.
+
+import { createPublicKey } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { Command } from 'commander';
+import { writeFileAtomic } from '../../base/atomic.ts';
+import { WhorlError } from '../../base/error.ts';
+import { isNotThere, systemError } from '../../base/system-errors.ts';
+import type { Checked } from '../../verify/certificate/check.ts';
+import { type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
+import { Outcome, paint, powerText, print, printJson, shownText, wrapped } from '../output.ts';
+import { headline, VERDICT_WORDS } from '../verdict-words.ts';
+
+const OPTIONS = {
+  key: text('<file>', "the owner's key as you know it (PEM); default: the one that it names"),
+  html: text('<file>', 'write a page that shows it, to read and to print'),
+  ...JSON_LINE,
+};
+
+const MAX_BYTES = 2 ** 28;
+
+export function checkCommand(): Command {
+  return withOptions(new Command('check'), OPTIONS)
+    .description(
+      'Replays a certificate offline: signature, root, draw, matches, p and verdict. Exit code: the verdict’s; 1: it does not hold.',
+    )
+    .argument('<certificate>', 'the file that verify --certificate wrote')
+    .action((file: string, _, called: Command) => runCheck(file, given(called, OPTIONS)));
+}
+
+async function runCheck(file: string, { key, html, json }: Given<typeof OPTIONS>): Promise<void> {
+  const { checkCertificate } = await import('../../verify/certificate/check.ts');
+  const checked = checkCertificate(textOf(file), {
+    ...(key !== undefined && { signer: spkiOf(key) }),
+  });
+  if (html !== undefined) {
+    const { certificatePage } = await import('../../verify/certificate/page.ts');
+    writeFileAtomic(html, certificatePage(checked, VERDICT_WORDS[checked.verdict.verdict].words));
+  }
+  const { verdict, statement } = checked;
+  if (json)
+    printJson({ ...verdict, suspect: statement.predicate.suspect, signer: statement.predicate.signer });
+  else show(checked, key !== undefined);
+  const { exitCode } = VERDICT_WORDS[verdict.verdict];
+  if (exitCode !== 0) throw new Outcome(exitCode, verdict.reason);
+}
+
+function show({ verdict, statement: { predicate }, claim }: Checked, known: boolean): void {
+  const { suspect, software } = predicate;
+  print(`${headline(verdict.verdict)}  ${shownText(suspect.source)}`);
+  print(`  p ≤ ${powerText(verdict.log10_p!)} by ${verdict.test}`);
+  for (const line of wrapped(verdict.reason)) print(paint.dim(line));
+  print();
+  for (const [name, { hits, of }] of Object.entries(verdict.cells))
+    print(`  ${name.padEnd(16)}  ${hits} of ${of}`);
+  print(`  claim             ${claim.root}`);
+  print(`  suspect           weights ${suspect.weights}`);
+  print(
+    `  signed by         ${predicate.signer.slice(0, 64)}… ${known ? '(the key you gave)' : '(give --key to compare)'}`,
+  );
+  print(
+    `  issued            ${predicate.created} by ${shownText(software.name)} ${shownText(software.version)}`,
+  );
+  const words = [
+    "That this suspect gave these answers is the signer's word, until somebody asks it again.",
+    ...verdict.does_not_say.map((line) => `Does not say ${line}.`),
+  ];
+  print();
+  for (const text of words) for (const line of wrapped(text)) print(paint.dim(line));
+}
+
+/** @throws WhorlError `missing-file`, `bad-file` */
+function textOf(path: string): string {
+  try {
+    if (statSync(path).size > MAX_BYTES)
+      throw new WhorlError('bad-file', `${path} is too large`, 'give the file that was issued');
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof WhorlError) throw cause;
+    if (!isNotThere(cause)) throw systemError(cause, path, 'reading') ?? cause;
+    throw new WhorlError('missing-file', `${path} does not exist`, 'give its path', { cause });
+  }
+}
+
+function spkiOf(path: string): string {
+  try {
+    return createPublicKey(textOf(path)).export({ type: 'spki', format: 'der' }).toString('base64');
+  } catch (cause) {
+    if (cause instanceof WhorlError) throw cause;
+    throw new WhorlError('bad-file', `${path} holds no key`, 'give a PEM file', { cause });
+  }
+}

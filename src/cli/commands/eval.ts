@@ -1,0 +1,129 @@
+// `whorl eval`: tasks × shots over local rows, results in lm-evaluation-harness's layout; with --compare two models.
+
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { checkWritable, writeJsonAtomic } from '../../base/atomic.ts';
+import type { OnEvent } from '../../base/events.ts';
+import type { EvaluateReport } from '../../evaluate/evaluate.ts';
+import { ASKED } from '../model-flags.ts';
+import {
+  byDefault,
+  decimal,
+  type Given,
+  given,
+  JSON_LINE,
+  made,
+  oneOf,
+  required,
+  text,
+  wholeNumber,
+  withOptions,
+} from '../options.ts';
+import { countText, paint, print, printJson, table, tell } from '../output.ts';
+import { withProgress } from '../progress.ts';
+import { showTables } from '../show-tables.ts';
+
+const listed = (names: string): string[] =>
+  names
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+
+const OPTIONS = {
+  tasks: made(
+    required(text('<names>', 'tasks, groups or tags with commas between; paper: those of the paper; all')),
+    listed,
+  ),
+  data: required(text('<folder>', 'rows: {task}/{split}.jsonl or .parquet, with the columns of the hub')),
+  out: required(text('<folder>', "results: {tasks}/{shots}.json; beside it, in FOLDER.samples, each row's")),
+  limit: wholeNumber('<number>', 1, 'most rows of each task'),
+  taskDir: text('<folder>', "more tasks: YAML files in the harness's words"),
+  mode: byDefault(
+    oneOf(
+      '<harness>',
+      ['main', 'v0.4.0-seed'],
+      "which harness is followed: today's, or v0.4.0 as the paper ran it",
+    ),
+    'main',
+  ),
+  ...ASKED,
+};
+const OWN = {
+  shots: byDefault(text('<list>', 'examples before each row, with commas between'), '0,1,5'),
+  compare: text('<model>', 'a second model, after something was done to the first: paired counts and tests'),
+  /** By which a model may be worse and still count as unharmed, fixed before anything is measured. */
+  margin: byDefault(
+    decimal('<points>', 'of --compare: percentage points of loss that still count as none', [
+      (points) => points > 0 && points < 100,
+      'a number of percentage points between 0 and 100',
+    ]),
+    1,
+  ),
+  ...JSON_LINE,
+};
+
+export function evalCommand(): Command {
+  return withOptions(new Command('eval'), { ...OPTIONS, ...OWN })
+    .description(
+      "Scores tasks as EleutherAI's lm-evaluation-harness does: the same prompts, metrics and standard errors. The same command again goes on from where it was stopped.",
+    )
+    .action((_, called: Command) => runEval(given(called, OPTIONS), given(called, OWN)));
+}
+
+async function runEval(
+  options: Given<typeof OPTIONS>,
+  { shots: asked, compare, margin, json }: Given<typeof OWN>,
+): Promise<void> {
+  const [{ evaluateModel }, { shotsNamed }] = await Promise.all([
+    import('../../evaluate/evaluate-model.ts'),
+    import('../../evaluate/evaluate.ts'),
+  ]);
+  const { model, out } = options;
+  const shots = shotsNamed(asked);
+  const one = (of: string, folder: string, onEvent: OnEvent): Promise<EvaluateReport> =>
+    evaluateModel({ ...options, shots, model: of, out: folder, onEvent });
+  if (compare === undefined) {
+    const report = await withProgress((onEvent) => one(model, out, onEvent));
+    if (json)
+      printJson(Object.fromEntries(report.results.map(({ shots, content }) => [shots, content.results])));
+    else showResults(report);
+    return;
+  }
+  checkWritable(join(out, 'paired.json'));
+  const [before, after] = [join(out, 'before'), join(out, 'after')];
+  await withProgress(async (onEvent) => {
+    await one(model, before, onEvent);
+    await one(compare, after, onEvent);
+  });
+  const [{ pairedReport }, { pairedTables }] = await Promise.all([
+    import('../../report/paired.ts'),
+    import('../../report/paired-tables.ts'),
+  ]);
+  const report = await pairedReport(`${before}.samples`, `${after}.samples`, { margin });
+  writeJsonAtomic(join(out, 'paired.json'), report);
+  if (json) printJson(report);
+  else await showTables(pairedTables(report), report.notes);
+  tell(paint.dim(`results in ${out}`));
+}
+
+function showResults({ results }: EvaluateReport): void {
+  for (const { shots, content, path } of results) {
+    print(paint.bold(`${shots} shots`));
+    const rows = Object.entries(content.results as Record<string, Record<string, unknown>>).flatMap(
+      ([name, figures]) =>
+        Object.entries(figures).flatMap(([key, value]) => {
+          const [metric, filter] = key.split(',');
+          if (filter === undefined || metric!.endsWith('_stderr') || typeof value !== 'number') return [];
+          const error = figures[`${metric}_stderr,${filter}`];
+          const rowCount = countText(figures.sample_len as number);
+          return [
+            [name, key, value.toFixed(4), typeof error === 'number' ? `± ${error.toFixed(4)}` : '', rowCount],
+          ];
+        }),
+    );
+    const [head, ...body] = table([['task', 'metric', 'value', 'standard error', 'rows'], ...rows]);
+    print(paint.dim(head!));
+    for (const line of body) print(line);
+    tell(paint.dim(`in ${path}`));
+  }
+}

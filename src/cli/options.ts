@@ -1,0 +1,144 @@
+// Options of a command, each declared once: its flag, kind, default, words and which option of the library call it fills.
+// A command's record of them is named like the call's options, so that what was given is passed on as it comes.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/** `A`: whether it has always a value, since it is required or has a default. */
+export interface Declared<T, A extends boolean = boolean> {
+  readonly words: string;
+  /** What stands after the flag in the help: `<file>`; absent: a switch. */
+  readonly value?: string;
+  /** The flag without dashes, where it is not the option's own name in kebab-case. */
+  readonly flag?: string;
+  readonly short?: string;
+  readonly choices?: readonly string[];
+  readonly read?: (text: string, before: unknown) => unknown;
+  /** What the library takes, of what was read. */
+  readonly make?: (read: never) => T;
+  /** As it is read, and as the help prints it. */
+  readonly default?: { readonly read: unknown; readonly shown?: string };
+  readonly always: A;
+}
+
+export type Options = Readonly<Record<string, Declared<unknown>>>;
+
+/** What was given of a record of options, by the names of the record; absent where it was not. */
+export type Given<O extends Options> = {
+  readonly [N in keyof O as O[N] extends Declared<unknown, true> ? N : never]: O[N] extends Declared<infer T>
+    ? T
+    : never;
+} & {
+  readonly [N in keyof O as O[N] extends Declared<unknown, true> ? never : N]?: O[N] extends Declared<infer T>
+    ? T
+    : never;
+};
+
+type Optional<T> = Declared<T, false>;
+type Always<T> = Declared<T, true>;
+
+/** A text of any kind: a path, a name, a prompt. */
+export const text = (value: string, words: string): Optional<string> => ({ value, words, always: false });
+
+/** A flag that may be repeated. */
+export const texts = (value: string, words: string): Optional<string[]> => ({
+  value,
+  words,
+  always: false,
+  read: (one, before) => [...((before as string[] | undefined) ?? []), one],
+});
+
+/** A switch: `true` where it is given. */
+export const toggle = (words: string): Optional<boolean> => ({ words, always: false });
+
+export const oneOf = <const C extends string>(
+  value: string,
+  choices: readonly C[],
+  words: string,
+): Optional<C> => ({ value, choices, words, always: false });
+
+/** A whole number of at least `least`. */
+export const wholeNumber = (value: string, least: number, words: string): Optional<number> => ({
+  value,
+  words,
+  always: false,
+  read(written) {
+    const count = Number(written);
+    if (!/^\d{1,15}$/.test(written) || count < least)
+      throw new InvalidArgumentError(`It is not a whole number from ${least}.`);
+    return count;
+  },
+});
+
+/** @param fits which numbers it may be, and in words */
+export const decimal = (
+  value: string,
+  words: string,
+  fits: readonly [(value: number) => boolean, string] = [Number.isFinite, 'a number'],
+): Optional<number> => ({
+  value,
+  words,
+  always: false,
+  read(written) {
+    const number = Number(written);
+    if (written.trim() === '' || !fits[0](number)) throw new InvalidArgumentError(`It is not ${fits[1]}.`);
+    return number;
+  },
+});
+
+export const fraction = (value: string, words: string): Optional<number> =>
+  decimal(value, words, [(number) => number > 0 && number < 1, 'a number between 0 and 1']);
+
+export const required = <T>(option: Optional<T>): Always<T> => ({ ...option, always: true });
+
+export const byDefault = <const T>(option: Optional<T>, read: NoInfer<T>, shown?: string): Always<T> => ({
+  ...option,
+  always: true,
+  default: { read, ...(shown !== undefined && { shown }) },
+});
+
+/** Under a flag of another name than the library's option. */
+export const named = <O>(flag: string, option: O): O => ({ ...option, flag });
+
+/** What the library takes, out of what is written. */
+export const made = <R, T, A extends boolean>(
+  option: Declared<R, A>,
+  make: (read: R) => T,
+): Declared<T, A> => ({
+  ...option,
+  make: make as (read: never) => T,
+});
+
+/** Declares them on the command. */
+export function withOptions(command: Command, options: Options): Command {
+  for (const [name, declared] of Object.entries(options)) command.addOption(optionOf(name, declared));
+  return command;
+}
+
+/** `maxMinutes` and `base_model` → `max-minutes`, `base-model`. */
+const kebab = (name: string): string =>
+  name.replaceAll('_', '-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+function optionOf(name: string, declared: Declared<unknown>): Option {
+  const { value, words, flag = kebab(name), short, choices, read, always, default: standard } = declared;
+  const flags = `${short === undefined ? '' : `-${short}, `}--${flag}${value === undefined ? '' : ` ${value}`}`;
+  const option = new Option(flags, words);
+  if (choices) option.choices(choices);
+  if (read) option.argParser(read);
+  if (standard) option.default(standard.read, standard.shown);
+  return option.makeOptionMandatory(always && standard === undefined);
+}
+
+/** What was given of them, as the library takes it. */
+export function given<O extends Options>(command: Command, options: O): Given<O> {
+  const flags = command.opts<Readonly<Record<string, unknown>>>();
+  const found = Object.entries(options).flatMap(([name, declared]): [string, unknown][] => {
+    const read = flags[optionOf(name, declared).attributeName()];
+    if (read === undefined) return [];
+    return [[name, declared.make ? declared.make(read as never) : read]];
+  });
+  return Object.fromEntries(found) as Given<O>;
+}
+
+/** On every command that has a result to print. */
+export const JSON_LINE = { json: toggle('one JSON line on stdout and nothing else') };
+export const JSON_LINES = { json: toggle('JSON lines on stdout and nothing else') };

@@ -1,0 +1,227 @@
+// An evaluation: tasks × shots, each row asked once, whatever interrupts it. What is done lies beside the results until
+// they are written; the same call again goes on, and what it writes is the same bytes.
+
+import { rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { AtomicFile, checkWritable, makeFolder, writeJsonAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+import { type OnEvent, silent } from '../base/events.ts';
+import type { LanguageModel } from '../lm/language-model.ts';
+import { digestFile } from '../sources/checkpoints/digest.ts';
+import { hashesOf, metricsOf, type RowMetrics, samplesOf } from './answers.ts';
+import { askRows } from './ask-rows.ts';
+import type { Chosen } from './catalogue.ts';
+import { Journal } from './journal.ts';
+import type { Mode } from './modes.ts';
+import { sha256 } from './python-text.ts';
+import { requestsOf, shotsOf, type TaskRow } from './requests.ts';
+import { resultsOf, type TaskResult } from './results.ts';
+import { FORMAT, finishedResults } from './results-file.ts';
+import { fileOf, rowsOf } from './rows.ts';
+import { evaluated, pool, type Task } from './task.ts';
+
+export interface EvaluateOptions {
+  readonly model: LanguageModel;
+  /** As results name it. */
+  readonly modelName: string;
+  /** Changes whenever the model's files do. */
+  readonly modelIdentity: string;
+  readonly chosen: Chosen;
+  readonly shots: readonly number[];
+  /** Folder of rows: `{task}/{split}.jsonl` or .parquet. */
+  readonly data: string;
+  /** Folder of results: `{label}/{shots}.json` there, `samples_{task}_{shots}.jsonl` in `OUT.samples`. */
+  readonly out: string;
+  /** What was asked for, as the folder's name: `paper`, `arc_easy,piqa`. */
+  readonly label: string;
+  readonly mode: Mode;
+  /** Most rows of a task. */
+  readonly limit?: number;
+  readonly bootstrap?: number;
+  readonly onEvent?: OnEvent;
+}
+
+export interface EvaluateReport {
+  /** Number of shots → its results file's path and content. */
+  readonly results: readonly {
+    readonly shots: number;
+    readonly path: string;
+    readonly content: Record<string, unknown>;
+  }[];
+  /** Rows that were asked in this call. */
+  readonly asked: number;
+}
+
+/** @throws WhorlError `exists` where results of other settings stand, and what rows, tasks and the model give rise to */
+export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport> {
+  const { out, label, shots, modelIdentity, mode } = options;
+  // The sum of everything that answers depend on but the rows, whose requests the journal compares.
+  const identity = sha256(JSON.stringify([FORMAT, modelIdentity, mode.name]));
+  const results: EvaluateReport['results'][number][] = [];
+  const places = shots.map((each) => ({
+    shots: each,
+    path: join(out, label, `${each}.json`),
+    settings: settingsOf(options, each),
+  }));
+  for (const { path, settings } of places) finishedResults(path, settings); // before hours of work
+  checkWritable(join(out, label, 'x'));
+  let asked = 0;
+  for (const { shots: each, path, settings } of places) {
+    const done = finishedResults(path, settings);
+    if (done) {
+      results.push({ shots: each, path, content: done });
+      continue;
+    }
+    const run = new Run(options, each, identity);
+    const content = await run.results(settings);
+    asked += run.asked;
+    writeJsonAtomic(path, content);
+    run.forget();
+    results.push({ shots: each, path, content });
+  }
+  return { results, asked };
+}
+
+/** What a results file says of itself, and must say for it to be taken as done. */
+function settingsOf(
+  { modelName, modelIdentity, mode, limit, chosen, data }: EvaluateOptions,
+  shots: number,
+): Record<string, unknown> {
+  const files = chosen.tasks.flatMap((task) => [
+    fileOf(data, task, evaluated(task)),
+    ...(shotsOf(task, shots) > 0 ? [fileOf(data, task, pool(task))] : []),
+  ]);
+  return {
+    model: modelName,
+    weights: modelIdentity,
+    mode: mode.name,
+    limit: limit ?? null,
+    task_versions: Object.fromEntries(chosen.tasks.map(({ name, version }) => [name, version])),
+    rows: sha256(files.map(digestFile).join()),
+  };
+}
+
+/** Where samples and unfinished answers lie: beside the results, whose folder the paper's report reads as a whole. */
+const samplesFolder = (out: string): string => join(dirname(out), `${basename(out)}.samples`);
+
+const samplesFile = (out: string, task: string, shots: number): string =>
+  join(samplesFolder(out), `samples_${task}_${shots}.jsonl`);
+
+/** All tasks at one number of shots. */
+class Run {
+  asked = 0;
+  readonly #journals: string[] = [];
+  constructor(
+    private readonly options: EvaluateOptions,
+    private readonly shots: number,
+    private readonly identity: string,
+  ) {}
+
+  async results(settings: Record<string, unknown>): Promise<Record<string, unknown>> {
+    const { chosen, mode, bootstrap, onEvent = silent } = this.options;
+    const tasks: TaskResult[] = [];
+    for (const [i, task] of chosen.tasks.entries()) {
+      const name = `${task.name}, ${this.shots} shots`;
+      onEvent({ kind: 'phase', name, detail: `task ${i + 1} of ${chosen.tasks.length}` });
+      tasks.push(await this.#task(task, name));
+    }
+    const figures = resultsOf(tasks, chosen.groups, {
+      shots: this.shots,
+      mode,
+      ...(bootstrap !== undefined && { bootstrap }),
+    });
+    const { model, limit } = settings;
+    return {
+      ...figures,
+      config: { model: 'whorl', model_args: `pretrained=${model as string}`, limit, fewshot_seed: 1234 },
+      model_source: 'whorl',
+      model_name: model,
+      whorl: { format: FORMAT, ...settings },
+    };
+  }
+
+  async #task(task: Task, name: string): Promise<TaskResult> {
+    const { data, limit, out } = this.options;
+    const all = await rowsOf(data, task, evaluated(task));
+    const rows = limit === undefined ? all : all.slice(0, limit);
+    const shots = shotsOf(task, this.shots);
+    const examples = shots === 0 ? [] : await rowsOf(data, task, pool(task));
+    const path = join(samplesFolder(out), 'work', `${task.name}_${this.shots}.jsonl`);
+    makeFolder(dirname(path));
+    this.#journals.push(path);
+    const journal = new Journal(path, this.identity);
+    try {
+      await this.#ask(task, name, rows, examples, journal);
+      return { task, original: all.length, ...this.#written(task, rows, examples, journal) };
+    } finally {
+      journal.close();
+    }
+  }
+
+  async #ask(
+    task: Task,
+    name: string,
+    rows: readonly TaskRow[],
+    examples: readonly TaskRow[],
+    journal: Journal,
+  ): Promise<void> {
+    const { onEvent = silent } = this.options;
+    let done = 0;
+    const told = (): void => onEvent({ kind: 'progress', name, done: ++done, total: rows.length });
+    const asks = function* (shots: number) {
+      let row = 0;
+      for (const requests of requestsOf(task, rows, examples, shotsOf(task, shots))) {
+        const asked = askedHash(requests.requests);
+        if (journal.answer(row, asked) === undefined) yield { row, asked, requests };
+        else told();
+        row++;
+      }
+    };
+    for await (const { row, asked, answer } of askRows(this.options.model, task, asks(this.shots))) {
+      journal.add(row, asked, answer);
+      this.asked++;
+      told();
+    }
+  }
+
+  /** Metrics from the answers, and the samples' file. */
+  #written(task: Task, rows: readonly TaskRow[], examples: readonly TaskRow[], journal: Journal) {
+    const metrics: RowMetrics[] = [];
+    const hashes: string[] = [];
+    const file = new AtomicFile(samplesFile(this.options.out, task.name, this.shots));
+    try {
+      for (const requests of requestsOf(task, rows, examples, shotsOf(task, this.shots))) {
+        const row = metrics.length;
+        const answer = journal.answer(row, askedHash(requests.requests))!;
+        metrics.push(metricsOf(task, requests, answer));
+        hashes.push(...Object.values(hashesOf(requests)));
+        const lines = samplesOf(task, row, requests, answer).map(
+          (sample) => `${JSON.stringify(sample, plain)}\n`,
+        );
+        file.write(new TextEncoder().encode(lines.join('')));
+      }
+      file.commit();
+    } finally {
+      file.discard();
+    }
+    return { rows: metrics, hash: sha256(hashes.join('')) };
+  }
+
+  /** The answers stand in the samples now. */
+  forget(): void {
+    for (const path of this.#journals) rmSync(path, { force: true });
+  }
+}
+
+const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
+
+const askedHash = (requests: readonly { context: string; continuation: string }[]): string =>
+  sha256(JSON.stringify(requests.map(({ context, continuation }) => [context, continuation])));
+
+/** @throws WhorlError `usage` for a number that is given twice or is none */
+export function shotsNamed(text: string): number[] {
+  const shots = text.split(',').map((each) => each.trim());
+  if (shots.every((each) => /^\d{1,3}$/.test(each)) && new Set(shots.map(Number)).size === shots.length)
+    return shots.map(Number);
+  throw new WhorlError('usage', `--shots ${text} is no list of different whole numbers`, 'write it as 0,1,5');
+}

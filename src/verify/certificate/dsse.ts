@@ -1,0 +1,120 @@
+// DSSE envelopes (secure-systems-lab/dsse, version 1) with one signature by an owner's key: Ed25519, or ECDSA on P-256 over
+// SHA-256 (DER). One byte string for one envelope: RFC 8785 and a line feed, so that no other text passes for it.
+
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { z } from 'zod';
+import { WhorlError } from '../../base/error.ts';
+import { canonicalJson, type Json, sha256Hex } from '../../claim/canonical.ts';
+import { hex256 } from '../../claim/plan.ts';
+import { checkShape } from '../../claim/shape-error.ts';
+
+const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
+
+const envelopeSchema = z.strictObject({
+  payloadType: z.literal(PAYLOAD_TYPE),
+  payload: z.string(),
+  signatures: z.tuple([z.strictObject({ keyid: hex256, sig: z.string() })]),
+});
+
+/** SubjectPublicKeyInfo, base64. */
+export const publicKeyOf = (key: KeyObject): string =>
+  (key.type === 'private' ? createPublicKey(key) : key)
+    .export({ type: 'spki', format: 'der' })
+    .toString('base64');
+
+/** @throws WhorlError `bad-file` for what is no private key of the two kinds */
+export function signingKey(pem: string, path: string): KeyObject {
+  try {
+    const key = createPrivateKey(pem);
+    hashFor(key);
+    return key;
+  } catch (cause) {
+    throw new WhorlError(
+      'bad-file',
+      `${path} holds no Ed25519 or P-256 private key`,
+      'give a PEM file without a passphrase, or a new path: then a key is made there',
+      { cause },
+    );
+  }
+}
+
+function hashFor(key: KeyObject): 'sha256' | null {
+  if (key.asymmetricKeyType === 'ed25519') return null;
+  if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1')
+    return 'sha256';
+  throw new WhorlError('unsupported', 'a certificate is signed by Ed25519 or P-256');
+}
+
+/** What is signed: the type and the payload with their lengths in bytes. */
+const signed = (payload: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${payload.length} `), payload]);
+
+const keyIdOf = (publicKey: string): string => sha256Hex(Buffer.from(publicKey, 'base64'));
+
+/** The text of an envelope around a statement. */
+export function seal(statement: Json, key: KeyObject): string {
+  const payload = Buffer.from(canonicalJson(statement));
+  const sig = sign(hashFor(key), signed(payload), key).toString('base64');
+  const envelope = {
+    payloadType: PAYLOAD_TYPE,
+    payload: payload.toString('base64'),
+    signatures: [{ keyid: keyIdOf(publicKeyOf(key)), sig }],
+  };
+  return `${canonicalJson(envelope)}\n`;
+}
+
+const refuse = (what: string, cause?: unknown): never => {
+  throw new WhorlError('bad-file', `the certificate ${what}`, 'take the file as it was issued', { cause });
+};
+
+/** JSON that is its own canonical text. */
+function parseCanonical(text: string, what: string): Json {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    return refuse(`${what} is not JSON`, cause);
+  }
+  if (canonicalJson(value as Json) !== text) refuse(`${what} is not in canonical form (RFC 8785)`);
+  return value as Json;
+}
+
+function bytesOf(base64: string, what: string): Buffer {
+  const bytes = Buffer.from(base64, 'base64');
+  if (bytes.toString('base64') !== base64) refuse(`has a ${what} that is not base64`);
+  return bytes;
+}
+
+/**
+ * The statement of an envelope whose signature is that of `keyIn(statement)`, an SPKI in base64.
+ * @throws WhorlError `bad-file`
+ */
+export function unseal(text: string, keyIn: (statement: Json) => string): Json {
+  if (!text.endsWith('\n')) refuse('is cut off');
+  const outer = parseCanonical(text.slice(0, -1), 'envelope');
+  const envelope = checkShape(envelopeSchema, outer, 'the certificate', 'bad-file');
+  const payload = bytesOf(envelope.payload, 'payload');
+  const statement = parseCanonical(utf8(payload), 'statement');
+  const publicKey = keyIn(statement);
+  const [{ keyid, sig }] = envelope.signatures;
+  if (keyIdOf(publicKey) !== keyid) refuse('was signed by another key than its own');
+  const der = bytesOf(publicKey, 'key');
+  let ok = false;
+  try {
+    const key = createPublicKey({ key: der, format: 'der', type: 'spki' });
+    if (publicKeyOf(key) !== publicKey) refuse('has a key in another form than SPKI');
+    ok = verify(hashFor(key), signed(payload), key, bytesOf(sig, 'signature'));
+  } catch (cause) {
+    refuse('has a key or a signature that cannot be read', cause);
+  }
+  if (!ok) refuse('is not what was signed');
+  return statement;
+}
+
+function utf8(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    return refuse('is not UTF-8', cause);
+  }
+}

@@ -1,0 +1,88 @@
+// A certificate as one page for people who read paper: no script, nothing fetched, black on white when printed.
+
+import type { Checked } from './check.ts';
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+const safe = (text: string): string => text.replace(/[&<>"']/g, (char) => ESCAPES[char]!);
+/** Unseen characters are written out: what stands on paper must be what was asked. */
+const shown = (text: string): string => safe(JSON.stringify(text).slice(1, -1));
+const rows = (pairs: readonly (readonly [string, string])[]): string =>
+  pairs.map(([name, value]) => `<tr><th>${safe(name)}</th><td>${value}</td></tr>`).join('\n');
+const code = (text: string): string => `<code>${safe(text)}</code>`;
+const list = (lines: readonly string[]): string =>
+  `<ul>${lines.map((line) => `<li>${safe(line)}</li>`).join('')}</ul>`;
+
+const STYLE = `body{font:11pt/1.45 Georgia,serif;color:#111;background:#fff;max-width:46rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.7rem;margin:0}h2{font-size:1.1rem;margin:1.6rem 0 .4rem;border-bottom:1px solid #999}
+.word{font-size:1.4rem;border:2px solid;padding:.4rem .8rem;display:inline-block;margin:1rem 0}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.15rem .5rem .15rem 0;font-weight:normal}
+th{width:11rem;color:#555}code{font:9pt/1.4 monospace;overflow-wrap:anywhere}
+.exchanges td,.exchanges th{border-top:1px solid #ddd;width:auto}tr{break-inside:avoid}
+@page{margin:2cm}@media print{body{margin:0;max-width:none;font-size:10pt}}`;
+
+/** @param words the verdict's, as every other place says it */
+export function certificatePage(
+  { statement: { predicate }, claim, verdict }: Checked,
+  words: string,
+): string {
+  const { suspect, asked, transcript, software, signer, created } = predicate;
+  const cells = Object.entries(verdict.cells).map(
+    ([name, { hits, of }]) => [name, `${hits} of ${of}`] as const,
+  );
+  const exchanges = transcript.map(
+    ({ prompt, answer }, i) =>
+      `<tr><td>${asked.from + i}</td><td><code>${shown(prompt)}</code></td><td><code>${shown(answer)}</code></td></tr>`,
+  );
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Certificate: ${safe(words)}</title><style>${STYLE}</style></head><body>
+<h1>Certificate about the descent of a language model</h1>
+<p class="word">${safe(words)}</p>
+<p>${safe(verdict.reason)}</p>
+<h2>What was measured</h2>
+<table>${rows([
+    ...cells,
+    [
+      'p',
+      `at most 10<sup>${(Math.ceil(verdict.log10_p! * 10) / 10).toFixed(1)}</sup>, for ${verdict.multiplicity} looks`,
+    ],
+    ['exactly, one look', code(`${predicate.result.p.numerator} / ${predicate.result.p.denominator}`)],
+    ['level', `${claim.alpha}, as committed`],
+    ['paid for', safe(verdict.tried)],
+    ['test', safe(verdict.test)],
+    ['matcher', safe(verdict.matcher)],
+  ])}</table>
+<h2>Of whom</h2>
+<table>${rows([
+    ['suspect', shown(suspect.source)],
+    ['weights', code(suspect.weights)],
+    ['tokenizer', code(suspect.tokenizer)],
+    ['config', code(suspect.config)],
+    ['chat template', suspect.chat_template === null ? 'none' : code(suspect.chat_template)],
+  ])}</table>
+<p>That this suspect gave these answers is the signer's word, until somebody asks it again.</p>
+<h2>By whom, and when</h2>
+<table>${rows([
+    ['claim', code(claim.root)],
+    ['claimed', safe(claim.created)],
+    ['dice', safe(verdict.draw)],
+    ['key', code(signer)],
+    ['issued', safe(created)],
+    ['software', `${safe(software.name)} ${safe(software.version)} ${code(software.digest)}`],
+  ])}</table>
+<h2>Null hypothesis</h2><p>${safe(verdict.null_hypothesis)}</p>
+<h2>It rests on</h2>${list(verdict.assumptions)}
+<h2>What this does not say</h2>${list(verdict.does_not_say)}
+<h2>Questions and answers</h2>
+<table class="exchanges"><tr><th>key</th><th>asked</th><th>answered</th></tr>
+${exchanges.join('\n')}</table>
+</body></html>
+`;
+}

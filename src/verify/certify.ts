@@ -1,0 +1,85 @@
+// `whorl verify --certificate FILE`: what can be refused is refused before anything is asked; then the answers, the secret that
+// remembers the opened keys, and the certificate, in this order.
+
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { checkNew, checkWritable, writeFileAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+import { SOFTWARE } from '../base/software.ts';
+import { canonicalJson, type Json, sha256Hex } from '../claim/canonical.ts';
+import type { Opened } from '../claim/open.ts';
+import type { SecretContents } from '../claim/secret-contents.ts';
+import type { Lock, Unlock } from '../claim/secret-file.ts';
+import { burn, lockAgain } from './certificate/burn.ts';
+import { publicKeyOf, seal, signingKey } from './certificate/dsse.ts';
+import { type Issued, statementOf } from './certificate/issue.ts';
+import { softwareDigest } from './certificate/software-digest.ts';
+
+export interface CertificateOptions {
+  /** Where the certificate is written. */
+  readonly file: string;
+  /** PEM of the owner's key; where no file is, an Ed25519 key is made. */
+  readonly key: string;
+}
+
+export interface Certifier {
+  readonly file: string;
+  readonly key: KeyObject;
+  readonly lock: Lock | undefined;
+}
+
+/** @throws WhorlError for all that would be in the way after the suspect was asked */
+export function certifier(
+  { file, key }: CertificateOptions,
+  opened: Opened,
+  unlock: Unlock | undefined,
+): Certifier {
+  if (opened.claim.version === 1)
+    throw new WhorlError(
+      'usage',
+      'a claim of format 1 cannot be opened key by key',
+      'verify without --certificate, or make a claim with this version',
+    );
+  if (opened.stamp)
+    throw new WhorlError(
+      'unsupported',
+      'certificates of claims with a stamp are not made yet',
+      'verify without --certificate',
+    );
+  if (opened.claim.draw.source === 'hand-picked')
+    throw new WhorlError('usage', 'keys that were picked prove nothing', 'verify without --certificate');
+  const lock = lockAgain(unlock);
+  checkNew(file);
+  return { file, key: keyAt(key), lock };
+}
+
+function keyAt(path: string): KeyObject {
+  if (existsSync(path)) return signingKey(readFileSync(path, 'utf8'), path);
+  checkWritable(path);
+  const { privateKey } = generateKeyPairSync('ed25519');
+  writeFileAtomic(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
+  return privateKey;
+}
+
+/** @throws WhorlError `usage` where no p-value may be given: then nothing is opened, and no key is lost */
+export async function certify(
+  { file, key, lock }: Certifier,
+  secretPath: string,
+  contents: SecretContents,
+  opened: Opened,
+  issued: Omit<Issued, 'signer' | 'created' | 'software'>,
+): Promise<void> {
+  if (!issued.verdict.exact)
+    throw new WhorlError('usage', `no certificate: ${issued.verdict.reason}`, 'ask as the claim permits');
+  const created = new Date().toISOString();
+  const statement = statementOf(opened, contents, {
+    ...issued,
+    signer: publicKeyOf(key),
+    created,
+    software: { ...SOFTWARE, digest: softwareDigest() },
+  }) as unknown as Json;
+  const { from, to } = issued.verdict.keys;
+  const record = { from, to, statement: sha256Hex(canonicalJson(statement)), created };
+  await burn(secretPath, contents, record, lock);
+  writeFileAtomic(file, seal(statement, key));
+}

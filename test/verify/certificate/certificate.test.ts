@@ -1,0 +1,217 @@
+// Certificates: what holds is replayed to the same word by our checker and by one in Python that shares no code with it
+// (examples/check.py), and no mutant is accepted by either. `scripts/certificate-mutants.ts` tries tens of thousands.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../../../src/base/package-root.ts';
+import type { ClaimPlan } from '../../../src/claim/plan.ts';
+import { checkCertificate } from '../../../src/verify/certificate/check.ts';
+import { certificatePage } from '../../../src/verify/certificate/page.ts';
+import { chained, type Statement } from '../../../src/verify/certificate/statement.ts';
+import { answersPlan, seeded } from '../../claim/plans.ts';
+import { whorl } from '../../cli/whorl.ts';
+import { KEYS, large, made, small } from './made.ts';
+import { flipped, improved, structural } from './mutants.ts';
+import { hasPython, pythonCodes } from './python.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'whorl-certificate-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+const EXIT = { verified: 0, 'not-verified': 3, matches: 4, undecided: 5 } as const;
+
+const codeOf = (text: string): number => {
+  try {
+    return EXIT[checkCertificate(text).verdict.verdict];
+  } catch (error) {
+    if ((error as Error).name !== 'WhorlError') throw error;
+    return 1;
+  }
+};
+
+const cases: readonly [string, () => ReturnType<typeof made>, keyof typeof EXIT][] = [
+  ['T3, all keys', () => made(), 'verified'],
+  ['T3, one key lost, P-256', () => made({ key: KEYS.p256, lost: 1 }), 'verified'],
+  ['T3, most lost', () => made({ lost: 10 }), 'matches'],
+  ['T3, silent', () => made({ lost: 16 }), 'not-verified'],
+  [
+    'T3, keys that were asked otherwise',
+    () => made({ lost: 16, changed: [...Array(15).keys()] }),
+    'undecided',
+  ],
+  [
+    'T3, a part',
+    () => made({ range: { from: 2, to: 16 }, plan: answersPlan(16, 256) as ClaimPlan }),
+    'verified',
+  ],
+  ["T3, another wrapper and the suspect's own template", () => made({ wrapper: 'chat' }), 'verified'],
+  ['T3, said twice', () => made({ plan: repeated() }), 'verified'],
+  ['T4', () => made({ plan: large() }), 'verified'],
+  ['T4, two lost', () => made({ plan: large(), lost: 2 }), 'matches'],
+  ['T4, too small', () => made({ plan: small(), lost: 5 }), 'undecided'],
+  ['T4, a part', () => made({ plan: large(), range: { from: 0, to: 300 } }), 'matches'],
+];
+function repeated(): ClaimPlan {
+  const words =
+    'the first candidate that stands in the continuation as a whole word, said once or several times in a row (roserose), case ignored';
+  return { ...answersPlan(16, 256), matcher: 'first-candidate-repeated', matcher_text: words };
+}
+
+describe('what holds', () => {
+  const certificates = cases.map(([name, make, word]) => ({ name, word, ...make() }));
+
+  test.each(certificates)('$name: $word', ({ text, word, statement }) => {
+    const { verdict } = checkCertificate(text);
+    expect([verdict.verdict, statement.predicate.result.word]).toEqual([word, word]);
+  });
+
+  test.skipIf(!hasPython)('Python comes to the same words', () => {
+    expect(pythonCodes(certificates.map(({ text }) => text))).toEqual(
+      certificates.map(({ word }) => EXIT[word]),
+    );
+  });
+
+  test('keys that were not asked stay secret, and so do the draw of others and the owner’s seed', () => {
+    const { text, statement, opened } = made({ range: { from: 0, to: 4 } });
+    for (const { text: key } of opened.plan.keys.slice(4))
+      expect(statement.predicate.openings.map(({ value }) => value)).not.toContainEqual(
+        expect.objectContaining({ text: key }),
+      );
+    const names = statement.predicate.openings.map(({ name }) => name);
+    expect(names).not.toContain('owner-seed');
+    expect(names.filter((name) => name.startsWith('seed/'))).toEqual([
+      'seed/keys/0',
+      'seed/keys/1',
+      'seed/keys/2',
+      'seed/keys/3',
+    ]);
+    expect(text).toMatch(/^\{"payload":"/);
+  });
+
+  test('whorl check: the word, the exit code, a page without scripts; another key is refused', async () => {
+    const { text } = made({ lost: 10 });
+    const file = join(scratch, 'a.json');
+    const page = join(scratch, 'a.html');
+    writeFileSync(file, text);
+    const { code, out } = await whorl('check', file, '--html', page);
+    expect(code).toBe(4);
+    expect(out).toMatch(/^MATCHES \(OWNER'S WORD\)/);
+    const html = certificatePage(checkCertificate(text), 'matches');
+    expect(html).toContain('org/ähnlich');
+    expect(html).not.toMatch(/<script|src=|href=/);
+    const pem = join(scratch, 'other.pem');
+    writeFileSync(pem, KEYS.p256.export({ type: 'pkcs8', format: 'pem' }));
+    expect((await whorl('check', file, '--key', pem)).err).toMatch(/another key signed it/);
+    expect(await whorl('check', join(scratch, 'none.json'))).toMatchObject({ code: 1 });
+  });
+
+  test('a page shows hostile texts as texts', () => {
+    const { statement } = made();
+    const hostile = improved(statement, KEYS.ed25519, ({ predicate }) => {
+      predicate.suspect.source = '<img src=x onerror=alert(1)>';
+    });
+    expect(certificatePage(checkCertificate(hostile), 'verified')).toContain('&lt;img src=x');
+  });
+
+  test.skipIf(!hasPython)('examples/check.py as a person runs it', () => {
+    const file = join(scratch, 'b.json');
+    writeFileSync(file, made().text);
+    const script = join(packageRoot(), 'examples/check.py');
+    expect(execFileSync('python3', [script, file], { encoding: 'utf8' })).toBe('verified\n');
+    writeFileSync(file, '{}');
+    expect(spawnSync('python3', [script, file]).status).toBe(1);
+  });
+});
+
+/** The edits of an owner who signs what he likes; each with the answers chained anew. */
+const ATTACKS: readonly [string, (copy: Statement) => void][] = [
+  ['an answer that is better', (c) => answer(c, 0, ' word7.')],
+  ['an answer cut away', (c) => void c.predicate.transcript.pop()],
+  [
+    'two answers exchanged',
+    (c) => c.predicate.transcript.splice(0, 2, c.predicate.transcript[1]!, c.predicate.transcript[0]!),
+  ],
+  ['another suspect', (c) => void (c.predicate.suspect.weights = 'd'.repeat(64))],
+  ['another subject', (c) => void (c.subject[0].digest.sha256 = 'd'.repeat(64))],
+  [
+    'worked examples before each key',
+    (c) => {
+      c.predicate.asked.prefix = 'key 1: word7\n';
+      for (const e of c.predicate.transcript) e.prompt = `key 1: word7\n${e.prompt}`;
+    },
+  ],
+  ['a system prompt', (c) => void (c.predicate.asked.system = 'Answer word7.')],
+  ['a wrapper of his own', (c) => void (c.predicate.asked.wrapper = 'mine')],
+  ['a better word', (c) => void (c.predicate.result.word = 'verified')],
+  ['fewer draws paid for', (c) => void (c.predicate.result.draws_log2 = 40)],
+  ['a smaller p', (c) => void (c.predicate.result.p = { numerator: '1', denominator: '9'.repeat(60) })],
+  [
+    'fewer keys than were asked',
+    (c) => {
+      c.predicate.asked.to -= 1;
+      c.predicate.transcript.pop();
+    },
+  ],
+  ['a later look than is paid for', (c) => void (c.predicate.asked.look = 2)],
+  ['look 0', (c) => void (c.predicate.asked.look = 0)],
+  ['a limit left out', (c) => void c.predicate.says_not.pop()],
+  ['a leaf of another salt', (c) => void (c.predicate.openings[3]!.salt = '0'.repeat(64))],
+  ['one leaf twice', (c) => void c.predicate.openings.push(c.predicate.openings[0]!)],
+  [
+    'another claim with the same root',
+    (c) => void (c.predicate.claim = c.predicate.claim.replace('"most_looks": 1', '"most_looks": 9')),
+  ],
+  [
+    'a claim that pays for a looser level',
+    (c) => void (c.predicate.claim = c.predicate.claim.replace('0.000001', '0.5')),
+  ],
+  [
+    'a beacon that nobody checked',
+    (c) => void (c.predicate.beacon = { chain: 'a'.repeat(64), round: 1, signature: 'a'.repeat(96) }),
+  ],
+];
+function answer(copy: Statement, i: number, text: string): void {
+  copy.predicate.transcript[i]!.answer = text;
+}
+function chainAnew(copy: Statement): void {
+  const { root } = JSON.parse(copy.predicate.claim) as { root: string };
+  copy.predicate.transcript = chained(root, copy.predicate.transcript);
+}
+
+describe('what does not', () => {
+  const base = made({ lost: 10 });
+
+  test.skipIf(!hasPython)('every edit of a signer who is the owner: ours and Python refuse', () => {
+    const texts = ATTACKS.map(([, edit]) =>
+      improved(base.statement, KEYS.ed25519, (copy) => {
+        edit(copy);
+        chainAnew(copy);
+      }),
+    );
+    const ours = Object.fromEntries(ATTACKS.map(([name], i) => [name, codeOf(texts[i]!)]));
+    const theirs = pythonCodes(texts);
+    expect(ours).toEqual(Object.fromEntries(ATTACKS.map(([name]) => [name, 1])));
+    expect(theirs).toEqual(ATTACKS.map(() => 1));
+  });
+
+  test('signed by a stranger: the envelope holds, the owner’s key does not', () => {
+    const { text } = made({ key: KEYS.p256 });
+    const signer = base.statement.predicate.signer;
+    expect(() => checkCertificate(text, { signer })).toThrow(/another key/);
+    expect(() => checkCertificate(text.replace('"keyid":"', '"keyid":"0'))).toThrow(/certificate/);
+  });
+
+  test('one-bit and structural mutants: none accepted, and both say so', () => {
+    const random = seeded(19);
+    const { statement, text } = made({ plan: small() });
+    const bits = Array.from({ length: 120 }, () => flipped(text, random));
+    const signed = Array.from({ length: 120 }, () => structural(statement, KEYS.ed25519, random));
+    const texts = [...bits, ...signed.map((mutant) => mutant.text)];
+    const accepted = texts.flatMap((mutant, i) =>
+      codeOf(mutant) === 1 ? [] : [signed[i - 120]?.what ?? 'a bit'],
+    );
+    expect(accepted).toEqual([]);
+    if (hasPython) expect(pythonCodes(texts).filter((code) => code !== 1)).toEqual([]);
+  });
+});
