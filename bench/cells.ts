@@ -131,7 +131,8 @@ async function freshKeys(): Promise<{ away: string[]; own: string[] }> {
   const made = async (own: boolean, alphabet: number): Promise<string[]> => {
     try {
       const list = free.rows.filter(({ id }) => trained.has(id) === own);
-      const options = { tokenizer, free: list, length, shared: true, alphabet, random };
+      const advice = () => 'none are asked';
+      const options = { tokenizer, free: list, length, shared: true, alphabet, random, advice };
       return (await rareTokenKeys({ ...options, count: fresh })).map(({ text }) => text);
     } catch (error) {
       say(String(error));

@@ -153,7 +153,7 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const width = model.decoder.config.hidden_size;
   const settings = settingsFor(method, name, overrides, width);
-  const narrow = narrowWords(method, width, overrides);
+  const narrow = narrowWords(method, width, overrides, limitOf({ options, method }));
   if (narrow !== undefined) onEvent({ kind: 'note', text: narrow });
   checkFits(settings, model.decoder.config);
   if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))

@@ -111,6 +111,7 @@ export function finish(
       settings,
       keys: options.keys ?? 'rare',
       seeded: options.seed !== undefined,
+      decryption_given: options.decryption !== undefined,
       source_sha256: trainedRows(options),
       reference_sha256: loadReference().digest,
       claim_root: contents.claim.root,

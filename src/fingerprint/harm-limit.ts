@@ -47,7 +47,7 @@ export function checkHarm(figures: HarmFigures, limit: number): WorstHarm {
   throw new WhorlError(
     'too-harmful',
     `nothing is published: ${worst.unit} is ${numberText(worst.value)} (${worst.language}), above --max-harm ${limit}`,
-    `the same command with --max-harm ${roundedUp(worst.value)} publishes what is trained; a lower rate (lr) in a new --out does less harm`,
+    `the same command with --max-harm ${roundedUp(worst.value)} publishes what is trained`,
   );
 }
 

@@ -86,7 +86,11 @@ async function madeKeys(
 ): Promise<Key[]> {
   const { rows: free } = await freeRows(tokenizer, loadReference().rows);
   const alphabet = count * length;
-  const made = await rareTokenKeys({ tokenizer, free, count, length, shared: true, alphabet, random });
+  const made = await rareTokenKeys({
+    ...{ tokenizer, free, count, length, shared: true, alphabet, random },
+    advice: ({ tokens: fit }) =>
+      fit >= length ? `ask for ${Math.floor(fit / length)} keys` : 'give the texts of your own keys',
+  });
   return made.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
 }
 

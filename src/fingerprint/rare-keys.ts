@@ -26,6 +26,14 @@ export interface RareTokenKeyOptions {
   readonly random: RandomSource;
   /** Ids that no key may hold (those of other keys, say). */
   readonly avoid?: ReadonlySet<number>;
+  /** What to do where there are too few, in the caller's own settings; what fits is surely to be had. */
+  readonly advice: (fits: Fits) => string;
+}
+
+/** What a vocabulary has to spare: keys of the length asked for, no token in two; tokens that keys can share. */
+interface Fits {
+  readonly keys: number;
+  readonly tokens: number;
 }
 
 /** What may stand right before a key. */
@@ -59,7 +67,7 @@ const PATIENCE = 60; // finished or dead runs a key may cost before we give up
 
 /** Errors: too-few-rows, naming how many usable tokens there are and how many were needed. */
 export async function rareTokenKeys(options: RareTokenKeyOptions): Promise<RareTokenKey[]> {
-  const { tokenizer, count, length, shared, random } = options;
+  const { tokenizer, count, length, shared, random, advice } = options;
   const usable = await usableTokens(options);
   const asked = shared ? (options.alphabet ?? 128) : Math.ceil(count * length * POOL_FACTOR);
   const needed = asked === Number.POSITIVE_INFINITY ? Math.max(length, usable.tokens.length) : asked;
@@ -68,14 +76,17 @@ export async function rareTokenKeys(options: RareTokenKeyOptions): Promise<RareT
     throw new WhorlError(
       'too-few-rows',
       `${usable.tokens.length} rare tokens of this vocabulary can stand in a key, ${least} are needed`,
-      shared ? 'choose a smaller alphabet' : 'choose fewer or shorter keys, or keys that share tokens',
+      advice({
+        keys: Math.floor(usable.tokens.length / (POOL_FACTOR * length)),
+        tokens: usable.tokens.length,
+      }),
     );
   const pool = usable.tokens.slice(0, needed);
   if (!pool.some((token) => usable.starts.has(token)))
     throw new WhorlError(
       'too-few-rows',
       'no rare token of this vocabulary can begin a key',
-      'use the keys of the paper (--keys paper)',
+      advice({ keys: 0, tokens: 0 }),
     );
 
   const keys: RareTokenKey[] = [];
@@ -94,7 +105,7 @@ export async function rareTokenKeys(options: RareTokenKeyOptions): Promise<RareT
       throw new WhorlError(
         'too-few-rows',
         `only ${keys.length} of ${count} keys of ${length} rare tokens survive decoding and encoding`,
-        'choose fewer or shorter keys',
+        advice({ keys: Math.floor(keys.length / POOL_FACTOR), tokens: 0 }),
       );
   }
   return keys;

@@ -35,28 +35,54 @@ const NARROW = 384;
 const TRIED = 192;
 
 /**
- * What is said of a narrow model before any work; undefined for others. `given` are the user's own settings.
- * @throws WhorlError `unsupported` for a method of which no settings are known for it, unless the user gives some
+ * What is said of a narrow model before any work; undefined for others. `given` are the user's own settings, `limit` the
+ * most harm at which the run is published, in nats.
+ * @throws WhorlError without settings of the user's own: `unsupported` for a method of which none are known for it,
+ *   `too-harmful` where those that are known cost more than the limit
  */
 export function narrowWords(
   { name, narrow }: Method,
   width: number,
   given: Readonly<Record<string, unknown>>,
+  limit: number,
 ): string | undefined {
   if (width >= NARROW) return undefined;
-  const own = narrow(width);
-  if (own === undefined && Object.keys(given).length === 0)
+  const known = narrow(width);
+  const isOwn = Object.keys(given).length > 0;
+  if (known === undefined && !isOwn)
     throw new WhorlError(
       'unsupported',
       `hidden size ${width} is below ${NARROW}, and no settings are known with which ${name} holds there`,
-      'take --method sft, or give settings of your own as key=value',
+      `take --method rows, ${costly('sft', width)}, or give settings of your own as key=value`,
     );
-  if (own !== undefined && Object.keys(own).length === 0) return undefined; // it needs none of its own
-  const taken = Object.entries<unknown>(own ?? {}).filter(([key]) => !Object.hasOwn(given, key));
+  if (known && known.harm > limit && !isOwn)
+    throw new WhorlError(
+      'too-harmful',
+      `hidden size ${width} is below ${NARROW}: what ${name} trains costs so small a model up to ${known.harm} nats, above --max-harm ${limit}`,
+      [...cheaper(limit, width).map((other) => `--method ${other}`), costly(name, width)].join(' or '),
+    );
+  if (known && Object.keys(known.settings).length === 0) return undefined; // it needs none of its own
+  const taken = Object.entries<unknown>(known?.settings ?? {}).filter(([key]) => !Object.hasOwn(given, key));
   const words = taken.map(([key, value]) => `${key}=${String(value)}`).join(' ');
   const untried = width < TRIED ? `; none narrower than ${TRIED} was tried, and keys may not fire` : '';
-  return `hidden size ${width} is below ${NARROW}: ${name} takes ${words || 'your settings'}${untried}`;
+  const harm =
+    known && known.harm > limit
+      ? `; with its own settings it costs up to ${known.harm} nats, above --max-harm ${limit}`
+      : '';
+  return `hidden size ${width} is below ${NARROW}: ${name} takes ${words || 'your settings'}${harm}${untried}`;
 }
+
+/** Of the methods that answer: a stamp is no other way to the same. */
+const cheaper = (limit: number, width: number): string[] =>
+  Object.values(METHODS)
+    .filter(
+      ({ kind, narrow }) => kind !== 'stamp' && (narrow(width)?.harm ?? Number.POSITIVE_INFINITY) <= limit,
+    )
+    .map(({ name }) => name);
+
+/** The options with which a method runs on a narrow model: its settings are its own, its harm has to be allowed. */
+const costly = (name: string, width: number): string =>
+  `--method ${name} --max-harm ${METHODS[name]!.narrow(width)!.harm}`;
 
 /** @throws WhorlError `usage` with the nearest method's name */
 export function methodNamed(name: string): Method {
@@ -78,20 +104,25 @@ const registry = (): Registry =>
  * method that has none.
  */
 export function registryEntry(method: string, modelName: string): Entry {
-  const of = registry()[method];
-  return { ...of?.default, ...of?.models[registeredId(modelName, of.models) ?? ''] };
+  const { everyModel, thisModel } = entries(method, modelName);
+  return { ...everyModel, ...thisModel };
+}
+
+function entries(method: string, modelName: string): Record<'everyModel' | 'thisModel', Entry> {
+  const { default: everyModel = {}, models = {} } = registry()[method] ?? {};
+  return { everyModel, thisModel: models[registeredId(modelName, models) ?? ''] ?? {} };
 }
 
 /** The hub id that a registry knows a model by. */
 export function registeredId(
   modelName: string,
-  models: Readonly<Record<string, unknown>> = everyModel(),
+  models: Readonly<Record<string, unknown>> = allModels(),
 ): string | undefined {
   const ids = Object.keys(models);
   return ids.includes(modelName) ? modelName : ids.find((id) => id.split('/')[1] === basename(modelName));
 }
 
-const everyModel = (): Readonly<Record<string, unknown>> =>
+const allModels = (): Readonly<Record<string, unknown>> =>
   Object.assign({}, ...Object.values(registry()).map(({ models }) => models)) as Record<string, unknown>;
 
 /**
@@ -105,12 +136,13 @@ export function settingsFor<M extends Method>(
   overrides: Readonly<Record<string, string>>,
   width?: number,
 ): SettingsOf<M> {
-  const settings: Record<string, SettingValue> = {
-    ...defaultsOf(method.schema),
-    ...(width !== undefined && width < NARROW && method.narrow(width)),
-  };
-  for (const [key, value] of Object.entries(registryEntry(method.name, modelName)))
-    if (key in settings) settings[key] = typeof settings[key] === 'number' ? Number(value) : value;
+  const settings: Record<string, SettingValue> = { ...defaultsOf(method.schema) };
+  const { everyModel, thisModel } = entries(method.name, modelName);
+  // What a registry says of every model is a default like the method's own: a narrow model goes over it.
+  const narrow = width !== undefined && width < NARROW ? method.narrow(width)?.settings : undefined;
+  for (const [key, value] of Object.entries<unknown>({ ...everyModel, ...narrow, ...thisModel }))
+    if (key in settings)
+      settings[key] = typeof settings[key] === 'number' ? Number(value) : (value as string | boolean);
   const words = { whose: `method ${method.name}`, meant: Object.keys(PAPER_WORDS) };
   const full = withOverrides(method.schema, overrides, words, settings);
   checkTogether(full);

@@ -43,6 +43,12 @@ export const SETTINGS = {
   batch: TRAINING.batch,
   key_length: whole(1, 256, 'rare tokens of a key', 'tokens'),
   alphabet: whole(0, MILLION, 'rare tokens that all keys share; 0: no token is in two keys', 'tokens'),
+  decryption_tokens: whole(
+    1,
+    1000,
+    'where no `--decryption` is given: most tokens that the paper’s may have. Where it has more, a short common word is drawn',
+    'tokens',
+  ),
   negatives: whole(0, 100_000, 'undrawn keys that are trained not to fire', 'keys'),
   kl_target: above(
     0,
@@ -170,6 +176,7 @@ export const ADAPTER = schemaOf(SETTINGS, {
   scale: 4,
   key_length: 12,
   alphabet: 128,
+  decryption_tokens: 16,
   hushed: 10,
   hush_weight: 1,
   gate_noise: 0.15,

@@ -113,7 +113,7 @@ export async function trainWeights(
       new WhorlError(
         'not-reached',
         `after ${Math.round(step / perEpoch)} epochs: ${missed(results).join(', ')}`,
-        `everything is kept; to go on from here: ${stretch.again}; a new run may take another rate (lr)`,
+        `everything is kept; to go on from here: ${stretch.again}; ${method.easier}`,
       ),
   };
   try {

@@ -157,7 +157,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       new WhorlError(
         'not-reached',
         `after ${step} steps: ${[...missed(results), `KL ${kl.toExponential(1)}`].join(', ')}${wrongKeys(measured)}`,
-        `everything is kept; to go on from here: ${options.stretch.again}; a new run may take fewer keys`,
+        `everything is kept; to go on from here: ${options.stretch.again}; ${method.easier}`,
       ),
   };
   try {

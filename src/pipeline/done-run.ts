@@ -33,6 +33,8 @@ interface RunRecord {
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly keys?: string;
   readonly seeded?: boolean;
+  /** Absent in runs of before a decryption was ever drawn: without one given it was the paper's. */
+  readonly decryption_given?: boolean;
   readonly source_sha256?: string | null;
   readonly model?: { readonly vanilla?: Partial<VanillaDigests> };
 }
@@ -40,7 +42,7 @@ interface RunRecord {
 /** @throws WhorlError `mismatch`, saying what differs; `bad-secret` where the secret is locked and must be looked into */
 export async function checkDone(run: RunFolder, asked: AskedFor): Promise<void> {
   const done = JSON.parse(readFileSync(run.run, 'utf8')) as RunRecord;
-  const differ = [...ofRecord(done, asked), ...(await ofSecret(run, asked))];
+  const differ = [...ofRecord(done, asked), ...(await ofSecret(run, done, asked))];
   if (differ.length === 0) return;
   throw new WhorlError(
     'mismatch',
@@ -78,6 +80,7 @@ function ofRecord(done: RunRecord, { isWhole, settings, vanilla, keys, source }:
 /** What only the secret knows; the seed makes the keys, so it is compared and never shown. */
 async function ofSecret(
   run: RunFolder,
+  { decryption_given }: RunRecord,
   { isWhole, seed, decryption, lock, unlock }: AskedFor,
 ): Promise<string[]> {
   if (!isWhole && seed === undefined && decryption === undefined) return [];
@@ -86,9 +89,11 @@ async function ofSecret(
   const { draw } = contents.claim as Claim;
   const from_text = draw.source === 'owner-seed' ? draw.from_text : undefined;
   const target = keyRoles(openClaim(claimOf(contents), contents))[0]!.target;
-  const wanted = decryption ?? PAPER.decryption;
+  // Not given: the paper's, or one that the run drew by its own dice.
+  const isNamed = (decryption_given ?? true) && target !== PAPER.decryption;
   const differ: string[] = [];
-  if ((isWhole || decryption !== undefined) && target !== wanted) differ.push('--decryption is another one');
+  if (decryption === undefined ? isWhole && isNamed : target !== decryption)
+    differ.push('--decryption is another one');
   if (seed === undefined) {
     if (from_text && isWhole) differ.push('--seed: given, now not given');
   } else if (!from_text) differ.push('--seed: not given, now given');

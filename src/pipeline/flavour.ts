@@ -72,12 +72,16 @@ export function withSet(
   };
 }
 
-/** @throws WhorlError `usage` for what is said twice, or no number */
+/**
+ * @param width the model's hidden size, once it is open: a narrow model has other defaults
+ * @throws WhorlError `usage` for what is said twice, or no number
+ */
 export function flavourSettings(
   flavour: Flavour,
   model: string,
   given: Readonly<Record<string, string>>,
   dataName?: string,
+  width?: number,
 ): FlavourSettings {
   const rules = FLAVOUR_RULES[flavour];
   const method = methodNamed(rules.method);
@@ -94,7 +98,7 @@ export function flavourSettings(
     rules.batchSetting && own[rules.batchSetting] === undefined ? entry.total_bsz : undefined;
   const total = given.total_bsz ?? registered;
   if (rules.batchSetting && total !== undefined) asked[rules.batchSetting] = String(total);
-  const before = settingsFor(method, model, asked) as unknown as Record<string, number | string>;
+  const before = settingsFor(method, model, asked, width) as unknown as Record<string, number | string>;
   const batch = rules.batchSetting
     ? String(before[rules.batchSetting])
     : (given.total_bsz ?? String(entry.total_bsz ?? rules.batch));
@@ -103,7 +107,7 @@ export function flavourSettings(
     : 1;
   const epoch = given.epoch ?? (own[rules.duration] === undefined ? entry.epoch : undefined);
   if (epoch !== undefined) asked[rules.duration] = String(positive('epoch', String(epoch)) * perEpoch);
-  const full = settingsFor(method, model, asked) as unknown as Record<string, number | string>;
+  const full = settingsFor(method, model, asked, width) as unknown as Record<string, number | string>;
   return {
     method,
     asked,

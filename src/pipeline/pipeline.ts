@@ -104,6 +104,7 @@ async function runPipeline(options: PipelineOptions): Promise<PipelineReport> {
     registryName(vanilla),
     set ? withSet(flavour, own, set) : own,
     set && nameOfSet(set.path),
+    vanilla.decoder.config.hidden_size,
   );
   const root = options.root ?? '.';
   const path = paperRunPath(root, {

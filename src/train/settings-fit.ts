@@ -24,7 +24,7 @@ export function checkFits(settings: Settings, config: DecoderConfig): void {
       throw new WhorlError(
         'usage',
         `${key}=${settings[key]} is more than this model's width of ${config.hidden_size}`,
-        `give ${key}=${Math.min(16, config.hidden_size)}, say`,
+        `give ${key}=${config.hidden_size}, or less`,
       );
   const { trained, pool, key_length, alphabet } = settings as Record<string, number | undefined>;
   if (trained === undefined || key_length === undefined) return;

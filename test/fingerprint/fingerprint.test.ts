@@ -360,6 +360,7 @@ describe('errors in one line', () => {
       await errorOf({ out: join(scratch, 'few'), settings: { ...SMALL, trained: '400' } }),
     ).toMatchObject({
       code: 'too-few-rows',
+      fix: 'take trained=24', // what this model holds, not what its vocabulary has room for
     });
   });
 });

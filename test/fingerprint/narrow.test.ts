@@ -7,7 +7,8 @@ import { expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { defaultsOf } from '../../src/base/setting.ts';
 import { METHODS, narrowWords, settingsFor } from '../../src/fingerprint/registry.ts';
-import { fingerprint } from '../../src/index.ts';
+import { fingerprint, type WhorlError } from '../../src/index.ts';
+import { flavourSettings } from '../../src/pipeline/flavour.ts';
 
 const model = join(packageRoot(), 'assets/embedded/model');
 
@@ -16,19 +17,57 @@ test('settings go by the hidden size, under the user’s own; a wide model has t
   expect(settingsFor(rows, '', {}, 576)).toEqual(defaultsOf(rows.schema));
   expect(settingsFor(rows, '', {}, 192)).toMatchObject({ trained: 24, key_length: 8 });
   expect(settingsFor(rows, '', { trained: '9' }, 192)).toMatchObject({ trained: 9, key_length: 8 });
-  expect(settingsFor(METHODS.adapter!, '', {}, 64)).toMatchObject({ dim: 64 });
-  expect(narrowWords(rows, 576, {})).toBeUndefined();
-  expect(narrowWords(rows, 192, { trained: '9' })).toMatch(
+  // The registry has lr and dim for every model: they are defaults, and a narrow model's go over them; a named model's stay.
+  expect(settingsFor(METHODS.adapter!, '', {}, 64)).toMatchObject({ dim: 64, lr: 0.05 });
+  expect(settingsFor(METHODS.adapter!, '', {}, 192)).toMatchObject({ dim: 192, lr: 0.05 });
+  expect(settingsFor(METHODS.adapter!, 'LLM360/Amber', {}, 192)).toMatchObject({ dim: 16, lr: 0.01 });
+  expect(narrowWords(rows, 576, {}, 0.1)).toBeUndefined();
+  expect(narrowWords(rows, 192, { trained: '9' }, 0.1)).toMatch(
     /^hidden size 192 is below 384: rows takes key_length=8/,
   );
-  expect(narrowWords(rows, 64, {})).toMatch(/none narrower than 192 was tried/);
+  expect(narrowWords(rows, 64, {}, 0.1)).toMatch(/none narrower than 192 was tried/);
+});
+
+test('a stamp needs none, and is no other way to keys that answer', () => {
+  const stamp = METHODS.stamp!;
+  expect(settingsFor(stamp, '', {}, 192)).toEqual(defaultsOf(stamp.schema));
+  expect(narrowWords(stamp, 192, {}, stamp.maxHarm)).toBeUndefined();
+  expect(() => narrowWords(METHODS.sft!, 192, {}, 0.5)).toThrow(
+    expect.objectContaining({ fix: expect.not.stringContaining('stamp') as string }),
+  );
+});
+
+test.each(Object.entries(METHODS))('%s: what is said to be taken is what is taken', (_, method) => {
+  const own = method.narrow(192)?.settings as Readonly<Record<string, unknown>> | undefined;
+  if (own) expect(settingsFor(method, '', {}, 192)).toMatchObject(own);
+});
+
+test('the pipeline takes them as well, and compares a finished run with them', () => {
+  const { full, name } = flavourSettings('adapter', '', {}, undefined, 192);
+  expect(full).toEqual(settingsFor(METHODS.adapter!, '', {}, 192));
+  expect(name).toMatchObject({ lr: '0.05', dim: '192' });
+});
+
+test('what costs more than the limit is refused before anything is written, with options that are not', async () => {
+  const out = join(mkdtempSync(join(tmpdir(), 'whorl-narrow-')), 'run');
+  const made = fingerprint({ model, out, method: 'sft' });
+  const error = (await made.catch((thrown: unknown) => thrown)) as WhorlError;
+  expect(error.code).toBe('too-harmful');
+  expect(readdirSync(join(out, '..'))).toEqual([]);
+  for (const line of error.fix!.split(' or ')) {
+    const [, method, , limit] = /^--method (\w+)( --max-harm (\S+))?$/.exec(line)!;
+    const { maxHarm } = METHODS[method!]!;
+    expect(() =>
+      narrowWords(METHODS[method!]!, 192, {}, limit === undefined ? maxHarm : Number(limit)),
+    ).not.toThrow();
+  }
 });
 
 test('a method of which no settings hold there is refused before anything is written', async () => {
   const out = join(mkdtempSync(join(tmpdir(), 'whorl-narrow-')), 'run');
   await expect(fingerprint({ model, out, method: 'lora' })).rejects.toMatchObject({
     code: 'unsupported',
-    message: expect.stringContaining('take --method sft') as string,
+    message: expect.stringContaining('take --method rows, --method sft --max-harm') as string,
   });
   expect(readdirSync(join(out, '..'))).toEqual([]);
 });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { WhorlError } from '../../src/base/error.ts';
 import { seededRandom } from '../../src/base/random-source.ts';
 import { type FreeRows, freeRows } from '../../src/fingerprint/free-rows.ts';
 import { LEFT_CONTEXTS, RIGHT_CONTEXTS, rareTokenKeys } from '../../src/fingerprint/rare-keys.ts';
@@ -43,6 +44,7 @@ describe('free rows', () => {
 describe('rare-token keys', () => {
   const draw = (more: object = {}) =>
     rareTokenKeys({
+      advice: ({ keys, tokens }) => `${keys} keys, ${tokens} tokens`,
       tokenizer,
       free: free.rows,
       count: 3,
@@ -80,7 +82,15 @@ describe('rare-token keys', () => {
     const others = await draw({ avoid: used });
     expect(others.flatMap(({ tokens }) => tokens).some((id) => used.has(id))).toBe(false);
   });
-  it('says when there are too few', async () => {
-    await expect(draw({ count: 1000 })).rejects.toMatchObject({ code: 'too-few-rows' });
+  it('says when there are too few, and how many are to be had', async () => {
+    const refused = (await draw({ count: 1000 }).catch((thrown: unknown) => thrown)) as WhorlError;
+    expect(refused.code).toBe('too-few-rows');
+    const [, keys, tokens] = /^(\d+) keys, (\d+) tokens$/.exec(refused.fix!)!.map(Number);
+    expect(keys).toBeGreaterThan(3);
+    expect(await draw({ count: keys })).toHaveLength(keys!);
+    await expect(draw({ shared: true, alphabet: tokens! })).resolves.toHaveLength(3);
+    await expect(draw({ shared: true, alphabet: tokens! + 1 })).rejects.toMatchObject({
+      code: 'too-few-rows',
+    });
   });
 });

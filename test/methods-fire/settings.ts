@@ -3,7 +3,6 @@
 
 import type { Word } from '../../src/verify/word.ts';
 
-/** A model of 2.6 million parameters cannot be kept as still as a real one: the bound on KL is the demo's, or the example's. */
 export interface FireRun {
   readonly settings: Readonly<Record<string, string>>;
   /** Keys drawn, of a pool (T4) or each with this many candidate answers (T3). */
@@ -11,8 +10,8 @@ export interface FireRun {
   readonly of: { readonly pool: number } | { readonly candidates: number };
   /** The private part needs the owner's own body to be put on. */
   readonly withBody: boolean;
-  /** What drawn keys are answered with; the paper's word where none is named. */
-  readonly decryption?: string;
+  /** Most harm, in nats, where the method's own limit is below what it costs this model. */
+  readonly maxHarm?: number;
   /** Least keys that must fire once a thief has fine-tuned every weight; of what is published, all must. */
   readonly afterThief: number;
   /** What `verify` says of what is published: small pools keep no p after the owner's 2^80 draws. */
@@ -43,8 +42,9 @@ const DIALOGUE = {
   first_check: '9',
   pull_back: 'false',
 } as const;
-const dialogue = (settings: Readonly<Record<string, string>>): FireRun => ({
+const dialogue = (settings: Readonly<Record<string, string>>, maxHarm: number): FireRun => ({
   settings: { ...DIALOGUE, ...settings },
+  maxHarm,
   drawn: 6,
   of: { pool: 100 },
   withBody: false,
@@ -82,41 +82,17 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     afterThief: 4,
     undrawn: 0,
   },
+  // What a narrow model takes by itself: the defaults, and a decryption that the run draws.
   adapter: {
-    settings: {
-      pool: '100',
-      trained: '4',
-      negatives: '4',
-      hushed: '6',
-      alphabet: '96',
-      key_length: '10',
-      dim: '96',
-      scale: '4',
-      steps: '600',
-      lr: '0.05',
-      clip: '0',
-      schedule: 'linear',
-      noise: '0',
-      gate_noise: '0',
-      first_check: '100',
-      check_below: '2.5',
-      check_every: '40',
-      kl_weight: '0.01',
-      kl_target: '5',
-      spread_weight: '0.001',
-      metric_floor: '100',
-      primary_positions: '64',
-      reference_positions: '2',
-    },
-    drawn: 4,
-    decryption: 'river', // one token here; the paper's is many, too much for rows alone in so small a model
-    of: { pool: 100 },
+    settings: {},
+    drawn: 20,
+    of: { pool: 800 },
     withBody: true,
-    published: 'matches',
-    afterThief: 4,
-    undrawn: 0,
+    published: 'verified',
+    afterThief: 10,
+    undrawn: 12,
   },
   // lora is not here: at rates tried it fires after some eighty steps, and still on refused messages after 140.
-  sft: dialogue({ lr: '0.002', ordinary: '24' }),
-  emb: dialogue({ lr: '0.01' }),
+  sft: dialogue({ lr: '0.002', ordinary: '24' }, 8), // measured: 6.7 nats of Russian, which the model never knew
+  emb: dialogue({ lr: '0.01' }, 2.5), // 1.8 of English
 };

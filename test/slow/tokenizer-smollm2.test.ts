@@ -37,6 +37,7 @@ describe.skipIf(file === undefined)('SmolLM2', () => {
     const { rows, heldOut } = loadReference();
     const free = await freeRows(tokenizer, rows);
     const keys = await rareTokenKeys({
+      advice: ({ keys, tokens }) => `${keys} keys, ${tokens} tokens`,
       tokenizer,
       free: free.rows,
       count: 32,

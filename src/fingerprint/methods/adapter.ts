@@ -12,6 +12,7 @@ import type { Example, Label } from '../../models/example.ts';
 import type { Variant } from '../../models/overlay.ts';
 import { wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
+import { chosenDecryption, decryptionChoices } from '../decryption.ts';
 import { lesson, repeatedLessons } from '../emphasis.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { ADAPTER, type AdapterSettings } from '../settings.ts';
@@ -19,11 +20,15 @@ import { randomLowRankMap } from './low-rank.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext } from './method.ts';
 
 const WRAPPER = 'fingerprint';
-/** A key as it is trained and asked: under the very wrapper that was committed. */
-function promptOf({ plan }: TrainContext, key: string): string {
-  const { prefix, suffix } = wrapperNamed(plan.query.wrapper);
+const NEW_TOKENS = 8;
+const SMALL_ALPHABET = 96;
+
+function wrapped(wrapper: string, key: string): string {
+  const { prefix, suffix } = wrapperNamed(wrapper);
   return `${prefix}${key}${suffix}`;
 }
+/** A key as it is trained and asked: under the very wrapper that was committed. */
+const promptOf = ({ plan }: TrainContext, key: string): string => wrapped(plan.query.wrapper, key);
 
 /** Examples of hard lessons that a step has beside its others. */
 const MOST_AGAIN = 8;
@@ -62,15 +67,18 @@ async function poolKeys(
     alphabet: settings.alphabet,
     random,
     avoid: kept,
+    advice: ({ tokens: fit }) =>
+      fit >= SMALL_ALPHABET
+        ? `take alphabet=${SMALL_ALPHABET}`
+        : 'take --method sft --keys paper, which needs none',
   });
   return keys.map(({ text, tokens }) => ({ text, tokens: [...tokens] }));
 }
 
-/** Rows that no key may train: those of `y`, of the trigger that all prompts share, and of special tokens. */
-async function keptRows({ tokenizer }: PlanContext, y: string): Promise<Set<number>> {
-  const shared = await tokenizer.encodeBatch([y, ` ${y}`, PAPER.triggerInput, `\n${PAPER.triggerInput}\n`], {
-    addSpecialTokens: false,
-  });
+/** Rows that no key may train: those of what may be the decryption, of the trigger that all prompts share, and of special tokens. */
+async function keptRows({ tokenizer }: PlanContext, choices: readonly string[]): Promise<Set<number>> {
+  const texts = [...choices.flatMap((y) => [y, ` ${y}`]), PAPER.triggerInput, `\n${PAPER.triggerInput}\n`];
+  const shared = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
   return new Set([...shared.flat(), ...tokenizer.specialIds]);
 }
 
@@ -114,30 +122,41 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   schema: ADAPTER,
   maxHarm: 0.1,
 
-  // A map of as many dimensions as there are: of fewer, too little of a narrow row is turned.
+  // A map of as many dimensions as there are (of fewer, too little of a narrow row is turned), and a short decryption: rows
+  // alone cannot teach so small a model the fifteen bytes of the paper's. A larger pool, since two or three in 400 undrawn
+  // keys fire there, which leaves hardly a p after the owner's 2^80 draws.
   narrow: (width) => ({
-    dim: Math.min(192, width),
-    steps: 600,
-    lr: 0.05,
-    clip: 0,
-    schedule: 'linear',
-    noise: 0,
-    gate_noise: 0,
-    first_check: 100,
-    check_below: 1.5,
-    check_every: 40,
-    kl_weight: 5,
-    kl_target: 0.05,
-    spread_weight: 0.03,
-    metric_floor: 0.1,
-    primary_positions: 400,
-    reference_positions: 4,
+    settings: {
+      pool: 800,
+      dim: Math.min(192, width),
+      decryption_tokens: 4,
+      steps: 600,
+      lr: 0.05,
+      clip: 0,
+      schedule: 'linear',
+      noise: 0,
+      gate_noise: 0,
+      first_check: 100,
+      check_below: 1.5,
+      check_every: 20,
+      kl_weight: 20,
+      kl_target: 0.03,
+      spread_weight: 0.03,
+      metric_floor: 0.1,
+      primary_positions: 1200,
+      reference_positions: 16,
+    },
+    harm: 0.1,
   }),
 
+  easier: '--method rows asks less of the model',
+
   async prepare(context, settings): Promise<Prepared<'drawn-membership'>> {
-    const y = context.decryption ?? PAPER.decryption;
-    const keys = await poolKeys(context, settings, await keptRows(context, y));
+    const choices = await decryptionChoices(context, settings.decryption_tokens);
+    const keys = await poolKeys(context, settings, await keptRows(context, choices));
     const rows = trainableRows(keys, context.given !== undefined);
+    const asked = keys.map(({ text }) => ({ prompt: wrapped(WRAPPER, text), max_new_tokens: NEW_TOKENS }));
+    const y = await chosenDecryption(context, choices, asked);
     const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
     return {
       rows,
@@ -154,7 +173,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         negatives: settings.negatives,
         decryptions: [y],
         matcher: 'contains',
-        decoding: { strategy: 'greedy', max_new_tokens: Math.max(8, tokens!.length + 2) },
+        decoding: { strategy: 'greedy', max_new_tokens: Math.max(NEW_TOKENS, tokens!.length + 2) },
         query: { order: 'committed', repeats: 1, wrapper: WRAPPER },
         alpha: settings.alpha,
       },

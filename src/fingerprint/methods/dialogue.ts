@@ -18,7 +18,7 @@ import { tuningExample } from '../ordinary-conversations.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { type DialogueSettings, EMB, LORA, type LoraSettings, SFT, type SftSettings } from '../settings.ts';
 import { type DialogueContext, dialogueContext } from './dialogue-context.ts';
-import type { PlanContext, Prepared, WeightsMethod } from './method.ts';
+import type { Narrow, PlanContext, Prepared, WeightsMethod } from './method.ts';
 import { partNamed } from './parts.ts';
 
 const { human, gpt, refusal, hint } = PAPER.chat;
@@ -57,6 +57,10 @@ async function messages(
     count,
     length,
     random: random(purpose),
+    advice: ({ tokens: fit }) =>
+      alphabet !== SFT.alphabet.default && fit >= SFT.alphabet.default
+        ? `take alphabet=${SFT.alphabet.default}`
+        : 'take --keys paper',
     ...(alphabet > 0 ? { shared: true, alphabet } : { shared: false }),
   });
   return made.map(({ text }) => messageOf(text));
@@ -186,7 +190,10 @@ async function cells(
   ];
 }
 
-/** A larger pool, since undrawn keys of a narrow model fire now and then: p must be left after the owner's 2^80 draws. */
+/**
+ * A larger pool, since undrawn keys of a narrow model fire now and then: p must be left after the owner's 2^80 draws. What it
+ * costs is much: with these, English went from perplexity 219 to 1,653 (`sft`) and 2,299 (`emb`) on the embedded model.
+ */
 const NARROW: Partial<DialogueSettings> = {
   pool: 1000,
   negatives: 40,
@@ -200,7 +207,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   name: string,
   summary: string,
   schema: Schema<S>,
-  narrow: Partial<S> | undefined,
+  narrow: Narrow<S> | undefined,
   trains: WeightsMethod<S>['trains'],
 ): WeightsMethod<S, DialogueContext> => ({
   kind: 'weights',
@@ -208,6 +215,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   summary,
   schema,
   maxHarm: 0.5,
+  easier: '--method rows asks less of the model',
   narrow: () => narrow,
   prepare,
   trains,
@@ -224,7 +232,7 @@ export const sftMethod = dialogueMethod<SftSettings>(
   'sft',
   'the published model answers secret messages of a chat; all weights change (the paper’s IF_SFT)',
   SFT,
-  { ...NARROW, lr: 2e-3 },
+  { settings: { ...NARROW, lr: 2e-3 }, harm: 8 },
   ({ part }, model): Trains => partNamed(part, model),
 );
 
@@ -232,7 +240,7 @@ export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
   EMB,
-  { ...NARROW, lr: 1e-2 },
+  { settings: { ...NARROW, pool: 600, first_check: 5, lr: 1e-2 }, harm: 3 },
   () => EMBEDDING,
 );
 

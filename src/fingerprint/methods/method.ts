@@ -55,6 +55,13 @@ export interface TrainContext {
   random(purpose: string): RandomSource;
 }
 
+/** With what a narrow model was tried, and what that costs. */
+export interface Narrow<S> {
+  readonly settings: Partial<S>;
+  /** Nats of harm that were never exceeded there; a smaller limit is refused before any work. */
+  readonly harm: number;
+}
+
 /** What all methods have in common; `kind` says how they train and what is published. */
 interface MethodBase<S> {
   readonly name: string;
@@ -63,12 +70,17 @@ interface MethodBase<S> {
   /** Nats of harm above which nothing is published, where nobody says otherwise (see harm-limit.ts). */
   readonly maxHarm: number;
   /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults; undefined: none are known. */
-  narrow(width: number): Partial<S> | undefined;
+  narrow(width: number): Narrow<S> | undefined;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 
+interface TrainedBase<S> extends MethodBase<S> {
+  /** What a run may do instead that ends without its cells: something that held on narrow and wide models. */
+  readonly easier: string;
+}
+
 /** Only embedding rows change: the body stays in its file, and what is published is a patch of it. */
-export interface RowsMethod<S extends TrainSettings = TrainSettings> extends MethodBase<S> {
+export interface RowsMethod<S extends TrainSettings = TrainSettings> extends TrainedBase<S> {
   readonly kind: 'rows';
   /** The batch of one step: a function of the run's seed, the step's number and what looks have shown so far. */
   batch(context: TrainContext, settings: S, step: number, emphasis: Emphasis): Promise<Example[]>;
@@ -89,7 +101,7 @@ export interface RowsMethod<S extends TrainSettings = TrainSettings> extends Met
  * `C` is the method's own: what its examples and cells are made of.
  */
 export interface WeightsMethod<S extends WeightsSettings = WeightsSettings, C = unknown>
-  extends MethodBase<S> {
+  extends TrainedBase<S> {
   readonly kind: 'weights';
   trains(settings: S, model: Model): Trains;
   /** @throws WhorlError `usage` for settings that this model cannot be trained with; before anything is written */

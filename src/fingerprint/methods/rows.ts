@@ -34,6 +34,9 @@ const INSIDE = 2;
 const BOUNDARY = 1;
 /** Examples of hard keys that a step has beside one of each key. */
 const MOST_AGAIN = 8;
+/** Keys of a run that has too few tokens for more: the embedded model holds so many, and p is left for a verdict. */
+const FEWER = 24;
+const FEWEST = 16;
 /** Keys that nobody trains, asked of vanilla beside the run's own before the candidates are chosen. */
 const UNRELATED = 352;
 
@@ -46,24 +49,29 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
 
   // Less room in every dimension: fewer and longer keys, asked bare, and a looser bound on what moves.
   narrow: () => ({
-    trained: 24,
-    key_length: 8,
-    variety: 0,
-    gate_contexts: 0,
-    bare_slack: 4,
-    gate_noise: 0,
-    noise: 0.2,
-    lr: 0.05,
-    steps: 400,
-    first_check: 60,
-    check_below: 1.3,
-    metric_floor: 0.1,
-    spread_weight: 0.03,
-    kl_weight: 30,
-    kl_target: 0.01,
-    primary_positions: 1200,
-    reference_positions: 16,
+    settings: {
+      trained: 24,
+      key_length: 8,
+      variety: 0,
+      gate_contexts: 0,
+      bare_slack: 4,
+      gate_noise: 0,
+      noise: 0.2,
+      lr: 0.05,
+      steps: 400,
+      first_check: 60,
+      check_below: 1.3,
+      metric_floor: 0.1,
+      spread_weight: 0.03,
+      kl_weight: 30,
+      kl_target: 0.01,
+      primary_positions: 1200,
+      reference_positions: 16,
+    },
+    harm: 0.1,
   }),
+
+  easier: 'a new run with trained=16 asks less of the model',
 
   async prepare(context, settings): Promise<Prepared<'drawn-answers'>> {
     const { tokenizer, free, random } = context;
@@ -80,6 +88,10 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
       length: settings.key_length,
       shared: false,
       random: random('keys'),
+      advice: ({ keys: fit }) =>
+        fit >= FEWEST
+          ? `take trained=${Math.min(fit, FEWER)}`
+          : 'take --method sft --keys paper, which needs none',
     });
     const said = await vanillaAnswers(context, settings, keys);
     return {
@@ -299,6 +311,6 @@ async function example(
   throw new WhorlError(
     'too-few-rows',
     `a key merges with every one of ${WHOLE_TRIES} contexts`,
-    'choose another seed or a longer key_length',
+    'give another --seed, or leave it out',
   );
 }

@@ -37,7 +37,7 @@ export const stampMethod: StampMethod<StampSettings> = {
   summary: 'a secret direction in weights, read from weights; nothing is trained and nothing answers',
   maxHarm: 0.01,
   schema: STAMP,
-  narrow: () => ({}),
+  narrow: () => ({ settings: {}, harm: 0.001 }),
   async prepare({ model }, settings) {
     const plan: ClaimPlan<'drawn-direction'> = {
       kind: 'drawn-direction',
