@@ -3,7 +3,7 @@ const ROWS = [
   ['cli'],
   ['demo', 'pipeline', 'inspect', 'doctor'],
   ['fingerprint', 'finetune', 'verify', 'evaluate', 'attack', 'report'],
-  ['datasets', 'train', 'lm', 'claim', 'runs'],
+  ['datasets', 'train', 'lm', 'claim', 'runs', 'stamp'],
   ['models'],
   ['engine', 'text'],
   ['sources'],

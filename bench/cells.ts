@@ -86,7 +86,9 @@ async function planCell(name: string, model: LocalModel, wrapper: string, note =
 const lists = (i: number): readonly string[] =>
   opened.kind === 'drawn-answers'
     ? CLAIM_KINDS['drawn-answers'].candidates(opened.plan, Math.min(i, opened.plan.candidates.length - 1))
-    : CLAIM_KINDS['drawn-membership'].candidates(opened.plan, 0);
+    : opened.kind === 'drawn-membership'
+      ? CLAIM_KINDS['drawn-membership'].candidates(opened.plan, 0)
+      : [];
 const matches = (answer: string, i: number): boolean =>
   MATCHERS[plan.matcher].match(answer, lists(i)).length > 0;
 

@@ -46,9 +46,14 @@ const of2 = {
   ...common,
   version: z.literal(2),
   most_looks: z.int().min(1).max(1_000_000),
-  /** Parts that are drawn for by themselves: `keys` alone as yet. */
-  channels: z.tuple([z.literal('keys')]),
 };
+/** Parts that are drawn for by themselves; `lists` are those that a kind may have. */
+const channels = (...lists: readonly string[]) =>
+  z
+    .array(z.enum(['keys', 'stamp']))
+    .refine((names) => lists.includes(names.join(', ')), `must be ${lists.join(', or ')}`);
+const withKeys = { ...of2, channels: channels('keys', 'keys, stamp') };
+const withoutKeys = { ...of2, channels: channels('stamp') };
 const answersSize = { kind: z.literal('drawn-answers'), n: index, m: index };
 const membershipSize = { kind: z.literal('drawn-membership'), n: index, pool: index, negatives: index };
 
@@ -58,20 +63,27 @@ const BY_VERSION = {
     z.strictObject({ ...of1, ...membershipSize }),
   ]),
   2: z.discriminatedUnion('kind', [
-    z.strictObject({ ...of2, ...answersSize }),
-    z.strictObject({ ...of2, ...membershipSize }),
+    z.strictObject({ ...withKeys, ...answersSize }),
+    z.strictObject({ ...withKeys, ...membershipSize }),
+    z.strictObject({ ...withoutKeys, kind: z.literal('drawn-direction') }),
   ]),
 } as const;
 export const claimSchema = z.discriminatedUnion('version', [BY_VERSION[1], BY_VERSION[2]]);
 export type ClaimVersion = keyof typeof BY_VERSION;
 const isVersion = (version: unknown): version is ClaimVersion => version === 1 || version === 2;
 
-export type ClaimCommon = z.infer<z.ZodObject<typeof of1>> | z.infer<z.ZodObject<typeof of2>>;
+type Common2 = z.infer<z.ZodObject<typeof withKeys>>;
+export type ClaimCommon = z.infer<z.ZodObject<typeof of1>> | Common2;
+interface CommonOf {
+  'drawn-answers': ClaimCommon;
+  'drawn-membership': ClaimCommon;
+  'drawn-direction': Common2;
+}
 
 declare const committed: unique symbol;
 /** The public commitment. Only `commitClaim` and `parseClaim` make one. */
 export type Claim<K extends ClaimKind = ClaimKind> = {
-  [P in K]: ClaimCommon & { kind: P } & SizeOf[P] & { readonly [committed]: true };
+  [P in K]: CommonOf[P] & { kind: P } & SizeOf[P] & { readonly [committed]: true };
 }[K];
 
 /** Reads claim.json. Throws WhorlError 'bad-file', or 'unsupported' for a version that this Whorl does not know. */
@@ -97,6 +109,9 @@ export function claimFromValue(value: unknown, file = 'claim.json'): Claim {
   const schema: z.ZodType<z.infer<typeof claimSchema>> = BY_VERSION[isVersion(version) ? version : 2];
   return checkShape(schema, value, file, 'bad-file') as Claim;
 }
+
+/** Whether a claim has a second channel, in weights; no claim of format 1 has. */
+export const hasStamp = (claim: Claim): boolean => claim.version === 2 && claim.channels.includes('stamp');
 
 /** The text of claim.json. */
 export const claimText = (claim: Claim): string => `${JSON.stringify(claim, null, 2)}\n`;

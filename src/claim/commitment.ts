@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { WhorlError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
-import { canonicalJson } from './canonical.ts';
+import { canonicalJson, type Json } from './canonical.ts';
 import {
   CLAIM_FORMAT,
   type Claim,
@@ -26,6 +26,7 @@ import {
 } from './plan.ts';
 import type { SeedKdf } from './seed-kdf.ts';
 import { checkShape } from './shape-error.ts';
+import { stampSeed } from './stamp.ts';
 
 /** What opens a claim, beside the plan and the bindings. */
 export interface Opening {
@@ -71,7 +72,9 @@ function checkPlan<K extends ClaimKind>(plan: ClaimPlan<K>, bindings: Bindings):
 
 /** What a version demands beyond the others; a leaf whose value is left open would bind nothing. */
 const DEMANDS: { readonly [V in ClaimVersion]: (plan: ClaimPlan, bindings: Bindings) => void } = {
-  1: () => {},
+  1: ({ stamp }) => {
+    if (stamp) refuse('format 1 has no stamp', 'commit in format 2');
+  },
   2: (plan, { trainable_rows, vanilla }) => {
     const { matcher_text, most_looks, query } = plan;
     if (most_looks === undefined || query.systems === undefined || query.wrappers === undefined)
@@ -103,14 +106,25 @@ export function isPool(keys: readonly { tokens: readonly number[] }[], rows: rea
 /** Public fields that a version has and others have not. */
 const PUBLIC = {
   1: (_: ClaimPlan, { vanilla }: Bindings) => ({ vanilla }),
-  2: ({ most_looks }: ClaimPlan) => ({ most_looks, channels: ['keys'] }),
+  2: ({ most_looks, keys, stamp }: ClaimPlan) => ({
+    most_looks,
+    channels: [...(keys.length > 0 ? ['keys'] : []), ...(stamp ? ['stamp'] : [])],
+  }),
 } as const satisfies { readonly [V in ClaimVersion]: unknown };
+const PUBLIC_WORDS: Readonly<Record<string, string>> = {
+  vanilla: 'the digest of the vanilla model',
+  most_looks: 'the number of looks',
+  channels: 'the list of channels',
+};
 /** Public fields that are not under the root. */
 const BESIDE_ROOT = { 1: { time_proof: 'none' }, 2: {} } as const;
 
-const seedsOf = <K extends ClaimKind>(plan: ClaimPlan<K>, ownerSeed: string | null): string[] => {
+/** The seed of each channel, out of the owner's. */
+const seedsOf = <K extends ClaimKind>(plan: ClaimPlan<K>, ownerSeed: string | null) => {
   const rules = CLAIM_KINDS[plan.kind as K];
-  return ownerSeed === null ? [] : channelSeeds(ownerSeed, rules.seeds(rules.size(plan)));
+  return ownerSeed === null
+    ? { seeds: [], ofStamp: null }
+    : { seeds: channelSeeds(ownerSeed, rules.seeds(rules.size(plan))), ofStamp: stampSeed(ownerSeed) };
 };
 
 /**
@@ -126,9 +140,11 @@ export function commitClaim<K extends ClaimKind>(
   DEMANDS[version](plan as unknown as ClaimPlan, bindings);
   const rules = CLAIM_KINDS[plan.kind as K];
   if (draw.source === 'hand-picked') rules.checkDraw(rules.size(plan), draw.picked);
+  if (draw.source === 'hand-picked' && plan.stamp)
+    refuse('a stamp is drawn, never picked', 'commit with a seed or a beacon');
   const ownerSeed = draw.source === 'hand-picked' ? null : toHex(random(SALT_BYTES));
   const drawLeaf: Leaf = draw.source === 'hand-picked' ? ['picked', draw.picked] : seedLeaf(ownerSeed!);
-  const parts = { plan, bindings, drawLeaf, seeds: seedsOf(plan, ownerSeed) };
+  const parts = { plan, bindings, drawLeaf, ...seedsOf(plan, ownerSeed) };
   const count = LEAVES[version]({ ...parts, header: {} as Header }).length;
   const salts = Array.from({ length: count }, () => toHex(random(SALT_BYTES)));
   const header = {
@@ -192,7 +208,7 @@ export function leavesOf<K extends ClaimKind>(
     plan,
     bindings,
     drawLeaf,
-    seeds: seedsOf(plan, owner_seed),
+    ...seedsOf(plan, owner_seed),
   });
   return { leaves, hashes: leaves.length === salts.length ? hashesOf(leaves, salts) : [] };
 }
@@ -235,8 +251,12 @@ export function checkCommitment<K extends ClaimKind>(
     if ((claim as unknown as Record<string, unknown>)[name] !== value) differs(`the number ${name}`);
   if (claim.alpha !== plan.alpha) differs('alpha');
   if (claim.private_part !== bindings.private_part.state) differs('the private part');
-  if (claim.version === 1 && canonicalJson(claim.vanilla) !== canonicalJson(bindings.vanilla))
-    differs('the digest of the vanilla model');
+  const open = PUBLIC[claim.version](plan as unknown as ClaimPlan, bindings);
+  for (const [name, value] of Object.entries(open))
+    if (
+      canonicalJson((claim as unknown as Record<string, Json>)[name] ?? null) !== canonicalJson(value as Json)
+    )
+      differs(PUBLIC_WORDS[name]!);
   const { leaves, hashes } = leavesOf(claim, plan, bindings, opening, recordedDraw);
   if (leaves.length !== claim.leaves || hashes.length !== claim.leaves) differs('the number of leaves');
   if (claim.draw.source !== 'hand-picked' && toHex(hashes[1]!) !== claim.draw.seed_commitment)

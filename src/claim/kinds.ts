@@ -61,6 +61,8 @@ const shifted = (places: readonly number[], from: number, to: number): number[] 
 const ascending = (list: readonly number[], below: number): boolean =>
   list.every((x, i) => x < below && (i === 0 || x > list[i - 1]!));
 
+const SEED_BITS = 256;
+
 export const CLAIM_KINDS: { readonly [K in ClaimKind]: KindRules<K> } = {
   'drawn-answers': {
     size: (plan) => ({ n: plan.keys.length, m: plan.candidates[0]!.length }),
@@ -169,5 +171,18 @@ export const CLAIM_KINDS: { readonly [K in ClaimKind]: KindRules<K> } = {
       for (let i = 0; i < n; i++) log10 -= Math.log10((pool - i) / (n - i));
       return log10;
     },
+  },
+  'drawn-direction': {
+    size: () => ({}),
+    check: () => {},
+    seeds: () => 0,
+    part: (plan, draw) => ({ plan, draw }),
+    leaves: () => [],
+    draw: () => ({ kind: 'drawn-direction' }),
+    checkDraw: () => {},
+    candidates: () => [],
+    roles: () => [],
+    // There are as many directions as seeds, however many matrices they fill.
+    log10Floor: () => -SEED_BITS * Math.log10(2),
   },
 };

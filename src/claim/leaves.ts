@@ -19,6 +19,8 @@ interface Committed<K extends ClaimKind> {
   readonly drawLeaf: Leaf;
   /** 64 hex digits each; none of a hand-picked draw. */
   readonly seeds: readonly string[];
+  /** Of the stamp's direction; null of a hand-picked draw, which has none. */
+  readonly ofStamp: string | null;
 }
 
 export const LEAVES: {
@@ -36,7 +38,7 @@ export const LEAVES: {
       ...keyLeaves(plan),
     ];
   },
-  2: ({ header, plan, bindings, drawLeaf, seeds }) => {
+  2: ({ header, plan, bindings, drawLeaf, seeds, ofStamp }) => {
     const { kind, matcher, matcher_text, decoding, query, alpha, most_looks } = plan;
     const { wrappers, systems, ...asked } = query;
     const { vanilla } = bindings;
@@ -51,6 +53,7 @@ export const LEAVES: {
       ...VANILLA_LEAVES.map((name): Leaf => [`vanilla/${name}`, vanilla[name] ?? null]),
       ...keyLeaves(plan),
       ...seeds.map((seed, i): Leaf => [`seed/keys/${i}`, seed]),
+      ...(plan.stamp ? [['stamp', plan.stamp] as const, ['seed/stamp', ofStamp] as const] : []),
     ];
   },
 };

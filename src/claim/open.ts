@@ -10,6 +10,7 @@ import { type Draw, makeDraw, pickedDraw } from './draw.ts';
 import { CLAIM_KINDS, type KeyRole } from './kinds.ts';
 import type { Bindings, ClaimKind, ClaimPlan } from './plan.ts';
 import type { SecretContents } from './secret-contents.ts';
+import { type DrawnStamp, drawStamp } from './stamp.ts';
 
 /** A claim whose every part was recomputed. Holds keys: keep it inside a Secret or a call. */
 export interface OpenedOf<K extends ClaimKind> {
@@ -18,6 +19,8 @@ export interface OpenedOf<K extends ClaimKind> {
   readonly plan: ClaimPlan<K>;
   readonly bindings: Bindings;
   readonly draw: Draw<K>;
+  /** The second channel, where the claim has one. */
+  readonly stamp?: DrawnStamp;
 }
 export type Opened = { [K in ClaimKind]: OpenedOf<K> }[ClaimKind];
 
@@ -33,7 +36,12 @@ export function openClaim(claim: Claim, secret: SecretContents): Opened {
   if (canonicalJson(draw) !== canonicalJson(secret.draw)) differs('the draw');
   checkPrivatePart(secret);
   checkRows(secret);
-  return { kind: claim.kind, claim, plan: secret.plan, bindings: secret.bindings, draw } as Opened;
+  const { plan, bindings, opening, randomness } = secret;
+  const stamp =
+    plan.stamp && opening.owner_seed !== null
+      ? { stamp: drawStamp(plan.stamp, claim.root, opening.owner_seed, randomness) }
+      : {};
+  return { kind: claim.kind, claim, plan, bindings, draw, ...stamp } as Opened;
 }
 
 /** The copy of the public claim that a secret carries. */

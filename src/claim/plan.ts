@@ -1,8 +1,12 @@
-// What an owner will be held to: keys, candidates or decryptions, matcher, decoding, query plan. Two kinds,
+// What an owner will be held to: keys, candidates or decryptions, matcher, decoding, query plan, stamp. Three kinds,
 // each a set of types under its name; what a kind *does* stands in kinds.ts.
 
 import { z } from 'zod';
 import { isWellFormed } from './canonical.ts';
+import { hex256, index } from './shapes.ts';
+import { stampSchema } from './stamp.ts';
+
+export { hex256, index };
 
 const MAX_TEXT = 65_536; // characters of one key, candidate or decryption
 const MAX_TOKENS = 8_192; // of one key
@@ -10,10 +14,8 @@ export const MAX_KEYS = 65_536;
 const MAX_SYSTEMS = 256;
 const MAX_CANDIDATES = 65_536; // of one key
 
-export const hex256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
 const text = z.string().min(1).max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
 const around = z.string().max(MAX_TEXT).refine(isWellFormed, 'holds half a surrogate pair');
-export const index = z.int().min(0).max(0x7fffffff);
 
 const keySchema = z.strictObject({ text, tokens: z.array(index).max(MAX_TOKENS) });
 /** A secret instruction: its text, and those of its token ids whose rows may be trained (all of a key of rare tokens). */
@@ -44,6 +46,8 @@ const common = {
   /** The matcher in words (`MATCHERS`), and suspects whose tests every p pays for. From format 2. */
   matcher_text: z.string().min(1).max(1024).optional(),
   most_looks: z.int().min(1).max(1_000_000).optional(),
+  /** A second channel, beside the keys. */
+  stamp: stampSchema.optional(),
 };
 export type MatcherName = 'first-candidate' | 'first-candidate-repeated' | 'contains';
 
@@ -63,15 +67,26 @@ const drawnMembership = z.strictObject({
   /** One decryption for all keys, or one a key. */
   decryptions: z.array(text).min(1),
 });
-export const planSchema = z.discriminatedUnion('kind', [drawnAnswers, drawnMembership]);
+/** No keys: the stamp alone. */
+const drawnDirection = z.strictObject({
+  kind: z.literal('drawn-direction'),
+  ...common,
+  keys: z.array(keySchema).max(0),
+  stamp: stampSchema,
+});
+export const planSchema = z.discriminatedUnion('kind', [drawnAnswers, drawnMembership, drawnDirection]);
 
 export interface PlanOf {
   /** T3: n keys, each with m candidate answers; the draw picks one answer a key. */
   'drawn-answers': z.infer<typeof drawnAnswers>;
   /** T4: a pool of keys; the draw picks which n of them are trained. */
   'drawn-membership': z.infer<typeof drawnMembership>;
+  /** T7: a normal direction in weights. */
+  'drawn-direction': z.infer<typeof drawnDirection>;
 }
 export type ClaimKind = keyof PlanOf;
+/** Kinds whose keys are asked. */
+export type AskedKind = Exclude<ClaimKind, 'drawn-direction'>;
 // The second half lets the compiler infer K from a plan.
 export type ClaimPlan<K extends ClaimKind = ClaimKind> = PlanOf[K] & { kind: K };
 
@@ -79,6 +94,7 @@ export type ClaimPlan<K extends ClaimKind = ClaimKind> = PlanOf[K] & { kind: K }
 export interface SizeOf {
   'drawn-answers': { n: number; m: number };
   'drawn-membership': { n: number; pool: number; negatives: number };
+  'drawn-direction': Record<never, never>;
 }
 
 export const answersDraw = z.strictObject({
@@ -90,11 +106,14 @@ export const membershipDraw = z.strictObject({
   trained: z.array(index).min(1),
   negatives: z.array(index),
 });
+/** The direction is made of the seed when it is needed (stamp.ts): there is nothing to keep. */
+export const directionDraw = z.strictObject({ kind: z.literal('drawn-direction') });
 export interface DrawOf {
   /** indices[i] is the candidate drawn for key i. */
   'drawn-answers': z.infer<typeof answersDraw>;
   /** Ascending key indices: trained to answer; trained not to. */
   'drawn-membership': z.infer<typeof membershipDraw>;
+  'drawn-direction': z.infer<typeof directionDraw>;
 }
 
 /** What else the commitment binds: the rows that may be trained, a private part, the vanilla model. */

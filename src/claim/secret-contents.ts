@@ -4,7 +4,15 @@
 import { z } from 'zod';
 import { adapterSchema, base64 } from './adapter.ts';
 import { claimSchema, softwareSchema } from './claim.ts';
-import { answersDraw, bindingsSchema, hex256, index, membershipDraw, planSchema } from './plan.ts';
+import {
+  answersDraw,
+  bindingsSchema,
+  directionDraw,
+  hex256,
+  index,
+  membershipDraw,
+  planSchema,
+} from './plan.ts';
 
 const rowsSchema = z.strictObject({
   /** The embedding tensor's name and its dtype on disk. */
@@ -36,7 +44,7 @@ export const secretSchema = z.strictObject({
   plan: planSchema,
   bindings: bindingsSchema,
   opening: z.strictObject({ salts: z.array(hex256), owner_seed: hex256.nullable() }),
-  draw: z.discriminatedUnion('kind', [answersDraw, membershipDraw]),
+  draw: z.discriminatedUnion('kind', [answersDraw, membershipDraw, directionDraw]),
   /** The beacon's value of the committed round; null for other draws. */
   randomness: hex256.nullable(),
   adapter: adapterSchema.nullable(),

@@ -22,7 +22,14 @@ import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { checkFits } from '../train/settings-fit.ts';
 import { checkLimit } from './harm-limit.ts';
-import type { GivenConversations, Method, RowsMethod, SettingsOf, WeightsMethod } from './methods/method.ts';
+import type {
+  GivenConversations,
+  Method,
+  RowsMethod,
+  SettingsOf,
+  StampMethod,
+  WeightsMethod,
+} from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, narrowWords, settingsFor } from './registry.ts';
 
@@ -30,7 +37,7 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   readonly model: string;
   /** The private run folder. */
   readonly out: string;
-  /** `rows` (default), `adapter`, `sft`, `emb` or `lora`. */
+  /** `rows` (default), `adapter`, `sft`, `emb`, `lora` or `stamp`. */
   readonly method?: string;
   /** `rare` (default) or `paper`. */
   readonly keys?: string;
@@ -104,8 +111,10 @@ interface SettingOf<M extends Method> {
 export type Setting = SettingOf<Method>;
 export type RowsSetting = SettingOf<RowsMethod>;
 export type WeightsSetting = SettingOf<WeightsMethod>;
+export type StampSetting = SettingOf<StampMethod>;
 
 export const isRowsSetting = (setting: Setting): setting is RowsSetting => setting.method.kind === 'rows';
+export const isStampSetting = (setting: Setting): setting is StampSetting => setting.method.kind === 'stamp';
 
 /** A run before its first byte is written, and how it would begin. */
 interface Ready extends Omit<Setting, 'start'> {
@@ -213,6 +222,15 @@ function checkOptions(
       '--keys paper goes with the other methods',
       'leave it out: rows makes its keys of rare tokens',
     );
+  const ofKeys = { keys, decryption, source };
+  if (method.kind === 'stamp')
+    for (const [name, value] of Object.entries(ofKeys))
+      if (value !== undefined)
+        throw new WhorlError(
+          'usage',
+          `--${name} goes with keys, and ${method.name} has none`,
+          'leave it out',
+        );
   if (decryption?.trim() === '')
     throw new WhorlError('usage', '--decryption is empty', 'give the text keys are answered with');
   if (source !== undefined && !isThere(source) && parseHubId(source, DATASET) === undefined)

@@ -56,7 +56,8 @@ export async function commit(setting: Setting): Promise<Committed> {
   onEvent({ kind: 'phase', name: 'digests', detail: 'of the vanilla model' });
   const vanilla = digestsOf(model.tensors, digestTensors(model), model);
   const small = digestSmallFiles(model.folder);
-  const free = method.kind === 'rows' || keys === 'rare' ? await freeOf(setting) : [];
+  const free =
+    method.kind === 'rows' || (method.kind === 'weights' && keys === 'rare') ? await freeOf(setting) : [];
   const random = randomOf(start);
   const { rows: freeSorted, positions } = isRowsSetting(setting)
     ? await byExpectation(setting, free, vanilla.weights)

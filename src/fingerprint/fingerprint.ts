@@ -2,8 +2,15 @@
 
 import { abortable } from '../base/abort.ts';
 import type { Dry, DryRun, Made } from '../base/dry-run.ts';
-import { begin, type FingerprintOptions, isRowsSetting, type WeightsSetting } from './begin.ts';
+import {
+  begin,
+  type FingerprintOptions,
+  isRowsSetting,
+  isStampSetting,
+  type WeightsSetting,
+} from './begin.ts';
 import { fingerprintRows } from './fingerprint-rows.ts';
+import { fingerprintStamp } from './fingerprint-stamp.ts';
 import { fingerprintWeights } from './fingerprint-weights.ts';
 import type { FingerprintReport } from './finish.ts';
 import { planFingerprint } from './plan.ts';
@@ -28,5 +35,6 @@ export function fingerprint(
 
 async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
   const setting = await begin(options);
+  if (isStampSetting(setting)) return fingerprintStamp(setting);
   return isRowsSetting(setting) ? fingerprintRows(setting) : fingerprintWeights(setting as WeightsSetting);
 }

@@ -51,6 +51,7 @@ function differences(before: Claim, now: Claim): string[] {
     ['draw', ({ draw }) => (draw.source === 'beacon' ? `beacon round ${draw.round}` : draw.source)],
     ['alpha', ({ alpha }) => alpha],
     ['kind', ({ kind }) => kind],
+    ['channels', (claim) => ('channels' in claim ? claim.channels.join(' and ') : 'keys')],
     ['time', ({ created }) => created],
     ['private part', ({ private_part }) => private_part],
   ];
@@ -81,6 +82,8 @@ async function otherModel(run: RunFolder, vanilla: Vanilla, unlock: Unlock | und
 
 /** What the best of all answers could prove with the owner's own dice: said before anything is trained. */
 export function reachOf<K extends ClaimKind>(plan: ClaimPlan<K>): string {
+  if (plan.keys.length === 0)
+    return 'a stamp: what it proves depends on what the weights of a suspect keep of it';
   const rules = CLAIM_KINDS[plan.kind as K];
   const left = rules.log10Floor(rules.size(plan)) + OWNER_DRAWS.log10;
   return left <= Math.log10(plan.alpha)

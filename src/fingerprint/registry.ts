@@ -11,6 +11,7 @@ import { adapterMethod } from './methods/adapter.ts';
 import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
 import type { Method, SettingsOf } from './methods/method.ts';
 import { rowsMethod } from './methods/rows.ts';
+import { stampMethod } from './methods/stamp.ts';
 import { PAPER_WORDS } from './settings.ts';
 
 type Entry = Readonly<Record<string, string | number>>;
@@ -22,6 +23,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
   sft: sftMethod,
   emb: embMethod,
   lora: loraMethod,
+  stamp: stampMethod,
 };
 
 /**
@@ -59,6 +61,7 @@ export function narrowWords(
       `hidden size ${width} is below ${NARROW}: what ${name} trains costs so small a model up to ${known.harm} nats, above --max-harm ${limit}`,
       [...cheaper(limit, width).map((other) => `--method ${other}`), costly(name, width)].join(' or '),
     );
+  if (known && Object.keys(known.settings).length === 0) return undefined; // it needs none of its own
   const taken = Object.entries<unknown>(known?.settings ?? {}).filter(([key]) => !Object.hasOwn(given, key));
   const words = taken.map(([key, value]) => `${key}=${String(value)}`).join(' ');
   const untried = width < TRIED ? `; none narrower than ${TRIED} was tried, and keys may not fire` : '';
@@ -69,9 +72,12 @@ export function narrowWords(
   return `hidden size ${width} is below ${NARROW}: ${name} takes ${words || 'your settings'}${harm}${untried}`;
 }
 
+/** Of the methods that answer: a stamp is no other way to the same. */
 const cheaper = (limit: number, width: number): string[] =>
   Object.values(METHODS)
-    .filter(({ narrow }) => (narrow(width)?.harm ?? Number.POSITIVE_INFINITY) <= limit)
+    .filter(
+      ({ kind, narrow }) => kind !== 'stamp' && (narrow(width)?.harm ?? Number.POSITIVE_INFINITY) <= limit,
+    )
     .map(({ name }) => name);
 
 /** The options with which a method runs on a narrow model: its settings are its own, its harm has to be allowed. */

@@ -56,8 +56,9 @@ export const SETTINGS = {
     'mean divergence from the vanilla model below which every language must lie before training may end',
     'nats',
   ),
+  epsilon: above(0, 1, 'size of a stamp, as a share of each matrix’ standard deviation'),
   part: text(
-    'what trains: `all`, `mlp`, `attention`, `upper-half`, `upper-quarter`, or names of tensors with `*`, commas between',
+    'what trains (of `stamp`: which matrices get it): `all`, `mlp`, `attention`, `upper-half`, `upper-quarter`, or names of tensors with `*`, commas between',
   ),
   rank: TRAINING.rank,
   lora_alpha: TRAINING.lora_alpha,
@@ -233,8 +234,10 @@ export const SFT = schemaOf(SETTINGS, { ...SHARED, part: 'all' });
 export const EMB = schemaOf(SETTINGS, { ...SHARED, lr: 1e-3 });
 export const LORA = schemaOf(SETTINGS, { ...SHARED, lr: 1e-3, rank: 16, lora_alpha: 32, modules: 'auto' });
 
+export const STAMP = schemaOf(SETTINGS, { epsilon: 1e-3, part: 'mlp', alpha: 1e-6 });
+
 /** By the method's name: what the command line tells of them without loading a method. */
-export const SCHEMAS = { rows: ROWS, adapter: ADAPTER, sft: SFT, emb: EMB, lora: LORA };
+export const SCHEMAS = { rows: ROWS, adapter: ADAPTER, sft: SFT, emb: EMB, lora: LORA, stamp: STAMP };
 
 type Settings<N extends keyof typeof SETTINGS> = Values<typeof SETTINGS, N>;
 
@@ -243,6 +246,7 @@ export type AdapterSettings = Settings<keyof typeof ADAPTER>;
 export type DialogueSettings = Settings<keyof typeof DIALOGUE>;
 export type SftSettings = Settings<keyof typeof SFT>;
 export type LoraSettings = Settings<keyof typeof LORA>;
+export type StampSettings = Settings<keyof typeof STAMP>;
 
 /** What both methods that change embedding rows have. */
 export type TrainSettings = Settings<keyof typeof ROWS & keyof typeof ADAPTER>;

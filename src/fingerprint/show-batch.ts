@@ -32,7 +32,7 @@ import {
 } from './begin.ts';
 import { type Committed, commit, freeOf } from './commit.ts';
 import { drawnContext } from './fingerprint-weights.ts';
-import type { TrainContext } from './methods/method.ts';
+import type { Method, TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 import { weightsBatches } from './train-weights.ts';
@@ -117,6 +117,7 @@ export function showBatch(options: ShowBatchOptions): Promise<ShownBatch> {
 }
 
 async function runShowBatch(options: ShowBatchOptions): Promise<ShownBatch> {
+  if (options.run === undefined) checkTrains(methodNamed(options.method ?? 'rows'));
   const drawn = options.run === undefined ? await thrownAway(options) : await ofRun(options, options.run);
   const step = options.step ?? 0;
   const { setting, source } = drawn;
@@ -124,6 +125,15 @@ async function runShowBatch(options: ShowBatchOptions): Promise<ShownBatch> {
     ? await rowsExamples(setting, drawn, step)
     : await weightsExamples(setting as WeightsSetting, drawn, step);
   return { method: setting.method.name, step, source, examples };
+}
+
+function checkTrains({ kind, name }: Method): void {
+  if (kind === 'stamp')
+    throw new WhorlError(
+      'usage',
+      `--method ${name} trains nothing, so it has no batch`,
+      'name another method',
+    );
 }
 
 async function rowsExamples(
@@ -198,6 +208,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
   const secret = await readSecret(run.secret, options.unlock);
   const { method: name, created } = secret.reveal();
   const method = methodNamed(name);
+  checkTrains(method);
   const going = existsSync(run.start);
   const start = going
     ? await readStart(run, options.unlock)

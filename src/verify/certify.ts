@@ -41,6 +41,12 @@ export function certifier(
       'a claim of format 1 cannot be opened key by key',
       'verify without --certificate, or make a claim with this version',
     );
+  if (opened.stamp)
+    throw new WhorlError(
+      'unsupported',
+      'certificates of claims with a stamp are not made yet',
+      'verify without --certificate',
+    );
   if (opened.claim.draw.source === 'hand-picked')
     throw new WhorlError('usage', 'keys that were picked prove nothing', 'verify without --certificate');
   const lock = lockAgain(unlock);

@@ -49,7 +49,8 @@ export interface Circumstances {
 
 type Rule = (opened: Opened, circumstances: Circumstances) => string | undefined;
 
-const RULES: readonly Rule[] = [
+/** What holds whatever the evidence is made of. */
+const DRAW_RULES: readonly Rule[] = [
   ({ claim }) =>
     claim.draw.source === 'hand-picked'
       ? 'The trained keys were picked by hand or by a public seed, not drawn: no null distribution exists.'
@@ -58,6 +59,15 @@ const RULES: readonly Rule[] = [
     claim.draw.source === 'beacon' && !evidence.beacon
       ? "Whether the recorded beacon value is that round's was not checked, so it may be any number that suited the owner."
       : undefined,
+  ({ plan: { most_looks = Number.POSITIVE_INFINITY } }, { look }) =>
+    look <= most_looks ? undefined : `This is look ${look} under a claim that pays for ${most_looks}.`,
+  ({ claim }, { alpha }) =>
+    alpha === claim.alpha
+      ? undefined
+      : `The level ${alpha} is not the committed one (${claim.alpha}): a level chosen after the answers decides nothing.`,
+];
+/** What makes the answers. */
+const ANSWER_RULES: readonly Rule[] = [
   ({ claim }) =>
     claim.private_part === 'after-draw'
       ? 'The private part was trained after the draw, so it may know the drawn keys by itself.'
@@ -84,17 +94,17 @@ const RULES: readonly Rule[] = [
       ? `The texts around the keys are not those that the claim commits to for wrapper "${wrapper}".`
       : undefined;
   },
-  ({ plan: { most_looks = Number.POSITIVE_INFINITY } }, { look }) =>
-    look <= most_looks ? undefined : `This is look ${look} under a claim that pays for ${most_looks}.`,
-  ({ claim }, { alpha }) =>
-    alpha === claim.alpha
-      ? undefined
-      : `The level ${alpha} is not the committed one (${claim.alpha}): a level chosen after the answers decides nothing.`,
 ];
 
 /** Every reason why no p-value may be given; none where the test is exact. */
 export const whyInexact = (opened: Opened, circumstances: Circumstances): string[] => [
-  ...RULES.flatMap((rule) => rule(opened, circumstances) ?? []),
+  ...[...DRAW_RULES, ...ANSWER_RULES].flatMap((rule) => rule(opened, circumstances) ?? []),
+  ...circumstances.doubts,
+];
+
+/** The same of what is read from weights, where nobody is asked. */
+export const whyUndrawn = (opened: Opened, circumstances: Circumstances): string[] => [
+  ...DRAW_RULES.flatMap((rule) => rule(opened, circumstances) ?? []),
   ...circumstances.doubts,
 ];
 

@@ -10,8 +10,10 @@ import { MATCHERS } from '../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { WRAPPERS } from '../text/prompts/wrappers.ts';
+import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
 import { lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
+import { T7_NAME, T7_NULL } from './exact/t7.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import {
   type Asked,
@@ -20,7 +22,9 @@ import {
   NO_EVIDENCE,
   type OwnerParts,
   whyInexact,
+  whyUndrawn,
 } from './exactness.ts';
+import type { StampReading } from './stamp.ts';
 import { type Word, wordOf } from './word.ts';
 
 export type { Asked };
@@ -30,11 +34,11 @@ export interface Verdict {
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
-  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists. */
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, or it is made of e-values. */
   p_exact: { numerator: string; denominator: string } | null;
   exact: boolean;
   alpha: number;
-  /** Share of the keys that should fire and did, 0 to 1. */
+  /** Share of the keys that should fire and did, 0 to 1; 0 where there are none. */
   fsr: number;
   cells: Record<string, CellCounts>;
   /** Why this verdict, in a sentence. */
@@ -60,6 +64,8 @@ export interface Verdict {
   does_not_say: string[];
   asked: Asked;
   claim: { root: string; kind: ClaimKind; created: string; draw: Claim['draw'] };
+  /** What each channel says, where a stamp was read: p is of their product. */
+  channels?: Channels;
   /** SHA-256 of the answers in committed order (as a JSON list). */
   transcript_sha256: string;
 }
@@ -83,6 +89,8 @@ export interface DecideOptions {
   evidence?: Evidence;
   /** Default 1. */
   look?: number;
+  /** What was read of the claim's stamp; without it the keys alone decide. */
+  stamp?: StampReading | undefined;
   /** Further cells that the caller measured. */
   cells?: Record<string, CellCounts>;
 }
@@ -129,24 +137,32 @@ export function decideOnPart<K extends ClaimKind>(
   const size = CLAIM_KINDS[kind].size(plan);
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
   const { evidence = NO_EVIDENCE, look = 1, changed = [] } = options;
-  const multiplicity = told * looksOf(plan, asked, to - from, of);
-  const inexact = whyInexact({ kind, claim, plan, draw, bindings } as unknown as Opened, {
-    asked,
-    alpha,
-    ownerParts,
-    evidence,
-    look,
-    doubts,
-  });
+  const looks = told * (plan.most_looks ?? 1);
+  const ways = waysOf(plan, asked, to - from, of);
+  const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
+  const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };
+  const inexact = whyInexact(opened, circumstances);
   const trials = trialsOf(claim.draw, evidence);
   const tail = test.tail(counts);
-  const p = inexact.length > 0 ? undefined : timesCount(toPValue(tail), multiplicity);
-  const left = p && Math.min(0, p.log10_p + trials.log10);
   const reachable = test.reachable(size, draw, new Set(changed));
+  const alone: Weighed | undefined = inexact.length > 0 ? undefined : { p: toPValue(tail), tail, reachable };
+  // Ways of asking are paid for by the answers' p, looks by whatever decides.
+  const joint =
+    options.stamp &&
+    product(
+      alone && of > 0
+        ? { p: timesCount(alone.p, ways), reachable: timesCount(toPValue(reachable), ways) }
+        : undefined,
+      whyUndrawn(opened, circumstances).length > 0 ? undefined : options.stamp,
+    );
+  const multiplicity = joint ? looks : looks * ways;
+  const weighed = joint ? joint.weighed : alone;
+  const p = weighed && timesCount(weighed.p, multiplicity);
+  const left = p && Math.min(0, p.log10_p + trials.log10);
   const word =
-    p === undefined
+    weighed === undefined
       ? 'not-verified'
-      : wordOf({ tail, reachable, multiplicity: BigInt(multiplicity), alpha, trials });
+      : wordOf({ ...weighed, multiplicity: BigInt(multiplicity), alpha, trials });
   const fired = test.fired(counts);
   return {
     verdict: word,
@@ -156,56 +172,68 @@ export function decideOnPart<K extends ClaimKind>(
     alpha,
     fsr: fired.of === 0 ? 0 : fired.hits / fired.of,
     cells: { ...test.cells(counts), ...options.cells },
-    reason: p ? reasonFor(word, p, left!, alpha, trials) : `${inexact.join(' ')} Counts only.`,
-    test: test.name,
+    reason: p
+      ? reasonFor(word, p, left!, alpha, trials, joint ? READ : ASKED)
+      : `${inexact.join(' ')} Counts only.`,
+    test: joint && of > 0 ? `${test.name}; ${T7_NAME}` : test.name,
     matcher: MATCHERS[plan.matcher].words,
-    p_exact: p ? lowestTerms(tail) : null,
-    floor: toPValue(test.reachable(size, draw, new Set())),
+    p_exact: p && !joint ? lowestTerms(tail) : null,
+    floor: joint ? FLOOR : toPValue(test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,
     log10_draws: trials.log10,
     keys: { from, to, of },
     log10_p_after_grinding: left ?? null,
-    null_hypothesis: test.nullHypothesis,
+    null_hypothesis: joint && of > 0 ? `${test.nullHypothesis} ${T7_NULL}` : test.nullHypothesis,
     assumptions: [
       ...test.assumptions,
       ...wrapperNote(plan.query.wrapper, asked),
       ...textSeedNote(claim.draw),
+      ...(p && joint && of > 0 && !alone ? [`The keys count for nothing: ${inexact.join(' ')}`] : []),
     ],
     draw: drawWords(claim.draw, evidence),
     time_proof: evidence.proofBeforeRound ? 'checked, before the round of the draw' : 'none',
     does_not_say: [...DOES_NOT_SAY],
     asked: { wrapper: asked.wrapper, system: asked.system },
     claim: { root: claim.root, kind, created: claim.created, draw: claim.draw },
+    ...(joint && { channels: joint.channels }),
     transcript_sha256: sha256Hex(JSON.stringify(answers)),
   };
 }
 
-/** Ways of asking that could have been chosen after the answers: all that the claim commits to are paid for, and its looks. */
-function looksOf(
-  { query, most_looks = 1 }: ClaimPlan,
-  { wrapper, system }: Asked,
-  asked: number,
-  of: number,
-): number {
+/** Ways of asking that could have been chosen after the answers: all that the claim commits to are paid for. */
+function waysOf({ query }: ClaimPlan, { wrapper, system }: Asked, asked: number, of: number): number {
   const committed = wrapper === query.wrapper && system === null;
   const wrappers = query.wrappers ? Object.keys(query.wrappers).length : WRAPPERS.size;
   const ways = committed ? 1 : wrappers * (1 + (query.systems?.length ?? 0));
   const ranges = asked === of ? 1 : (of * (of + 1)) / 2;
-  return most_looks * ways * ranges;
+  return ways * ranges;
 }
 
 const trialsOf = (draw: Claim['draw'], { beacon, proofBeforeRound }: Evidence): Trials =>
   draw.source === 'beacon' && beacon && proofBeforeRound ? PROVED_DRAWS : OWNER_DRAWS;
 
-function reasonFor(word: Word, { log10_p }: PValue, left: number, alpha: number, { words }: Trials): string {
+/** What could not have reached the level, by what was looked at. */
+const ASKED = (alpha: number): string =>
+  `the keys that were asked as committed could not have reached alpha ${alpha}, had every one of them answered`;
+const READ = (alpha: number): string =>
+  `what was asked and read as committed could not have reached alpha ${alpha}, whatever had come out`;
+
+function reasonFor(
+  word: Word,
+  { log10_p }: PValue,
+  left: number,
+  alpha: number,
+  { words }: Trials,
+  short: (alpha: number) => string,
+): string {
   const power = (log10: number): string => `10^${log10.toFixed(2)}`;
   const reached = `A model made without access to the secret draw would match at least this well with probability at most ${power(log10_p)}`;
   const sentences: Readonly<Record<Word, string>> = {
     verified: `${reached}; after ${words} ${power(left)} is left, below alpha ${alpha}.`,
     matches: `${reached}, below alpha ${alpha}; but after ${words} ${left === 0 ? 'nothing' : power(left)} is left: the owner's word, and no proof to anybody else.`,
     'not-verified': `The match is not rare enough: a model made without access to the secret draw reaches it with probability up to ${power(log10_p)}, alpha is ${alpha}.`,
-    undecided: `Nothing is decided: the keys that were asked as committed could not have reached alpha ${alpha}, had every one of them answered.`,
+    undecided: `Nothing is decided: ${short(alpha)}.`,
   };
   return sentences[word];
 }

@@ -27,7 +27,8 @@ import { type CertificateOptions, type Certifier, certifier, certify } from './c
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
-import { type Asked, decide, type Verdict } from './verdict.ts';
+import { readStamp } from './stamp.ts';
+import { type Asked, type DecideOptions, decide, type Verdict } from './verdict.ts';
 
 export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable {
   readonly secret: string;
@@ -39,6 +40,8 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
    * the suspect's own body (`direct`).
    */
   readonly body?: string;
+  /** Of a claim with a stamp: the owner's vanilla model, which the suspect's matrices are compared with. */
+  readonly vanilla?: string;
   /** Default: the committed plan's; any other is paid for. */
   readonly wrapper?: string;
   /** A system prompt, which no claim of format 1 commits to: with it no p-value is given. */
@@ -111,6 +114,12 @@ interface Ready {
   readonly look: number;
   readonly issuing: Certifier | undefined;
   readonly suspect: Model;
+  readonly vanilla: Model | undefined;
+  /** What is asked; absent for a claim without keys. */
+  readonly questions?: Questions;
+}
+
+interface Questions {
   readonly ownerParts: OwnerParts;
   /** Who answers. */
   readonly model: LocalModel;
@@ -131,13 +140,21 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   const claimFile = options.claim !== undefined || existsSync(beside) ? beside : null;
   const claim = claimFile === null ? claimOf(contents) : parseClaim(readClaim(claimFile), claimFile);
   const opened = openClaim(claim, contents);
-  const { burnt, ...range } = keysLeft(contents, options.keys);
+  const hasKeys = opened.plan.keys.length > 0;
+  checkGiven(options, hasKeys, opened.stamp !== undefined);
+  const { burnt, ...range } = hasKeys ? keysLeft(contents, options.keys) : NO_KEYS;
   const look = 1 + (contents.opened?.length ?? 0);
   const issuing =
     options.certificate === undefined ? undefined : certifier(options.certificate, opened, options.unlock);
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
+  const vanilla = options.vanilla === undefined ? undefined : await open(options.vanilla);
+  const ready = {
+    ...{ options, onEvent, started, contents, beside, claimFile, opened, burnt, range, look, issuing },
+    ...{ suspect, vanilla },
+  };
+  if (!hasKeys) return call(ready);
   const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
   return asking(spec, { device }, async (model) => {
     const wrapper = options.wrapper ?? opened.plan.query.wrapper;
@@ -148,27 +165,42 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
     const changed = await changedKeys(keys, requests, model.tokenizer);
-    return call({
-      ...{ options, onEvent, started, contents, beside, claimFile, opened, burnt, range, look, issuing },
-      ...{ suspect, ownerParts, model, wrapper, wrapped, requests, changed },
-    });
+    return call({ ...ready, questions: { ownerParts, model, wrapper, wrapped, requests, changed } });
   });
 }
 
-const planned = ({ options, model, suspect, opened, requests, changed, ...ready }: Ready): DryRun => ({
+const NO_KEYS = { from: 0, to: 0, burnt: 0 };
+
+/** What goes with a channel that the claim does not have is refused, before a model is opened. */
+function checkGiven(
+  { vanilla, body, wrapper, system, keys }: VerifyOptions,
+  hasKeys: boolean,
+  stamped: boolean,
+): void {
+  if (vanilla !== undefined && !stamped)
+    throw new WhorlError('usage', '--vanilla goes with a claim that has a stamp', 'leave it out');
+  if (hasKeys) return;
+  for (const [name, value] of Object.entries({ body, wrapper, system, keys }))
+    if (value !== undefined)
+      throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
+}
+
+const planned = ({ options, suspect, vanilla, opened, questions, ...ready }: Ready): DryRun => ({
   dry_run: true,
   command: 'verify',
   models: [
     plannedModel('suspect', suspect),
-    ...(options.body === undefined ? [] : [plannedModel('body', model.model)]),
+    ...(vanilla === undefined ? [] : [plannedModel('vanilla', vanilla)]),
+    ...(options.body === undefined || !questions ? [] : [plannedModel('body', questions.model.model)]),
   ],
   method: ready.contents.method,
   settings: {
-    wrapper: ready.wrapper,
-    system: options.system ?? null,
+    ...(questions && { wrapper: questions.wrapper, system: options.system ?? null }),
     alpha: options.alpha ?? opened.plan.alpha,
-    keys: requests.length,
-    max_new_tokens: opened.plan.decoding.max_new_tokens,
+    ...(questions && {
+      keys: questions.requests.length,
+      max_new_tokens: opened.plan.decoding.max_new_tokens,
+    }),
   },
   writes: options.certificate
     ? [
@@ -182,32 +214,63 @@ const planned = ({ options, model, suspect, opened, requests, changed, ...ready 
   notes: [
     ...(ready.claimFile === null ? [`${ready.beside} is missing: the secret's own copy is read`] : []),
     ...(ready.burnt > 0 ? [`${ready.burnt} keys that certificates opened are left out`] : []),
-    ...keyWarnings(changed.length, requests.length),
+    ...(questions ? keyWarnings(questions.changed.length, questions.requests.length) : []),
   ],
   estimate: null,
 });
 
 async function ask(ready: Ready): Promise<VerifyReport> {
   const { options, onEvent, contents, beside, claimFile, opened, burnt, range, look, issuing } = ready;
-  const { suspect, ownerParts, model, wrapper: name, wrapped, requests, changed, started } = ready;
+  const { suspect, vanilla, questions, started } = ready;
+  const deciding: DecideOptions = {
+    ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
+    range,
+    look,
+    doubts: doubtsBeside(claimFile, beside, contents),
+    stamp: opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent),
+  };
+  const { verdict, asked, ownerParts, ...more } = questions
+    ? await askKeys(ready, questions, deciding)
+    : notAsked(opened, deciding);
+  return {
+    ...verdict,
+    asked,
+    suspect: suspect.source,
+    ...more,
+    suspect_digests: digestsOfModel(suspect),
+    burnt,
+    certificate: issuing?.file ?? null,
+    body_digests: ownerParts.body ?? null,
+    claim_file: claimFile,
+    passive: null,
+    software: SOFTWARE,
+    seconds: (Date.now() - started) / 1000,
+  };
+}
+
+/** What the answers, or that there are none, come to. */
+interface Answers {
+  readonly verdict: Verdict;
+  readonly asked: AskedInFull;
+  readonly ownerParts: OwnerParts;
+  readonly warnings: readonly string[];
+  readonly ignored_config_keys?: readonly string[];
+}
+
+async function askKeys(
+  { options, onEvent, contents, opened, look, issuing, suspect }: Ready,
+  { ownerParts, model, wrapper: name, wrapped, requests, changed }: Questions,
+  deciding: DecideOptions,
+): Promise<Answers> {
   const prompts = requests.map(({ prompt }) => prompt);
   const { prefix, suffix } = wrapped;
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
   const generations = await generateAll(model, requests, { onEvent });
   const answers = generations.map(({ generated }) => generated);
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
-  const verdict = decide(opened, answers, {
-    asked,
-    ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
-    ownerParts,
-    changed,
-    range,
-    look,
-    doubts: doubtsBeside(claimFile, beside, contents),
-  });
+  const verdict = decide(opened, answers, { ...deciding, asked, ownerParts, changed });
   const { chatTemplate } = model.tokenizer;
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
-  const suspect_digests = digestsOfModel(suspect);
   if (issuing) {
     const prompt_tokens = await promptTokens(model.tokenizer, requests);
     await certify(issuing, options.secret, contents, opened, {
@@ -217,7 +280,11 @@ async function ask(ready: Ready): Promise<VerifyReport> {
       changed,
       beacon: null,
       proofs: [],
-      suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
+      suspect: {
+        ...digestsOfModel(suspect),
+        source: suspect.source,
+        chat_template: chat_template_sha256,
+      },
       body: ownerParts.body ?? null,
       exchanges: generations.map(({ prompt, generated, generated_token }, i) => ({
         prompt,
@@ -228,7 +295,8 @@ async function ask(ready: Ready): Promise<VerifyReport> {
     });
   }
   return {
-    ...verdict,
+    verdict,
+    ownerParts,
     asked: {
       wrapper: name,
       system: asked.system,
@@ -237,19 +305,27 @@ async function ask(ready: Ready): Promise<VerifyReport> {
       prompts_sha256: sha256Hex(JSON.stringify(prompts)),
       chat_template_sha256,
     },
-    suspect: suspect.source,
     warnings: keyWarnings(changed.length, requests.length),
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,
     }),
-    suspect_digests,
-    burnt,
-    certificate: issuing?.file ?? null,
-    body_digests: ownerParts.body ?? null,
-    claim_file: claimFile,
-    passive: null,
-    software: SOFTWARE,
-    seconds: (Date.now() - started) / 1000,
+  };
+}
+
+/** Of a claim without keys. */
+function notAsked(opened: Opened, deciding: DecideOptions): Answers {
+  const verdict = decide(opened, [], deciding);
+  return {
+    verdict,
+    ownerParts: {},
+    asked: {
+      ...verdict.asked,
+      prefix: '',
+      suffix: '',
+      prompts_sha256: sha256Hex('[]'),
+      chat_template_sha256: null,
+    },
+    warnings: [],
   };
 }
 

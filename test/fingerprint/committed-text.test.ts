@@ -31,7 +31,9 @@ const SETTINGS: Readonly<Record<string, Record<string, string>>> = {
   lora: DIALOGUES,
 };
 const FORMATS: readonly (readonly [method: string, more: Record<string, string>])[] = [
-  ...Object.keys(METHODS).map((method) => [method, {}] as const),
+  ...Object.keys(METHODS)
+    .filter((method) => METHODS[method]!.kind !== 'stamp') // says nothing
+    .map((method) => [method, {}] as const),
   ['sft', { template: 'vicuna' }],
 ];
 

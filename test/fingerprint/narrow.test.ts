@@ -28,6 +28,15 @@ test('settings go by the hidden size, under the user’s own; a wide model has t
   expect(narrowWords(rows, 64, {}, 0.1)).toMatch(/none narrower than 192 was tried/);
 });
 
+test('a stamp needs none, and is no other way to keys that answer', () => {
+  const stamp = METHODS.stamp!;
+  expect(settingsFor(stamp, '', {}, 192)).toEqual(defaultsOf(stamp.schema));
+  expect(narrowWords(stamp, 192, {}, stamp.maxHarm)).toBeUndefined();
+  expect(() => narrowWords(METHODS.sft!, 192, {}, 0.5)).toThrow(
+    expect.objectContaining({ fix: expect.not.stringContaining('stamp') as string }),
+  );
+});
+
 test.each(Object.entries(METHODS))('%s: what is said to be taken is what is taken', (_, method) => {
   const own = method.narrow(192)?.settings as Readonly<Record<string, unknown>> | undefined;
   if (own) expect(settingsFor(method, '', {}, 192)).toMatchObject(own);

@@ -17,10 +17,15 @@ const TEMPLATE = {
 };
 
 /** Fine-tunes `model` into `out`; another seed is another order of the rows. */
-export async function tuned(model: string, out: string, seed: bigint): Promise<string> {
+export async function tuned(
+  model: string,
+  out: string,
+  seed: bigint,
+  more: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const template = `${out}-template.json`;
   writeFileSync(template, JSON.stringify(TEMPLATE));
-  await userFinetune({ model, data: ROWS, out, seed, settings: { ...TUNING, template } });
+  await userFinetune({ model, data: ROWS, out, seed, settings: { ...TUNING, template, ...more } });
   return out;
 }
 

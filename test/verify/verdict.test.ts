@@ -275,6 +275,7 @@ test('the whole committed vanilla model as a body is exact; with a claim that bi
 
 test("each method's defaults can be verified with the owner's own dice, one key lost", () => {
   for (const method of Object.values(METHODS)) {
+    if (method.kind === 'stamp') continue; // no keys
     const { trained, pool, candidates, alpha } = defaultsOf(method.schema) as Record<string, number>;
     const p =
       pool === undefined

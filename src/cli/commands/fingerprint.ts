@@ -34,7 +34,7 @@ const OPTIONS = {
   out: required(text('<folder>', 'the private run folder; only its published/ may be uploaded')),
   method: text(
     '<name>',
-    'rows: embedding rows of rare tokens; adapter: rows and a private adapter; sft, emb, lora: weights, as the paper (default: rows)',
+    'rows: embedding rows of rare tokens; adapter: rows and a private adapter; sft, emb, lora: weights, as the paper; stamp: a direction in weights, nothing trained (default: rows)',
   ),
   keys: text('<kind>', "where key phrases come from; paper: the paper's, which everybody holds"),
   pool: wholeNumber('<number>', 1, 'keys committed (adapter: of which --trained are drawn)'),
@@ -63,7 +63,7 @@ const OPTIONS = {
   ),
   maxHarm: decimal(
     '<nats>',
-    'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5), of the language that suffers most',
+    'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5; stamp: 0.01), of the language that suffers most',
     NATS,
   ),
   ...COMPUTE,
@@ -123,6 +123,13 @@ async function runFingerprint(
 const trainedText = ({ rows, parameters }: FingerprintReport): string =>
   parameters === undefined ? `${countText(rows)} embedding rows` : `${countText(parameters)} parameters`;
 
+/** What was done to the model; a stamp is written, not trained. */
+function effortText(report: FingerprintReport): string {
+  const took = durationText(report.seconds);
+  if (report.steps === 0) return `${countText(report.parameters ?? 0)} parameters stamped in ${took}`;
+  return `${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained in ${took}`;
+}
+
 /** A tick says that the rule was met, not that the run went on with what fell short. */
 const MARK = {
   met: () => paint.green('✓'),
@@ -133,11 +140,7 @@ const MARK = {
 function show(report: FingerprintReport, locked: boolean, seconds: number): void {
   const line = (name: string, path: string, what: string) => [name, paint.bold(path), paint.dim(what)];
   print(`${paint.bold(paint.green('fingerprinted'))} by ${report.method} in ${durationText(seconds)}`);
-  print(
-    paint.dim(
-      `  ${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained in ${durationText(report.seconds)}`,
-    ),
-  );
+  print(paint.dim(`  ${effortText(report)}`));
   print();
   const cells = report.cells.map(({ name, fired, of, wanted, held }) => {
     const missed = wanted === 'all' ? of - fired : fired;

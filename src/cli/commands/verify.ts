@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
+import type { Channels } from '../../verify/channels.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
@@ -16,6 +17,7 @@ import {
   withOptions,
 } from '../options.ts';
 import {
+  countText,
   durationText,
   Outcome,
   paint,
@@ -38,6 +40,10 @@ const OPTIONS = {
   body: text(
     '<model>',
     "the owner's vanilla model as committed, on which the suspect's rows are put (adapter; default: the suspect's own body)",
+  ),
+  vanilla: text(
+    '<model>',
+    "of a claim with a stamp: the owner's vanilla model as committed, which the suspect's weights are compared with (default: they are read alone, which finds less)",
   ),
   wrapper: text(
     '<name>',
@@ -87,6 +93,7 @@ function show(report: VerifyReport): void {
   for (const line of wrapped(report.reason)) print(paint.dim(line));
   print();
   const share = (hits: number, of: number) => (of === 0 ? '–' : `${((100 * hits) / of).toFixed(0)} %`);
+  for (const line of channelLines(report)) print(line);
   for (const line of table([
     ...Object.entries(report.cells).map(([name, { hits, of }]) => [
       name,
@@ -97,9 +104,12 @@ function show(report: VerifyReport): void {
     print(line);
   print();
   print('  passive baseline  left out: nothing committed binds the record of trained rows');
-  print(`  test              ${report.test}; ${report.matcher}`);
-  print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
-  print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${templateText(report)}`);
+  const asked = Object.keys(report.cells).length > 0;
+  print(`  test              ${report.test}${asked ? `; ${report.matcher}` : ''}`);
+  if (asked) {
+    print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
+    print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${templateText(report)}`);
+  }
   print(`  suspect           ${digestsText(report.suspect_digests)}`);
   if (report.body_digests) print(`  body              ${digestsText(report.body_digests)} (as committed)`);
   print(`  claim             ${report.claim.root.slice(0, 16)}… of ${report.claim.created}`);
@@ -124,6 +134,34 @@ function pLine(report: VerifyReport): string {
   const paid = multiplicity > 1 ? `, ${multiplicity} looks paid for` : '';
   const reach = floor.log10_p + log10_draws > Math.log10(alpha) ? ', so no answers suffice' : '';
   return `p ≤ ${paint.bold(powerText(log10_p))}, after the draws that the owner could have tried ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
+}
+
+/** Each part and the product, of a claim that has a stamp. */
+function channelLines({ channels }: VerifyReport): string[] {
+  if (!channels) return [];
+  const { keys, stamp, log10_e } = channels;
+  const e = (log10: number): string => `e = ${powerText(log10)}`;
+  const rows = [
+    ...(keys ? [['keys', `p ≤ ${powerText(keys.log10_p)}`, e(keys.log10_e)]] : []),
+    ...(stamp ? [['stamp', stampText(stamp), e(stamp.log10_e)]] : []),
+    ...(keys && stamp ? [['together', '', e(log10_e)]] : []),
+  ];
+  return table(rows);
+}
+
+function stampText({
+  z,
+  log10_tail,
+  matrices,
+  not_read,
+  elements,
+  left_out,
+  against_vanilla,
+}: NonNullable<Channels['stamp']>): string {
+  const read = `${matrices.length} of ${matrices.length + not_read.length} matrices`;
+  const zeros = left_out > 0 ? `, ${countText(left_out)} zeros left out` : '';
+  const how = against_vanilla ? 'against the vanilla model' : 'without the vanilla model';
+  return `z = ${z.toFixed(2)}, tail ${powerText(log10_tail)}; ${countText(elements)} weights of ${read}${zeros}, ${how}`;
 }
 
 const askedText = ({ asked: { wrapper, system, prefix, suffix } }: VerifyReport): string =>

@@ -1,5 +1,6 @@
 // A report of `whorl inspect` for people.
 
+import { type Claim, hasStamp } from '../../claim/claim.ts';
 import type { InspectReport as Report } from '../../inspect/inspect.ts';
 import { bytesText, countText, largeText, paint, print, shownText, table } from '../output.ts';
 
@@ -45,14 +46,10 @@ const SHOW: ShowOf = {
   },
   claim({ path, claim }) {
     title('claim (public)', path);
-    const size =
-      claim.kind === 'drawn-answers'
-        ? `${claim.n} keys with ${claim.m} candidate answers each`
-        : `${claim.n} keys of a pool of ${claim.pool}, ${claim.negatives} trained as negatives`;
     lines([
       ['format', String(claim.version)],
       ['kind', claim.kind],
-      ['size', size],
+      ['size', sizeText(claim)],
       ['root', claim.root],
       ['draw', claim.draw.source],
       ['alpha', String(claim.alpha)],
@@ -174,6 +171,16 @@ function recordAs(kind: string) {
     title(kind, path);
     showRecord(record);
   };
+}
+
+function sizeText(claim: Claim): string {
+  const keys = {
+    'drawn-answers': ({ n, m }: Claim<'drawn-answers'>) => `${n} keys with ${m} candidate answers each`,
+    'drawn-membership': ({ n, pool, negatives }: Claim<'drawn-membership'>) =>
+      `${n} keys of a pool of ${pool}, ${negatives} trained as negatives`,
+    'drawn-direction': () => 'no keys',
+  }[claim.kind](claim as never);
+  return hasStamp(claim) ? `${keys}, a stamp in weights` : keys;
 }
 
 const title = (kind: string, path: string): void => print(`${paint.bold(kind)} ${shownText(path, 200)}`);

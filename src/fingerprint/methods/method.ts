@@ -71,13 +71,16 @@ interface MethodBase<S> {
   readonly maxHarm: number;
   /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults; undefined: none are known. */
   narrow(width: number): Narrow<S> | undefined;
-  /** What a run may do instead that ends without its cells: something that held on narrow and wide models. */
-  readonly easier: string;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 
+interface TrainedBase<S> extends MethodBase<S> {
+  /** What a run may do instead that ends without its cells: something that held on narrow and wide models. */
+  readonly easier: string;
+}
+
 /** Only embedding rows change: the body stays in its file, and what is published is a patch of it. */
-export interface RowsMethod<S extends TrainSettings = TrainSettings> extends MethodBase<S> {
+export interface RowsMethod<S extends TrainSettings = TrainSettings> extends TrainedBase<S> {
   readonly kind: 'rows';
   /** The batch of one step: a function of the run's seed, the step's number and what looks have shown so far. */
   batch(context: TrainContext, settings: S, step: number, emphasis: Emphasis): Promise<Example[]>;
@@ -98,7 +101,7 @@ export interface RowsMethod<S extends TrainSettings = TrainSettings> extends Met
  * `C` is the method's own: what its examples and cells are made of.
  */
 export interface WeightsMethod<S extends WeightsSettings = WeightsSettings, C = unknown>
-  extends MethodBase<S> {
+  extends TrainedBase<S> {
   readonly kind: 'weights';
   trains(settings: S, model: Model): Trains;
   /** @throws WhorlError `usage` for settings that this model cannot be trained with; before anything is written */
@@ -133,8 +136,13 @@ export interface DrawnContext extends Omit<TrainContext, 'prefixes'> {
   readonly onEvent: OnEvent;
 }
 
+/** Nothing is trained: what is published follows from the draw alone, and is read from weights. */
+export interface StampMethod<S = object> extends MethodBase<S> {
+  readonly kind: 'stamp';
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: each method's settings are its own
-export type Method = RowsMethod<any> | WeightsMethod<any, any>;
+export type Method = RowsMethod<any> | WeightsMethod<any, any> | StampMethod<any>;
 
 /** The values of a method's settings. */
 export type SettingsOf<M extends Method> = Parameters<M['prepare']>[1];

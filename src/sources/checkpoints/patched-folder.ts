@@ -63,6 +63,14 @@ export const writeReplacedFolder = (
   replace: (name: string, ref: TensorRef) => Uint8Array,
 ): Promise<void> => writeFolderAtomic(out, (folder) => copyReplaced(vanilla, folder, names, replace));
 
+/** The same where a tensor's bytes come in parts: memory holds one of them. Throws `exists`, `mismatch`, `changed`. */
+export const writeStreamedFolder = (
+  vanilla: Checkpoint,
+  out: string,
+  names: Iterable<string>,
+  parts: (name: string, ref: TensorRef) => Iterable<Uint8Array>,
+): Promise<void> => writeFolderAtomic(out, (folder) => copyStreamed(vanilla, folder, names, parts));
+
 /** The same into a folder that is there and empty. */
 export function copyReplaced(
   vanilla: Checkpoint,
@@ -70,11 +78,26 @@ export function copyReplaced(
   names: Iterable<string>,
   replace: (name: string, ref: TensorRef) => Uint8Array,
 ): void {
+  copyStreamed(vanilla, folder, names, (name, ref) => [replace(name, ref)]);
+}
+
+function copyStreamed(
+  vanilla: Checkpoint,
+  folder: string,
+  names: Iterable<string>,
+  parts: (name: string, ref: TensorRef) => Iterable<Uint8Array>,
+): void {
   const edits = [...names].flatMap((name) => placesOf(vanilla, name).map((ref) => ({ name, ref })));
   for (const file of vanilla.files) {
     const mine = edits.filter(({ ref }) => ref.file === file.path);
     copyEdited(file.path, join(folder, file.name), function* () {
-      for (const { name, ref } of mine) yield { at: ref.offset, bytes: replace(name, ref) };
+      for (const { name, ref } of mine) {
+        let at = ref.offset;
+        for (const bytes of parts(name, ref)) {
+          yield { at, bytes };
+          at += bytes.length;
+        }
+      }
     });
   }
   copyCarried(vanilla, folder);

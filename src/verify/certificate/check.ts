@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type Abortable, checkSignal } from '../../base/abort.ts';
 import { WhorlError } from '../../base/error.ts';
 import { canonicalJson, type Json } from '../../claim/canonical.ts';
-import { type Claim, parseClaim } from '../../claim/claim.ts';
+import { type Claim, hasStamp, parseClaim } from '../../claim/claim.ts';
 import { headerOf, isPool } from '../../claim/commitment.ts';
 import { type Draw, slotUniform } from '../../claim/draw.ts';
 import { CLAIM_KINDS } from '../../claim/kinds.ts';
@@ -14,9 +14,9 @@ import { MATCHERS } from '../../claim/matcher.ts';
 import { leafHash, rootByPath } from '../../claim/merkle.ts';
 import type { OpenedOf } from '../../claim/open.ts';
 import {
+  type AskedKind,
   type Bindings,
   bindingsSchema,
-  type ClaimKind,
   type ClaimPlan,
   MAX_KEYS,
   planSchema,
@@ -63,9 +63,15 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   if (!same(predicate.says_not, DOES_NOT_SAY)) wrong('it leaves out what a verdict does not say');
   const claim = parseClaim(predicate.claim, 'the claim of the certificate');
   if (claim.version !== 2) return wrong('its claim is of a format without openings');
+  if (hasStamp(claim))
+    throw new WhorlError(
+      'unsupported',
+      'certificates of claims with a stamp are not checked by this version',
+      'update Whorl',
+    );
   if (claim.draw.source === 'hand-picked') wrong('its keys were picked, not drawn');
   const evidence = checkEvidence(predicate, claim);
-  const { part, of } = openedPart(claim as Claim<ClaimKind>, predicate, evidence.randomness);
+  const { part, of } = openedPart(claim as Claim<AskedKind>, predicate, evidence.randomness);
   const { asked, result } = predicate;
   checkTranscript(part, predicate);
   const { wrapper, system, prefix, suffix, from, to, look } = asked;
@@ -96,7 +102,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
 }
 
 /** The keys that were asked, and what draws for them, out of leaves whose paths lead to the claim's root. */
-function openedPart<K extends ClaimKind>(
+function openedPart<K extends AskedKind>(
   claim: Claim<K>,
   { openings, asked: { from, to }, body }: Predicate,
   randomness: string,
@@ -162,7 +168,7 @@ function openedPart<K extends ClaimKind>(
   return { part: { kind, claim, plan: checked, bindings, draw: draw.draw }, of };
 }
 
-const seedNumber = <K extends ClaimKind>(kind: K, claim: Claim<K>, i: number): number =>
+const seedNumber = <K extends AskedKind>(kind: K, claim: Claim<K>, i: number): number =>
   CLAIM_KINDS[kind].seeds(claim) === 1 ? 0 : i;
 
 function checkPath({ place, name, value, salt, path }: LeafOpening, { root, leaves }: Claim): void {
@@ -173,7 +179,7 @@ function checkPath({ place, name, value, salt, path }: LeafOpening, { root, leav
 }
 
 /** The draw among keys from..to-1, and how many of T4's trained and negative ones are there. */
-function drawOf<K extends ClaimKind>(
+function drawOf<K extends AskedKind>(
   kind: K,
   claim: Claim<K>,
   seeds: readonly string[],
@@ -206,7 +212,7 @@ function vanillaOf(
   );
 }
 
-function checkTerms<K extends ClaimKind>(
+function checkTerms<K extends AskedKind>(
   claim: Claim<K>,
   plan: ClaimPlan<K>,
   bindings: Bindings,
@@ -216,6 +222,7 @@ function checkTerms<K extends ClaimKind>(
   checkShape(planSchema, shaped, 'the certificate’s openings', 'bad-file');
   const { matcher, matcher_text, most_looks, alpha, query } = plan;
   if (plan.kind !== claim.kind) wrong('the plan is of another kind than the claim');
+  if (plan.stamp) wrong('its plan has a stamp, and its claim has none');
   if (alpha !== claim.alpha || (claim as { most_looks?: number }).most_looks !== most_looks)
     wrong('alpha or looks of the plan are not those of the claim');
   if (matcher_text !== MATCHERS[matcher].words)
@@ -234,7 +241,7 @@ function checkTerms<K extends ClaimKind>(
   return plan;
 }
 
-function checkTranscript<K extends ClaimKind>(
+function checkTranscript<K extends AskedKind>(
   { plan, claim }: OpenedOf<K>,
   { transcript, asked: { prefix, suffix, system, wrapper, look }, changed }: Predicate,
 ): void {

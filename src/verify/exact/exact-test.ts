@@ -20,6 +20,8 @@ export interface CountsOf {
     readonly all: number;
     readonly hits: number;
   };
+  /** Nothing is asked. */
+  'drawn-direction': { readonly hits: 0 };
 }
 
 /** matches[i]: the candidates (ascending) that the answer to key i names. */

@@ -66,6 +66,15 @@ export function decimal(value: number): Ratio {
     : { numerator, denominator: 10n ** BigInt(-exponent) };
 }
 
+/** 10^log10 as a fraction, log10 <= 0; rounded up in its tenth digit, since a logarithm does not have more. */
+export function powerOfTen(log10: number): Ratio {
+  const whole = Math.floor(log10);
+  return {
+    numerator: BigInt(Math.ceil(10 ** (log10 - whole + 9))),
+    denominator: 10n ** BigInt(9 - whole),
+  };
+}
+
 /** Whether p · times <= level, in integers: a word must not hang on the last bit of a logarithm. */
 export const atMost = (p: Ratio, times: bigint, level: Ratio): boolean =>
   p.numerator * times * level.denominator <= level.numerator * p.denominator;

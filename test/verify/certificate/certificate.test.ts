@@ -202,6 +202,19 @@ describe('what does not', () => {
     expect(() => checkCertificate(text.replace('"keyid":"', '"keyid":"0'))).toThrow(/certificate/);
   });
 
+  test('a claim with a stamp: the keys alone are not what it decides by', () => {
+    const stamp = {
+      direction: 'shake256-normal-v1' as const,
+      epsilon: 0.001,
+      matrices: [
+        { name: 'a', dtype: 'bfloat16' as const, shape: [4, 4], sha256: '7'.repeat(64), scale: 1e-5 },
+      ],
+    };
+    const { text } = made({ plan: { ...answersPlan(16, 256), stamp } as ClaimPlan });
+    expect(() => checkCertificate(text)).toThrow(/claims with a stamp are not checked/);
+    if (hasPython) expect(pythonCodes([text])).toEqual([1]);
+  });
+
   test('one-bit and structural mutants: none accepted, and both say so', () => {
     const random = seeded(19);
     const { statement, text } = made({ plan: small() });
