@@ -16,7 +16,7 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl check certificate.json --key owner.pub.pem --html page.html',
   ],
   attack: [
-    'whorl attack ./run',
+    'whorl attack ./run --attack reset-vanilla',
     'whorl attack ./run --attack noise,reset-mean --out ./attacks noise.share=0.2',
   ],
   finetune: [

@@ -30,15 +30,23 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
       { path: run.published, what: 'the model, to upload' },
       { path: run.claim, what: 'the public commitment' },
       { path: run.secret, what: lock === undefined ? 'the secret, in clear' : 'the secret, encrypted' },
-      { path: run.answers('vanilla'), what: 'answers of the vanilla model' },
-      { path: run.answers('publish'), what: 'answers of the published model' },
+      ...(method.kind === 'stamp'
+        ? []
+        : [
+            { path: run.answers('vanilla'), what: 'answers of the vanilla model' },
+            { path: run.answers('publish'), what: 'answers of the published model' },
+          ]),
       ...(OWN_FILES[method.name]?.(run) ?? []),
       { path: run.run, what: 'settings, hashes and figures' },
     ],
     notes: [
       ...BEGINNINGS[beginning.kind](run),
       `published only with at most ${limitOf({ options, method })} nats of harm`,
-      'whether ordinary text leaves enough tokens free is found out by the run itself, before it commits',
+      ...(method.kind === 'stamp'
+        ? []
+        : [
+            'whether ordinary text leaves enough tokens free is found out by the run itself, before it commits',
+          ]),
     ],
     estimate: isEstimated ? runEstimate(model, method.name, await measureRate(device)) : null,
   };
