@@ -8,7 +8,7 @@ interface Said {
   readonly words: string;
 }
 
-interface NumberKind extends Said {
+export interface NumberKind extends Said {
   readonly kind: 'number';
   readonly least: number;
   readonly most: number;
@@ -19,16 +19,16 @@ interface NumberKind extends Said {
   readonly unit?: string | undefined;
 }
 
-interface FlagKind extends Said {
+export interface FlagKind extends Said {
   readonly kind: 'flag';
 }
 
-interface ChoiceKind<C extends string = string> extends Said {
+export interface ChoiceKind<C extends string = string> extends Said {
   readonly kind: 'choice';
   readonly choices: readonly C[];
 }
 
-interface TextKind extends Said {
+export interface TextKind extends Said {
   readonly kind: 'text';
 }
 
