@@ -1,30 +1,22 @@
 // The road of methods that change weights: examples by the epoch, a checkpoint that is measured before it is published.
 
-import { existsSync } from 'node:fs';
-import { moveFolder } from '../base/atomic.ts';
-import { Secret } from '../base/secret.ts';
 import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
-import { writeSecret } from '../claim/secret-file.ts';
 import { generateAll } from '../lm/ask.ts';
 import { asking, type ModelSpec } from '../lm/open.ts';
 import type { Model } from '../models/model.ts';
-import { configOptions, openModel } from '../models/open-model.ts';
-import { noteLeftOut } from '../sources/checkpoints/carried.ts';
-import { digestTensors } from '../sources/checkpoints/digest.ts';
-import { limitOf, randomOf, type Setting, type WeightsSetting } from './begin.ts';
+import { configOptions } from '../models/open-model.ts';
+import { randomOf, type Setting, type WeightsSetting } from './begin.ts';
 import { type CellResult, type MeasuredCell, measureCells, type WeightsCell } from './cells.ts';
-import { type Committed, commit, digestsOf } from './commit.ts';
+import { type Committed, commit } from './commit.ts';
 import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
-import { checkHarm, worstHarm } from './harm-limit.ts';
 import type { DrawnContext } from './methods/method.ts';
-import { writeModelCard } from './model-card.ts';
-import { heldOutScores, perplexities } from './perplexity.ts';
+import { publishCandidate } from './publish-candidate.ts';
 import { trainWeights } from './train-weights.ts';
 
 export async function fingerprintWeights(setting: WeightsSetting): Promise<FingerprintReport> {
-  const { run, method, settings, model, device, options, onEvent } = setting;
+  const { run, method, settings, onEvent } = setting;
   const committed = await commit(setting);
   const contents = committed.secret.reveal();
   const context = await method.context(drawnContext(setting, committed), settings);
@@ -36,25 +28,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
       return resultsOf(await measured(setting, contents, candidate, cells, true));
     },
   );
-  const made = existsSync(run.published) ? run.published : run.candidate; // a killed run may have published already
-  onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
-  const before = await asking(localSpec(setting, model), { device }, heldOutScores);
-  const after = await asking(localSpec(setting, made), { device, ...configOptions(options) }, heldOutScores);
-  const perplexity = perplexities(before, after);
-  const figures = { kind: 'perplexity', of: perplexity } as const;
-  const worst = made === run.candidate ? checkHarm(figures, limitOf(setting)) : worstHarm(figures);
-  onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
-  if (made === run.candidate) {
-    writeModelCard(model, made, { claimRoot: contents.claim.root, harm: figures }, onEvent);
-    moveFolder(made, run.published);
-  }
-  noteLeftOut(model, onEvent);
-  const published = await openModel(run.published, configOptions(options));
-  const complete = {
-    ...contents,
-    published: digestsOf(published.tensors, digestTensors(published), setting.model),
-  };
-  await writeSecret(run.secret, new Secret(complete), options.lock);
+  const published = await publishCandidate(setting, contents);
   onEvent({ kind: 'phase', name: 'measuring', detail: 'every cell anew, by greedy decoding' });
   const cells = await method.cells(context, settings, 'report');
   const asked = await measured(setting, contents, run.published, cells, false);
@@ -62,10 +36,8 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
   const { parameters } = trained;
   return finish(setting, contents, trained, resultsOf(asked), {
     rows: 0,
-    worst,
     parameters,
-    perplexity,
-    harm: perplexity,
+    ...published,
   });
 }
 
