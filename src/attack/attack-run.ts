@@ -2,9 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
-import type { Dry, DryRun, Made } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
@@ -78,14 +78,7 @@ export function planAttacks({ run: path, attacks, out, vanilla, settings }: Atta
  * @throws WhorlError what `planAttacks`, opening models and secrets throw; `unsupported` for a run without trained rows,
  *   `mismatch` for the vanilla model of another
  */
-export function attackRun(options: Dry<AttackOptions>): Promise<DryRun>;
-export function attackRun(options: Made<AttackOptions>): Promise<AttackReport>;
-export function attackRun(options: Dry<AttackOptions> | Made<AttackOptions>): Promise<DryRun | AttackReport> {
-  return abortable<typeof options, DryRun | AttackReport>(
-    options,
-    options.dryRun ? planAttackRun : runAttackRun,
-  );
-}
+export const attackRun: Plannable<AttackOptions, AttackReport> = plannable(planAttackRun, runAttackRun);
 
 interface Ready {
   readonly plan: AttackPlan;

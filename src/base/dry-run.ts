@@ -1,5 +1,8 @@
 // What a call would do, without doing it: the same checks as before the work, then a plan in place of the result.
 
+import { type Abortable, abortable } from './abort.ts';
+import type { OnEvent } from './events.ts';
+
 /** A model that was opened, and what for. */
 export interface PlannedModel {
   readonly role: string;
@@ -41,3 +44,19 @@ export interface DryRun {
 /** Options of a call that is only planned, and of one that is made. */
 export type Dry<O> = O & { readonly dryRun: true };
 export type Made<O> = O & { readonly dryRun?: false };
+
+/** A call that can also be only planned. */
+export interface Plannable<O, R> {
+  (options: Dry<O>): Promise<DryRun>;
+  (options: Made<O>): Promise<R>;
+}
+
+type CallOptions = Abortable & { readonly onEvent?: OnEvent | undefined };
+
+/** `plan` where `dryRun` is given, else `work`; both under the call's signal. */
+export const plannable = <O extends CallOptions, R>(
+  plan: (options: O) => Promise<DryRun>,
+  work: (options: O) => Promise<R>,
+): Plannable<O, R> =>
+  ((options: Dry<O> | Made<O>) =>
+    abortable<O, DryRun | R>(options, options.dryRun ? plan : work)) as Plannable<O, R>;

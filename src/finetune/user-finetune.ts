@@ -3,9 +3,9 @@
 
 import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
-import type { Dry, DryRun, Made } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
@@ -87,16 +87,10 @@ interface Ready {
  * The same call again goes on where a killed one was, to the same bytes. With `dryRun` nothing is written.
  * @throws WhorlError `usage` for settings, `exists`, `mismatch` for columns or a work folder of another run
  */
-export function userFinetune(options: Dry<UserFinetuneOptions>): Promise<DryRun>;
-export function userFinetune(options: Made<UserFinetuneOptions>): Promise<UserFinetuneReport>;
-export function userFinetune(
-  options: Dry<UserFinetuneOptions> | Made<UserFinetuneOptions>,
-): Promise<DryRun | UserFinetuneReport> {
-  return abortable<typeof options, DryRun | UserFinetuneReport>(
-    options,
-    options.dryRun ? planUserFinetune : runUserFinetune,
-  );
-}
+export const userFinetune: Plannable<UserFinetuneOptions, UserFinetuneReport> = plannable(
+  planUserFinetune,
+  runUserFinetune,
+);
 
 /** Opens the model, reads the rows and refuses all that can be refused; nothing is written. */
 async function prepare(options: UserFinetuneOptions): Promise<Ready> {

@@ -1,7 +1,6 @@
 // `whorl fingerprint`: commit, draw, train, publish, keep the secret, measure every cell. Resumable at any moment.
 
-import { abortable } from '../base/abort.ts';
-import type { Dry, DryRun, Made } from '../base/dry-run.ts';
+import { type Plannable, plannable } from '../base/dry-run.ts';
 import {
   begin,
   type FingerprintOptions,
@@ -22,16 +21,10 @@ export type { FingerprintReport } from './finish.ts';
  * @throws WhorlError `exists` for a finished run's folder, `mismatch` for an interrupted run of other options,
  *   `too-few-rows`, `not-reached`, and what opening the model throws. With `dryRun` nothing is written
  */
-export function fingerprint(options: Dry<FingerprintOptions>): Promise<DryRun>;
-export function fingerprint(options: Made<FingerprintOptions>): Promise<FingerprintReport>;
-export function fingerprint(
-  options: Dry<FingerprintOptions> | Made<FingerprintOptions>,
-): Promise<DryRun | FingerprintReport> {
-  return abortable<typeof options, DryRun | FingerprintReport>(
-    options,
-    options.dryRun ? planFingerprint : runFingerprint,
-  );
-}
+export const fingerprint: Plannable<FingerprintOptions, FingerprintReport> = plannable(
+  planFingerprint,
+  runFingerprint,
+);
 
 async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
   const setting = await begin(options);

@@ -3,8 +3,7 @@
 
 import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { abortable } from '../base/abort.ts';
-import type { Dry, DryRun, Made } from '../base/dry-run.ts';
+import { type Plannable, plannable } from '../base/dry-run.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
 import { type Flavour, tunedFolder } from '../runs/paper-folder.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
@@ -32,16 +31,7 @@ export interface PipelineReport {
  * With `dryRun` nothing is written.
  * @throws WhorlError `usage`, `mismatch` for a folder of other settings, and what fingerprint, finetune and verify throw
  */
-export function pipeline(options: Dry<PipelineOptions>): Promise<DryRun>;
-export function pipeline(options: Made<PipelineOptions>): Promise<PipelineReport>;
-export function pipeline(
-  options: Dry<PipelineOptions> | Made<PipelineOptions>,
-): Promise<DryRun | PipelineReport> {
-  return abortable<typeof options, DryRun | PipelineReport>(
-    options,
-    options.dryRun ? planPipeline : runPipeline,
-  );
-}
+export const pipeline: Plannable<PipelineOptions, PipelineReport> = plannable(planPipeline, runPipeline);
 
 async function runPipeline(options: PipelineOptions): Promise<PipelineReport> {
   const started = Date.now();

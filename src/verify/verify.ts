@@ -2,8 +2,8 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Abortable, abortable } from '../base/abort.ts';
-import type { Dry, DryRun, Made } from '../base/dry-run.ts';
+import type { Abortable } from '../base/abort.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { SOFTWARE } from '../base/software.ts';
@@ -79,11 +79,11 @@ export interface VerifyReport extends Verdict {
   /** Nothing committed binds the secret's record of trained rows (format 1), so rows are not compared. */
   readonly passive: null;
   readonly software: typeof SOFTWARE;
-  /** Keys of the answering model's config.json that were ignored, where there are such. */
   /** Keys that certificates opened, which were left out. */
   readonly burnt: number;
   /** Where the certificate was written; null without one. */
   readonly certificate: string | null;
+  /** Keys of the answering model's config.json that were ignored, where there are such. */
   readonly ignored_config_keys?: readonly string[];
   /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
   readonly warnings: readonly string[];
@@ -91,13 +91,10 @@ export interface VerifyReport extends Verdict {
 }
 
 /** @throws WhorlError `bad-secret`, `mismatch`, and what opening the suspect throws. With `dryRun` nobody is asked */
-export function verify(options: Dry<VerifyOptions>): Promise<DryRun>;
-export function verify(options: Made<VerifyOptions>): Promise<VerifyReport>;
-export function verify(options: Dry<VerifyOptions> | Made<VerifyOptions>): Promise<DryRun | VerifyReport> {
-  return abortable<typeof options, DryRun | VerifyReport>(options, (made) =>
-    made.dryRun ? beforeAsking(made, planned) : beforeAsking(made, ask),
-  );
-}
+export const verify: Plannable<VerifyOptions, VerifyReport> = plannable(
+  (options) => beforeAsking(options, planned),
+  (options) => beforeAsking(options, ask),
+);
 
 /** Everything that is there before the first key is asked. */
 interface Ready {
@@ -229,15 +226,16 @@ async function ask(ready: Ready): Promise<VerifyReport> {
     doubts: doubtsBeside(claimFile, beside, contents),
     stamp: opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent),
   };
+  const suspect_digests = digestsOfModel(suspect);
   const { verdict, asked, ownerParts, ...more } = questions
-    ? await askKeys(ready, questions, deciding)
+    ? await askKeys({ ...ready, suspect_digests }, questions, deciding)
     : notAsked(opened, deciding);
   return {
     ...verdict,
     asked,
     suspect: suspect.source,
     ...more,
-    suspect_digests: digestsOfModel(suspect),
+    suspect_digests,
     burnt,
     certificate: issuing?.file ?? null,
     body_digests: ownerParts.body ?? null,
@@ -258,7 +256,16 @@ interface Answers {
 }
 
 async function askKeys(
-  { options, onEvent, contents, opened, look, issuing, suspect }: Ready,
+  {
+    options,
+    onEvent,
+    contents,
+    opened,
+    look,
+    issuing,
+    suspect,
+    suspect_digests,
+  }: Ready & Pick<VerifyReport, 'suspect_digests'>,
   { ownerParts, model, wrapper: name, wrapped, requests, changed }: Questions,
   deciding: DecideOptions,
 ): Promise<Answers> {
@@ -281,7 +288,7 @@ async function askKeys(
       beacon: null,
       proofs: [],
       suspect: {
-        ...digestsOfModel(suspect),
+        ...suspect_digests,
         source: suspect.source,
         chat_template: chat_template_sha256,
       },
