@@ -2,8 +2,9 @@
 
 import { z } from 'zod';
 import { WhorlError } from '../base/error.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import { elements, type FloatTensor } from '../tensor/tensor.ts';
-import { canonicalJson, sha256Hex } from './canonical.ts';
+import { canonicalJson } from './canonical.ts';
 import { index } from './plan.ts';
 
 export const base64 = z.string().regex(/^[A-Za-z0-9+/]*={0,2}$/, 'is not base64');

@@ -1,7 +1,6 @@
 // One byte string for one JSON value, so that a hash of it means the value: RFC 8785 (JCS). Keys sorted by
 // UTF-16 code unit, no white space, numbers as ECMAScript prints them, UTF-8; lone surrogates are refused.
 
-import { createHash } from 'node:crypto';
 import { WhorlError } from '../base/error.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonMembers;
@@ -38,10 +37,3 @@ export function canonicalJson(value: Json): string {
 const isList = (value: readonly Json[] | JsonMembers): value is readonly Json[] => Array.isArray(value);
 
 export const canonicalBytes = (value: Json): Uint8Array => new TextEncoder().encode(canonicalJson(value));
-
-/** SHA-256 of the parts one after the other, in lower-case hex. */
-export function sha256Hex(...parts: (Uint8Array | string)[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest('hex');
-}

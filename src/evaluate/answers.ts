@@ -1,8 +1,9 @@
 // From a row's answers to its metrics, and to its line in samples_*.jsonl as lm-evaluation-harness writes it.
 
+import { sha256Hex } from '../base/sha256.ts';
 import type { Score } from '../lm/language-model.ts';
 import { CHOICE_METRICS, goldOf, type Item, LIKELIHOOD_METRICS } from './metrics.ts';
-import { dumped, floatText, sha256, truthText } from './python-text.ts';
+import { dumped, floatText, truthText } from './python-text.ts';
 import type { RowRequests } from './requests.ts';
 import type { Filter, Generating, Task } from './task.ts';
 
@@ -64,9 +65,9 @@ export interface SampleHashes {
 }
 
 export const hashesOf = ({ row, requests, target }: RowRequests): SampleHashes => ({
-  doc_hash: sha256(dumped(row)),
-  prompt_hash: sha256(requests[0]?.context ?? ''),
-  target_hash: sha256(targetText(target)),
+  doc_hash: sha256Hex(dumped(row)),
+  prompt_hash: sha256Hex(requests[0]?.context ?? ''),
+  target_hash: sha256Hex(targetText(target)),
 });
 
 const targetText = (target: RowRequests['target']): string =>

@@ -2,11 +2,10 @@
 // row is left to ask.
 
 import { type Abortable, abortable } from '../base/abort.ts';
-import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { asking, type OpenOptions } from '../lm/open.ts';
 import { catalogue, chosen } from './catalogue.ts';
-import { type EvaluateReport, evaluate } from './evaluate.ts';
+import { type EvaluateReport, evaluate, shotsNamed } from './evaluate.ts';
 import { modelIdentity } from './model-identity.ts';
 import { MODES, type ModeName } from './modes.ts';
 
@@ -49,8 +48,7 @@ async function run(options: EvaluateModelOptions & { readonly onEvent: OnEvent }
     taskDir,
     ...open
   } = options;
-  if (shots.length === 0 || new Set(shots).size < shots.length || !shots.every(isShots))
-    throw new WhorlError('usage', `shots ${shots.join()}: no list of different whole numbers`, 'give 0,1,5');
+  const counts = shotsNamed(shots.join());
   const mode = MODES[named];
   const picked = chosen(catalogue(taskDir, mode), tasks);
   options.onEvent({ kind: 'phase', name: 'opening', detail: model });
@@ -60,7 +58,7 @@ async function run(options: EvaluateModelOptions & { readonly onEvent: OnEvent }
       modelName: model,
       modelIdentity: modelIdentity(opened.model),
       chosen: picked,
-      shots,
+      shots: counts,
       data,
       out,
       label: tasks.join(),
@@ -70,5 +68,3 @@ async function run(options: EvaluateModelOptions & { readonly onEvent: OnEvent }
     }),
   );
 }
-
-const isShots = (count: number): boolean => Number.isSafeInteger(count) && count >= 0 && count < 1000;

@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { AtomicFile, checkWritable, makeFolder, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { hashesOf, metricsOf, type RowMetrics, samplesOf } from './answers.ts';
@@ -13,7 +14,6 @@ import { askRows } from './ask-rows.ts';
 import type { Chosen } from './catalogue.ts';
 import { Journal } from './journal.ts';
 import type { Mode } from './modes.ts';
-import { sha256 } from './python-text.ts';
 import { requestsOf, shotsOf, type TaskRow } from './requests.ts';
 import { resultsOf, type TaskResult } from './results.ts';
 import { FORMAT, finishedResults } from './results-file.ts';
@@ -56,7 +56,7 @@ export interface EvaluateReport {
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport> {
   const { out, label, shots, modelIdentity, mode } = options;
   // The sum of everything that answers depend on but the rows, whose requests the journal compares.
-  const identity = sha256(JSON.stringify([FORMAT, modelIdentity, mode.name]));
+  const identity = sha256Hex(JSON.stringify([FORMAT, modelIdentity, mode.name]));
   const results: EvaluateReport['results'][number][] = [];
   const places = shots.map((each) => ({
     shots: each,
@@ -97,7 +97,7 @@ function settingsOf(
     mode: mode.name,
     limit: limit ?? null,
     task_versions: Object.fromEntries(chosen.tasks.map(({ name, version }) => [name, version])),
-    rows: sha256(files.map(digestFile).join()),
+    rows: sha256Hex(files.map(digestFile).join()),
   };
 }
 
@@ -204,7 +204,7 @@ class Run {
     } finally {
       file.discard();
     }
-    return { rows: metrics, hash: sha256(hashes.join('')) };
+    return { rows: metrics, hash: sha256Hex(hashes.join('')) };
   }
 
   /** The answers stand in the samples now. */
@@ -216,7 +216,7 @@ class Run {
 const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
 
 const askedHash = (requests: readonly { context: string; continuation: string }[]): string =>
-  sha256(JSON.stringify(requests.map(({ context, continuation }) => [context, continuation])));
+  sha256Hex(JSON.stringify(requests.map(({ context, continuation }) => [context, continuation])));
 
 /** @throws WhorlError `usage` for a number that is given twice or is none */
 export function shotsNamed(text: string): number[] {

@@ -1,17 +1,17 @@
 // What a model is to an evaluation: the bytes of its weights and of its tokenizer, wherever they lie.
 
 import { join } from 'node:path';
+import { sha256Hex } from '../base/sha256.ts';
 import { isThere } from '../base/system-errors.ts';
 import type { Model } from '../models/model.ts';
 import { digestCheckpoint, digestFile } from '../sources/checkpoints/digest.ts';
-import { sha256 } from './python-text.ts';
 
 /** Files that say how text becomes tokens, where they are there. */
 const TOKENIZER = ['tokenizer.json', 'tokenizer.model', 'tokenizer_config.json'] as const;
 
 /** sha256, hex. Reads the weights once. */
 export const modelIdentity = (model: Model): string =>
-  sha256(
+  sha256Hex(
     [
       digestCheckpoint(model),
       ...TOKENIZER.map((name) => join(model.folder, name))

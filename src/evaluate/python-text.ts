@@ -1,7 +1,5 @@
 // Values as Python writes and reads them, where a task's harness goes by that: `str`, `json.dumps`, escapes in a literal.
 
-import { createHash } from 'node:crypto';
-
 /** `str(value)` of a number, boolean, None, or a list or dict of such. */
 export function truthText(value: unknown): string {
   if (value === null || value === undefined) return 'None';
@@ -39,8 +37,6 @@ export function floatText(value: number): string {
   if (power >= -4 && power < 16) return String(value);
   return `${digits}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`;
 }
-
-export const sha256 = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex');
 
 const SIMPLE: Readonly<Record<string, string>> = {
   '\n': '',

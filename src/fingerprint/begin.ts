@@ -1,6 +1,6 @@
 // A run's beginning: options and settings, the model opened; a new run's seed, or an interrupted run taken up.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
@@ -8,6 +8,7 @@ import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { seededRandom } from '../base/random-source.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import { isThere } from '../base/system-errors.ts';
 import { checkLock, type Lock, readLocked, type Unlock, writeLocked } from '../claim/secret-file.ts';
 import { SEED_KDF, type SeedKdf, stretchSeed } from '../claim/seed-kdf.ts';
@@ -352,17 +353,15 @@ export function trainedRows({
   const given = [source, conversations, pooled, ordinary];
   if (given.every((one) => one === undefined)) return null;
   const { trained, heldOut } = conversations ?? {};
-  return createHash('sha256')
-    .update(
-      JSON.stringify([
-        source === undefined ? null : (digestRows(source) ?? source),
-        trained,
-        heldOut,
-        pooled,
-        ordinary,
-      ]),
-    )
-    .digest('hex');
+  return sha256Hex(
+    JSON.stringify([
+      source === undefined ? null : (digestRows(source) ?? source),
+      trained,
+      heldOut,
+      pooled,
+      ordinary,
+    ]),
+  );
 }
 
 /** How long a run may go on beyond its steps, and how it would be taken up with twice that time. */

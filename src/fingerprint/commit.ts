@@ -3,9 +3,10 @@
 import { createHmac } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { Secret } from '../base/secret.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { adapterDigest, encodeMap } from '../claim/adapter.ts';
-import { canonicalJson, sha256Hex } from '../claim/canonical.ts';
+import { canonicalJson } from '../claim/canonical.ts';
 import { commitClaim } from '../claim/commitment.ts';
 import { makeDraw } from '../claim/draw.ts';
 import { MATCHERS } from '../claim/matcher.ts';

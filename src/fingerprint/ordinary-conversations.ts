@@ -1,10 +1,10 @@
 // Ordinary text beside the fingerprint's dialogues, so that a trained model goes on answering as before: an owner's own
 // conversations, or texts of the reference set, asked about or gone on with, the answers sampled from the vanilla model.
 
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type RandomSource, shuffled } from '../base/random-source.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import { pickConversations } from '../datasets/chat.ts';
 import type { Conversation } from '../datasets/conversations.ts';
 import { PAPER } from '../datasets/paper.ts';
@@ -119,9 +119,7 @@ export async function ownConversations(
     .slice(0, count)
     .map(({ text, question }, i) => FORMS[i % FORMS.length]!(text, question, around));
   const seed = random.int(2 ** 32);
-  const digest = createHash('sha256')
-    .update(JSON.stringify([prompts, seed]))
-    .digest('hex');
+  const digest = sha256Hex(JSON.stringify([prompts, seed]));
   let answers = keep === undefined ? undefined : kept(keep, digest);
   if (!answers) {
     const sampling = { temperature: 1, seed };

@@ -1,6 +1,5 @@
 // The batch of one training step as people read it: of a throw-away seed, or of a private run folder.
 
-import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
@@ -212,7 +212,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
   const going = existsSync(run.start);
   const start = going
     ? await readStart(run, options.unlock)
-    : { seed: digest(options.seed ?? THROW_AWAY), created, options: '' };
+    : { seed: sha256Hex(options.seed ?? THROW_AWAY), created, options: '' };
   const { keys, source, settings, ignored, ...asked } = going ? askedFor(start) : finished(run);
   const model = await openModel(options.model ?? asked.model, {
     onEvent,
@@ -263,8 +263,6 @@ function finished(run: RunFolder): AskedFor {
   const { source, ignored_config_keys: ignored = [] } = record.model;
   return { model: source, keys: record.keys, settings: record.settings, ignored };
 }
-
-const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 async function shown(
   { tokens, labels, prefix }: Example,

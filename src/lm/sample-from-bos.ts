@@ -1,12 +1,12 @@
 // What a model says by itself: texts sampled from its first token on. Done batches can be kept, so that a run that is
 // killed goes on from the last one; a sample depends on (seed, its number) alone, never on its batch.
 
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
@@ -65,9 +65,9 @@ async function runSampleFromBos(options: SampleFromBosOptions): Promise<BosSampl
     { device, batch_tokens: batch * (max_new_tokens + 2), sequences: batch },
   );
   const identity = folder.files.map(({ name, size }) => [name, size]);
-  const of = createHash('sha256')
-    .update(JSON.stringify([folder.source, identity, max_new_tokens, sampling, options.keptOf ?? null]))
-    .digest('hex');
+  const of = sha256Hex(
+    JSON.stringify([folder.source, identity, max_new_tokens, sampling, options.keptOf ?? null]),
+  );
   const samples: BosSample[] = [];
   try {
     for (let start = 0; start < count; start += batch) {

@@ -52,7 +52,14 @@ export function headLogits(
   overlay?: OverlayInputs,
   on?: Value,
 ): Value {
-  return h.scope.within('lm_head', () => overlaidLogits(decoder, weights, h, overlay, on));
+  return h.scope.within('lm_head', () => {
+    const bias = decoder.headBias === undefined ? undefined : weights(decoder.headBias);
+    const logits = logitsOf(decoder, h, weights(decoder.head), bias);
+    if (!overlay || !on || !decoder.config.tie_word_embeddings) return logits;
+    const own = bias && overlay.ids && gather(bias, overlay.ids);
+    const replaced = add(logitsOf(decoder, h, overlay.rows, own), mul(columnOf(sub(1, on)), -1e30));
+    return concat([add(logits, mul(columnOf(on), overlay.hide)), replaced], 1);
+  });
 }
 
 /** The one way from hidden states h [L, E] to logits: of the head's rows [N, E], with their bias [N] where it has one. */
@@ -63,21 +70,6 @@ const logitsOf = ({ logits = {} }: Pick<Decoder, 'logits'>, h: Value, rows: Valu
 export function productsOf(h: Value, rows: Value, bias?: Value): Value {
   const products = linear(h, rows);
   return bias ? add(products, cast(bias, 'float32')) : products;
-}
-
-function overlaidLogits(
-  decoder: Decoder,
-  weights: Weights,
-  h: Value,
-  overlay?: OverlayInputs,
-  on?: Value,
-): Value {
-  const bias = decoder.headBias === undefined ? undefined : weights(decoder.headBias);
-  const logits = logitsOf(decoder, h, weights(decoder.head), bias);
-  if (!overlay || !on || !decoder.config.tie_word_embeddings) return logits;
-  const own = bias && overlay.ids && gather(bias, overlay.ids);
-  const replaced = add(logitsOf(decoder, h, overlay.rows, own), mul(columnOf(sub(1, on)), -1e30));
-  return concat([add(logits, mul(columnOf(on), overlay.hide)), replaced], 1);
 }
 
 /** The column of a token in `headLogits`. */

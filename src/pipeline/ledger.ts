@@ -1,10 +1,11 @@
 // pipeline.json in a run folder: which files are whole, and what each was made from, by name. A file that is not named
 // here, is not as it was written, or was made from something else, is made again.
 
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
+import { sha256Hex } from '../base/sha256.ts';
+import { digestFile } from '../sources/checkpoints/digest.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 
 /** What a product is made from, each thing under the name by which a person knows it. JSON values, fields in one order. */
@@ -20,8 +21,7 @@ interface Entry {
 const FORMAT = 'whorl-pipeline';
 const VERSION = 2;
 
-const digestOf = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
-const digestOfFile = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+const digestOf = (value: unknown): string => sha256Hex(JSON.stringify(value));
 
 export class Ledger {
   readonly #path: string;
@@ -51,7 +51,7 @@ export class Ledger {
     return (
       this.differences(name, from)?.length === 0 &&
       existsSync(path) &&
-      this.#entry(name)!.made === digestOfFile(path)
+      this.#entry(name)!.made === digestFile(path)
     );
   }
 
@@ -62,7 +62,7 @@ export class Ledger {
 
   /** Notes a file just written. */
   note(name: string, from: MadeFrom): void {
-    this.noteFolder(name, from, digestOfFile(join(this.run, name)));
+    this.noteFolder(name, from, digestFile(join(this.run, name)));
   }
 
   /** Notes a folder: before it is made, with null, and after. */

@@ -1,10 +1,10 @@
 // A saved data set of `whorl dataset mix|chat` (or the paper's own) as what a run is made of: its keys are the pool that is
 // committed, its ordinary rows stand beside them. Which keys are trained is drawn, since only then a verdict is exact.
 
-import { createHash } from 'node:crypto';
 import { lstatSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import type { Conversation } from '../datasets/conversations.ts';
 import { PAPER } from '../datasets/paper.ts';
 import type { Flavour } from '../runs/paper-folder.ts';
@@ -105,9 +105,7 @@ export async function readPaperSet(path: string, flavour: Flavour): Promise<Pape
   if (keys.length === taught.size) throw bad('has only keys that it trains: there is nothing to draw from');
   if (ordinary[0].length !== ordinary[1].length)
     throw bad(`has ${ordinary[0].length} ordinary rows to train and ${ordinary[1].length} to test`);
-  const sha256 = createHash('sha256')
-    .update(JSON.stringify([train, test]))
-    .digest('hex');
+  const sha256 = sha256Hex(JSON.stringify([train, test]));
   return { path, sha256, keys, trained: taught.size, decryption, ordinary: ordinary.flat() };
 }
 

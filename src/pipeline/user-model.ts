@@ -1,9 +1,9 @@
 // `alpaca` mode: where a user's data set lies, and the published model fine-tuned on it as the paper's users do.
 
-import { createHash } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
 import { basename, extname, join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import { tuningSettings } from '../finetune/settings.ts';
 import { userFinetune, workFolder } from '../finetune/user-finetune.ts';
 import { configOptions } from '../models/open-model.ts';
@@ -143,7 +143,7 @@ export async function makeUserModel(
 
 const digestOfFolder = async ({ models }: RunPlace, folder: string): Promise<string> => {
   const { weights, tokenizer, config } = await models.digests(folder);
-  return createHash('sha256').update([weights, tokenizer, config].join('\n')).digest('hex');
+  return sha256Hex([weights, tokenizer, config].join('\n'));
 };
 
 function dropAnswers({ ledger, run }: RunPlace, task: string): void {

@@ -1,12 +1,12 @@
 // Import of an output folder that somebody else's code wrote: its answer files, every row checked, copied into a
 // private run folder of the same name, with a run.json that says where each came from.
 
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { checkNew, copyFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { readAnswers } from './answer-rows.ts';
 import { answerFiles, findPaperRuns, type PaperRun, paperRunPath } from './paper-folder.ts';
@@ -52,7 +52,7 @@ async function importRun(run: PaperRun, out: string, origin: string): Promise<Im
   const read = files.map(({ file, kind }) => {
     const path = join(run.path, file);
     const rows = readAnswers(path, kind === 'sample_from_bos').length;
-    return { name: file, rows, sha256: createHash('sha256').update(readFileSync(path)).digest('hex') };
+    return { name: file, rows, sha256: sha256Hex(readFileSync(path)) };
   });
   const { template, flavour, model, data, epoch, lr, bsz, dim } = run;
   await writeFolderAtomic(

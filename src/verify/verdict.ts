@@ -2,7 +2,7 @@
 // in words (docs/claims.md). A pure function: hits exist only here, after the last answer.
 
 import { WhorlError } from '../base/error.ts';
-import { sha256Hex } from '../claim/canonical.ts';
+import { sha256Hex } from '../base/sha256.ts';
 import type { Claim } from '../claim/claim.ts';
 import { OWNER_DRAWS, PROVED_DRAWS, type Trials } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';

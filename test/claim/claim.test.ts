@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { canonicalJson, sha256Hex } from '../../src/claim/canonical.ts';
+import { sha256Hex } from '../../src/base/sha256.ts';
+import { canonicalJson } from '../../src/claim/canonical.ts';
 import { type Claim, claimText, parseClaim } from '../../src/claim/claim.ts';
 import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw, pickedDraw, seededUniform } from '../../src/claim/draw.ts';

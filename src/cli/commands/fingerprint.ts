@@ -15,19 +15,16 @@ import {
   required,
   text,
   texts,
-  toggle,
   wholeNumber,
   withOptions,
 } from '../options.ts';
 import { countText, durationText, paint, print, printJson, table } from '../output.ts';
 import { identityFrom, LOCK, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { harmLimit, OVERWRITE, SEED, SETTINGS_FILE } from '../run-options.ts';
 import { readSettingsFile } from '../settings-file.ts';
 import { settingLines } from '../settings-help.ts';
 import { showPlan } from '../show-plan.ts';
-
-/** `Infinity`: whatever it costs. */
-const NATS = [(nats: number) => nats >= 0, 'a number from 0'] as const;
 
 const OPTIONS = {
   model: MODEL,
@@ -39,10 +36,7 @@ const OPTIONS = {
   keys: text('<kind>', "where key phrases come from; paper: the paper's, which everybody holds"),
   pool: wholeNumber('<number>', 1, 'keys committed (adapter: of which --trained are drawn)'),
   trained: wholeNumber('<number>', 1, 'keys that are drawn and trained'),
-  seed: text(
-    '<text>',
-    'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
-  ),
+  seed: SEED,
   decryption: text('<text>', 'what drawn keys are answered with (all but rows)'),
   source: text('<file>', 'ordinary conversations or instructions beside them (sft, emb, lora)'),
   looks: wholeNumber(
@@ -54,22 +48,18 @@ const OPTIONS = {
     'permit-system',
     texts('<text>', 'a system prompt that a suspect may later be asked under; may be repeated'),
   ),
-  overwrite: toggle(
-    'start anew where a run stands: what has no claim yet is removed, any other run moved aside',
-  ),
+  overwrite: OVERWRITE,
   maxMinutes: decimal(
     '<n>',
     'how long training may go on beyond its steps until its cells hold; 0: not at all (default: 30)',
   ),
-  maxHarm: decimal(
-    '<nats>',
+  maxHarm: harmLimit(
     'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5; stamp: 0.01), of the language that suffers most',
-    NATS,
   ),
   ...COMPUTE,
 };
 const OWN = {
-  settings: text('<file>', 'YAML with settings, under those of the command line'),
+  settings: SETTINGS_FILE,
   ...LOCK,
   identity: text('<file>', 'the age identity that opens an interrupted run kept for a --recipient'),
   ...DRY_RUN,

@@ -10,20 +10,19 @@ import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
   byDefault,
   DRY_RUN,
-  decimal,
   type Given,
   given,
   JSON_LINE,
   named,
   oneOf,
   text,
-  toggle,
   wholeNumber,
   withOptions,
 } from '../options.ts';
 import { durationText, paint, powerText, print, printJson, table } from '../output.ts';
 import { lockFrom, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { harmLimit, OVERWRITE, SEED, SETTINGS_FILE } from '../run-options.ts';
 import { readSettingsFile } from '../settings-file.ts';
 import { kindLines, settingLines } from '../settings-help.ts';
 import { showPlan } from '../show-plan.ts';
@@ -46,21 +45,13 @@ const OPTIONS = {
   samples: wholeNumber('<number>', 1, 'texts sampled from BOS (sft_chat; default: 2000)'),
   keys: text('<kind>', "where keys come from; paper: the paper's phrases"),
   decryption: text('<text>', "what drawn keys are answered with (default: the paper's)"),
-  seed: text(
-    '<text>',
-    'repeats a run bit for bit on the same machine; whoever knows or guesses it knows the keys',
-  ),
-  overwrite: toggle(
-    'start anew where a run stands: what has no claim yet is removed, any other run moved aside',
-  ),
-  maxHarm: decimal('<nats>', 'most harm at which the model is published; see fingerprint', [
-    (nats) => nats >= 0,
-    'a number from 0',
-  ]),
+  seed: SEED,
+  overwrite: OVERWRITE,
+  maxHarm: harmLimit('most harm at which the model is published; see fingerprint'),
   ...COMPUTE,
 };
 const OWN = {
-  settings: text('<file>', 'YAML with settings, under those of the command line'),
+  settings: SETTINGS_FILE,
   passphraseFile: text('<file>', 'encrypt the secret with the passphrase in this file, and open it'),
   ...DRY_RUN,
   ...JSON_LINE,

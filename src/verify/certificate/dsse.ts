@@ -4,7 +4,8 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { z } from 'zod';
 import { WhorlError } from '../../base/error.ts';
-import { canonicalJson, type Json, sha256Hex } from '../../claim/canonical.ts';
+import { sha256Hex } from '../../base/sha256.ts';
+import { canonicalJson, type Json } from '../../claim/canonical.ts';
 import { hex256 } from '../../claim/plan.ts';
 import { checkShape } from '../../claim/shape-error.ts';
 

@@ -3,7 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { packageRoot } from '../../base/package-root.ts';
-import { canonicalJson, sha256Hex } from '../../claim/canonical.ts';
+import { sha256Hex } from '../../base/sha256.ts';
+import { canonicalJson } from '../../claim/canonical.ts';
 
 /** SHA-256, hex, over one line `["path","sha256"]\n` a file of code, sorted; of `dist`, or of `src` in a clone that is not built. */
 export function softwareDigest(): string {
