@@ -55,7 +55,10 @@ const OPTIONS = {
   ...COMPUTE,
 };
 const OWN = {
-  certificate: text('<file>', 'write a certificate; the keys that were asked are opened, and asked no more'),
+  certificate: text(
+    '<file>',
+    'write a certificate; the keys that were asked are opened, and asked no more. One a claim, unless fingerprint --looks said more',
+  ),
   key: text('<file>', 'the key that signs it: PEM, Ed25519 or P-256; made where there is none'),
   ...UNLOCK,
   ...DRY_RUN,
