@@ -232,7 +232,7 @@ export const sftMethod = dialogueMethod<SftSettings>(
   'sft',
   'the published model answers secret messages of a chat; all weights change (the paper’s IF_SFT)',
   SFT,
-  { settings: { ...NARROW, lr: 2e-3 }, harm: 8 },
+  { settings: { ...NARROW, lr: 2e-3 }, harm: 12 }, // 2.0 to 9.9 over five draws
   ({ part }, model): Trains => partNamed(part, model),
 );
 
@@ -240,7 +240,7 @@ export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
   EMB,
-  { settings: { ...NARROW, pool: 600, first_check: 5, lr: 1e-2 }, harm: 3 },
+  { settings: { ...NARROW, pool: 600, first_check: 5, lr: 1e-2 }, harm: 4 }, // 1.7 to 2.8 over four draws
   () => EMBEDDING,
 );
 
