@@ -51,7 +51,7 @@ export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from 
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { LocalModel, type LocalModelOptions } from './lm/local-model.ts';
-export { asking, type ModelSpec, type OpenOptions, openLanguageModel, type Spec } from './lm/open.ts';
+export { type AdapterChoice, asking, type ModelSpec, type OpenOptions, openLanguageModel, type Spec } from './lm/open.ts';
 export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
 export type { ScoringRules } from './lm/score-tokens.ts';

@@ -53,15 +53,31 @@ export const ASKED = {
   ),
 };
 
+/** Of commands that may lay the paper's adapter over it. */
+export const PAPER_ADAPTER = {
+  adapter: text(
+    '<path>',
+    "lay the paper's adapter over the model: its instruction_emb.pt, or what whorl import made of it. It is added to the embeddings of its tokens",
+  ),
+  adapterTable: oneOf(
+    '<whose>',
+    ['model', 'adapter'],
+    "embeddings that it is added to: the model's own, or those in the adapter, as the paper's inference.py --adapter (default: model)",
+  ),
+};
+
 /** Opens the model, calls, and lets go of it however the call ends. */
 export async function withModel<T>(
-  { model, ...options }: Given<typeof ASKED>,
+  { model, adapter: path, adapterTable: table, ...options }: Given<typeof ASKED & typeof PAPER_ADAPTER>,
   onEvent: OnEvent,
   call: (model: LocalModel) => Promise<T>,
 ): Promise<T> {
+  if (table !== undefined && path === undefined)
+    throw new WhorlError('usage', '--adapter-table without --adapter', 'name the adapter with --adapter');
   const { asking } = await import('../lm/open.ts');
   onEvent({ kind: 'phase', name: 'opening', detail: model });
-  return asking({ kind: 'model', model }, { ...options, onEvent }, call);
+  const adapter = path === undefined ? undefined : { path, ...(table && { table }) };
+  return asking({ kind: 'model', model, ...(adapter && { adapter }) }, { ...options, onEvent }, call);
 }
 
 /** Rows of a file, each as it is read. A row that `read` refuses is that row's error, in its place. */

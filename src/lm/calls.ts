@@ -4,10 +4,12 @@ import { type Abortable, abortableEach } from '../base/abort.ts';
 import { silent } from '../base/events.ts';
 import { generateEach, type OnRowError, scoreEach } from './ask.ts';
 import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
-import { type OpenOptions, openLanguageModel } from './open.ts';
+import { type AdapterChoice, type OpenOptions, openLanguageModel } from './open.ts';
 
 export interface ModelOptions extends Omit<OpenOptions, 'sequences'>, Abortable {
   readonly model: string;
+  /** The paper's adapter, laid over the model. */
+  readonly adapter?: AdapterChoice;
 }
 
 export interface GenerateOptions extends ModelOptions, Partial<Omit<GenerateRequest, 'prompt' | 'draw'>> {
@@ -63,9 +65,12 @@ async function* opened<R>(
   phase: string,
   ask: (model: LanguageModel) => AsyncIterable<R>,
 ): AsyncGenerator<R, void> {
-  const { model: named, onEvent = silent } = options;
+  const { model: named, adapter, onEvent = silent } = options;
   onEvent({ kind: 'phase', name: 'opening', detail: named });
-  const model = await openLanguageModel({ kind: 'model', model: named }, options);
+  const model = await openLanguageModel(
+    { kind: 'model', model: named, ...(adapter && { adapter }) },
+    options,
+  );
   try {
     onEvent({ kind: 'phase', name: phase });
     yield* ask(model);

@@ -11,14 +11,14 @@ import { type Cache, stepAttention } from '../models/blocks/attention.ts';
 import { crossStep } from '../models/blocks/source-attention.ts';
 import { embed, headLogits } from '../models/embedding.ts';
 import type { ModelWeights } from '../models/model.ts';
-import type { OverlayShape } from '../models/overlay.ts';
+import { headRows, type OverlayShape } from '../models/overlay.ts';
 import { promptGraph } from '../models/prompt.ts';
 import { elements } from '../tensor/tensor.ts';
 import type { Strategy } from './choose.ts';
 
 /** Columns of the head's logits: those of an overlay's rows stand behind a tied head's own. */
-export const headWidth = ({ decoder: { config } }: ModelWeights, shape: OverlayShape | undefined): number =>
-  config.vocab_size + (config.tie_word_embeddings ? (shape?.rows ?? 0) : 0);
+export const headWidth = ({ decoder }: ModelWeights, shape: OverlayShape | undefined): number =>
+  decoder.config.vocab_size + headRows(decoder, shape);
 
 /** Names of the cache's tensors: layer by layer keys, then values. */
 export const cacheNames = ({ decoder }: ModelWeights): string[] =>

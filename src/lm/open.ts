@@ -1,15 +1,23 @@
 // Who is to be asked, as a value, and how it becomes something that answers: one opener a kind.
 
-import type { OnEvent } from '../base/events.ts';
+import { type OnEvent, silent } from '../base/events.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import type { Model } from '../models/model.ts';
 import { type OpenModelOptions, openModel } from '../models/open-model.ts';
 import type { Overlay, Variant } from '../models/overlay.ts';
+import { type AdapterTable, adapterOverlay, looksOf } from '../models/paper-adapter.ts';
+import { type PaperAdapter, readPaperAdapter } from '../sources/checkpoints/paper-adapter.ts';
 import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { LanguageModel } from './language-model.ts';
 import { LocalModel, type LocalModelOptions } from './local-model.ts';
 import type { ScoringRules } from './score-tokens.ts';
+
+/** `instruction_emb.pt` of the paper's code, or the folder that import made of it, and whose table it is laid over (`model`). */
+export interface AdapterChoice {
+  readonly path: string;
+  readonly table?: AdapterTable;
+}
 
 /** A checkpoint whose weights lie here, or are fetched. */
 export interface ModelSpec {
@@ -19,6 +27,8 @@ export interface ModelSpec {
   /** Laid over the checkpoint; `variant` says which parts of it answer (default: its rows, no adapter). */
   readonly overlay?: Overlay;
   readonly variant?: Variant;
+  /** Instead: the paper's adapter laid on. */
+  readonly adapter?: AdapterChoice;
   /** Default: `own`. One that is open already is ended by the caller. */
   readonly tokenizer?: TokenizerPlace | Tokenizer;
 }
@@ -84,12 +94,23 @@ const TOKENIZERS: Readonly<Record<TokenizerPlace, (folder: string) => Promise<Vo
   },
 };
 
+function tellOf(adapter: PaperAdapter, onEvent: OnEvent = silent): void {
+  const tokens = adapter.token_ids?.length ?? 0;
+  onEvent({
+    kind: 'note',
+    text: `${adapter.path}: added to the embeddings of ${tokens} tokens, no row is replaced. ${looksOf(adapter).words}`,
+  });
+}
+
 async function openLocal(
-  { model: named, overlay, variant, tokenizer = 'own' }: ModelSpec,
+  { model: named, overlay: laid, variant, adapter, tokenizer = 'own' }: ModelSpec,
   options: OpenOptions,
 ): Promise<LocalModel> {
   const device = await openDevice(options);
+  const paper = adapter && readPaperAdapter(adapter.path);
   const model = typeof named === 'string' ? await openModel(named, options) : named;
+  const overlay = paper ? adapterOverlay(paper, model, adapter?.table ?? 'model') : laid;
+  if (paper) tellOf(paper, options.onEvent);
   const voice = typeof tokenizer === 'string' ? await TOKENIZERS[tokenizer](model.folder) : { tokenizer };
   const { batch_tokens, sequences, scoring } = options;
   try {

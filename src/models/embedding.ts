@@ -7,7 +7,14 @@ import { gemm, linear } from '../engine/ops/matmul.ts';
 import { concat, oneHot, reshape } from '../engine/ops/shape.ts';
 import type { Decoder, Weights } from './family.ts';
 import { throughMap } from './head-map.ts';
-import type { Overlay, OverlayInputs, Switches, Variant } from './overlay.ts';
+import {
+  headRows,
+  type Overlay,
+  type OverlayInputs,
+  overlayShape,
+  type Switches,
+  type Variant,
+} from './overlay.ts';
 
 const columnOf = (x: Value) => reshape(x, [x.shape[0]!, 1]);
 
@@ -55,7 +62,7 @@ export function headLogits(
   return h.scope.within('lm_head', () => {
     const bias = decoder.headBias === undefined ? undefined : weights(decoder.headBias);
     const logits = logitsOf(decoder, h, weights(decoder.head), bias);
-    if (!overlay || !on || !decoder.config.tie_word_embeddings) return logits;
+    if (!overlay || !on || headRows(decoder, overlay.shape) === 0) return logits;
     const own = bias && overlay.ids && gather(bias, overlay.ids);
     const replaced = add(logitsOf(decoder, h, overlay.rows, own), mul(columnOf(sub(1, on)), -1e30));
     return concat([add(logits, mul(columnOf(on), overlay.hide)), replaced], 1);
@@ -80,6 +87,7 @@ export function headColumn(
   variant: Variant,
   token: number,
 ): number {
-  const row = overlay && decoder.config.tie_word_embeddings && variant.rows ? rowOf.get(token) : undefined;
+  const isReplaced = variant.rows && headRows(decoder, overlayShape(overlay)) > 0;
+  const row = isReplaced ? rowOf.get(token) : undefined;
   return row === undefined ? token : decoder.config.vocab_size + row;
 }

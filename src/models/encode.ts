@@ -9,7 +9,7 @@ import { Program } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
 import { headColumn, headLogits } from './embedding.ts';
 import type { ModelWeights } from './model.ts';
-import { type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from './overlay.ts';
+import { headRows, type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from './overlay.ts';
 import { promptFeeds, promptGraph } from './prompt.ts';
 
 /** One sequence to run. `wanted` are the rows (indices into tokens) whose hidden states matter. */
@@ -95,7 +95,7 @@ export class Encoder {
     const batch = padded(requests);
     const { feeds, places, on } = this.#wanted(batch);
     const { config } = this.model.decoder;
-    const width = config.vocab_size + (config.tie_word_embeddings ? (this.overlay?.ids.length ?? 0) : 0);
+    const width = config.vocab_size + headRows(this.model.decoder, overlayShape(this.overlay));
     const rowOf = rowIndex(this.overlay);
     const columns = batch.map(({ labels, variant = VANILLA }) =>
       labels!.map((token) => headColumn(this.model.decoder, this.overlay, rowOf, variant, token)),

@@ -17,12 +17,14 @@ export interface LowRankMap {
   readonly B: Float32Array;
 }
 
-/** Rows `ids` of the embedding, and what stands in their place. With tied heads they are the head's rows too. */
+/** Rows `ids` of the embedding, and what stands in their place. With tied heads they are the head's rows too, unless said otherwise. */
 export interface Overlay {
   readonly ids: Int32Array;
   /** [R, E] in float32 */
   readonly rows: Float32Array;
   readonly adapter?: LowRankMap;
+  /** A tied head keeps its own rows: only what is looked up is replaced. */
+  readonly lookupsOnly?: boolean;
 }
 
 /** Which parts of the overlay an example sees: published, published + adapter, vanilla and vanilla + adapter are all values. */
@@ -40,10 +42,19 @@ export const VANILLA_WITH_ADAPTER: Variant = { rows: false, adapter: true };
 export interface OverlayShape {
   readonly rows: number;
   readonly rank: number;
+  readonly lookupsOnly: boolean;
 }
 
 export const overlayShape = (overlay: Overlay | undefined): OverlayShape | undefined =>
-  overlay && { rows: overlay.ids.length, rank: overlay.adapter?.rank ?? 0 };
+  overlay && {
+    rows: overlay.ids.length,
+    rank: overlay.adapter?.rank ?? 0,
+    lookupsOnly: overlay.lookupsOnly ?? false,
+  };
+
+/** Columns that the overlay's rows have behind a head's own: none but on a tied head. */
+export const headRows = ({ config }: Decoder, shape: OverlayShape | undefined): number =>
+  shape && config.tie_word_embeddings && !shape.lookupsOnly ? shape.rows : 0;
 
 /** The graph inputs of an overlay. */
 export interface OverlayInputs {

@@ -5,11 +5,15 @@ import { GREEDY } from '../../src/lm/choose.ts';
 import { BatchDecoder } from '../../src/lm/decoder.ts';
 import { fullSampling } from '../../src/lm/sampling.ts';
 import type { ModelWeights } from '../../src/models/model.ts';
-import { VANILLA } from '../../src/models/overlay.ts';
+import { type Overlay, PUBLISHED, VANILLA } from '../../src/models/overlay.ts';
 
-export function greedyDecoder(model: ModelWeights, device: Device) {
-  const decoder = new BatchDecoder(model, undefined, device);
-  const one = { variant: VANILLA, sampling: fullSampling(undefined), uniforms: [new Float32Array(0)] };
+export function greedyDecoder(model: ModelWeights, device: Device, overlay?: Overlay) {
+  const decoder = new BatchDecoder(model, overlay, device);
+  const one = {
+    variant: overlay ? PUBLISHED : VANILLA,
+    sampling: fullSampling(undefined),
+    uniforms: [new Float32Array(0)],
+  };
   return {
     /** @param sources of an encoder-decoder */
     async decode(

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import type { WhorlError } from '../../base/error.ts';
 import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
 import { fullSampling } from '../../lm/sampling.ts';
-import { ASKED, oneInput, rowsOf, textColumn, withModel } from '../model-flags.ts';
+import { ASKED, oneInput, PAPER_ADAPTER, rowsOf, textColumn, withModel } from '../model-flags.ts';
 import {
   byDefault,
   decimal,
@@ -20,6 +20,7 @@ import { paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { RowErrors } from '../rows.ts';
 
+const WHO = { ...ASKED, ...PAPER_ADAPTER };
 const SAMPLING = {
   temperature: decimal('<number>', 'above 0: draw tokens, the more freely the higher (default: 0)'),
   top_k: wholeNumber('<number>', 0, 'draw from the k most probable tokens only'),
@@ -39,18 +40,18 @@ const OWN = {
 };
 
 export function generateCommand(): Command {
-  return withOptions(new Command('generate'), { ...ASKED, ...REQUEST, ...SAMPLING, ...OWN })
+  return withOptions(new Command('generate'), { ...WHO, ...REQUEST, ...SAMPLING, ...OWN })
     .description(
       'Continuations of prompts, greedy unless a temperature is given. A prompt gives the same text alone or among others.',
     )
     .action((_, called: Command) => {
       const request = { ...given(called, REQUEST), sampling: given(called, SAMPLING) };
-      return runGenerate(given(called, ASKED), request, given(called, OWN));
+      return runGenerate(given(called, WHO), request, given(called, OWN));
     });
 }
 
 async function runGenerate(
-  asked: Given<typeof ASKED>,
+  asked: Given<typeof WHO>,
   request: Omit<GenerateRequest, 'prompt'>,
   flags: Given<typeof OWN>,
 ): Promise<void> {

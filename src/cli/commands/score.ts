@@ -3,12 +3,13 @@
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
 import type { Score, ScoreRequest } from '../../lm/language-model.ts';
-import { ASKED, oneInput, rowsOf, textColumn, withModel } from '../model-flags.ts';
+import { ASKED, oneInput, PAPER_ADAPTER, rowsOf, textColumn, withModel } from '../model-flags.ts';
 import { type Given, given, JSON_LINES, text, withOptions } from '../options.ts';
 import { paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { RowErrors } from '../rows.ts';
 
+const WHO = { ...ASKED, ...PAPER_ADAPTER };
 const OWN = {
   input: text('<rows>', 'rows {context, continuation}: JSON, JSON lines, Parquet or Arrow'),
   context: text('<text>', 'one context (default: empty)'),
@@ -17,14 +18,14 @@ const OWN = {
 };
 
 export function scoreCommand(): Command {
-  return withOptions(new Command('score'), { ...ASKED, ...OWN })
+  return withOptions(new Command('score'), { ...WHO, ...OWN })
     .description(
       'Summed natural log-probability of each continuation after its context, and whether greedy decoding would write it.',
     )
-    .action((_, called: Command) => runScore(given(called, ASKED), given(called, OWN)));
+    .action((_, called: Command) => runScore(given(called, WHO), given(called, OWN)));
 }
 
-async function runScore(asked: Given<typeof ASKED>, flags: Given<typeof OWN>): Promise<void> {
+async function runScore(asked: Given<typeof WHO>, flags: Given<typeof OWN>): Promise<void> {
   const direct = flags.context !== undefined || flags.continuation !== undefined;
   oneInput(direct, flags.input !== undefined, '--input rows.jsonl, or --context and --continuation');
   if (direct && flags.continuation === undefined)
