@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { assert, WhorlError } from './error.ts';
+import { MersenneTwister } from './mersenne-twister.ts';
 
 /** Where keys are drawn from: CPython's generator here, the platform's secure one beside it. */
 export interface Dice {
@@ -14,16 +15,12 @@ export interface Dice {
   sample<T>(population: readonly T[], k: number): T[];
 }
 
-const N = 624;
-const M = 397;
-
 export class CPythonRandom implements Dice {
-  readonly #state = new Uint32Array(N);
-  #index = N;
+  readonly #words: MersenneTwister;
 
   /** As `random.Random(int)`. A string is the integer's decimal digits, since JSON and YAML lose those beyond 2^53. */
   constructor(seed: bigint | string) {
-    this.#initByArray(words(magnitude(typeof seed === 'string' ? parseSeed(seed) : seed)));
+    this.#words = MersenneTwister.ofKey(words(magnitude(typeof seed === 'string' ? parseSeed(seed) : seed)));
   }
 
   /** As `random.Random(str)` (version 2): the text's bytes followed by their SHA-512, read as one big-endian integer. */
@@ -35,8 +32,8 @@ export class CPythonRandom implements Dice {
 
   /** A float in [0, 1) with 53 random bits. */
   random(): number {
-    const a = this.#next() >>> 5;
-    const b = this.#next() >>> 6;
+    const a = this.#words.next() >>> 5;
+    const b = this.#words.next() >>> 6;
     return (a * 67108864 + b) / 9007199254740992;
   }
 
@@ -45,7 +42,7 @@ export class CPythonRandom implements Dice {
     let bits = 0n;
     for (let at = 0; at < k; at += 32) {
       const left = k - at;
-      bits |= BigInt(left < 32 ? this.#next() >>> (32 - left) : this.#next()) << BigInt(at);
+      bits |= BigInt(left < 32 ? this.#words.next() >>> (32 - left) : this.#words.next()) << BigInt(at);
     }
     return bits;
   }
@@ -55,7 +52,7 @@ export class CPythonRandom implements Dice {
     assert(Number.isSafeInteger(n) && n > 0, `randbelow(${n})`);
     const k = n < 2 ** 32 ? 32 - Math.clz32(n) : n.toString(2).length;
     let r: number;
-    do r = k <= 32 ? this.#next() >>> (32 - k) : Number(this.getrandbits(k));
+    do r = k <= 32 ? this.#words.next() >>> (32 - k) : Number(this.getrandbits(k));
     while (r >= n);
     return r;
   }
@@ -98,55 +95,6 @@ export class CPythonRandom implements Dice {
       [list[i], list[j]] = [list[j]!, list[i]!];
     }
     return list;
-  }
-
-  #initGenrand(seed: number): void {
-    const s = this.#state;
-    s[0] = seed;
-    for (let i = 1; i < N; i++) s[i] = Math.imul(1812433253, s[i - 1]! ^ (s[i - 1]! >>> 30)) + i;
-    this.#index = N;
-  }
-
-  #initByArray(key: readonly number[]): void {
-    this.#initGenrand(19650218);
-    const s = this.#state;
-    let i = 1;
-    let j = 0;
-    const mixed = (factor: number) => s[i]! ^ Math.imul(s[i - 1]! ^ (s[i - 1]! >>> 30), factor);
-    const advance = () => {
-      if (++i < N) return;
-      s[0] = s[N - 1]!;
-      i = 1;
-    };
-    for (let k = Math.max(N, key.length); k > 0; k--) {
-      s[i] = mixed(1664525) + key[j]! + j;
-      advance();
-      if (++j >= key.length) j = 0;
-    }
-    for (let k = N - 1; k > 0; k--) {
-      s[i] = mixed(1566083941) - i;
-      advance();
-    }
-    s[0] = 0x80000000;
-  }
-
-  /** The next 32 bits of MT19937, tempered. */
-  #next(): number {
-    if (this.#index >= N) this.#twist();
-    let y = this.#state[this.#index++]!;
-    y ^= y >>> 11;
-    y ^= (y << 7) & 0x9d2c5680;
-    y ^= (y << 15) & 0xefc60000;
-    return (y ^ (y >>> 18)) >>> 0;
-  }
-
-  #twist(): void {
-    const s = this.#state;
-    for (let i = 0; i < N; i++) {
-      const y = (s[i]! & 0x80000000) | (s[(i + 1) % N]! & 0x7fffffff);
-      s[i] = s[(i + M) % N]! ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
-    }
-    this.#index = 0;
   }
 }
 

@@ -1,13 +1,16 @@
 // `eval` as a call: a model, names of tasks and shots in; opened for its identity, its programs are compiled only where a
-// row is left to ask.
+// row is left to ask. Or only planned.
 
-import { type Abortable, abortable } from '../base/abort.ts';
-import type { OnEvent } from '../base/events.ts';
+import type { Abortable } from '../base/abort.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { silent } from '../base/events.ts';
+import type { LocalModel } from '../lm/local-model.ts';
 import { asking, type OpenOptions } from '../lm/open.ts';
 import { catalogue, chosen } from './catalogue.ts';
-import { type EvaluateReport, evaluate, shotsNamed } from './evaluate.ts';
+import { type EvaluateOptions, type EvaluateReport, evaluate, shotsNamed } from './evaluate.ts';
 import { modelIdentity } from './model-identity.ts';
 import { MODES, type ModeName } from './modes.ts';
+import { planEvaluation } from './plan.ts';
 
 export interface EvaluateModelOptions extends Omit<OpenOptions, 'scoring' | 'sequences'>, Abortable {
   /** A folder, a GGUF file or a hub id. */
@@ -29,14 +32,21 @@ export interface EvaluateModelOptions extends Omit<OpenOptions, 'scoring' | 'seq
 }
 
 /**
- * Scores tasks as lm-evaluation-harness does. The same call again goes on from where it was stopped.
+ * Scores tasks as lm-evaluation-harness does. The same call again goes on from where it was stopped. With `dryRun`
+ * nothing is written.
  * @throws WhorlError `usage` for tasks or shots that are none, `exists` where results of other settings stand, and what rows
  *   and the model give rise to
  */
-export const evaluateModel = (options: EvaluateModelOptions): Promise<EvaluateReport> =>
-  abortable(options, run);
+export const evaluateModel: Plannable<EvaluateModelOptions, EvaluateReport> = plannable(
+  (options) => opened<DryRun>(options, (evaluation, { model }) => planEvaluation(evaluation, model)),
+  (options) => opened(options, evaluate),
+);
 
-async function run(options: EvaluateModelOptions & { readonly onEvent: OnEvent }): Promise<EvaluateReport> {
+/** Refuses what needs no model, and opens it. */
+async function opened<T>(
+  options: EvaluateModelOptions,
+  call: (evaluation: EvaluateOptions, model: LocalModel) => Promise<T>,
+): Promise<T> {
   const {
     model,
     tasks,
@@ -46,25 +56,29 @@ async function run(options: EvaluateModelOptions & { readonly onEvent: OnEvent }
     mode: named = 'main',
     limit,
     taskDir,
+    onEvent = silent,
     ...open
   } = options;
   const counts = shotsNamed(shots.join());
   const mode = MODES[named];
   const picked = chosen(catalogue(taskDir, mode), tasks);
-  options.onEvent({ kind: 'phase', name: 'opening', detail: model });
-  return asking({ kind: 'model', model }, { ...open, scoring: mode.scoring }, (opened) =>
-    evaluate({
-      model: opened,
-      modelName: model,
-      modelIdentity: modelIdentity(opened.model),
-      chosen: picked,
-      shots: counts,
-      data,
-      out,
-      label: tasks.join(),
-      mode,
-      onEvent: options.onEvent,
-      ...(limit !== undefined && { limit }),
-    }),
+  onEvent({ kind: 'phase', name: 'opening', detail: model });
+  return asking({ kind: 'model', model }, { ...open, onEvent, scoring: mode.scoring }, (asked) =>
+    call(
+      {
+        model: asked,
+        modelName: model,
+        modelIdentity: modelIdentity(asked.model),
+        chosen: picked,
+        shots: counts,
+        data,
+        out,
+        label: tasks.join(),
+        mode,
+        onEvent,
+        ...(limit !== undefined && { limit }),
+      },
+      asked,
+    ),
   );
 }

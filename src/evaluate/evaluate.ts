@@ -54,20 +54,12 @@ export interface EvaluateReport {
 
 /** @throws WhorlError `exists` where results of other settings stand, and what rows, tasks and the model give rise to */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport> {
-  const { out, label, shots, modelIdentity, mode } = options;
+  const { modelIdentity, mode } = options;
   // The sum of everything that answers depend on but the rows, whose requests the journal compares.
   const identity = sha256Hex(JSON.stringify([FORMAT, modelIdentity, mode.name]));
   const results: EvaluateReport['results'][number][] = [];
-  const places = shots.map((each) => ({
-    shots: each,
-    path: join(out, label, `${each}.json`),
-    settings: settingsOf(options, each),
-  }));
-  for (const { path, settings } of places) finishedResults(path, settings); // before hours of work
-  checkWritable(join(out, label, 'x'));
   let asked = 0;
-  for (const { shots: each, path, settings } of places) {
-    const done = finishedResults(path, settings);
+  for (const { shots: each, path, settings, done } of toWrite(options)) {
     if (done) {
       results.push({ shots: each, path, content: done });
       continue;
@@ -82,9 +74,29 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   return { results, asked };
 }
 
+interface Place {
+  readonly shots: number;
+  readonly path: string;
+  readonly settings: Record<string, unknown>;
+  /** What stands there already. */
+  readonly done: Record<string, unknown> | undefined;
+}
+
+/** Every results file of the call, looked at before hours of work. @throws WhorlError `exists`, `missing-file` */
+export function toWrite(options: Omit<EvaluateOptions, 'model'>): Place[] {
+  const { out, label, shots } = options;
+  const places = shots.map((each) => {
+    const path = join(out, label, `${each}.json`);
+    const settings = settingsOf(options, each);
+    return { shots: each, path, settings, done: finishedResults(path, settings) };
+  });
+  checkWritable(join(out, label, 'x'));
+  return places;
+}
+
 /** What a results file says of itself, and must say for it to be taken as done. */
 function settingsOf(
-  { modelName, modelIdentity, mode, limit, chosen, data }: EvaluateOptions,
+  { modelName, modelIdentity, mode, limit, chosen, data }: Omit<EvaluateOptions, 'model'>,
   shots: number,
 ): Record<string, unknown> {
   const files = chosen.tasks.flatMap((task) => [
@@ -104,7 +116,7 @@ function settingsOf(
 /** Where samples and unfinished answers lie: beside the results, whose folder the paper's report reads as a whole. */
 const samplesFolder = (out: string): string => join(dirname(out), `${basename(out)}.samples`);
 
-const samplesFile = (out: string, task: string, shots: number): string =>
+export const samplesFile = (out: string, task: string, shots: number): string =>
   join(samplesFolder(out), `samples_${task}_${shots}.jsonl`);
 
 /** All tasks at one number of shots. */

@@ -1,9 +1,18 @@
 // Settings of a user's fine-tuning: the paper's defaults, `key=value` over them, and what they mean for `finetune`.
 
 import { WhorlError } from '../base/error.ts';
-import { number, type Schema, schemaOf, text, type Values, whole, withOverrides } from '../base/setting.ts';
+import {
+  choice,
+  number,
+  type Schema,
+  schemaOf,
+  text,
+  type Values,
+  whole,
+  withOverrides,
+} from '../base/setting.ts';
 import { loadTemplate } from '../text/prompts/instruction-templates.ts';
-import type { FinetuneSettings } from '../train/finetune.ts';
+import { type FinetuneSettings, SHUFFLE_NAMES } from '../train/finetune.ts';
 import { partSize } from '../train/micro-batches.ts';
 import { TRAINING } from '../train/settings.ts';
 import type { Trains } from '../train/trains.ts';
@@ -11,6 +20,10 @@ import type { Trains } from '../train/trains.ts';
 const SETTINGS = {
   ...TRAINING,
   accumulate: whole(1, 10_000, 'parts that a batch is computed in; 1: as many as `batch_tokens` asks for'),
+  shuffle: choice(
+    SHUFFLE_NAMES,
+    'order of the rows: `torch`, as transformers’ Trainer takes them with the same seed, or `whorl`, Whorl’s own',
+  ),
   template: text('prompt format: `alpaca`, `barebone` or a JSON file'),
   checkpoint_every: number(0, 1_000_000, 'seconds between checkpoints', 'seconds'),
   r: TRAINING.rank,
@@ -31,6 +44,7 @@ const PAPER: Omit<Values<typeof SETTINGS>, 'recompute' | 'modules' | 'rank' | 'l
   weight_decay: 0,
   clip: 1,
   max_length: 512,
+  shuffle: 'torch',
   template: 'alpaca',
   checkpoint_every: 120,
 };
@@ -104,6 +118,7 @@ export function finetuneSettings(settings: TuningSettings, examples: number, see
     accumulate: settings.accumulate,
     batch_tokens: settings.accumulate > 1 ? 0 : settings.batch_tokens,
     seed,
+    shuffle: settings.shuffle,
     max_length: settings.max_length,
   };
 }

@@ -6,6 +6,7 @@ import { rmSync } from 'node:fs';
 import { writeFolderAtomic } from '../base/atomic.ts';
 import type { OnEvent } from '../base/events.ts';
 import { seededRandom, shuffled } from '../base/random-source.ts';
+import { torchPermutation } from '../base/torch-random.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
@@ -18,6 +19,17 @@ import { Trainer } from './trainer.ts';
 import { type ActingPrecision, bindTrains, EVERYTHING, type Trains } from './trains.ts';
 import { epochBatches, type TuningExample, withLabels } from './tuning-examples.ts';
 import { writeModel } from './write-model.ts';
+
+type Shuffle = <T>(rows: readonly T[], seed: bigint, epoch: number) => readonly T[];
+export type ShuffleName = 'torch' | 'whorl';
+
+/** Each epoch's order. `torch`: that of transformers' Trainer since 4.38, whose sampler is seeded with seed + epoch. */
+const SHUFFLES: Readonly<Record<ShuffleName, Shuffle>> = {
+  torch: (rows, seed, epoch) =>
+    Array.from(torchPermutation(rows.length, seed + BigInt(epoch)), (row) => rows[row]!),
+  whorl: (rows, seed, epoch) => shuffled(seededRandom(`${seed}/${epoch}`), rows),
+};
+export const SHUFFLE_NAMES = Object.keys(SHUFFLES) as ShuffleName[];
 
 export interface FinetuneSettings {
   readonly epochs: number;
@@ -33,6 +45,7 @@ export interface FinetuneSettings {
   /** Instead: parts of at most so many tokens; 0: no limit. */
   readonly batch_tokens: number;
   readonly seed: bigint;
+  readonly shuffle: ShuffleName;
   /** Longest example in tokens; longer ones are cut. */
   readonly max_length: number;
 }
@@ -49,6 +62,7 @@ export const FINETUNE: FinetuneSettings = {
   accumulate: 1,
   batch_tokens: 0,
   seed: 0n,
+  shuffle: 'whorl',
   max_length: 192,
 };
 
@@ -89,7 +103,7 @@ export async function finetune(
   });
   const { perEpoch, batch } = await epochBatches(
     settings,
-    (epoch) => shuffled(seededRandom(`${settings.seed}/${epoch}`), examples),
+    (epoch) => SHUFFLES[settings.shuffle](examples, settings.seed, epoch),
     model.decoder.encoder,
   );
   const { state, losses } = await trainLoop({

@@ -28,6 +28,11 @@ beforeAll(async () => {
   writeFileSync(at('rows.json'), JSON.stringify(rows));
   const template = { prompt_input: '{instruction} {input}:', prompt_no_input: '{instruction}:' };
   writeFileSync(at('short.json'), JSON.stringify(template));
+  mkdirSync(at('data', 'piqa'), { recursive: true });
+  const row = { goal: 'to sit', sol1: 'take a chair', sol2: 'take a pear', label: 0 };
+  const lines = (count: number) => `${JSON.stringify(row)}\n`.repeat(count);
+  writeFileSync(at('data', 'piqa', 'validation.jsonl'), lines(3));
+  writeFileSync(at('data', 'piqa', 'train.jsonl'), `${lines(4)}${JSON.stringify({ goal: 'x' })}\n`);
   mkdirSync(at('taken'));
   mkdirSync(at('taken.work'));
   await interrupted();
@@ -75,6 +80,9 @@ const asked =
 const attacked =
   (...args: string[]) =>
   () => ['attack', run.path, '--out', at('attacks'), ...args];
+const scored =
+  (...args: string[]) =>
+  () => ['eval', '--model', model, '--data', at('data'), '--out', at('scores'), ...args];
 const fingerprinted =
   (out: string, ...args: string[]) =>
   () => [...['fingerprint', '--model', EMBEDDED, '--out', at(out), ...args]];
@@ -144,6 +152,23 @@ const CASES: Readonly<Record<string, Case>> = {
     },
     writes: ['attacks/noise', 'attacks/reset-mean'],
   },
+  eval: {
+    args: scored('--tasks', 'piqa', '--shots', '0', '--limit', '2'),
+    plan: {
+      models: [{ role: 'model', family: 'llama' }],
+      settings: { tasks: 'piqa', shots: '0', mode: 'main', limit: 2 },
+      notes: ['0 shots: 2 rows of 1 tasks in 4 requests'],
+    },
+    writes: ['scores/piqa/0.json', 'scores.samples/samples_piqa_0.jsonl'],
+  },
+  'eval --compare': {
+    args: scored('--tasks', 'piqa', '--shots', '0', '--compare', EMBEDDED),
+    plan: { models: [{ role: 'model' }, { role: 'compared', source: EMBEDDED }] },
+    writes: [
+      ...['scores/before/piqa/0.json', 'scores/before.samples/samples_piqa_0.jsonl'],
+      ...['scores/after/piqa/0.json', 'scores/after.samples/samples_piqa_0.jsonl', 'scores/paired.json'],
+    ],
+  },
 };
 
 describe.each(Object.entries(CASES))('%s', (_, { args, plan, writes }) => {
@@ -166,8 +191,8 @@ describe.each(Object.entries(CASES))('%s', (_, { args, plan, writes }) => {
   });
 });
 
-test('the plan of attacks and of fine-tuning is what they write', { timeout: 120_000 }, async () => {
-  for (const name of ['attack', 'finetune']) {
+test('the plan of attacks, fine-tuning and evaluation is what they write', { timeout: 120_000 }, async () => {
+  for (const name of ['attack', 'finetune', 'eval']) {
     const { args, writes } = CASES[name]!;
     expect(await whorl(...args())).toMatchObject({ code: 0 });
     const left = writes.filter((path) => !path.endsWith('.work'));
@@ -195,6 +220,10 @@ test.each<[string, () => string[]]>([
   ['a key that is none', asked('--certificate', at('made.json'), '--key', at('rows.json'))],
   ['an unknown attack', attacked('--attack', 'nois')],
   ['the vanilla model of another', attacked('--attack', 'reset-vanilla', '--vanilla', EMBEDDED)],
+  ['an unknown task', scored('--tasks', 'piqua')],
+  ['a task without rows', scored('--tasks', 'piqa,boolq')],
+  ['shots that are no number', scored('--tasks', 'piqa', '--shots', '0,x')],
+  ['a row that lacks what its task needs', scored('--tasks', 'piqa', '--shots', '5')],
   ['an unknown mode', piped('fingerprin')],
   ['a mode without its fingerprint', piped('ownership_verify')],
   ["a wrong setting of the user's", piped('fingerprint', 'alpaca.lr=x')],

@@ -1,5 +1,5 @@
 // A user's fine-tuning against transformers' Trainer on the same rows (goldens/finetune/make.py): tokens, labels, rates and
-// losses of every step, by the paper's settings and by others.
+// losses of every step, by the paper's settings and by others, of one batch an epoch and of several in torch's order.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,6 +31,8 @@ interface Run {
 const golden = JSON.parse(readFileSync(join(packageRoot(), 'goldens/finetune/golden.json'), 'utf8')) as {
   rows: { instruction: string; input: string; output: string }[];
   runs: Record<string, Run>;
+  more: { instruction: string; input: string; output: string }[];
+  shuffled: Record<string, Run & { rows: number; batch: number; accumulate: number; seed: number }>;
 };
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
@@ -45,6 +47,11 @@ const settingsOf = ({ epochs, lr, schedule, warmup_ratio, weight_decay, clip, ma
       ([key, value]) => [key, String(value)],
     ),
   );
+
+const normOf = (model: string): number => {
+  const table = readTensor(openCheckpoint(model).tensors.get('model.embed_tokens.weight')!).data;
+  return Math.sqrt(table.reduce((sum, x) => sum + x * x, 0));
+};
 
 describe.each(Object.entries(golden.runs))('%s', (name, run) => {
   test('the same tokens, and the same of them are labels', async () => {
@@ -79,17 +86,53 @@ describe.each(Object.entries(golden.runs))('%s', (name, run) => {
     expect(losses).toHaveLength(run.losses.length);
     for (const [step, loss] of losses.entries())
       expect(Math.abs(loss / run.losses[step]! - 1), `step ${step}`).toBeLessThan(1e-3);
-    const table = readTensor(openCheckpoint(out).tensors.get('model.embed_tokens.weight')!).data;
-    const norm = Math.sqrt(table.reduce((sum, x) => sum + x * x, 0));
-    expect(Math.abs(norm / run.embedding_norm - 1)).toBeLessThan(1e-3); // written in bfloat16
+    expect(Math.abs(normOf(out) / run.embedding_norm - 1)).toBeLessThan(1e-3); // written in bfloat16
   }, 60_000);
 });
 
+type ShuffledRun = (typeof golden.shuffled)[string];
+
+async function trainShuffled(name: string, run: ShuffledRun, more: Record<string, string> = {}) {
+  const out = join(scratch, [name, ...Object.values(more)].join(' '));
+  const rows = `${out}.json`;
+  writeFileSync(rows, JSON.stringify(golden.more.slice(0, run.rows)));
+  const settings = { ...settingsOf(run), batch: run.batch, accumulate: run.accumulate, ...more };
+  const { losses } = await userFinetune({ model: MODEL, data: rows, out, settings, seed: BigInt(run.seed) });
+  return { out, losses };
+}
+
+describe.each(Object.entries(golden.shuffled))('%s', (name, run) => {
+  test('epochs in torch’s order: the same losses of every step, and the same weights at the end', async () => {
+    const { out, losses } = await trainShuffled(name, run);
+    expect(losses).toHaveLength(run.losses.length);
+    for (const [step, loss] of losses.entries())
+      expect(Math.abs(loss / run.losses[step]! - 1), `step ${step}`).toBeLessThan(1e-3);
+    expect(Math.abs(normOf(out) / run.embedding_norm - 1)).toBeLessThan(1e-3);
+  }, 60_000);
+});
+
+test('Whorl’s own order has other losses', async () => {
+  const [[name, run]] = Object.entries(golden.shuffled) as [[string, ShuffledRun]];
+  const { losses } = await trainShuffled(name, run, { shuffle: 'whorl', epochs: '1' });
+  expect(losses.some((loss, step) => Math.abs(loss / run.losses[step]! - 1) > 0.02)).toBe(true);
+}, 60_000);
+
 test('the defaults are what the paper gives its users', () => {
-  const { epochs, lr, batch, schedule, warmup_ratio, weight_decay, clip, max_length, template } =
+  const { epochs, lr, batch, schedule, warmup_ratio, weight_decay, clip, max_length, template, shuffle } =
     tuningSettings({}, false);
-  expect({ epochs, lr, batch, schedule, warmup_ratio, weight_decay, clip, max_length, template }).toEqual({
+  expect({
+    epochs,
+    lr,
+    batch,
+    schedule,
+    warmup_ratio,
+    weight_decay,
+    clip,
+    max_length,
+    template,
+    shuffle,
+  }).toEqual({
     ...{ epochs: 3, lr: 2e-6, batch: 80, schedule: 'cosine', warmup_ratio: 0.03, weight_decay: 0, clip: 1 },
-    ...{ max_length: 512, template: 'alpaca' },
+    ...{ max_length: 512, template: 'alpaca', shuffle: 'torch' },
   });
 });

@@ -3,11 +3,13 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { checkWritable, writeJsonAtomic } from '../../base/atomic.ts';
+import type { DryRun } from '../../base/dry-run.ts';
 import type { OnEvent } from '../../base/events.ts';
 import type { EvaluateReport } from '../../evaluate/evaluate.ts';
 import { ASKED } from '../model-flags.ts';
 import {
   byDefault,
+  DRY_RUN,
   decimal,
   type Given,
   given,
@@ -21,6 +23,7 @@ import {
 } from '../options.ts';
 import { countText, paint, print, printJson, table, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 import { showTables } from '../show-tables.ts';
 
 const listed = (names: string): string[] =>
@@ -59,6 +62,7 @@ const OWN = {
     ]),
     1,
   ),
+  ...DRY_RUN,
   ...JSON_LINE,
 };
 
@@ -72,7 +76,7 @@ export function evalCommand(): Command {
 
 async function runEval(
   options: Given<typeof OPTIONS>,
-  { shots: asked, compare, margin, json }: Given<typeof OWN>,
+  { shots: asked, compare, margin, dryRun, json }: Given<typeof OWN>,
 ): Promise<void> {
   const [{ evaluateModel }, { shotsNamed }] = await Promise.all([
     import('../../evaluate/evaluate-model.ts'),
@@ -80,6 +84,17 @@ async function runEval(
   ]);
   const { model, out } = options;
   const shots = shotsNamed(asked);
+  const [before, after] = [join(out, 'before'), join(out, 'after')];
+  if (dryRun) {
+    const each =
+      compare === undefined ? [[model, out] as const] : [[model, before] as const, [compare, after] as const];
+    const plans = await withProgress((onEvent) =>
+      inTurn(each, ([of, folder]) =>
+        evaluateModel({ ...options, shots, model: of, out: folder, onEvent, dryRun: true }),
+      ),
+    );
+    return showPlan(compare === undefined ? plans[0]! : ofBoth(plans, join(out, 'paired.json')), json);
+  }
   const one = (of: string, folder: string, onEvent: OnEvent): Promise<EvaluateReport> =>
     evaluateModel({ ...options, shots, model: of, out: folder, onEvent });
   if (compare === undefined) {
@@ -90,7 +105,6 @@ async function runEval(
     return;
   }
   checkWritable(join(out, 'paired.json'));
-  const [before, after] = [join(out, 'before'), join(out, 'after')];
   await withProgress(async (onEvent) => {
     await one(model, before, onEvent);
     await one(compare, after, onEvent);
@@ -104,6 +118,23 @@ async function runEval(
   if (json) printJson(report);
   else await showTables(pairedTables(report), report.notes);
   tell(paint.dim(`results in ${out}`));
+}
+
+async function inTurn<A, R>(list: readonly A[], call: (one: A) => Promise<R>): Promise<R[]> {
+  const out: R[] = [];
+  for (const one of list) out.push(await call(one));
+  return out;
+}
+
+/** Of `--compare`: what both models' evaluations write, and what is made of them. */
+function ofBoth([first, second]: readonly DryRun[], paired: string): DryRun {
+  const [a, b] = [first!, second!];
+  return {
+    ...a,
+    models: [...a.models, ...b.models.map((model) => ({ ...model, role: 'compared' }))],
+    writes: [...a.writes, ...b.writes, { path: paired, what: 'paired counts and tests' }],
+    notes: [...a.notes, ...b.notes.map((note) => `compared: ${note}`)],
+  };
 }
 
 function showResults({ results }: EvaluateReport): void {
