@@ -12,6 +12,7 @@ import { digestFile } from '../sources/checkpoints/digest.ts';
 import { hashesOf, metricsOf, type RowMetrics, samplesOf } from './answers.ts';
 import { askRows } from './ask-rows.ts';
 import type { Chosen } from './catalogue.ts';
+import { countRequests } from './count.ts';
 import { Journal } from './journal.ts';
 import type { Mode } from './modes.ts';
 import { requestsOf, shotsOf, type TaskRow } from './requests.ts';
@@ -59,7 +60,11 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   const identity = sha256Hex(JSON.stringify([FORMAT, modelIdentity, mode.name]));
   const results: EvaluateReport['results'][number][] = [];
   let asked = 0;
-  for (const { shots: each, path, settings, done } of toWrite(options)) {
+  const places = toWrite(options);
+  const { chosen, data, limit, onEvent } = options;
+  for (const { shots: each, done } of places)
+    if (!done) await countRequests({ tasks: chosen.tasks, shots: each, data, limit, onEvent });
+  for (const { shots: each, path, settings, done } of places) {
     if (done) {
       results.push({ shots: each, path, content: done });
       continue;

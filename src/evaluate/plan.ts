@@ -2,10 +2,8 @@
 
 import type { DryRun, PlannedFile } from '../base/dry-run.ts';
 import { type Model, plannedModel } from '../models/model.ts';
+import { countRequests } from './count.ts';
 import { type EvaluateOptions, samplesFile, toWrite } from './evaluate.ts';
-import { requestsOf, shotsOf } from './requests.ts';
-import { rowsOf } from './rows.ts';
-import { evaluated, pool, type Task } from './task.ts';
 
 /** @throws WhorlError what `evaluate` refuses before it asks, and of each row what cannot be asked */
 export async function planEvaluation(options: EvaluateOptions, model: Model): Promise<DryRun> {
@@ -17,12 +15,7 @@ export async function planEvaluation(options: EvaluateOptions, model: Model): Pr
       notes.push(`${shots} shots: done, in ${path}`);
       continue;
     }
-    const sums = { rows: 0, requests: 0 };
-    for (const task of chosen.tasks) {
-      const { rows, requests } = await counted(options, task, shots);
-      sums.rows += rows;
-      sums.requests += requests;
-    }
+    const sums = await countRequests({ tasks: chosen.tasks, shots, data, limit, onEvent: options.onEvent });
     notes.push(
       `${shots} shots: ${sums.rows} rows of ${chosen.tasks.length} tasks in ${sums.requests} requests`,
     );
@@ -41,16 +34,4 @@ export async function planEvaluation(options: EvaluateOptions, model: Model): Pr
     notes,
     estimate: null,
   };
-}
-
-async function counted(
-  { data, limit }: EvaluateOptions,
-  task: Task,
-  shots: number,
-): Promise<{ rows: number; requests: number }> {
-  const rows = await rowsOf(data, task, evaluated(task), limit);
-  const examples = shotsOf(task, shots) === 0 ? [] : await rowsOf(data, task, pool(task));
-  let requests = 0;
-  for (const row of requestsOf(task, rows, examples, shotsOf(task, shots))) requests += row.requests.length;
-  return { rows: rows.length, requests };
 }
