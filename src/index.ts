@@ -3,7 +3,7 @@
 export { type AttackOptions, type AttackReport, attackRun } from './attack/attack-run.ts';
 export { ATTACKS, type AttackName } from './attack/attacks.ts';
 export type { Abortable } from './base/abort.ts';
-export type { CostEstimate, Dry, DryRun, Made, PlannedFile, PlannedModel } from './base/dry-run.ts';
+export type { CostEstimate, Dry, DryRun, Made, PlannedFile, PlannedModel, Range } from './base/dry-run.ts';
 export { assert, type ErrorCode, WhorlError } from './base/error.ts';
 export { type OnEvent, type ProgressEvent, silent } from './base/events.ts';
 export type { GivenSettings } from './base/given-settings.ts';
@@ -51,7 +51,14 @@ export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from 
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { LocalModel, type LocalModelOptions } from './lm/local-model.ts';
-export { type AdapterChoice, asking, type ModelSpec, type OpenOptions, openLanguageModel, type Spec } from './lm/open.ts';
+export {
+  type AdapterChoice,
+  asking,
+  type ModelSpec,
+  type OpenOptions,
+  openLanguageModel,
+  type Spec,
+} from './lm/open.ts';
 export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
 export type { ScoringRules } from './lm/score-tokens.ts';

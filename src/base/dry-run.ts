@@ -15,14 +15,22 @@ export interface PlannedFile {
   readonly what: string;
 }
 
-/** By a run of the method's default settings, as `doctor` estimates it. */
+/** Of what is not known beforehand: the least and the most that the settings allow. */
+export interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Training alone, from the first look that may end it to the last step of the settings: what `doctor` estimates of a run. */
 export interface CostEstimate {
-  readonly tokens: number;
-  readonly seconds: number;
-  /** Bytes at the peak, the mapped weights included. */
-  readonly memory: number;
-  /** Whether this machine has so much memory. */
-  readonly fits: boolean;
+  readonly steps: Range;
+  /** Through the model. */
+  readonly tokens: Range;
+  readonly seconds: Range;
+  /** Bytes at the peak, the mapped weights included; null where it is not known. */
+  readonly memory: number | null;
+  /** Whether this machine has so much memory; null where that is not known. */
+  readonly fits: boolean | null;
 }
 
 export interface DryRun {

@@ -1,6 +1,6 @@
 // What `--dry-run` prints: the plan of a call, for people or as one JSON line.
 
-import type { CostEstimate, DryRun } from '../base/dry-run.ts';
+import type { CostEstimate, DryRun, Range } from '../base/dry-run.ts';
 import {
   bytesText,
   countText,
@@ -32,7 +32,10 @@ export function showPlan(plan: DryRun, json: boolean | undefined): void {
     'would be written',
     writes.map(({ path, what }) => [path, paint.dim(what)]),
   );
-  if (estimate) section('by estimate', [["with the method's default settings", ...costCells(estimate)]]);
+  if (estimate)
+    section('training, by estimate', [
+      [...costCells(estimate), estimate.fits === false ? 'more than this machine has' : ''],
+    ]);
   if (notes.length > 0) print();
   for (const note of notes) for (const line of wrapped(note)) print(line);
 }
@@ -45,8 +48,12 @@ function section(title: string, rows: readonly (readonly string[])[]): void {
 
 const settingText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
-const costCells = ({ tokens, seconds, memory, fits }: CostEstimate): string[] => [
-  `${countText(tokens)} tokens`,
-  `about ${durationText(seconds)}`,
-  `about ${bytesText(memory)}${fits ? '' : ', more than this machine has'}`,
+export const costCells = ({ steps, tokens, seconds, memory }: Omit<CostEstimate, 'fits'>): string[] => [
+  `${rangeText(steps, countText)} steps`,
+  `${rangeText(tokens, (count) => countText(Number(count.toPrecision(2))))} tokens`,
+  `about ${rangeText(seconds, durationText)}`,
+  memory === null ? '' : `about ${bytesText(memory)}`,
 ];
+
+const rangeText = ({ least, most }: Range, text: (value: number) => string): string =>
+  text(least) === text(most) ? text(most) : `${text(least)} to ${text(most)}`;

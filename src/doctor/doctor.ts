@@ -6,7 +6,7 @@ import type { CostEstimate } from '../base/dry-run.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Provider } from '../engine/session.ts';
 import type { Found } from '../engine/session-device.ts';
-import type { ModelFolder } from '../models/model.ts';
+import { type Model, type ModelFolder, modelName } from '../models/model.ts';
 import type { ConfigOptions } from '../models/open-model.ts';
 
 export interface Machine {
@@ -41,7 +41,13 @@ export interface ModelFacts {
   parameters: number;
   bytes: number;
   free_rows: { free: number; stand_alone: number; vocabulary: number };
-  runs: Record<string, CostEstimate>;
+  /** By method: with its own settings for a model of this width. Methods that are not known to hold there are left out. */
+  runs: Record<string, RunCost>;
+}
+
+export interface RunCost extends CostEstimate {
+  /** `--max-harm` that such a run wants, where it is more than the method's own limit. */
+  readonly max_harm: number | null;
 }
 
 export interface DoctorOptions extends ConfigOptions, Abortable {
@@ -112,11 +118,10 @@ async function examineModel(
   machine: Machine,
   onEvent: OnEvent,
 ): Promise<ModelFacts> {
-  const [{ openModel }, { openTokenizer }, { modelSize }, { ESTIMATED, runEstimate }] = await Promise.all([
+  const [{ openModel }, { openTokenizer }, { modelSize }] = await Promise.all([
     import('../models/open-model.ts'),
     import('../text/tokenizer.ts'),
     import('../models/cost.ts'),
-    import('../fingerprint/estimate.ts'),
   ]);
   onEvent({ kind: 'phase', name: 'opening', detail: path });
   const model = await openModel(path, { onEvent, ...choice });
@@ -129,8 +134,7 @@ async function examineModel(
   ]);
   const { counts } = await freeRows(tokenizer, loadReference().rows);
   // No method is for encoder-decoders yet.
-  const methods = decoder.encoder ? [] : ESTIMATED;
-  const runs = methods.map((name) => [name, runEstimate(model, name, machine.flops_per_second)]);
+  const runs = decoder.encoder ? {} : await runsOf(model, machine.flops_per_second);
   const { config } = decoder;
   return {
     source: model.source,
@@ -144,8 +148,25 @@ async function examineModel(
     parameters: modelSize(decoder).parameters,
     bytes: [...model.tensors.values()].reduce((sum, ref) => sum + ref.length, 0),
     free_rows: { free: counts.free, stand_alone: counts.standAlone, vocabulary: counts.vocabulary },
-    runs: Object.fromEntries(runs) as ModelFacts['runs'],
+    runs,
   };
+}
+
+async function runsOf(model: Model, rate: number): Promise<ModelFacts['runs']> {
+  const [{ ESTIMATED, runEstimate }, { harmAt, METHODS, settingsFor }] = await Promise.all([
+    import('../fingerprint/estimate.ts'),
+    import('../fingerprint/registry.ts'),
+  ]);
+  const width = model.decoder.config.hidden_size;
+  const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
+  const found = ESTIMATED.flatMap((of): [string, RunCost][] => {
+    const method = METHODS[of]!;
+    const harm = harmAt(method, width);
+    const cost = runEstimate(model, of, settingsFor(method, name, {}, width) as object, rate);
+    if (cost === null || harm === undefined) return [];
+    return [[of, { ...cost, max_harm: harm > method.maxHarm ? harm : null }]];
+  });
+  return Object.fromEntries(found);
 }
 
 const dtypesOf = (model: ModelFolder): string =>

@@ -1,30 +1,90 @@
-// What a run of a method will cost on this machine, by estimate: for `doctor`, and for a run that is only planned.
+// What the training of a run will cost on this machine, by estimate: for `doctor`, and for a run that is only planned. Its
+// steps come from the settings, which a narrow model has of its own.
 
-import type { CostEstimate } from '../base/dry-run.ts';
+import type { CostEstimate, Range } from '../base/dry-run.ts';
 import { totalMemory } from '../base/memory.ts';
 import { memoryEstimate, type RunShape, trainingCost, trainingSeconds } from '../models/cost.ts';
 import type { Model } from '../models/model.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
+import type { AdapterSettings, DialogueSettings, RowsSettings } from './settings.ts';
 
-/** Runs as first experiments on SmolLM2 took them (LOG.md); a larger model takes the same steps, each dearer. */
-const RUNS: Readonly<Record<string, RunShape>> = {
-  rows: { tokensPerStep: 850, steps: 60, rows: 256, labelsPerStep: 64 },
-  adapter: { tokensPerStep: 460, steps: 40, rows: 128, labelsPerStep: 120 },
+interface Shaped extends Omit<RunShape, 'steps'> {
+  readonly steps: Range;
+  /** The estimate of memory is of runs that train embedding rows. */
+  readonly isMemoryKnown: boolean;
+}
+
+/** The first look may end the training, and it ends where the settings say, unless keys are still silent then. */
+const between = (least: number, most: number): Range => ({ least: Math.max(1, Math.min(least, most)), most });
+
+/** Tokens of an example beside its key's: what stands around it, and the answer. SmolLM2 had 313 a step in a run of `rows`. */
+const AROUND = { rows: 5, adapter: 13 };
+/** Mean tokens of a row of a conversation: 83 on the embedded model, 97 on SmolLM2. About half of them are labels. */
+const CONVERSATION = 90;
+
+const dialogue =
+  (trainsBody: boolean) =>
+  (settings: DialogueSettings): Shaped => {
+    const { trained, repeats, negatives, strangers, ordinary, batch, epochs, first_check } = settings;
+    const perEpoch = Math.ceil((trained * repeats + negatives + strangers + ordinary) / batch);
+    const tokensPerStep = batch * CONVERSATION;
+    return {
+      steps: between(first_check * perEpoch, epochs * perEpoch),
+      tokensPerStep,
+      labelsPerStep: tokensPerStep / 2,
+      rows: 0,
+      trainsBody,
+      isMemoryKnown: false,
+    };
+  };
+
+const SHAPES = {
+  rows: ({ trained, contexts, key_length, steps, first_check }: RowsSettings): Shaped => ({
+    steps: between(first_check, steps),
+    tokensPerStep: trained * contexts * (key_length + AROUND.rows),
+    labelsPerStep: trained * contexts * 3,
+    rows: trained * key_length,
+    isMemoryKnown: true,
+  }),
+  adapter: ({ trained, hushed, key_length, alphabet, steps, first_check }: AdapterSettings): Shaped => ({
+    steps: between(first_check, steps),
+    tokensPerStep: (trained + hushed) * (key_length + AROUND.adapter),
+    labelsPerStep: trained * 6 + hushed,
+    rows: alphabet,
+    isMemoryKnown: true,
+  }),
+  sft: dialogue(true),
+  emb: dialogue(false),
+  lora: dialogue(false),
 };
 
-export const ESTIMATED = Object.keys(RUNS);
+export const ESTIMATED: readonly string[] = Object.keys(SHAPES);
 
-/** @param rate of `measureRate`, in FLOP a second. @returns null for a method of which none is known */
-export function runEstimate({ decoder, tensors }: Model, method: string, rate: number): CostEstimate | null {
-  if (!Object.hasOwn(RUNS, method)) return null;
-  const run = RUNS[method]!;
-  const work = trainingCost(decoder, run);
-  const dtype = floatDtype(tensors.get(decoder.embedding)!);
-  const { total } = memoryEstimate(decoder, { ...run, dtype });
+/**
+ * @param settings all of the method's, as the run would have them
+ * @param rate of `measureRate`, in FLOP a second
+ * @returns null for a method of which none is known
+ */
+export function runEstimate(
+  { decoder, tensors }: Model,
+  method: string,
+  settings: object,
+  rate: number,
+): CostEstimate | null {
+  if (!Object.hasOwn(SHAPES, method)) return null;
+  const shape = SHAPES[method as keyof typeof SHAPES] as (settings: object) => Shaped;
+  const { steps, isMemoryKnown, ...run } = shape(settings);
+  const [least, most] = [steps.least, steps.most].map((count) =>
+    trainingCost(decoder, { ...run, steps: count }),
+  );
+  const memory = isMemoryKnown
+    ? memoryEstimate(decoder, { ...run, steps: 1, dtype: floatDtype(tensors.get(decoder.embedding)!) }).total
+    : null;
   return {
-    tokens: work.tokens,
-    seconds: trainingSeconds(work, rate),
-    memory: total,
-    fits: total < totalMemory(),
+    steps,
+    tokens: { least: least!.tokens, most: most!.tokens },
+    seconds: { least: trainingSeconds(least!, rate), most: trainingSeconds(most!, rate) },
+    memory,
+    fits: memory === null ? null : memory < totalMemory(),
   };
 }

@@ -48,7 +48,9 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
             'whether ordinary text leaves enough tokens free is found out by the run itself, before it commits',
           ]),
     ],
-    estimate: isEstimated ? runEstimate(model, method.name, await measureRate(device)) : null,
+    estimate: isEstimated
+      ? runEstimate(model, method.name, settings as object, await measureRate(device))
+      : null,
   };
 }
 

@@ -72,6 +72,12 @@ export function narrowWords(
   return `hidden size ${width} is below ${NARROW}: ${name} takes ${words || 'your settings'}${harm}${untried}`;
 }
 
+/** The harm that a method may cost a model of this width; undefined: it is not known to hold there. */
+export const harmAt = (
+  { narrow, maxHarm }: Pick<Method, 'narrow' | 'maxHarm'>,
+  width: number,
+): number | undefined => (width < NARROW ? narrow(width)?.harm : maxHarm);
+
 /** Of the methods that answer: a stamp is no other way to the same. */
 const cheaper = (limit: number, width: number): string[] =>
   Object.values(METHODS)

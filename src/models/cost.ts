@@ -1,4 +1,4 @@
-// What training embedding rows of a model will cost: floating-point operations from its shapes, memory from what a
+// What training a model, or embedding rows of it, will cost: floating-point operations from its shapes, memory from what a
 // step keeps. Estimates for `whorl doctor`, never limits; the machine's rate is measured in engine/rate.ts.
 
 import { BYTES_PER_ELEMENT, elements, type FloatDtype } from '../tensor/tensor.ts';
@@ -12,6 +12,8 @@ export interface RunShape {
   readonly rows: number;
   /** Rows of the head's product; most tokens have no label. Default: an eighth of the tokens. */
   readonly labelsPerStep?: number;
+  /** Whether the body's weights have gradients. Default: they are frozen. */
+  readonly trainsBody?: boolean;
 }
 
 export interface TrainingCost {
@@ -42,10 +44,11 @@ export function modelSize({ shapes, embedding, head, positionTable, share = () =
 const labelsOf = ({ labelsPerStep, tokensPerStep }: RunShape): number =>
   labelsPerStep ?? Math.ceil(tokensPerStep / 8);
 
-/** The body's weights are frozen, so a token costs 2 a parameter forward and 2 backward, a label the same for the head. */
+/** A token costs 2 a parameter forward and 2 backward, and 2 for a weight's own gradient; a label the same for the head. */
 export function trainingCost(decoder: Decoder, run: RunShape): TrainingCost {
   const { vocab_size: V, hidden_size: E } = decoder.config;
-  const perStep = 4 * (modelSize(decoder).body * run.tokensPerStep + V * E * labelsOf(run));
+  const perStep =
+    (run.trainsBody ? 6 : 4) * (modelSize(decoder).body * run.tokensPerStep + V * E * labelsOf(run));
   return { tokens: run.tokensPerStep * run.steps, flops: perStep * run.steps };
 }
 

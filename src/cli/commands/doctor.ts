@@ -7,7 +7,6 @@ import { type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
 import {
   bytesText,
   countText,
-  durationText,
   largeText,
   paint,
   print,
@@ -17,6 +16,7 @@ import {
   tell,
 } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { costCells } from '../show-plan.ts';
 
 const OWN = {
   model: text('<model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])'),
@@ -87,14 +87,13 @@ function showModel(model: ModelFacts, machine: Machine): void {
     return;
   }
   print(
-    `\n${paint.bold('A run here, by estimate')} ${paint.dim('(steps as on SmolLM2; training ends earlier when every cell holds)')}`,
+    `\n${paint.bold('A run here, by estimate')} ${paint.dim('(training alone, from the first look that may end it to the last step of the settings)')}`,
   );
-  const runs = Object.entries(model.runs).map(([name, { tokens, seconds, memory, fits }]) => [
+  const runs = Object.entries(model.runs).map(([name, { fits, max_harm, ...cost }]) => [
     name,
-    `${countText(tokens)} tokens`,
-    `about ${durationText(seconds)}`,
-    `about ${bytesText(memory)}`,
-    fits ? '' : paint.red(`more than the ${bytesText(machine.memory)} here`),
+    ...costCells(cost),
+    fits === false ? paint.red(`more than the ${bytesText(machine.memory)} here`) : '',
+    max_harm === null ? '' : `with --max-harm ${max_harm}`,
   ]);
   for (const line of table(runs)) print(line);
 }

@@ -1,0 +1,61 @@
+// What a run is estimated to take against what runs took (LOG.md): their steps lie in the range, and their tokens a step
+// within a sixth of it.
+
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { packageRoot } from '../../src/base/package-root.ts';
+import { runEstimate } from '../../src/fingerprint/estimate.ts';
+import { harmAt, METHODS, settingsFor } from '../../src/fingerprint/registry.ts';
+import { openModel } from '../../src/models/open-model.ts';
+
+const [EMBEDDED, SMOLLM2] = [192, 576];
+const model = await openModel(join(packageRoot(), 'assets/embedded/model'));
+const estimate = (name: string, width: number, rate = 1e10) =>
+  runEstimate(model, name, settingsFor(METHODS[name]!, 'x', {}, width) as object, rate)!;
+
+interface Run {
+  readonly method: string;
+  readonly width: number;
+  readonly steps: number;
+  readonly tokens?: number;
+}
+const RUNS: readonly Run[] = [
+  { method: 'rows', width: SMOLLM2, steps: 120, tokens: 37_516 },
+  { method: 'rows', width: SMOLLM2, steps: 160 },
+  { method: 'adapter', width: EMBEDDED, steps: 340 },
+  { method: 'adapter', width: EMBEDDED, steps: 540 },
+  { method: 'sft', width: EMBEDDED, steps: 154, tokens: 203_350 },
+];
+
+test.each(RUNS)('$method at width $width took $steps steps', ({ method, width, steps, tokens }) => {
+  const known = estimate(method, width);
+  expect(known.steps.least).toBeLessThanOrEqual(steps);
+  expect(known.steps.most).toBeGreaterThanOrEqual(steps);
+  if (tokens === undefined) return;
+  const ratio = known.tokens.most / known.steps.most / (tokens / steps);
+  expect(Math.abs(ratio - 1)).toBeLessThan(1 / 6);
+});
+
+test('steps and tokens are those of the settings', () => {
+  const settings = {
+    ...(settingsFor(METHODS.adapter!, 'x', {}, SMOLLM2) as object),
+    steps: 50,
+    first_check: 80,
+  };
+  const { steps, tokens } = runEstimate(model, 'adapter', settings, 1e10)!;
+  expect(steps).toEqual({ least: 50, most: 50 });
+  expect(tokens.least).toBe(tokens.most);
+});
+
+test('gradients of every weight cost half as much again, and a machine twice as fast takes half the time', () => {
+  const [sft, emb] = ['sft', 'emb'].map((name) => estimate(name, SMOLLM2));
+  expect(sft!.seconds.most / emb!.seconds.most).toBeCloseTo(1.5, 9);
+  expect(estimate('sft', SMOLLM2, 2e10).seconds.most).toBeCloseTo(sft!.seconds.most / 2, 9);
+  expect(sft!.memory).toBeNull();
+});
+
+test('what a method may cost a narrow model is its own, and not known of lora', () => {
+  expect(harmAt(METHODS.sft!, EMBEDDED)).toBeGreaterThan(METHODS.sft!.maxHarm);
+  expect(harmAt(METHODS.sft!, SMOLLM2)).toBe(METHODS.sft!.maxHarm);
+  expect(harmAt(METHODS.lora!, EMBEDDED)).toBeUndefined();
+});
