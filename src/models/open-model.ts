@@ -143,8 +143,16 @@ function digestOf(parts: readonly string[]): string {
 function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omit<ModelFolder, 'source'> {
   const checkpoint = openUnquantised(path);
   const { config, ignored } = withoutKeys(checkpoint.config, ignoreConfigKeys);
-  if (config.quantization_config) throw quantised(config.quantization_config, join(path, 'config.json'));
+  refuseQuantised(config, join(path, 'config.json'));
   return { ...withTiedHead({ ...checkpoint, config }, path), ignoredConfigKeys: ignored };
+}
+
+/** `quantization` with its bits is what MLX writes, with weights of its own packing. */
+function refuseQuantised(config: Readonly<Record<string, unknown>>, where: string): void {
+  const { quantization_config, quantization } = config;
+  if (quantization_config) throw quantised(quantization_config, where);
+  if (typeof quantization === 'object' && quantization !== null && 'bits' in quantization)
+    throw quantised({ quant_method: 'mlx' }, where);
 }
 
 /** Quantised weights have dtypes and names of their own: what they are says more than the first that is strange. */
@@ -154,7 +162,7 @@ function openUnquantised(path: string): Checkpoint {
   } catch (error) {
     const config = join(path, 'config.json');
     const json = isThere(config) ? readJsonObject(config, config) : {};
-    if (json.quantization_config) throw quantised(json.quantization_config, config);
+    refuseQuantised(json, config);
     throw error;
   }
 }

@@ -22,6 +22,8 @@ export function parseStrictJson(bytes: Uint8Array, name: string, options: Strict
   } catch {
     throw new WhorlError('bad-file', `${name} is not UTF-8`);
   }
+  if (text.startsWith('\ufeff'))
+    throw new WhorlError('bad-file', `${name} begins with a byte order mark`, 'save it as UTF-8 without one');
   let value: unknown;
   try {
     value = JSON.parse(text);

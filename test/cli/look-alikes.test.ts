@@ -93,6 +93,38 @@ const MODELS: Readonly<Record<string, [make: () => string, says: RegExp]>> = {
     () => model({ [W]: null, 'adapter_config.json': '{}', 'adapter_model.safetensors': '' }),
     /is a PEFT adapter/,
   ],
+  'Meta’s own layout': [
+    () => model({ [W]: null, 'config.json': null, 'consolidated.00.pth': 'x', 'params.json': '{}' }),
+    /is a checkpoint in Meta's own layout \(consolidated\.00\.pth\): take the repository whose name ends in -hf/,
+  ],
+  'Mistral’s own layout': [
+    () => model({ [W]: null, 'config.json': null, 'consolidated.safetensors': 'x', 'params.json': '{}' }),
+    /is a checkpoint in Mistral's own layout/,
+  ],
+  'a folder of DeepSpeed': [
+    () => model({ [W]: null, 'zero_to_fp32.py': '', 'global_step10/zero_pp_rank_0.pt': 'x' }),
+    /holds the shards of a DeepSpeed training.*zero_to_fp32\.py/,
+  ],
+  'a folder of FSDP': [
+    () => model({ [W]: null, 'pytorch_model_fsdp_0/__0_0.distcp': 'x' }),
+    /holds the shards of an FSDP training.*accelerate merge-weights .*model-/,
+  ],
+  'an OpenVINO folder': [
+    () => model({ [W]: null, 'openvino_model.bin': 'x', 'openvino_model.xml': '<net/>' }),
+    /has its weights as openvino_model\.bin: look for a revision/,
+  ],
+  'an MLX folder': [
+    () => model({ 'config.json': config({ quantization: { group_size: 64, bits: 4 } }) }),
+    /quantised \(quantization_config: mlx\)/,
+  ],
+  'a folder of checkpoints': [
+    () => model({ 'config.json': null, 'checkpoint-500/config.json': '{}' }),
+    /has no config\.json: give the model inside: .*checkpoint-500/,
+  ],
+  'a config.json with a byte order mark': [
+    () => model({ 'config.json': `\ufeff${config({})}` }),
+    /config\.json begins with a byte order mark/,
+  ],
   'a GPTQ folder': [
     () => model({ 'config.json': config({ quantization_config: { quant_method: 'gptq', bits: 4 } }) }),
     /the weights are quantised \(quantization_config: gptq\): give the model they were made from/,
@@ -133,7 +165,7 @@ const MODELS: Readonly<Record<string, [make: () => string, says: RegExp]>> = {
   ],
   'weights of another name': [
     () => model({ [W]: null, 'consolidated.safetensors': 'x' }),
-    /consolidated\.safetensors, not as/,
+    /Mistral's own layout \(consolidated\.safetensors\)/,
   ],
   'an address of the hub': [
     () => 'https://huggingface.co/org/name/tree/v2',

@@ -1,6 +1,7 @@
 // A Hugging Face folder as one thing: config, every tensor by name, and the files they lie in.
 
-import { dirname, sep } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, sep } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import type { TensorRef } from '../../tensor/tensor.ts';
 import { fileIdentity } from '../bounded-reader.ts';
@@ -167,12 +168,17 @@ export function readIndex(path: string, name: string): ReadonlyMap<string, strin
 function noConfig(folder: SourceFolder): WhorlError {
   const names = namesIn(folder);
   const gguf = names.find((name) => name.endsWith('.gguf'));
-  if (names.includes('adapter_config.json')) return insteadOfWeights(names, folder.given)!;
+  const instead = insteadOfWeights(names, folder.given, { hasConfig: false });
+  if (instead) return instead;
+  const inner = names.filter((name) => existsSync(join(folder.path, name, 'config.json')));
   const fix =
     gguf !== undefined
       ? `give the file itself: ${shownIn(folder, gguf)}`
-      : names.includes('published')
-        ? `give the model inside: ${shownIn(folder, 'published')}`
+      : inner.length > 0
+        ? `give the model inside: ${inner
+            .slice(-3)
+            .map((name) => shownIn(folder, name))
+            .join(' or ')}`
         : 'give a Hugging Face model folder or a .gguf file';
   return new WhorlError('missing-file', `${folder.given} has no config.json`, fix);
 }
