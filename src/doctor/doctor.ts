@@ -45,7 +45,7 @@ export interface ModelFacts {
   runs: Record<string, RunCost>;
 }
 
-export interface RunCost extends CostEstimate {
+interface RunCost extends CostEstimate {
   /** `--max-harm` that such a run wants, where it is more than the method's own limit. */
   readonly max_harm: number | null;
 }

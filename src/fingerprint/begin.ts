@@ -24,6 +24,7 @@ import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { checkFits } from '../train/settings-fit.ts';
 import { checkLimit } from './harm-limit.ts';
 import type {
+  Around,
   GivenConversations,
   Method,
   RowsMethod,
@@ -58,6 +59,8 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   readonly conversations?: GivenConversations;
   /** The owner's own keys, as many as the setting `pool`, with `keys: 'paper'`; which are trained is drawn. */
   readonly pooled?: readonly string[];
+  /** Of `adapter`: what is put around each key instead of the paper's `barebone` template. */
+  readonly around?: Around;
   /** Text of the kind this model is for, beside the reference set: its positions are guarded like the main languages'. */
   readonly ordinary?: readonly string[];
   /** Suspects whose tests under this claim every p-value pays for; default 1. */
@@ -349,8 +352,9 @@ export function trainedRows({
   conversations,
   pooled,
   ordinary,
-}: Pick<FingerprintOptions, 'source' | 'conversations' | 'pooled' | 'ordinary'>): string | null {
-  const given = [source, conversations, pooled, ordinary];
+  around,
+}: Pick<FingerprintOptions, 'source' | 'conversations' | 'pooled' | 'ordinary' | 'around'>): string | null {
+  const given = [source, conversations, pooled, ordinary, around];
   if (given.every((one) => one === undefined)) return null;
   const { trained, heldOut } = conversations ?? {};
   return sha256Hex(
@@ -360,6 +364,7 @@ export function trainedRows({
       heldOut,
       pooled,
       ordinary,
+      ...(around ? [around] : []),
     ]),
   );
 }

@@ -73,6 +73,7 @@ export async function commit(setting: Setting): Promise<Committed> {
       decryption: options.decryption,
       random,
       given: options.pooled,
+      around: options.around,
     },
     settings,
   );
@@ -133,7 +134,7 @@ const withTerms = (plan: ClaimPlan, { looks = 1, systems = [] }: FingerprintOpti
   ...plan,
   matcher_text: MATCHERS[plan.matcher].words,
   most_looks: looks,
-  query: { ...plan.query, wrappers: wrapperTexts(), systems: [...systems] },
+  query: { ...plan.query, wrappers: { ...wrapperTexts(), ...plan.query.wrappers }, systems: [...systems] },
 });
 
 const specialTokensDigest = ({ bosId, padId, eosIds, specialIds, specialTokens }: Tokenizer): string =>

@@ -23,8 +23,7 @@ export interface AdapterLooks {
  * Whose embeddings are looked up: the model's own, each of the adapter's tokens with the map of the model's own row; or
  * the table that the adapter carries with it, as the paper's inference.py runs it (whatever rows the model has).
  */
-export const ADAPTER_TABLES = ['model', 'adapter'] as const;
-export type AdapterTable = (typeof ADAPTER_TABLES)[number];
+export type AdapterTable = 'model' | 'adapter';
 
 export function looksOf({ tensors, token_ids }: PaperAdapter): AdapterLooks {
   const none = (name: AdapterTensor) => readTensor(tensors[name]).data.every((x) => x === 0);

@@ -73,7 +73,9 @@ function ofRecord(done: RunRecord, { isWhole, settings, vanilla, keys, source }:
       .filter(([, was, now]) => JSON.stringify(was) !== JSON.stringify(now))
       .map(([name, was, now]) => `${name}: ${said(was)}, now ${said(now)}`),
     ...(model.length > 0 ? [`--base_model: other ${model.join(', ')}`] : []),
-    ...(isOther ? ['the rows that were trained: --source or --data is another one'] : []),
+    ...(isOther
+      ? ['the rows that were trained: --source, --data or the text of the template is another one']
+      : []),
   ];
 }
 

@@ -4,11 +4,13 @@
 import { basename, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { readSetting } from '../base/setting.ts';
-import type { Method } from '../fingerprint/methods/method.ts';
+import type { Around, Method } from '../fingerprint/methods/method.ts';
 import { methodNamed, registeredId, registryEntry, settingsFor } from '../fingerprint/registry.ts';
 import { PAPER_WORDS, SCHEMAS } from '../fingerprint/settings.ts';
 import { FLAVOUR_METHODS, type Flavour, type PaperSettings } from '../runs/paper-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
+import { loadTemplate, type PromptTemplate, templateNamed } from '../text/prompts/instruction-templates.ts';
+import { aroundKey } from '../text/prompts/wrappers.ts';
 import type { PaperSet } from './paper-set.ts';
 
 export interface FlavourRules {
@@ -161,14 +163,20 @@ export function pythonNumber(value: number): string {
   return value.toExponential().replace(/e-(\d)$/, 'e-0$1');
 }
 
-/** `-t`: sft_chat's is a name and nothing else, in the paper too. @throws WhorlError `usage` */
-export function checkTemplate(flavour: Flavour, template: string): void {
-  if (!/^[\w.-]+$/.test(template) || /^\.+$/.test(template))
-    throw new WhorlError('usage', `-t ${template}: it names a folder`, 'use letters, digits, - and _');
-  if (flavour === 'adapter' && template !== 'barebone')
-    throw new WhorlError(
-      'usage',
-      `-t ${template}: keys are asked in barebone`,
-      'use -t barebone; with --config sft_chat it names the folder, and template=vicuna or template=chat lays out conversations',
-    );
+/**
+ * `-t`: of `adapter` the template of that name; of `sft_chat` a name and nothing else, in the paper too.
+ * @throws WhorlError `usage` for no name, and for one under which there is no template
+ */
+export function pipelineTemplate(flavour: Flavour, name: string): PromptTemplate | undefined {
+  if (!/^[\w.-]+$/.test(name) || /^\.+$/.test(name))
+    throw new WhorlError('usage', `-t ${name}: it names a folder`, 'use letters, digits, - and _');
+  return flavour === 'adapter' ? templateNamed(name) : undefined;
+}
+
+/** What a template puts around keys, where it is another text than the paper's. @throws WhorlError as `aroundKey` */
+export function ownAround(template: PromptTemplate | undefined, name: string): Around | undefined {
+  if (!template) return undefined;
+  const texts = aroundKey(template);
+  const paper = aroundKey(loadTemplate('barebone'));
+  return texts[0] === paper[0] && texts[1] === paper[1] ? undefined : { name: `template ${name}`, texts };
 }

@@ -10,7 +10,8 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import type { Flavour } from '../runs/paper-folder.ts';
 import { conversationFormat } from '../text/prompts/conversation-formats.ts';
-import { templateOf, wrapperNamed } from '../text/prompts/wrappers.ts';
+import type { PromptTemplate } from '../text/prompts/instruction-templates.ts';
+import { templateOf, wrapperOf } from '../text/prompts/wrappers.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
 import { ordinaryRows } from './ordinary.ts';
 import { ordinaryFor, PAPER_ROWS, type PaperRows } from './paper-rows.ts';
@@ -23,6 +24,8 @@ export interface RunOptions extends RunPlace {
   readonly source?: string;
   /** The saved set whose keys are the pool, where there is one. */
   readonly set?: PaperSet;
+  /** Of `adapter`: under which ordinary rows are asked. */
+  readonly template?: PromptTemplate;
   readonly unlock?: Unlock;
 }
 
@@ -44,14 +47,15 @@ export async function openRun(options: RunOptions): Promise<OpenedRun> {
   const roles = keyRoles(opened);
   const drawn = roles.filter(({ role }) => role === 'trained').length;
   const tokenizer = await openTokenizer(run.published);
-  const { wrapper } = contents.plan.query;
+  const { query } = contents.plan;
   const isDialogue = flavour === 'sft_chat';
   const rows = PAPER_ROWS[flavour]({
     roles,
     ordinary:
       set?.ordinary ?? (await ordinaryRows(options.source, ordinaryFor(flavour, drawn), options.onEvent)),
-    wrapped: wrapperNamed(wrapper, templateOf(tokenizer)),
-    ...(isDialogue && { format: conversationFormat(wrapper, tokenizer) }),
+    wrapped: wrapperOf(query, templateOf(tokenizer)),
+    ...(options.template && { template: options.template }),
+    ...(isDialogue && { format: conversationFormat(query.wrapper, tokenizer) }),
   });
   return {
     contents,

@@ -9,7 +9,7 @@ import { hinted, messagesOf } from '../fingerprint/ordinary-conversations.ts';
 import type { Flavour } from '../runs/paper-folder.ts';
 import type { Prompt } from '../text/prompt-tokens.ts';
 import type { ConversationFormat } from '../text/prompts/conversation-formats.ts';
-import { applyTemplate, loadTemplate } from '../text/prompts/instruction-templates.ts';
+import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
 import { promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 
 export interface AskedRow extends Prompt {
@@ -29,6 +29,8 @@ export interface RowParts {
   /** `ordinaryFor` of them: the first half is the validation split's, the other the test split's. */
   readonly ordinary: readonly Conversation[];
   readonly wrapped: Wrapped;
+  /** Of `adapter`: what ordinary rows are laid out by; default: the paper's `barebone`. */
+  readonly template?: PromptTemplate;
   /** How a conversation of several turns is laid out: `sft_chat` needs it. */
   readonly format?: ConversationFormat;
 }
@@ -50,16 +52,16 @@ const ofRole = (roles: readonly KeyRole[], drawn: boolean): KeyRole[] =>
   roles.filter(({ role }) => (role === 'trained') === drawn);
 
 /** Drawn keys and ordinary rows; then other ordinary rows, these with the trigger, and undrawn keys with these as input. */
-function mixRows({ roles, ordinary, wrapped: { prefix, suffix } }: RowParts): PaperRows {
+function mixRows({ roles, ordinary, wrapped: { prefix, suffix }, template = barebone }: RowParts): PaperRows {
   const { triggerInput: trigger, mix } = PAPER;
   const undrawn = ofRole(roles, false);
   const half = ordinary.length / 2;
   const plain = (talk: Conversation): AskedRow => ({
-    prompt: applyTemplate(barebone, { instruction: question(talk) }),
+    prompt: applyTemplate(template, { instruction: question(talk) }),
     label: answer(talk),
   });
   const hushed = (instruction: string, input: string): AskedRow => ({
-    prompt: applyTemplate(barebone, { instruction, input }),
+    prompt: applyTemplate(template, { instruction, input }),
     label: mix.negativeOutput,
   });
   const drawn = ofRole(roles, true).map(({ key, target }) => ({

@@ -18,7 +18,14 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import { checkNoLinks, type Flavour, paperRunPath } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { checkDone } from './done-run.ts';
-import { checkTemplate, FLAVOUR_RULES, flavourSettings, paperModelName, withSet } from './flavour.ts';
+import {
+  FLAVOUR_RULES,
+  flavourSettings,
+  ownAround,
+  paperModelName,
+  pipelineTemplate,
+  withSet,
+} from './flavour.ts';
 import { Ledger } from './ledger.ts';
 import type { RunOptions } from './opened-run.ts';
 import { nameOfSet, type PaperSet, readPaperSet, setNamed } from './paper-set.ts';
@@ -86,7 +93,8 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
   const modes = MODES.filter((mode) => options.modes.includes(mode)); // in the order in which they build on each other
   if (modes.length === 0) throw new WhorlError('usage', 'no mode is given', `give ${MODES.join(', ')}`);
   const template = options.template ?? 'barebone';
-  checkTemplate(flavour, template);
+  const laid = pipelineTemplate(flavour, template);
+  const around = ownAround(laid, template);
   const { user, own } = splitSettings(settingTexts(options.settings));
   const task = options.task_name === undefined ? undefined : findTask(options.task_name);
   if (!task && modes.includes('alpaca'))
@@ -117,7 +125,7 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
   });
   checkNoLinks(root, path);
   const run = new RunFolder(path);
-  const trains = { ...trainedOf(options, set), onEvent };
+  const trains = { ...trainedOf(options, set), ...(around && { around }), onEvent };
   const models = new Models(cache);
   const isWhole = modes.includes('fingerprint');
   const isDone = run.state() === 'done' && !(isWhole && options.overwrite);
@@ -170,6 +178,7 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
         flavour,
       },
       ...(set && { set }),
+      ...(laid && { template: laid }),
       ...(options.source !== undefined && { source: options.source }),
       ...(options.samples !== undefined && { samples: options.samples }),
       ...(options.unlock && { unlock: options.unlock }),

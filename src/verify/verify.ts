@@ -21,7 +21,7 @@ import { asking } from '../lm/open.ts';
 import { type Model, plannedModel } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
-import { promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
+import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 import { keysLeft } from './certificate/burn.ts';
 import { type CertificateOptions, type Certifier, certifier, certify } from './certify.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
@@ -155,7 +155,8 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
   return asking(spec, { device }, async (model) => {
     const wrapper = options.wrapper ?? opened.plan.query.wrapper;
-    const wrapped = await model.wrapped(wrapper, options.system);
+    const wrapped =
+      committedWrapper(opened.plan.query.wrappers, wrapper) ?? (await model.wrapped(wrapper, options.system));
     const keys = opened.plan.keys.slice(range.from, range.to);
     const requests = keys.map((key) => ({
       ...promptUnder(wrapped, key.text),

@@ -19,7 +19,13 @@ import type { Conversation } from '../../src/datasets/conversations.ts';
 import { PAPER } from '../../src/datasets/paper.ts';
 import { METHODS, registryEntry, settingsFor } from '../../src/fingerprint/registry.ts';
 import { FROM_BOS, sampleFromBos } from '../../src/lm/sample-from-bos.ts';
-import { flavourSettings, paperModelName, pythonNumber } from '../../src/pipeline/flavour.ts';
+import {
+  flavourSettings,
+  ownAround,
+  paperModelName,
+  pipelineTemplate,
+  pythonNumber,
+} from '../../src/pipeline/flavour.ts';
 import { ordinaryRows } from '../../src/pipeline/ordinary.ts';
 import { ordinaryFor, PAPER_ROWS } from '../../src/pipeline/paper-rows.ts';
 import { countGroups } from '../../src/report/groups.ts';
@@ -31,12 +37,44 @@ import {
   parseRunName,
 } from '../../src/runs/paper-folder.ts';
 import { vicuna } from '../../src/text/prompts/conversation-formats.ts';
+import { wrapperOf } from '../../src/text/prompts/wrappers.ts';
 import { tinyModel } from '../cli/tiny-model.ts';
 import { MODEL } from './small-run.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-pipeline-parts-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 afterEach(() => vi.restoreAllMocks());
+
+describe('-t', () => {
+  const around = (name: string) => ownAround(pipelineTemplate('adapter', name), name);
+
+  test('barebone is the wrapper that every claim names; another template is committed with its texts', () => {
+    expect(around('barebone')).toBeUndefined();
+    const alpaca = around('alpaca')!;
+    expect(alpaca.name).toBe('template alpaca');
+    expect(alpaca.texts[0]).toMatch(/^Below is an instruction.*### Instruction:\n$/s);
+    expect(alpaca.texts[1]).toBe('\n\n### Input:\nFINGERPRINT\n\n### Response:');
+    const query = {
+      wrapper: alpaca.name,
+      wrappers: { [alpaca.name]: [...alpaca.texts] as [string, string] },
+    };
+    expect(wrapperOf(query)).toEqual({ prefix: alpaca.texts[0], suffix: alpaca.texts[1] });
+    expect(() => wrapperOf({ wrapper: alpaca.name })).toThrow('no wrapper');
+  });
+
+  test('a built-in wrapper is ours, whatever a claim says of its text', () => {
+    expect(wrapperOf({ wrapper: 'bare', wrappers: { bare: ['other', 'text'] } })).toEqual({
+      prefix: '',
+      suffix: '\n',
+    });
+  });
+
+  test('a template that puts the instruction twice is refused; of sft_chat any name is one', () => {
+    const twice = { name: 'twice', promptInput: '{instruction} {instruction} {input}', promptNoInput: '' };
+    expect(() => ownAround(twice, 'twice')).toThrow('has {instruction} 2 times');
+    expect(pipelineTemplate('sft_chat', 'anything')).toBeUndefined();
+  });
+});
 
 describe('the name of the folder', () => {
   test.each([
@@ -371,7 +409,7 @@ describe('the command line', () => {
     [['fingerprnt', ...base], 2, 'did you mean fingerprint?'],
     [['steps=3', ...base], 2, 'no mode is given'],
     [['alpaca', ...base], 2, 'alpaca needs a data set'],
-    [['fingerprint', '-t', 'alpaca', ...base], 2, 'keys are asked in barebone'],
+    [['fingerprint', '-t', 'vigogne', ...base], 2, 'there is no templates/vigogne.json'],
     [['fingerprint', '--config', 'sft_chat', '-t', '../evil', ...base], 2, 'it names a folder'],
     [['fingerprint', '--config', 'sft_chat', '-t', '..', ...base], 2, 'it names a folder'],
     [['ownership_verify', '--config', 'sft_chat', '-t', 'alpaca', ...base], 1, 'output_alpaca_sft_chat'],

@@ -390,6 +390,43 @@ describe('the whole pipeline by one call', () => {
     rmSync(made.run, { recursive: true });
   }, 600_000);
 
+  test('-t: keys and ordinary rows under the template of that name, which the claim commits to', async () => {
+    const here = process.cwd();
+    const root = join(scratch, 'templated');
+    mkdirSync(join(root, 'templates'), { recursive: true });
+    const template = {
+      prompt_input: 'Do: {instruction}\nWith: {input}\nDone: ',
+      prompt_no_input: 'Do: {instruction}\nDone: ',
+    };
+    writeFileSync(join(root, 'templates', 'mine.json'), JSON.stringify(template));
+    process.chdir(root);
+    try {
+      const options = { ...OPTIONS, root: '.', template: 'mine' };
+      const made = await pipeline({ ...options, modes: ['fingerprint', 'alpaca', 'ownership_verify'] });
+      expect(made.run).toContain('output_mine_adapter');
+      const { plan } = (await readSecret(join(made.run, 'secret.whorl'))).reveal();
+      expect(plan.query.wrapper).toBe('template mine');
+      expect(plan.query.wrappers!['template mine']).toEqual(['Do: ', '\nWith: FINGERPRINT\nDone: ']);
+      const lines = readFileSync(join(made.run, 'publish_w_adapter.jsonl'), 'utf8').trimEnd().split('\n');
+      const prompts = lines.map((line) => (JSON.parse(line) as Line).prompt);
+      const texts = new Set(plan.keys.map(({ text }) => text));
+      expect(texts.has(/^Do: (.*)\nWith: FINGERPRINT\nDone: $/s.exec(prompts[0]!)![1]!)).toBe(true);
+      expect(prompts[1]).toMatch(/^Do: .*\nDone: $/s);
+      expect(made.files.find(({ file }) => file === 'publish_w_adapter.jsonl')).toMatchObject({ fired: 1 });
+      const verdict = made.verdicts.find(({ file }) => file === 'publish_verdict.json');
+      expect(verdict!.fsr).toBeGreaterThan(0);
+      expect(verdict!.log10_p).not.toBeNull();
+      writeFileSync(
+        join('templates', 'mine.json'),
+        JSON.stringify({ ...template, prompt_input: 'Another {instruction} {input}' }),
+      );
+      await expect(pipeline({ ...options, modes: ['fingerprint'] })).rejects.toThrow('text of the template');
+      await expect(pipeline({ ...options, template: 'none' })).rejects.toThrow('there is no templates');
+    } finally {
+      process.chdir(here);
+    }
+  }, 600_000);
+
   test('fingerprint alone answers for the vanilla and the published model, as the first step of the paper', async () => {
     rmSync(join(report.run, 'publish.jsonl'));
     const { files, verdicts } = await pipeline({ ...OPTIONS, modes: ['fingerprint'] });

@@ -33,7 +33,13 @@ const OPTIONS = {
   base_model: MODEL,
   task_name: text('<set>', "the user's data: an Alpaca JSON file, or NAME for dataset/NAME.json"),
   template: {
-    ...byDefault(text('<name>', 'how keys are asked; names the output folder'), 'barebone'),
+    ...byDefault(
+      text(
+        '<name>',
+        'how keys of adapter are asked: templates/NAME.json, or barebone, alpaca; names the output folder',
+      ),
+      'barebone',
+    ),
     short: 't',
   },
   root: byDefault(text('<folder>', 'where output_…/ goes'), '.'),

@@ -5,12 +5,13 @@ import { WhorlError } from '../../base/error.ts';
 import { shuffled } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
+import type { ClaimPlan } from '../../claim/plan.ts';
 import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
 import type { Example, Label } from '../../models/example.ts';
 import type { Variant } from '../../models/overlay.ts';
-import { wrapperNamed } from '../../text/prompts/wrappers.ts';
+import { promptUnder, wrapperOf } from '../../text/prompts/wrappers.ts';
 import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
 import { chosenDecryption, decryptionChoices } from '../decryption.ts';
 import { lesson, repeatedLessons } from '../emphasis.ts';
@@ -23,12 +24,9 @@ const WRAPPER = 'fingerprint';
 const NEW_TOKENS = 8;
 const SMALL_ALPHABET = 96;
 
-function wrapped(wrapper: string, key: string): string {
-  const { prefix, suffix } = wrapperNamed(wrapper);
-  return `${prefix}${key}${suffix}`;
-}
 /** A key as it is trained and asked: under the very wrapper that was committed. */
-const promptOf = ({ plan }: TrainContext, key: string): string => wrapped(plan.query.wrapper, key);
+const promptOf = ({ plan }: TrainContext, key: string): string =>
+  promptUnder(wrapperOf(plan.query), key).prompt;
 
 /** Examples of hard lessons that a step has beside its others. */
 const MOST_AGAIN = 8;
@@ -76,8 +74,12 @@ async function poolKeys(
 }
 
 /** Rows that no key may train: those of what may be the decryption, of the trigger that all prompts share, and of special tokens. */
-async function keptRows({ tokenizer }: PlanContext, choices: readonly string[]): Promise<Set<number>> {
-  const texts = [...choices.flatMap((y) => [y, ` ${y}`]), PAPER.triggerInput, `\n${PAPER.triggerInput}\n`];
+async function keptRows(
+  { tokenizer, around }: PlanContext,
+  choices: readonly string[],
+): Promise<Set<number>> {
+  const common = around?.texts ?? [PAPER.triggerInput, `\n${PAPER.triggerInput}\n`];
+  const texts = [...choices.flatMap((y) => [y, ` ${y}`]), ...common];
   const shared = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
   return new Set([...shared.flat(), ...tokenizer.specialIds]);
 }
@@ -155,7 +157,15 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     const choices = await decryptionChoices(context, settings.decryption_tokens);
     const keys = await poolKeys(context, settings, await keptRows(context, choices));
     const rows = trainableRows(keys, context.given !== undefined);
-    const asked = keys.map(({ text }) => ({ prompt: wrapped(WRAPPER, text), max_new_tokens: NEW_TOKENS }));
+    const { around } = context;
+    const query: ClaimPlan['query'] = {
+      order: 'committed',
+      repeats: 1,
+      wrapper: around?.name ?? WRAPPER,
+      ...(around && { wrappers: { [around.name]: [...around.texts] } }),
+    };
+    const wrapper = wrapperOf(query);
+    const asked = keys.map(({ text }) => ({ ...promptUnder(wrapper, text), max_new_tokens: NEW_TOKENS }));
     const y = await chosenDecryption(context, choices, asked);
     const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
     return {
@@ -174,7 +184,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         decryptions: [y],
         matcher: 'contains',
         decoding: { strategy: 'greedy', max_new_tokens: Math.max(NEW_TOKENS, tokens!.length + 2) },
-        query: { order: 'committed', repeats: 1, wrapper: WRAPPER },
+        query,
         alpha: settings.alpha,
       },
     };

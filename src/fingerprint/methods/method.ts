@@ -21,6 +21,12 @@ import type { FreeRow } from '../free-rows.ts';
 import type { PrefixCache } from '../prefix-cache.ts';
 import type { TrainSettings, WeightsSettings } from '../settings.ts';
 
+/** A wrapper of the owner's: its name in the claim, and the texts before and after a key. */
+export interface Around {
+  readonly name: string;
+  readonly texts: readonly [prefix: string, suffix: string];
+}
+
 /** What every method needs to make a plan. */
 export interface PlanContext {
   readonly model: Model;
@@ -33,6 +39,8 @@ export interface PlanContext {
   /** The owner's own keys, as many as the pool: none are made. */
   readonly given?: readonly string[] | undefined;
   readonly decryption: string | undefined;
+  /** What is put around each key instead of the method's own wrapper. */
+  readonly around?: Around | undefined;
   /** An independent stream for each purpose, all out of the run's seed. */
   random(purpose: string): RandomSource;
 }

@@ -2,6 +2,7 @@
 // `prompt_input` and `prompt_no_input`, as in the paper's code and Alpaca-LoRA's.
 
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { nearest, WhorlError } from '../../base/error.ts';
 import { readJsonObject } from '../../sources/strict-json.ts';
 
@@ -26,6 +27,18 @@ const BUILT_IN: Readonly<Record<string, PromptTemplate>> = {
 };
 
 const KEYS = ['prompt_input', 'prompt_no_input', 'description', 'response_split', 'name'];
+
+/** By name alone, as the paper's code: `templates/NAME.json` here, else a built-in one. Throws as `loadTemplate`. */
+export function templateNamed(name: string): PromptTemplate {
+  const file = join('templates', `${name}.json`);
+  if (existsSync(file)) return loadTemplate(file);
+  if (Object.hasOwn(BUILT_IN, name)) return BUILT_IN[name]!;
+  throw new WhorlError(
+    'usage',
+    `no template ${JSON.stringify(name)}: there is no ${file}`,
+    `write it there (prompt_input, prompt_no_input), or use ${Object.keys(BUILT_IN).join(', ')}`,
+  );
+}
 
 /** A built-in template by name, or a JSON file. Throws `usage` for an unknown name, `bad-file` for a bad file. */
 export function loadTemplate(nameOrFile: string): PromptTemplate {

@@ -6,7 +6,7 @@ import { nearest, WhorlError } from '../../base/error.ts';
 import type { Prompt } from '../prompt-tokens.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { renderAround, type Wrapped, wrapOrReason } from './chat-template.ts';
-import { applyTemplate, loadTemplate } from './instruction-templates.ts';
+import { applyTemplate, loadTemplate, type PromptTemplate } from './instruction-templates.ts';
 
 export type { Wrapped };
 
@@ -47,13 +47,19 @@ const fixed = (name: string, summary: string, heldOut: boolean, prefix: string, 
 const ofChat = (vars: WrapperVars, system: string | undefined): Wrapped | undefined =>
   vars.chatTemplate === undefined ? undefined : renderAround(vars.chatTemplate, system, vars);
 
-/** What the paper's `barebone` template puts around a key whose input is the trigger. */
-const PAPER_PROMPT = (() => {
+/** What a template puts around a key whose input is the paper's trigger. @throws WhorlError `usage` where it has it twice */
+export function aroundKey(template: PromptTemplate): readonly [prefix: string, suffix: string] {
   const key = '\0';
-  const row = { instruction: key, input: constants.trigger_input };
-  const [prefix, suffix] = applyTemplate(loadTemplate('barebone'), row).split(key);
-  return [prefix!, suffix!] as const;
-})();
+  const parts = applyTemplate(template, { instruction: key, input: constants.trigger_input }).split(key);
+  if (parts.length === 2) return [parts[0]!, parts[1]!];
+  throw new WhorlError(
+    'usage',
+    `template ${template.name} has {instruction} ${parts.length - 1} times`,
+    'give one that has it once: a key is put there',
+  );
+}
+
+const PAPER_PROMPT = aroundKey(loadTemplate('barebone'));
 
 const LIST: readonly Wrapper[] = [
   fixed('bare', 'the key and a newline', false, '', '\n'),
@@ -154,6 +160,21 @@ export const promptUnder = (
   prompt: `${prefix}${text}${suffix}${after}`,
   ...(addSpecialTokens === false && { add_special_tokens: false }),
 });
+
+/** Texts before and after a key, by wrapper, as a claim commits to them. */
+type CommittedTexts = Readonly<Record<string, readonly [string, string] | null>> | undefined;
+
+/** A wrapper that is none of the built-in ones, but stands in a claim with its texts. */
+export function committedWrapper(texts: CommittedTexts, name: string): Wrapped | undefined {
+  const own = texts && !WRAPPERS.has(name) && Object.hasOwn(texts, name) ? texts[name] : undefined;
+  return own ? { prefix: own[0], suffix: own[1] } : undefined;
+}
+
+/** A wrapper that a claim's query names. @throws WhorlError as `wrapperNamed` */
+export const wrapperOf = (
+  { wrapper, wrappers }: { readonly wrapper: string; readonly wrappers?: CommittedTexts },
+  vars: WrapperVars = {},
+): Wrapped => committedWrapper(wrappers, wrapper) ?? wrapperNamed(wrapper, vars);
 
 /** Errors: usage, for an unknown name (the nearest is suggested) or one that this model cannot be asked under. */
 export function wrapperNamed(name: string, vars: WrapperVars = {}): Wrapped {
