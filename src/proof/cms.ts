@@ -17,7 +17,7 @@ export type Node = BaseBlock;
 /** Not the structure that it should be; the caller says of what. */
 export class Malformed extends Error {}
 
-const malformed = (what: string): never => {
+const malformed: (what: string) => never = (what) => {
   throw new Malformed(what);
 };
 

@@ -57,10 +57,10 @@ export interface TimeStamp {
   readonly nonce: string | null;
 }
 
-const wrong = (what: string): never => {
+const wrong: (what: string) => never = (what) => {
   throw new WhorlError('mismatch', `the time stamp does not hold: ${what}`, 'ask the authority for another');
 };
-const noResponse = (what: string, cause?: unknown): never => {
+const noResponse: (what: string, cause?: unknown) => never = (what, cause) => {
   throw new WhorlError(
     'bad-file',
     `the time stamp is no RFC 3161 response: ${what}`,
@@ -178,7 +178,7 @@ function namedCertificate(attributes: SignedData['signer']['attributes']): { dig
 function checkSignature({ signer, content, contentType }: SignedData, { x509 }: TsaCertificate): void {
   const { attributes, digestAlgorithm, signatureAlgorithm, signed, signature } = signer;
   const digest = DIGESTS[digestAlgorithm];
-  if (digest === undefined) return wrong(`its digest algorithm ${digestAlgorithm} is not supported`);
+  if (digest === undefined) wrong(`its digest algorithm ${digestAlgorithm} is not supported`);
   const attribute = parsed(() => ({
     type: oidOf(attributes.get(CONTENT_TYPE), 'the type that is signed'),
     digest: octetsOf(attributes.get(MESSAGE_DIGEST), 'the digest that is signed'),
