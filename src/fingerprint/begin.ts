@@ -456,5 +456,8 @@ export const stretchOf = ({ maxMinutes = MINUTES, again = inWords }: Fingerprint
 export const randomOf = (start: Start) => (purpose: string) => seededRandom(`${start.seed}/${purpose}`);
 
 /** The limit of a run: what was asked for, or the method's own. */
-export const limitOf = ({ options, method }: Pick<Setting, 'options' | 'method'>): number =>
+export const limitOf = ({
+  options,
+  method,
+}: Pick<Setting, 'method'> & { readonly options: Pick<FingerprintOptions, 'maxHarm'> }): number =>
   options.maxHarm ?? method.maxHarm;

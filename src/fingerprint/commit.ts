@@ -1,14 +1,14 @@
 // Keys, plan and commitment, then the draw: what lies on disk before anything is trained.
 
 import { createHmac } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { WhorlError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { adapterDigest, encodeMap } from '../claim/adapter.ts';
 import { canonicalJson } from '../claim/canonical.ts';
-import type { Claim } from '../claim/claim.ts';
+import { type Claim, parseClaim } from '../claim/claim.ts';
 import { commitClaim, type Opening } from '../claim/commitment.ts';
 import { makeDraw } from '../claim/draw.ts';
 import { MATCHERS } from '../claim/matcher.ts';
@@ -19,7 +19,7 @@ import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { readBeside } from '../proof/beside.ts';
 import { QUICKNET, valueOfRound } from '../proof/drand.ts';
-import type { RunFolder } from '../runs/run-folder.ts';
+import { RunFolder } from '../runs/run-folder.ts';
 import { combineDigests, digestSmallFiles, digestTensors } from '../sources/checkpoints/digest.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
@@ -164,6 +164,14 @@ function diceOf(run: RunFolder, { draw }: Claim): string | null | undefined {
       `remove it, then whorl draw ${run.path}`,
     );
   return valueOfRound(beacon);
+}
+
+/** @throws WhorlError `usage` for a run that is committed to dice which nobody gave yet; before a model is opened */
+export function checkDrawn(out: string): void {
+  const run = new RunFolder(out);
+  if (run.state() !== 'interrupted' || !existsSync(run.claim)) return;
+  const claim = parseClaim(readFileSync(run.claim, 'utf8'), run.claim);
+  if (diceOf(run, claim) === undefined) throw notDrawn(run, claim);
 }
 
 const notDrawn = ({ path }: RunFolder, { draw }: Claim): WhorlError =>
