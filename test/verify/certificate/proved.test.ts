@@ -73,14 +73,9 @@ describe('a round after a time stamp', () => {
     ['accurate to two hours', 'matches'],
     ['after the round', 'matches'],
     ['of today, by openssl ts', 'matches'],
-    ['under another root', 'verified'],
+    ['under another root', 'matches'],
   ])('stamped %s', (token, word) => {
-    const trusted =
-      token === 'under another root' ? readCertificates(Buffer.from(golden.certificates.root)) : root;
-    const { text } = issue(token, trusted);
-    expect(checkCertificate(text, { tsaRoot }).verdict.verdict).toBe(
-      token === 'under another root' ? 'matches' : word,
-    );
+    expect(checkCertificate(issue(token).text, { tsaRoot }).verdict.verdict).toBe(word);
   });
 
   test('without any stamp a real round is the owner’s word', () => {
@@ -187,7 +182,7 @@ describe('what does not hold', () => {
     expect(() => checkCertificate(text, { tsaRoot })).toThrow(/it stamps 062c738e/);
   });
 
-  test('one-bit and structural mutants: none better, most refused; Python says no word of its own', () => {
+  test('one-bit and structural mutants: none accepted', () => {
     const random = seeded(7);
     const structurally = Array.from({ length: 60 }, () => structural(right.statement, KEYS.ed25519, random));
     const texts = [
