@@ -304,6 +304,12 @@ async function interruptedStart(
   { overwrite, lock, unlock }: FingerprintOptions,
 ): Promise<Start | undefined> {
   if (overwrite || run.state() !== 'interrupted') return undefined;
+  if (unlock !== undefined && lock === undefined)
+    throw new WhorlError(
+      'usage',
+      'a run that is opened by an identity would end with its secret in clear',
+      'give the --recipient that it was begun with, too',
+    );
   return readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
 }
 

@@ -32,32 +32,24 @@ const model = join(packageRoot(), 'assets/embedded/model');
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-steps-'));
 const file = (name: string): string => join(scratch, name);
 const MINUTES = 600_000;
-const SETTINGS = {
-  ...{
-    trained: '4',
-    candidates: '32',
-    steps: '2',
-    first_check: '2',
-    check_below: '1000',
-    gate_contexts: '0',
-  },
-  ...{ bare_slack: '4', kl_target: '1000', reference_positions: '2', primary_positions: '8' },
-};
+// Keys that need no free rows: what is tried here is the same for each method.
+const SETTINGS = { pool: '12', trained: '4', negatives: '2' };
+const HOW = { method: 'sft', keys: 'paper' } as const;
 const run = file('run');
 const tsaRoot = file('root.pem');
 const BEFORE = '2026-09-17T12:00:00Z';
 
 const commit = (more: Partial<FingerprintOptions> = {}) =>
-  commitRun({ model, out: run, settings: SETTINGS, beacon: ROUND, ...more });
+  commitRun({ model, out: run, ...HOW, settings: SETTINGS, beacon: ROUND, ...more });
 const claim = () => parseClaim(readFileSync(join(run, 'claim.json'), 'utf8'));
 const secret = async () => (await readSecret(join(run, 'secret.whorl'))).reveal();
-/** Up to the training, then stopped. */
+/** Up to what comes after the draw, then stopped. */
 const begun = (more: Partial<FingerprintOptions> = {}) =>
   fingerprint({
     out: run,
     ...more,
     onEvent: (event) => {
-      if (event.kind === 'phase' && event.name === 'training') throw new Error('stopped');
+      if (event.kind === 'phase' && event.name !== 'digests') throw new Error('stopped');
     },
   });
 
@@ -125,6 +117,10 @@ describe('commit', () => {
 });
 
 describe.skipIf(!hasOpenssl)('prove', () => {
+  const pageFile = (): string => {
+    writeFileSync(file('page'), '<html>');
+    return file('page');
+  };
   const stampOf = (digest: string, time: string): string => {
     writeFileSync(file('answer.tsr'), stampedAt(scratch, digest, time));
     return file('answer.tsr');
@@ -147,7 +143,7 @@ describe.skipIf(!hasOpenssl)('prove', () => {
       () => stampOf(claim().root, '2026-09-15T12:00:00Z'),
       /says that it was made at 2026-09-17/,
     ],
-    ['a page', () => (writeFileSync(file('page'), '<html>'), file('page')), /no RFC 3161 response/],
+    ['a page', () => pageFile(), /no RFC 3161 response/],
     ['no file', () => file('nowhere'), /does not exist/],
   ])('a stamp %s is refused, and nothing kept', async (_, response, says) => {
     await expect(proveRun({ run, response: response(), tsaRoot })).rejects.toThrow(says);
@@ -243,8 +239,8 @@ describe('draw', () => {
       expect(claim().root).toBe(root);
       expect(randomness).toBe(valueOfRound(roundOf(ROUND)));
       expect(draw).toEqual(makeDraw(claim(), opening.owner_seed!, randomness));
-      await expect(begun({ model, settings: SETTINGS })).rejects.toThrow('stopped');
-      await expect(begun({ model, settings: { ...SETTINGS, trained: '5' } })).rejects.toThrow(
+      await expect(begun({ model, ...HOW, settings: SETTINGS })).rejects.toThrow('stopped');
+      await expect(begun({ model, ...HOW, settings: { ...SETTINGS, trained: '5' } })).rejects.toThrow(
         /trained: 4, now 5/,
       );
       await expect(begun({ beacon: OTHER_ROUND })).rejects.toThrow(/prove nothing|beacon: /);
@@ -292,7 +288,7 @@ test(
   'the owner’s own dice are drawn by the commitment: nothing to draw, no beacon taken',
   async () => {
     const out = file('own');
-    const report = await commitRun({ model, out, settings: SETTINGS });
+    const report = await commitRun({ model, out, ...HOW, settings: SETTINGS });
     expect(report).toMatchObject({ draw: { source: 'owner-seed' }, drawn_at: null });
     expect((await readSecret(report.secret)).reveal().draw).not.toBeNull();
     expect(await drawRun({ run: out })).toMatchObject({ source: 'owner-seed', round: null });
