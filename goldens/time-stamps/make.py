@@ -120,9 +120,9 @@ def main():
             kinds = {"ec": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "p384": ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"], "rsa": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"]}
             run("genpkey", "-algorithm", *kinds[kind], "-out", f"{name}.key", cwd=at)
 
-        def certificate(name, section, by=None, kind="ec", begin="20200101000000Z", end="20400101000000Z", digest="sha256"):
+        def certificate(name, section, by=None, kind="ec", begin="20200101000000Z", end="20400101000000Z", digest="sha256", subject=None):
             key(name, kind)
-            run("req", "-new", "-key", f"{name}.key", "-subj", f"/CN=whorl test {name}", "-out", f"{name}.csr", "-config", "c.cnf", cwd=at)
+            run("req", "-new", "-key", f"{name}.key", "-subj", f"/CN=whorl test {subject or name}", "-out", f"{name}.csr", "-config", "c.cnf", cwd=at)
             signer = by or name
             (at / "db").write_text("")
             (at / "ca.cnf").write_text(
@@ -136,6 +136,8 @@ def main():
 
         certificate("root", "ca")
         certificate("other root", "ca")
+        certificate("impostor", "ca", subject="root")
+        certificate("below impostor", "tsa", "impostor")
         certificate("sub", "sub", "root")
         certificate("tsa", "tsa", "root")
         certificate("rsa", "tsa", "sub", kind="rsa")
@@ -193,6 +195,7 @@ def main():
             "after the round": (response(token("tsa", info(ROOT, "20260917152340Z"))), "anchored"),
             "older than the claim": (response(token("tsa", info(ROOT, "20210101000000Z"))), "anchored"),
             "under another root": (response(token("rsa", good, digest="sha256")), "not anchored"),
+            "below another authority of the root's name": (response(token("below impostor", good, ["impostor"])), "not anchored"),
             "below an authority that had expired": (response(token("below old sub", good, ["old sub"])), "not anchored"),
             "below an authority for mail": (response(token("below mail sub", good, ["mail sub"])), "not anchored"),
             "below what is no authority": (response(token("below no authority", good, ["no authority"])), "not anchored"),
@@ -230,7 +233,7 @@ def main():
         result = {
             "made_by": {"openssl": run("version", cwd=at).stdout.decode().strip(), "python": platform.python_version()},
             "root": ROOT,
-            "certificates": {name: pem[name] for name in ["root", "other root", "tsa"]},
+            "certificates": {name: pem[name] for name in ["root", "other root", "short root", "tsa"]},
             "key": (at / "tsa.key").read_text(),
             "query": base64.b64encode(run("ts", "-query", "-digest", ROOT, "-sha256", "-cert", "-no_nonce", cwd=at).stdout).decode(),
             "tokens": out,

@@ -19,7 +19,7 @@ import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { readBeside } from '../proof/beside.ts';
 import { QUICKNET, valueOfRound } from '../proof/drand.ts';
-import { RunFolder } from '../runs/run-folder.ts';
+import type { RunFolder } from '../runs/run-folder.ts';
 import { combineDigests, digestSmallFiles, digestTensors } from '../sources/checkpoints/digest.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
@@ -166,10 +166,9 @@ function diceOf(run: RunFolder, { draw }: Claim): string | null | undefined {
   return valueOfRound(beacon);
 }
 
-/** @throws WhorlError `usage` for a run that is committed to dice which nobody gave yet; before a model is opened */
-export function checkDrawn(out: string): void {
-  const run = new RunFolder(out);
-  if (run.state() !== 'interrupted' || !existsSync(run.claim)) return;
+/** @throws WhorlError `usage` for a run that is committed to dice which nobody gave yet; before anything is computed */
+export function checkDrawn({ run, options }: Pick<Setting, 'run' | 'options'>): void {
+  if (options.beacon === undefined || !existsSync(run.claim)) return;
   const claim = parseClaim(readFileSync(run.claim, 'utf8'), run.claim);
   if (diceOf(run, claim) === undefined) throw notDrawn(run, claim);
 }

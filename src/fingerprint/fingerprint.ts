@@ -28,8 +28,8 @@ export const fingerprint: Plannable<FingerprintOptions, FingerprintReport> = pla
 );
 
 async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
-  if (!options.overwrite) checkDrawn(options.out);
   const setting = await begin(options);
+  checkDrawn(setting);
   if (isStampSetting(setting)) return fingerprintStamp(setting);
   return isRowsSetting(setting) ? fingerprintRows(setting) : fingerprintWeights(setting as WeightsSetting);
 }

@@ -18,8 +18,9 @@ const OWN_FILES: Readonly<Record<string, (run: RunFolder) => readonly PlannedFil
 
 /** @throws WhorlError whatever `fingerprint` refuses before it writes */
 export async function planFingerprint(options: FingerprintOptions): Promise<DryRun> {
-  if (!options.overwrite) checkDrawn(options.out);
-  const { run, method, settings, model, device, beginning } = await prepare(options);
+  const ready = await prepare(options);
+  const { run, method, settings, model, device, beginning } = ready;
+  if (beginning.kind === 'resumed') checkDrawn(ready);
   const { lock } = options;
   const isEstimated = ESTIMATED.includes(method.name);
   return {

@@ -30,7 +30,7 @@ export function readNode(bytes: Uint8Array): Node {
 }
 
 /** The bytes of a node, tag and length among them. */
-export const bytesOf = (node: Node): Uint8Array => new Uint8Array(node.valueBeforeDecodeView);
+const bytesOf = (node: Node): Uint8Array => new Uint8Array(node.valueBeforeDecodeView);
 
 export function partsOf(node: Node | undefined, what: string): Node[] {
   return node instanceof Sequence || node instanceof Asn1Set || node instanceof Constructed
@@ -45,7 +45,7 @@ export const octetsOf = (node: Node | undefined, what: string): Uint8Array =>
   node instanceof OctetString ? new Uint8Array(node.getValue()) : malformed(`${what} is missing`);
 
 /** A serial number, hex without leading zeros, upper case: as node:crypto writes it. */
-export const serialOf = (node: Node | undefined): string =>
+const serialOf = (node: Node | undefined): string =>
   node instanceof Integer
     ? serialText(node.valueBlock.valueHexView)
     : malformed('a serial number is missing');

@@ -87,6 +87,13 @@ describe('of our own authority, by OpenSSL', () => {
     expect(checkTimeStamp(tokenOf('right'), root)).toMatchObject({ anchor: null });
   });
 
+  test('a root says how many authorities may stand below it', () => {
+    const short = readCertificates(Buffer.from(certificates['short root']));
+    expect(checkTimeStamp(tokenOf('deeper than its root allows'), root, short)).toMatchObject({
+      anchor: null,
+    });
+  });
+
   test('more than 64 KB is not even read', () => {
     expect(saidOf(new Uint8Array(65_537))).toContain('more than 65536 bytes');
   });

@@ -7,7 +7,7 @@ import { packageRoot } from '../../src/base/package-root.ts';
 interface Golden {
   readonly root: string;
   /** PEM. */
-  readonly certificates: Readonly<Record<'root' | 'other root' | 'tsa', string>>;
+  readonly certificates: Readonly<Record<'root' | 'other root' | 'short root' | 'tsa', string>>;
   readonly key: string;
   /** `openssl ts -query -no_nonce` for the root, base64. */
   readonly query: string;
