@@ -3,7 +3,7 @@ const ROWS = [
   ['cli'],
   ['demo', 'pipeline', 'inspect', 'doctor'],
   ['fingerprint', 'finetune', 'verify', 'evaluate', 'attack', 'report'],
-  ['datasets', 'train', 'lm', 'claim', 'runs', 'stamp'],
+  ['datasets', 'train', 'lm', 'claim', 'runs', 'stamp', 'proof'],
   ['models'],
   ['engine', 'text'],
   ['sources'],
@@ -30,7 +30,7 @@ ROWS.forEach((row, i) => {
     });
   }
 });
-for (const folder of ['claim', 'runs'])
+for (const folder of ['claim', 'runs', 'proof'])
   forbidden.push({
     name: `${folder}-stands-alone`,
     severity: 'error',

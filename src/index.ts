@@ -46,6 +46,16 @@ export {
   unwrapAdapter,
 } from './fingerprint/own-loop.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
+export {
+  type CommitReport,
+  commitRun,
+  type DrawOptions,
+  type DrawReport,
+  drawRun,
+  type ProveOptions,
+  type ProveReport,
+  proveRun,
+} from './fingerprint/steps.ts';
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';

@@ -30,10 +30,17 @@ export type Opened = { [K in ClaimKind]: OpenedOf<K> }[ClaimKind];
  */
 export function openClaim(claim: Claim, secret: SecretContents): Opened {
   if (canonicalJson(claim) !== canonicalJson(secret.claim)) differs('claim.json');
-  if (claim.kind !== secret.draw.kind) differs('the draw');
-  checkCommitment(claim, secret.plan, secret.bindings, secret.opening, secret.draw);
-  const draw = drawnAgain(claim, secret);
-  if (canonicalJson(draw) !== canonicalJson(secret.draw)) differs('the draw');
+  const { draw: recorded } = secret;
+  if (recorded === null)
+    throw new WhorlError(
+      'mismatch',
+      'the secret is of a claim that was not drawn yet',
+      'whorl draw RUN, then whorl fingerprint --out RUN',
+    );
+  if (claim.kind !== recorded.kind) differs('the draw');
+  checkCommitment(claim, secret.plan, secret.bindings, secret.opening, recorded);
+  const draw = drawnAgain(claim, secret, recorded);
+  if (canonicalJson(draw) !== canonicalJson(recorded)) differs('the draw');
   checkPrivatePart(secret);
   checkRows(secret);
   const { plan, bindings, opening, randomness } = secret;
@@ -64,9 +71,13 @@ function differs(what: string): never {
   );
 }
 
-function drawnAgain(claim: Claim, secret: SecretContents): Draw {
+function drawnAgain(
+  claim: Claim,
+  secret: SecretContents,
+  recorded: NonNullable<SecretContents['draw']>,
+): Draw {
   const seed = secret.opening.owner_seed;
-  if (seed === null) return pickedDraw(claim, secret.draw);
+  if (seed === null) return pickedDraw(claim, recorded);
   if ((claim.draw.source === 'beacon') !== (secret.randomness !== null)) differs("the beacon's value");
   return makeDraw(claim, seed, secret.randomness);
 }

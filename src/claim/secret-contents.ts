@@ -44,7 +44,8 @@ export const secretSchema = z.strictObject({
   plan: planSchema,
   bindings: bindingsSchema,
   opening: z.strictObject({ salts: z.array(hex256), owner_seed: hex256.nullable() }),
-  draw: z.discriminatedUnion('kind', [answersDraw, membershipDraw, directionDraw]),
+  /** Null of a claim that waits for its beacon round. */
+  draw: z.discriminatedUnion('kind', [answersDraw, membershipDraw, directionDraw]).nullable(),
   /** The beacon's value of the committed round; null for other draws. */
   randomness: hex256.nullable(),
   adapter: adapterSchema.nullable(),

@@ -22,6 +22,18 @@ export const COMMANDS = {
     load: async () => (await import('./commands/fingerprint.ts')).fingerprintCommand(),
     resumes: true,
   },
+  commit: {
+    summary: 'the first step of fingerprint alone: plan, claim.json and secret, nothing drawn or trained',
+    load: async () => (await import('./commands/commit.ts')).commitCommand(),
+  },
+  prove: {
+    summary: 'attach a time stamp (RFC 3161) to a claim, or write the request for one',
+    load: async () => (await import('./commands/prove.ts')).proveCommand(),
+  },
+  draw: {
+    summary: 'throw the public dice that a claim is committed to (a drand round)',
+    load: async () => (await import('./commands/draw.ts')).drawCommand(),
+  },
   verify: {
     summary: 'ask a suspect and say whether it descends from your model',
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),

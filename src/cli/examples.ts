@@ -7,6 +7,15 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl fingerprint --model ./my-model --out ./run',
     'whorl fingerprint --model org/name --out ./run --method adapter --passphrase steps=240',
   ],
+  commit: [
+    'whorl commit --model ./my-model --out ./run --beacon 1h',
+    'whorl commit --model org/name --out ./run --method adapter --beacon 7d --passphrase',
+  ],
+  prove: [
+    'whorl prove ./run --request claim.tsq',
+    'whorl prove ./run --response claim.tsr --tsa-root authority.pem',
+  ],
+  draw: ['whorl draw ./run --beacon 32285085', 'whorl draw ./run --beacon round.json'],
   verify: [
     'whorl verify --secret ./run/secret.whorl --suspect org/name',
     'whorl verify --secret ./run/secret.whorl --suspect org/name --certificate certificate.json --key owner.pem',

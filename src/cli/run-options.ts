@@ -16,3 +16,8 @@ export const harmLimit = (words: string) =>
   decimal('<nats>', words, [(nats) => nats >= 0, 'a number from 0']);
 
 export const SETTINGS_FILE = text('<file>', 'YAML with settings, under those of the command line');
+
+export const TSA_ROOT = text(
+  '<file>',
+  'certificates of time-stamp authorities that you trust (PEM, or one in DER); default: none',
+);

@@ -16,6 +16,8 @@ import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type Model, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
+import { roundFrom, roundNumber, roundTime } from '../proof/drand.ts';
+import { MARGIN } from '../proof/order.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { digestRows } from '../sources/digest-rows.ts';
 import { DATASET, parseHubId } from '../sources/hub/hub-id.ts';
@@ -36,7 +38,8 @@ import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, narrowWords, settingsFor } from './registry.ts';
 
 export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abortable {
-  readonly model: string;
+  /** Default: what the run in `out` was committed with, and all else that is not given likewise. */
+  readonly model?: string;
   /** The private run folder. */
   readonly out: string;
   /** `rows` (default), `adapter`, `sft`, `emb`, `lora` or `stamp`. */
@@ -67,6 +70,11 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   readonly looks?: number;
   /** System prompts that the claim permits; default: none. */
   readonly systems?: readonly string[];
+  /**
+   * Commits to public dice: a round of drand's quicknet, or its first one so many minutes from now. Default: as the run in
+   * `out` was committed, else the owner's own dice.
+   */
+  readonly beacon?: number | { readonly minutes: number };
   /** Encrypts the secret, and what an interrupted run keeps to go on from. */
   readonly lock?: Lock;
   /** Starts anew where a run of ours stands: what has no claim yet is removed, any other moved aside. */
@@ -108,7 +116,8 @@ interface SettingOf<M extends Method> {
   readonly device: Device;
   readonly tokenizer: Tokenizer;
   readonly embedding: TensorRef;
-  readonly options: FingerprintOptions;
+  /** A beacon is a round by now. */
+  readonly options: FingerprintOptions & { readonly beacon?: number };
   readonly onEvent: OnEvent;
 }
 
@@ -133,7 +142,10 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
 }
 
 /** Opens the model and refuses all that can be refused; nothing is written. */
-export async function prepare(options: FingerprintOptions): Promise<Ready> {
+export async function prepare(given: FingerprintOptions): Promise<Ready> {
+  const run = new RunFolder(given.out);
+  const before = await interruptedStart(run, given);
+  const options = asCommitted(given, before);
   const onEvent = options.onEvent ?? silent;
   const method = methodNamed(options.method ?? 'rows');
   checkOptions(options, method);
@@ -143,7 +155,6 @@ export async function prepare(options: FingerprintOptions): Promise<Ready> {
     ...settingTexts(options.settings),
   };
   settingsFor(method, '', overrides); // unknown keys and impossible values, before a model is fetched
-  const run = new RunFolder(options.out);
   const state = run.state();
   if (state === 'done' && !options.overwrite)
     throw new WhorlError(
@@ -190,13 +201,14 @@ export async function prepare(options: FingerprintOptions): Promise<Ready> {
     rows: trainedRows(options),
     ...(options.looks !== undefined && { looks: options.looks }),
     ...(options.systems !== undefined && { systems: options.systems }),
+    ...(options.beacon !== undefined && { beacon: options.beacon }),
     ...(model.ignoredConfigKeys.length > 0 && { ignoreConfigKeys: model.ignoredConfigKeys }),
     settings,
   };
   return {
     run,
     asked,
-    beginning: await beginningOf(run, state, asked, options),
+    beginning: beginningOf(run, state, asked, options, before),
     method,
     settings,
     model,
@@ -254,6 +266,7 @@ export interface RunOptions {
   readonly rows: string | null;
   readonly looks?: number;
   readonly systems?: readonly string[];
+  readonly beacon?: number;
   readonly ignoreConfigKeys?: readonly string[];
   readonly settings: Readonly<Record<string, unknown>>;
 }
@@ -265,18 +278,18 @@ type Beginning =
   | { readonly kind: 'new' | 'refused' | 'over' };
 
 /** @throws WhorlError `mismatch` for an interrupted run of other options, `exists` for a folder that is not ours to clear */
-async function beginningOf(
+function beginningOf(
   run: RunFolder,
   state: ReturnType<RunFolder['state']>,
   asked: RunOptions,
-  { overwrite, lock, unlock }: FingerprintOptions,
-): Promise<Beginning> {
+  { overwrite }: FingerprintOptions,
+  start: Start | undefined,
+): Beginning {
   if (overwrite && state !== 'new') {
     run.aside();
     return { kind: 'over' };
   }
-  if (state !== 'interrupted') return { kind: 'new' };
-  const start = await readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
+  if (start === undefined) return { kind: 'new' };
   if (start.options === JSON.stringify(asked)) return { kind: 'resumed', start };
   // Before the commitment nothing was drawn or trained: a refused command is simply corrected.
   if (existsSync(run.claim) || !isKnown(start.options))
@@ -286,6 +299,73 @@ async function beginningOf(
       'repeat its options to resume it, start anew with --overwrite, or name a new folder with --out',
     );
   return { kind: 'refused' };
+}
+
+/** What an interrupted run goes on from, where one is taken up. */
+async function interruptedStart(
+  run: RunFolder,
+  { overwrite, lock, unlock }: FingerprintOptions,
+): Promise<Start | undefined> {
+  if (overwrite || run.state() !== 'interrupted') return undefined;
+  if (unlock !== undefined && lock === undefined)
+    throw new WhorlError(
+      'usage',
+      'a run that is opened by an identity would end with its secret in clear',
+      'give the --recipient that it was begun with, too',
+    );
+  return readStart(run, unlock ?? (lock && 'passphrase' in lock ? lock : undefined));
+}
+
+/**
+ * The options as the run was committed with them, where none are given: without a model all of them, else its dice alone.
+ * @throws WhorlError `usage` without a model, or for dice that are known already
+ */
+function asCommitted(given: FingerprintOptions, start: Start | undefined): Complete {
+  const asked = start && isKnown(start.options) ? (JSON.parse(start.options) as RunOptions) : undefined;
+  const beacon = roundOf(given.beacon, asked?.beacon);
+  const { beacon: _, ...rest } = given;
+  const withDice = { ...rest, ...(beacon !== undefined && { beacon }) };
+  if (given.model !== undefined) return { ...withDice, model: given.model };
+  if (asked === undefined)
+    throw new WhorlError('usage', `${given.out} holds no run to go on with`, 'name the model with --model');
+  const { model, method, keys, seed, decryption, source, looks, systems, ignoreConfigKeys, settings } = asked;
+  return {
+    model,
+    method,
+    ...(keys !== 'rare' && { keys }),
+    ...(seed !== null && { seed }),
+    ...(decryption !== null && { decryption }),
+    ...(source !== null && { source }),
+    ...(looks !== undefined && { looks }),
+    ...(systems !== undefined && { systems }),
+    ...(ignoreConfigKeys !== undefined && { ignoreConfigKeys }),
+    ...withDice,
+    settings: { ...(settings as GivenSettings), ...given.settings },
+  };
+}
+
+type Complete = FingerprintOptions & { readonly model: string; readonly beacon?: number };
+
+/** Dice that are to come; of a run that is taken up its own. */
+function roundOf(given: FingerprintOptions['beacon'], committed: number | undefined): number | undefined {
+  if (committed !== undefined && (given === undefined || typeof given !== 'number' || given === committed))
+    return committed;
+  if (given === undefined) return undefined;
+  const now = Date.now();
+  const round = typeof given === 'number' ? given : roundFrom(now + 60_000 * given.minutes);
+  if (!roundNumber.safeParse(round).success)
+    throw new WhorlError(
+      'usage',
+      '--beacon is no round of drand’s quicknet',
+      'give its number, or 30m, 2h, 7d',
+    );
+  if (roundTime(round) < now + MARGIN)
+    throw new WhorlError(
+      'usage',
+      `beacon round ${round} is of ${new Date(roundTime(round)).toISOString()}: dice that may be known already prove nothing`,
+      'commit to a later round, which leaves time for a time stamp: --beacon 1h',
+    );
+  return round;
 }
 
 /** Whether these options were written by this version. */
@@ -387,5 +467,8 @@ export const stretchOf = ({ maxMinutes = MINUTES, again = inWords }: Fingerprint
 export const randomOf = (start: Start) => (purpose: string) => seededRandom(`${start.seed}/${purpose}`);
 
 /** The limit of a run: what was asked for, or the method's own. */
-export const limitOf = ({ options, method }: Pick<Setting, 'options' | 'method'>): number =>
+export const limitOf = ({
+  options,
+  method,
+}: Pick<Setting, 'method'> & { readonly options: Pick<FingerprintOptions, 'maxHarm'> }): number =>
   options.maxHarm ?? method.maxHarm;

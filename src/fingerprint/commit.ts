@@ -1,13 +1,15 @@
 // Keys, plan and commitment, then the draw: what lies on disk before anything is trained.
 
 import { createHmac } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { WhorlError } from '../base/error.ts';
 import { Secret } from '../base/secret.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { adapterDigest, encodeMap } from '../claim/adapter.ts';
 import { canonicalJson } from '../claim/canonical.ts';
-import { commitClaim } from '../claim/commitment.ts';
+import { type Claim, parseClaim } from '../claim/claim.ts';
+import { commitClaim, type Opening } from '../claim/commitment.ts';
 import { makeDraw } from '../claim/draw.ts';
 import { MATCHERS } from '../claim/matcher.ts';
 import type { Bindings, ClaimPlan } from '../claim/plan.ts';
@@ -15,6 +17,9 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
+import { readBeside } from '../proof/beside.ts';
+import { QUICKNET, valueOfRound } from '../proof/drand.ts';
+import type { RunFolder } from '../runs/run-folder.ts';
 import { combineDigests, digestSmallFiles, digestTensors } from '../sources/checkpoints/digest.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
@@ -52,7 +57,55 @@ export interface Committed {
 
 /** Keys, plan, commitment, then the draw, in this order; claim.json and a first secret lie on disk before any training. */
 export async function commit(setting: Setting): Promise<Committed> {
-  const { run, start, method, settings, model, device, tokenizer, embedding, options, onEvent } = setting;
+  const { run, options, embedding } = setting;
+  const commitment = await commitTo(setting);
+  const { prepared, free, positions, claim } = commitment;
+  const dice = diceOf(run, claim);
+  if (dice === undefined) throw notDrawn(run, claim);
+  const secret = secretOf(setting, commitment, dice);
+  const waited = claim.draw.source === 'beacon' && !existsSync(run.published);
+  if (waited || !existsSync(run.secret)) await writeSecret(run.secret, secret, options.lock);
+  const ids = Int32Array.from(prepared.rows);
+  return {
+    secret,
+    free,
+    reference:
+      positions &&
+      narrowed(
+        positions,
+        Int32Array.from(free, ({ id }) => id),
+        ids,
+      ),
+    overlay: {
+      ids,
+      rows: readTensorRows(embedding, ids),
+      ...(prepared.adapter ? { adapter: prepared.adapter } : {}),
+    },
+  };
+}
+
+/** The same up to the draw: claim.json, and a secret that has all but what public dice will say. */
+export async function commitOnly(setting: Setting): Promise<Claim> {
+  const { run, options } = setting;
+  const commitment = await commitTo(setting);
+  if (!existsSync(run.secret))
+    await writeSecret(run.secret, secretOf(setting, commitment, diceOf(run, commitment.claim)), options.lock);
+  return commitment.claim;
+}
+
+interface Commitment {
+  readonly claim: Claim;
+  readonly plan: ClaimPlan;
+  readonly bindings: Bindings;
+  readonly opening: Secret<Opening>;
+  readonly adapter: SecretContents['adapter'];
+  readonly prepared: Prepared;
+  readonly free: readonly FreeRow[];
+  readonly positions: Positions | undefined;
+}
+
+async function commitTo(setting: Setting): Promise<Commitment> {
+  const { run, start, method, settings, model, device, tokenizer, options, onEvent } = setting;
   const keys = options.keys === 'paper' ? 'paper' : 'rare';
   onEvent({ kind: 'phase', name: 'digests', detail: 'of the vanilla model' });
   const vanilla = digestsOf(model.tensors, digestTensors(model), model);
@@ -86,16 +139,54 @@ export async function commit(setting: Setting): Promise<Committed> {
   const plan = withTerms(prepared.plan, options);
   const { claim, opening } = commitClaim(plan, {
     bindings,
-    draw: { source: 'owner-seed', ...(start.from_text && { from_text: start.from_text }) },
+    draw:
+      options.beacon === undefined
+        ? { source: 'owner-seed', ...(start.from_text && { from_text: start.from_text }) }
+        : { source: 'beacon', chain: QUICKNET.hash, round: options.beacon },
     software: SOFTWARE,
     created: new Date(start.created),
     random: bytesOf(start),
   });
   const { lock, unlock = lock && 'passphrase' in lock ? lock : undefined } = options;
   await keepClaim(run, claim, bindings.vanilla, unlock);
-  onEvent({ kind: 'note', text: reachOf(plan) });
-  const draw = makeDraw(claim, opening.reveal().owner_seed!);
-  const secret = new Secret<SecretContents>({
+  onEvent({ kind: 'note', text: reachOf(plan, claim.draw) });
+  return { claim, plan, bindings, opening, adapter, prepared, free: freeSorted, positions };
+}
+
+/** What the draw takes beside the owner's seed: null of his own dice, undefined of a round that nobody gave yet. */
+function diceOf(run: RunFolder, { draw }: Claim): string | null | undefined {
+  if (draw.source !== 'beacon') return null;
+  const { beacon } = readBeside(run.claim);
+  if (beacon === null) return undefined;
+  if (beacon.round !== draw.round || beacon.chain !== draw.chain)
+    throw new WhorlError(
+      'mismatch',
+      `${run.beacon} is not the round that the claim commits to (${draw.round})`,
+      `remove it, then whorl draw ${run.path}`,
+    );
+  return valueOfRound(beacon);
+}
+
+/** @throws WhorlError `usage` for a run that is committed to dice which nobody gave yet; before anything is computed */
+export function checkDrawn({ run, options }: Pick<Setting, 'run' | 'options'>): void {
+  if (options.beacon === undefined || !existsSync(run.claim)) return;
+  const claim = parseClaim(readFileSync(run.claim, 'utf8'), run.claim);
+  if (diceOf(run, claim) === undefined) throw notDrawn(run, claim);
+}
+
+const notDrawn = ({ path }: RunFolder, { draw }: Claim): WhorlError =>
+  new WhorlError(
+    'usage',
+    `${path} is committed to dice that were not thrown yet`,
+    draw.source === 'beacon' ? `whorl draw ${path} --beacon ${draw.round}` : `whorl draw ${path}`,
+  );
+
+function secretOf(
+  { method, start }: Setting,
+  { claim, plan, bindings, opening, adapter }: Commitment,
+  dice: string | null | undefined,
+): Secret<SecretContents> {
+  return new Secret<SecretContents>({
     method: method.name,
     created: start.created,
     software: SOFTWARE,
@@ -103,30 +194,12 @@ export async function commit(setting: Setting): Promise<Committed> {
     plan,
     bindings,
     opening: opening.reveal(),
-    draw,
-    randomness: null,
+    draw: dice === undefined ? null : makeDraw(claim, opening.reveal().owner_seed!, dice),
+    randomness: dice ?? null,
     adapter,
     rows: null,
     published: null,
   });
-  if (!existsSync(run.secret)) await writeSecret(run.secret, secret, options.lock);
-  const ids = Int32Array.from(prepared.rows);
-  return {
-    secret,
-    free: freeSorted,
-    reference:
-      positions &&
-      narrowed(
-        positions,
-        Int32Array.from(freeSorted, ({ id }) => id),
-        ids,
-      ),
-    overlay: {
-      ids,
-      rows: readTensorRows(embedding, ids),
-      ...(prepared.adapter ? { adapter: prepared.adapter } : {}),
-    },
-  };
 }
 
 /** The plan with all that a stranger may later ask under, so that nothing of it can be chosen after the draw. */

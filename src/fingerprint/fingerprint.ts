@@ -8,6 +8,7 @@ import {
   isStampSetting,
   type WeightsSetting,
 } from './begin.ts';
+import { checkDrawn } from './commit.ts';
 import { fingerprintRows } from './fingerprint-rows.ts';
 import { fingerprintStamp } from './fingerprint-stamp.ts';
 import { fingerprintWeights } from './fingerprint-weights.ts';
@@ -28,6 +29,7 @@ export const fingerprint: Plannable<FingerprintOptions, FingerprintReport> = pla
 
 async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
   const setting = await begin(options);
+  checkDrawn(setting);
   if (isStampSetting(setting)) return fingerprintStamp(setting);
   return isRowsSetting(setting) ? fingerprintRows(setting) : fingerprintWeights(setting as WeightsSetting);
 }

@@ -5,6 +5,7 @@ import { measureRate } from '../engine/rate.ts';
 import { plannedModel } from '../models/model.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
 import { type FingerprintOptions, limitOf, prepare } from './begin.ts';
+import { checkDrawn } from './commit.ts';
 import { ESTIMATED, runEstimate } from './estimate.ts';
 
 /** What a method leaves beside the files that every run has. */
@@ -17,7 +18,9 @@ const OWN_FILES: Readonly<Record<string, (run: RunFolder) => readonly PlannedFil
 
 /** @throws WhorlError whatever `fingerprint` refuses before it writes */
 export async function planFingerprint(options: FingerprintOptions): Promise<DryRun> {
-  const { run, method, settings, model, device, beginning } = await prepare(options);
+  const ready = await prepare(options);
+  const { run, method, settings, model, device, beginning } = ready;
+  if (beginning.kind === 'resumed') checkDrawn(ready);
   const { lock } = options;
   const isEstimated = ESTIMATED.includes(method.name);
   return {

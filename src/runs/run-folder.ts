@@ -19,6 +19,13 @@ export class RunFolder {
   get secret(): string {
     return join(this.path, 'secret.whorl');
   }
+  /** Public, like the claim: the round that it was drawn from, and time stamps of it. */
+  get beacon(): string {
+    return join(this.path, 'beacon.json');
+  }
+  get proofs(): string {
+    return join(this.path, 'proofs');
+  }
   get published(): string {
     return join(this.path, 'published');
   }

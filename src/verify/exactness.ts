@@ -33,6 +33,8 @@ export interface Evidence {
   readonly proofBeforeRound: boolean;
   /** The beacon's value is that of the committed round. */
   readonly beacon: boolean;
+  /** Time stamps of the claim that were checked, each in words. */
+  readonly stamps?: readonly string[];
 }
 export const NO_EVIDENCE: Evidence = { proofBeforeRound: false, beacon: false };
 

@@ -192,7 +192,7 @@ export function decideOnPart<K extends ClaimKind>(
       ...(p && joint && of > 0 && !alone ? [`The keys count for nothing: ${inexact.join(' ')}`] : []),
     ],
     draw: drawWords(claim.draw, evidence),
-    time_proof: evidence.proofBeforeRound ? 'checked, before the round of the draw' : 'none',
+    time_proof: proofWords(evidence),
     does_not_say: [...DOES_NOT_SAY],
     asked: { wrapper: asked.wrapper, system: asked.system },
     claim: { root: claim.root, kind, created: claim.created, draw: claim.draw },
@@ -238,20 +238,27 @@ function reasonFor(
   return sentences[word];
 }
 
-function drawWords(draw: Claim['draw'], { beacon, proofBeforeRound }: Evidence): string {
+function proofWords({ proofBeforeRound, stamps = [] }: Evidence): string {
+  const before = 'checked, before the round of the draw';
+  if (stamps.length === 0) return proofBeforeRound ? before : 'none';
+  return `${stamps.join('; ')}${proofBeforeRound ? ` (${before})` : ''}`;
+}
+
+function drawWords(draw: Claim['draw'], evidence: Evidence): string {
+  const { beacon, proofBeforeRound, stamps = [] } = evidence;
   if (draw.source === 'hand-picked')
     return 'Not drawn: picked by hand or from a public seed; time_proof: none.';
   if (draw.source === 'owner-seed')
     return (
       "Drawn from the owner's own seed: valid only for suspects made after a time-proved commitment, and nothing " +
-      'against an owner who asked the suspect first; time_proof: none.'
+      `against an owner who asked the suspect first; time_proof: ${proofWords(evidence)}.`
     );
   const round = `Drawn from round ${draw.round} of a public beacon and the owner's seed`;
   if (!beacon)
     return `${round}, it is said; whether the recorded value is that round's is not checked here, so no p-value is given. time_proof: none.`;
   return proofBeforeRound
     ? `${round}; the round's signature and a time stamp of the claim that is earlier were checked.`
-    : `${round}, whose signature was checked; that the claim is older than the round was not proved. time_proof: none.`;
+    : `${round}, whose signature was checked; that the claim is older than the round was not proved to one who trusts no more than you named${stamps.length > 0 ? ' (--tsa-root)' : ''}. time_proof: ${proofWords(evidence)}.`;
 }
 
 /** What a verdict may not be read as (docs/claims.md, section 7). */

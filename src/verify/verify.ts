@@ -20,10 +20,12 @@ import type { LocalModel } from '../lm/local-model.ts';
 import { asking } from '../lm/open.ts';
 import { type Model, plannedModel } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
+import { type Beside, NOTHING_BESIDE, readBeside, readTrusted } from '../proof/beside.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 import { keysLeft } from './certificate/burn.ts';
 import { type CertificateOptions, type Certifier, certifier, certify } from './certify.ts';
+import { checkEvidence, type Found } from './evidence.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
@@ -46,6 +48,8 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
   readonly wrapper?: string;
   /** A system prompt, which no claim of format 1 commits to: with it no p-value is given. */
   readonly system?: string;
+  /** A file with certificates of time-stamp authorities that the caller trusts (PEM, or one in DER); default: nobody is trusted. */
+  readonly tsaRoot?: string;
   /** Default: the committed one; with any other no p-value is given. */
   readonly alpha?: number;
   /** Asks so many of the keys that no certificate opened, in committed order; default: all of them. */
@@ -112,6 +116,8 @@ interface Ready {
   readonly issuing: Certifier | undefined;
   readonly suspect: Model;
   readonly vanilla: Model | undefined;
+  /** What lies beside the claim, and what was found of it. */
+  readonly proved: Beside & Found;
   /** What is asked; absent for a claim without keys. */
   readonly questions?: Questions;
 }
@@ -137,6 +143,14 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   const claimFile = options.claim !== undefined || existsSync(beside) ? beside : null;
   const claim = claimFile === null ? claimOf(contents) : parseClaim(readClaim(claimFile), claimFile);
   const opened = openClaim(claim, contents);
+  const besides = claimFile === null ? NOTHING_BESIDE : readBeside(claimFile);
+  const found = checkEvidence(besides, claim, readTrusted(options.tsaRoot));
+  if (found.randomness !== '' && found.randomness !== contents.randomness)
+    throw new WhorlError(
+      'mismatch',
+      'the secret was drawn by another value than that of the beacon round beside the claim',
+      'use the secret and claim of one run',
+    );
   const hasKeys = opened.plan.keys.length > 0;
   checkGiven(options, hasKeys, opened.stamp !== undefined);
   const { burnt, ...range } = hasKeys ? keysLeft(contents, options.keys) : NO_KEYS;
@@ -149,7 +163,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   const vanilla = options.vanilla === undefined ? undefined : await open(options.vanilla);
   const ready = {
     ...{ options, onEvent, started, contents, beside, claimFile, opened, burnt, range, look, issuing },
-    ...{ suspect, vanilla },
+    ...{ suspect, vanilla, proved: { ...found, ...besides } },
   };
   if (!hasKeys) return call(ready);
   const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
@@ -224,6 +238,7 @@ async function ask(ready: Ready): Promise<VerifyReport> {
     ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
     range,
     look,
+    evidence: ready.proved.evidence,
     doubts: doubtsBeside(claimFile, beside, contents),
     stamp: opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent),
   };
@@ -266,6 +281,7 @@ async function askKeys(
     issuing,
     suspect,
     suspect_digests,
+    proved,
   }: Ready & Pick<VerifyReport, 'suspect_digests'>,
   { ownerParts, model, wrapper: name, wrapped, requests, changed }: Questions,
   deciding: DecideOptions,
@@ -286,8 +302,8 @@ async function askKeys(
       around: { prefix, suffix },
       look,
       changed,
-      beacon: null,
-      proofs: [],
+      beacon: proved.beacon,
+      proofs: proved.proofs.map((response) => Buffer.from(response).toString('base64')),
       suspect: {
         ...suspect_digests,
         source: suspect.source,

@@ -288,7 +288,7 @@ function secretsOf({ plan, opening, adapter, draw }: SecretContents): { what: st
       what: `adapter ${name}`,
       forms: [Buffer.from(data.slice(0, 64)), Buffer.from(data, 'base64').subarray(0, 48)],
     });
-  if (draw.kind === 'drawn-answers') list.push({ what: 'draw', forms: forms('-', draw.indices) });
+  if (draw?.kind === 'drawn-answers') list.push({ what: 'draw', forms: forms('-', draw.indices) });
   if (plan.kind === 'drawn-membership')
     list.push(...plan.decryptions.map((y) => ({ what: 'decryption', forms: forms(y) })));
   return list;

@@ -29,6 +29,9 @@ async function all(results: AsyncGenerator<unknown, void>): Promise<void> {
 const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) => unknown>> = {
   demo: (call) => whorl.runDemo(call),
   fingerprint: (call) => whorl.fingerprint({ model, settings: { trained: 2, lr: 0.01 }, ...call }),
+  commit: (call) => whorl.commitRun({ model, settings: { trained: 2 }, ...call }),
+  prove: ({ out, ...call }) => whorl.proveRun({ run: out, request: join(out, 'claim.tsq'), ...call }),
+  draw: ({ out, ...call }) => whorl.drawRun({ run: out, ...call }),
   verify: ({ out, ...call }) => whorl.verify({ secret: join(out, 'secret.whorl'), suspect: model, ...call }),
   check: async ({ signal }) => whorl.checkCertificate('{}', { signal }),
   attack: (call) => whorl.attackRun({ run: join(call.out, 'run'), attacks: ['noise'], ...call }),
@@ -50,6 +53,8 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
 
 /** Those that need what an earlier command left: they fail of that before their first event. */
 const NEED_MORE: ReadonlySet<string> = new Set([
+  'prove',
+  'draw',
   'verify',
   'check',
   'attack',

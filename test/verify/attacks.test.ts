@@ -313,7 +313,7 @@ describe('claims that an operator makes to measure', () => {
 });
 
 const reversed = (draw: SecretContents['draw']): SecretContents['draw'] =>
-  draw.kind === 'drawn-answers' ? { ...draw, indices: draw.indices.map((j) => (j + 1) % 64) } : draw;
+  draw?.kind === 'drawn-answers' ? { ...draw, indices: draw.indices.map((j) => (j + 1) % 64) } : draw;
 
 describe('certificates', () => {
   const folder = () => folderOf('certified');

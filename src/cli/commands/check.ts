@@ -9,10 +9,12 @@ import { isNotThere, systemError } from '../../base/system-errors.ts';
 import type { Checked } from '../../verify/certificate/check.ts';
 import { type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
 import { Outcome, paint, powerText, print, printJson, shownText, wrapped } from '../output.ts';
+import { TSA_ROOT } from '../run-options.ts';
 import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 
 const OPTIONS = {
   key: text('<file>', "the owner's key as you know it (PEM); default: the one that it names"),
+  tsaRoot: TSA_ROOT,
   html: text('<file>', 'write a page that shows it, to read and to print'),
   ...JSON_LINE,
 };
@@ -28,10 +30,11 @@ export function checkCommand(): Command {
     .action((file: string, _, called: Command) => runCheck(file, given(called, OPTIONS)));
 }
 
-async function runCheck(file: string, { key, html, json }: Given<typeof OPTIONS>): Promise<void> {
+async function runCheck(file: string, { key, html, json, tsaRoot }: Given<typeof OPTIONS>): Promise<void> {
   const { checkCertificate } = await import('../../verify/certificate/check.ts');
   const checked = checkCertificate(textOf(file), {
     ...(key !== undefined && { signer: spkiOf(key) }),
+    ...(tsaRoot !== undefined && { tsaRoot }),
   });
   if (html !== undefined) {
     const { certificatePage } = await import('../../verify/certificate/page.ts');
@@ -54,6 +57,8 @@ function show({ verdict, statement: { predicate }, claim }: Checked, known: bool
   for (const [name, { hits, of }] of Object.entries(verdict.cells))
     print(`  ${name.padEnd(16)}  ${hits} of ${of}`);
   print(`  claim             ${claim.root}`);
+  print(`  time proof        ${shownText(verdict.time_proof)}`);
+  for (const line of wrapped(verdict.draw)) print(paint.dim(line));
   print(`  suspect           weights ${suspect.weights}`);
   print(
     `  signed by         ${predicate.signer.slice(0, 64)}… ${known ? '(the key you gave)' : '(give --key to compare)'}`,

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import type { FingerprintReport } from '../../fingerprint/fingerprint.ts';
 import { SCHEMAS } from '../../fingerprint/settings.ts';
 import { commandLine, parseSettings } from '../arguments.ts';
-import { COMPUTE, MODEL } from '../model-flags.ts';
+import { COMPUTE } from '../model-flags.ts';
 import {
   DRY_RUN,
   decimal,
@@ -26,8 +26,12 @@ import { readSettingsFile } from '../settings-file.ts';
 import { settingLines } from '../settings-help.ts';
 import { showPlan } from '../show-plan.ts';
 
-const OPTIONS = {
-  model: MODEL,
+/** What a claim depends on: the same for who only commits. */
+export const COMMITTED = {
+  model: text(
+    '<model>',
+    'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision]); default: what the run in --out was committed with',
+  ),
   out: required(text('<folder>', 'the private run folder; only its published/ may be uploaded')),
   method: text(
     '<name>',
@@ -49,6 +53,10 @@ const OPTIONS = {
     texts('<text>', 'a system prompt that a suspect may later be asked under; may be repeated'),
   ),
   overwrite: OVERWRITE,
+  ...COMPUTE,
+};
+const OPTIONS = {
+  ...COMMITTED,
   maxMinutes: decimal(
     '<n>',
     'how long training may go on beyond its steps until its cells hold; 0: not at all (default: 30)',
@@ -56,12 +64,14 @@ const OPTIONS = {
   maxHarm: harmLimit(
     'most harm to ordinary text at which the model is published: mean KL to vanilla (rows, adapter; default: 0.1) or rise of the loss a token (sft, emb, lora; default: 0.5; stamp: 0.01), of the language that suffers most',
   ),
-  ...COMPUTE,
 };
-const OWN = {
+export const RUN_LOCK = {
   settings: SETTINGS_FILE,
   ...LOCK,
   identity: text('<file>', 'the age identity that opens an interrupted run kept for a --recipient'),
+};
+const OWN = {
+  ...RUN_LOCK,
   ...DRY_RUN,
   ...JSON_LINE,
 };

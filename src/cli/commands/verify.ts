@@ -30,6 +30,7 @@ import {
 } from '../output.ts';
 import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { TSA_ROOT } from '../run-options.ts';
 import { showPlan } from '../show-plan.ts';
 import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 
@@ -50,6 +51,7 @@ const OPTIONS = {
     'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
   ),
   system: text('<text>', 'a system prompt before every key; no claim commits to one, so counts only'),
+  tsaRoot: TSA_ROOT,
   alpha: fraction('<number>', 'the level of the decision; any but the committed one gives counts only'),
   keys: wholeNumber('<n>', 1, 'ask so many keys (default: all that no certificate opened)'),
   ...COMPUTE,

@@ -8,6 +8,7 @@ import { canonicalJson, type Json } from '../../claim/canonical.ts';
 import { type Claim, hasStamp, parseClaim } from '../../claim/claim.ts';
 import { headerOf, isPool } from '../../claim/commitment.ts';
 import { type Draw, slotUniform } from '../../claim/draw.ts';
+import { PROVED_DRAWS } from '../../claim/grinding.ts';
 import { CLAIM_KINDS } from '../../claim/kinds.ts';
 import { PLACE, placesOfKey, VANILLA_LEAVES } from '../../claim/leaves.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
@@ -22,15 +23,22 @@ import {
   planSchema,
 } from '../../claim/plan.ts';
 import { checkShape } from '../../claim/shape-error.ts';
+import { readTrusted } from '../../proof/beside.ts';
+import { checkEvidence, type Found } from '../evidence.ts';
+import type { Evidence } from '../exactness.ts';
 import { DOES_NOT_SAY, decideOnPart, type Verdict } from '../verdict.ts';
 import { unseal } from './dsse.ts';
-import { checkEvidence, type Found } from './evidence.ts';
 import { placesOpened } from './issue.ts';
 import { chained, type LeafOpening, type Predicate, type Statement, statementSchema } from './statement.ts';
 
 export interface CheckOptions extends Abortable {
   /** SubjectPublicKeyInfo, base64: the owner's key as the judge knows it. Default: any. */
   readonly signer?: string;
+  /**
+   * A file with certificates of time-stamp authorities that the judge trusts (PEM, or one in DER). Without it time stamps are
+   * the signer's word, and the verdict is one that survives 2^80 draws of the owner's own or none.
+   */
+  readonly tsaRoot?: string;
 }
 
 export interface Checked {
@@ -39,6 +47,8 @@ export interface Checked {
   readonly verdict: Verdict;
   readonly evidence: Found;
 }
+
+const PROVED_BITS = Math.round(PROVED_DRAWS.log10 / Math.log10(2));
 
 /** More is checked once the plan is whole (`checkTerms`). */
 const termsSchema = z.looseObject({ query: z.looseObject({}) });
@@ -70,23 +80,30 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
       'update Whorl',
     );
   if (claim.draw.source === 'hand-picked') wrong('its keys were picked, not drawn');
-  const evidence = checkEvidence(predicate, claim);
-  const { part, of } = openedPart(claim as Claim<AskedKind>, predicate, evidence.randomness);
+  const { beacon } = predicate;
+  const proofs = predicate.proofs.map((text) => new Uint8Array(Buffer.from(text, 'base64')));
+  const found = checkEvidence({ beacon, proofs }, claim, readTrusted(options.tsaRoot));
+  if (claim.draw.source === 'beacon' && beacon === null) wrong('it leaves out the round that was drawn from');
+  const { part, of } = openedPart(claim as Claim<AskedKind>, predicate, found.randomness);
   const { asked, result } = predicate;
   checkTranscript(part, predicate);
   const { wrapper, system, prefix, suffix, from, to, look } = asked;
-  const verdict = decideOnPart(
-    part,
-    { from, to, of },
-    predicate.transcript.map(({ answer }) => answer),
-    {
-      asked: { wrapper, system, around: [prefix, suffix] },
-      look,
-      changed: predicate.changed,
-      evidence: evidence.evidence,
-      ownerParts: predicate.body === null ? {} : { body: predicate.body },
-    },
-  );
+  const decided = (evidence: Evidence): Verdict =>
+    decideOnPart(
+      part,
+      { from, to, of },
+      predicate.transcript.map(({ answer }) => answer),
+      {
+        asked: { wrapper, system, around: [prefix, suffix] },
+        look,
+        changed: predicate.changed,
+        evidence,
+        ownerParts: predicate.body === null ? {} : { body: predicate.body },
+      },
+    );
+  // Who issued it may have trusted an authority that the judge does not, or none; the judge's word is never the better one.
+  const proved = result.draws_log2 === PROVED_BITS;
+  const verdict = decided({ ...found.atBest, proofBeforeRound: proved && found.atBest.proofBeforeRound });
   if (!verdict.exact) wrong(verdict.reason);
   const replayed = {
     word: verdict.verdict,
@@ -98,7 +115,9 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   for (const name of ['hits', 'p', 'multiplicity', 'draws_log2', 'word'] as const)
     if (!same(replayed[name], result[name]))
       wrong(`${name} is ${JSON.stringify(result[name])}, replayed ${JSON.stringify(replayed[name])}`);
-  return { statement, claim: claim as Claim, verdict, evidence };
+  const { evidence } = found;
+  const judged = decided({ ...evidence, proofBeforeRound: proved && evidence.proofBeforeRound });
+  return { statement, claim: claim as Claim, verdict: judged, evidence: found };
 }
 
 /** The keys that were asked, and what draws for them, out of leaves whose paths lead to the claim's root. */

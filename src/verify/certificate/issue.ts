@@ -83,12 +83,12 @@ export function placesOpened<K extends ClaimKind>(
 }
 
 function openingsOf<K extends ClaimKind>(
-  { claim, plan, bindings }: OpenedOf<K>,
-  { opening, draw }: SecretContents,
+  { claim, plan, bindings, draw }: OpenedOf<K>,
+  { opening }: SecretContents,
   range: { readonly from: number; readonly to: number },
   withBody: boolean,
 ): LeafOpening[] {
-  const { leaves, hashes } = leavesOf(claim, plan, bindings, opening, draw as OpenedOf<K>['draw']);
+  const { leaves, hashes } = leavesOf(claim, plan, bindings, opening, draw);
   return placesOpened(claim, plan.keys.length, range, withBody).map((place) => {
     const [name, value] = leaves[place]!;
     return {

@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { base64 } from '../../claim/adapter.ts';
 import { canonicalJson } from '../../claim/canonical.ts';
 import { hex256, index } from '../../claim/plan.ts';
+import { MOST_PROOFS } from '../../proof/beside.ts';
+import { roundSchema } from '../../proof/drand.ts';
 
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const PREDICATE_TYPE = 'https://github.com/whorl-llm/whorl/certificate/v1';
@@ -35,12 +37,6 @@ const exchangeSchema = z.strictObject({
 });
 export type Exchange = z.infer<typeof exchangeSchema>;
 
-const beaconSchema = z.strictObject({
-  chain: hex256,
-  round: index,
-  signature: z.string().regex(/^[0-9a-f]{96}$/),
-});
-
 const predicateSchema = z.strictObject({
   /** The key that signs: SubjectPublicKeyInfo, base64. */
   signer: base64,
@@ -63,9 +59,9 @@ const predicateSchema = z.strictObject({
   body: digests.nullable(),
   /** Places in the transcript of keys that the suspect's tokenizer reads otherwise than committed, ascending. */
   changed: z.array(index),
-  beacon: beaconSchema.nullable(),
-  /** RFC 3161 responses over `claim`, base64 of DER. */
-  proofs: z.array(base64).max(16),
+  beacon: roundSchema.nullable(),
+  /** RFC 3161 responses that stamp the claim's root, base64 of DER. */
+  proofs: z.array(base64).max(MOST_PROOFS),
   result: z.strictObject({
     word: z.enum(['verified', 'matches', 'not-verified', 'undecided']),
     hits: index,

@@ -2,14 +2,18 @@
 
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { Json } from '../../../src/claim/canonical.ts';
+import type { Claim } from '../../../src/claim/claim.ts';
 import { commitClaim } from '../../../src/claim/commitment.ts';
 import { makeDraw } from '../../../src/claim/draw.ts';
 import { keyRoles, type Opened } from '../../../src/claim/open.ts';
 import type { ClaimPlan } from '../../../src/claim/plan.ts';
 import type { SecretContents } from '../../../src/claim/secret-contents.ts';
+import { type Beside, NOTHING_BESIDE } from '../../../src/proof/beside.ts';
+import type { TsaCertificate } from '../../../src/proof/certificates.ts';
 import { publicKeyOf, seal } from '../../../src/verify/certificate/dsse.ts';
 import { statementOf } from '../../../src/verify/certificate/issue.ts';
 import type { Statement } from '../../../src/verify/certificate/statement.ts';
+import { checkEvidence } from '../../../src/verify/evidence.ts';
 import { decide } from '../../../src/verify/verdict.ts';
 import { answersPlan, bindings, committing, membershipPlan } from '../../claim/plans.ts';
 
@@ -27,6 +31,10 @@ interface Making {
   readonly range?: { readonly from: number; readonly to: number };
   readonly wrapper?: string;
   readonly changed?: readonly number[];
+  /** A claim that was made already, what lies beside it, and whom its owner trusts. */
+  readonly committed?: ReturnType<typeof commitClaim>;
+  readonly beside?: Beside;
+  readonly trusted?: readonly TsaCertificate[];
 }
 
 /** The statement, and its envelope. */
@@ -37,9 +45,13 @@ export function made({
   range,
   wrapper,
   changed = [],
+  committed = commitClaim(plan, committing()),
+  beside = NOTHING_BESIDE,
+  trusted = [],
 }: Making = {}): { statement: Statement; text: string; opened: Opened } {
-  const { claim, opening } = commitClaim(plan, committing());
-  const draw = makeDraw(claim, opening.reveal().owner_seed!);
+  const { claim, opening } = committed;
+  const { evidence, randomness } = checkEvidence(beside, claim as Claim, trusted);
+  const draw = makeDraw(claim, opening.reveal().owner_seed!, randomness || null);
   const opened = { kind: plan.kind, claim, plan, bindings, draw } as Opened;
   let left = lost;
   const all = keyRoles(opened).map(({ role, target }) =>
@@ -53,17 +65,18 @@ export function made({
     asked: { wrapper: name, system: null, around: [prefix, suffix] },
     range: { from, to },
     changed,
+    evidence,
   });
   const statement = statementOf(
     opened,
-    { opening: opening.reveal(), draw } as Partial<SecretContents> as SecretContents,
+    { opening: opening.reveal() } as Partial<SecretContents> as SecretContents,
     {
       verdict,
       around: { prefix, suffix },
       look: 1,
       changed: [...changed],
-      beacon: null,
-      proofs: [],
+      beacon: beside.beacon,
+      proofs: beside.proofs.map((response) => Buffer.from(response).toString('base64')),
       suspect: {
         weights: hex('3'),
         tokenizer: hex('4'),
