@@ -63,6 +63,7 @@ export {
   trainingSeconds,
 } from './models/cost.ts';
 export type { Example, Label } from './models/example.ts';
+export { type ConvertOptions, type ConvertReport, convertModel } from './models/convert-to-gguf.ts';
 export { type MergeOptions, type MergeReport, mergeAdapter } from './models/merge-adapter.ts';
 export { bindModel, type ModelFolder } from './models/model.ts';
 export { cacheFolder, type OpenModelOptions, openModel } from './models/open-model.ts';

@@ -80,19 +80,25 @@ const CAPS = {
 
 const LIST: readonly GgufFamily[] = [
   // Mistral's files say "llama", too; the window of its first version is in none of them.
-  line('llama', 'llama', 'Llama', { block: { ...TURNED, ...PRE_NORMS, ...GATED }, biases: LLAMA_BIASES }),
+  line('llama', 'llama', 'Llama', {
+    also: ['mistral'],
+    block: { ...TURNED, ...PRE_NORMS, ...GATED },
+    biases: LLAMA_BIASES,
+  }),
   line('qwen2', 'qwen2', 'Qwen2', { block: { ...PROJECTIONS, ...PRE_NORMS, ...GATED }, biased: IN }),
   line('qwen3', 'qwen3', 'Qwen3', {
     block: { ...PROJECTIONS, ...QK_NORMS, ...PRE_NORMS, ...GATED },
     biases: { attention_bias: ATTENTION },
   }),
   line('gemma', 'gemma', 'Gemma', {
+    head: 'tied',
     config: { hidden_act: 'gelu_pytorch_tanh' },
     outside: gemmaOutside,
     block: { ...PROJECTIONS, ...plusOne(PRE_NORMS), ...GATED },
     biases: { attention_bias: ATTENTION },
   }),
   line('gemma2', 'gemma2', 'Gemma2', {
+    head: 'tied',
     config: GEMMA,
     keys: {
       ...LINE,
@@ -123,6 +129,7 @@ const LIST: readonly GgufFamily[] = [
     biases: { attention_bias: ATTENTION },
   }),
   line('olmo2', 'olmo2', 'Olmo2', {
+    head: 'stored',
     block: {
       ...PROJECTIONS,
       ...QK_NORMS,
@@ -150,6 +157,7 @@ const LIST: readonly GgufFamily[] = [
     biases: LLAMA_BIASES,
   }),
   line('command-r', 'cohere', 'Cohere', {
+    head: 'tied',
     keys: { ...LINE, ...LAYER, logit_scale: positive('logit_scale') },
     switches: { use_qk_norm: 'attn_q_norm' },
     block: { ...PROJECTIONS, ...QK_NORMS, attn_norm: 'input_layernorm', ...GATED },
@@ -163,6 +171,7 @@ const LIST: readonly GgufFamily[] = [
     biased: [...Object.keys(PRE_NORMS), 'output_norm'],
   }),
   line('stablelm', 'stablelm', 'StableLm', {
+    head: 'stored',
     keys: {
       ...LINE,
       ...LAYER,
@@ -174,6 +183,7 @@ const LIST: readonly GgufFamily[] = [
     biased: [...Object.keys(PRE_NORMS), 'output_norm'],
   }),
   line('phi2', 'phi', 'Phi', {
+    head: 'stored',
     config: { hidden_act: 'gelu_new' },
     keys: { ...LINE, ...LAYER },
     rotaryShare: 'partial_rotary_factor',
@@ -189,6 +199,7 @@ const LIST: readonly GgufFamily[] = [
   }),
   {
     architecture: 'gptneox',
+    head: 'stored',
     config: { model_type: 'gpt_neox', architectures: ['GPTNeoXForCausalLM'], hidden_act: 'gelu' },
     keys: {
       ...SIZES,

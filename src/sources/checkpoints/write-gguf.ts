@@ -63,84 +63,72 @@ const padded = (size: number): number => Math.ceil(size / ALIGNMENT) * ALIGNMENT
 
 function headerOf(entries: GgufEntries, tensors: readonly GgufOut[]): Uint8Array {
   const out = new Bytes();
-  out.u32(MAGIC);
-  out.u32(VERSION);
+  out.uint32(MAGIC);
+  out.uint32(VERSION);
   out.u64(tensors.length);
   out.u64(entries.size);
   for (const [key, entry] of entries) {
-    out.text(key);
+    out.string(key);
     writeEntry(out, entry);
   }
   let offset = 0;
   for (const tensor of tensors) {
-    out.text(tensor.name);
-    out.u32(tensor.shape.length);
+    out.string(tensor.name);
+    out.uint32(tensor.shape.length);
     for (const dim of tensor.shape.toReversed()) out.u64(dim);
-    out.u32(TYPE_IDS.get(tensor.type)!);
+    out.uint32(TYPE_IDS.get(tensor.type)!);
     out.u64(offset);
     offset += padded(ggufBytes(tensor));
   }
   return out.done();
 }
 
-function writeEntry(out: Bytes, entry: GgufEntry): void {
-  switch (entry.type) {
-    case 'uint32':
-    case 'float32':
-      out.u32(IDS[entry.type]);
-      return out[entry.type](entry.value);
-    case 'bool':
-      out.u32(IDS.bool);
-      return out.bool(entry.value);
-    case 'string':
-      out.u32(IDS.string);
-      return out.text(entry.value);
-    case 'strings':
-      out.list(IDS.string, entry.value.length);
-      for (const text of entry.value) out.text(text);
-      return;
-    case 'int32s':
-      out.list(IDS.int32, entry.value.length);
-      for (const value of entry.value) out.int32(value);
-      return;
-    case 'float32s':
-      out.list(IDS.float32, entry.value.length);
-      for (const value of entry.value) out.float32(value);
+function writeEntry(out: Bytes, { type, value }: GgufEntry): void {
+  const item = ITEMS[type];
+  if (item === undefined) {
+    out.uint32(IDS[type as keyof typeof IDS]);
+    out[type as keyof typeof IDS](value as never);
+    return;
   }
+  const list = value as readonly unknown[];
+  out.uint32(ARRAY);
+  out.uint32(IDS[item]);
+  out.u64(list.length);
+  for (const each of list) out[item](each as never);
 }
+
+/** Lists, by what they hold. */
+const ITEMS: { readonly [T in GgufEntry['type']]?: keyof typeof IDS } = {
+  strings: 'string',
+  int32s: 'int32',
+  float32s: 'float32',
+};
 
 /** Little-endian bytes that grow. */
 class Bytes {
   #bytes = new Uint8Array(1 << 16);
-  #view = new DataView(this.#bytes.buffer);
   #size = 0;
 
-  u32(value: number): void {
-    this.#view.setUint32(this.#room(4), value, true);
+  uint32(value: number): void {
+    this.#room(4).setUint32(0, value, true);
   }
-  uint32 = this.u32;
   int32(value: number): void {
-    this.#view.setInt32(this.#room(4), value, true);
+    this.#room(4).setInt32(0, value, true);
   }
   float32(value: number): void {
-    this.#view.setFloat32(this.#room(4), value, true);
+    this.#room(4).setFloat32(0, value, true);
   }
   bool(value: boolean): void {
-    this.#view.setUint8(this.#room(1), value ? 1 : 0);
+    this.#room(1).setUint8(0, value ? 1 : 0);
   }
   u64(value: number): void {
-    this.#view.setBigUint64(this.#room(8), BigInt(value), true);
+    this.#room(8).setBigUint64(0, BigInt(value), true);
   }
-  text(value: string): void {
+  string(value: string): void {
     const bytes = new TextEncoder().encode(value);
     this.u64(bytes.length);
-    const at = this.#room(bytes.length);
-    this.#bytes.set(bytes, at);
-  }
-  list(type: number, length: number): void {
-    this.u32(ARRAY);
-    this.u32(type);
-    this.u64(length);
+    const { byteOffset } = this.#room(bytes.length);
+    this.#bytes.set(bytes, byteOffset);
   }
   /** Padded, so that the first tensor is aligned. */
   done(): Uint8Array {
@@ -148,15 +136,15 @@ class Bytes {
     return this.#bytes.subarray(0, this.#size);
   }
 
-  #room(bytes: number): number {
+  /** The next so many bytes. */
+  #room(bytes: number): DataView {
     const at = this.#size;
     this.#size += bytes;
     if (this.#size > this.#bytes.length) {
       const grown = new Uint8Array(Math.max(this.#size, 2 * this.#bytes.length));
       grown.set(this.#bytes);
       this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
     }
-    return at;
+    return new DataView(this.#bytes.buffer, at, bytes);
   }
 }
