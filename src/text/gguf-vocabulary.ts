@@ -146,12 +146,17 @@ function sentencePiece({ json, model, tokens, types, refuse }: Parts): { entries
     ],
     lost:
       prefix === 'first'
-        ? ['a space in front of the first stretch alone: llama.cpp puts one behind every special token']
+        ? [
+            'where no second space is put in front: llama.cpp puts one before every text and behind every special token',
+          ]
         : [],
   };
 }
 
-/** Where a space is put in front of a text, by normaliser and pre-tokenizer; all else that they do is refused. */
+/**
+ * Where a space is put in front of a text, by normaliser and pre-tokenizer; all else that they do is refused. `first`: only
+ * where none stands there already, and perhaps not behind special tokens.
+ */
 function spaceBefore(
   { normalizer, pre_tokenizer }: Json,
   refuse: Parts['refuse'],
@@ -167,7 +172,7 @@ function spaceBefore(
     if (step.type === 'Metaspace' && step.split === false && (step.replacement ?? SPACE) === SPACE) {
       replaced = true;
       const scheme = step.prepend_scheme ?? (step.add_prefix_space === false ? 'never' : 'always');
-      if (scheme !== 'never') prefix = scheme as 'always' | 'first';
+      if (scheme !== 'never') prefix = 'first';
     } else if (!(step.type === 'Split' && replaced && isSpace(step.pattern)))
       refuse(`the pre_tokenizer ${String(step.type)}`);
   }

@@ -108,10 +108,14 @@ export async function openTokenizerFiles(folder: string): Promise<OpenedTokenize
 }
 
 /** The same from files in memory (a GGUF's, see gguf-tokenizer.ts). `origin` names them in errors. */
-export async function tokenizerFromFiles(files: TokenizerFiles, origin: string): Promise<Tokenizer> {
+export const tokenizerFromFiles = async (files: TokenizerFiles, origin: string): Promise<Tokenizer> =>
+  (await openTokenizedFiles(files, origin)).tokenizer;
+
+/** The same with what it was made of. */
+export async function openTokenizedFiles(files: TokenizerFiles, origin: string): Promise<OpenedTokenizer> {
   const json = files['tokenizer.json'];
   if (json === undefined) throw new WhorlError('missing-file', `${origin} has no tokenizer.json`);
-  return (await build({ json, files, origin })).tokenizer;
+  return build({ json, files, origin });
 }
 
 /** Folders of before tokenizer.json hold SentencePiece's own file. */
