@@ -156,6 +156,19 @@ describe('a LLaMA', () => {
   });
 });
 
+describe('rotary positions', () => {
+  it.each(['yarn-llama', 'yarn-qwen2-old', 'llama-linear', 'llama-linear-old', 'llama-llama3-old-bias'])(
+    '%s are the same when they are read again',
+    async (name) => {
+      const out = join(scratch, `${name}.gguf`);
+      const folder = folderOf(name, configOf(name));
+      await convertModel({ model: folder, to: 'gguf', type: 'bf16', out });
+      const [before, after] = await Promise.all([openModel(folder), openModel(out, { cacheDir })]);
+      expect(after.decoder.ropes).toEqual(before.decoder.ropes);
+    },
+  );
+});
+
 describe('is refused before anything is written', () => {
   const llama = 'llama-gqa';
   const convert = (model: string, out = join(scratch, 'refused.gguf')) =>
