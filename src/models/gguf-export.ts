@@ -110,7 +110,7 @@ function entriesOf(
   if (family.headDim)
     for (const key of ['attention.key_length', 'attention.value_length']) set(key, count(config.head_dim));
   for (const [key, said] of Object.entries(family.keys)) {
-    const entry = entryOf(said, valueOf(said.name, decoder, values), family);
+    const entry = entryOf(said, saidOf(said.name, decoder, values), family);
     if (entry) set(key, entry);
     else if (said.absent === undefined)
       throw new WhorlError('unsupported', `${source}/config.json has no ${said.name}, which GGUF needs`);
@@ -130,7 +130,7 @@ function entriesOf(
 }
 
 /** transformers 5 has the base of Gemma's windows among `rope_parameters`. */
-const valueOf = (name: string, { ropes }: Decoder, values: ReadonlyMap<string, unknown>): unknown =>
+const saidOf = (name: string, { ropes }: Decoder, values: ReadonlyMap<string, unknown>): unknown =>
   (name === 'rope_local_base_freq' ? ropes[1]?.rope_theta : undefined) ?? values.get(name);
 
 /** undefined: nothing to say. What the architecture is taken to be anyway is not said, since llama.cpp would not read it. */
