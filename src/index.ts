@@ -55,6 +55,7 @@ export { asking, type ModelSpec, type OpenOptions, openLanguageModel, type Spec 
 export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
 export type { ScoringRules } from './lm/score-tokens.ts';
+export { type ConvertOptions, type ConvertReport, convertModel } from './models/convert-to-gguf.ts';
 export {
   memoryEstimate,
   modelSize,
@@ -63,7 +64,6 @@ export {
   trainingSeconds,
 } from './models/cost.ts';
 export type { Example, Label } from './models/example.ts';
-export { type ConvertOptions, type ConvertReport, convertModel } from './models/convert-to-gguf.ts';
 export { type MergeOptions, type MergeReport, mergeAdapter } from './models/merge-adapter.ts';
 export { bindModel, type ModelFolder } from './models/model.ts';
 export { cacheFolder, type OpenModelOptions, openModel } from './models/open-model.ts';

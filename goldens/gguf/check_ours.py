@@ -27,13 +27,18 @@ for folder, file in zip(arguments[::2], arguments[1::2]):
     said = []
     if "--llama" in sys.argv:
         from llama_cpp import Llama
-        model = Llama(file, n_ctx=64, logits_all=True, verbose=False, n_threads=1)
+        try:
+            model = Llama(file, n_ctx=64, logits_all=True, verbose=False, n_threads=1)
+        except ValueError as error:
+            print(f"{Path(folder).name}: llama.cpp refuses it: {error}", flush=True)
+            continue
         model.eval(PROMPT)
         got = torch.tensor(model.scores[:len(PROMPT)])
         tokens, text = list(PROMPT), []
         for _ in range(STEPS):
             model.reset(); model.eval(tokens)
             text.append(int(model.scores[len(tokens) - 1].argmax())); tokens.append(text[-1])
+        model.close()
         same = next((i for i, (a, b) in enumerate(zip(text, greedy)) if a != b), STEPS)
         said.append(f"llama.cpp: logits {((got - expected).abs().max() / expected.abs().max()).item():.2e}, greedy {same}/{STEPS}")
     else:

@@ -32,7 +32,7 @@ export interface ModelWeights {
 }
 
 /** A matrix [out, width] as whole numbers and their scales, whichever way its family stores it. */
-export interface QuantisedTensor extends Packing {
+interface QuantisedTensor extends Packing {
   readonly packed: TensorRef;
   readonly scales: TensorRef;
   readonly width: number;
