@@ -4,6 +4,8 @@ For each pair FOLDER FILE: transformers reads the folder, and the file (its own 
 --llama llama.cpp decodes both prompts greedily, by llama-cpp-python. Prints one line a pair: the largest difference of
 logits relative to the largest logit, or of greedy tokens how many agree.
 
+llama.cpp keeps keys and values in float32 here: in float16, its default, logits are off by 1e-3.
+
 Run: python check_ours.py [--llama] FOLDER FILE [FOLDER FILE ...]   (needs transformers, torch, gguf; llama_cpp)
 """
 import sys
@@ -28,7 +30,7 @@ for folder, file in zip(arguments[::2], arguments[1::2]):
     if "--llama" in sys.argv:
         from llama_cpp import Llama
         try:
-            model = Llama(file, n_ctx=64, logits_all=True, verbose=False, n_threads=1)
+            model = Llama(file, n_ctx=64, logits_all=True, verbose=False, n_threads=1, type_k=0, type_v=0)
         except ValueError as error:
             print(f"{Path(folder).name}: llama.cpp refuses it: {error}", flush=True)
             continue

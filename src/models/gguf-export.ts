@@ -234,6 +234,7 @@ function checkSaysAll(
     return familyOf({ ...config, ...(rope_scaling && { rope_scaling }) }, model.source);
   });
   ggufWeights(family, header);
+  checkBiases(family, model, header);
   const parts = differences(own.made, read.made);
   if (parts.length > 0) {
     const keys = [...own.values].filter(
@@ -243,6 +244,15 @@ function checkSaysAll(
     throw unsaid(model, said.length > 0 ? said.join(', ') : parts.join(', '), family);
   }
   return sameWindows(own.made, read.made) ? [] : [WINDOW];
+}
+
+/** llama.cpp opens some architectures with their biases alone, others without them alone. */
+function checkBiases(family: GgufFamily, model: Model, { tensors }: GgufHeader): void {
+  if (family.wants === undefined) return;
+  for (const [name, parts] of Object.entries(family.biases ?? {})) {
+    const there = parts.some((part) => tensors.has(`blk.0.${part}.bias`));
+    if (there !== (family.wants === 'biases')) throw unsaid(model, `${name} = ${there}`, family);
+  }
 }
 
 /** A family and what it read of its config. */

@@ -38,6 +38,8 @@ export interface GgufFamily {
    * where it is tied.
    */
   readonly head?: 'tied' | 'stored';
+  /** Whether llama.cpp opens a file only with the biases that `biases` names, or only without; absent: either way. */
+  readonly wants?: 'biases' | 'no-biases';
   /** GGUF's `general.architecture`; its keys begin with it. */
   readonly architecture: string;
   /** Keys of config.json that are the same in all its files: model_type, architectures, what llama.cpp takes for granted. */

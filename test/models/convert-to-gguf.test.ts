@@ -62,10 +62,18 @@ function folderOf(name: string, config: Record<string, unknown>): string {
 }
 const configOf = (name: string) => json(join(goldens, 'models', name, 'config.json'));
 
+/** What llama.cpp does not open: a head of its own where it reads none, biases that it has not, or none where it wants them. */
+const REFUSED = new Set([
+  'cohere-qk-norm-bias',
+  'gpt_neox-no-bias-old',
+  'olmo2-gqa-bias',
+  'qwen3-bias-window',
+  'starcoder2-no-bias',
+]);
 const families = readdirSync(join(goldens, 'gguf/families'))
   .filter((file) => file.endsWith('.gguf'))
   .map((file) => file.slice(0, -5))
-  .filter((name) => name !== 'cohere-qk-norm-bias'); // it has a head of its own, which llama.cpp drops and we refuse
+  .filter((name) => !REFUSED.has(name));
 
 describe.each(families)('%s', (name) => {
   const golden = join(goldens, 'gguf/families', `${name}.gguf`);
@@ -188,6 +196,8 @@ describe('is refused before anything is written', () => {
       () => changed('gemma2', {}),
       'query_pre_attn_scalar = 24',
     ],
+    ['biases that llama.cpp has no place for', () => changed('olmo2-gqa-bias', {}), 'attention_bias = true'],
+    ['no biases where llama.cpp wants them', () => changed('starcoder2-no-bias', {}), 'use_bias = false'],
     ['dynamic positions', () => changed('llama-dynamic', {}), 'rope_type "dynamic"'],
     [
       'an untied head that llama.cpp never reads',
