@@ -72,6 +72,7 @@ export {
 export { type BosSample, type SampleFromBosOptions, sampleFromBos } from './lm/sample-from-bos.ts';
 export type { Sampling } from './lm/sampling.ts';
 export type { ScoringRules } from './lm/score-tokens.ts';
+export { type ConvertOptions, type ConvertReport, convertModel } from './models/convert-to-gguf.ts';
 export {
   memoryEstimate,
   modelSize,

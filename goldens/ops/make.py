@@ -26,7 +26,7 @@ def read(tensor):
         return bits.view(torch.bfloat16).to(torch.float64).numpy().reshape(shape)
     if dtype == "float32":
         return np.array(data, np.float32).astype(np.float64).reshape(shape)
-    return np.array(data, {"bool": np.bool_, "int32": np.int32, "int64": np.int64}[dtype]).reshape(shape)
+    return np.array(data, {"bool": np.bool_, "uint8": np.uint8, "int32": np.int32, "int64": np.int64}[dtype]).reshape(shape)
 
 
 def number(value):
@@ -53,6 +53,12 @@ def tensors(function):
 def arrays(function):
     """A reference of one output written for numpy arrays."""
     return lambda inputs, attrs: [function(*inputs, **attrs)]
+
+
+def unpacked(packed, scales, bits, block, width, accuracy):
+    """Whole numbers of 4 bits, two a byte, the lower first, or of 8, around their middle, a scale a block."""
+    q = packed if bits == 8 else np.stack([packed & 15, packed >> 4], -1).reshape(*packed.shape[:2], -1)
+    return ((q.astype(np.float64) - 2 ** (bits - 1)) * scales[:, :, None]).reshape(len(packed), -1)[:, :width]
 
 
 def cast(x, to):
@@ -201,6 +207,8 @@ REFERENCES = {
     "loop": loop, "loop_variable": loop,
     "gemm": arrays(product), "low_rank_sum": arrays(lambda w, a, b, scale, transposed: w + scale * ((b @ a).T if transposed else b @ a)),
     "batch_matmul": arrays(product), "cast_gemm": arrays(product),
+    "quantised_linear": arrays(lambda x, packed, scales, **rows: x @ unpacked(packed, scales, **rows).T),
+    "quantised_weight": arrays(lambda packed, scales, **rows: unpacked(packed, scales, **rows)),
     "softmax": tensors(lambda x: [F.softmax(x, -1)]), "log_softmax": tensors(lambda x: [F.log_softmax(x, -1)]),
     "take_last": arrays(lambda x, index: x[np.arange(len(index)), index]),
     "layer_norm": tensors(lambda x, gamma, beta=None, eps=0: [F.layer_norm(x, gamma.shape, gamma, beta, eps)]),

@@ -55,6 +55,10 @@ export const COMMANDS = {
     summary: "add a LoRA adapter in PEFT's format into its model's weights",
     load: async () => (await import('./commands/merge.ts')).mergeCommand(),
   },
+  convert: {
+    summary: 'write a model with its tokenizer as a GGUF file for llama.cpp',
+    load: async () => (await import('./commands/convert.ts')).convertCommand(),
+  },
   generate: {
     summary: 'continue prompts, greedily or by sampling',
     load: async () => (await import('./commands/generate.ts')).generateCommand(),

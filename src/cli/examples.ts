@@ -36,6 +36,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl merge --model ./my-model --adapter ./adapter --out ./merged',
     'whorl merge --model org/name --adapter ./adapter --out ./merged --json',
   ],
+  convert: [
+    'whorl convert --model ./run/published --to gguf --type q8_0 --out ./model.gguf',
+    'whorl convert --model org/name --to gguf --type q4_k --out ./model.gguf --dry-run',
+  ],
   generate: [
     "whorl generate --model ./my-model --prompt 'Once upon a time'",
     'whorl generate --model org/name --input prompts.jsonl --temperature 0.8 --num-samples 4 --json',

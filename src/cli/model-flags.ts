@@ -37,6 +37,15 @@ export const DEVICE = {
 /** What computes, and what of a config.json is ignored: the same on every command that runs a model. */
 export const COMPUTE = { ...DEVICE, ...CONFIG };
 
+/** Of commands that only ask models: linear layers may be quantised, too. */
+export const QUANTISES = {
+  precision: oneOf(
+    '<kind>',
+    ['auto', 'float32', 'stored', 'int8', 'int4'],
+    'half-precision weights while decoding; float32: copied, stored: cast on use, less memory and slower (default: auto, by free memory). int8, int4: linear layers in so many bits, made once into the cache; other answers, a fraction of the memory',
+  ),
+};
+
 export const MODEL = required(
   text('<model>', 'a Hugging Face folder, a GGUF file or a hub id (org/name[@revision])'),
 );
@@ -45,6 +54,7 @@ export const MODEL = required(
 export const ASKED = {
   model: MODEL,
   ...COMPUTE,
+  ...QUANTISES,
   batch_tokens: wholeNumber('<number>', 2, 'most tokens in one run of the engine: memory against speed'),
   dtype: oneOf(
     '<dtype>',

@@ -37,6 +37,8 @@ export type OpName =
   | 'low_rank_sum'
   | 'batch_matmul'
   | 'cast_gemm'
+  | 'quantised_linear'
+  | 'quantised_weight'
   | 'softmax'
   | 'log_softmax'
   | 'take_last'

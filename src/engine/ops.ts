@@ -10,6 +10,7 @@ import { LEAVES } from './ops/leaves.ts';
 import { LOOP } from './ops/loop.ts';
 import { MATMUL } from './ops/matmul.ts';
 import { NORMALISE } from './ops/normalise.ts';
+import { QUANTISED } from './ops/quantised.ts';
 import { SHAPE } from './ops/shape.ts';
 import { SORT } from './ops/sort.ts';
 
@@ -22,6 +23,7 @@ export const OPS: Readonly<Record<OpName, Op>> = {
   ...LOOP,
   ...MATMUL,
   ...NORMALISE,
+  ...QUANTISED,
   ...SHAPE,
   ...SORT,
 };

@@ -4,6 +4,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { isQuantised } from './packing.ts';
 import { measureRate } from './rate.ts';
 import { cpu, type Device, type Precision, type Provider } from './session.ts';
 import { engineFolder, engineVersion, ort } from './session-engine.ts';
@@ -21,7 +22,7 @@ export interface ComputeOptions {
 }
 
 const DEVICE_CHOICES = ['auto', 'cpu', 'webgpu', 'cuda'] as const satisfies readonly DeviceChoice[];
-const PRECISIONS = ['auto', 'float32', 'stored'] as const satisfies readonly Precision[];
+const PRECISIONS = ['auto', 'float32', 'stored', 'int8', 'int4'] as const satisfies readonly Precision[];
 
 /** What came of trying a provider: a rate in FLOP a second, or why there is none. */
 export type Found = { readonly provider: Provider } & (
@@ -81,14 +82,23 @@ export function fastestProvider(found: readonly Found[], cpuRate: number): Provi
 /**
  * @throws WhorlError `usage` for options that no device has, `unsupported` for a provider that this installation lacks;
  *   a driver or device that is missing is said when a session is made
+ * @param quantises whether the caller quantises a model where that is asked for
  */
 export async function openDevice(
   options: ComputeOptions = {},
   probes: Probes = machineProbes,
+  quantises = false,
 ): Promise<Device> {
   const { device = cpu, threads, precision } = options;
   if (typeof device === 'string') oneOf('--device', device, DEVICE_CHOICES);
   if (precision !== undefined) oneOf('--precision', precision, PRECISIONS);
+  const asked = precision ?? (typeof device === 'object' ? device.precision : undefined);
+  if (isQuantised(asked) && !quantises)
+    throw new WhorlError(
+      'usage',
+      `--precision ${asked} is for models that are asked`,
+      'this call trains or measures in float32: leave it out',
+    );
   if (threads !== undefined && !(Number.isInteger(threads) && threads > 0))
     throw new WhorlError(
       'usage',

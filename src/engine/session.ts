@@ -4,6 +4,7 @@ import type * as Engine from 'onnxruntime-node';
 import { cores } from '../base/cores.ts';
 import { assert, WhorlError } from '../base/error.ts';
 import type { Dtype } from '../tensor/tensor.ts';
+import { isQuantised, type QuantisedPrecision } from './packing.ts';
 import { ort } from './session-engine.ts';
 
 type Data = Float32Array | Int32Array | BigInt64Array | Uint8Array;
@@ -17,9 +18,10 @@ export type Provider = 'cpu' | 'webgpu' | 'cuda';
 /**
  * How decoding holds half-precision weights; products are float32 always, and the results the same bit for bit.
  * `float32`: as float32 copies, made once a run. `stored`: as in the file, each cast when it is used, token by token: a
- * fraction of the memory, several times slower. `auto`: copies where memory has room for them.
+ * fraction of the memory, several times slower. `auto`: copies where memory has room for them. `int8`, `int4`: linear layers
+ * of a model that was quantised, other results; the rest as `auto`.
  */
-export type Precision = 'auto' | 'float32' | 'stored';
+export type Precision = 'auto' | 'float32' | 'stored' | QuantisedPrecision;
 
 /** What computes, and how. `openDevice` (session-device.ts) makes one out of what a user asks for. */
 export interface Device {
@@ -65,7 +67,8 @@ export class Session {
     device: Device,
     profilePrefix?: string,
   ): Promise<Session> {
-    const config: Record<string, string> = { disable_prepacking: '1' };
+    // Packed weights are laid out anew for their kernel; without that each product would make them float32 first.
+    const config: Record<string, string> = { disable_prepacking: isQuantised(device.precision) ? '0' : '1' };
     const threads = device.threads ?? limitedThreads();
     if (weightsFolder !== undefined) config.model_external_initializers_file_folder_path = weightsFolder;
     try {

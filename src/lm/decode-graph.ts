@@ -31,8 +31,9 @@ export const cacheNames = ({ decoder }: ModelWeights): string[] =>
  * Bytes of the float32 copies that a loop makes of half-precision weights: all that it multiplies by. A tied embedding is
  * the head; an untied one is only looked up in.
  */
-export const copiedBytes = ({ decoder, tensors }: ModelWeights): number =>
+export const copiedBytes = ({ decoder, tensors, quantised }: ModelWeights): number =>
   [...decoder.shapes.keys()].reduce((sum, name) => {
+    if (quantised?.has(name)) return sum;
     const { dtype, shape } = tensors.get(name)!;
     const tables = [decoder.positionTable, decoder.scores?.relative?.table];
     const lookedUp = tables.includes(name) || (name === decoder.embedding && name !== decoder.head);

@@ -35,7 +35,7 @@ interface Row<R extends SampleRequest> extends Running<R> {
 const COPIES_SHARE = 0.6;
 
 function castsInLoop(model: ModelWeights, { precision = 'auto' }: Device): boolean {
-  if (precision !== 'auto') return precision === 'stored';
+  if (precision === 'stored' || precision === 'float32') return precision === 'stored';
   return copiedBytes(model) > COPIES_SHARE * freeMemory();
 }
 

@@ -4,7 +4,7 @@ import { WhorlError } from '../base/error.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import { longestSequence } from '../models/blocks/rope-scaling.ts';
 import { Encoder } from '../models/encode.ts';
-import type { Model } from '../models/model.ts';
+import type { Model, ModelWeights } from '../models/model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
 import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
@@ -23,6 +23,8 @@ import { cutAtStop, stopAt } from './stop.ts';
 
 export interface LocalModelOptions {
   readonly device?: Device;
+  /** What computes in place of the model's own weights: the same, quantised. */
+  readonly weights?: ModelWeights;
   /** Laid over the checkpoint, with the variant that generate and score use (default: its rows, no adapter). */
   readonly overlay?: Overlay;
   readonly variant?: Variant;
@@ -75,8 +77,9 @@ export class LocalModel implements LanguageModel {
     readonly options: LocalModelOptions,
   ) {
     const device = options.device ?? cpu;
-    this.encoder = new Encoder(model, options.overlay, device);
-    this.decoder = new BatchDecoder(model, options.overlay, device);
+    const weights = options.weights ?? model;
+    this.encoder = new Encoder(weights, options.overlay, device);
+    this.decoder = new BatchDecoder(weights, options.overlay, device);
   }
 
   /** Throws `bad-file` and `unsupported` as the readers do; compiles nothing yet. */

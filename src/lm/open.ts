@@ -1,8 +1,11 @@
 // Who is to be asked, as a value, and how it becomes something that answers: one opener a kind.
 
+import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { isQuantised, PACKINGS } from '../engine/packing.ts';
+import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import type { Model } from '../models/model.ts';
+import type { Model, ModelWeights } from '../models/model.ts';
 import { type OpenModelOptions, openModel } from '../models/open-model.ts';
 import type { Overlay, Variant } from '../models/overlay.ts';
 import { type AdapterTable, adapterOverlay, looksOf } from '../models/paper-adapter.ts';
@@ -106,7 +109,7 @@ async function openLocal(
   { model: named, overlay: laid, variant, adapter, tokenizer = 'own' }: ModelSpec,
   options: OpenOptions,
 ): Promise<LocalModel> {
-  const device = await openDevice(options);
+  const device = await openDevice(options, undefined, true);
   const paper = adapter && readPaperAdapter(adapter.path);
   const model = typeof named === 'string' ? await openModel(named, options) : named;
   const overlay = paper ? adapterOverlay(paper, model, adapter?.table ?? 'model') : laid;
@@ -114,9 +117,11 @@ async function openLocal(
   const voice = typeof tokenizer === 'string' ? await TOKENIZERS[tokenizer](model.folder) : { tokenizer };
   const { batch_tokens, sequences, scoring } = options;
   try {
+    const weights = await weightsFor(model, device, options);
     return await LocalModel.open(model, {
       ...voice,
       device,
+      ...(weights && { weights }),
       ...(overlay && { overlay }),
       ...(variant && { variant }),
       ...(batch_tokens !== undefined && { batch_tokens }),
@@ -127,4 +132,20 @@ async function openLocal(
     voice.ended?.();
     throw cause;
   }
+}
+
+/** What is computed with in place of the model's own weights, where the device says so. */
+async function weightsFor(
+  model: Model,
+  { precision, provider }: Device,
+  { cacheDir, onEvent }: OpenOptions,
+): Promise<ModelWeights | undefined> {
+  if (!isQuantised(precision)) return undefined;
+  if (provider !== 'cpu')
+    throw new WhorlError('unsupported', `--precision ${precision} is for the CPU`, 'leave --device out');
+  const { quantisedModel } = await import('../models/quantised-model.ts'); // for those who ask for it
+  return quantisedModel(model, precision, PACKINGS[precision], {
+    ...(cacheDir !== undefined && { cacheDir }),
+    ...(onEvent && { onEvent }),
+  });
 }

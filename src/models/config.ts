@@ -51,6 +51,25 @@ export interface ConfigReader {
   done(): void;
 }
 
+/** Of `withValues`: what has been read since it began. */
+let values: Map<string, unknown> | undefined;
+
+/** What `read` makes of a config, and every value that it read there by key: what the family takes where a key is absent. */
+export function withValues<T>(read: () => T): { made: T; values: ReadonlyMap<string, unknown> } {
+  const [before, own] = [values, new Map<string, unknown>()];
+  values = own;
+  try {
+    return { made: read(), values: own };
+  } finally {
+    values = before;
+  }
+}
+
+function said<T>(key: string, value: T): T {
+  values?.set(key, value);
+  return value;
+}
+
 export function readConfig(json: ConfigJson, where: string): ConfigReader {
   const asked = new Set<string>();
   const get = (key: string): unknown => {
@@ -77,30 +96,30 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
       const value = get(key) ?? fallback;
       if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > 2 ** 31 - 1)
         bad(key, 'a positive integer');
-      return value as number;
+      return said(key, value as number);
     },
     optionalSize: (key) => ((get(key) ?? null) === null ? undefined : reader.size(key)),
     count(key, fallback) {
       const value = get(key) ?? fallback;
       if (!Number.isSafeInteger(value) || (value as number) < 0) bad(key, 'a whole number from 0');
-      return value as number;
+      return said(key, value as number);
     },
     optionalNumber(key, fallback) {
       const value = get(key);
-      if (value === null || (value === undefined && fallback === undefined)) return undefined;
+      if (value === null || (value === undefined && fallback === undefined)) return said(key, undefined);
       return reader.number(key, fallback ?? 0);
     },
     window(key, fallback) {
       const value = get(key);
-      if (value === null || (value === undefined && fallback === undefined)) return undefined;
+      if (value === null || (value === undefined && fallback === undefined)) return said(key, undefined);
       return reader.size(key, fallback);
     },
-    perLayer(key, layers, values, otherwise) {
+    perLayer(key, layers, allowed, otherwise) {
       const value = get(key) ?? Array.from({ length: layers }, (_, i) => otherwise(i));
       if (!Array.isArray(value) || value.length !== layers) bad(key, `a list of ${layers} layers`);
-      if ((value as unknown[]).some((item) => !(values as readonly unknown[]).includes(item)))
+      if ((value as unknown[]).some((item) => !(allowed as readonly unknown[]).includes(item)))
         unsupported(key);
-      return value as (typeof values)[number][];
+      return said(key, value as (typeof allowed)[number][]);
     },
     layerTypes: (layers, slides) =>
       reader.perLayer('layer_types', layers, ['full_attention', 'sliding_attention'] as const, (i) =>
@@ -109,7 +128,7 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
     number(key, fallback) {
       const value = get(key) ?? fallback;
       if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) bad(key, 'a positive number');
-      return value as number;
+      return said(key, value as number);
     },
     indices(key) {
       const value = get(key) ?? [];
@@ -120,13 +139,13 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
     flag(key, fallback) {
       const value = get(key) ?? fallback;
       if (typeof value !== 'boolean') bad(key, 'true or false');
-      return value as boolean;
+      return said(key, value as boolean);
     },
     activation(key, fallback) {
       const value = get(key) ?? fallback;
       if (typeof value !== 'string') bad(key, 'the name of an activation');
       if (!Object.hasOwn(ACTIVATIONS, value as string)) unsupported(key);
-      return value as Activation;
+      return said(key, value as Activation);
     },
     oneOf(key, values, fallback) {
       const value = get(key) ?? fallback;

@@ -31,6 +31,15 @@ export interface GgufSizes {
 }
 
 export interface GgufFamily {
+  /** Other values of `model_type` that llama.cpp writes under this architecture, since they compute the same. */
+  readonly also?: readonly string[];
+  /**
+   * Where llama.cpp does not take the head as the folder has it: `tied`, it never reads one; `stored`, it wants one even
+   * where it is tied.
+   */
+  readonly head?: 'tied' | 'stored';
+  /** Whether llama.cpp opens a file only with the biases that `biases` names, or only without; absent: either way. */
+  readonly wants?: 'biases' | 'no-biases';
   /** GGUF's `general.architecture`; its keys begin with it. */
   readonly architecture: string;
   /** Keys of config.json that are the same in all its files: model_type, architectures, what llama.cpp takes for granted. */

@@ -4,7 +4,7 @@ import { WhorlError } from '../base/error.ts';
 import type { GgufTensor } from '../sources/checkpoints/gguf.ts';
 import type { GgufFamily, GgufLayout, GgufSizes } from './gguf-family.ts';
 import { type GgufHeader, GgufKeys } from './gguf-keys.ts';
-import { ROPE_FACTORS, ropeScaling } from './gguf-rope.ts';
+import { ROPE_FACTORS, ropeScaling, YARN_KEYS } from './gguf-rope.ts';
 
 /** One Hugging Face tensor and the GGUF tensor it is made of. */
 export interface GgufWeight {
@@ -34,6 +34,7 @@ const SHARED = [
   'rope.scaling.original_context_length',
   'rope.scaling.type',
   'vocab_size',
+  ...YARN_KEYS,
 ];
 const DEFAULT_THETA = 10_000; // llama.cpp's, whatever the family's in transformers
 const MAX_VECTOR = 1 << 20; // a bias is read whole, so bounded; the widest models have some ten thousand elements

@@ -2,8 +2,10 @@
 // llama.cpp's converter leaves llama3's four numbers multiplied out, one factor a frequency.
 
 import { WhorlError } from '../base/error.ts';
+import type { GgufEntry } from '../sources/checkpoints/write-gguf.ts';
 import { ROPE_KINDS } from './blocks/rope-scaling.ts';
 import type { GgufKeys } from './gguf-keys.ts';
+import type { Rope, RopeType } from './rope.ts';
 
 export const ROPE_FACTORS = 'rope_freqs.weight';
 
@@ -23,8 +25,8 @@ export function ropeScaling(
   values: (tensor: string) => Float32Array,
 ): Record<string, unknown> | null {
   const { file } = keys;
-  const linear = linearScaling(keys);
-  if (!file.tensors.has(ROPE_FACTORS)) return linear;
+  const keyed = scalingOf(keys);
+  if (!file.tensors.has(ROPE_FACTORS)) return keyed;
   const { shape } = file.tensors.get(ROPE_FACTORS)!;
   if (shape.length !== 1 || shape[0] !== head.head_dim / 2)
     throw new WhorlError(
@@ -32,8 +34,8 @@ export function ropeScaling(
       `${file.path}: ${ROPE_FACTORS} is [${shape}], not [${head.head_dim / 2}]`,
     );
   const factors = values(ROPE_FACTORS);
-  if (factors.every((factor) => factor === 1)) return linear;
-  const found = linear === null ? llama3From(factors, head) : undefined;
+  if (factors.every((factor) => factor === 1)) return keyed;
+  const found = keyed === null ? llama3From(factors, head) : undefined;
   if (found === undefined)
     throw new WhorlError(
       'unsupported',
@@ -44,15 +46,16 @@ export function ropeScaling(
 }
 
 // llama.cpp takes a factor without a type as linear, and `rope.scale_linear` as its older name.
-function linearScaling(keys: GgufKeys): Record<string, unknown> | null {
+function scalingOf(keys: GgufKeys): Record<string, unknown> | null {
   const { architecture, file } = keys;
   const type = keys.get('rope.scaling.type') ?? 'linear';
   if (type === 'none') return null;
+  if (type === 'yarn') return yarnScaling(keys);
   if (type !== 'linear')
     throw new WhorlError(
       'unsupported',
       `${file.path}: ${architecture}.rope.scaling.type ${JSON.stringify(type)} is not handled`,
-      'Whorl reads none, linear, and rope_freqs.weight of llama3',
+      'Whorl reads none, linear, yarn, and rope_freqs.weight of llama3',
     );
   const factor = keys.get('rope.scaling.factor') ?? keys.get('rope.scale_linear') ?? 0;
   if (typeof factor !== 'number' || !Number.isFinite(factor) || factor < 0)
@@ -62,6 +65,56 @@ function linearScaling(keys: GgufKeys): Record<string, unknown> | null {
     );
   return factor === 0 || factor === 1 ? null : { rope_type: 'linear', factor: Math.fround(factor) };
 }
+
+// llama.cpp's own where the file has no such key are those of transformers.
+function yarnScaling(keys: GgufKeys): Record<string, unknown> {
+  const betas = Object.entries(YARN_BETAS).flatMap(([name, key]) =>
+    keys.get(key) === undefined ? [] : [[name, keys.positive(key)]],
+  );
+  return {
+    rope_type: 'yarn',
+    factor: keys.positive('rope.scaling.factor'),
+    original_max_position_embeddings: keys.count('rope.scaling.original_context_length'),
+    ...Object.fromEntries(betas),
+  };
+}
+
+const YARN_BETAS = { beta_fast: 'rope.scaling.yarn_beta_fast', beta_slow: 'rope.scaling.yarn_beta_slow' };
+export const YARN_KEYS: readonly string[] = Object.values(YARN_BETAS);
+
+export interface RopeOut {
+  /** Keys without the architecture. */
+  readonly entries: readonly (readonly [string, GgufEntry])[];
+  /** `rope_freqs.weight`. */
+  readonly factors?: Float32Array;
+}
+
+/** How a GGUF says the scaling of these positions; undefined where it has no word for it. */
+export const ropeOut = (rope: Rope): RopeOut | undefined => WORDS[rope.rope_scaling.rope_type]?.(rope);
+
+const float = (value: number): GgufEntry => ({ type: 'float32', value });
+const WORDS: { readonly [T in RopeType]?: (rope: Rope) => RopeOut } = {
+  default: () => ({ entries: [] }),
+  linear: ({ rope_scaling: { factor } }) => ({
+    entries: [
+      ['rope.scaling.type', { type: 'string', value: 'linear' }],
+      ['rope.scaling.factor', float(factor)],
+    ],
+  }),
+  yarn: ({ rope_scaling: { factor, original_max_position_embeddings: original, yarn } }) => ({
+    entries: [
+      ['rope.scaling.type', { type: 'string', value: 'yarn' }],
+      ['rope.scaling.factor', float(factor)],
+      ['rope.scaling.original_context_length', { type: 'uint32', value: original }],
+      [YARN_BETAS.beta_fast, float(yarn!.beta_fast)],
+      [YARN_BETAS.beta_slow, float(yarn!.beta_slow)],
+    ],
+  }),
+  llama3: (rope) => {
+    const [plain, scaled] = [ROPE_KINDS.default, ROPE_KINDS.llama3].map((kind) => kind.frequencies(rope, 1));
+    return { entries: [], factors: Float32Array.from(plain!, (frequency, i) => frequency / scaled![i]!) };
+  },
+};
 
 /**
  * The numbers that give these factors. Only two of low, high and the original length count beside `factor` (all three

@@ -3,6 +3,7 @@
 import { basename } from 'node:path';
 import type { PlannedModel } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
+import type { Packing } from '../engine/packing.ts';
 import { type Checkpoint, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { quantised } from './config.ts';
@@ -26,6 +27,15 @@ export interface ModelWeights {
   readonly tensors: ReadonlyMap<string, TensorRef>;
   /** The real folder that holds every tensor's file; empty where every weight is an input. */
   readonly weightsFolder: string;
+  /** Matrices that are packed instead, by name; they are not among `tensors`. */
+  readonly quantised?: ReadonlyMap<string, QuantisedTensor>;
+}
+
+/** A matrix [out, width] as whole numbers and their scales, whichever way its family stores it. */
+interface QuantisedTensor extends Packing {
+  readonly packed: TensorRef;
+  readonly scales: TensorRef;
+  readonly width: number;
 }
 
 export interface Model extends ModelFolder, ModelWeights {}

@@ -2,6 +2,7 @@
 
 import { Graph, type Value } from '../engine/graph.ts';
 import { input, weight } from '../engine/ops/leaves.ts';
+import { quantisedWeight } from '../engine/ops/quantised.ts';
 import type { Feed } from '../engine/session.ts';
 import {
   type Cache,
@@ -33,8 +34,14 @@ const AT_LEAST = 2;
 
 export const frozenWeights =
   (graph: Graph, model: ModelWeights): Weights =>
-  (name) =>
-    weight(graph, model.tensors.get(name)!, name);
+  (name) => {
+    const packed = model.quantised?.get(name);
+    if (packed === undefined) return weight(graph, model.tensors.get(name)!, name);
+    return graph.once(`quantised:${name}`, () => {
+      const { packed: numbers, scales, ...rows } = packed;
+      return quantisedWeight(weight(graph, numbers, name), weight(graph, scales, `${name}.scales`), rows);
+    });
+  };
 
 export interface PromptGraph {
   readonly graph: Graph;

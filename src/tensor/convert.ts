@@ -26,7 +26,7 @@ export function float16Value(bits: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-function float16Bits(value: number): number {
+export function float16Bits(value: number): number {
   scratch.setFloat32(0, value);
   const bits = scratch.getUint32(0);
   const sign = (bits >>> 16) & 0x8000;

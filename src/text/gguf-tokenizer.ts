@@ -3,48 +3,9 @@
 // Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (section on the tokenizer).
 
 import { nearest, WhorlError } from '../base/error.ts';
+import { CUTS, LLAMA3_NAMES } from './gguf-cuts.ts';
 import { endsOf } from './gguf-ends.ts';
 import { PIECE_TYPE, sentencePieceTokenizer, tokensAround } from './sentencepiece.ts';
-
-/** How text is cut before merging, by `tokenizer.ggml.pre`; the model's own tokenizer.json, not llama.cpp's regex. */
-const BYTE_LEVEL = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
-const BYTES_ONLY = { ...BYTE_LEVEL, use_regex: false };
-const DIGITS = { type: 'Digits', individual_digits: true };
-const split = (pattern: string) => ({
-  type: 'Split',
-  pattern: { Regex: pattern },
-  behavior: 'Isolated',
-  invert: false,
-});
-const sequence = (...pretokenizers: object[]) => ({ type: 'Sequence', pretokenizers });
-const WORDS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
-const REST = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
-
-interface Cut {
-  readonly pre_tokenizer: object;
-  /** Llama 3: a piece that is an entry as it stands is taken whole, whatever the merges say. */
-  readonly ignore_merges: boolean;
-  readonly normalizer: object | null;
-}
-const cut = (pre_tokenizer: object, ignore_merges = false, normalizer: object | null = null): Cut => ({
-  pre_tokenizer,
-  ignore_merges,
-  normalizer,
-});
-
-/** llama.cpp knows Llama 3's way of cutting under each of these. */
-const LLAMA3_NAMES: readonly string[] = ['llama-bpe', 'llama3', 'llama-v3'];
-
-const CUTS: ReadonlyMap<string, Cut> = new Map([
-  ['gpt-2', cut(BYTE_LEVEL)],
-  ['smollm', cut(sequence(DIGITS, BYTE_LEVEL))],
-  ['starcoder', cut(sequence(DIGITS, BYTE_LEVEL))],
-  ...LLAMA3_NAMES.map((name): [string, Cut] => [
-    name,
-    cut(sequence(split(`${WORDS}|\\p{N}{1,3}|${REST}`), BYTES_ONLY), true),
-  ]),
-  ['qwen2', cut(sequence(split(`${WORDS}|\\p{N}|${REST}`), BYTES_ONLY), false, { type: 'NFC' })],
-]);
 
 const MAX_TOKENS = 2 ** 22;
 

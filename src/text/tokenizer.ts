@@ -78,8 +78,20 @@ const CLASS_NAMES: ReadonlyMap<unknown, ReadonlyMap<string, string>> = new Map(
   ]),
 );
 
+/** A tokenizer and the tokenizer.json that it was made of, with the added tokens of the files beside it. */
+export interface OpenedTokenizer {
+  readonly tokenizer: Tokenizer;
+  readonly json: Readonly<Record<string, unknown>>;
+  /** What messages call it. */
+  readonly origin: string;
+}
+
 /** Opens the tokenizer of a Hugging Face folder. Errors: missing-file, bad-file, unsupported. */
-export async function openTokenizer(folder: string): Promise<Tokenizer> {
+export const openTokenizer = async (folder: string): Promise<Tokenizer> =>
+  (await openTokenizerFiles(folder)).tokenizer;
+
+/** The same with what it was made of. */
+export async function openTokenizerFiles(folder: string): Promise<OpenedTokenizer> {
   const path = join(folder, 'tokenizer.json');
   const text = (await readBounded(path, MAX_TOKENIZER_BYTES))?.toString('utf8');
   const files: Record<string, unknown> = {};
@@ -96,7 +108,11 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
 }
 
 /** The same from files in memory (a GGUF's, see gguf-tokenizer.ts). `origin` names them in errors. */
-export async function tokenizerFromFiles(files: TokenizerFiles, origin: string): Promise<Tokenizer> {
+export const tokenizerFromFiles = async (files: TokenizerFiles, origin: string): Promise<Tokenizer> =>
+  (await openTokenizedFiles(files, origin)).tokenizer;
+
+/** The same with what it was made of. */
+export async function openTokenizedFiles(files: TokenizerFiles, origin: string): Promise<OpenedTokenizer> {
   const json = files['tokenizer.json'];
   if (json === undefined) throw new WhorlError('missing-file', `${origin} has no tokenizer.json`);
   return build({ json, files, origin });
@@ -162,7 +178,7 @@ interface Source {
   readonly names?: ReadonlyMap<string, string>;
 }
 
-async function build({ text, json, files, origin, names }: Source): Promise<Tokenizer> {
+async function build({ text, json, files, origin, names }: Source): Promise<OpenedTokenizer> {
   const checked = checkTokenizerJson(json, origin);
   const settings = record(files['tokenizer_config.json']);
   const own = (record(json).added_tokens ?? []) as readonly unknown[];
@@ -203,7 +219,7 @@ async function build({ text, json, files, origin, names }: Source): Promise<Toke
     const rows = encodings.map((encoding) => encoding.getIds());
     return continued && addSpecialTokens ? rows.map((row) => withoutAppended(row, ends)) : rows;
   };
-  return {
+  const tokenizer: Tokenizer = {
     ...description,
     encodeBatch,
     encode: async (input, options) => (await encodeBatch([input], options))[0]!,
@@ -218,6 +234,7 @@ async function build({ text, json, files, origin, names }: Source): Promise<Toke
       );
     },
   };
+  return { tokenizer, json: whole, origin };
 }
 
 async function loadNative(): Promise<typeof import('tokenizers')> {

@@ -13,6 +13,7 @@ import { type Claim, parseClaim } from '../claim/claim.ts';
 import { claimOf, type Opened, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
+import { isQuantised, type QuantisedPrecision } from '../engine/packing.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { generateAll } from '../lm/ask.ts';
 import type { GenerateRequest } from '../lm/language-model.ts';
@@ -89,6 +90,8 @@ export interface VerifyReport extends Verdict {
   readonly certificate: string | null;
   /** Keys of the answering model's config.json that were ignored, where there are such. */
   readonly ignored_config_keys?: readonly string[];
+  /** What the suspect's linear layers computed in, where it was not float32. */
+  readonly precision?: QuantisedPrecision;
   /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
   readonly warnings: readonly string[];
   readonly seconds: number;
@@ -118,6 +121,8 @@ interface Ready {
   readonly vanilla: Model | undefined;
   /** What lies beside the claim, and what was found of it. */
   readonly proved: Beside & Found;
+  /** What the suspect's linear layers compute in, where it is not float32. */
+  readonly quantised?: QuantisedPrecision;
   /** What is asked; absent for a claim without keys. */
   readonly questions?: Questions;
 }
@@ -137,7 +142,14 @@ interface Questions {
 async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T | Promise<T>): Promise<T> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
-  const device = await openDevice(options);
+  const device = await openDevice(options, undefined, true);
+  const quantised = isQuantised(device.precision) ? device.precision : undefined;
+  if (quantised !== undefined && options.certificate !== undefined)
+    throw new WhorlError(
+      'usage',
+      `a certificate of answers in ${quantised}`,
+      'leave --precision out: what others check is asked in float32',
+    );
   const contents = (await readSecret(options.secret, options.unlock)).reveal();
   const beside = options.claim ?? join(dirname(options.secret), 'claim.json');
   const claimFile = options.claim !== undefined || existsSync(beside) ? beside : null;
@@ -167,7 +179,8 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   };
   if (!hasKeys) return call(ready);
   const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
-  return asking(spec, { device }, async (model) => {
+  const made = { device, onEvent, ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }) };
+  return asking(spec, made, async (model) => {
     const wrapper = options.wrapper ?? opened.plan.query.wrapper;
     const wrapped =
       committedWrapper(opened.plan.query.wrappers, wrapper) ?? (await model.wrapped(wrapper, options.system));
@@ -177,7 +190,11 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
       max_new_tokens: opened.plan.decoding.max_new_tokens,
     }));
     const changed = await changedKeys(keys, requests, model.tokenizer);
-    return call({ ...ready, questions: { ownerParts, model, wrapper, wrapped, requests, changed } });
+    return call({
+      ...ready,
+      ...(quantised && { quantised }),
+      questions: { ownerParts, model, wrapper, wrapped, requests, changed },
+    });
   });
 }
 
@@ -268,6 +285,8 @@ interface Answers {
   readonly asked: AskedInFull;
   readonly ownerParts: OwnerParts;
   readonly warnings: readonly string[];
+  /** What the suspect's linear layers computed in, where it was not float32. */
+  readonly precision?: QuantisedPrecision;
   readonly ignored_config_keys?: readonly string[];
 }
 
@@ -280,6 +299,7 @@ async function askKeys(
     look,
     issuing,
     suspect,
+    quantised,
     suspect_digests,
     proved,
   }: Ready & Pick<VerifyReport, 'suspect_digests'>,
@@ -329,12 +349,20 @@ async function askKeys(
       prompts_sha256: sha256Hex(JSON.stringify(prompts)),
       chat_template_sha256,
     },
-    warnings: keyWarnings(changed.length, requests.length),
+    ...(quantised && { precision: quantised }),
+    warnings: [...keyWarnings(changed.length, requests.length), ...quantisedWarning(quantised)],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,
     }),
   };
 }
+
+const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
+  precision === undefined
+    ? []
+    : [
+        `The suspect answered with its linear layers in ${precision}: it may answer otherwise as it was published. Ask again without --precision before this is evidence.`,
+      ];
 
 /** Of a claim without keys. */
 function notAsked(opened: Opened, deciding: DecideOptions): Answers {

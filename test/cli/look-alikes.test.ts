@@ -178,6 +178,17 @@ const COMMANDS: Readonly<Record<string, (path: string) => string[]>> = {
   generate: (path) => ['generate', '--model', path, '--prompt', 'a'],
   score: (path) => ['score', '--model', path, '--context', 'a', '--continuation', 'b'],
   finetune: (path) => ['finetune', '--model', path, '--data', rows, '--out', join(root, 'never')],
+  convert: (path) => [
+    'convert',
+    '--model',
+    path,
+    '--to',
+    'gguf',
+    '--type',
+    'f16',
+    '--out',
+    join(root, 'never'),
+  ],
   fingerprint: (path) => ['fingerprint', '--model', path, '--out', join(root, 'never')],
   merge: (path) => [
     'merge',

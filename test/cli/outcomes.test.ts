@@ -191,6 +191,10 @@ describe('refused before any work', () => {
     ['fingerprint', (out) => ['fingerprint', '--model', 'nobody/fetches-this', '--out', out]],
     ['finetune', (out) => ['finetune', '--model', 'nobody/fetches-this', '--data', wrong, '--out', out]],
     ['merge', (out) => ['merge', '--model', 'nobody/fetches-this', '--adapter', none, '--out', out]],
+    [
+      'convert',
+      (out) => ['convert', '--model', 'nobody/fetches-this', '--to', 'gguf', '--type', 'f16', '--out', out],
+    ],
     ['dataset mix', (out) => ['dataset', 'mix', '--source', none, '--out', out]],
     ['dataset chat', (out) => ['dataset', 'chat', '--source', none, '--out', out]],
     ['dataset alpaca', (out) => ['dataset', 'alpaca', '--source', none, '--out', out]],

@@ -39,7 +39,7 @@ const feedOf = ({ dtype, shape, data }: Drawn): Feed => ({
   data:
     dtype === 'float32'
       ? Float32Array.from(data)
-      : dtype === 'bool'
+      : dtype === 'bool' || dtype === 'uint8'
         ? Uint8Array.from(data)
         : Int32Array.from(data),
 });

@@ -37,6 +37,7 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
   attack: (call) => whorl.attackRun({ run: join(call.out, 'run'), attacks: ['noise'], ...call }),
   finetune: (call) => whorl.userFinetune({ model, data, settings: { epochs: 1, batch: 16 }, ...call }),
   merge: (call) => whorl.mergeAdapter({ model, adapter: join(call.out, 'adapter'), ...call }),
+  convert: (call) => whorl.convertModel({ model, to: 'gguf', type: 'q8_0', ...call }),
   generate: ({ out: _, ...call }) => all(whorl.generate({ model, prompts: ['a', 'b'], ...call })),
   score: ({ out: _, ...call }) =>
     all(whorl.score({ model, rows: [{ context: 'a', continuation: ' b' }], ...call })),

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
 import { Encoder } from '../../src/models/encode.ts';
-import { llama3From } from '../../src/models/gguf-rope.ts';
+import { llama3From, ropeOut } from '../../src/models/gguf-rope.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readGguf } from '../../src/sources/checkpoints/gguf.ts';
 import { BLOCKS } from '../../src/sources/checkpoints/gguf-blocks.ts';
@@ -151,3 +151,25 @@ it.each(read<{ cases: FactorCase[] }>('rope-factors.json').cases)(
     });
   },
 );
+
+it.each(read<{ cases: FactorCase[] }>('rope-factors.json').cases)(
+  'the factors of llama3 are those of llama.cpp’s converter: $name',
+  ({ head_dim, rope: { rope_theta, ...numbers }, factors }) => {
+    const rope_scaling = { rope_type: 'llama3' as const, ...(numbers as unknown as Numbers) };
+    const rope = {
+      dim: head_dim,
+      interleaved: false,
+      rope_theta,
+      rope_scaling,
+      max_position_embeddings: 131_072,
+    };
+    const [ours, theirs] = [ropeOut(rope)!.factors!, floats(factors)];
+    expect(ours.length).toBe(theirs.length);
+    for (const [i, factor] of theirs.entries()) expect(Math.abs(ours[i]! / factor - 1)).toBeLessThan(1e-6);
+  },
+);
+
+type Numbers = Record<
+  'factor' | 'low_freq_factor' | 'high_freq_factor' | 'original_max_position_embeddings',
+  number
+>;

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
 import type { Channels } from '../../verify/channels.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
-import { COMPUTE, MODEL } from '../model-flags.ts';
+import { COMPUTE, MODEL, QUANTISES } from '../model-flags.ts';
 import {
   DRY_RUN,
   fraction,
@@ -55,6 +55,7 @@ const OPTIONS = {
   alpha: fraction('<number>', 'the level of the decision; any but the committed one gives counts only'),
   keys: wholeNumber('<n>', 1, 'ask so many keys (default: all that no certificate opened)'),
   ...COMPUTE,
+  ...QUANTISES,
 };
 const OWN = {
   certificate: text(

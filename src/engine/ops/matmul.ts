@@ -5,6 +5,7 @@ import { elements } from '../../tensor/tensor.ts';
 import type { Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
 import { add, cast, mul } from './arithmetic.ts';
+import { quantisedLinear } from './quantised.ts';
 
 const gemmOp = defineOp<{ transA: boolean; transB: boolean }>({
   name: 'gemm',
@@ -92,6 +93,7 @@ export const lowRankSum = (w: Value, a: Value, b: Value, scale: number, transpos
  * @param transposed w is stored [in, out] (GPT-2's Conv1D)
  */
 export function linear(x: Value, w: Value, transposed = false): Value {
+  if (w.node.op.name === 'quantised_weight') return quantisedLinear(x, w); // packed [out, in], however it lay
   if (w.node.op.name !== 'low_rank_sum')
     return castsLate(x, w) ? castGemm(x, w, !transposed) : gemm(x, cast(w, 'float32'), false, !transposed);
   const [base, a, b] = w.node.inputs;

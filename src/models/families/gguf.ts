@@ -80,19 +80,28 @@ const CAPS = {
 
 const LIST: readonly GgufFamily[] = [
   // Mistral's files say "llama", too; the window of its first version is in none of them.
-  line('llama', 'llama', 'Llama', { block: { ...TURNED, ...PRE_NORMS, ...GATED }, biases: LLAMA_BIASES }),
+  line('llama', 'llama', 'Llama', {
+    also: ['mistral'],
+    block: { ...TURNED, ...PRE_NORMS, ...GATED },
+    biases: LLAMA_BIASES,
+  }),
   line('qwen2', 'qwen2', 'Qwen2', { block: { ...PROJECTIONS, ...PRE_NORMS, ...GATED }, biased: IN }),
   line('qwen3', 'qwen3', 'Qwen3', {
+    wants: 'no-biases',
     block: { ...PROJECTIONS, ...QK_NORMS, ...PRE_NORMS, ...GATED },
     biases: { attention_bias: ATTENTION },
   }),
   line('gemma', 'gemma', 'Gemma', {
+    wants: 'no-biases',
+    head: 'tied',
     config: { hidden_act: 'gelu_pytorch_tanh' },
     outside: gemmaOutside,
     block: { ...PROJECTIONS, ...plusOne(PRE_NORMS), ...GATED },
     biases: { attention_bias: ATTENTION },
   }),
   line('gemma2', 'gemma2', 'Gemma2', {
+    wants: 'no-biases',
+    head: 'tied',
     config: GEMMA,
     keys: {
       ...LINE,
@@ -108,6 +117,7 @@ const LIST: readonly GgufFamily[] = [
     biases: { attention_bias: ATTENTION },
   }),
   line('gemma3', 'gemma3_text', 'Gemma3', {
+    wants: 'no-biases',
     config: { ...GEMMA, sliding_window_pattern: 6 },
     keys: {
       ...LINE,
@@ -123,6 +133,8 @@ const LIST: readonly GgufFamily[] = [
     biases: { attention_bias: ATTENTION },
   }),
   line('olmo2', 'olmo2', 'Olmo2', {
+    wants: 'no-biases',
+    head: 'stored',
     block: {
       ...PROJECTIONS,
       ...QK_NORMS,
@@ -145,17 +157,21 @@ const LIST: readonly GgufFamily[] = [
     biases: LLAMA_BIASES,
   }),
   line('smollm3', 'smollm3', 'SmolLM3', {
+    wants: 'no-biases',
     config: { no_rope_layer_interval: 4 },
     block: { ...TURNED, ...PRE_NORMS, ...GATED },
     biases: LLAMA_BIASES,
   }),
   line('command-r', 'cohere', 'Cohere', {
+    wants: 'no-biases',
+    head: 'tied',
     keys: { ...LINE, ...LAYER, logit_scale: positive('logit_scale') },
     switches: { use_qk_norm: 'attn_q_norm' },
     block: { ...PROJECTIONS, ...QK_NORMS, attn_norm: 'input_layernorm', ...GATED },
     biases: { attention_bias: ATTENTION },
   }),
   line('starcoder2', 'starcoder2', 'Starcoder2', {
+    wants: 'biases',
     config: { hidden_act: 'gelu_pytorch_tanh' },
     keys: { ...LINE, 'attention.layer_norm_epsilon': positive('norm_epsilon') },
     block: { ...PROJECTIONS, ...PRE_NORMS, ffn_up: 'mlp.c_fc', ffn_down: 'mlp.c_proj' },
@@ -163,6 +179,7 @@ const LIST: readonly GgufFamily[] = [
     biased: [...Object.keys(PRE_NORMS), 'output_norm'],
   }),
   line('stablelm', 'stablelm', 'StableLm', {
+    head: 'stored',
     keys: {
       ...LINE,
       ...LAYER,
@@ -174,6 +191,7 @@ const LIST: readonly GgufFamily[] = [
     biased: [...Object.keys(PRE_NORMS), 'output_norm'],
   }),
   line('phi2', 'phi', 'Phi', {
+    head: 'stored',
     config: { hidden_act: 'gelu_new' },
     keys: { ...LINE, ...LAYER },
     rotaryShare: 'partial_rotary_factor',
@@ -189,6 +207,8 @@ const LIST: readonly GgufFamily[] = [
   }),
   {
     architecture: 'gptneox',
+    wants: 'biases',
+    head: 'stored',
     config: { model_type: 'gpt_neox', architectures: ['GPTNeoXForCausalLM'], hidden_act: 'gelu' },
     keys: {
       ...SIZES,

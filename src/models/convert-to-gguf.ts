@@ -1,0 +1,195 @@
+// `whorl convert --to gguf`: a model folder as one GGUF file that llama.cpp opens, tensor by tensor, some rows at a time.
+
+import { statSync } from 'node:fs';
+import { type Abortable, checkAborted } from '../base/abort.ts';
+import { checkNew } from '../base/atomic.ts';
+import { type DryRun, plannable } from '../base/dry-run.ts';
+import { WhorlError } from '../base/error.ts';
+import { type OnEvent, silent } from '../base/events.ts';
+import { checkRoom } from '../base/room.ts';
+import { BoundedReader } from '../sources/bounded-reader.ts';
+import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
+import { quantise } from '../sources/checkpoints/gguf-quantise.ts';
+import { floatDtype } from '../sources/checkpoints/read.ts';
+import { type GgufEntries, ggufBytes, writeGguf } from '../sources/checkpoints/write-gguf.ts';
+import { toFloat32 } from '../tensor/convert.ts';
+import { BYTES_PER_ELEMENT, type TensorRef } from '../tensor/tensor.ts';
+import { ggufVocabulary } from '../text/gguf-vocabulary.ts';
+import { openTokenizerFiles } from '../text/tokenizer.ts';
+import { GGUF_TYPES, type GgufFileType, type GgufPlan, type GgufTensorOut, ggufPlan } from './gguf-export.ts';
+import { type Model, modelName, plannedModel } from './model.ts';
+import { type ConfigOptions, configOptions, openModel } from './open-model.ts';
+
+export interface ConvertOptions extends ConfigOptions, Abortable {
+  /** A model folder, a GGUF or a hub id. */
+  readonly model: string;
+  readonly to: 'gguf';
+  /**
+   * What matrices are stored as; vectors and norms are float32 in any. Rows that are no multiple of a type's block take the
+   * next one that llama.cpp takes for it: Q4_K Q5_0, and that float16.
+   */
+  readonly type: GgufFileType;
+  readonly out: string;
+  readonly onEvent?: OnEvent;
+}
+
+export interface ConvertReport {
+  readonly model: string;
+  readonly out: string;
+  readonly architecture: string;
+  readonly bytes: number;
+  /** How many tensors have each type. */
+  readonly tensors: Readonly<Record<string, number>>;
+  /** What the file cannot say and a reader of it will do otherwise, in words. */
+  readonly lost: readonly string[];
+}
+
+const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
+const HALF_MOST = 65_520; // from here on float16 rounds to infinity
+
+/**
+ * Writes the model with its tokenizer as a GGUF.
+ * @throws WhorlError `exists`; `unsupported` naming what llama.cpp's format has no word for; `no-space` before the work;
+ *   what opening the model throws
+ */
+export const convertModel = plannable<ConvertOptions, ConvertReport>(planConversion, runConversion);
+
+interface Prepared extends GgufPlan {
+  readonly model: Model;
+  readonly lost: readonly string[];
+  readonly bytes: number;
+}
+
+async function prepare(options: ConvertOptions): Promise<Prepared> {
+  const { type, out, onEvent = silent } = options;
+  if (!Object.hasOwn(GGUF_TYPES, type))
+    throw new WhorlError('usage', `no type ${type}`, `one of ${Object.keys(GGUF_TYPES).join(', ')}`);
+  checkNew(out);
+  if (statSync(out, { throwIfNoEntry: false })?.isDirectory())
+    throw new WhorlError('bad-path', `${out} is a folder`, 'name a file');
+  onEvent({ kind: 'phase', name: 'opening', detail: options.model });
+  const model = await openModel(options.model, { onEvent, ...configOptions(options) });
+  const plan = ggufPlan(model, type);
+  const { vocab_size } = model.decoder.config;
+  const files = await openTokenizerFiles(model.folder);
+  const vocabulary = await ggufVocabulary(files, vocab_size, model.folder);
+  const named: GgufEntries = new Map([['general.name', { type: 'string', value: modelName(model) }]]);
+  const bytes = plan.tensors.reduce((sum, tensor) => sum + ggufBytes(tensor), 0);
+  checkRoom(out, bytes);
+  return {
+    ...plan,
+    entries: new Map([...plan.entries, ...named, ...vocabulary.entries]),
+    lost: [...plan.lost, ...vocabulary.lost],
+    model,
+    bytes,
+  };
+}
+
+async function planConversion(options: ConvertOptions): Promise<DryRun> {
+  const { model, bytes, lost, tensors } = await prepare(options);
+  return {
+    dry_run: true,
+    command: 'convert',
+    models: [plannedModel('converted', model)],
+    method: null,
+    settings: { to: options.to, type: options.type },
+    writes: [{ path: options.out, what: `${tensors.length} tensors, ${bytes} bytes` }],
+    notes: lost,
+    estimate: null,
+  };
+}
+
+async function runConversion(options: ConvertOptions): Promise<ConvertReport> {
+  const { out, onEvent = silent } = options;
+  const { model, entries, tensors, lost, architecture, bytes } = await prepare(options);
+  for (const text of lost) onEvent({ kind: 'note', text });
+  let done = 0;
+  onEvent({ kind: 'phase', name: 'writing', detail: out });
+  writeGguf(out, entries, tensors, function* (tensor) {
+    yield* bytesOf(tensor, model.source);
+    done += ggufBytes(tensor);
+    onEvent({ kind: 'progress', name: 'writing', done, total: bytes });
+    if (done === bytes) assertUnchanged(model); // before the file gets its name
+  });
+  const types: Record<string, number> = {};
+  for (const { type } of tensors) types[type] = (types[type] ?? 0) + 1;
+  return { model: model.source, out, architecture, bytes: statSync(out).size, tensors: types, lost };
+}
+
+/** The tensor's bytes as GGUF has its rows and values, some rows at a time. */
+function* bytesOf(tensor: GgufTensorOut, source: string): Generator<Uint8Array> {
+  const { from, headDim = 1, plus = 0, type, name } = tensor;
+  const columns = tensor.shape.length === 1 ? 1 : tensor.shape.at(-1)!;
+  const finished = (values: Float32Array): Uint8Array => {
+    const ordered = headDim === 1 ? values : interleave(values, columns, headDim);
+    const shifted = plus === 0 ? ordered : ordered.map((value) => value + plus);
+    checkFits(shifted, tensor, source);
+    return quantise(type, shifted);
+  };
+  if (from instanceof Float32Array) return yield finished(from);
+  const reader = new BoundedReader(from.file, name);
+  try {
+    for (const part of valuesOf(reader, from, tensor.runs, columns, headDim)) {
+      checkAborted();
+      yield finished(part);
+    }
+  } finally {
+    reader.close();
+  }
+}
+
+function* valuesOf(
+  reader: BoundedReader,
+  ref: TensorRef,
+  runs: GgufTensorOut['runs'],
+  columns: number,
+  headDim: number,
+): Generator<Float32Array> {
+  const dtype = floatDtype(ref);
+  const rowLength = columns * BYTES_PER_ELEMENT[dtype];
+  const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / (columns * headDim))) * headDim * rowLength;
+  if (columns === 1) {
+    // A bias or norm: rows of one element, which are read whole, since they are short.
+    const whole = joined([...reader.chunks(ref.offset, ref.length)].map((bytes) => toFloat32(bytes, dtype)));
+    yield runs ? joined(runs.map(({ first, count }) => whole.subarray(first, first + count))) : whole;
+    return;
+  }
+  for (const { first, count } of runs ?? [{ first: 0, count: ref.length / rowLength }])
+    for (const bytes of reader.chunks(ref.offset + first * rowLength, count * rowLength, wanted))
+      yield toFloat32(bytes, dtype);
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+/** Row `j · headDim/2 + i` of each head goes to row `2i + j`. [rows, columns] row-major */
+function interleave(values: Float32Array, columns: number, headDim: number): Float32Array {
+  const out = new Float32Array(values.length);
+  const half = headDim / 2;
+  for (let row = 0; row < values.length / columns; row++) {
+    const [head, within] = [row - (row % headDim), row % headDim];
+    const to = head + 2 * (within % half) + Math.floor(within / half);
+    out.set(values.subarray(row * columns, (row + 1) * columns), to * columns);
+  }
+  return out;
+}
+
+/** Whether values that were finite stay so. Types of 32 bits and bfloat16 hold whatever there is. */
+function checkFits(values: Float32Array, { type, name }: GgufTensorOut, source: string): void {
+  if (type === 'F32' || type === 'BF16') return;
+  const most = type === 'F16' ? HALF_MOST : Number.POSITIVE_INFINITY;
+  const bad = values.find((value) => !(Math.abs(value) < most));
+  if (bad !== undefined)
+    throw new WhorlError(
+      'unsupported',
+      `${source}: ${name} holds ${bad}, which ${type} has no number for`,
+      'use --type bf16 or f32',
+    );
+}

@@ -1,0 +1,283 @@
+// What a model is as a GGUF: keys and tensors by what its family says of itself, the way back of `gguf-model.ts`. Whether
+// the file says all that the config does is found out by reading its header again.
+
+import { WhorlError } from '../base/error.ts';
+import type { GgufType } from '../sources/checkpoints/gguf-blocks.ts';
+import type { WritableType } from '../sources/checkpoints/gguf-quantise.ts';
+import type { GgufEntry, GgufOut } from '../sources/checkpoints/write-gguf.ts';
+import type { TensorRef } from '../tensor/tensor.ts';
+import { withValues } from './config.ts';
+import { GGUF_FAMILIES } from './families/gguf.ts';
+import { familyOf } from './families/index.ts';
+import { languagePart } from './families/wrappers.ts';
+import type { Decoder } from './family.ts';
+import type { GgufFamily, GgufKey, GgufLayout, GgufName } from './gguf-family.ts';
+import type { GgufHeader } from './gguf-keys.ts';
+import { ggufConfig, ggufWeights } from './gguf-model.ts';
+import { ROPE_FACTORS, ropeOut } from './gguf-rope.ts';
+import type { Model } from './model.ts';
+import { differences, sameWindows } from './same-decoder.ts';
+
+/** A tensor of the file and what it is made of. */
+export interface GgufTensorOut extends GgufOut {
+  readonly type: WritableType;
+  readonly from: TensorRef | Float32Array;
+  /** Our rows in GGUF's order, as runs of neighbours; absent: as they stand. */
+  readonly runs?: readonly { readonly first: number; readonly count: number }[];
+  /** Rows are interleaved within groups of this many: row j·D/2 + i of ours becomes 2i + j. */
+  readonly headDim?: number;
+  /** Added to every value. */
+  readonly plus?: number;
+}
+
+export interface GgufPlan {
+  readonly architecture: string;
+  /** Of the model, without those of its tokenizer. */
+  readonly entries: ReadonlyMap<string, GgufEntry>;
+  readonly tensors: readonly GgufTensorOut[];
+  /** What the file cannot say and a reader of it will do otherwise, in words. */
+  readonly lost: readonly string[];
+}
+
+/** What a person may ask for, and llama.cpp's number for a file of it (`general.file_type`). */
+export const GGUF_TYPES = {
+  f32: { type: 'F32', file: 0 },
+  f16: { type: 'F16', file: 1 },
+  bf16: { type: 'BF16', file: 32 },
+  q8_0: { type: 'Q8_0', file: 7 },
+  q4_0: { type: 'Q4_0', file: 2 },
+  q4_k: { type: 'Q4_K', file: 14 },
+} as const satisfies Readonly<Record<string, { readonly type: WritableType; readonly file: number }>>;
+export type GgufFileType = keyof typeof GGUF_TYPES;
+
+/** @throws WhorlError `unsupported` naming what llama.cpp's format has no word for */
+export function ggufPlan(model: Model, wanted: GgufFileType): GgufPlan {
+  const family = familyFor(model);
+  const part = languagePart(model.config, model.source);
+  const own = withValues(() => familyOf(part?.config ?? model.config, `${model.source}/config.json`));
+  const { entries, factors } = entriesOf(family, model, own.values);
+  const { type, file } = GGUF_TYPES[wanted];
+  entries.set('general.file_type', { type: 'uint32', value: file });
+  if (!(type in UNQUANTISED)) entries.set('general.quantization_version', { type: 'uint32', value: 2 });
+  const tensors = [
+    ...(factors
+      ? [{ name: ROPE_FACTORS, type: 'F32' as const, shape: [factors.length], from: factors }]
+      : []),
+    ...tensorsOf(family, model, own.made, type),
+  ];
+  const lost = checkSaysAll(family, model, own, entries, tensors);
+  return {
+    architecture: family.architecture,
+    entries,
+    tensors,
+    lost: [...lost, ...(part ? [OTHER_PARTS] : [])],
+  };
+}
+
+function familyFor({ decoder, source }: Model): GgufFamily {
+  const type = decoder.model_type;
+  const all = [...GGUF_FAMILIES.values()];
+  const family = all.find(({ config, also }) => config.model_type === type || also?.includes(type));
+  if (family) return family;
+  const known = all.flatMap(({ config, also = [] }) => [String(config.model_type), ...also]);
+  throw new WhorlError(
+    'unsupported',
+    `${source} is a ${type}, which Whorl cannot write as GGUF`,
+    `it writes ${known.join(', ')}; llama.cpp's convert_hf_to_gguf.py may know it`,
+  );
+}
+
+const count = (value: number): GgufEntry => ({ type: 'uint32', value });
+const ENTRY_TYPES = { count: 'uint32', positive: 'float32', flag: 'bool' } as const;
+
+/** @param values what the family reads of the config, defaults included */
+function entriesOf(
+  family: GgufFamily,
+  { decoder, source }: Model,
+  values: ReadonlyMap<string, unknown>,
+): { entries: Map<string, GgufEntry>; factors: Float32Array | undefined } {
+  const { config, ropes } = decoder;
+  const { architecture } = family;
+  const entries = new Map<string, GgufEntry>([
+    ['general.architecture', { type: 'string', value: architecture }],
+    ['general.type', { type: 'string', value: 'model' }],
+  ]);
+  const set = (key: string, entry: GgufEntry) => entries.set(`${architecture}.${key}`, entry);
+  set('block_count', count(config.num_hidden_layers));
+  set('embedding_length', count(config.hidden_size));
+  set('attention.head_count', count(config.num_attention_heads));
+  set('vocab_size', count(config.vocab_size));
+  if (family.headDim)
+    for (const key of ['attention.key_length', 'attention.value_length']) set(key, count(config.head_dim));
+  for (const [key, said] of Object.entries(family.keys)) {
+    const entry = entryOf(said, saidOf(said.name, decoder, values), family);
+    if (entry) set(key, entry);
+    else if (said.absent === undefined)
+      throw new WhorlError('unsupported', `${source}/config.json has no ${said.name}, which GGUF needs`);
+  }
+  const [rope] = ropes;
+  const words = rope && ropeOut(rope);
+  if (!words)
+    throw new WhorlError(
+      'unsupported',
+      `${source}/config.json: GGUF has no word for rope_type ${JSON.stringify(rope?.rope_scaling.rope_type)}`,
+      'llama.cpp cannot run this model',
+    );
+  set('rope.dimension_count', count(rope.dim));
+  set('rope.freq_base', { type: 'float32', value: rope.rope_theta });
+  for (const [key, entry] of words.entries) set(key, entry);
+  return { entries, factors: words.factors };
+}
+
+/** transformers 5 has the base of Gemma's windows among `rope_parameters`. */
+const saidOf = (name: string, { ropes }: Decoder, values: ReadonlyMap<string, unknown>): unknown =>
+  (name === 'rope_local_base_freq' ? ropes[1]?.rope_theta : undefined) ?? values.get(name);
+
+/** undefined: nothing to say. What the architecture is taken to be anyway is not said, since llama.cpp would not read it. */
+function entryOf(
+  { name, as, absent }: GgufKey,
+  value: unknown,
+  { config }: GgufFamily,
+): GgufEntry | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (absent === null && config[name] === value) return undefined;
+  return { type: ENTRY_TYPES[as], value } as GgufEntry;
+}
+
+/** Ours, by transformers' names, in the order: embedding, blocks, what follows them. */
+function* tensorsOf(
+  family: GgufFamily,
+  model: Model,
+  plain: Decoder,
+  wanted: WritableType,
+): Generator<GgufTensorOut> {
+  const { decoder } = model;
+  const { config, shapes } = decoder;
+  // The family's own names, whatever the folder or a wrapper calls them: the order is the same.
+  const stored = [...shapes.keys()];
+  const byName = new Map([...plain.shapes.keys()].map((name, i) => [name, stored[i]!]));
+  const out = function* (from: string, rule: GgufName, prefix: string): Generator<GgufTensorOut> {
+    const [to, layout] = typeof rule === 'string' ? [rule, {}] : [rule.to, rule];
+    for (const leaf of ['weight', 'bias']) {
+      const own = byName.get(`${prefix}${to}.${leaf}`);
+      if (own === undefined) continue;
+      byName.delete(`${prefix}${to}.${leaf}`);
+      yield made(`${from}.${leaf}`, model.tensors.get(own)!, layout);
+    }
+  };
+  const made = (name: string, from: TensorRef, layout: GgufLayout): GgufTensorOut => ({
+    name,
+    type: typeOf(name, from.shape, wanted),
+    shape: from.shape,
+    from,
+    ...(layout.rows === 'interleaved' && { headDim: config.head_dim }),
+    ...(layout.rows === 'by-part' && { runs: byPart(config.num_attention_heads, config.head_dim) }),
+    ...(layout.plus !== undefined && { plus: -layout.plus }),
+  });
+  const { token_embd, ...after } = family.outside;
+  yield* out('token_embd', token_embd!, '');
+  for (let layer = 0; layer < config.num_hidden_layers; layer++)
+    for (const [part, rule] of Object.entries(family.block))
+      yield* out(`blk.${layer}.${part}`, rule, `${family.layers}${layer}.`);
+  for (const [part, rule] of Object.entries(after)) {
+    if (part === 'output' && decoder.head === decoder.embedding && family.head === 'stored')
+      yield made('output.weight', model.tensors.get(decoder.embedding)!, {});
+    if (part === 'output' && decoder.head !== decoder.embedding && family.head === 'tied')
+      throw unsaid(model, 'a head of its own (tie_word_embeddings = false)', family);
+    yield* out(part, rule, '');
+  }
+  const [left] = byName.keys();
+  if (left !== undefined) throw unsaid(model, `the tensor ${left}`, family);
+}
+
+/** Each head's q, k, v → all q, all k, all v. */
+const byPart = (heads: number, count: number): NonNullable<GgufTensorOut['runs']> =>
+  [0, 1, 2].flatMap((part) =>
+    Array.from({ length: heads }, (_, head) => ({ first: (3 * head + part) * count, count })),
+  );
+
+const UNQUANTISED: { readonly [T in GgufType]?: true } = { F32: true, F16: true, BF16: true };
+/** What llama.cpp takes where a row is no multiple of a type's block. */
+const INSTEAD: { readonly [T in WritableType]?: WritableType } = { Q4_K: 'Q5_0' };
+const BLOCK: { readonly [T in WritableType]?: number } = { Q4_K: 256, Q5_0: 32, Q4_0: 32, Q8_0: 32 };
+
+/** Vectors and norms stay float32, as llama.cpp's kernels want them. */
+function typeOf(name: string, shape: readonly number[], wanted: WritableType): WritableType {
+  if (shape.length === 1 || name.endsWith('_norm.weight')) return 'F32';
+  const fits = (type: WritableType): boolean => shape.at(-1)! % (BLOCK[type] ?? 1) === 0;
+  const type = fits(wanted) ? wanted : (INSTEAD[wanted] ?? 'F16');
+  return fits(type) ? type : 'F16';
+}
+
+/** Reads the header again as any GGUF's. @returns what is lost @throws WhorlError `unsupported` naming what else would be */
+function checkSaysAll(
+  family: GgufFamily,
+  model: Model,
+  own: Read,
+  entries: ReadonlyMap<string, GgufEntry>,
+  tensors: readonly GgufTensorOut[],
+): readonly string[] {
+  // The factors are llama3's own: whether its numbers can be found in them again is the reader's affair.
+  const keyed = tensors.filter(({ name }) => name !== ROPE_FACTORS);
+  const header: GgufHeader = {
+    path: model.source,
+    metadata: new Map(
+      [...entries].map(([key, { type, value }]) => [key, type === 'float32' ? Math.fround(value) : value]),
+    ),
+    tensors: new Map(
+      keyed.map(({ name, type, shape }) => [name, { name, type, shape, offset: 0, length: 0 }]),
+    ),
+  };
+  const read = withValues(() => {
+    const config = ggufConfig(family, header, () => new Float32Array());
+    const rope_scaling = keyed.length < tensors.length && llama3Of(own.made);
+    return familyOf({ ...config, ...(rope_scaling && { rope_scaling }) }, model.source);
+  });
+  ggufWeights(family, header);
+  checkBiases(family, model, header);
+  const parts = differences(own.made, read.made);
+  if (parts.length > 0) {
+    const keys = [...own.values].filter(
+      ([key, value]) => read.values.has(key) && !same(value, read.values.get(key)) && !IDLE.has(key),
+    );
+    const said = keys.map(([key, value]) => `${key} = ${JSON.stringify(value ?? null)}`);
+    throw unsaid(model, said.length > 0 ? said.join(', ') : parts.join(', '), family);
+  }
+  return sameWindows(own.made, read.made) ? [] : [WINDOW];
+}
+
+/** llama.cpp opens some architectures with their biases alone, others without them alone. */
+function checkBiases(family: GgufFamily, model: Model, { tensors }: GgufHeader): void {
+  if (family.wants === undefined) return;
+  for (const [name, parts] of Object.entries(family.biases ?? {})) {
+    const there = parts.some((part) => tensors.has(`blk.0.${part}.bias`));
+    if (there !== (family.wants === 'biases')) throw unsaid(model, `${name} = ${there}`, family);
+  }
+}
+
+/** A family and what it read of its config. */
+type Read = ReturnType<typeof withValues<Decoder>>;
+
+const WINDOW = 'sliding_window: texts that are no longer than it are the same';
+const OTHER_PARTS = 'what the model has beside its language part';
+
+function llama3Of({ ropes: [rope] }: Decoder): object {
+  const { rope_type, factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } =
+    rope!.rope_scaling;
+  return { rope_type, factor, low_freq_factor, high_freq_factor, original_max_position_embeddings };
+}
+
+/** Sizes that differ only where a tied head is stored. */
+const IDLE: ReadonlySet<string> = new Set(['tie_word_embeddings']);
+
+const same = (a: unknown, b: unknown): boolean =>
+  typeof a === 'number' && typeof b === 'number'
+    ? Math.fround(a) === Math.fround(b)
+    : JSON.stringify(a) === JSON.stringify(b);
+
+const unsaid = ({ source }: Model, what: string, { architecture }: GgufFamily): WhorlError =>
+  new WhorlError(
+    'unsupported',
+    `${source}: a GGUF of ${architecture} cannot say ${what}`,
+    'llama.cpp would compute another model',
+  );

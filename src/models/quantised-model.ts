@@ -1,0 +1,163 @@
+// A model whose linear layers are whole numbers of 8 or 4 bits, made once from its weights into the cache: what
+// `--precision int8|int4` computes with. Embedding, head, norms and biases stay as the folder has them.
+
+import { join, resolve } from 'node:path';
+import { checkAborted } from '../base/abort.ts';
+import { writeFolderAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+import { type OnEvent, silent } from '../base/events.ts';
+import { checkRoom } from '../base/room.ts';
+import { isThere } from '../base/system-errors.ts';
+import { type Packing, packedBlocks } from '../engine/packing.ts';
+import { BoundedReader } from '../sources/bounded-reader.ts';
+import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
+import { digestCheckpoint } from '../sources/checkpoints/digest.ts';
+import { floatDtype } from '../sources/checkpoints/read.ts';
+import { readSafetensorsHeader } from '../sources/checkpoints/safetensors.ts';
+import { type SafetensorsEntry, writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
+import { toFloat32 } from '../tensor/convert.ts';
+import { BYTES_PER_ELEMENT, elements, type TensorRef } from '../tensor/tensor.ts';
+import type { Decoder } from './family.ts';
+import type { Model, ModelWeights } from './model.ts';
+import { cacheFolder } from './open-model.ts';
+import { packRows } from './quantise-rows.ts';
+
+/** Goes into the cache folder's name: raise it when what is written changes. */
+const QUANTISATION = 1;
+const CHUNK_ELEMENTS = 1 << 20;
+const PACKED = '.packed';
+const SCALES = '.scales';
+
+export interface QuantisedOptions {
+  readonly cacheDir?: string;
+  readonly onEvent?: OnEvent;
+}
+
+/** The matrices of a decoder's blocks, and of what reads its source: what goes through `linear` alone. */
+export function quantisable({ layer, modules, config, encoder, shapes }: Decoder): ReadonlySet<string> {
+  const stacks = [{ layer, modules, layers: config.num_hidden_layers }, ...(encoder ? [encoder] : [])];
+  const names = stacks.flatMap((stack) =>
+    Array.from({ length: stack.layers }, (_, i) =>
+      [...stack.modules.attention, ...stack.modules.mlp].map((name) => `${stack.layer(i)}${name}.weight`),
+    ).flat(),
+  );
+  return new Set(names.filter((name) => shapes.get(name)?.length === 2));
+}
+
+/** @throws WhorlError `unsupported` for a family without such layers, `no-space` */
+export async function quantisedModel(
+  model: Model,
+  name: string,
+  packing: Packing,
+  { cacheDir = cacheFolder(), onEvent = silent }: QuantisedOptions = {},
+): Promise<ModelWeights> {
+  const { decoder } = model;
+  const names = quantisable(decoder);
+  if (names.size === 0)
+    throw new WhorlError(
+      'unsupported',
+      `${model.source}: a ${decoder.model_type} has no linear layers that are quantised`,
+      'leave --precision out',
+    );
+  const made = `${digestCheckpoint(model)}-${name}-${packing.block}-v${QUANTISATION}`;
+  const folder = join(resolve(cacheDir), 'quantised', made);
+  if (!isThere(join(folder, SINGLE))) await write(model, names, packing, folder, onEvent);
+  const { tensors } = readSafetensorsHeader(join(folder, SINGLE));
+  const plain = [...tensors].filter(([tensor]) => !tensor.endsWith(PACKED) && !tensor.endsWith(SCALES));
+  const quantised = [...names].map((tensor) => {
+    const width = widthOf(decoder, tensor);
+    const [packed, scales] = [tensors.get(`${tensor}${PACKED}`)!, tensors.get(`${tensor}${SCALES}`)!];
+    return [tensor, { packed, scales, width, ...packing }] as const;
+  });
+  return { decoder, tensors: new Map(plain), weightsFolder: folder, quantised: new Map(quantised) };
+}
+
+/** Elements that one output is a product of. */
+function widthOf({ shapes, transposed }: Decoder, name: string): number {
+  const [rows, columns] = shapes.get(name) as readonly [number, number];
+  return transposed?.(name) ? rows : columns;
+}
+
+type Entry = SafetensorsEntry & {
+  readonly from: TensorRef;
+  readonly part?: 'packed' | 'scales';
+  readonly turned?: boolean;
+};
+
+async function write(
+  { decoder, tensors, source }: Model,
+  names: ReadonlySet<string>,
+  packing: Packing,
+  folder: string,
+  onEvent: OnEvent,
+): Promise<void> {
+  const entries = [...decoder.shapes.keys()].flatMap((name): Entry[] => {
+    const from = tensors.get(name)!;
+    if (!names.has(name)) return [{ name, dtype: from.dtype, shape: from.shape, from }];
+    const width = widthOf(decoder, name);
+    const [out, blocks] = [elements(from.shape) / width, packedBlocks(packing, width)];
+    const turned = decoder.transposed?.(name) ?? false;
+    const shape = [out, blocks, (packing.block * packing.bits) / 8];
+    return [
+      { name: `${name}${PACKED}`, dtype: 'uint8', shape, from, part: 'packed', turned },
+      { name: `${name}${SCALES}`, dtype: 'float32', shape: [out, blocks], from, part: 'scales', turned },
+    ];
+  });
+  const total = entries.reduce(
+    (sum, { dtype, shape }) => sum + elements(shape) * BYTES_PER_ELEMENT[dtype],
+    0,
+  );
+  checkRoom(folder, total);
+  onEvent({ kind: 'phase', name: 'quantising', detail: `${source} → ${folder}` });
+  let done = 0;
+  const build = (temporary: string) =>
+    writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
+      for (const bytes of bytesOf(entry, packing)) {
+        checkAborted();
+        done += bytes.length;
+        yield bytes;
+      }
+      onEvent({ kind: 'progress', name: 'quantising', done, total });
+    });
+  try {
+    await writeFolderAtomic(folder, build);
+  } catch (cause) {
+    // Another process made the same folder meanwhile: what counts is that it is there.
+    if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;
+  }
+}
+
+function* bytesOf({ from, part, turned = false }: Entry, packing: Packing): Generator<Uint8Array> {
+  const reader = new BoundedReader(from.file);
+  try {
+    if (part === undefined) return yield* reader.chunks(from.offset, from.length);
+    for (const rows of rowsOf(reader, from, turned)) yield packRows(rows.values, rows.width, packing)[part];
+  } finally {
+    reader.close();
+  }
+}
+
+/** The matrix's rows [out, width], some at a time; one that lies turned is read whole. */
+function* rowsOf(
+  reader: BoundedReader,
+  { dtype: stored, shape, offset, length, file }: TensorRef,
+  turned: boolean,
+): Generator<{ readonly values: Float32Array; readonly width: number }> {
+  const dtype = floatDtype({ dtype: stored, shape, offset, length, file });
+  const [rows, columns] = shape as readonly [number, number];
+  const rowLength = columns * BYTES_PER_ELEMENT[dtype];
+  const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / columns)) * rowLength;
+  if (!turned) {
+    for (const bytes of reader.chunks(offset, length, wanted))
+      yield { values: toFloat32(bytes, dtype), width: columns };
+    return;
+  }
+  const whole = new Float32Array(rows * columns);
+  let row = 0;
+  for (const bytes of reader.chunks(offset, length, wanted)) {
+    const values = toFloat32(bytes, dtype);
+    for (let at = 0; at < values.length; at += columns, row++)
+      for (let column = 0; column < columns; column++) whole[column * rows + row] = values[at + column]!;
+  }
+  yield { values: whole, width: rows };
+}
