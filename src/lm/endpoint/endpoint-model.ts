@@ -54,6 +54,10 @@ type Row = { index: number; generation: Generation } | RowFailure;
 
 /** Asked first: who has no such call, or wants another API key, learns no key of a claim by it. */
 const HARMLESS = { prompt: 'Hello', max_new_tokens: 1 } as const;
+/** Bytes of an answer: what stands around it, a token's text with escapes, a token with its log-probabilities. */
+const ENVELOPE = 1 << 20;
+const TOKEN = 256;
+const TOKEN_SCORED = 1024;
 /** What a server answers that has no such call. */
 const NO_SUCH_CALL = /answers with (?:404|405|501)\b/;
 
@@ -201,6 +205,7 @@ export class EndpointModel implements LanguageModel {
         scoreBody(request),
         [request.context + request.continuation],
         1,
+        ENVELOPE + TOKEN_SCORED * Buffer.byteLength(request.context + request.continuation),
         signal,
         (got) => scoreIn(request, got),
       );
@@ -241,12 +246,14 @@ export class EndpointModel implements LanguageModel {
     signal: AbortSignal,
   ): Promise<{ reply: Reply; queries: number }> {
     const protocol = PROTOCOLS[kind];
+    const newTokens = request.max_new_tokens * (request.num_samples ?? 1);
     const said = request.messages?.map(({ role, content }) => role + content) ?? [askedText(request)];
     const { answer: reply, queries } = await this.#persistently<Reply>(
       protocol.path,
       protocol.body(request),
       said,
-      request.max_new_tokens * (request.num_samples ?? 1),
+      newTokens,
+      ENVELOPE + TOKEN * newTokens,
       signal,
       (answer) => replyOf(protocol, request, answer),
       ({ tokens }) => tokens,
@@ -255,12 +262,16 @@ export class EndpointModel implements LanguageModel {
     return { reply, queries };
   }
 
-  /** Asks until there is an answer that can be read; each try is paid for. */
+  /**
+   * Asks until there is an answer that can be read; each try is paid for.
+   * @param room most bytes of the answer
+   */
   async #persistently<T>(
     path: string,
     body: object,
     texts: readonly string[],
     newTokens: number,
+    room: number,
     signal: AbortSignal,
     read: (answer: Record<string, unknown>) => T,
     tokensOf: (read: T) => number | null = () => null,
@@ -277,7 +288,7 @@ export class EndpointModel implements LanguageModel {
         const answer = readable(
           name,
           () => read,
-          await this.#http.post(path, { model: model_name, ...body }, signal),
+          await this.#http.post(path, { model: model_name, ...body }, room, signal),
         );
         tokens = tokensOf(answer);
         return { answer, queries };

@@ -38,6 +38,8 @@ const KNOWN_CODES: ReadonlySet<string> = new Set([
 ]);
 
 const AGAIN: ReadonlySet<number> = new Set([408, 425, 429]);
+/** The server has not got the call, or not this HTTP. */
+const NEVER: ReadonlySet<number> = new Set([501, 505]);
 /** What one request may have that another has not: it is too long, say, or a filter refuses it. */
 const ITS_OWN: ReadonlySet<number> = new Set([400, 413, 422, 451]);
 
@@ -48,6 +50,7 @@ const FIXES: Readonly<Record<number, string>> = {
   403: 'this API key may not ask it',
   404: 'check the path (often /v1), --model-name and --endpoint-kind',
   405: 'try the other --endpoint-kind',
+  501: 'try the other --endpoint-kind',
   429: 'wait, lower --concurrency, then run the same command again',
 };
 
@@ -57,7 +60,7 @@ export function statusFailure(
   code: string | undefined,
   wait: number | undefined,
 ): RequestFailure {
-  const again = AGAIN.has(status) || status >= 500;
+  const again = AGAIN.has(status) || (status >= 500 && !NEVER.has(status));
   const known = code !== undefined && KNOWN_CODES.has(code) ? ` ${code}` : '';
   const fix = FIXES[status] ?? (again ? 'run the same command again later' : 'check --suspect');
   const error = new WhorlError(

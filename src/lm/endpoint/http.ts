@@ -16,8 +16,8 @@ import {
 } from './failures.ts';
 import type { EndpointSettings } from './settings.ts';
 
-/** An answer of 65,536 tokens with log-probabilities has some 8 MB; nothing asked here comes near. */
-const MAX_BODY = 8 << 20;
+/** Nesting of an answer: those of servers that we know have 6. */
+const MAX_DEPTH = 64;
 const MAX_ERROR_BODY = 1 << 16;
 const MAX_HEADERS = 1 << 16;
 const CONNECT_MS = 10_000;
@@ -63,9 +63,15 @@ export class EndpointHttp {
 
   /**
    * @param path below the base address
+   * @param most bytes of the answer
    * @throws RequestFailure for whatever is no JSON object, and `aborted`
    */
-  async post(path: string, body: object, signal: AbortSignal): Promise<Record<string, unknown>> {
+  async post(
+    path: string,
+    body: object,
+    most: number,
+    signal: AbortSignal,
+  ): Promise<Record<string, unknown>> {
     const { base, name, apiKey, timeout_ms } = this.#settings;
     const deadline = AbortSignal.timeout(timeout_ms);
     const both = AbortSignal.any([deadline, signal]);
@@ -86,7 +92,7 @@ export class EndpointHttp {
         bodyTimeout: 0,
         signal: both,
       });
-      return await this.#read(answer);
+      return await this.#read(answer, most);
     } catch (cause) {
       checkAborted();
       if (cause instanceof RequestFailure) throw cause;
@@ -94,7 +100,10 @@ export class EndpointHttp {
     }
   }
 
-  async #read({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Record<string, unknown>> {
+  async #read(
+    { statusCode, headers, body }: Dispatcher.ResponseData,
+    most: number,
+  ): Promise<Record<string, unknown>> {
     const { name } = this.#settings;
     if (statusCode >= 300 && statusCode < 400) {
       drop(body);
@@ -106,14 +115,15 @@ export class EndpointHttp {
       throw unreadable(name, 'a compressed body, though nobody asked for one');
     }
     const ok = statusCode === 200;
-    const text = await this.#collect(body, ok ? MAX_BODY : MAX_ERROR_BODY, ok);
+    const text = await this.#collect(body, ok ? most : MAX_ERROR_BODY, ok);
     this.#refuseEcho(text);
     if (!ok) throw statusFailure(name, statusCode, codeIn(text), retryAfter(headers['retry-after']));
+    if (isDeeper(text, MAX_DEPTH)) throw unreadable(name, 'JSON nested without end');
     let value: unknown;
     let again: Buffer;
     try {
       value = parseStrictJson(text, 'the answer');
-      again = Buffer.from(JSON.stringify(value)); // nested too deeply, it throws as well
+      again = Buffer.from(JSON.stringify(value));
     } catch {
       const type = String(headers['content-type']);
       throw unreadable(
@@ -164,6 +174,20 @@ export class EndpointHttp {
 function drop(body: Dispatcher.ResponseData['body']): void {
   body.on('error', () => {});
   body.destroy();
+}
+
+/** Said before it is parsed: that takes seconds for a megabyte of brackets. */
+function isDeeper(json: Uint8Array, most: number): boolean {
+  let [depth, quoted] = [0, false];
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i]!;
+    if (byte === 0x22) quoted = !quoted;
+    else if (quoted) i += byte === 0x5c ? 1 : 0;
+    else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > most) return true;
+    } else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return false;
 }
 
 function whereTo(base: URL, location: unknown): string {

@@ -141,7 +141,8 @@ export class Transcript implements KeptReplies {
     if (lines.length === 0 && !head) {
       this.#file.clear();
       this.#append({ format: FORMAT, bound });
-      return this.sync();
+      this.sync();
+      return;
     }
     // Ended between its first line and the note of it: nothing was answered yet.
     let seen = head === undefined && lines.length === 1;
