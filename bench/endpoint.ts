@@ -42,9 +42,6 @@ interface Counts {
   kinds: Record<string, number>;
 }
 
-if (process.argv[2] === 'server') server(process.argv[3]!);
-else await main();
-
 function server(seed: string): void {
   const random = seededRandom(seed);
   const answers = new Map<string, number>();
@@ -70,7 +67,7 @@ function server(seed: string): void {
         return void response.writeHead(429, { 'retry-after': random.int(4) === 0 ? '1' : '0' }).end();
       counts.tokens += total_tokens;
       if (kind === 'hang') return;
-      if (kind === 'error') return void response.writeHead(500 + random.int(4)).end('no');
+      if (kind === 'error') return void response.writeHead([500, 502, 503, 504][random.int(4)]!).end('no');
       if (kind === 'garbage') return void response.writeHead(200).end(GARBAGE[random.int(GARBAGE.length)]);
       const answered = 1 + (answers.get(prompt) ?? 0);
       answers.set(prompt, answered);
@@ -158,6 +155,7 @@ async function main(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'whorl-endpoint-'));
   const secret = await madeRun(join(scratch, 'run'), keys);
   const bytes = new Set<string>();
+  const children: ChildProcess[] = [];
   /** Asks, with limits or without, as often as it takes; a limit is raised each time it is met. */
   const run = async (
     seed: string,
@@ -165,6 +163,7 @@ async function main(): Promise<void> {
     raise: number,
   ) => {
     const there = await started(seed);
+    children.push(there.child);
     const rss: number[] = [];
     const timer = setInterval(() => rss.push(process.memoryUsage.rss()), 250);
     const begun = Date.now();
@@ -195,7 +194,6 @@ async function main(): Promise<void> {
     const third = Math.max(1, Math.floor(rss.length / 3));
     const peak = (part: number[]) => Math.round(Math.max(...part) / 1e6);
     const { most_answers_of_one_key, most_at_a_time, requests, kinds } = await there.counts();
-    there.child.kill();
     console.log(
       JSON.stringify({
         ...{ seed, keys, calls, requests, kinds, exceeded, most_answers_of_one_key, most_at_a_time },
@@ -211,6 +209,10 @@ async function main(): Promise<void> {
     await run('tokens', { max_tokens_total: 40 * keys }, 30 * keys);
     console.log(JSON.stringify({ runs: 4, different_verdict_bytes: bytes.size }));
   } finally {
+    for (const child of children) child.kill();
     rmSync(scratch, { recursive: true });
   }
 }
+
+if (process.argv[2] === 'server') server(process.argv[3]!);
+else await main();
