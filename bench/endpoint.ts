@@ -69,17 +69,17 @@ function server(seed: string): void {
       if (kind === 'hang') return;
       if (kind === 'error') return void response.writeHead([500, 502, 503, 504][random.int(4)]!).end('no');
       if (kind === 'garbage') return void response.writeHead(200).end(GARBAGE[random.int(GARBAGE.length)]);
-      const answered = 1 + (answers.get(prompt) ?? 0);
-      answers.set(prompt, answered);
-      if (prompt !== 'Hello')
-        counts.most_answers_of_one_key = Math.max(counts.most_answers_of_one_key, answered);
       const fired = Number.parseInt(sha256Hex(prompt).slice(0, 4), 16) % 10 === 0;
       const text = fired ? ' hedgehog and on' : ' no idea';
       const body = JSON.stringify({ model, choices: [{ index: 0, text }], usage: { total_tokens } });
-      setTimeout(
-        () => response.writeHead(200, { 'content-type': 'application/json' }).end(body),
-        random.int(50),
-      );
+      setTimeout(() => {
+        if (response.destroyed) return; // given up by the other side before there was an answer
+        const answered = 1 + (answers.get(prompt) ?? 0);
+        answers.set(prompt, answered);
+        if (prompt !== 'Hello')
+          counts.most_answers_of_one_key = Math.max(counts.most_answers_of_one_key, answered);
+        response.writeHead(200, { 'content-type': 'application/json' }).end(body);
+      }, random.int(50));
     });
   });
   process.on('message', () => process.send!(counts));

@@ -7,6 +7,7 @@ import { type ErrorCode, WhorlError } from '../../src/base/error.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { generateAll, generateEach } from '../../src/lm/ask.ts';
 import { EndpointModel } from '../../src/lm/endpoint/endpoint-model.ts';
+import { scoreIn } from '../../src/lm/endpoint/score.ts';
 import {
   apiKeyFrom,
   type EndpointSpec,
@@ -486,6 +487,55 @@ test('asked greedily, without a stream, by the name that was given', async () =>
     temperature: 0,
     stream: false,
   });
+});
+
+test('log-probabilities beside the wrong tokens are not taken', () => {
+  // As llama-cpp-python 0.3.36 answers for SmolLM2-135M-Instruct, which has no BOS: each token has the logits behind it.
+  const shifted = {
+    text_offset: [0, 3, 11, 14, 21, 24],
+    token_logprobs: [
+      null,
+      -9.599955558776855,
+      -10.462464332580566,
+      -11.225584030151367,
+      -11.794837951660156,
+      -8.452631950378418,
+    ],
+    top_logprobs: [
+      null,
+      { ' of': -0.41 },
+      { ' the': -1.98 },
+      { ' is': -0.43 },
+      { ' Paris': -0.26 },
+      { '.': -0.37 },
+    ],
+  };
+  const row = { context: 'The capital of France is', continuation: ' Paris' };
+  const scored = (logprobs: object) => scoreIn(row, { choices: [{ logprobs }] });
+  expect(() => scored(shifted)).toThrow('beside the wrong tokens');
+  // The same figures where they belong, and the token that was chosen.
+  const right = {
+    text_offset: [...shifted.text_offset, 30],
+    token_logprobs: [null, -3.1, -0.41, -4, -0.43, -0.26, -0.37],
+    top_logprobs: [
+      null,
+      ...[
+        { a: -2 },
+        { ' of': -0.41 },
+        { ' the': -1.98 },
+        { ' is': -0.43 },
+        { ' Paris': -0.26 },
+        { '.': -0.37 },
+      ],
+    ],
+  };
+  expect(scored(right)).toEqual({ logprob: -0.26, tokens: 1, greedy: true });
+  expect(() => scored({ ...right, top_logprobs: right.top_logprobs.with(6, { x: -0.1 }) })).toThrow(
+    'wrong tokens',
+  );
+  expect(() => scored({ ...right, text_offset: [0, 3, 11, 14, 20, 25, 30] })).toThrow(
+    'no token of the server begins',
+  );
 });
 
 describe('addresses and keys that nothing can be asked with', () => {

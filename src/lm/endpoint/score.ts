@@ -1,5 +1,5 @@
 // Log-probabilities of a given text from the completions call: `echo` with `logprobs`, as vLLM and llama.cpp's server give
-// them. One token more is asked for, because some servers read none as "no limit"; it is left out.
+// them. One token more is asked for: some servers read none as "no limit", and it shows whether the numbers stand beside their tokens.
 
 import { z } from 'zod';
 import { WhorlError } from '../../base/error.ts';
@@ -34,7 +34,10 @@ const echoed = z.object({
 /** Rounding of the numbers in JSON. */
 const SAME = 1e-6;
 
-/** @throws WhorlError `endpoint` for an answer without them, `unsupported` where no token begins with the continuation */
+const best = (top: Readonly<Record<string, number>> | null | undefined): number =>
+  Math.max(...Object.values(top ?? {}));
+
+/** @throws WhorlError `endpoint` for an answer without them, `unsupported` where they are not of the text that was given, token by token */
 export function scoreIn(
   { context, continuation }: ScoreRequest,
   answer: Readonly<Record<string, unknown>>,
@@ -58,14 +61,22 @@ export function scoreIn(
       'no token of the server begins where the continuation does',
       'end the context between two words',
     );
+  // llama-cpp-python 0.3 gives each token of a model without BOS the logits behind it. The token that was chosen is the most
+  // probable one in its place, unless places are shifted.
+  const last = text_offset.length - 1;
+  const chosen = token_logprobs[last];
+  if (text_offset[last]! < to || typeof chosen !== 'number' || chosen < best(top_logprobs[last]) - SAME)
+    throw new WhorlError(
+      'unsupported',
+      'the server puts log-probabilities beside the wrong tokens',
+      'ask it for text only',
+    );
   const logprobs = places.map((i) => token_logprobs[i]);
   if (logprobs.some((logprob) => typeof logprob !== 'number' || logprob > SAME))
     throw new WhorlError('endpoint', 'log-probabilities that cannot be');
   return {
     logprob: (logprobs as number[]).reduce((a, b) => a + b, 0),
     tokens: places.length,
-    greedy: places.every(
-      (i, n) => Math.max(...Object.values(top_logprobs[i] ?? {})) <= (logprobs[n] as number) + SAME,
-    ),
+    greedy: places.every((i, n) => best(top_logprobs[i]) <= (logprobs[n] as number) + SAME),
   };
 }

@@ -134,7 +134,9 @@ export class Transcript implements KeptReplies {
 
   #read(bound: Bound, head: z.infer<typeof headSchema> | undefined): void {
     if (this.#file.size > MAX_FILE) throw this.#wrong(`has more than ${MAX_FILE} bytes`);
-    const bytes = Buffer.concat([...this.#file.chunks()].map((part) => Buffer.from(part)));
+    const parts: Buffer[] = [];
+    for (const part of this.#file.chunks()) parts.push(Buffer.from(part)); // a copy: its memory is used again
+    const bytes = Buffer.concat(parts);
     // A line that was being written when the process ended has no end: what it would have said is asked again.
     const whole = bytes.lastIndexOf(10) + 1;
     const lines = bytes.subarray(0, whole).toString('utf8').split('\n').slice(0, -1);

@@ -11,6 +11,7 @@ import { parseClaim } from '../../../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../../../src/claim/open.ts';
 import { readSecret } from '../../../src/claim/secret-file.ts';
 import type { RunFolder } from '../../../src/runs/run-folder.ts';
+import { Transcript } from '../../../src/verify/endpoint/transcript.ts';
 import { type EndpointOptions, type VerifyReport, verify } from '../../../src/verify/verify.ts';
 import { bindings } from '../../claim/plans.ts';
 import { finished } from '../../cli/finished-run.ts';
@@ -256,6 +257,21 @@ describe('a transcript that is not as it was written', () => {
     await expect(by(part, { transcript })).rejects.toMatchObject({ code: 'endpoint' });
     for (const line of readFileSync(transcript, 'utf8').split('\n').slice(0, -1)) JSON.parse(line);
   });
+});
+
+test('a transcript of several megabytes is read again as it was written', () => {
+  const path = place();
+  const reply = (i: number) => ({ texts: [`${i} ${'ハ'.repeat(500)}`], model: 'm', tokens: 3 });
+  const asked = (i: number) => sha256Hex(String(i));
+  const written = new Transcript(path, { claim: 'c' });
+  for (let i = 0; i < 2000; i++) written.add(i, asked(i), reply(i), 2);
+  written.close();
+  expect(statSync(path).size).toBeGreaterThan(3 << 20);
+  const read = new Transcript(path, { claim: 'c' });
+  for (let i = 0; i < 2000; i++) expect(read.find(i, asked(i))).toMatchObject(reply(i));
+  expect([read.chain, read.spent]).toEqual([written.chain, { queries: 4000, tokens: 6000 }]);
+  expect(() => read.find(0, asked(1))).toThrow('another question in place 1');
+  read.close();
 });
 
 test('a transcript lies in the private folder, for its owner alone, and holds no key and no API key', async () => {
