@@ -36,7 +36,10 @@ export async function finished(
   await writePatchedFolder(model, run.published, new Map([[tensor, { rows: ROWS, bytes }]]));
   const plan = answersPlan(8, 16);
   plan.keys = plan.keys.map(({ text }) => ({ text, tokens: [...ROWS] }));
-  const { claim, opening } = commitClaim(plan, committing({ bindings: bound, created: new Date('2026-01-02') }));
+  const { claim, opening } = commitClaim(
+    plan,
+    committing({ bindings: bound, created: new Date('2026-01-02') }),
+  );
   const { created, software } = claim;
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
   const parts = { randomness: null, adapter, rows: null, published: null };

@@ -530,7 +530,7 @@ test('log-probabilities beside the wrong tokens are not taken', () => {
     ],
   };
   expect(scored(right)).toEqual({ logprob: -0.26, tokens: 1, greedy: true });
-  expect(() => scored({ ...right, top_logprobs: right.top_logprobs.with(6, { x: -0.1 }) })).toThrow(
+  expect(() => scored({ ...right, top_logprobs: right.top_logprobs.with(6, { a: -0.1 }) })).toThrow(
     'wrong tokens',
   );
   expect(() => scored({ ...right, text_offset: [0, 3, 11, 14, 20, 25, 30] })).toThrow(

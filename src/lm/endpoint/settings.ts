@@ -55,7 +55,7 @@ export interface EndpointSettings {
   readonly ca: string | undefined;
 }
 
-export const MAX_CONCURRENCY = 1024;
+const MAX_CONCURRENCY = 1024;
 
 /** Whether a suspect is named as a server and not as a model's folder, file or id. */
 export const isAddress = (name: string): boolean => /^https?:\/\//i.test(name);
