@@ -8,7 +8,7 @@ import { paperDice } from '../src/datasets/paper-dice.ts';
 import { drawKey } from '../src/datasets/paper-keys.ts';
 import { type HeldOutScore, heldOutScores, perplexities } from '../src/fingerprint/perplexity.ts';
 import { generateAll } from '../src/lm/ask.ts';
-import type { GenerateRequest } from '../src/lm/language-model.ts';
+import type { Answering } from '../src/lm/language-model.ts';
 import { LocalModel } from '../src/lm/local-model.ts';
 import { promptUnder, templateOf, wrapperNamed } from '../src/text/prompts/wrappers.ts';
 import { loadReference } from '../src/text/reference.ts';
@@ -48,7 +48,7 @@ let vanilla: HeldOutScore[] | undefined; // of the first model named
 for (const [name, folder] of models) {
   const model = await LocalModel.open(await open(folder));
   const wrapped = wrapperNamed(plan.query.wrapper, templateOf(model.tokenizer));
-  const say = async (texts: readonly string[], more: Partial<GenerateRequest> = {}): Promise<string[]> => {
+  const say = async (texts: readonly string[], more: Partial<Answering> = {}): Promise<string[]> => {
     const requests = texts.map((text) => ({ ...promptUnder(wrapped, text), max_new_tokens, ...more }));
     return (await generateAll(model, requests)).map(({ generated }) => generated);
   };

@@ -59,7 +59,20 @@ export {
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
-export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
+export type { EndpointIdentity } from './lm/endpoint/endpoint-model.ts';
+export { EndpointModel } from './lm/endpoint/endpoint-model.ts';
+export type { EndpointKind, EndpointSpec, EndpointTuning } from './lm/endpoint/settings.ts';
+export type {
+  Conversation,
+  GenerateRequest,
+  Generation,
+  LanguageModel,
+  Question,
+  Score,
+  ScoreRequest,
+  TextRequest,
+  TokenGeneration,
+} from './lm/language-model.ts';
 export { LocalModel, type LocalModelOptions } from './lm/local-model.ts';
 export {
   type AdapterChoice,
@@ -124,4 +137,10 @@ export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from '
 export { promptAndAnswer, type TuningExample } from './train/tuning-examples.ts';
 export { type Checked, type CheckOptions, checkCertificate } from './verify/certificate/check.ts';
 export type { Verdict } from './verify/verdict.ts';
-export { type VerifyOptions, type VerifyReport, verify } from './verify/verify.ts';
+export {
+  type EndpointOptions,
+  type EndpointReport,
+  type VerifyOptions,
+  type VerifyReport,
+  verify,
+} from './verify/verify.ts';

@@ -270,10 +270,13 @@ export async function writeFolderAtomic(
 export class PartialFile {
   #fd: number | undefined;
   #size: number;
-  constructor(readonly path: string) {
+  constructor(
+    readonly path: string,
+    mode = 0o644,
+  ) {
     makeFolder(dirname(path));
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
-    this.#fd = writing(path, () => openSync(path, flags, 0o644));
+    this.#fd = writing(path, () => openSync(path, flags, mode));
     this.#size = fstatSync(this.#fd).size;
   }
   get size(): number {
@@ -299,8 +302,16 @@ export class PartialFile {
     }
   }
   clear(): void {
-    ftruncateSync(this.#fd!, 0);
-    this.#size = 0;
+    this.cut(0);
+  }
+  /** Keeps the first `size` bytes. */
+  cut(size: number): void {
+    ftruncateSync(this.#fd!, size);
+    this.#size = size;
+  }
+  /** What was appended so far outlives the machine, not the process alone. */
+  sync(): void {
+    writing(this.path, () => fsyncSync(this.#fd!));
   }
   /** Its final name. Where another process was faster, its file stays: others may have mapped it already. */
   commit(to: string): void {

@@ -16,6 +16,8 @@ export type ErrorCode =
   | 'changed' // a file changed under us
   | 'hub' // the hub refuses, or what it answers cannot be used
   | 'unreachable' // the hub or another server does not answer, or only with errors, or asks to come back later
+  | 'endpoint' // a server that is asked refuses, or what it answers cannot be used
+  | 'over-budget' // the queries, tokens or money that were allowed are used up
   | 'no-space' // the disk, or the user's quota, has less room than the work needs
   | 'not-writable' // a place that cannot be written: permissions, a read-only or a pseudo file system (/proc)
   | 'no-access' // a file or folder that is there and may not be read

@@ -25,11 +25,11 @@ export interface AskOptions {
 type Requests<T> = Iterable<T | WhorlError> | AsyncIterable<T | WhorlError>;
 
 /** One generation a sample, each as soon as those before it are there: the samples of a request one after the other. */
-export async function* generateEach(
-  model: LanguageModel,
+export async function* generateEach<G extends Generation>(
+  model: LanguageModel<G>,
   requests: Requests<GenerateRequest>,
   options: AskOptions = {},
-): AsyncGenerator<Generation, void> {
+): AsyncGenerator<G, void> {
   const { onRowError } = options;
   const results = each(
     drawn(requests),
@@ -72,11 +72,11 @@ async function* drawn(requests: Requests<GenerateRequest>): AsyncGenerator<Gener
 }
 
 /** All generations. */
-export const generateAll = (
-  model: LanguageModel,
+export const generateAll = <G extends Generation>(
+  model: LanguageModel<G>,
   requests: readonly GenerateRequest[],
   options?: AskOptions,
-): Promise<Generation[]> => all(generateEach(model, requests, options));
+): Promise<G[]> => all(generateEach(model, requests, options));
 
 /** All scores. */
 export const scoreAll = (

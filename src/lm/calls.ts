@@ -3,7 +3,8 @@
 import { type Abortable, abortableEach } from '../base/abort.ts';
 import { silent } from '../base/events.ts';
 import { generateEach, type OnRowError, scoreEach } from './ask.ts';
-import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
+import type { Answering, Score, ScoreRequest, TextRequest, TokenGeneration } from './language-model.ts';
+import type { LocalModel } from './local-model.ts';
 import { type AdapterChoice, type OpenOptions, openLanguageModel } from './open.ts';
 
 export interface ModelOptions extends Omit<OpenOptions, 'sequences'>, Abortable {
@@ -12,7 +13,7 @@ export interface ModelOptions extends Omit<OpenOptions, 'sequences'>, Abortable 
   readonly adapter?: AdapterChoice;
 }
 
-export interface GenerateOptions extends ModelOptions, Partial<Omit<GenerateRequest, 'prompt' | 'draw'>> {
+export interface GenerateOptions extends ModelOptions, Partial<Omit<Answering, 'draw'>> {
   readonly prompts: Iterable<string> | AsyncIterable<string>;
   readonly onRowError?: OnRowError;
 }
@@ -28,13 +29,13 @@ export const SCORE_GROUP = 1024;
 const MAX_NEW_TOKENS = 40;
 
 /** One result a sample: the samples of a prompt one after the other. What a prompt gets does not depend on the others. */
-export const generate = (options: GenerateOptions): AsyncGenerator<Generation, void> =>
+export const generate = (options: GenerateOptions): AsyncGenerator<TokenGeneration, void> =>
   abortableEach(options, generated);
 
-async function* generated(options: GenerateOptions): AsyncGenerator<Generation, void> {
+async function* generated(options: GenerateOptions): AsyncGenerator<TokenGeneration, void> {
   const { prompts, max_new_tokens = MAX_NEW_TOKENS, sampling, num_samples, stop } = options;
   const { onEvent = silent, onRowError } = options;
-  async function* requests(): AsyncGenerator<GenerateRequest> {
+  async function* requests(): AsyncGenerator<TextRequest> {
     for await (const prompt of prompts)
       yield {
         prompt,
@@ -63,7 +64,7 @@ async function* scored(options: ScoreOptions): AsyncGenerator<Score, void> {
 async function* opened<R>(
   options: ModelOptions,
   phase: string,
-  ask: (model: LanguageModel) => AsyncIterable<R>,
+  ask: (model: LocalModel) => AsyncIterable<R>,
 ): AsyncGenerator<R, void> {
   const { model: named, adapter, onEvent = silent } = options;
   onEvent({ kind: 'phase', name: 'opening', detail: named });

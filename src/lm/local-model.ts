@@ -7,15 +7,24 @@ import { Encoder } from '../models/encode.ts';
 import type { Model, ModelWeights } from '../models/model.ts';
 import { type Overlay, PUBLISHED, VANILLA, type Variant } from '../models/overlay.ts';
 import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
-import { promptTokens } from '../text/prompt-tokens.ts';
-import { templateOf, type Wrapped, wrapperNamed } from '../text/prompts/wrappers.ts';
+import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
+import type { ChatMessage } from '../text/prompts/chat-template.ts';
+import { promptOfTurns, templateOf, type Wrapped, wrapperNamed } from '../text/prompts/wrappers.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { batches } from './batches.ts';
 import { positionBytes } from './cache.ts';
 import { candidates, type Strategy, strategyOf } from './choose.ts';
 import type { SampleRequest } from './decode-request.ts';
 import { BatchDecoder } from './decoder.ts';
-import type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './language-model.ts';
+import {
+  askedText,
+  type GenerateRequest,
+  type LanguageModel,
+  type Question,
+  type Score,
+  type ScoreRequest,
+  type TokenGeneration,
+} from './language-model.ts';
 import { answerable, failuresOf, isFailure, orThrow, type RowFailure } from './row-failure.ts';
 import { fullSampling, uniforms } from './sampling.ts';
 import { cutLeft, type ScoredTokens, type ScoringRules, scoreSources, scoreTokens } from './score-tokens.ts';
@@ -32,6 +41,8 @@ export interface LocalModelOptions {
   readonly tokenizer?: Tokenizer;
   /** What stands around a text that is asked, where the chat template runs elsewhere; default: in this process. */
   readonly wrapped?: LanguageModel['wrapped'];
+  /** Turns as text, likewise. */
+  readonly turns?: (messages: readonly ChatMessage[]) => Promise<Prompt>;
   /** Called at the release: ends what was opened for this model alone. */
   readonly ended?: () => void;
   readonly scoring?: ScoringRules;
@@ -67,7 +78,7 @@ interface Laid {
   readonly variant: Variant;
 }
 
-export class LocalModel implements LanguageModel {
+export class LocalModel implements LanguageModel<TokenGeneration> {
   readonly encoder: Encoder;
   readonly decoder: BatchDecoder;
   private constructor(
@@ -102,14 +113,16 @@ export class LocalModel implements LanguageModel {
   }
 
   /** @throws WhorlError `usage` for settings out of range and prompts too long, before anything is generated */
-  generate(requests: readonly GenerateRequest[]): AsyncGenerator<{ index: number; generation: Generation }> {
+  generate(
+    requests: readonly GenerateRequest[],
+  ): AsyncGenerator<{ index: number; generation: TokenGeneration }> {
     return this.#generate(requests, this.#laid);
   }
 
   /** As `generate`, but a prompt that cannot be asked is an error in its place: a single one, whatever `num_samples`. */
   async *generateRows(
     requests: readonly GenerateRequest[],
-  ): AsyncGenerator<{ index: number; generation: Generation } | RowFailure> {
+  ): AsyncGenerator<{ index: number; generation: TokenGeneration } | RowFailure> {
     const jobs = await this.#generateJobs(requests, this.variant);
     yield* failuresOf(jobs);
     yield* this.#generated(answerable(jobs), this.#laid.overlay);
@@ -119,7 +132,7 @@ export class LocalModel implements LanguageModel {
    * The same model with other rows (of the same sizes) laid over it, or another part of what is: it shares the compiled
    * programs, and is asked no longer once this one is released.
    */
-  under(overlay: Overlay | undefined, variant: Variant): LanguageModel {
+  under(overlay: Overlay | undefined, variant: Variant): LanguageModel<TokenGeneration> {
     return {
       name: this.name,
       wrapped: (name, system) => this.wrapped(name, system),
@@ -145,7 +158,7 @@ export class LocalModel implements LanguageModel {
   async *#generate(
     requests: readonly GenerateRequest[],
     { overlay, variant }: Laid,
-  ): AsyncGenerator<{ index: number; generation: Generation }> {
+  ): AsyncGenerator<{ index: number; generation: TokenGeneration }> {
     yield* this.#generated(orThrow(await this.#generateJobs(requests, variant)), overlay);
   }
 
@@ -153,10 +166,18 @@ export class LocalModel implements LanguageModel {
     requests: readonly GenerateRequest[],
     variant: Variant,
   ): Promise<(GenerateJob | RowFailure)[]> {
-    const prompts = await promptTokens(this.tokenizer, requests, this.model.decoder.encoder !== undefined);
+    const texts = await Promise.all(requests.map((question) => this.#text(question)));
+    const prompts = await promptTokens(
+      this.tokenizer,
+      texts.map((text) => (isError(text) ? { prompt: '' } : text)),
+      this.model.decoder.encoder !== undefined,
+    );
     let count = 0;
     return requests.map((request, place) => {
-      const job = this.#job(request, place, prompts[place]!, count, variant);
+      const text = texts[place]!;
+      const job = isError(text)
+        ? { index: count, error: text }
+        : this.#job(request, place, prompts[place]!, count, variant);
       count += isFailure(job) ? 1 : job.uniforms.length;
       return job;
     });
@@ -165,7 +186,7 @@ export class LocalModel implements LanguageModel {
   async *#generated(
     jobs: readonly GenerateJob[],
     overlay: Overlay | undefined,
-  ): AsyncGenerator<{ index: number; generation: Generation }> {
+  ): AsyncGenerator<{ index: number; generation: TokenGeneration }> {
     const room = Math.floor(CACHE_BYTES / positionBytes(this.model.decoder.config));
     const limits = {
       tokens: this.options.batch_tokens ?? Math.min(GENERATE_TOKENS, room),
@@ -191,11 +212,26 @@ export class LocalModel implements LanguageModel {
           const cut = await cutAtStop(this.tokenizer, tokens, texts[at++]!, request.stop ?? []);
           yield {
             index: index + sample,
-            generation: { prompt: request.prompt, generated: cut.text, generated_token: cut.tokens },
+            generation: { prompt: askedText(request), generated: cut.text, generated_token: cut.tokens },
           };
         }
     }
     assertUnchanged(this.model);
+  }
+
+  /** Turns are written by the model's own chat template. */
+  async #text({ messages, ...prompt }: Question): Promise<Prompt | WhorlError> {
+    if (!messages) return prompt as Prompt;
+    const render =
+      this.options.turns ??
+      ((turns: readonly ChatMessage[]) =>
+        promptOfTurns(turns, { ...templateOf(this.tokenizer), now: new Date() }));
+    try {
+      return await render(messages);
+    } catch (cause) {
+      if (isError(cause)) return cause;
+      throw cause;
+    }
   }
 
   #job(
@@ -315,7 +351,9 @@ export class LocalModel implements LanguageModel {
   }
 
   /** Why these tokens and the new ones cannot be given to the model. */
-  #misfit(tokens: readonly number[], { prompt, max_new_tokens }: GenerateRequest): WhorlError | undefined {
+  #misfit(tokens: readonly number[], request: GenerateRequest): WhorlError | undefined {
+    const { max_new_tokens } = request;
+    const prompt = askedText(request);
     const most = longestSequence(this.model.decoder);
     return tokens.length + max_new_tokens > most
       ? new WhorlError(

@@ -12,6 +12,8 @@ import { type AdapterTable, adapterOverlay, looksOf } from '../models/paper-adap
 import { type PaperAdapter, readPaperAdapter } from '../sources/checkpoints/paper-adapter.ts';
 import { openSandboxedTokenizer } from '../text/sandbox.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
+import { EndpointModel } from './endpoint/endpoint-model.ts';
+import type { EndpointSpec } from './endpoint/settings.ts';
 import type { LanguageModel } from './language-model.ts';
 import { LocalModel, type LocalModelOptions } from './local-model.ts';
 import type { ScoringRules } from './score-tokens.ts';
@@ -40,7 +42,7 @@ export interface ModelSpec {
 type TokenizerPlace = 'own' | 'sandboxed';
 
 /** Anything that can be asked. */
-export type Spec = ModelSpec;
+export type Spec = ModelSpec | EndpointSpec;
 
 export interface OpenOptions extends ComputeOptions, OpenModelOptions {
   /** Most tokens in one run of the engine: memory against speed. */
@@ -54,6 +56,7 @@ export interface OpenOptions extends ComputeOptions, OpenModelOptions {
 /** What each kind becomes. */
 interface OpenedAs extends Readonly<Record<Spec['kind'], LanguageModel>> {
   readonly model: LocalModel;
+  readonly endpoint: EndpointModel;
 }
 
 type Opener<K extends Spec['kind']> = (
@@ -61,7 +64,10 @@ type Opener<K extends Spec['kind']> = (
   options: OpenOptions,
 ) => Promise<OpenedAs[K]>;
 
-const OPENERS: { readonly [K in Spec['kind']]: Opener<K> } = { model: openLocal };
+const OPENERS: { readonly [K in Spec['kind']]: Opener<K> } = {
+  model: openLocal,
+  endpoint: (spec) => EndpointModel.open(spec),
+};
 
 /** @throws WhorlError what opening the model or the device throws; nothing is compiled yet */
 export const openLanguageModel = <K extends Spec['kind']>(
@@ -83,7 +89,7 @@ export async function asking<K extends Spec['kind'], T>(
   }
 }
 
-type Voice = Pick<LocalModelOptions, 'tokenizer' | 'wrapped' | 'ended'>;
+type Voice = Pick<LocalModelOptions, 'tokenizer' | 'wrapped' | 'turns' | 'ended'>;
 
 const TOKENIZERS: Readonly<Record<TokenizerPlace, (folder: string) => Promise<Voice>>> = {
   own: async (folder) => ({ tokenizer: await openTokenizer(folder) }),
@@ -92,6 +98,7 @@ const TOKENIZERS: Readonly<Record<TokenizerPlace, (folder: string) => Promise<Vo
     return {
       tokenizer,
       wrapped: (name, system) => tokenizer.wrapped(name, system),
+      turns: (messages) => tokenizer.turns(messages),
       ended: () => tokenizer.close(),
     };
   },

@@ -3,7 +3,7 @@
 
 import { createInterface } from 'node:readline';
 import { assert, WhorlError } from '../base/error.ts';
-import { templateOf, wrapperNamed } from './prompts/wrappers.ts';
+import { promptOfTurns, templateOf, wrapperNamed } from './prompts/wrappers.ts';
 import type { Described, Reply, Request } from './sandbox-protocol.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 
@@ -36,6 +36,8 @@ async function answer(request: Request): Promise<unknown> {
         system: request.system,
         now: new Date(),
       });
+    case 'turns':
+      return promptOfTurns(request.messages, { ...templateOf(tokenizer), now: new Date() });
   }
 }
 

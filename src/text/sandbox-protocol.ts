@@ -1,5 +1,7 @@
 // What sandbox.ts and its child say to each other: one JSON object a line, one reply a request.
 
+import type { ChatMessage } from './prompts/chat-template.ts';
+
 export type Request =
   | { readonly op: 'open'; readonly folder: string }
   | {
@@ -9,7 +11,8 @@ export type Request =
       readonly continued: boolean;
     }
   | { readonly op: 'decode'; readonly ids: readonly (readonly number[])[]; readonly skip: boolean }
-  | { readonly op: 'wrap'; readonly name: string; readonly system: string | undefined };
+  | { readonly op: 'wrap'; readonly name: string; readonly system: string | undefined }
+  | { readonly op: 'turns'; readonly messages: readonly ChatMessage[] };
 
 export interface Reply {
   readonly id: number;

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type ErrorCode, WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
-import type { Wrapped } from './prompts/wrappers.ts';
+import type { Prompt } from './prompt-tokens.ts';
+import type { ChatMessage, Wrapped } from './prompts/chat-template.ts';
 import type { Described, Reply, Request } from './sandbox-protocol.ts';
 import type { DecodeOptions, EncodeOptions, Tokenizer } from './tokenizer.ts';
 
@@ -36,6 +37,8 @@ const WATCH_MS = 50;
 export interface SandboxedTokenizer extends Tokenizer {
   /** `wrapperNamed` with the suspect's own template. Errors: usage, unsupported, bad-file. */
   wrapped(name: string, system: string | undefined): Promise<Wrapped>;
+  /** `promptOfTurns` with the suspect's own template. Errors: unsupported, bad-file. */
+  turns(messages: readonly ChatMessage[]): Promise<Prompt>;
   close(): void;
 }
 
@@ -89,6 +92,7 @@ function tokenizerOver(
     encode: async (text, options) => (await encodeBatch([text], options))[0]!,
     decode: async (ids, options) => (await decodeBatch([ids], options))[0]!,
     wrapped: async (name, system) => (await child.ask({ op: 'wrap', name, system })) as Wrapped,
+    turns: async (messages) => (await child.ask({ op: 'turns', messages })) as Prompt,
     close: () => child.close(),
   };
 }

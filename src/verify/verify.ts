@@ -1,126 +1,48 @@
 // `whorl verify`: asks a suspect every key of an opened claim, then decides. Hits are computed after the last answer.
 
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import type { Abortable } from '../base/abort.ts';
+import { existsSync } from 'node:fs';
 import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
-import { isNotThere, systemError } from '../base/system-errors.ts';
-import { type Claim, parseClaim } from '../claim/claim.ts';
-import { claimOf, type Opened, openClaim } from '../claim/open.ts';
-import type { SecretContents } from '../claim/secret-contents.ts';
-import { readSecret, type Unlock } from '../claim/secret-file.ts';
+import type { Opened } from '../claim/open.ts';
 import { isQuantised, type QuantisedPrecision } from '../engine/packing.ts';
-import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { openDevice } from '../engine/session-device.ts';
 import { generateAll } from '../lm/ask.ts';
-import type { GenerateRequest } from '../lm/language-model.ts';
+import type { TextRequest } from '../lm/language-model.ts';
 import type { LocalModel } from '../lm/local-model.ts';
 import { asking } from '../lm/open.ts';
 import { type Model, plannedModel } from '../models/model.ts';
-import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
-import { type Beside, NOTHING_BESIDE, readBeside, readTrusted } from '../proof/beside.ts';
+import { configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
-import { keysLeft } from './certificate/burn.ts';
-import { type CertificateOptions, type Certifier, certifier, certify } from './certify.ts';
-import { checkEvidence, type Found } from './evidence.ts';
+import { type Certifier, certifier, certify } from './certify.ts';
+import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
+import { doubtsBeside, type OpenedClaim, openedClaim } from './opened-claim.ts';
+import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, type DecideOptions, decide, type Verdict } from './verdict.ts';
 
-export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable {
-  readonly secret: string;
-  /** Default: claim.json beside the secret. Without either no p-value is given. */
-  readonly claim?: string;
-  readonly suspect: string;
-  /**
-   * Methods with a private part: the owner's vanilla model, as committed, that the suspect's rows are put on. Default:
-   * the suspect's own body (`direct`).
-   */
-  readonly body?: string;
-  /** Of a claim with a stamp: the owner's vanilla model, which the suspect's matrices are compared with. */
-  readonly vanilla?: string;
-  /** Default: the committed plan's; any other is paid for. */
-  readonly wrapper?: string;
-  /** A system prompt, which no claim of format 1 commits to: with it no p-value is given. */
-  readonly system?: string;
-  /** A file with certificates of time-stamp authorities that the caller trusts (PEM, or one in DER); default: nobody is trusted. */
-  readonly tsaRoot?: string;
-  /** Default: the committed one; with any other no p-value is given. */
-  readonly alpha?: number;
-  /** Asks so many of the keys that no certificate opened, in committed order; default: all of them. */
-  readonly keys?: number;
-  /** Writes a certificate, which opens the keys that were asked: they are asked no more. */
-  readonly certificate?: CertificateOptions;
-  readonly unlock?: Unlock;
-  readonly cacheDir?: string;
-  readonly onEvent?: OnEvent;
-}
-
-/** How the keys were put, in full but for the keys themselves. */
-interface AskedInFull extends Asked {
-  /** The text around each key, and SHA-256 of all prompts in committed order (as a JSON list). */
-  readonly prefix: string;
-  readonly suffix: string;
-  readonly prompts_sha256: string;
-  /** SHA-256 of the chat template of whoever answered; null where it has none. */
-  readonly chat_template_sha256: string | null;
-}
-
-export interface VerifyReport extends Verdict {
-  readonly suspect: string;
-  /** SHA-256 of the suspect's weights, tokenizer files and config files (sources/checkpoints/digest.ts). */
-  readonly suspect_digests: VanillaDigests;
-  /** The same of `body`; null where the suspect answered on its own. */
-  readonly body_digests: VanillaDigests | null;
-  readonly asked: AskedInFull;
-  /** Where the claim was read; null where there was none but the secret's own copy. */
-  readonly claim_file: string | null;
-  /** Nothing committed binds the secret's record of trained rows (format 1), so rows are not compared. */
-  readonly passive: null;
-  readonly software: typeof SOFTWARE;
-  /** Keys that certificates opened, which were left out. */
-  readonly burnt: number;
-  /** Where the certificate was written; null without one. */
-  readonly certificate: string | null;
-  /** Keys of the answering model's config.json that were ignored, where there are such. */
-  readonly ignored_config_keys?: readonly string[];
-  /** What the suspect's linear layers computed in, where it was not float32. */
-  readonly precision?: QuantisedPrecision;
-  /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
-  readonly warnings: readonly string[];
-  readonly seconds: number;
-}
+export type { EndpointOptions, EndpointReport, VerifyOptions, VerifyReport };
 
 /** @throws WhorlError `bad-secret`, `mismatch`, and what opening the suspect throws. With `dryRun` nobody is asked */
 export const verify: Plannable<VerifyOptions, VerifyReport> = plannable(
-  (options) => beforeAsking(options, planned),
-  (options) => beforeAsking(options, ask),
+  (options) => (options.endpoint ? planEndpoint(options) : beforeAsking(options, planned)),
+  (options) => (options.endpoint ? verifyEndpoint(options) : beforeAsking(options, ask)),
 );
 
 /** Everything that is there before the first key is asked. */
-interface Ready {
+interface Ready extends Omit<OpenedClaim, 'hasKeys'> {
   readonly options: VerifyOptions;
   readonly onEvent: OnEvent;
   readonly started: number;
-  readonly contents: SecretContents;
-  /** Where the claim was looked for, and where it was found. */
-  readonly beside: string;
-  readonly claimFile: string | null;
-  readonly opened: Opened;
-  readonly burnt: number;
-  readonly range: Pick<ReturnType<typeof keysLeft>, 'from' | 'to'>;
-  readonly look: number;
   readonly issuing: Certifier | undefined;
   readonly suspect: Model;
   readonly vanilla: Model | undefined;
-  /** What lies beside the claim, and what was found of it. */
-  readonly proved: Beside & Found;
   /** What the suspect's linear layers compute in, where it is not float32. */
   readonly quantised?: QuantisedPrecision;
   /** What is asked; absent for a claim without keys. */
@@ -133,7 +55,7 @@ interface Questions {
   readonly model: LocalModel;
   readonly wrapper: string;
   readonly wrapped: Wrapped;
-  readonly requests: readonly GenerateRequest[];
+  readonly requests: readonly TextRequest[];
   /** Keys that the suspect's tokenizer changes. */
   readonly changed: Awaited<ReturnType<typeof changedKeys>>;
 }
@@ -150,23 +72,9 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
       `a certificate of answers in ${quantised}`,
       'leave --precision out: what others check is asked in float32',
     );
-  const contents = (await readSecret(options.secret, options.unlock)).reveal();
-  const beside = options.claim ?? join(dirname(options.secret), 'claim.json');
-  const claimFile = options.claim !== undefined || existsSync(beside) ? beside : null;
-  const claim = claimFile === null ? claimOf(contents) : parseClaim(readClaim(claimFile), claimFile);
-  const opened = openClaim(claim, contents);
-  const besides = claimFile === null ? NOTHING_BESIDE : readBeside(claimFile);
-  const found = checkEvidence(besides, claim, readTrusted(options.tsaRoot));
-  if (found.randomness !== '' && found.randomness !== contents.randomness)
-    throw new WhorlError(
-      'mismatch',
-      'the secret was drawn by another value than that of the beacon round beside the claim',
-      'use the secret and claim of one run',
-    );
-  const hasKeys = opened.plan.keys.length > 0;
+  const { hasKeys, ...claim } = await openedClaim(options);
+  const { contents, opened, range } = claim;
   checkGiven(options, hasKeys, opened.stamp !== undefined);
-  const { burnt, ...range } = hasKeys ? keysLeft(contents, options.keys) : NO_KEYS;
-  const look = 1 + (contents.opened?.length ?? 0);
   const issuing =
     options.certificate === undefined ? undefined : certifier(options.certificate, opened, options.unlock);
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
@@ -174,8 +82,8 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   const suspect = await open(options.suspect);
   const vanilla = options.vanilla === undefined ? undefined : await open(options.vanilla);
   const ready = {
-    ...{ options, onEvent, started, contents, beside, claimFile, opened, burnt, range, look, issuing },
-    ...{ suspect, vanilla, proved: { ...found, ...besides } },
+    ...claim,
+    ...{ options, onEvent, started, issuing, suspect, vanilla },
   };
   if (!hasKeys) return call(ready);
   const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
@@ -197,8 +105,6 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     });
   });
 }
-
-const NO_KEYS = { from: 0, to: 0, burnt: 0 };
 
 /** What goes with a channel that the claim does not have is refused, before a model is opened. */
 function checkGiven(
@@ -269,6 +175,7 @@ async function ask(ready: Ready): Promise<VerifyReport> {
     suspect: suspect.source,
     ...more,
     suspect_digests,
+    endpoint: null,
     burnt,
     certificate: issuing?.file ?? null,
     body_digests: ownerParts.body ?? null,
@@ -302,7 +209,7 @@ async function askKeys(
     quantised,
     suspect_digests,
     proved,
-  }: Ready & Pick<VerifyReport, 'suspect_digests'>,
+  }: Ready & { readonly suspect_digests: VanillaDigests },
   { ownerParts, model, wrapper: name, wrapped, requests, changed }: Questions,
   deciding: DecideOptions,
 ): Promise<Answers> {
@@ -379,39 +286,4 @@ function notAsked(opened: Opened, deciding: DecideOptions): Answers {
     },
     warnings: [],
   };
-}
-
-/** Runs with a text seed wrote this time from the beginning, so that a repeated run makes the same commitment. */
-const REPEATABLE = new Date(0).toISOString();
-
-function doubtsBeside(
-  claimFile: string | null,
-  beside: string,
-  { claim, software }: SecretContents,
-): string[] {
-  const doubts: string[] = [];
-  if (claimFile === null)
-    doubts.push(
-      `${beside} is missing: the secret's own copy shows no commitment that was ever public (give it with --claim).`,
-    );
-  const { draw, created } = claim as Claim;
-  if (draw.source === 'owner-seed' && !draw.from_text && created === REPEATABLE)
-    doubts.push(
-      `The seed was given as text to ${software.name} ${software.version}, which did not make it slow to guess: anybody may know the draw.`,
-    );
-  return doubts;
-}
-
-function readClaim(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    if (!isNotThere(cause)) throw systemError(cause, path, 'reading') ?? cause;
-    throw new WhorlError(
-      'missing-file',
-      `${path} does not exist`,
-      'give the claim.json of the run with --claim',
-      { cause },
-    );
-  }
 }

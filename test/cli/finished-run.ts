@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { embeddingOf } from '../../src/attack/embedding.ts';
 import { Secret } from '../../src/base/secret.ts';
+import type { AdapterRecord } from '../../src/claim/adapter.ts';
 import { claimText } from '../../src/claim/claim.ts';
 import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
@@ -18,7 +19,12 @@ import { answersPlan, committing } from '../claim/plans.ts';
 export const ROWS = [2, 3, 7];
 
 /** Its rows are three times the vanilla ones. */
-export async function finished(path: string, vanilla: string, bound: Bindings): Promise<RunFolder> {
+export async function finished(
+  path: string,
+  vanilla: string,
+  bound: Bindings,
+  adapter: AdapterRecord | null = null,
+): Promise<RunFolder> {
   const run = new RunFolder(path);
   mkdirSync(run.path);
   const model = await openModel(vanilla);
@@ -30,10 +36,13 @@ export async function finished(path: string, vanilla: string, bound: Bindings): 
   await writePatchedFolder(model, run.published, new Map([[tensor, { rows: ROWS, bytes }]]));
   const plan = answersPlan(8, 16);
   plan.keys = plan.keys.map(({ text }) => ({ text, tokens: [...ROWS] }));
-  const { claim, opening } = commitClaim(plan, committing({ bindings: bound }));
+  const { claim, opening } = commitClaim(
+    plan,
+    committing({ bindings: bound, created: new Date('2026-01-02') }),
+  );
   const { created, software } = claim;
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
-  const parts = { randomness: null, adapter: null, rows: null, published: null };
+  const parts = { randomness: null, adapter, rows: null, published: null };
   await writeSecret(
     run.secret,
     new Secret({

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { catalogue, chosen } from '../../src/evaluate/catalogue.ts';
 import { type EvaluateOptions, evaluate } from '../../src/evaluate/evaluate.ts';
 import { MODES } from '../../src/evaluate/modes.ts';
-import type { LanguageModel } from '../../src/lm/language-model.ts';
+import { askedText, type LanguageModel } from '../../src/lm/language-model.ts';
 import { splitsOf } from './golden-rows.ts';
 
 const place = mkdtempSync(join(tmpdir(), 'whorl-eval-'));
@@ -34,9 +34,9 @@ function counting(): { model: LanguageModel; asked: Map<string, number> } {
       wrapped: () => Promise.reject(new Error('not asked')),
       release: () => Promise.resolve(),
       async *generate(requests) {
-        for (const [index, { prompt }] of requests.entries()) {
-          const generated = `#### ${Math.floor(8 * count(prompt))}`;
-          yield { index, generation: { prompt, generated, generated_token: [] } };
+        for (const [index, request] of requests.entries()) {
+          const generated = `#### ${Math.floor(8 * count(askedText(request)))}`;
+          yield { index, generation: { prompt: askedText(request), generated, generated_token: [] } };
         }
       },
       async *score(requests) {

@@ -154,8 +154,8 @@ describe("adapter: the owner's body", () => {
     );
     const { report } = await verdictOf('--secret', secretOf(folderOf('adapter')), '--suspect', suspect);
     expect(report).toMatchObject({ exact: true, body_digests: null });
-    expect(report.suspect_digests).toMatchObject(digestSmallFiles(suspect));
-    expect(report.suspect_digests.tokenizer).not.toBe(digestSmallFiles(MODEL).tokenizer);
+    expect(report.suspect_digests!).toMatchObject(digestSmallFiles(suspect));
+    expect(report.suspect_digests!.tokenizer).not.toBe(digestSmallFiles(MODEL).tokenizer);
   });
 });
 

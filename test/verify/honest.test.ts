@@ -7,9 +7,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { fingerprint } from '../../src/fingerprint/fingerprint.ts';
+import { LocalModel } from '../../src/lm/local-model.ts';
+import { openModel } from '../../src/models/open-model.ts';
 import { digestSmallFiles } from '../../src/sources/checkpoints/digest.ts';
 import type { VerifyReport } from '../../src/verify/verify.ts';
 import { whorl } from '../cli/whorl.ts';
+import { over, serve } from '../lm/openai-server.ts';
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-honest-'));
@@ -100,4 +103,28 @@ test('for people: verified, the text around the keys, digests, the version; neve
     contents: { plan: { keys: { text: string }[] } };
   };
   for (const { text } of contents.plan.keys) expect(out).not.toContain(text);
+}, 120_000);
+
+test('behind a server, by either call, the same hits and the same word as here', async () => {
+  const local = await verdictOf('--suspect', published);
+  const model = await LocalModel.open(await openModel(published));
+  const server = await serve(over(model));
+  const behind = (...flags: string[]) => verdictOf('--suspect', server.url, '--model-name', 'p', ...flags);
+  const { code, report } = await behind();
+  expect(code).toBe(0);
+  expect(report).toMatchObject({
+    ...{ verdict: 'verified', exact: true, cells: local.report.cells },
+    transcript_sha256: local.report.transcript_sha256,
+    asked: { prompts_sha256: local.report.asked.prompts_sha256 },
+  });
+  // Two calls are two ways of asking.
+  expect(report.log10_p! - local.report.log10_p!).toBeCloseTo(Math.log10(2), 9);
+  const [chat, here] = [
+    await behind('--wrapper', 'chat'),
+    await verdictOf('--suspect', published, '--wrapper', 'chat'),
+  ];
+  expect(chat.report.endpoint).toMatchObject({ kind: 'chat' });
+  expect(chat.report).toMatchObject({ cells: here.report.cells, verdict: here.report.verdict });
+  await server.close();
+  await model.release();
 }, 120_000);

@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import type { WhorlError } from '../../base/error.ts';
-import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
+import type { TextRequest, TokenGeneration } from '../../lm/language-model.ts';
 import { fullSampling } from '../../lm/sampling.ts';
 import { ASKED, oneInput, PAPER_ADAPTER, rowsOf, textColumn, withModel } from '../model-flags.ts';
 import {
@@ -52,7 +52,7 @@ export function generateCommand(): Command {
 
 async function runGenerate(
   asked: Given<typeof WHO>,
-  request: Omit<GenerateRequest, 'prompt'>,
+  request: Omit<TextRequest, 'prompt'>,
   flags: Given<typeof OWN>,
 ): Promise<void> {
   oneInput(
@@ -92,7 +92,7 @@ async function runGenerate(
   );
 }
 
-function show({ prompt, generated, generated_token }: Generation, json: boolean): void {
+function show({ prompt, generated, generated_token }: TokenGeneration, json: boolean): void {
   if (json) printJson({ prompt, generated, generated_token });
   else print(`${paint.dim(printable(prompt))}${printable(generated)}\n`);
 }

@@ -4,7 +4,8 @@ import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
 import type { Channels } from '../../verify/channels.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
-import { COMPUTE, MODEL, QUANTISES } from '../model-flags.ts';
+import { ENDPOINT, endpointFrom, endpointLines } from '../endpoint-flags.ts';
+import { COMPUTE, QUANTISES } from '../model-flags.ts';
 import {
   DRY_RUN,
   fraction,
@@ -36,7 +37,12 @@ import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 
 const OPTIONS = {
   secret: required(text('<file>', 'secret.whorl of the run')),
-  suspect: MODEL,
+  suspect: required(
+    text(
+      '<model>',
+      'a Hugging Face folder, a GGUF file, a hub id (org/name[@revision]), or with --model-name the address of a server (https://host/v1)',
+    ),
+  ),
   claim: text('<file>', 'the published claim.json (default: the one beside the secret)'),
   body: text(
     '<model>',
@@ -63,6 +69,7 @@ const OWN = {
     'write a certificate; the keys that were asked are opened, and asked no more. One a claim, unless fingerprint --looks said more',
   ),
   key: text('<file>', 'the key that signs it: PEM, Ed25519 or P-256; made where there is none'),
+  ...ENDPOINT,
   ...UNLOCK,
   ...DRY_RUN,
   ...JSON_LINE,
@@ -83,7 +90,13 @@ async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>)
   const certificate = file !== undefined && key !== undefined ? { file, key } : undefined;
   const unlock = await unlockFor(options.secret, own);
   const { verify } = await import('../../verify/verify.ts');
-  const asked = { ...options, ...(certificate && { certificate }), ...(unlock && { unlock }) };
+  const endpoint = endpointFrom(options.suspect, own);
+  const asked = {
+    ...options,
+    ...(certificate && { certificate }),
+    ...(unlock && { unlock }),
+    ...(endpoint && { endpoint }),
+  };
   if (own.dryRun)
     return showPlan(await withProgress((onEvent) => verify({ ...asked, onEvent, dryRun: true })), own.json);
   const report = await withProgress((onEvent) => verify({ ...asked, onEvent }));
@@ -94,7 +107,7 @@ async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>)
 }
 
 function show(report: VerifyReport): void {
-  print(`${headline(report.verdict)}  ${report.suspect}`);
+  print(`${headline(report.verdict)}  ${shownText(report.suspect, 200)}`);
   print(`  ${pLine(report)}`);
   for (const line of wrapped(report.reason)) print(paint.dim(line));
   print();
@@ -114,9 +127,11 @@ function show(report: VerifyReport): void {
   print(`  test              ${report.test}${asked ? `; ${report.matcher}` : ''}`);
   if (asked) {
     print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
-    print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${templateText(report)}`);
+    const template = report.endpoint ? 'chat template not known' : templateText(report);
+    print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${template}`);
   }
-  print(`  suspect           ${digestsText(report.suspect_digests)}`);
+  if (report.suspect_digests) print(`  suspect           ${digestsText(report.suspect_digests)}`);
+  if (report.endpoint) for (const line of endpointLines(report.endpoint)) print(line);
   if (report.body_digests) print(`  body              ${digestsText(report.body_digests)} (as committed)`);
   print(`  claim             ${report.claim.root.slice(0, 16)}… of ${report.claim.created}`);
   print(`  claim file        ${report.claim_file ?? "missing: the secret's own copy was read"}`);
@@ -131,6 +146,7 @@ function show(report: VerifyReport): void {
   section('Null hypothesis', [report.null_hypothesis]);
   section('It rests on', report.assumptions);
   section('Whose dice', [report.draw, ...grinding(report)]);
+  if (report.endpoint) section('Not known of this suspect', report.endpoint.not_known);
   section('What this does not say', report.does_not_say);
 }
 
@@ -176,7 +192,7 @@ const askedText = ({ asked: { wrapper, system, prefix, suffix } }: VerifyReport)
 const templateText = ({ asked: { chat_template_sha256: digest } }: VerifyReport): string =>
   digest === null ? 'no chat template' : `chat template ${digest.slice(0, 16)}…`;
 
-const digestsText = ({ weights, tokenizer, config }: VerifyReport['suspect_digests']): string =>
+const digestsText = ({ weights, tokenizer, config }: NonNullable<VerifyReport['suspect_digests']>): string =>
   [
     `weights ${weights.slice(0, 16)}…`,
     `tokenizer ${tokenizer.slice(0, 16)}…`,

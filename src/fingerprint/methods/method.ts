@@ -7,7 +7,7 @@ import type { KeyRole } from '../../claim/kinds.ts';
 import type { ClaimKind, ClaimPlan } from '../../claim/plan.ts';
 import type { Conversation } from '../../datasets/conversations.ts';
 import type { Device } from '../../engine/session.ts';
-import type { GenerateRequest, Generation } from '../../lm/language-model.ts';
+import type { GenerateRequest, TokenGeneration } from '../../lm/language-model.ts';
 import type { Example } from '../../models/example.ts';
 import type { Model } from '../../models/model.ts';
 import type { LowRankMap } from '../../models/overlay.ts';
@@ -140,7 +140,7 @@ export interface DrawnContext extends Omit<TrainContext, 'prefixes'> {
   /** The file in which answers are kept for a resumed run; undefined: nowhere. */
   readonly keep: string | undefined;
   /** Answers of the vanilla model, which is closed again before training: the memory of its caches is needed there. */
-  askVanilla(requests: readonly GenerateRequest[]): Promise<Generation[]>;
+  askVanilla(requests: readonly GenerateRequest[]): Promise<TokenGeneration[]>;
   readonly onEvent: OnEvent;
 }
 

@@ -11,6 +11,8 @@ export interface Wrapped {
   readonly suffix: string;
   /** False where the template has written BOS itself, or wants none: the tokenizer adds nothing. Default true. */
   readonly addSpecialTokens?: false;
+  /** Turns that go before: prefix, text and suffix are then what a user says, and the answering side writes the template. */
+  readonly turns?: readonly ChatMessage[];
 }
 
 const MAX_TEMPLATE = 65_536; // characters; the longest published ones have 20,000

@@ -5,7 +5,7 @@ import constants from '../../../assets/paper.json' with { type: 'json' };
 import { nearest, WhorlError } from '../../base/error.ts';
 import type { Prompt } from '../prompt-tokens.ts';
 import type { Tokenizer } from '../tokenizer.ts';
-import { renderAround, type Wrapped, wrapOrReason } from './chat-template.ts';
+import { type ChatMessage, renderAround, renderChat, type Wrapped, wrapOrReason } from './chat-template.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from './instruction-templates.ts';
 
 export type { Wrapped };
@@ -28,6 +28,8 @@ export interface Wrapper {
   readonly heldOut: boolean;
   /** Made of the suspect's own chat template: nobody can commit to its text. */
   readonly ofSuspect?: true;
+  /** The system text of a wrapper of the suspect's own template, where it is not the caller's. */
+  readonly ownSystem?: string;
   /** undefined where it cannot be made: a model without a template, or one whose template cannot be cut in two. */
   build(vars: WrapperVars): Wrapped | undefined;
 }
@@ -96,6 +98,7 @@ const LIST: readonly Wrapper[] = [
     summary: "a system prompt never trained, in the model's own chat template (ChatML without one)",
     heldOut: true,
     ofSuspect: true,
+    ownSystem: NEW_SYSTEM,
     build: (vars) => ofChat(vars, NEW_SYSTEM) ?? chatml(NEW_SYSTEM),
   },
   {
@@ -176,17 +179,46 @@ export const wrapperOf = (
   vars: WrapperVars = {},
 ): Wrapped => committedWrapper(wrappers, wrapper) ?? wrapperNamed(wrapper, vars);
 
-/** Errors: usage, for an unknown name (the nearest is suggested) or one that this model cannot be asked under. */
-export function wrapperNamed(name: string, vars: WrapperVars = {}): Wrapped {
+/** Turns as the model's own template writes them, up to where it is to answer. Errors: unsupported, where it has none. */
+export function promptOfTurns(
+  messages: readonly ChatMessage[],
+  { chatTemplate, names, now }: WrapperVars,
+): Prompt {
+  if (chatTemplate === undefined)
+    throw new WhorlError('unsupported', 'this model has no chat template', 'ask it with a text');
+  return {
+    prompt: renderChat(chatTemplate, messages, { addGenerationPrompt: true, ...(names && { names }), now }),
+    add_special_tokens: false,
+  };
+}
+
+/** Errors: usage, for an unknown name (the nearest is suggested). */
+function known(name: string): Wrapper {
   const wrapper = WRAPPERS.get(name);
-  if (wrapper === undefined) {
-    const near = nearest(name, WRAPPERS.keys());
-    throw new WhorlError(
-      'usage',
-      `no wrapper ${JSON.stringify(name)}`,
-      near === undefined ? `use one of ${[...WRAPPERS.keys()].join(', ')}` : `did you mean ${near}?`,
-    );
-  }
+  if (wrapper !== undefined) return wrapper;
+  const near = nearest(name, WRAPPERS.keys());
+  throw new WhorlError(
+    'usage',
+    `no wrapper ${JSON.stringify(name)}`,
+    near === undefined ? `use one of ${[...WRAPPERS.keys()].join(', ')}` : `did you mean ${near}?`,
+  );
+}
+
+/**
+ * A wrapper as turns, where the answering side writes the chat template: one of its own template is nothing but turns, the text of
+ * any other stands in the user's. Errors: usage, as `wrapperNamed`.
+ */
+export function wrapperInTurns(name: string, system?: string): Wrapped {
+  const { ofSuspect, ownSystem = system, build } = known(name);
+  const texts = ofSuspect ? { prefix: '', suffix: '' } : build({ system })!;
+  const isPlaced = !ofSuspect && system !== undefined && texts.prefix.includes(system);
+  const before = ofSuspect ? ownSystem : isPlaced ? undefined : system;
+  return { ...texts, turns: before === undefined ? [] : [{ role: 'system', content: before }] };
+}
+
+/** Errors: usage, for an unknown name or one that this model cannot be asked under. */
+export function wrapperNamed(name: string, vars: WrapperVars = {}): Wrapped {
+  const wrapper = known(name);
   const wrapped = wrapper.build(vars);
   if (wrapped === undefined)
     throw new WhorlError(

@@ -1,0 +1,263 @@
+// A suspect behind a server: the keys are put to it as texts or as what a user says, answers are kept as they come, and the
+// verdict is decided after the last one. What is refused is refused before a key leaves this machine.
+
+import { dirname, join } from 'node:path';
+import { checkWritable } from '../../base/atomic.ts';
+import type { DryRun } from '../../base/dry-run.ts';
+import { WhorlError } from '../../base/error.ts';
+import { silent } from '../../base/events.ts';
+import { sha256Hex } from '../../base/sha256.ts';
+import { SOFTWARE } from '../../base/software.ts';
+import type { Opened } from '../../claim/open.ts';
+import { generateEach } from '../../lm/ask.ts';
+import type { Spent } from '../../lm/endpoint/budget.ts';
+import { EndpointModel } from '../../lm/endpoint/endpoint-model.ts';
+import {
+  type EndpointKind,
+  type EndpointSettings,
+  type EndpointSpec,
+  endpointSettings,
+  isAddress,
+} from '../../lm/endpoint/settings.ts';
+import { askedText, type GenerateRequest, questionUnder } from '../../lm/language-model.ts';
+import { WRAPPERS, type Wrapped, wrapperInTurns } from '../../text/prompts/wrappers.ts';
+import { doubtsBeside, type OpenedClaim, openedClaim } from '../opened-claim.ts';
+import type { VerifyOptions, VerifyReport } from '../report.ts';
+import { decide } from '../verdict.ts';
+import { type Bound, Transcript } from './transcript.ts';
+
+interface Ready extends OpenedClaim {
+  readonly spec: EndpointSpec;
+  readonly settings: EndpointSettings;
+  readonly wrapper: string;
+  readonly path: string;
+  /** What a transcript binds, but for the call that is used. */
+  readonly bound: Bound;
+}
+
+/** Conversations and completions are two ways of asking, and one could be chosen after the answers: both are paid for. */
+const WAYS = 2;
+
+const NOT_KNOWN: readonly string[] = [
+  'its weights, and whether the same ones answered every key',
+  'its tokenizer: whether keys reached the model as they were committed',
+  'its chat template, and whatever else the server puts before a text or takes out of an answer',
+  'its decoding: temperature 0 was asked for',
+];
+
+export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
+  const { spec, settings, contents, claimFile, beside, burnt, wrapper, path, range } = await ready(options);
+  const keys = range.to - range.from;
+  return {
+    dry_run: true,
+    command: 'verify',
+    models: [{ role: 'suspect', source: `${spec.model_name} at ${settings.name}`, family: 'not known' }],
+    method: contents.method,
+    settings: {
+      wrapper,
+      system: options.system ?? null,
+      alpha: options.alpha ?? contents.plan.alpha,
+      keys,
+      max_new_tokens: contents.plan.decoding.max_new_tokens,
+      endpoint_kind: settings.kind,
+      api_key: settings.apiKey !== undefined,
+      concurrency: settings.concurrency,
+      timeout: settings.timeout_ms / 1000,
+      max_queries: finite(settings.most.queries),
+      max_tokens_total: finite(settings.most.tokens),
+    },
+    writes: [{ path, what: 'the transcript: keys, as digests, and answers' }],
+    notes: [
+      ...(claimFile === null ? [`${beside} is missing: the secret's own copy is read`] : []),
+      ...(burnt > 0 ? [`${burnt} keys that certificates opened are left out`] : []),
+      'Each key that is asked is known to whoever runs the server.',
+    ],
+    estimate: null,
+  };
+}
+
+const finite = (most: number): number | null => (Number.isFinite(most) ? most : null);
+
+/**
+ * @throws WhorlError `usage`, `unsupported` before anything is asked; `unreachable`, `endpoint`, `over-budget` where keys are left
+ *   without an answer: then there is no verdict, and the same call goes on where this one ended
+ */
+export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyReport> {
+  const started = Date.now();
+  const onEvent = options.onEvent ?? silent;
+  const prepared = await ready(options);
+  const { settings, contents, claimFile, beside, burnt, opened, range, look, wrapper, path, proved } =
+    prepared;
+  const before = kindBefore(prepared);
+  const model = await EndpointModel.open(
+    { ...prepared.spec, ...(before && { endpoint_kind: before }) },
+    options.endpoint,
+  );
+  try {
+    const kind = await model.kind();
+    const transcript = new Transcript(path, { ...prepared.bound, kind });
+    try {
+      model.keepIn(transcript);
+      const wrapped = await model.wrapped(wrapper, options.system);
+      const requests = requestsOf(opened, range, wrapped);
+      checkEnough(requests.length - transcript.answers, model.spent, settings);
+      const detail = `${requests.length - transcript.answers} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
+      onEvent({ kind: 'phase', name: 'asking', detail });
+      const failed: WhorlError[] = [];
+      const answers: string[] = [];
+      const asked = { onEvent, onRowError: (_: number, error: WhorlError) => failed.push(error) };
+      for await (const { generated } of generateEach(model, requests, asked)) answers.push(generated);
+      if (failed.length > 0) throw unanswered(failed, requests.length, path);
+      const { prefix, suffix } = wrapped;
+      const verdict = decide(opened, answers, {
+        ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
+        evidence: proved.evidence,
+        ...{ range, look, multiplicity: WAYS, doubts: doubtsBeside(claimFile, beside, contents) },
+        asked: { wrapper, system: options.system ?? null, around: [prefix, suffix] },
+      });
+      const identity = await model.identity();
+      const { from, to } = transcript.times!;
+      return {
+        ...verdict,
+        suspect: `${identity.model_name} at ${identity.url}`,
+        suspect_digests: null,
+        endpoint: {
+          ...identity,
+          ...{ asked_from: from, asked_to: to, transcript: path, transcript_chain: transcript.chain },
+          ...transcript.spent,
+          not_known: NOT_KNOWN,
+        },
+        body_digests: null,
+        asked: {
+          ...{ wrapper, system: options.system ?? null, prefix, suffix },
+          prompts_sha256: sha256Hex(JSON.stringify(requests.map(askedText))),
+          chat_template_sha256: null,
+        },
+        claim_file: claimFile,
+        passive: null,
+        software: SOFTWARE,
+        burnt,
+        certificate: null,
+        warnings: warningsOf(identity.reported_models, kind, wrapper, opened),
+        seconds: (Date.now() - started) / 1000,
+      };
+    } finally {
+      transcript.close();
+    }
+  } finally {
+    await model.release();
+  }
+}
+
+async function ready(options: VerifyOptions): Promise<Ready> {
+  const { endpoint, suspect } = options;
+  if (!isAddress(suspect))
+    throw new WhorlError(
+      'usage',
+      '--model-name goes with the address of a server',
+      'give --suspect https://…/v1',
+    );
+  for (const [name, value] of Object.entries({ body: options.body, vanilla: options.vanilla }))
+    if (value !== undefined)
+      throw new WhorlError('usage', `--${name} goes with weights, and a server shows none`, 'leave it out');
+  if (options.certificate !== undefined)
+    throw new WhorlError(
+      'unsupported',
+      'a certificate is about weights by their digests, and a server shows none',
+      'verify without --certificate; the transcript is kept beside the secret',
+    );
+  const { transcript, attempts: _, sleep: __, ca: ___, ...more } = endpoint!;
+  const claim = await openedClaim(options);
+  const { opened, contents, range } = claim;
+  if (!claim.hasKeys)
+    throw new WhorlError(
+      'unsupported',
+      'this claim has no keys that a server could be asked',
+      'its stamp is read from weights: give the model itself as --suspect',
+    );
+  if (contents.adapter !== null)
+    throw new WhorlError(
+      'unsupported',
+      `method ${contents.method} reads the suspect's embedding rows, which a server does not show`,
+      'nothing was asked; give the model itself as --suspect, or claim with rows, sft, emb or lora',
+    );
+  const { plan } = opened;
+  const wrapper = options.wrapper ?? plan.query.wrapper;
+  wrapperInTurns(wrapper, options.system); // its name
+  const ofServer = WRAPPERS.get(wrapper)!.ofSuspect === true;
+  const spec: EndpointSpec = { ...more, kind: 'endpoint', url: suspect };
+  // A template that is the server's own is written for conversations only.
+  const asked =
+    ofServer && (spec.endpoint_kind ?? 'auto') === 'auto'
+      ? { ...spec, endpoint_kind: 'chat' as const }
+      : spec;
+  const settings = endpointSettings(asked, endpoint);
+  const bound: Bound = {
+    claim: opened.claim.root,
+    server: settings.name,
+    model_name: settings.model_name,
+    wrapper,
+    system: options.system ?? null,
+    keys: `${range.from}..${range.to}`,
+    max_new_tokens: plan.decoding.max_new_tokens,
+  };
+  const path =
+    transcript ??
+    join(dirname(options.secret), 'transcripts', `${sha256Hex(JSON.stringify(bound)).slice(0, 16)}.jsonl`);
+  checkWritable(path);
+  return { ...claim, spec: asked, settings, wrapper, path, bound };
+}
+
+/** A call that was begun goes on in the same way. */
+function kindBefore({ path, settings }: Ready): EndpointKind | undefined {
+  const before = Transcript.boundIn(path)?.kind;
+  return settings.kind === 'auto' && (before === 'chat' || before === 'completions') ? before : undefined;
+}
+
+const requestsOf = (
+  { plan }: Opened,
+  { from, to }: OpenedClaim['range'],
+  wrapped: Wrapped,
+): GenerateRequest[] =>
+  plan.keys
+    .slice(from, to)
+    .map(({ text }) => ({ ...questionUnder(wrapped, text), max_new_tokens: plan.decoding.max_new_tokens }));
+
+/** Keys that are asked in vain are known to the server all the same. */
+function checkEnough(keys: number, { queries }: Spent, { most, name }: EndpointSettings): void {
+  const left = Math.max(0, most.queries - queries);
+  if (keys > left)
+    throw new WhorlError(
+      'over-budget',
+      `${keys} keys need as many queries of ${name} at least, ${left} are left of --max-queries`,
+      'no key was asked; raise it, or ask fewer keys with --keys',
+    );
+}
+
+const unanswered = ([first, ...more]: WhorlError[], of: number, path: string): WhorlError =>
+  new WhorlError(
+    first!.code,
+    `${more.length + 1} of ${of} keys have no answer, so there is no verdict: ${first!.message}`,
+    `what was answered is kept in ${path} and is not asked again`,
+    { cause: first },
+  );
+
+function warningsOf(
+  models: readonly string[],
+  kind: EndpointKind,
+  wrapper: string,
+  { stamp }: Opened,
+): string[] {
+  return [
+    'How the server splits the keys into tokens is not known: that keys do not fire may be its tokenizer.',
+    ...(kind === 'chat' && !WRAPPERS.get(wrapper)!.ofSuspect
+      ? [
+          `The text of wrapper "${wrapper}" was what a user says: the server put its own chat template around it.`,
+        ]
+      : []),
+    ...(models.length > 1
+      ? [`The server gave ${models.length} names of models: more than one may have answered.`]
+      : []),
+    ...(stamp ? ["The claim's stamp was not read: it is in weights, and a server shows none."] : []),
+  ];
+}
