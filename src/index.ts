@@ -35,10 +35,11 @@ export type { ModeName as EvaluationMode } from './evaluate/modes.ts';
 export {
   instructionExamples,
   type UserFinetuneOptions,
+  launchFinetune,
   type UserFinetuneReport,
   userFinetune,
 } from './finetune/user-finetune.ts';
-export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
+export { type FingerprintOptions, type FingerprintReport, fingerprint, launchFingerprint } from './fingerprint/fingerprint.ts';
 export {
   type Injected,
   type InjectOptions,
@@ -47,6 +48,7 @@ export {
 } from './fingerprint/own-loop.ts';
 export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint/show-batch.ts';
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
+export { isWaiting, type LaunchOptions, type WaitingJob } from './launch/job.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
