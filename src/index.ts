@@ -34,12 +34,17 @@ export { type EvaluateModelOptions, evaluateModel } from './evaluate/evaluate-mo
 export type { ModeName as EvaluationMode } from './evaluate/modes.ts';
 export {
   instructionExamples,
-  type UserFinetuneOptions,
   launchFinetune,
+  type UserFinetuneOptions,
   type UserFinetuneReport,
   userFinetune,
 } from './finetune/user-finetune.ts';
-export { type FingerprintOptions, type FingerprintReport, fingerprint, launchFingerprint } from './fingerprint/fingerprint.ts';
+export {
+  type FingerprintOptions,
+  type FingerprintReport,
+  fingerprint,
+  launchFingerprint,
+} from './fingerprint/fingerprint.ts';
 export {
   type Injected,
   type InjectOptions,

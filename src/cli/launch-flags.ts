@@ -59,12 +59,20 @@ const FLAGS = {
 const GIB = 2 ** 30;
 
 /** @param isSecret whether the job holds what only its owner may know @param again the command that takes the result in */
-export function showWaiting({ job, done, steps, result }: WaitingJob, isSecret: boolean, again: string): void {
+export function showWaiting(
+  { job, done, steps, result }: WaitingJob,
+  isSecret: boolean,
+  again: string,
+): void {
   const at = done > 0 ? `, ${countText(done)} of ${countText(steps)} steps are done` : '';
   print(`${paint.bold(paint.yellow('waiting'))} for a job of ${countText(steps)} steps${at}`);
   const size = `${((result.bytes * result.states) / GIB).toFixed(1)} GiB at most, in ${countText(result.states)} states`;
   for (const row of table([
-    ['run', `sh ${job}/run.sh`, paint.dim('where MODEL is set to the model; slurm.sh and jobset.yaml are examples')],
+    [
+      'run',
+      `sh ${job}/run.sh`,
+      paint.dim('where MODEL is set to the model; slurm.sh and jobset.yaml are examples'),
+    ],
     ['bring back', `${job}/result`, paint.dim(size)],
     ['then', again, paint.dim('takes the result in')],
   ]))

@@ -11,8 +11,6 @@ import { ratesOf } from '../train/loop.ts';
 import { bindTrains, type Trains } from '../train/trains.ts';
 import type { TuningExample } from '../train/tuning-examples.ts';
 
-const CHECKPOINT_SECONDS = 120;
-
 /** @throws WhorlError as `trainByJob` does */
 export async function finetuneByJob(
   model: Model,
@@ -21,9 +19,11 @@ export async function finetuneByJob(
   {
     trains,
     recompute = 'nothing',
+    checkpoint_seconds,
     settings: named,
   }: {
     readonly trains: Trains;
+    readonly checkpoint_seconds: number;
     readonly recompute?: Recompute;
     readonly settings: Readonly<Record<string, unknown>>;
   },
@@ -42,7 +42,7 @@ export async function finetuneByJob(
     keep: [steps],
     batch_tokens: settings.batch_tokens,
     recompute: recompute !== 'nothing',
-    checkpoint_seconds: CHECKPOINT_SECONDS,
+    checkpoint_seconds,
     settings: named,
   };
   const rule = {

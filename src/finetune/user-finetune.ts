@@ -13,6 +13,7 @@ import { type ColumnMap, type InstructionRow, readInstructionRows } from '../dat
 import type { Recompute } from '../engine/recompute.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { checkLaunch } from '../launch/check-launch.ts';
 import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
 import { type Model, plannedModel } from '../models/model.ts';
@@ -143,6 +144,7 @@ async function prepare(options: Asked): Promise<Ready> {
     ...configOptions(options),
   });
   checkFits({ ...asked.lora }, model.decoder.config);
+  if (options.launch) checkLaunch(model, options.launch);
   const tokenizer = await openTokenizer(model.folder);
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);
@@ -192,12 +194,21 @@ async function runUserFinetune(options: Asked): Promise<UserFinetuneReport | Wai
   if (existsSync(out)) rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
   const ready = await prepare(options);
   const { model, device, examples, empty, settings, trains, checkpoint, wrote, full } = ready;
-  if (options.overwrite) rmSync(launch ? jobPlace(out).folder : checkpoint.path, { recursive: true, force: true });
+  if (options.overwrite)
+    rmSync(launch ? jobPlace(out).folder : checkpoint.path, { recursive: true, force: true });
   const write = writerOf(ready);
   const recompute = options.recompute && { recompute: options.recompute };
   const more = { device, trains, checkpoint, ...recompute, ...(write && { write }) };
   const end = launch
-    ? await finetuneByJob(model, examples, settings, { trains, ...recompute, settings: full }, jobPlace(out), launch, onEvent)
+    ? await finetuneByJob(
+        model,
+        examples,
+        settings,
+        { trains, ...recompute, checkpoint_seconds: checkpoint.seconds, settings: full },
+        jobPlace(out),
+        launch,
+        onEvent,
+      )
     : { losses: await finetune(model, examples, out, settings, onEvent, more) };
   if (isWaiting(end)) return end;
   if ('state' in end) {

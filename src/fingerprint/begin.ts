@@ -14,6 +14,7 @@ import { checkLock, type Lock, readLocked, type Unlock, writeLocked } from '../c
 import { SEED_KDF, type SeedKdf, stretchSeed } from '../claim/seed-kdf.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { checkLaunch } from '../launch/check-launch.ts';
 import type { LaunchOptions } from '../launch/job.ts';
 import { type Model, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
@@ -160,6 +161,7 @@ export async function prepare(options: FingerprintOptions): Promise<Ready> {
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
+  if (options.launch) checkLaunch(model, options.launch);
   if (model.decoder.encoder)
     throw new WhorlError(
       'unsupported',

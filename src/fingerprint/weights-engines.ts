@@ -2,9 +2,16 @@
 // first state at which every gate cell holds.
 
 import { WhorlError } from '../base/error.ts';
-import { type JobTraining, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
+import type { JobTraining, LaunchOptions, WaitingJob } from '../launch/job.ts';
 import { type JobEnd, trainByJob } from '../launch/train-by-job.ts';
-import { type Judged, type LoopEnd, ratesOf, type Stepped, type StoppingRule, trainLoop } from '../train/loop.ts';
+import {
+  type Judged,
+  type LoopEnd,
+  ratesOf,
+  type Stepped,
+  type StoppingRule,
+  trainLoop,
+} from '../train/loop.ts';
 import { splitByTokens } from '../train/micro-batches.ts';
 import type { AdamW } from '../train/optimiser.ts';
 import type { TrainState } from '../train/step.ts';

@@ -113,7 +113,9 @@ function failed(folder: string, code: string): WhorlError {
     : [];
   const log = join(folder, 'log.txt');
   const text = readFileSync(log, 'utf8');
-  const killed = /^\s*rank\s*:\s*(\d+)[\s\S]*?exitcode\s*:\s*(-\d+)/m.exec(text.slice(text.lastIndexOf('Root Cause')));
+  const killed = /^\s*rank\s*:\s*(\d+)[\s\S]*?exitcode\s*:\s*(-\d+)/m.exec(
+    text.slice(text.lastIndexOf('Root Cause')),
+  );
   const refused = told.find(({ error }) => error === 'Refused');
   if (refused) return new WhorlError('job-failed', `the job refuses: ${refused.text}`);
   if (killed)

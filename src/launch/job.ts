@@ -1,7 +1,7 @@
 // What is handed over to another machine's engine: a training as Whorl would do it itself, and how it is to be run there.
 
-import type { Model } from '../models/model.ts';
 import type { Example } from '../models/example.ts';
+import type { Model } from '../models/model.ts';
 import type { AdamW } from '../train/optimiser.ts';
 import type { Trained, Trains } from '../train/trains.ts';
 

@@ -26,7 +26,11 @@ export function checkManifest(folder: string, id: string): void {
   if (!existsSync(path)) throw new WhorlError('changed', `${path} is gone`, again);
   const text = readFileSync(path, 'utf8');
   if (sha256Hex(text) !== id)
-    throw new WhorlError('mismatch', `${folder} holds another job than this run's, or its ${MANIFEST} was changed`, again);
+    throw new WhorlError(
+      'mismatch',
+      `${folder} holds another job than this run's, or its ${MANIFEST} was changed`,
+      again,
+    );
   const { files } = JSON.parse(text) as Manifest; // by its digest these are our own words
   for (const [name, digest] of Object.entries(files)) {
     const file = join(folder, name);

@@ -3,10 +3,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
-import { checkLock } from '../claim/secret-file.ts';
 import { elements } from '../tensor/tensor.ts';
 import type { TrainState } from '../train/step.ts';
-import { answer, jobLines, type JobLine, runHere } from './here.ts';
+import { answer, type JobLine, jobLines, runHere } from './here.ts';
 import type { JobTraining, LaunchOptions, WaitingJob } from './job.ts';
 import { checkManifest } from './manifest.ts';
 import { type JobResult, keptState, otherVersions, readResult } from './result.ts';
@@ -47,7 +46,6 @@ export async function trainByJob<V>(
   rule: JobRule<V>,
   onEvent: OnEvent,
 ): Promise<JobEnd<V> | WaitingJob> {
-  if (launch.encryptTo) checkLock({ recipients: launch.encryptTo });
   const { shapes } = training.trained;
   const planned = await planJob(training, launch);
   const { folder } = place;

@@ -14,6 +14,7 @@ import { digestFile } from '../sources/checkpoints/digest.ts';
 import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
 import type { Trained, Trains } from '../train/trains.ts';
 import { type JobBatches, jobBatches } from './batches.ts';
+import { checkLaunch } from './check-launch.ts';
 import type { JobTraining, LaunchOptions } from './job.ts';
 import { MANIFEST, manifestOf } from './manifest.ts';
 
@@ -36,7 +37,7 @@ const BATCHES = 'batches.safetensors';
 
 /** @throws WhorlError `unsupported` for a training that torch's program cannot do as Whorl does */
 export async function planJob(training: JobTraining, launch: LaunchOptions): Promise<PlannedJob> {
-  checkModel(training.model);
+  checkLaunch(training.model, launch);
   const { nproc = 1, nnodes = 1, dtype = 'float32' } = launch;
   const { optimiser, rates, keep, batch_tokens, recompute, checkpoint_seconds, settings } = training;
   const start = startOf(training);
@@ -139,29 +140,6 @@ function startOf({ trains, trained, seed }: JobTraining): Uint8Array | undefined
 
 const modelFiles = ({ files }: Model): Readonly<Record<string, string>> =>
   Object.fromEntries(files.map(({ name, path }) => [name, digestFile(path)]));
-
-/** Kinds of rotary positions that transformers takes from the longest text of a batch, and Whorl from each text's own length. */
-const BY_LENGTH = new Set<unknown>(['dynamic', 'longrope']);
-
-function checkModel({ decoder, config, ignoredConfigKeys, source }: Model): void {
-  const { type, rope_type = type } = (config.rope_scaling ?? config.rope_parameters ?? {}) as Record<
-    string,
-    unknown
-  >;
-  const why = decoder.encoder
-    ? 'an encoder-decoder'
-    : BY_LENGTH.has(rope_type)
-      ? `a model with ${String(rope_type)} positions, which torch's batches change`
-      : ignoredConfigKeys.length > 0
-        ? `a model opened without ${ignoredConfigKeys.join(', ')}, which transformers would read`
-        : undefined;
-  if (why !== undefined)
-    throw new WhorlError(
-      'unsupported',
-      `${source}: a job for torchrun is not made of ${why}`,
-      'train with Whorl’s own engine (without --launch)',
-    );
-}
 
 /** Which job a folder beside this file is, and what it was asked for. */
 export const keepTicket = (path: string, ticket: Ticket): void => writeJsonAtomic(path, ticket, 0o600);
