@@ -463,7 +463,7 @@ def main():
     job = json.loads((HOME / "job.json").read_text())
     asked = int(os.environ.get("WHORL_RANKS") or job["ranks"])
     if world != asked:
-        raise Refused(f"{world} ranks run and {asked} were asked for: start run.sh, with WHORL_RANKS={world} if that is meant")
+        raise Refused(f"ranks that run: {world}, asked for: {asked}: give run.sh NPROC and NNODES, or WHORL_RANKS={world} if it is meant so")
     folder = Path(os.environ["MODEL"])
     cuda = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))

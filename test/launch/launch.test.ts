@@ -24,7 +24,7 @@ import { isWaiting, type LaunchOptions, type WaitingJob } from '../../src/launch
 import { openModel } from '../../src/models/open-model.ts';
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
-const LONG = 120_000;
+const LONG = 300_000;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-launch-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -179,6 +179,23 @@ describe('a job', () => {
     LONG,
   );
 
+  test('that is encrypted holds no example in clear; a recipient that is none is refused before anything is written', async () => {
+    await expect(written('nobody', { ...AWAY, encryptTo: ['age1nobody'] })).rejects.toMatchObject({
+      code: 'usage',
+    });
+    expect(existsSync(join(scratch, 'nobody.work'))).toBe(false);
+    const identity = await generateIdentity();
+    const locked = { ...AWAY, encryptTo: [await identityToRecipient(identity)] };
+    const { job, id } = await written('locked', locked);
+    expect(existsSync(join(job, 'batches.safetensors'))).toBe(false);
+    const decrypter = new Decrypter();
+    decrypter.addIdentity(identity);
+    const opened = await decrypter.decrypt(readFileSync(join(job, 'batches.safetensors.age')));
+    const plain = join(scratch, 'two.work', 'job', 'batches.safetensors');
+    expect(readFileSync(plain).equals(opened)).toBe(true);
+    expect(await written('locked', locked)).toMatchObject({ id }); // though encryption has other bytes each time
+  });
+
   test('whose Python has no torch says so, and what to do', async () => {
     const bare = join(scratch, 'bare-python');
     writeFileSync(bare, '#!/bin/sh\necho "x: No module named \'torch\'" >&2\nexit 1\n');
@@ -197,9 +214,14 @@ describe('a fingerprint', () => {
     ...{ pool: '12', trained: '3', negatives: '3', strangers: '3', repeats: '1', ordinary: '6' },
     ...{ key_length: '4', epochs: '2', batch: '8', first_check: '1', slack: '1000' },
   };
+  const TALKS = ROWS.slice(0, 6).map(({ instruction, output }) => [
+    { from: 'human' as const, value: instruction },
+    { from: 'gpt' as const, value: output },
+  ]);
   const asked = <M extends object>(name: string, more: M) => ({
     ...{ model: MODEL, out: join(scratch, name), method: 'sft', seed: 'canary-of-the-seed', settings: SMALL },
     maxHarm: Number.POSITIVE_INFINITY,
+    conversations: { trained: TALKS, heldOut: TALKS },
     ...more,
   });
 
@@ -237,30 +259,6 @@ describe('a fingerprint', () => {
       for (const canary of [...plan.keys.map(({ text }) => text), 'canary-of-the-seed'])
         expect(texts).not.toContain(canary);
       expect(existsSync(join(out, 'work'))).toBe(false);
-    },
-    LONG,
-  );
-
-  test(
-    'that is encrypted holds no example in clear; a recipient that is none is refused before the run begins',
-    async () => {
-      await expect(
-        launchFingerprint(asked('nobody', { launch: { ...AWAY, encryptTo: ['age1nobody'] } })),
-      ).rejects.toMatchObject({ code: 'usage' });
-      expect(existsSync(join(scratch, 'nobody'))).toBe(false);
-      const identity = await generateIdentity();
-      const encryptTo = [await identityToRecipient(identity)];
-      const plain = await waiting(launchFingerprint(asked('plain', { launch: AWAY })));
-      const { job } = await waiting(launchFingerprint(asked('locked', { launch: { ...AWAY, encryptTo } })));
-      expect(existsSync(join(job, 'batches.safetensors'))).toBe(false);
-      const decrypter = new Decrypter();
-      decrypter.addIdentity(identity);
-      const opened = await decrypter.decrypt(readFileSync(join(job, 'batches.safetensors.age')));
-      expect(readFileSync(join(plain.job, 'batches.safetensors')).equals(opened)).toBe(true);
-      // Asked again, the same job waits, though encryption would give other bytes each time.
-      expect(await launchFingerprint(asked('locked', { launch: { ...AWAY, encryptTo } }))).toMatchObject({
-        job,
-      });
     },
     LONG,
   );
