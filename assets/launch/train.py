@@ -421,7 +421,7 @@ class Run:
             optimiser.step(rates[step], step + 1, norm)
             step += 1
             self.losses.append(loss.item())
-            self.say({"kind": "step", "step": step, "loss": loss.item(), "norm": norm})
+            self.say({"kind": "step", "step": step, "loss": loss.item(), "norm": norm, "seconds": round(self.spent(), 3)})
             if step == die_at and self.rank == self.world - 1:
                 os.kill(os.getpid(), signal.SIGKILL)
             if step in job["keep"]:
