@@ -86,6 +86,7 @@ export * as ops from './ops.ts';
 export { type ImportedAdapter, importAdapter } from './pipeline/import/adapter.ts';
 export { type HubImport, importFromHub } from './pipeline/import/hub.ts';
 export {
+  launchPipeline,
   MODES,
   type Mode,
   type PipelineOptions,
