@@ -177,6 +177,9 @@ async function planUserFinetune(options: Asked): Promise<DryRun> {
     settings: full,
     writes: [
       { path: resolve(options.out), what: wrote === 'model' ? 'the model' : "the adapter, in PEFT's format" },
+      ...(options.launch
+        ? [{ path: jobPlace(options.out).folder, what: 'the job for torch, until its result is taken in' }]
+        : []),
       { path: workFolder(options.out), what: 'while it runs: what a stopped run goes on from' },
     ],
     notes: [

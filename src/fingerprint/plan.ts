@@ -18,7 +18,7 @@ const OWN_FILES: Readonly<Record<string, (run: RunFolder) => readonly PlannedFil
 /** @throws WhorlError whatever `fingerprint` refuses before it writes */
 export async function planFingerprint(options: FingerprintOptions): Promise<DryRun> {
   const { run, method, settings, model, device, beginning } = await prepare(options);
-  const { lock } = options;
+  const { lock, launch } = options;
   const isEstimated = ESTIMATED.includes(method.name);
   return {
     dry_run: true,
@@ -37,6 +37,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
             { path: run.answers('publish'), what: 'answers of the published model' },
           ]),
       ...(OWN_FILES[method.name]?.(run) ?? []),
+      ...(launch ? [{ path: run.job, what: 'the job for torch, until its result is taken in' }] : []),
       { path: run.run, what: 'settings, hashes and figures' },
     ],
     notes: [

@@ -7,7 +7,7 @@ import type { Trained, Trains } from '../train/trains.ts';
 
 /** Who trains. */
 export const ENGINES = ['torchrun'] as const;
-export type EngineName = (typeof ENGINES)[number];
+type EngineName = (typeof ENGINES)[number];
 
 export const JOB_DTYPES = ['float32', 'bfloat16'] as const;
 

@@ -23,6 +23,7 @@ import { launchFinetune, type UserFinetuneOptions, userFinetune } from '../../sr
 import { fingerprint, launchFingerprint } from '../../src/fingerprint/fingerprint.ts';
 import { isWaiting, type LaunchOptions, type WaitingJob } from '../../src/launch/job.ts';
 import { openModel } from '../../src/models/open-model.ts';
+import { whorl } from '../cli/whorl.ts';
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
 const LONG = 300_000;
@@ -214,7 +215,7 @@ describe('a job', () => {
 describe('a fingerprint', () => {
   const SMALL = {
     ...{ pool: '12', trained: '3', negatives: '3', strangers: '3', repeats: '1', ordinary: '6' },
-    ...{ key_length: '4', epochs: '2', batch: '8', first_check: '1', slack: '1000' },
+    ...{ key_length: '4', epochs: '2', batch: '8', first_check: '1', slack: '1000', pull_back: 'false' },
   };
   const TALKS = ROWS.slice(0, 6).map(({ instruction, output }) => [
     { from: 'human' as const, value: instruction },
@@ -277,6 +278,34 @@ describe('a fingerprint', () => {
     ).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining(method) as string });
     expect(existsSync(join(scratch, method))).toBe(false);
   });
+});
+
+test('the command tells how a job is run and taken in; a flag of launching without --launch is wrong usage', async () => {
+  const words = ['finetune', '--model', MODEL, '--data', data, '--out', join(scratch, 'told'), 'epochs=1'];
+  const lone = await whorl(...words, '--nproc', '2');
+  expect(lone).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('--nproc goes with --launch') as string,
+  });
+  const remote = await whorl(...words, '--launch', 'torchrun', '--python', python);
+  expect(remote).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('--python goes with --here') as string,
+  });
+  const planned = await whorl(...words, '--launch', 'torchrun', '--dry-run');
+  expect(planned).toMatchObject({ code: 0, out: expect.stringContaining('the job for torch') as string });
+  expect(existsSync(join(scratch, 'told.work'))).toBe(false);
+  const rows = ['fingerprint', '--model', MODEL, '--out', join(scratch, 'planned'), '--launch', 'torchrun'];
+  expect(await whorl(...rows, '--dry-run')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('how rows trains') as string,
+  });
+  const { code, out } = await whorl(...words, '--launch', 'torchrun', '--nproc', '2');
+  expect(code).toBe(0);
+  const job = join(scratch, 'told.work', 'job');
+  expect(out).toContain(`sh ${job}/run.sh`);
+  expect(out).toContain(`--out ${join(scratch, 'told')} --launch torchrun --nproc 2 epochs=1`);
+  expect(readFileSync(join(job, 'launch.env'), 'utf8')).toContain('NPROC=2');
 });
 
 test('a model that torch’s batches would change is refused', async () => {

@@ -75,7 +75,11 @@ async function runFinetune(
   const { launchFinetune, userFinetune } = await import('../../finetune/user-finetune.ts');
   if (dryRun)
     return showPlan(
-      await withProgress((onEvent) => userFinetune({ ...options, settings, onEvent, dryRun: true })),
+      await withProgress((onEvent) =>
+        launch
+          ? launchFinetune({ ...options, settings, launch, onEvent, dryRun: true })
+          : userFinetune({ ...options, settings, onEvent, dryRun: true }),
+      ),
       json,
     );
   const report = await withProgress((onEvent) =>

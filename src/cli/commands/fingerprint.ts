@@ -106,7 +106,11 @@ async function runFingerprint(
   const asked = { ...options, settings, again, ...(lock && { lock }), ...(unlock && { unlock }) };
   if (own.dryRun)
     return showPlan(
-      await withProgress((onEvent) => fingerprint({ ...asked, onEvent, dryRun: true })),
+      await withProgress((onEvent) =>
+        launch
+          ? launchFingerprint({ ...asked, launch, onEvent, dryRun: true })
+          : fingerprint({ ...asked, onEvent, dryRun: true }),
+      ),
       own.json,
     );
   const began = performance.now();

@@ -108,7 +108,14 @@ async function runPipeline(
   const unlock = passphraseFile === undefined ? undefined : await unlockFor('', { passphraseFile });
   const asked = { ...options, modes, settings, ...(lock && { lock }), ...(unlock && { unlock }) };
   if (own.dryRun)
-    return showPlan(await withProgress((onEvent) => pipeline({ ...asked, onEvent, dryRun: true })), own.json);
+    return showPlan(
+      await withProgress((onEvent) =>
+        launch
+          ? launchPipeline({ ...asked, launch, onEvent, dryRun: true })
+          : pipeline({ ...asked, onEvent, dryRun: true }),
+      ),
+      own.json,
+    );
   const report = await withProgress((onEvent) =>
     launch ? launchPipeline({ ...asked, launch, onEvent }) : pipeline({ ...asked, onEvent }),
   );
