@@ -3,6 +3,7 @@ const ROWS = [
   ['cli'],
   ['demo', 'pipeline', 'inspect', 'doctor'],
   ['fingerprint', 'finetune', 'verify', 'evaluate', 'attack', 'report'],
+  ['launch'],
   ['datasets', 'train', 'lm', 'claim', 'runs', 'stamp', 'proof'],
   ['models'],
   ['engine', 'text'],

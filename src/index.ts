@@ -34,11 +34,17 @@ export { type EvaluateModelOptions, evaluateModel } from './evaluate/evaluate-mo
 export type { ModeName as EvaluationMode } from './evaluate/modes.ts';
 export {
   instructionExamples,
+  launchFinetune,
   type UserFinetuneOptions,
   type UserFinetuneReport,
   userFinetune,
 } from './finetune/user-finetune.ts';
-export { type FingerprintOptions, type FingerprintReport, fingerprint } from './fingerprint/fingerprint.ts';
+export {
+  type FingerprintOptions,
+  type FingerprintReport,
+  fingerprint,
+  launchFingerprint,
+} from './fingerprint/fingerprint.ts';
 export {
   type Injected,
   type InjectOptions,
@@ -57,6 +63,7 @@ export {
   proveRun,
 } from './fingerprint/steps.ts';
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
+export { isWaiting, type LaunchOptions, type WaitingJob } from './launch/job.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
 export type { EndpointIdentity } from './lm/endpoint/endpoint-model.ts';
@@ -110,6 +117,7 @@ export * as ops from './ops.ts';
 export { type ImportedAdapter, importAdapter } from './pipeline/import/adapter.ts';
 export { type HubImport, importFromHub } from './pipeline/import/hub.ts';
 export {
+  launchPipeline,
   MODES,
   type Mode,
   type PipelineOptions,

@@ -219,6 +219,9 @@ export function writeFileAtomic(path: string, data: string | Uint8Array, mode = 
 export const writeJsonAtomic = (path: string, value: unknown, mode = 0o644): void =>
   writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`, mode);
 
+/** A private file that a child process writes its own words to, after those that are there. @returns its descriptor, to be closed */
+export const openLog = (path: string): number => writing(path, () => openSync(path, 'a', 0o600));
+
 /** Copies a file's bytes (not its links or mode) atomically. */
 export function copyFileAtomic(from: string, to: string): void {
   const temp = begin(tempName(to));

@@ -54,6 +54,10 @@ export function checkLock(lock: Lock | undefined): void {
   if (lock) encrypterFor(lock);
 }
 
+/** In age's format, for whoever opens the lock. Throws as `checkLock`. */
+export const encryptBytes = (bytes: Uint8Array, lock: Lock): Promise<Uint8Array> =>
+  encrypterFor(lock).encrypt(bytes);
+
 const encrypt = (text: string, lock: Lock): Promise<Uint8Array> => encrypterFor(lock).encrypt(text);
 
 function encrypterFor(lock: Lock): Encrypter {

@@ -4,25 +4,29 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
-import { checkWritable } from '../base/atomic.ts';
+import { checkWritable, moveFolder, writeFolderAtomic } from '../base/atomic.ts';
 import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
-import { WhorlError } from '../base/error.ts';
+import { assert, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { checkLaunch } from '../launch/check-launch.ts';
+import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
+import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
 import { type Model, plannedModel } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { checkFinetune, type FinetuneSettings, finetune } from '../train/finetune.ts';
+import { checkFinetune, type FinetuneOptions, type FinetuneSettings, finetune } from '../train/finetune.ts';
 import { writePeftAdapter } from '../train/peft.ts';
 import { checkFits } from '../train/settings-fit.ts';
-import type { TrainState } from '../train/step.ts';
-import type { Trains } from '../train/trains.ts';
+import { bindTrains, type Trains } from '../train/trains.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
+import { writeModel } from '../train/write-model.ts';
+import { finetuneByJob } from './finetune-by-job.ts';
 import { finetuneSettings, type TuningSettings, trainsOf, tuningSettings } from './settings.ts';
 
 export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions, Abortable {
@@ -45,6 +49,8 @@ export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions, Abor
   readonly recompute?: Recompute;
   /** Forgets what an interrupted run of other settings left beside `out`. */
   readonly overwrite?: boolean;
+  /** Trains by another engine (`launchFinetune`). */
+  readonly launch?: LaunchOptions;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
@@ -63,10 +69,18 @@ export interface UserFinetuneReport {
   /** Keys of config.json that were ignored, where there are such. */
   readonly ignored_config_keys?: readonly string[];
   readonly seconds: number;
+  /** By what a job was run that trained in our place. */
+  readonly launched?: JobEnd<unknown>['ran'];
 }
 
 /** Beside the output folder while the run is under way: what a killed run goes on from. */
 export const workFolder = (out: string): string => `${resolve(out)}.work`;
+
+/** Where a job of it lies. */
+const jobPlace = (out: string): JobPlace => ({
+  folder: join(workFolder(out), 'job'),
+  ticket: join(workFolder(out), 'job.json'),
+});
 
 /** The fine-tuning before it begins. */
 interface Ready {
@@ -87,13 +101,30 @@ interface Ready {
  * The same call again goes on where a killed one was, to the same bytes. With `dryRun` nothing is written.
  * @throws WhorlError `usage` for settings, `exists`, `mismatch` for columns or a work folder of another run
  */
-export const userFinetune: Plannable<UserFinetuneOptions, UserFinetuneReport> = plannable(
+export const userFinetune: Plannable<Omit<UserFinetuneOptions, 'launch'>, UserFinetuneReport> = plannable(
   planUserFinetune,
-  runUserFinetune,
+  async (options) => {
+    const report = await runUserFinetune({ ...options, launch: undefined });
+    assert(!isWaiting(report), 'a job that nobody asked for');
+    return report;
+  },
 );
 
+/**
+ * The same with the training handed over to torch: the job is written into the work folder and comes back; the same call
+ * again takes its result in.
+ * @throws WhorlError `unsupported` for a model or training that torch's program does not do as Whorl does, `changed` or
+ *   `mismatch` for a job or result that is not this one's, `job-failed`
+ */
+export const launchFinetune: Plannable<
+  UserFinetuneOptions & { readonly launch: LaunchOptions },
+  UserFinetuneReport | WaitingJob
+> = plannable(planUserFinetune, runUserFinetune);
+
+type Asked = Omit<UserFinetuneOptions, 'launch'> & { readonly launch?: LaunchOptions | undefined };
+
 /** Opens the model, reads the rows and refuses all that can be refused; nothing is written. */
-async function prepare(options: UserFinetuneOptions): Promise<Ready> {
+async function prepare(options: Asked): Promise<Ready> {
   const { data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
   const asked = tuningSettings(settingTexts(options.settings), lora);
   if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
@@ -113,6 +144,7 @@ async function prepare(options: UserFinetuneOptions): Promise<Ready> {
     ...configOptions(options),
   });
   checkFits({ ...asked.lora }, model.decoder.config);
+  if (options.launch) checkLaunch(model, options.launch);
   const tokenizer = await openTokenizer(model.folder);
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);
@@ -131,7 +163,7 @@ async function prepare(options: UserFinetuneOptions): Promise<Ready> {
   };
 }
 
-async function planUserFinetune(options: UserFinetuneOptions): Promise<DryRun> {
+async function planUserFinetune(options: Asked): Promise<DryRun> {
   const { model, examples, settings, trains, checkpoint, wrote, full } = await prepare(options);
   const { steps, taken } = checkFinetune(model, examples, settings, {
     trains,
@@ -145,6 +177,9 @@ async function planUserFinetune(options: UserFinetuneOptions): Promise<DryRun> {
     settings: full,
     writes: [
       { path: resolve(options.out), what: wrote === 'model' ? 'the model' : "the adapter, in PEFT's format" },
+      ...(options.launch
+        ? [{ path: jobPlace(options.out).folder, what: 'the job for torch, until its result is taken in' }]
+        : []),
       { path: workFolder(options.out), what: 'while it runs: what a stopped run goes on from' },
     ],
     notes: [
@@ -155,27 +190,38 @@ async function planUserFinetune(options: UserFinetuneOptions): Promise<DryRun> {
   };
 }
 
-async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport> {
-  const { data, out, onEvent = silent } = options;
+async function runUserFinetune(options: Asked): Promise<UserFinetuneReport | WaitingJob> {
+  const { data, out, launch, onEvent = silent } = options;
   const started = Date.now();
   const work = workFolder(out);
   if (existsSync(out)) rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
-  const { asked, model, device, examples, empty, settings, trains, checkpoint, wrote, full } =
-    await prepare(options);
-  if (options.overwrite) rmSync(checkpoint.path, { force: true });
-  const base = model.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
-  const adapter = wrote === 'adapter' ? asked.lora : undefined;
-  const losses = await finetune(model, examples, out, settings, onEvent, {
-    device,
-    trains,
-    checkpoint,
-    ...(options.recompute && { recompute: options.recompute }),
-    ...(adapter && {
-      write: (state: TrainState, to: string) =>
-        writePeftAdapter(state, { rank: adapter.r, alpha: adapter.alpha, base, decoder: model.decoder }, to),
-    }),
-  });
+  const ready = await prepare(options);
+  const { model, device, examples, empty, settings, trains, checkpoint, wrote, full } = ready;
+  if (options.overwrite)
+    rmSync(launch ? jobPlace(out).folder : checkpoint.path, { recursive: true, force: true });
+  const write = writerOf(ready);
+  const recompute = options.recompute && { recompute: options.recompute };
+  const more = { device, trains, checkpoint, ...recompute, ...(write && { write }) };
+  const end = launch
+    ? await finetuneByJob(
+        model,
+        examples,
+        settings,
+        { trains, ...recompute, checkpoint_seconds: checkpoint.seconds, settings: full },
+        jobPlace(out),
+        launch,
+        onEvent,
+      )
+    : { losses: await finetune(model, examples, out, settings, onEvent, more) };
+  if (isWaiting(end)) return end;
+  if ('state' in end) {
+    await writeFolderAtomic(out, (to) =>
+      write ? write(end.state, to) : writeModel(model, { trained: bindTrains(trains, model) }, end.state, to),
+    );
+    if (launch?.keepJob) moveFolder(jobPlace(out).folder, `${resolve(out)}.job`);
+  }
   rmSync(work, { recursive: true, force: true });
+  const { losses } = end;
   return {
     model: model.source,
     data,
@@ -187,8 +233,18 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
     losses,
     settings: full,
     ...(model.ignoredConfigKeys.length > 0 && { ignored_config_keys: model.ignoredConfigKeys }),
-    seconds: (Date.now() - started) / 1000,
+    seconds: 'seconds' in end ? end.seconds : (Date.now() - started) / 1000,
+    ...('ran' in end && { launched: end.ran }),
   };
+}
+
+/** How an adapter is written; undefined where a model is. */
+function writerOf({ asked, model, wrote }: Ready): FinetuneOptions['write'] {
+  const base = model.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
+  const adapter = wrote === 'adapter' ? asked.lora : undefined;
+  if (!adapter) return undefined;
+  const shape = { rank: adapter.r, alpha: adapter.alpha, base, decoder: model.decoder };
+  return (state, to) => writePeftAdapter(state, shape, to);
 }
 
 /**

@@ -14,6 +14,8 @@ import { checkLock, type Lock, readLocked, type Unlock, writeLocked } from '../c
 import { SEED_KDF, type SeedKdf, stretchSeed } from '../claim/seed-kdf.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
+import { checkLaunch } from '../launch/check-launch.ts';
+import type { LaunchOptions } from '../launch/job.ts';
 import { type Model, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { roundFrom, roundNumber, roundTime } from '../proof/drand.ts';
@@ -93,6 +95,8 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   readonly again?: (minutes: number) => string;
   /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
   readonly unlock?: Unlock;
+  /** Trains by another engine (`launchFingerprint`). What a run ends with depends on it in the last digits only. */
+  readonly launch?: LaunchOptions;
   readonly onEvent?: OnEvent;
   readonly cacheDir?: string;
 }
@@ -171,6 +175,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
+  if (options.launch) checkLaunch(model, options.launch);
   if (model.decoder.encoder)
     throw new WhorlError(
       'unsupported',
@@ -222,9 +227,17 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
 
 /** What needs no model to be refused. */
 function checkOptions(
-  { keys, decryption, source, lock, maxMinutes = 0, maxHarm, looks = 1 }: FingerprintOptions,
+  { keys, decryption, source, lock, maxMinutes = 0, maxHarm, looks = 1, launch }: FingerprintOptions,
   method: Method,
 ): void {
+  if (launch && method.kind !== 'weights')
+    throw new WhorlError(
+      'unsupported',
+      method.kind === 'stamp'
+        ? `--launch: method ${method.name} trains nothing`
+        : `--launch: a job for torchrun does not carry how ${method.name} trains rows (divergence from the vanilla model, noise, drawn contexts)`,
+      'leave --launch out, or take --method sft, emb or lora',
+    );
   if (!(Number.isInteger(looks) && looks >= 1 && looks <= 1_000_000))
     throw new WhorlError('usage', `--looks ${looks} is no count`, 'give a whole number from 1 to 1,000,000');
   if (!Number.isFinite(maxMinutes) || maxMinutes < 0)

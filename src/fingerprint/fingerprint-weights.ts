@@ -3,6 +3,7 @@
 import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
+import { isWaiting, type WaitingJob } from '../launch/job.ts';
 import { generateAll } from '../lm/ask.ts';
 import { asking, type ModelSpec } from '../lm/open.ts';
 import type { Model } from '../models/model.ts';
@@ -15,7 +16,7 @@ import type { DrawnContext } from './methods/method.ts';
 import { publishCandidate } from './publish-candidate.ts';
 import { trainWeights } from './train-weights.ts';
 
-export async function fingerprintWeights(setting: WeightsSetting): Promise<FingerprintReport> {
+export async function fingerprintWeights(setting: WeightsSetting): Promise<FingerprintReport | WaitingJob> {
   const { run, method, settings, onEvent } = setting;
   const committed = await commit(setting);
   const contents = committed.secret.reveal();
@@ -28,6 +29,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
       return resultsOf(await measured(setting, contents, candidate, cells, true));
     },
   );
+  if (isWaiting(trained)) return trained;
   const published = await publishCandidate(setting, contents);
   onEvent({ kind: 'phase', name: 'measuring', detail: 'every cell anew, by greedy decoding' });
   const cells = await method.cells(context, settings, 'report');

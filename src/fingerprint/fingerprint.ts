@@ -1,6 +1,8 @@
 // `whorl fingerprint`: commit, draw, train, publish, keep the secret, measure every cell. Resumable at any moment.
 
 import { type Plannable, plannable } from '../base/dry-run.ts';
+import { assert } from '../base/error.ts';
+import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import {
   begin,
   type FingerprintOptions,
@@ -22,13 +24,31 @@ export type { FingerprintReport } from './finish.ts';
  * @throws WhorlError `exists` for a finished run's folder, `mismatch` for an interrupted run of other options,
  *   `too-few-rows`, `not-reached`, and what opening the model throws. With `dryRun` nothing is written
  */
-export const fingerprint: Plannable<FingerprintOptions, FingerprintReport> = plannable(
+export const fingerprint: Plannable<Omit<FingerprintOptions, 'launch'>, FingerprintReport> = plannable(
   planFingerprint,
-  runFingerprint,
+  async (options) => {
+    const report = await runFingerprint({ ...options, launch: undefined });
+    assert(!isWaiting(report), 'a job that nobody asked for');
+    return report;
+  },
 );
 
-async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport> {
-  const setting = await begin(options);
+/**
+ * The same with the training handed over to torch: commit and draw, write the job, and return it; the same call again takes
+ * its result in, and measures, publishes and reports as after our own training.
+ * @throws WhorlError `unsupported` for a method that torch's program has no loss for, `changed` or `mismatch` for a job or
+ *   result that is not this run's, `job-failed`
+ */
+export const launchFingerprint: Plannable<
+  FingerprintOptions & { readonly launch: LaunchOptions },
+  FingerprintReport | WaitingJob
+> = plannable(planFingerprint, runFingerprint);
+
+async function runFingerprint(
+  options: Omit<FingerprintOptions, 'launch'> & { readonly launch?: LaunchOptions | undefined },
+): Promise<FingerprintReport | WaitingJob> {
+  const { launch, ...more } = options;
+  const setting = await begin({ ...more, ...(launch && { launch }) });
   checkDrawn(setting);
   if (isStampSetting(setting)) return fingerprintStamp(setting);
   return isRowsSetting(setting) ? fingerprintRows(setting) : fingerprintWeights(setting as WeightsSetting);

@@ -1,6 +1,7 @@
 // What every run ends with: the paper's answer files, run.json with settings and figures, the report.
 
-import { writeJsonAtomic } from '../base/atomic.ts';
+import { existsSync } from 'node:fs';
+import { moveFolder, writeJsonAtomic } from '../base/atomic.ts';
 import { SOFTWARE } from '../base/software.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
@@ -42,6 +43,8 @@ export interface TrainingFigures {
   readonly kl?: number;
   /** Of the change that training made, what is published; where weights change. */
   readonly share?: number;
+  /** By what a job was run that trained in our place. */
+  readonly launched?: Readonly<Record<string, unknown>>;
 }
 
 /** The paper's answer files; it has none of the vanilla model under the adapter. */
@@ -79,7 +82,7 @@ export function finish(
   },
 ): FingerprintReport {
   const { run, method, settings, model, options, start } = setting;
-  const { steps, tokens, seconds, gate, kl, share } = trained;
+  const { steps, tokens, seconds, gate, kl, share, launched } = trained;
   const result: FingerprintReport = {
     method: method.name,
     published: run.published,
@@ -122,6 +125,7 @@ export function finish(
         gate,
         ...(kl === undefined ? {} : { kl }),
         ...(share === undefined ? {} : { share }),
+        ...(launched && { launched }),
       },
       cells,
       harm,
@@ -130,6 +134,7 @@ export function finish(
     },
     0o600,
   );
+  if (options.launch?.keepJob && existsSync(run.job)) moveFolder(run.job, run.keptJob);
   run.clean();
   if (options.lock)
     setting.onEvent({

@@ -21,7 +21,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
   const ready = await prepare(options);
   const { run, method, settings, model, device, beginning } = ready;
   if (beginning.kind === 'resumed') checkDrawn(ready);
-  const { lock } = options;
+  const { lock, launch } = options;
   const isEstimated = ESTIMATED.includes(method.name);
   return {
     dry_run: true,
@@ -40,6 +40,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
             { path: run.answers('publish'), what: 'answers of the published model' },
           ]),
       ...(OWN_FILES[method.name]?.(run) ?? []),
+      ...(launch ? [{ path: run.job, what: 'the job for torch, until its result is taken in' }] : []),
       { path: run.run, what: 'settings, hashes and figures' },
     ],
     notes: [

@@ -4,7 +4,9 @@
 import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Plannable, plannable } from '../base/dry-run.ts';
+import { assert } from '../base/error.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
+import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { type Flavour, tunedFolder } from '../runs/paper-folder.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
 import type { OwnershipFile } from './answer-files.ts';
@@ -31,9 +33,31 @@ export interface PipelineReport {
  * With `dryRun` nothing is written.
  * @throws WhorlError `usage`, `mismatch` for a folder of other settings, and what fingerprint, finetune and verify throw
  */
-export const pipeline: Plannable<PipelineOptions, PipelineReport> = plannable(planPipeline, runPipeline);
+export const pipeline: Plannable<Omit<PipelineOptions, 'launch'>, PipelineReport> = plannable(
+  planPipeline,
+  async (options) => {
+    const report = await runPipeline({ ...options, launch: undefined });
+    assert(!isWaiting(report), 'a job that nobody asked for');
+    return report;
+  },
+);
 
-async function runPipeline(options: PipelineOptions): Promise<PipelineReport> {
+/**
+ * The same with the user's fine-tuning handed over to torch: its job comes back while it is not done; the same call again
+ * takes its result in and goes on. @throws WhorlError as `pipeline` and `launchFinetune` do
+ */
+export const launchPipeline: Plannable<
+  PipelineOptions & { readonly launch: LaunchOptions },
+  PipelineReport | WaitingJob
+> = plannable(planPipeline, runPipeline);
+
+async function runPipeline({
+  launch,
+  ...given
+}: Omit<PipelineOptions, 'launch'> & { readonly launch?: LaunchOptions | undefined }): Promise<
+  PipelineReport | WaitingJob
+> {
+  const options: PipelineOptions = { ...given, ...(launch && { launch }) };
   const started = Date.now();
   const { modes, isWhole, task, user, toMake, place } = await prepare(options);
   const { run, onEvent } = place;
@@ -42,7 +66,8 @@ async function runPipeline(options: PipelineOptions): Promise<PipelineReport> {
   const asking = { ...place, ledger: new Ledger(run.path) };
   const tuned = task && tunedFolder(run.path, task.name);
   const base = isWhole ? await answerBase(asking) : { files: [], verdicts: [] };
-  if (task && modes.includes('alpaca')) await makeUserModel(asking, task, user);
+  const job = task && modes.includes('alpaca') ? await makeUserModel(asking, task, user, launch) : undefined;
+  if (job) return job;
   const checked = modes.includes('ownership_verify')
     ? await verifyOwnership({ ...asking, ...(task && { task: task.name }) })
     : base;

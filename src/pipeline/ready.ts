@@ -13,6 +13,8 @@ import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type TuningSettings, tuningSettings } from '../finetune/settings.ts';
 import { trainedRows } from '../fingerprint/begin.ts';
 import type { FingerprintOptions } from '../fingerprint/fingerprint.ts';
+import { checkLaunch } from '../launch/check-launch.ts';
+import type { LaunchOptions } from '../launch/job.ts';
 import { type Model, type ModelFolder, modelName } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { checkNoLinks, type Flavour, paperRunPath } from '../runs/paper-folder.ts';
@@ -63,6 +65,8 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions, Abortabl
   readonly maxHarm?: number;
   readonly lock?: Lock;
   readonly unlock?: Unlock;
+  /** Hands the user's fine-tuning over (`launchPipeline`), the mode `alpaca`. */
+  readonly launch?: LaunchOptions;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
@@ -99,6 +103,12 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
   const task = options.task_name === undefined ? undefined : findTask(options.task_name);
   if (!task && modes.includes('alpaca'))
     throw new WhorlError('usage', 'alpaca needs a data set', 'name it with --task_name');
+  if (options.launch && !modes.includes('alpaca'))
+    throw new WhorlError(
+      'usage',
+      "--launch is of the user's fine-tuning, and alpaca is no mode of this call",
+      'leave it out, or name the mode alpaca',
+    );
   const tuning = tuningSettings(user, false, PREFIX);
   const { name } = flavourSettings(flavour, '', own);
   paperRunPath('.', { template, flavour, model: paperModelName(base_model), ...name }); // each a name, before any work
@@ -109,6 +119,7 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
   const set = await setOf(options, own);
   const device = await openDevice(options);
   const vanilla = await openModel(base_model, { onEvent, ...cache });
+  if (options.launch) checkLaunch(vanilla, options.launch);
   const settings = flavourSettings(
     flavour,
     registryName(vanilla),

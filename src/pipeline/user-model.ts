@@ -5,7 +5,8 @@ import { basename, extname, join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { tuningSettings } from '../finetune/settings.ts';
-import { userFinetune, workFolder } from '../finetune/user-finetune.ts';
+import { launchFinetune, userFinetune, workFolder } from '../finetune/user-finetune.ts';
+import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { configOptions } from '../models/open-model.ts';
 import { answerFiles, checkName, tunedFolder } from '../runs/paper-folder.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
@@ -109,14 +110,15 @@ export async function findUserModel(
 }
 
 /**
- * The user's model, whole or absent; a killed training is gone on with. @throws WhorlError `mismatch` for a folder of other
+ * The user's model, whole or absent; a killed training is gone on with, and a job that is not done comes back. @throws WhorlError `mismatch` for a folder of other
  * rows, settings or published model, or one that was replaced
  */
 export async function makeUserModel(
   place: RunPlace,
   task: Task,
   settings: Readonly<Record<string, string>>,
-): Promise<void> {
+  launch?: LaunchOptions,
+): Promise<WaitingJob | undefined> {
   const { run, ledger, onEvent } = place;
   const found = await findUserModel(place, task, settings);
   const { folder, name, from, differ, now } = found;
@@ -124,12 +126,13 @@ export async function makeUserModel(
     if (found.isReplaced) dropAnswers(place, task.name); // of a model that is gone
     if (found.refusal) throw found.refusal;
     if (ledger.madeFolder(name) === null) ledger.noteFolder(name, from, now);
-    return onEvent({ kind: 'note', text: `alpaca: ${folder} is done` });
+    onEvent({ kind: 'note', text: `alpaca: ${folder} is done` });
+    return undefined;
   }
   if (differ === undefined || differ.length > 0 || ledger.madeFolder(name) !== null)
     rmSync(workFolder(folder), { recursive: true, force: true });
   ledger.noteFolder(name, from, null); // before it is made: a folder that is there then says what it is of
-  await userFinetune({
+  const asked = {
     model: run.published,
     data: task.path,
     out: folder,
@@ -137,8 +140,11 @@ export async function makeUserModel(
     onEvent,
     device: place.device,
     ...opening(place),
-  });
+  };
+  const made = await (launch ? launchFinetune({ ...asked, launch }) : userFinetune(asked));
+  if (isWaiting(made)) return made;
   ledger.noteFolder(name, from, await digestOfFolder(place, folder));
+  return undefined;
 }
 
 const digestOfFolder = async ({ models }: RunPlace, folder: string): Promise<string> => {

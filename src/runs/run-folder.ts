@@ -54,6 +54,17 @@ export class RunFolder {
   get conversations(): string {
     return join(this.path, 'work', 'conversations.json');
   }
+  /** A job for another engine, and which one it must be; `job` alone is what is taken to another machine. */
+  get job(): string {
+    return join(this.path, 'work', 'job');
+  }
+  get ticket(): string {
+    return join(this.path, 'work', 'job.json');
+  }
+  /** Where a job is kept that its owner wants to keep. */
+  get keptJob(): string {
+    return join(this.path, 'job');
+  }
   answers(file: AnswerFile): string {
     return join(this.path, `${file}.jsonl`);
   }

@@ -12,12 +12,12 @@ import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
 import { stepsTaken, trainLoop } from './loop.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
-import { ADAMW, type Decay } from './optimiser.ts';
+import { ADAMW, type AdamW, type Decay } from './optimiser.ts';
 import type { ScheduleName } from './schedule.ts';
 import type { TrainState } from './step.ts';
 import { Trainer } from './trainer.ts';
 import { type ActingPrecision, bindTrains, EVERYTHING, type Trains } from './trains.ts';
-import { epochBatches, type TuningExample, withLabels } from './tuning-examples.ts';
+import { type EpochBatches, epochBatches, type TuningExample, withLabels } from './tuning-examples.ts';
 import { writeModel } from './write-model.ts';
 
 type Shuffle = <T>(rows: readonly T[], seed: bigint, epoch: number) => readonly T[];
@@ -97,15 +97,11 @@ export async function finetune(
   const trainer = await Trainer.compile(model, {
     ...options,
     device: options.device ?? cpu,
-    settings: { ...ADAMW, weight_decay: settings.weight_decay, decay: settings.decay, clip: settings.clip },
+    settings: finetuneOptimiser(settings),
     split: (batch) =>
       settings.batch_tokens > 0 ? splitByTokens(batch, settings.batch_tokens) : splitByCount(batch, part),
   });
-  const { perEpoch, batch } = await epochBatches(
-    settings,
-    (epoch) => SHUFFLES[settings.shuffle](examples, settings.seed, epoch),
-    model.decoder.encoder,
-  );
+  const { perEpoch, batch } = await finetuneBatches(model, examples, settings);
   const { state, losses } = await trainLoop({
     name: 'fine-tuning',
     steps: settings.epochs * perEpoch,
@@ -122,6 +118,25 @@ export async function finetune(
   if (checkpoint) rmSync(checkpoint.path, { force: true });
   return losses;
 }
+
+/** Each epoch in its own order. */
+export const finetuneBatches = (
+  { decoder }: Model,
+  examples: readonly TuningExample[],
+  settings: FinetuneSettings,
+): Promise<EpochBatches> =>
+  epochBatches(
+    settings,
+    (epoch) => SHUFFLES[settings.shuffle](examples, settings.seed, epoch),
+    decoder.encoder,
+  );
+
+export const finetuneOptimiser = ({ weight_decay, decay, clip }: FinetuneSettings): AdamW => ({
+  ...ADAMW,
+  weight_decay,
+  decay,
+  clip,
+});
 
 /**
  * What can be refused before anything is compiled. @returns how many steps it will take, and has taken already

@@ -169,6 +169,10 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   return { state, tokens, seconds: spent(), losses, found };
 }
 
+/** The rate of each step, where nothing is gone on with beyond them. */
+export const ratesOf = ({ lr, schedule, warmup }: LoopOptions<Stepped>['rate'], steps: number): number[] =>
+  Array.from({ length: steps }, (_, step) => lr * SCHEDULES[schedule](step, steps, warmup));
+
 /** Steps that a checkpoint has taken; 0 without one. @throws WhorlError `mismatch` for a checkpoint of another run */
 export const stepsTaken = (checkpoint: Checkpoints): number =>
   existsSync(checkpoint.path) ? resume(checkpoint, 0).state.step : 0;

@@ -13,7 +13,7 @@ import type { Trainer } from './trainer.ts';
  */
 export function writeModel(
   folder: ModelFolder,
-  { trained }: Trainer,
+  { trained }: Pick<Trainer, 'trained'>,
   state: TrainState,
   out: string,
   share = 1,

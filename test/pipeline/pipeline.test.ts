@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -20,7 +21,12 @@ import type { DryRun } from '../../src/base/dry-run.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { readSecret } from '../../src/claim/secret-file.ts';
-import { type PipelineOptions, type PipelineReport, pipeline } from '../../src/pipeline/pipeline.ts';
+import {
+  launchPipeline,
+  type PipelineOptions,
+  type PipelineReport,
+  pipeline,
+} from '../../src/pipeline/pipeline.ts';
 import { reportFsr } from '../../src/report/fsr.ts';
 import { answerFiles } from '../../src/runs/paper-folder.ts';
 import { saveToDisk } from '../../src/sources/rows/saved-folder.ts';
@@ -466,6 +472,21 @@ describe('the whole pipeline by one call', () => {
     await expect(pipeline({ ...OPTIONS, modes: ['alpaca'], task_name: 'dolly' })).rejects.toThrow(
       'no data set dolly',
     );
+  });
+
+  test('a user’s fine-tuning that is handed over leaves a job and no model; without the mode alpaca there is none', async () => {
+    const other = join(scratch, 'handed.json');
+    writeFileSync(other, JSON.stringify(SMALL_TASK));
+    const asked = { ...OPTIONS, task_name: other, launch: { engine: 'torchrun' } } as const;
+    const job = await launchPipeline({ ...asked, modes: ['alpaca', 'ownership_verify'] });
+    const tuned = join(report.run, 'handed_tuned');
+    expect(job).toMatchObject({ kind: 'waiting', job: join(`${tuned}.work`, 'job'), steps: 1 });
+    expect(existsSync(tuned)).toBe(false);
+    expect(await launchPipeline({ ...asked, modes: ['alpaca'] })).toEqual(job);
+    await expect(launchPipeline({ ...asked, modes: ['ownership_verify'] })).rejects.toMatchObject({
+      code: 'usage',
+    });
+    rmSync(`${tuned}.work`, { recursive: true });
   });
 
   test('the published folder holds no trace of the private ones', () => {

@@ -4,7 +4,9 @@ import { Command } from 'commander';
 import { parseColumnMap } from '../../datasets/instruction-rows.ts';
 import { FULL, LORA } from '../../finetune/settings.ts';
 import type { UserFinetuneReport } from '../../finetune/user-finetune.ts';
-import { parseSettings } from '../arguments.ts';
+import { isWaiting } from '../../launch/job.ts';
+import { commandLine, parseSettings } from '../arguments.ts';
+import { LAUNCH, launchFrom, showWaiting } from '../launch-flags.ts';
 import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
   DRY_RUN,
@@ -44,7 +46,7 @@ const OPTIONS = {
   ...COMPUTE,
 };
 
-const OWN = { ...DRY_RUN, ...JSON_LINE };
+const OWN = { ...LAUNCH, ...DRY_RUN, ...JSON_LINE };
 
 export function finetuneCommand(): Command {
   return withOptions(new Command('finetune'), { ...OPTIONS, ...OWN })
@@ -58,24 +60,35 @@ export function finetuneCommand(): Command {
       return `\nSettings:\n${settingLines(schema).join('\n')}\n${schema === FULL ? more : ''}`.trimEnd();
     })
     .action((settings: string[], _, called: Command) =>
-      runFinetune(settings, given(called, OPTIONS), given(called, OWN)),
+      runFinetune(settings, given(called, OPTIONS), given(called, OWN), () => commandLine(called)),
     );
 }
 
 async function runFinetune(
   args: readonly string[],
   options: Given<typeof OPTIONS>,
-  { dryRun, json }: Given<typeof OWN>,
+  { dryRun, json, ...more }: Given<typeof OWN>,
+  again: () => string,
 ): Promise<void> {
   const settings = parseSettings(args);
-  const { userFinetune } = await import('../../finetune/user-finetune.ts');
+  const launch = launchFrom(more);
+  const { launchFinetune, userFinetune } = await import('../../finetune/user-finetune.ts');
   if (dryRun)
     return showPlan(
-      await withProgress((onEvent) => userFinetune({ ...options, settings, onEvent, dryRun: true })),
+      await withProgress((onEvent) =>
+        launch
+          ? launchFinetune({ ...options, settings, launch, onEvent, dryRun: true })
+          : userFinetune({ ...options, settings, onEvent, dryRun: true }),
+      ),
       json,
     );
-  const report = await withProgress((onEvent) => userFinetune({ ...options, settings, onEvent }));
+  const report = await withProgress((onEvent) =>
+    launch
+      ? launchFinetune({ ...options, settings, launch, onEvent })
+      : userFinetune({ ...options, settings, onEvent }),
+  );
   if (json) printJson(report);
+  else if (isWaiting(report)) showWaiting(report, false, again());
   else show(report);
 }
 

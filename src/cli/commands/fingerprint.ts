@@ -3,7 +3,9 @@
 import { Command } from 'commander';
 import type { FingerprintReport } from '../../fingerprint/fingerprint.ts';
 import { SCHEMAS } from '../../fingerprint/settings.ts';
+import { isWaiting } from '../../launch/job.ts';
 import { commandLine, parseSettings } from '../arguments.ts';
+import { LAUNCH, launchFrom, showWaiting } from '../launch-flags.ts';
 import { COMPUTE } from '../model-flags.ts';
 import {
   DRY_RUN,
@@ -72,6 +74,7 @@ export const RUN_LOCK = {
 };
 const OWN = {
   ...RUN_LOCK,
+  ...LAUNCH,
   ...DRY_RUN,
   ...JSON_LINE,
 };
@@ -82,8 +85,8 @@ export function fingerprintCommand(): Command {
     .argument('[settings...]', "the method's settings as key=value")
     .addHelpText('after', ({ command }) => methodHelp(given(command as Command, OPTIONS).method ?? 'rows'))
     .action((settings: string[], _, called: Command) =>
-      runFingerprint(settings, given(called, OPTIONS), given(called, OWN), (maxMinutes) =>
-        commandLine(called, { maxMinutes, overwrite: false }),
+      runFingerprint(settings, given(called, OPTIONS), given(called, OWN), (changes) =>
+        commandLine(called, { ...changes, overwrite: false }),
       ),
     );
 }
@@ -101,22 +104,31 @@ async function runFingerprint(
   args: readonly string[],
   options: Given<typeof OPTIONS>,
   own: Given<typeof OWN>,
-  again: (minutes: number) => string,
+  repeated: (changes?: { readonly maxMinutes: number }) => string,
 ): Promise<void> {
   const file = own.settings === undefined ? {} : readSettingsFile(own.settings);
   const settings = { ...file, ...parseSettings(args) };
   const lock = await lockFrom(own);
   const unlock = own.identity === undefined ? undefined : identityFrom(own.identity);
-  const { fingerprint } = await import('../../fingerprint/fingerprint.ts');
+  const launch = launchFrom(own);
+  const { fingerprint, launchFingerprint } = await import('../../fingerprint/fingerprint.ts');
+  const again = (maxMinutes: number) => repeated({ maxMinutes });
   const asked = { ...options, settings, again, ...(lock && { lock }), ...(unlock && { unlock }) };
   if (own.dryRun)
     return showPlan(
-      await withProgress((onEvent) => fingerprint({ ...asked, onEvent, dryRun: true })),
+      await withProgress((onEvent) =>
+        launch
+          ? launchFingerprint({ ...asked, launch, onEvent, dryRun: true })
+          : fingerprint({ ...asked, onEvent, dryRun: true }),
+      ),
       own.json,
     );
   const began = performance.now();
-  const report = await withProgress((onEvent) => fingerprint({ ...asked, onEvent }));
+  const report = await withProgress((onEvent) =>
+    launch ? launchFingerprint({ ...asked, launch, onEvent }) : fingerprint({ ...asked, onEvent }),
+  );
   if (own.json) printJson(report);
+  else if (isWaiting(report)) showWaiting(report, !launch?.encryptTo, repeated());
   else show(report, lock !== undefined, (performance.now() - began) / 1000);
 }
 

@@ -3,9 +3,11 @@
 import { Command } from 'commander';
 import { FULL } from '../../finetune/settings.ts';
 import { PAPER_WORDS, SCHEMAS } from '../../fingerprint/settings.ts';
+import { isWaiting } from '../../launch/job.ts';
 import type { PipelineReport } from '../../pipeline/pipeline.ts';
 import { FLAVOUR_METHODS, FLAVOURS, type Flavour } from '../../runs/paper-folder.ts';
-import { parseSettings } from '../arguments.ts';
+import { commandLine, parseSettings } from '../arguments.ts';
+import { LAUNCH, launchFrom, showWaiting } from '../launch-flags.ts';
 import { COMPUTE, MODEL } from '../model-flags.ts';
 import {
   byDefault,
@@ -59,6 +61,7 @@ const OPTIONS = {
 const OWN = {
   settings: SETTINGS_FILE,
   passphraseFile: text('<file>', 'encrypt the secret with the passphrase in this file, and open it'),
+  ...LAUNCH,
   ...DRY_RUN,
   ...JSON_LINE,
 };
@@ -74,7 +77,9 @@ export function pipelineCommand(): Command {
     )
     .addHelpText('after', ({ command }) => flavourHelp(given(command as Command, OPTIONS).flavour))
     .action((words: string[], _, called: Command) =>
-      runPipeline(words, given(called, OPTIONS), given(called, OWN)),
+      runPipeline(words, given(called, OPTIONS), given(called, OWN), () =>
+        commandLine(called, { overwrite: false }),
+      ),
     );
 }
 
@@ -97,8 +102,10 @@ async function runPipeline(
   words: readonly string[],
   options: Given<typeof OPTIONS>,
   own: Given<typeof OWN>,
+  again: () => string,
 ): Promise<void> {
-  const { modeNamed, pipeline } = await import('../../pipeline/pipeline.ts');
+  const launch = launchFrom(own);
+  const { launchPipeline, modeNamed, pipeline } = await import('../../pipeline/pipeline.ts');
   const modes = words.filter((word) => !word.includes('=')).map(modeNamed);
   const file = own.settings === undefined ? {} : readSettingsFile(own.settings);
   const settings = { ...file, ...parseSettings(words.filter((word) => word.includes('='))) };
@@ -107,9 +114,19 @@ async function runPipeline(
   const unlock = passphraseFile === undefined ? undefined : await unlockFor('', { passphraseFile });
   const asked = { ...options, modes, settings, ...(lock && { lock }), ...(unlock && { unlock }) };
   if (own.dryRun)
-    return showPlan(await withProgress((onEvent) => pipeline({ ...asked, onEvent, dryRun: true })), own.json);
-  const report = await withProgress((onEvent) => pipeline({ ...asked, onEvent }));
+    return showPlan(
+      await withProgress((onEvent) =>
+        launch
+          ? launchPipeline({ ...asked, launch, onEvent, dryRun: true })
+          : pipeline({ ...asked, onEvent, dryRun: true }),
+      ),
+      own.json,
+    );
+  const report = await withProgress((onEvent) =>
+    launch ? launchPipeline({ ...asked, launch, onEvent }) : pipeline({ ...asked, onEvent }),
+  );
   if (own.json) printJson(report);
+  else if (isWaiting(report)) showWaiting(report, false, again());
   else show(report, options);
 }
 

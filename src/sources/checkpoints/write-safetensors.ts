@@ -36,6 +36,15 @@ export function writeSafetensors<E extends SafetensorsEntry>(
   }
 }
 
+/** The same in memory, for what is small or must not touch a disk as it is. */
+export function safetensorsBytes(
+  entries: readonly (SafetensorsEntry & { readonly bytes: Uint8Array })[],
+): Uint8Array {
+  for (const entry of entries)
+    assert(entry.bytes.length === byteLength(entry), `${entry.name}: bytes and shape`);
+  return Buffer.concat([safetensorsHeader(entries, {}), ...entries.map(({ bytes }) => bytes)]);
+}
+
 /** Length, JSON, and spaces up to a multiple of eight so that every tensor of floats is aligned. */
 function safetensorsHeader(
   entries: readonly SafetensorsEntry[],

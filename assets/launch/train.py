@@ -1,0 +1,509 @@
+"""Trains what a Whorl job says, under torchrun: FSDP2 over all ranks, the steps, batches and rates that Whorl wrote down.
+
+Everything random was drawn before: this program only computes. Run it by run.sh; it goes on from its last checkpoint.
+"""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+import torch.nn.functional as F
+from safetensors.torch import load, load_file, save_file
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.utils.checkpoint import checkpoint as recomputed
+from transformers import AutoModelForCausalLM
+
+HOME = Path(__file__).resolve().parent
+RESULT = HOME / "result"
+STATE = HOME / "state"
+# The process that follows this job on the same machine; where it is gone, the job keeps its state and ends.
+FOLLOWER = int(os.environ.get("WHORL_FOLLOWED") or 0)
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Refused(Exception):
+    """What a person can mend: one line."""
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def write_text(path, text):
+    """A reader sees the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path, value):
+    write_text(path, json.dumps(value) + "\n")
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_job():
+    """The id of this job, after every file was found to be what Whorl wrote."""
+    manifest = HOME / "manifest.json"
+    for name, wanted in json.loads(manifest.read_text())["files"].items():
+        path = HOME / name
+        if not path.is_file():
+            raise Refused(f"{name} of the job is not there: copy the whole folder again")
+        if digest(path) != wanted:
+            raise Refused(f"{name} of the job was changed: copy the folder again, or write the job anew")
+    return digest(manifest)
+
+
+def check_model(folder, files):
+    for name, wanted in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise Refused(f"the model has no {name}: set MODEL to the folder of the model that the job is for")
+        if digest(path) != wanted:
+            raise Refused(f"{name} of the model is another one than the job is for: set MODEL to that model's folder")
+
+
+def secret_bytes(name):
+    """A file of the job; where it is encrypted, its plain bytes, which are never written."""
+    locked = HOME / f"{name}.age"
+    if not locked.exists():
+        return (HOME / name).read_bytes()
+    identity = os.environ.get("AGE_IDENTITY")
+    if not identity:
+        raise Refused("the job is encrypted: set AGE_IDENTITY to the file of the identity it was encrypted to")
+    opened = subprocess.run([os.environ.get("AGE", "age"), "-d", "-i", identity, str(locked)], capture_output=True)
+    if opened.returncode != 0:
+        raise Refused("the job cannot be decrypted: AGE_IDENTITY is not the identity it was encrypted to")
+    return opened.stdout
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------
+
+
+class Batches:
+    """Examples of every step, as tokens and (row, token, weight) labels; all ranks hold all of them."""
+
+    def __init__(self, job):
+        parts = load(secret_bytes("batches.safetensors"))
+        self.parts = {name: part.numpy() for name, part in parts.items()}
+        self.budget = job["batch_tokens"]
+
+    def __getitem__(self, step):
+        at = self.parts
+        first, last = at["steps"][step], at["steps"][step + 1]
+        return [
+            {
+                "tokens": at["tokens"][at["examples"][i] : at["examples"][i + 1]],
+                **{
+                    key: at[f"label_{key}"][at["labels"][i] : at["labels"][i + 1]]
+                    for key in ("rows", "tokens_wanted", "weights")
+                },
+            }
+            for i in range(first, last)
+        ]
+
+    def of_ranks(self, step, world):
+        """Each rank's parts of a step. All ranks have as many, since they run together; a filling part weighs nothing."""
+        batch = self[step]
+        ranks = [self.split(batch[rank::world]) for rank in range(world)]
+        most = max(len(parts) for parts in ranks)
+        filling = [{**batch[0], "tokens": batch[0]["tokens"][:2], "rows": [0], "tokens_wanted": [0], "weights": [0.0]}]
+        return [parts + [filling] * (most - len(parts)) for parts in ranks]
+
+    def split(self, examples):
+        parts, longest = [], 0
+        for example in examples:
+            length = max(longest, len(example["tokens"]))
+            if not parts or length * (len(parts[-1]) + 1) > self.budget:
+                parts.append([])
+                length = len(example["tokens"])
+            parts[-1].append(example)
+            longest = length
+        return parts
+
+
+def loss_of(model, part, device):
+    """Σ weight·(−log p) over the labels of some examples, which are padded behind their end."""
+    longest = max(len(example["tokens"]) for example in part)
+    ids = torch.zeros(len(part), longest, dtype=torch.long)
+    mask = torch.zeros(len(part), longest, dtype=torch.long)
+    places, wanted, weights = [], [], []
+    for i, example in enumerate(part):
+        tokens = torch.as_tensor(example["tokens"], dtype=torch.long)
+        ids[i, : len(tokens)] = tokens
+        mask[i, : len(tokens)] = 1
+        for row, token, weight in zip(example["rows"], example["tokens_wanted"], example["weights"]):
+            places.append((i, int(row)))
+            wanted.append(int(token))
+            weights.append(float(weight))
+    rows = sorted({row for _, row in places})
+    kept = {row: i for i, row in enumerate(rows)}
+    more = {"logits_to_keep": torch.tensor(rows, device=device)} if model.keeps_logits else {}
+    # Without padding no mask is needed, and attention may take its fastest way.
+    given = {} if bool(mask.all()) else {"attention_mask": mask.to(device)}
+    logits = model(input_ids=ids.to(device), use_cache=False, **given, **more).logits
+    at = [(i, kept[row] if model.keeps_logits else row) for i, row in places]
+    i, row = (torch.tensor(index, device=device) for index in zip(*at))
+    logprobs = torch.log_softmax(logits[i, row].float(), dim=-1)
+    picked = logprobs.gather(1, torch.tensor(wanted, device=device)[:, None])[:, 0]
+    return -(picked * torch.tensor(weights, device=device)).sum()
+
+
+# --- what trains -----------------------------------------------------------------------------------------------------
+
+
+class LowRank(torch.nn.Module):
+    """x·W + scale·(x·Aᵀ)·Bᵀ over a linear layer."""
+
+    def __init__(self, base, a, b, scale):
+        super().__init__()
+        self.base, self.scale = base, scale
+        self.a, self.b = torch.nn.Parameter(a), torch.nn.Parameter(b)
+
+    def forward(self, x):
+        return self.base(x) + self.scale * F.linear(F.linear(x, self.a), self.b)
+
+
+def named(model, name):
+    try:
+        return model.get_parameter(name)
+    except AttributeError:
+        raise Refused(f"transformers {version('transformers')} has no parameter {name} in this model: train with Whorl's own engine") from None
+
+
+def bind_tensors(model, job):
+    """Whole parameters. @returns Whorl's names with the parameters"""
+    trained = {own: named(model, there) for own, there in job["trains"]["tensors"].items()}
+    for parameter in trained.values():
+        parameter.requires_grad_(True)
+    return lambda: {own: model.get_parameter(there) for own, there in job["trains"]["tensors"].items()}
+
+
+def bind_lookups(model, job):
+    """The embedding by what is looked up in it: for a tied head it is a constant of the backward pass."""
+    head, table = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is not None and head.weight is table.weight:
+        # The table belongs to the root of FSDP, whose parameters are whole during the forward pass.
+        head.forward = types.MethodType(lambda self, x: F.linear(x, self.weight.detach(), self.bias), head)
+    return bind_tensors(model, job)
+
+
+def bind_low_rank(model, job):
+    start = load_file(HOME / "start.safetensors")
+    layers = job["trains"]["layers"]
+    for layer in layers:
+        base = model.get_submodule(layer["module"])
+        parent, _, last = layer["module"].rpartition(".")
+        maps = LowRank(base, start[layer["a"]], start[layer["b"]], job["trains"]["scale"])
+        setattr(model.get_submodule(parent), last, maps)
+    return lambda: {
+        layer[which]: getattr(model.get_submodule(layer["module"]), which) for layer in layers for which in ("a", "b")
+    }
+
+
+BINDERS = {"tensors": bind_tensors, "lookups": bind_lookups, "low-rank": bind_low_rank}
+
+
+def blocks_of(model):
+    """The blocks of the body: the longest list of modules that lies in no other list."""
+    lists = [(name, m) for name, m in model.named_modules() if isinstance(m, torch.nn.ModuleList) and len(m) > 0]
+    outer = [m for name, m in lists if not any(name.startswith(f"{other}.") for other, _ in lists)]
+    return list(max(outer, key=len, default=[]))
+
+
+def open_model(job, folder, mesh):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    model.requires_grad_(False)
+    model.eval()  # Whorl's graphs have no dropout
+    trained = BINDERS[job["trains"]["kind"]](model, job)
+    policy = MixedPrecisionPolicy(param_dtype=DTYPES[job["dtype"]], reduce_dtype=torch.float32)
+    for block in blocks_of(model):
+        if job["recompute"]:
+            block.forward = partial(recomputed, block.forward, use_reentrant=False)
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+    model.keeps_logits = "logits_to_keep" in type(model).forward.__code__.co_varnames
+    return model, trained()
+
+
+# --- a step ----------------------------------------------------------------------------------------------------------
+
+
+class AdamW:
+    """As Whorl's own: p ← p·(1 − ηλ) − η/c₁·m/(√v/c₂ + ε), clipped by the norm of the whole gradient."""
+
+    def __init__(self, trained, settings):
+        self.trained, self.settings = trained, settings
+        self.m = {name: torch.zeros_like(p) for name, p in trained.items()}
+        self.v = {name: torch.zeros_like(p) for name, p in trained.items()}
+
+    @torch.no_grad()
+    def norm(self, device):
+        squares = torch.zeros((), dtype=torch.float64, device=device)
+        for p in self.trained.values():
+            squares += p.grad.to_local().double().square().sum()
+        dist.all_reduce(squares)
+        return math.sqrt(squares.item())
+
+    @torch.no_grad()
+    def step(self, rate, step, norm):
+        s = self.settings
+        factor = 1.0 if s["clip"] is None else min(1.0, s["clip"] / (norm + 1e-6))
+        c1, c2 = 1 - s["beta1"] ** step, math.sqrt(1 - s["beta2"] ** step)
+        for name, p in self.trained.items():
+            g = p.grad.to_local() * factor
+            value, m, v = p.to_local(), self.m[name].to_local(), self.v[name].to_local()
+            if s["decay"] == "all" or p.dim() > 1:
+                value.mul_(1 - rate * s["weight_decay"])
+            m.mul_(s["beta1"]).add_(g, alpha=1 - s["beta1"])
+            v.mul_(s["beta2"]).addcmul_(g, g, value=1 - s["beta2"])
+            value.sub_(m / (v.sqrt() / c2 + s["epsilon"]) * (rate / c1))
+            p.grad = None
+
+    def state(self):
+        """By name, sharded as it lies: what a checkpoint holds."""
+        return {
+            f"{kind}/{name}": tensor.detach()
+            for kind, of in (("value", self.trained), ("m", self.m), ("v", self.v))
+            for name, tensor in of.items()
+        }
+
+
+class Run:
+    """The loop: steps, progress, checkpoints, and the states that Whorl measures."""
+
+    def __init__(self, job_id, job, device, rank, world):
+        self.job_id, self.job, self.device, self.rank, self.world = job_id, job, device, rank, world
+        self.losses, self.lines, self.kept = [], [], []
+        self.seconds, self.started, self.written = 0.0, time.monotonic(), 0.0
+        self.ending = False
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "ending", True))
+
+    def spent(self):
+        return self.seconds + time.monotonic() - self.started
+
+    def agreed(self, *flags):
+        """Whether any rank wants it, for each flag."""
+        flags = torch.tensor([float(flag) for flag in flags], device=self.device)
+        dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+        return [bool(flag) for flag in flags.tolist()]
+
+    def say(self, line, now=False):
+        self.lines.append(json.dumps(line))
+        if self.rank == 0 and (now or time.monotonic() - self.written > 0.5):
+            write_text(RESULT / "progress.jsonl", "".join(f"{each}\n" for each in self.lines))
+            self.written = time.monotonic()
+
+    def keep(self, step, optimiser):
+        """What trains as it is now, whole, for Whorl to measure."""
+        name = f"step-{step:08d}.safetensors"
+        values = {own: p.full_tensor().cpu().contiguous() for own, p in optimiser.trained.items()}
+        if self.rank == 0:
+            temporary = RESULT / f".{name}.tmp"
+            save_file(values, temporary)
+            os.replace(temporary, RESULT / name)
+            self.kept.append({"step": step, "file": name, "sha256": digest(RESULT / name)})
+            self.report(step, done=False)
+        self.say({"kind": "kept", "step": step, "file": name}, now=True)
+
+    def report(self, step, done):
+        write_json(
+            RESULT / "result.json",
+            {
+                "format": "whorl-job-result",
+                "version": 1,
+                "job": self.job_id,
+                "done": done,
+                "steps": step,
+                "losses": self.losses,
+                "seconds": self.spent(),
+                "kept": self.kept,
+                "torch": torch.__version__,
+                "transformers": version("transformers"),
+                "ranks": self.world,
+                "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
+                **({"peak_bytes": torch.cuda.max_memory_allocated()} if self.device.type == "cuda" else {}),
+            },
+        )
+
+    def save(self, step, optimiser):
+        folder = STATE / f"step-{step:08d}"
+        dcp.save(optimiser.state(), checkpoint_id=str(folder))
+        dist.barrier()
+        if self.rank == 0:
+            about = {"step": step, "losses": self.losses, "seconds": self.spent(), "kept": self.kept, "job": self.job_id}
+            write_json(STATE / "latest.json", about)
+            for old in STATE.glob("step-*"):
+                if old != folder:
+                    for file in old.iterdir():
+                        file.unlink()
+                    old.rmdir()
+        dist.barrier()
+
+    def resume(self, optimiser):
+        """@returns the step to go on from"""
+        latest = STATE / "latest.json"
+        if not latest.exists():
+            return 0
+        about = json.loads(latest.read_text())
+        if about["job"] != self.job_id:
+            raise Refused("state/ is of another job: remove it to begin this one")
+        dcp.load(optimiser.state(), checkpoint_id=str(STATE / f"step-{about['step']:08d}"))
+        self.losses, self.seconds, self.kept = about["losses"], about["seconds"], about["kept"]
+        for step, loss in enumerate(self.losses):
+            self.lines.append(json.dumps({"kind": "step", "step": step + 1, "loss": loss}))
+        return about["step"]
+
+    def asked_to_stop(self, step):
+        """Where Whorl follows on the same machine, it measures what was kept and says whether to go on."""
+        if not FOLLOWER:
+            return False
+        stop = False
+        if self.rank == 0:
+            while not (HOME / f"go-{step}").exists() and not self.ending and is_alive(FOLLOWER):
+                if (HOME / "stop").exists():
+                    stop = True
+                    break
+                time.sleep(0.1)
+        return self.agreed(stop)[0]
+
+    def train(self, model, optimiser, batches):
+        job, rates = self.job, self.job["rates"]
+        step = self.resume(optimiser)
+        saved, saved_at = step, time.monotonic()
+        self.say({"kind": "started", "step": step, "steps": len(rates)}, now=True)
+        if 0 < step < len(rates) and step in job["keep"]:  # ended while it was being measured
+            self.say({"kind": "kept", "step": step, "file": self.kept[-1]["file"]}, now=True)
+            if self.asked_to_stop(step):
+                rates = rates[:step]
+        die_at = int(os.environ.get("WHORL_TEST_DIE", "-1"))  # a rank that dies, for tests
+        while step < len(rates):
+            parts = batches.of_ranks(step, self.world)[self.rank]
+            loss = torch.zeros((), dtype=torch.float64, device=self.device)
+            for part in parts:
+                part_loss = loss_of(model, part, self.device)
+                (part_loss * self.world).backward()  # FSDP takes the mean over ranks, and this is a sum
+                loss += part_loss.detach().double()
+            dist.all_reduce(loss)
+            norm = optimiser.norm(self.device)
+            if not (math.isfinite(loss.item()) and math.isfinite(norm)):
+                raise Refused(f"step {step + 1}: the loss is {loss.item()} and the gradient's norm {norm}: lower lr")
+            optimiser.step(rates[step], step + 1, norm)
+            step += 1
+            self.losses.append(loss.item())
+            self.say({"kind": "step", "step": step, "loss": loss.item(), "norm": norm, "seconds": round(self.spent(), 3)})
+            if step == die_at and self.rank == self.world - 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if step in job["keep"]:
+                self.keep(step, optimiser)
+                self.save(step, optimiser)
+                saved, saved_at = step, time.monotonic()
+                if step < len(rates) and self.asked_to_stop(step):
+                    break
+            left = FOLLOWER and not is_alive(FOLLOWER)
+            due, ending = self.agreed(time.monotonic() - saved_at >= job["checkpoint_seconds"], self.ending or left)
+            if (due or ending) and saved < step:
+                self.save(step, optimiser)
+                saved, saved_at = step, time.monotonic()
+            if ending:
+                self.say({"kind": "interrupted", "step": step}, now=True)
+                return
+        if self.rank == 0:
+            self.report(step, done=True)
+        self.say({"kind": "done", "step": step}, now=True)
+
+
+# --- beginning and end -----------------------------------------------------------------------------------------------
+
+
+def warned(pins):
+    """Lines about packages that are other ones than the job was tried with."""
+    here = {"torch": torch.__version__.split("+")[0], "transformers": version("transformers")}
+    return [f"{name} {here[name]} runs, the job was tried with {pins[name]}" for name in here if here[name] != pins[name]]
+
+
+def pins():
+    lines = (HOME / "requirements.txt").read_text().split()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def main():
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    job_id = check_job()
+    job = json.loads((HOME / "job.json").read_text())
+    asked = int(os.environ.get("WHORL_RANKS") or job["ranks"])
+    if world != asked:
+        raise Refused(f"ranks that run: {world}, asked for: {asked}: give run.sh NPROC and NNODES, or WHORL_RANKS={world} if it is meant so")
+    folder = Path(os.environ["MODEL"])
+    cuda = torch.cuda.is_available()
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if cuda and local >= torch.cuda.device_count():
+        raise Refused(f"{torch.cuda.device_count()} GPUs are here and rank {local} of this machine has none: lower NPROC")
+    if local == 0:
+        check_model(folder, job["model"]["files"])
+    device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+        torch.backends.cuda.matmul.allow_tf32 = False  # float32 is meant where it is asked for
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(days=1))
+    try:
+        mesh = init_device_mesh(device.type, (world,))
+        RESULT.mkdir(mode=0o700, exist_ok=True)
+        STATE.mkdir(mode=0o700, exist_ok=True)
+        if rank == 0:
+            lock = open(STATE / "lock", "w")  # held as long as this process lives
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Refused("this job is running already: wait for it, or end it first") from None
+        run = Run(job_id, job, device, rank, world)
+        for text in warned(pins()):
+            run.say({"kind": "note", "text": text}, now=True)
+        batches = Batches(job)
+        model, trained = open_model(job, folder, mesh)
+        run.train(model, AdamW(trained, job["optimiser"]), batches)
+    finally:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Exception as error:  # one line for whoever follows; the traceback is torchrun's to keep
+        RESULT.mkdir(mode=0o700, exist_ok=True)
+        text = str(error).split("\n")[0][:300]
+        told = RESULT / f"failed-{os.environ.get('RANK', '0')}.json"
+        write_json(told, {"rank": int(os.environ.get("RANK", "0")), "error": type(error).__name__, "text": text})
+        if isinstance(error, Refused):
+            sys.exit(f"whorl: {text}")
+        raise

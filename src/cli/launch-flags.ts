@@ -1,0 +1,81 @@
+// The flags by which a training is handed over to another engine, and what a command says of a job that waits.
+
+import { WhorlError } from '../base/error.ts';
+import { ENGINES, JOB_DTYPES, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
+import { type Given, named, oneOf, text, texts, toggle, wholeNumber } from './options.ts';
+import { countText, paint, print, table, tell } from './output.ts';
+
+export const LAUNCH = {
+  launch: oneOf(
+    '<engine>',
+    ENGINES,
+    'hand the training over: write a job for torch on other machines and stop; the same command again takes its result in',
+  ),
+  here: toggle('with --launch: run the job on this machine and follow it'),
+  nproc: wholeNumber('<number>', 1, 'with --launch: processes of a machine, one a GPU (default: 1)'),
+  nnodes: wholeNumber('<number>', 1, 'with --launch: machines (default: 1)'),
+  dtype: named(
+    'job-dtype',
+    oneOf('<dtype>', JOB_DTYPES, 'with --launch: what products are computed in (default: float32)'),
+  ),
+  python: text('<file>', 'with --here: the Python that has torch (default: python3)'),
+  encryptTo: texts('<recipient>', 'with --launch: encrypt the examples to an age recipient; may be repeated'),
+  keepJob: toggle('with --launch: keep the job folder after its result was taken in'),
+};
+
+/** @throws WhorlError `usage` for a flag that says how to launch where nothing is launched */
+export function launchFrom(given: Given<typeof LAUNCH>): LaunchOptions | undefined {
+  const { launch, here, nproc, nnodes, dtype, python, encryptTo, keepJob } = given;
+  const all = { here, nproc, nnodes, dtype, python, encryptTo, keepJob };
+  const more = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Omit<
+    LaunchOptions,
+    'engine'
+  >;
+  if (launch !== undefined) {
+    if (more.python !== undefined && !more.here)
+      throw new WhorlError('usage', '--python goes with --here', 'on another machine set PYTHON for run.sh');
+    return { engine: launch, ...more };
+  }
+  const [lone] = Object.keys(more);
+  if (lone !== undefined)
+    throw new WhorlError(
+      'usage',
+      `--${FLAGS[lone as keyof typeof FLAGS]} goes with --launch`,
+      'give --launch torchrun as well',
+    );
+  return undefined;
+}
+
+const FLAGS = {
+  here: 'here',
+  nproc: 'nproc',
+  nnodes: 'nnodes',
+  dtype: 'job-dtype',
+  python: 'python',
+  encryptTo: 'encrypt-to',
+  keepJob: 'keep-job',
+} as const;
+
+const GIB = 2 ** 30;
+
+/** @param isSecret whether the job holds what only its owner may know @param again the command that takes the result in */
+export function showWaiting(
+  { job, done, steps, result }: WaitingJob,
+  isSecret: boolean,
+  again: string,
+): void {
+  const at = done > 0 ? `, ${countText(done)} of ${countText(steps)} steps are done` : '';
+  print(`${paint.bold(paint.yellow('waiting'))} for a job of ${countText(steps)} steps${at}`);
+  const size = `${((result.bytes * result.states) / GIB).toFixed(1)} GiB at most, in ${countText(result.states)} states`;
+  for (const row of table([
+    [
+      'run',
+      `sh ${job}/run.sh`,
+      paint.dim('where MODEL is set to the model; slurm.sh and jobset.yaml are examples'),
+    ],
+    ['bring back', `${job}/result`, paint.dim(size)],
+    ['then', again, paint.dim('takes the result in')],
+  ]))
+    print(row);
+  if (isSecret) tell(paint.dim('whoever has the job has the keys: copy it to machines of yours only'));
+}

@@ -1,0 +1,102 @@
+// Batches of every step as flat arrays: tokens of all examples end to end, labels of all examples end to end, and where
+// each example and each step begins. What torch reads is what Whorl would have trained on.
+
+import { assert, WhorlError } from '../base/error.ts';
+import type { Example } from '../models/example.ts';
+import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
+
+const MOST = 2 ** 31 - 1;
+
+class Growing<A extends Int32Array | Float32Array> {
+  #length = 0;
+  #data: A;
+  constructor(readonly make: (length: number) => A) {
+    this.#data = make(1024);
+  }
+  get length(): number {
+    return this.#length;
+  }
+  push(value: number): void {
+    if (this.#length === this.#data.length) {
+      const larger = this.make(2 * this.#length);
+      larger.set(this.#data);
+      this.#data = larger;
+    }
+    this.#data[this.#length++] = value;
+  }
+  get values(): A {
+    return this.#data.subarray(0, this.#length) as A;
+  }
+}
+
+const ints = () => new Growing((length) => new Int32Array(length));
+
+export interface JobBatches {
+  readonly bytes: Uint8Array;
+  /** Tokens of the first so many steps. */
+  tokensOf(steps: number): number;
+}
+
+/**
+ * `tokens` [T], `examples` [N + 1] (where each begins in `tokens`), `labels` [N + 1] (in the labels' arrays), `steps`
+ * [S + 1] (in `examples`), `label_rows`, `label_tokens_wanted`, `label_weights` [L].
+ * @throws WhorlError `unsupported` for labels that torch's program has no loss for
+ */
+export async function jobBatches(
+  steps: number,
+  batch: (step: number) => Promise<readonly Example[]>,
+): Promise<JobBatches> {
+  const [tokens, rows, wanted] = [ints(), ints(), ints()];
+  const weights = new Growing((length) => new Float32Array(length));
+  const [examples, labels, starts] = [ints(), ints(), ints()];
+  for (let step = 0; step < steps; step++) {
+    starts.push(examples.length);
+    for (const example of await batch(step)) {
+      checkExample(example);
+      examples.push(tokens.length);
+      labels.push(rows.length);
+      for (const token of example.tokens) tokens.push(token);
+      for (const { row, token, weight } of example.labels) {
+        rows.push(row);
+        wanted.push(token);
+        weights.push(weight);
+      }
+    }
+  }
+  starts.push(examples.length);
+  examples.push(tokens.length);
+  labels.push(rows.length);
+  assert(tokens.length <= MOST && rows.length <= MOST, 'more tokens than a job counts');
+  const entry = (name: string, { values }: Growing<Int32Array> | Growing<Float32Array>) => ({
+    name,
+    dtype: values instanceof Int32Array ? ('int32' as const) : ('float32' as const),
+    shape: [values.length],
+    bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  });
+  const bytes = safetensorsBytes([
+    entry('tokens', tokens),
+    entry('examples', examples),
+    entry('labels', labels),
+    entry('steps', starts),
+    entry('label_rows', rows),
+    entry('label_tokens_wanted', wanted),
+    entry('label_weights', weights),
+  ]);
+  return { bytes, tokensOf: (done) => examples.values[starts.values[done]!]! };
+}
+
+function checkExample({ labels, source, prefix }: Example): void {
+  const odd = source
+    ? 'an encoder-decoder'
+    : prefix
+      ? 'prefixes that are computed once'
+      : labels.some(({ kind, alternative }) => kind !== 'fire' || alternative !== undefined)
+        ? 'labels that must not come, or have an alternative'
+        : undefined;
+  if (odd !== undefined)
+    throw new WhorlError(
+      'unsupported',
+      `a job for torchrun has no loss for ${odd}`,
+      'train with Whorl’s own engine (without --launch)',
+    );
+}

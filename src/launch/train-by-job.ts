@@ -1,0 +1,145 @@
+// Training by another engine: the job is written, waits, or is run here; then its result is taken in as if Whorl had trained.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
+import { elements } from '../tensor/tensor.ts';
+import type { TrainState } from '../train/step.ts';
+import { answer, type JobLine, jobLines, runHere } from './here.ts';
+import type { JobTraining, LaunchOptions, WaitingJob } from './job.ts';
+import { checkManifest } from './manifest.ts';
+import { type JobResult, keptState, otherVersions, readResult } from './result.ts';
+import { keepTicket, planJob, type Ticket, writeJob } from './write-job.ts';
+
+/** Where a job lies, and the ticket that says which job it must be. */
+export interface JobPlace {
+  readonly folder: string;
+  readonly ticket: string;
+}
+
+export interface JobEnd<V> {
+  readonly kind: 'done';
+  readonly state: TrainState;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly losses: readonly number[];
+  /** What was found of the state, which holds. */
+  readonly found: V;
+  readonly ran: Pick<JobResult, 'torch' | 'transformers' | 'ranks' | 'device'>;
+}
+
+/** @param measure what is found of a kept state; one that holds ends the training. @param failed where none does */
+export interface JobRule<V> {
+  measure(state: TrainState): Promise<V>;
+  held(found: V): boolean;
+  failed(found: V | undefined, step: number): WhorlError;
+}
+
+/**
+ * The same call goes on wherever the job stands: not written, waiting, interrupted, done.
+ * @throws WhorlError `changed` and `mismatch` for a job or result that is not this one's, `job-failed`, and what the rule fails with
+ */
+export async function trainByJob<V>(
+  training: JobTraining,
+  place: JobPlace,
+  launch: LaunchOptions,
+  rule: JobRule<V>,
+  onEvent: OnEvent,
+): Promise<JobEnd<V> | WaitingJob> {
+  const { shapes } = training.trained;
+  const planned = await planJob(training, launch);
+  const { folder } = place;
+  if (!existsSync(folder)) {
+    onEvent({ kind: 'phase', name: 'writing the job', detail: folder });
+    keepTicket(place.ticket, { job: await writeJob(folder, planned, launch), asked: planned.asked });
+  }
+  const { job: id, asked } = readTicket(place);
+  if (asked !== planned.asked)
+    throw new WhorlError(
+      'mismatch',
+      `${folder} is a job of other examples or settings`,
+      'repeat the command that wrote it, or remove the folder',
+    );
+  checkManifest(folder, id);
+  const steps = training.rates.length;
+  const measured = new Map<number, { found: V; state: TrainState }>();
+  let enough: { found: V; state: TrainState } | undefined;
+  let last: V | undefined;
+  /** Measures what was kept and not measured yet, in order. */
+  const look = async (): Promise<void> => {
+    for (const kept of readResult(folder, id)?.kept ?? []) {
+      if (enough || measured.has(kept.step)) continue;
+      const state = keptState(folder, kept, shapes);
+      const one = { found: await rule.measure(state), state };
+      measured.set(kept.step, one);
+      last = one.found;
+      if (rule.held(one.found)) enough = one;
+    }
+  };
+  if (launch.here && !readResult(folder, id)?.done) {
+    onEvent({ kind: 'phase', name: 'training', detail: `torchrun, ${launch.nproc ?? 1} ranks` });
+    await runHere(folder, launch.python, async (line) => {
+      tell(line, steps, onEvent);
+      if (line.kind !== 'kept' || line.step >= steps) return;
+      await look();
+      answer(folder, line.step, enough !== undefined);
+    });
+  }
+  const result = readResult(folder, id);
+  if (!result?.done) return waiting(place, id, training, jobLines(folder));
+  for (const text of otherVersions(result)) onEvent({ kind: 'note', text });
+  await look();
+  if (!enough) throw rule.failed(last, result.steps);
+  const { torch, transformers, ranks, device, seconds, losses } = result;
+  return {
+    kind: 'done',
+    ...enough,
+    tokens: planned.batches.tokensOf(enough.state.step),
+    seconds,
+    losses: losses.slice(0, enough.state.step),
+    ran: { torch, transformers, ranks, device },
+  };
+}
+
+function readTicket({ folder, ticket }: JobPlace): Ticket {
+  if (!existsSync(ticket))
+    throw new WhorlError(
+      'mismatch',
+      `nothing tells which job ${folder} is`,
+      'remove the folder: the same command then writes the job',
+    );
+  return JSON.parse(readFileSync(ticket, 'utf8')) as Ticket;
+}
+
+function tell(line: JobLine, steps: number, onEvent: OnEvent): void {
+  if (line.kind === 'step')
+    onEvent({
+      kind: 'progress',
+      name: 'training by torchrun',
+      done: line.step,
+      total: steps,
+      note: `loss ${line.loss.toFixed(3)}`,
+      keeps: true,
+    });
+  if (line.kind === 'note') onEvent({ kind: 'note', text: line.text });
+  if (line.kind === 'started' && line.step > 0)
+    onEvent({ kind: 'note', text: `resuming at step ${line.step}` });
+}
+
+function waiting(
+  { folder }: JobPlace,
+  id: string,
+  { trained, keep, rates }: JobTraining,
+  lines: readonly JobLine[],
+): WaitingJob {
+  const bytes = [...trained.shapes.values()].reduce((sum, shape) => sum + 4 * elements(shape), 0);
+  const done = Math.max(0, ...lines.map((line) => ('step' in line ? line.step : 0)));
+  return {
+    kind: 'waiting',
+    job: folder,
+    id,
+    done,
+    steps: rates.length,
+    result: { bytes, states: keep.length },
+  };
+}

@@ -1,0 +1,150 @@
+// A job's folder: program, batches, settings, how it is run, and the digest of every file. Private (mode 0700), and the same
+// bytes for the same training but for what is encrypted.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
+import { WhorlError } from '../base/error.ts';
+import { packageRoot } from '../base/package-root.ts';
+import { sha256Hex } from '../base/sha256.ts';
+import { SOFTWARE } from '../base/software.ts';
+import { encryptBytes } from '../claim/secret-file.ts';
+import type { Model } from '../models/model.ts';
+import { digestFile } from '../sources/checkpoints/digest.ts';
+import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
+import type { Trained, Trains } from '../train/trains.ts';
+import { type JobBatches, jobBatches } from './batches.ts';
+import { checkLaunch } from './check-launch.ts';
+import type { JobTraining, LaunchOptions } from './job.ts';
+import { MANIFEST, manifestOf } from './manifest.ts';
+
+/** Files of the package that go into every job as they are. */
+const PROGRAM = ['train.py', 'requirements.txt', 'run.sh', 'slurm.sh', 'jobset.yaml'] as const;
+
+export const assetText = (name: (typeof PROGRAM)[number]): string =>
+  readFileSync(join(packageRoot(), 'assets', 'launch', name), 'utf8');
+
+/** A job before it is written. */
+export interface PlannedJob {
+  readonly files: ReadonlyMap<string, string | Uint8Array>;
+  /** The file that holds examples, which alone is encrypted. */
+  readonly batches: JobBatches;
+  /** sha256 over everything but what encryption makes different each time. */
+  readonly asked: string;
+}
+
+const BATCHES = 'batches.safetensors';
+
+/** @throws WhorlError `unsupported` for a training that torch's program cannot do as Whorl does */
+export async function planJob(training: JobTraining, launch: LaunchOptions): Promise<PlannedJob> {
+  checkLaunch(training.model, launch);
+  const { nproc = 1, nnodes = 1, dtype = 'float32' } = launch;
+  const { optimiser, rates, keep, batch_tokens, recompute, checkpoint_seconds, settings } = training;
+  const start = startOf(training);
+  const job = {
+    format: 'whorl-job',
+    version: 1,
+    software: SOFTWARE,
+    engine: launch.engine,
+    ranks: nproc * nnodes,
+    dtype,
+    trains: trainsOf(training),
+    optimiser: { ...optimiser, clip: Number.isFinite(optimiser.clip) ? optimiser.clip : null },
+    rates,
+    keep,
+    batch_tokens: batch_tokens > 0 ? batch_tokens : 2 ** 31,
+    recompute,
+    checkpoint_seconds,
+    model: { files: modelFiles(training.model) },
+    settings,
+  };
+  const batches = await jobBatches(rates.length, (step) => training.batch(step));
+  const files = new Map<string, string | Uint8Array>([
+    ['job.json', `${JSON.stringify(job, null, 1)}\n`],
+    ['launch.env', `MODEL=${training.model.folder}\nNPROC=${nproc}\nNNODES=${nnodes}\n`],
+    ...PROGRAM.map((name): [string, string] => [name, assetText(name)]),
+    ...(start ? [['start.safetensors', start] as const] : []),
+  ]);
+  const parts = [...files].flatMap(([name, data]) => [name, sha256Hex(data)]);
+  return { files, batches, asked: sha256Hex(JSON.stringify([...parts, sha256Hex(batches.bytes)])) };
+}
+
+/** At every moment the folder is absent or complete. @returns the job's id */
+export async function writeJob(
+  folder: string,
+  { files, batches }: PlannedJob,
+  { encryptTo = [] }: LaunchOptions,
+): Promise<string> {
+  const all = new Map(files);
+  if (encryptTo.length === 0) all.set(BATCHES, batches.bytes);
+  else all.set(`${BATCHES}.age`, await encryptBytes(batches.bytes, { recipients: encryptTo }));
+  const manifest = manifestOf(all);
+  await writeFolderAtomic(
+    folder,
+    (temporary) => {
+      for (const [name, data] of all) writeFileAtomic(join(temporary, name), data, 0o600);
+      writeFileAtomic(join(temporary, MANIFEST), manifest, 0o600);
+    },
+    0o700,
+  );
+  return sha256Hex(manifest);
+}
+
+/** What the program takes: Whorl's names of what trains, and transformers' of where it lies. */
+function trainsOf({ trains, trained, model }: JobTraining): object {
+  const there = (name: string): string => model.decoder.canonical?.(name) ?? name;
+  return SHAPES[trains.kind](trains as never, trained, there);
+}
+
+type Shape<K extends Trains['kind']> = (
+  trains: Extract<Trains, { kind: K }>,
+  trained: Trained,
+  there: (name: string) => string,
+) => object;
+
+const tensorNames = ({ shapes }: Trained, there: (name: string) => string) =>
+  Object.fromEntries([...shapes.keys()].map((name) => [name, there(name)]));
+
+const SHAPES: { readonly [K in Trains['kind']]: Shape<K> } = {
+  tensors: (_, trained, there) => ({ kind: 'tensors', tensors: tensorNames(trained, there) }),
+  lookups: (_, trained, there) => ({ kind: 'lookups', tensors: tensorNames(trained, there) }),
+  'low-rank': ({ rank, alpha }, { changed }, there) => ({
+    kind: 'low-rank',
+    scale: alpha / rank,
+    layers: [...changed].map((name) => {
+      const own = name.replace(/\.weight$/, '');
+      return { module: there(name).replace(/\.weight$/, ''), a: `${own}.lora_A`, b: `${own}.lora_B` };
+    }),
+  }),
+  rows: () => {
+    throw new WhorlError(
+      'unsupported',
+      'a job for torchrun does not train single embedding rows',
+      'train with Whorl’s own engine (without --launch)',
+    );
+  },
+};
+
+/** What begins at random; the rest begins as the model has it. */
+function startOf({ trains, trained, seed }: JobTraining): Uint8Array | undefined {
+  if (trains.kind !== 'low-rank') return undefined;
+  return safetensorsBytes(
+    [...trained.start(seed).slots].map(([name, { shape, value }]) => ({
+      name,
+      dtype: 'float32' as const,
+      shape,
+      bytes: new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
+    })),
+  );
+}
+
+const modelFiles = ({ files }: Model): Readonly<Record<string, string>> =>
+  Object.fromEntries(files.map(({ name, path }) => [name, digestFile(path)]));
+
+/** Which job a folder beside this file is, and what it was asked for. */
+export const keepTicket = (path: string, ticket: Ticket): void => writeJsonAtomic(path, ticket, 0o600);
+
+export interface Ticket {
+  readonly job: string;
+  readonly asked: string;
+}
