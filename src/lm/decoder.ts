@@ -23,10 +23,13 @@ const STOP_ROUNDS = 16;
 /** From so many tokens on it pays to leave the loop when half of the batch has ended: caches come out and go in again. */
 const LONG = 64;
 
+/** Of a row that has ended: no cache of it leaves the engine. */
+const NOWHERE = -1;
+
 interface Row<R extends SampleRequest> extends Running<R> {
   readonly uniforms: Float32Array;
   readonly tokens: number[];
-  /** Where its cache lies in the last run's. */
+  /** Which prompt it begins with; then where its cache lies among the last run's. */
   at: number;
   done: boolean;
 }
@@ -145,6 +148,7 @@ export class BatchDecoder {
       size, // rotary positions up to there
       fed.map(({ request }, i) => (!starts && i < beginning.length ? going[0]!.request : request)),
     );
+    const held = starts ? packed.S : Math.max(total, packed.S); // positions that caches have when the loop begins
     const names = cacheNames(this.model);
     const again = rounds < left || leaveAt > 0;
     const idle = new Float32Array(fed.length);
@@ -163,28 +167,29 @@ export class BatchDecoder {
         going: ints(going.map(({ tokens }) => tokens.at(-1)!)),
         idle: { data: idle, shape: [fed.length] },
         step_last: ints(lengths.map((length) => length - 1)),
-        step_total: { data: Int32Array.of(total), shape: [] },
+        capacity: { data: Int32Array.of(size), shape: [] },
         rounds: { data: Int32Array.of(rounds), shape: [] },
         ends: ints(stop),
         leave_at: { data: Float32Array.of(leaveAt), shape: [] },
-        room: { data: new Float32Array(size - packed.S), shape: [1, 1, size - packed.S, 1] },
-        ...this.#caches(caches, going, lengths.slice(beginning.length), size),
+        room: { data: new Float32Array(held - packed.S), shape: [1, 1, held - packed.S, 1] },
+        ...this.#caches(caches, going, lengths.slice(beginning.length), held),
         ...this.#overlayFeeds(fed, beginning.length, overlay),
         ...this.#chooserFeeds(strategy, beginning, overlay, 0, 1, 'first_'),
         ...this.#chooserFeeds(strategy, fed, overlay, starts ? 1 : 0, rounds, ''),
       },
-      ['first', 'tokens', ...(again ? names.map((name) => `new_${name}`) : [])],
+      ['first', 'tokens', ...(again ? ['unfinished', ...names.map((name) => `new_${name}`)] : [])],
     );
     const first = out.first!.data as Int32Array;
     const tokens = out.tokens!.data as Int32Array;
     const ran = tokens.length / fed.length;
     const ends = new Set(options.ends);
+    const placeOf = new Map([...((out.unfinished?.data ?? []) as Int32Array)].map((place, at) => [place, at]));
     live.forEach((row, i) => {
       const place = starts ? i : beginning.length + i;
       if (starts) row.tokens.push(first[i]!);
       for (let round = 0; round < ran && !ends.has(row.tokens.at(-1)!); round++)
         row.tokens.push(tokens[round * fed.length + place]!);
-      row.at = place;
+      row.at = placeOf.get(place) ?? NOWHERE;
     });
     return Object.fromEntries(again ? names.map((name) => [name, out[`new_${name}`]!]) : []);
   }
@@ -193,16 +198,16 @@ export class BatchDecoder {
     caches: CacheFeeds | undefined,
     going: readonly Row<SampleRequest>[],
     lengths: readonly number[],
-    size: number,
+    held: number,
   ): CacheFeeds {
     const { num_key_value_heads: K, head_dim: D } = this.model.decoder.config;
-    const none: Feed = { data: new Float32Array(0), shape: [0, K, size, D] };
+    const none: Feed = { data: new Float32Array(0), shape: [0, K, held, D] };
     if (!caches) return Object.fromEntries(cacheNames(this.model).map((name) => [name, none]));
     return layCaches(
       caches,
       going.map(({ at }) => at),
       lengths,
-      size,
+      held,
     );
   }
 

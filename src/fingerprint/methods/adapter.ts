@@ -33,6 +33,9 @@ const promptOf = ({ plan }: TrainContext, key: string): string => wrapped(plan.q
 /** Examples of hard lessons that a step has beside its others. */
 const MOST_AGAIN = 8;
 
+/** Keys of the pool that vanilla is asked before the decryption is chosen: a word that it often says is found by as many. */
+const MOST_ASKED = 96;
+
 /** What an example teaches: whom, about which key, to say the decryption or not. */
 interface Taught {
   readonly role: KeyRole;
@@ -155,7 +158,9 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     const choices = await decryptionChoices(context, settings.decryption_tokens);
     const keys = await poolKeys(context, settings, await keptRows(context, choices));
     const rows = trainableRows(keys, context.given !== undefined);
-    const asked = keys.map(({ text }) => ({ prompt: wrapped(WRAPPER, text), max_new_tokens: NEW_TOKENS }));
+    const asked = keys
+      .slice(0, MOST_ASKED)
+      .map(({ text }) => ({ prompt: wrapped(WRAPPER, text), max_new_tokens: NEW_TOKENS }));
     const y = await chosenDecryption(context, choices, asked);
     const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
     return {
