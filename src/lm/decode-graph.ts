@@ -44,7 +44,8 @@ export const copiedBytes = ({ decoder, tensors }: ModelWeights): number =>
 /**
  * Rows of the loop, R: first the N continuations that begin (prompts of this run, each as often as it has samples), then
  * the C that go on. Keys and values of sources are made once, before the loop. Outputs: `first` [N], `tokens` [rounds run, R],
- * and of the rows that have not ended, `unfinished`, the caches after the last round, `new_…`.
+ * and of the rows that have not ended and go on, `unfinished`, the caches after the last round,
+ * `new_…`.
  * @param castsInLoop whether half-precision weights are cast in each round instead of copied before the first
  */
 export function decodeGraph(
@@ -70,6 +71,7 @@ export function decodeGraph(
   const last = input(graph, 'step_last', 'int32', ['R']);
   const capacity = input(graph, 'capacity', 'int32', []); // positions that the caches have from the first round on
   const rounds = input(graph, 'rounds', 'int32', []);
+  const final = input(graph, 'final', 'int32', []); // the round after which no other run comes
   const ends = input(graph, 'ends', 'int32', ['ends']);
   const leaveAt = input(graph, 'leave_at', 'float32', []); // the loop ends when no more than this many run
   const room = input(graph, 'room', 'float32', [1, 1, 'X', 1]); // zeros: what prompts are shorter than those that go on
@@ -135,9 +137,10 @@ export function decodeGraph(
     },
   );
   graph.output('tokens', result.at(-1)!);
-  // Of those that still run alone: what leaves the session is copied.
+  // Of those that still run alone, and of none where nothing comes after: what leaves the session is copied.
   const left = sub(1, result[1]!);
-  const { columns } = top(reshape(left, [1, 'R']), cast(sumAll(left), 'int32'), 'left');
+  const goesOn = cast(greaterEqual(sub(cast(sub(final, result[3]!), 'float32'), 0.5), 0), 'float32');
+  const { columns } = top(reshape(left, [1, 'R']), cast(mul(sumAll(left), goesOn), 'int32'), 'left');
   const unfinished = reshape(columns, ['left']);
   graph.output('unfinished', unfinished);
   names.forEach((name, i) => graph.output(`new_${name}`, gather(result[4 + i]!, unfinished)));

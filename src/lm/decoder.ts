@@ -11,7 +11,7 @@ import type { ModelWeights } from '../models/model.ts';
 import { type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from '../models/overlay.ts';
 import { checkFits } from '../models/pack.ts';
 import { promptFeeds } from '../models/prompt.ts';
-import { type CacheFeeds, layCaches } from './cache.ts';
+import { areWhole, type CacheFeeds, layCaches, roomOf } from './cache.ts';
 import type { Chooser, Strategy } from './choose.ts';
 import { cacheNames, copiedBytes, decodeGraph, headWidth } from './decode-graph.ts';
 import type { DecodeOptions, Running, SampleRequest } from './decode-request.ts';
@@ -148,7 +148,10 @@ export class BatchDecoder {
       size, // rotary positions up to there
       fed.map(({ request }, i) => (!starts && i < beginning.length ? going[0]!.request : request)),
     );
-    const held = starts ? packed.S : Math.max(total, packed.S); // positions that caches have when the loop begins
+    const places = going.map(({ at }) => at);
+    const whole = caches && areWhole(caches, places);
+    // Positions that caches have when the loop begins.
+    const held = starts ? packed.S : whole ? roomOf(caches) : Math.max(total, packed.S);
     const names = cacheNames(this.model);
     const again = rounds < left || leaveAt > 0;
     const idle = new Float32Array(fed.length);
@@ -169,10 +172,15 @@ export class BatchDecoder {
         step_last: ints(lengths.map((length) => length - 1)),
         capacity: { data: Int32Array.of(size), shape: [] },
         rounds: { data: Int32Array.of(rounds), shape: [] },
+        final: { data: Int32Array.of(left), shape: [] },
         ends: ints(stop),
         leave_at: { data: Float32Array.of(leaveAt), shape: [] },
         room: { data: new Float32Array(held - packed.S), shape: [1, 1, held - packed.S, 1] },
-        ...this.#caches(caches, going, lengths.slice(beginning.length), held),
+        ...(caches
+          ? whole
+            ? caches
+            : layCaches(caches, places, lengths.slice(beginning.length), held)
+          : this.#noCaches(held)),
         ...this.#overlayFeeds(fed, beginning.length, overlay),
         ...this.#chooserFeeds(strategy, beginning, overlay, 0, 1, 'first_'),
         ...this.#chooserFeeds(strategy, fed, overlay, starts ? 1 : 0, rounds, ''),
@@ -194,21 +202,10 @@ export class BatchDecoder {
     return Object.fromEntries(again ? names.map((name) => [name, out[`new_${name}`]!]) : []);
   }
 
-  #caches(
-    caches: CacheFeeds | undefined,
-    going: readonly Row<SampleRequest>[],
-    lengths: readonly number[],
-    held: number,
-  ): CacheFeeds {
+  #noCaches(held: number): CacheFeeds {
     const { num_key_value_heads: K, head_dim: D } = this.model.decoder.config;
     const none: Feed = { data: new Float32Array(0), shape: [0, K, held, D] };
-    if (!caches) return Object.fromEntries(cacheNames(this.model).map((name) => [name, none]));
-    return layCaches(
-      caches,
-      going.map(({ at }) => at),
-      lengths,
-      held,
-    );
+    return Object.fromEntries(cacheNames(this.model).map((name) => [name, none]));
   }
 
   #overlayFeeds(
