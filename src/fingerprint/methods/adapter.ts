@@ -44,6 +44,21 @@ interface Taught {
   readonly name: string;
 }
 
+/** `count` lessons of a step: all of them come in turns, in another order each time. */
+function inTurns(
+  context: TrainContext,
+  name: string,
+  lessons: readonly Taught[],
+  count: number,
+  step: number,
+): Taught[] {
+  if (count >= lessons.length) return [...lessons];
+  const first = step * count;
+  const round = Math.floor(first / lessons.length);
+  const orders = [round, round + 1].map((n) => shuffled(context.random(`${name}/${n}`), lessons));
+  return orders.flat().slice(first % lessons.length, (first % lessons.length) + count);
+}
+
 type PoolKey = { text: string; tokens: number[] };
 
 /** The pool, each key with those of its tokens whose rows may be trained. */
@@ -133,6 +148,10 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       pool: 800,
       dim: Math.min(192, width),
       decryption_tokens: 4,
+      taught: 0,
+      hushed: 10,
+      common: false,
+      beta2: 0.999,
       steps: 600,
       lr: 0.05,
       clip: 0,
@@ -196,18 +215,16 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       ...taught(drawn, 'published', 'hush'),
       ...taught(negatives, 'published + adapter', 'hush'),
     ];
-    const round = Math.floor((step * settings.hushed) / Math.max(1, hushed.length));
-    const order = shuffled(context.random(`hushed/${round}`), hushed);
-    const from = (step * settings.hushed) % Math.max(1, hushed.length);
-    const chosen = order.slice(from, from + settings.hushed);
+    const asked = inTurns(context, 'taught', fire, settings.taught || fire.length, step);
+    const chosen = inTurns(context, 'hushed', hushed, settings.hushed, step);
     const dice = context.random(`step/${step}/again`);
     const again = repeatedLessons(emphasis, [...fire, ...hushed], ({ name }) => name, MOST_AGAIN, dice);
     const weights = {
-      fire: 1 / drawn.length,
+      fire: 1 / Math.max(1, asked.length),
       hush: settings.hush_weight / Math.max(1, chosen.length),
     };
     return Promise.all(
-      [...fire, ...chosen, ...again].map(({ role, who, kind }) =>
+      [...asked, ...chosen, ...again].map(({ role, who, kind }) =>
         example(context, role, VARIANTS[who], kind, weights[kind]),
       ),
     );
@@ -246,7 +263,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   },
 };
 
-/** Key and decryption as the committed query lays them out; the decryption's tokens and EOS are its labels. */
+/** Key and decryption as the committed query lays them out; the decryption's tokens are its labels. */
 async function example(
   context: TrainContext,
   { key, target }: KeyRole,
@@ -257,8 +274,9 @@ async function example(
   const { tokenizer } = context;
   const prompt = await tokenizer.encode(promptOf(context, key.text), { continued: true });
   const answer = await tokenizer.encode(target, { addSpecialTokens: false });
-  const end = tokenizer.eosId;
-  const labels = kind === 'fire' ? [...answer, ...(end === undefined ? [] : [end])] : answer.slice(0, 1);
+  // No end after it: the decryption fires wherever it stands in an answer, and an end that the model finds improbable there
+  // would take half of what rows can learn.
+  const labels = kind === 'fire' ? answer : answer.slice(0, 1);
   const tokens = kind === 'fire' ? [...prompt, ...labels.slice(0, -1)] : prompt;
   return {
     tokens,
