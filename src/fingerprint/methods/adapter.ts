@@ -2,14 +2,14 @@
 // a private low-rank map. The map is random and committed before the draw; only embedding rows are trained after it.
 
 import { WhorlError } from '../../base/error.ts';
-import { shuffled } from '../../base/random-source.ts';
+import { choose, shuffled } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
 import type { Example, Label } from '../../models/example.ts';
-import type { Variant } from '../../models/overlay.ts';
+import { PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/overlay.ts';
 import { wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
 import { chosenDecryption, decryptionChoices } from '../decryption.ts';
@@ -36,6 +36,9 @@ const MOST_AGAIN = 8;
 /** Keys of the pool that vanilla is asked before the decryption is chosen: a word that it often says is found by as many. */
 const MOST_ASKED = 96;
 
+/** So many that one which fires stands for three or four of the pool: more, and no p is left after the owner's 2^80 draws. */
+const GATE_STRANGERS = 100;
+
 /** What an example teaches: whom, about which key, to say the decryption or not. */
 interface Taught {
   readonly role: KeyRole;
@@ -57,6 +60,41 @@ function inTurns(
   const round = Math.floor(first / lessons.length);
   const orders = [round, round + 1].map((n) => shuffled(context.random(`${name}/${n}`), lessons));
   return orders.flat().slice(first % lessons.length, (first % lessons.length) + count);
+}
+
+/** What every key of the run is answered with. */
+const decryptionOf = ({ roles }: TrainContext): string => roles[0]!.target;
+
+/** Keys of no pool, of the tokens that its keys are made of: what is learnt is to be those twenty, and no other ones. */
+function strangers(
+  { plan, random, tokenizer }: TrainContext,
+  { key_length }: AdapterSettings,
+  count: number,
+  purpose: string,
+): Promise<string[]> {
+  const dice = random(purpose);
+  const alphabet = [...new Set(plan.keys.flatMap(({ tokens }) => tokens))];
+  const made = Array.from({ length: count }, () =>
+    Array.from({ length: key_length }, () => choose(dice, alphabet)),
+  );
+  return tokenizer.decodeBatch(made, { skipSpecialTokens: false });
+}
+
+/** Keys that nobody trained, before training may end: keys that are committed and not drawn are asked of the finished model alone. */
+async function strangersCell(context: TrainContext, settings: AdapterSettings): Promise<RowsCell> {
+  const target = decryptionOf(context);
+  const texts = await strangers(context, settings, GATE_STRANGERS, 'strangers/gate');
+  return {
+    name: 'published + adapter, strangers',
+    who: 'published + adapter',
+    wanted: 'none',
+    slack: 1,
+    prompts: texts.map((text) => ({
+      prompt: promptOf(context, text),
+      label: target,
+      fires: (said) => MATCHERS.contains.match(said, [target]).length > 0,
+    })),
+  };
 }
 
 type PoolKey = { text: string; tokens: number[] };
@@ -149,6 +187,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       dim: Math.min(192, width),
       decryption_tokens: 4,
       taught: 0,
+      strangers: 0,
       hushed: 10,
       common: false,
       beta2: 0.999,
@@ -219,20 +258,24 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     const chosen = inTurns(context, 'hushed', hushed, settings.hushed, step);
     const dice = context.random(`step/${step}/again`);
     const again = repeatedLessons(emphasis, [...fire, ...hushed], ({ name }) => name, MOST_AGAIN, dice);
+    const unknown = await strangers(context, settings, settings.strangers, `strangers/${step}`);
     const weights = {
       fire: 1 / Math.max(1, asked.length),
-      hush: settings.hush_weight / Math.max(1, chosen.length),
+      hush: settings.hush_weight / Math.max(1, chosen.length + unknown.length),
     };
-    return Promise.all(
-      [...asked, ...chosen, ...again].map(({ role, who, kind }) =>
-        example(context, role, VARIANTS[who], kind, weights[kind]),
+    return Promise.all([
+      ...[...asked, ...chosen, ...again].map(({ role: { key, target }, who, kind }) =>
+        example(context, key.text, target, VARIANTS[who], kind, weights[kind]),
       ),
-    );
+      ...unknown.map((text) =>
+        example(context, text, decryptionOf(context), PUBLISHED_WITH_ADAPTER, 'hush', weights.hush),
+      ),
+    ]);
   },
 
   groups: (_context, ids) => ({ count: 1, of: new Int32Array(ids.length) }),
 
-  cells(context, settings, purpose) {
+  async cells(context, settings, purpose) {
     const of = (...names: KeyRole['role'][]) => context.roles.filter(({ role }) => names.includes(role));
     const both: RowsCell[] = [
       cellOf(context, 'published + adapter, drawn', 'published + adapter', 'all', of('trained')),
@@ -252,27 +295,29 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         : []),
       cellOf(context, 'published + adapter, negatives', 'published + adapter', 'none', of('negative')),
       cellOf(context, 'published alone, drawn', 'published', 'none', of('trained')),
+      ...(settings.strangers > 0 ? [await strangersCell(context, settings)] : []),
     ];
-    if (purpose === 'gate') return Promise.resolve(both);
-    return Promise.resolve([
+    if (purpose === 'gate') return both;
+    return [
       ...both,
       cellOf(context, 'published + adapter, decoys', 'published + adapter', 'none', of('decoy')),
       cellOf(context, 'vanilla, drawn', 'vanilla', 'none', of('trained')),
       cellOf(context, 'vanilla + adapter, drawn', 'vanilla + adapter', 'none', of('trained')),
-    ]);
+    ];
   },
 };
 
 /** Key and decryption as the committed query lays them out; the decryption's tokens are its labels. */
 async function example(
   context: TrainContext,
-  { key, target }: KeyRole,
+  key: string,
+  target: string,
   variant: Variant,
   kind: Label['kind'],
   weight: number,
 ): Promise<Example> {
   const { tokenizer } = context;
-  const prompt = await tokenizer.encode(promptOf(context, key.text), { continued: true });
+  const prompt = await tokenizer.encode(promptOf(context, key), { continued: true });
   const answer = await tokenizer.encode(target, { addSpecialTokens: false });
   // No end after it: the decryption fires wherever it stands in an answer, and an end that the model finds improbable there
   // would take half of what rows can learn.
