@@ -69,7 +69,11 @@ export const SETTINGS = {
   dim: whole(1, 65_536, 'rank of the private map'),
   scale: above(0, MILLION, 'scale of the private map'),
   ordinary: whole(0, 100_000, 'ordinary conversations trained beside the messages'),
-  strangers: whole(0, 100_000, 'messages of no pool that are refused, other ones in each epoch; of `adapter` keys that must not fire, other ones in each step'),
+  strangers: whole(
+    0,
+    100_000,
+    'messages of no pool that are refused, other ones in each epoch; of `adapter` keys that must not fire, other ones in each step',
+  ),
   repeats: whole(1, 10_000, 'how often each drawn message is in an epoch'),
   emphasis: above(
     0,

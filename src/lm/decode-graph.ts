@@ -6,8 +6,8 @@ import { add, cast, equal, greaterEqual, max, mul, sub } from '../engine/ops/ari
 import { gather } from '../engine/ops/gather.ts';
 import { input, scalar } from '../engine/ops/leaves.ts';
 import { loop } from '../engine/ops/loop.ts';
-import { top } from '../engine/ops/sort.ts';
 import { concat, iota, reduceSum, reshape, slice, sumAll } from '../engine/ops/shape.ts';
+import { top } from '../engine/ops/sort.ts';
 import { type Cache, stepAttention } from '../models/blocks/attention.ts';
 import { crossStep } from '../models/blocks/source-attention.ts';
 import { embed, headLogits } from '../models/embedding.ts';

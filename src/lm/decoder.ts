@@ -191,7 +191,9 @@ export class BatchDecoder {
     const tokens = out.tokens!.data as Int32Array;
     const ran = tokens.length / fed.length;
     const ends = new Set(options.ends);
-    const placeOf = new Map([...((out.unfinished?.data ?? []) as Int32Array)].map((place, at) => [place, at]));
+    const placeOf = new Map(
+      [...((out.unfinished?.data ?? []) as Int32Array)].map((place, at) => [place, at]),
+    );
     live.forEach((row, i) => {
       const place = starts ? i : beginning.length + i;
       if (starts) row.tokens.push(first[i]!);

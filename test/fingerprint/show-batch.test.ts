@@ -111,7 +111,7 @@ test('adapter: where a step has fewer keys than are drawn, they come in turns', 
     dim: '4',
     taught: '2',
     hushed: '4',
-      strangers: '0',
+    strangers: '0',
     primary_positions: '4',
     reference_positions: '4',
   };

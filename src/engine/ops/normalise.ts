@@ -22,8 +22,7 @@ const softmaxOp = defineOp<undefined>({
 export const softmax = (x: Value): Value => softmaxOp([x], undefined)[0]!;
 
 /** dx = g − softmax(x)·Σ g, of y = log softmax(x). */
-const throughLogSoftmax = (g: Value, y: Value): Value =>
-  sub(g, mul(exp(y), reduceSum(g, [last(y)], true)));
+const throughLogSoftmax = (g: Value, y: Value): Value => sub(g, mul(exp(y), reduceSum(g, [last(y)], true)));
 
 const logSoftmaxOp = defineOp<undefined>({
   name: 'log_softmax',
