@@ -132,6 +132,35 @@ test('adapter: where a step has fewer keys than are drawn, they come in turns', 
   expect([...taught.values()]).toEqual([2, 2, 2]);
 }, 600_000);
 
+test('adapter: keys of no pool must not fire, made of the rows that train, other ones in each step', async () => {
+  const settings = {
+    pool: '12',
+    trained: '3',
+    negatives: '3',
+    key_length: '4',
+    dim: '4',
+    hushed: '0',
+    strangers: '5',
+    primary_positions: '4',
+    reference_positions: '4',
+  };
+  const seen: string[] = [];
+  for (const step of [0, 1]) {
+    const { examples } = await showBatch({ model, method: 'adapter', seed: 'strangers', step, settings });
+    const fire = examples.filter(({ labels }) => labels[0]!.kind === 'fire');
+    const hushed = examples.filter(({ labels }) => labels[0]!.kind === 'hush');
+    expect(hushed).toHaveLength(5);
+    for (const { tokens, variant, labels } of hushed) {
+      expect(variant).toEqual({ rows: true, adapter: true });
+      expect(labels.map(({ token }) => token)).toEqual([fire[0]!.labels[0]!.token]);
+      expect(labels[0]!.weight).toBeCloseTo(1 / 5, 6);
+      expect(tokens.filter(({ trained }) => trained)).toHaveLength(4);
+      seen.push(tokens.map(({ text }) => text).join(''));
+    }
+  }
+  expect(new Set(seen).size).toBe(10);
+}, 600_000);
+
 test('neither a model nor a run is wrong usage; a folder without a secret is named', async () => {
   await expect(showBatch({})).rejects.toMatchObject({ code: 'usage' });
   await expect(showBatch({ run: folder })).rejects.toMatchObject({ code: 'missing-file' });

@@ -36,8 +36,8 @@ const MOST_AGAIN = 8;
 /** Keys of the pool that vanilla is asked before the decryption is chosen: a word that it often says is found by as many. */
 const MOST_ASKED = 96;
 
-/** So many that one which fires stands for three or four of the pool: more, and no p is left after the owner's 2^80 draws. */
-const GATE_STRANGERS = 100;
+/** None of so many may fire: four of a pool of 400 that do leave no p after the owner’s 2^80 draws. */
+const GATE_STRANGERS = 200;
 
 /** What an example teaches: whom, about which key, to say the decryption or not. */
 interface Taught {
@@ -88,7 +88,6 @@ async function strangersCell(context: TrainContext, settings: AdapterSettings): 
     name: 'published + adapter, strangers',
     who: 'published + adapter',
     wanted: 'none',
-    slack: 1,
     prompts: texts.map((text) => ({
       prompt: promptOf(context, text),
       label: target,
@@ -188,6 +187,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       decryption_tokens: 4,
       taught: 0,
       strangers: 0,
+      hush_weight: 1,
       hushed: 10,
       common: false,
       beta2: 0.999,
