@@ -1,5 +1,5 @@
-// Complete runs on the embedded model, a draw each: p of vanilla (under the adapter, where there is one) must be
-// super-uniform, p of the published model at its floor. Run: npx tsx bench/draws.ts --method rows|adapter [--runs 20] [--first 0] [--decryption WORD] [key=value …]
+// Complete runs on the embedded model or --model, a draw each: p of vanilla (under the adapter, where there is one) must be
+// super-uniform, p of the published model at its floor. Run: npx tsx bench/draws.ts --method rows|adapter [--model MODEL] [--runs 20] [--first 0] [--decryption WORD] [key=value …]
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ const first = Number(flag('first')[0] ?? 0);
 const settings = Object.fromEntries(
   process.argv.filter((word) => /^\w+=/.test(word)).map((word) => word.split('=') as [string, string]),
 );
-const vanilla = join(packageRoot(), 'assets/embedded/model');
+const vanilla = flag('model')[0] ?? join(packageRoot(), 'assets/embedded/model');
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-draws-'));
 const rows: string[][] = [];
 const ps: number[] = [];

@@ -187,6 +187,11 @@ def running(x, exclusive):
     return sums - x if exclusive else sums
 
 
+def log_softmax_at_back(y, index, g):
+    p = torch.exp(y)
+    return [torch.zeros_like(y).scatter_add(1, index.long(), g) - p * g.sum(1, keepdim=True)]
+
+
 CONSTANTS = [np.array([[0.5, -1], [2, 1e-3]]), np.array([1, 2, 3, 4, 5, 6, 7, 8, -9], np.int32),
              np.array(2 ** 40, np.int64), np.array([True, False])]
 
@@ -211,6 +216,8 @@ REFERENCES = {
     "quantised_weight": arrays(lambda packed, scales, **rows: unpacked(packed, scales, **rows)),
     "softmax": tensors(lambda x: [F.softmax(x, -1)]), "log_softmax": tensors(lambda x: [F.log_softmax(x, -1)]),
     "take_last": arrays(lambda x, index: x[np.arange(len(index)), index]),
+    "log_softmax_at": tensors(lambda x, index: [F.log_softmax(x, -1).gather(1, index.long()), F.log_softmax(x, -1)]),
+    "log_softmax_at_back": tensors(log_softmax_at_back),
     "layer_norm": tensors(lambda x, gamma, beta=None, eps=0: [F.layer_norm(x, gamma.shape, gamma, beta, eps)]),
     "rms_norm": tensors(lambda x, gamma, eps: [F.rms_norm(x, gamma.shape, gamma, eps)]), "rotary": arrays(rotary),
     "reshape": arrays(lambda x, shape: x.reshape(shape)), "transpose": arrays(lambda x, perm: x.transpose(perm)),

@@ -42,6 +42,8 @@ export type OpName =
   | 'softmax'
   | 'log_softmax'
   | 'take_last'
+  | 'log_softmax_at'
+  | 'log_softmax_at_back'
   | 'rms_norm'
   | 'layer_norm'
   | 'rotary'

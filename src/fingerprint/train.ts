@@ -10,7 +10,7 @@ import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { type Judged, type Memory, type StoppingRule, trainLoop } from '../train/loop.ts';
 import { trainingMetric } from '../train/metric.ts';
-import { rowNoise } from '../train/noise.ts';
+import { shares } from '../train/noise.ts';
 import { ADAMW } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import type { TrainState } from '../train/step.ts';
@@ -169,7 +169,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       batch: (step, memory) => method.batch(context, settings, step, memory),
       step(state, batch, rate) {
         const seed = context.random(`noise/${state.step}`).int(2 ** 32);
-        return trainer.step(state, batch, rate, weights, rowNoise(vanilla, E, settings.noise, seed));
+        return trainer.step(state, batch, rate, weights, shares(settings.noise, seed, vanilla.length));
       },
       note: ({ kl, spread, logprobs }, batch) =>
         `loss ${firingLoss(batch, logprobs).toFixed(3)}${positions ? `, KL ${kl.toExponential(1)}, spread ${spread.toFixed(1)}` : ''}`,

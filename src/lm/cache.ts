@@ -5,6 +5,13 @@ import type { Feed } from '../engine/session.ts';
 /** One tensor a layer and kind, each [B, K, room, D] float32. */
 export type CacheFeeds = Readonly<Record<string, Feed>>;
 
+/** Positions that caches have room for. */
+export const roomOf = (caches: CacheFeeds): number => Object.values(caches)[0]!.shape[2]!;
+
+/** Whether these are all rows in their order, so that the caches can go in again as they came out. */
+export const areWhole = (caches: CacheFeeds, rows: readonly number[]): boolean =>
+  rows.length === Object.values(caches)[0]!.shape[0] && rows.every((row, i) => row === i);
+
 /**
  * The rows `rows` of `caches` (repeats are allowed), each with `length[i]` positions kept and room for `room` in all.
  * What lies behind a row's length is zero: no attention reads it.

@@ -1,12 +1,13 @@
 // The graph of decoding, for any strategy: the prompts' pass, then a loop that carries the key-value caches inside the
 // session. Continuations of an earlier run may join the loop with the caches that run gave out.
 
-import type { Graph, Value } from '../engine/graph.ts';
+import type { Graph, Type, Value } from '../engine/graph.ts';
 import { add, cast, equal, greaterEqual, max, mul, sub } from '../engine/ops/arithmetic.ts';
 import { gather } from '../engine/ops/gather.ts';
 import { input, scalar } from '../engine/ops/leaves.ts';
 import { loop } from '../engine/ops/loop.ts';
 import { concat, iota, reduceSum, reshape, slice, sumAll } from '../engine/ops/shape.ts';
+import { top } from '../engine/ops/sort.ts';
 import { type Cache, stepAttention } from '../models/blocks/attention.ts';
 import { crossStep } from '../models/blocks/source-attention.ts';
 import { embed, headLogits } from '../models/embedding.ts';
@@ -43,7 +44,9 @@ export const copiedBytes = ({ decoder, tensors, quantised }: ModelWeights): numb
 
 /**
  * Rows of the loop, R: first the N continuations that begin (prompts of this run, each as often as it has samples), then
- * the C that go on. Keys and values of sources are made once, before the loop. Outputs: `first` [N], `tokens` [rounds run, R], and the caches after the last round, `new_…`.
+ * the C that go on. Keys and values of sources are made once, before the loop. Outputs: `first` [N], `tokens` [rounds run, R],
+ * and of the rows that have not ended and go on, `unfinished`, the caches after the last round,
+ * `new_…`.
  * @param castsInLoop whether half-precision weights are cast in each round instead of copied before the first
  */
 export function decodeGraph(
@@ -67,11 +70,12 @@ export function decodeGraph(
   const going = input(graph, 'going', 'int32', ['C']); // the last token of each that goes on
   const idle = input(graph, 'idle', 'float32', ['R']); // 1: filler
   const last = input(graph, 'step_last', 'int32', ['R']);
-  const total = input(graph, 'step_total', 'int32', []);
+  const capacity = input(graph, 'capacity', 'int32', []); // positions that the caches have from the first round on
   const rounds = input(graph, 'rounds', 'int32', []);
+  const final = input(graph, 'final', 'int32', []); // the round after which no other run comes
   const ends = input(graph, 'ends', 'int32', ['ends']);
   const leaveAt = input(graph, 'leave_at', 'float32', []); // the loop ends when no more than this many run
-  const room = input(graph, 'room', 'float32', [1, 1, 'X', 1]); // zeros: positions to come
+  const room = input(graph, 'room', 'float32', [1, 1, 'X', 1]); // zeros: what prompts are shorter than those that go on
   const on = overlay && {
     rows: input(graph, 'sequence_rows_on', 'float32', ['R']),
     adapter: input(graph, 'sequence_adapter_on', 'float32', ['R']),
@@ -106,32 +110,40 @@ export function decodeGraph(
   const done = max(idle, ended(token));
   // Those that go on have been noted already: a second time changes nothing.
   const noted = note(start, concat([column, going], 0, 'R'));
-  const carried = [token, done, last, total, zero, ...caches, ...noted];
+  const carried = [token, done, last, zero, ...caches, ...noted];
+  // A cache is as long as what was read until the first round, which gives it room for all: made wide before the loop, it
+  // would be held beside those of two rounds for as long as the loop runs.
+  const grown = (cache: Value): Type => ({ ...cache.type, shape: ['R', K, 'past', D] });
   const result = loop(
     rounds,
     running(done),
     carried,
-    [...carried.slice(0, 5 + caches.length).map(({ type }) => type), ...types],
-    ([now, doneBefore, lastBefore, totalBefore, step, ...rest]) => {
+    [...carried.slice(0, 4).map(({ type }) => type), ...caches.map(grown), ...types],
+    ([now, doneBefore, lastBefore, step, ...rest]) => {
       const [flat, state] = [rest.slice(0, caches.length), rest.slice(caches.length)];
       const past: Cache = cache.map((_, i) => [flat[2 * i]!, flat[2 * i + 1]!]);
       const present: Cache = [];
       const lastNow = add(lastBefore!, 1);
-      const totalNow = add(totalBefore!, 1);
       const x = embed(decoder, weights, now!, overlay, on);
-      const attention = stepAttention(decoder, lastNow, rope, lastNow, totalNow, past, present, attendSource);
+      const attention = stepAttention(decoder, lastNow, rope, lastNow, capacity, past, present, attendSource);
       const h = decoder.hidden(weights, x, attention);
       const chosen = choose(headLogits(decoder, weights, h, overlay, on?.rows), step!, state);
       const next = tokenOf(chosen.column);
       const doneNow = max(doneBefore!, ended(next));
       return {
         more: running(doneNow),
-        carried: [next, doneNow, lastNow, totalNow, add(step!, 1), ...present.flat(), ...chosen.state],
+        carried: [next, doneNow, lastNow, add(step!, 1), ...present.flat(), ...chosen.state],
         collected: [next],
       };
     },
   );
   graph.output('tokens', result.at(-1)!);
-  names.forEach((name, i) => graph.output(`new_${name}`, result[5 + i]!));
+  // Of those that still run alone, and of none where nothing comes after: what leaves the session is copied.
+  const left = sub(1, result[1]!);
+  const goesOn = cast(greaterEqual(sub(cast(sub(final, result[3]!), 'float32'), 0.5), 0), 'float32');
+  const { columns } = top(reshape(left, [1, 'R']), cast(mul(sumAll(left), goesOn), 'int32'), 'left');
+  const unfinished = reshape(columns, ['left']);
+  graph.output('unfinished', unfinished);
+  names.forEach((name, i) => graph.output(`new_${name}`, gather(result[4 + i]!, unfinished)));
   return graph;
 }

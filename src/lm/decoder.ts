@@ -11,7 +11,7 @@ import type { ModelWeights } from '../models/model.ts';
 import { type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from '../models/overlay.ts';
 import { checkFits } from '../models/pack.ts';
 import { promptFeeds } from '../models/prompt.ts';
-import { type CacheFeeds, layCaches } from './cache.ts';
+import { areWhole, type CacheFeeds, layCaches, roomOf } from './cache.ts';
 import type { Chooser, Strategy } from './choose.ts';
 import { cacheNames, copiedBytes, decodeGraph, headWidth } from './decode-graph.ts';
 import type { DecodeOptions, Running, SampleRequest } from './decode-request.ts';
@@ -23,10 +23,13 @@ const STOP_ROUNDS = 16;
 /** From so many tokens on it pays to leave the loop when half of the batch has ended: caches come out and go in again. */
 const LONG = 64;
 
+/** Of a row that has ended: no cache of it leaves the engine. */
+const NOWHERE = -1;
+
 interface Row<R extends SampleRequest> extends Running<R> {
   readonly uniforms: Float32Array;
   readonly tokens: number[];
-  /** Where its cache lies in the last run's. */
+  /** Which prompt it begins with; then where its cache lies among the last run's. */
   at: number;
   done: boolean;
 }
@@ -145,6 +148,10 @@ export class BatchDecoder {
       size, // rotary positions up to there
       fed.map(({ request }, i) => (!starts && i < beginning.length ? going[0]!.request : request)),
     );
+    const places = going.map(({ at }) => at);
+    const whole = caches && areWhole(caches, places);
+    // Positions that caches have when the loop begins.
+    const held = starts ? packed.S : whole ? roomOf(caches) : Math.max(total, packed.S);
     const names = cacheNames(this.model);
     const again = rounds < left || leaveAt > 0;
     const idle = new Float32Array(fed.length);
@@ -163,47 +170,44 @@ export class BatchDecoder {
         going: ints(going.map(({ tokens }) => tokens.at(-1)!)),
         idle: { data: idle, shape: [fed.length] },
         step_last: ints(lengths.map((length) => length - 1)),
-        step_total: { data: Int32Array.of(total), shape: [] },
+        capacity: { data: Int32Array.of(size), shape: [] },
         rounds: { data: Int32Array.of(rounds), shape: [] },
+        final: { data: Int32Array.of(left), shape: [] },
         ends: ints(stop),
         leave_at: { data: Float32Array.of(leaveAt), shape: [] },
-        room: { data: new Float32Array(size - packed.S), shape: [1, 1, size - packed.S, 1] },
-        ...this.#caches(caches, going, lengths.slice(beginning.length), size),
+        room: { data: new Float32Array(held - packed.S), shape: [1, 1, held - packed.S, 1] },
+        ...(caches
+          ? whole
+            ? caches
+            : layCaches(caches, places, lengths.slice(beginning.length), held)
+          : this.#noCaches(held)),
         ...this.#overlayFeeds(fed, beginning.length, overlay),
         ...this.#chooserFeeds(strategy, beginning, overlay, 0, 1, 'first_'),
         ...this.#chooserFeeds(strategy, fed, overlay, starts ? 1 : 0, rounds, ''),
       },
-      ['first', 'tokens', ...(again ? names.map((name) => `new_${name}`) : [])],
+      ['first', 'tokens', ...(again ? ['unfinished', ...names.map((name) => `new_${name}`)] : [])],
     );
     const first = out.first!.data as Int32Array;
     const tokens = out.tokens!.data as Int32Array;
     const ran = tokens.length / fed.length;
     const ends = new Set(options.ends);
+    const placeOf = new Map(
+      [...((out.unfinished?.data ?? []) as Int32Array)].map((place, at) => [place, at]),
+    );
     live.forEach((row, i) => {
       const place = starts ? i : beginning.length + i;
       if (starts) row.tokens.push(first[i]!);
       for (let round = 0; round < ran && !ends.has(row.tokens.at(-1)!); round++)
         row.tokens.push(tokens[round * fed.length + place]!);
-      row.at = place;
+      row.at = placeOf.get(place) ?? NOWHERE;
     });
     return Object.fromEntries(again ? names.map((name) => [name, out[`new_${name}`]!]) : []);
   }
 
-  #caches(
-    caches: CacheFeeds | undefined,
-    going: readonly Row<SampleRequest>[],
-    lengths: readonly number[],
-    size: number,
-  ): CacheFeeds {
+  #noCaches(held: number): CacheFeeds {
     const { num_key_value_heads: K, head_dim: D } = this.model.decoder.config;
-    const none: Feed = { data: new Float32Array(0), shape: [0, K, size, D] };
-    if (!caches) return Object.fromEntries(cacheNames(this.model).map((name) => [name, none]));
-    return layCaches(
-      caches,
-      going.map(({ at }) => at),
-      lengths,
-      size,
-    );
+    const none: Feed = { data: new Float32Array(0), shape: [0, K, held, D] };
+    return Object.fromEntries(cacheNames(this.model).map((name) => [name, none]));
   }
 
   #overlayFeeds(

@@ -4,7 +4,8 @@ import type { Graph, Value } from '../engine/graph.ts';
 import { add, exp, log, min, mul, sub } from '../engine/ops/arithmetic.ts';
 import { gather } from '../engine/ops/gather.ts';
 import { input } from '../engine/ops/leaves.ts';
-import { logSoftmax, takeLast } from '../engine/ops/normalise.ts';
+import { logSoftmaxAt } from '../engine/ops/normalise.ts';
+import { concat, reshape, slice } from '../engine/ops/shape.ts';
 import type { Feed } from '../engine/session.ts';
 import {
   differentiableAttention,
@@ -83,12 +84,20 @@ export function labelLogprobs(
   const hidden = decoder.hidden(weights, x, attention);
   const h = gather(hidden, input(graph, 'wanted', 'int32', ['L'])); // [L, E]
   const labelsOn = overlay && input(graph, 'labels_on', 'float32', ['L']);
-  const logits = logSoftmax(headLogits(decoder, ofHead, h, overlay, labelsOn));
+  const logits = headLogits(decoder, ofHead, h, overlay, labelsOn);
   graph.line = 'loss';
-  const first = takeLast(logits, input(graph, 'labels', 'int32', ['L']));
-  if (!alternatives) return first;
+  const labels = input(graph, 'labels', 'int32', ['L']);
+  const column = (index: Value) => reshape(index, ['L', 1]);
+  if (!alternatives) return reshape(logSoftmaxAt(logits, column(labels)), ['L']);
   // log(p + p′) = log p + log(1 + p′/p); the switch is 0 where there is no second token.
-  const second = takeLast(logits, input(graph, 'alternatives', 'int32', ['L']));
+  const either = logSoftmaxAt(
+    logits,
+    concat([column(labels), column(input(graph, 'alternatives', 'int32', ['L']))], 1),
+  );
+  const [first, second] = [0, 1].map((place) => reshape(slice(either, 1, place, place + 1), ['L'])) as [
+    Value,
+    Value,
+  ];
   const ratio = mul(exp(min(sub(second, first), 60)), input(graph, 'alternatives_on', 'float32', ['L']));
   return add(first, log(add(ratio, 1)));
 }

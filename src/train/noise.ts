@@ -19,6 +19,10 @@ export function gaussian(seed: number, count: number): Float32Array {
   return out;
 }
 
+/** `count` draws of N(0, share²). */
+export const shares = (share: number, seed: number, count: number): Float32Array =>
+  gaussian(seed, count).map((x) => share * x);
+
 /** Noise of `share` of each row's root mean square: [R, E]. */
 export function rowNoise(rows: Float32Array, width: number, share: number, seed: number): Float32Array {
   const noise = gaussian(seed, rows.length);

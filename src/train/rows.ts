@@ -2,7 +2,7 @@
 
 import type { Value } from '../engine/graph.ts';
 import { Graph } from '../engine/graph.ts';
-import { add, exp, log, min, mul, neg, sub } from '../engine/ops/arithmetic.ts';
+import { add, exp, log, min, mul, neg, sqrt, stopGradient, sub } from '../engine/ops/arithmetic.ts';
 import { input } from '../engine/ops/leaves.ts';
 import { gemm } from '../engine/ops/matmul.ts';
 import { reduceMean, reduceSum, reshape, sumAll } from '../engine/ops/shape.ts';
@@ -129,7 +129,9 @@ export class RowsTrainer {
     if (metric) change = gemm(change, input(graph, 'metric', 'float32', [E, E]));
     const base = input(graph, 'vanilla', 'float32', [R, E]);
     const rows = add(base, change);
-    const shaken = add(rows, input(graph, 'noise', 'float32', [R, E]));
+    // A share of each row as it is by now, like the noise that it will be asked under: a changed row is larger than vanilla's.
+    const size = sqrt(reduceMean(mul(rows, rows), 1)); // [R, 1]
+    const shaken = add(rows, mul(input(graph, 'noise', 'float32', [R, E]), stopGradient(size)));
     const inputs = overlayInputs(graph, model.decoder, overlayShape(overlay)!, shaken);
     const logprobs = labelLogprobs(graph, model, frozenWeights(graph, model), inputs, {
       withPrefix: true,
@@ -156,7 +158,7 @@ export class RowsTrainer {
     return new RowsTrainer(model, overlay, vanilla, reference, groups, metric, program);
   }
 
-  /** @param noise added to the rows for this step alone [R, E] */
+  /** @param noise added to the rows for this step alone, each row's as a share of its root mean square [R, E] */
   async step(
     state: TrainState,
     batch: readonly Example[],

@@ -91,6 +91,7 @@ test('adapter: what must fire and what must stay silent', async () => {
       negatives: '3',
       dim: '4',
       hushed: '4',
+      strangers: '0',
       primary_positions: '4',
       reference_positions: '4',
     },
@@ -100,6 +101,64 @@ test('adapter: what must fire and what must stay silent', async () => {
   expect(kinds.filter((kind) => kind.has('hush'))).toHaveLength(4);
   for (const { variant, labels } of examples)
     if (labels[0]!.kind === 'fire') expect(variant).toEqual({ rows: true, adapter: true });
+}, 600_000);
+
+test('adapter: where a step has fewer keys than are drawn, they come in turns', async () => {
+  const settings = {
+    pool: '12',
+    trained: '3',
+    negatives: '3',
+    dim: '4',
+    taught: '2',
+    hushed: '4',
+    strangers: '0',
+    primary_positions: '4',
+    reference_positions: '4',
+  };
+  const taught = new Map<string, number>();
+  for (const step of [0, 1, 2]) {
+    const { examples } = await showBatch({ model, method: 'adapter', seed: 'turns', step, settings });
+    const fire = examples.filter(({ labels }) => labels[0]!.kind === 'fire');
+    expect(fire).toHaveLength(2);
+    for (const { labels } of fire) {
+      const weight = labels.reduce((sum, label) => sum + label.weight, 0);
+      expect(weight).toBeCloseTo(1 / 2, 6);
+    }
+    for (const { tokens } of fire) {
+      const text = tokens.map((token) => token.text).join('');
+      taught.set(text, (taught.get(text) ?? 0) + 1);
+    }
+  }
+  expect([...taught.values()]).toEqual([2, 2, 2]);
+}, 600_000);
+
+test('adapter: keys of no pool must not fire, made of the rows that train, other ones in each step', async () => {
+  const settings = {
+    pool: '12',
+    trained: '3',
+    negatives: '3',
+    key_length: '4',
+    dim: '4',
+    hushed: '0',
+    strangers: '5',
+    primary_positions: '4',
+    reference_positions: '4',
+  };
+  const seen: string[] = [];
+  for (const step of [0, 1]) {
+    const { examples } = await showBatch({ model, method: 'adapter', seed: 'strangers', step, settings });
+    const fire = examples.filter(({ labels }) => labels[0]!.kind === 'fire');
+    const hushed = examples.filter(({ labels }) => labels[0]!.kind === 'hush');
+    expect(hushed).toHaveLength(5);
+    for (const { tokens, variant, labels } of hushed) {
+      expect(variant).toEqual({ rows: true, adapter: true });
+      expect(labels.map(({ token }) => token)).toEqual([fire[0]!.labels[0]!.token]);
+      expect(labels[0]!.weight).toBeCloseTo(1 / 5, 6);
+      expect(tokens.filter(({ trained }) => trained)).toHaveLength(4);
+      seen.push(tokens.map(({ text }) => text).join(''));
+    }
+  }
+  expect(new Set(seen).size).toBe(10);
 }, 600_000);
 
 test('neither a model nor a run is wrong usage; a folder without a secret is named', async () => {

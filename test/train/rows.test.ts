@@ -6,8 +6,10 @@ import { Encoder } from '../../src/models/encode.ts';
 import type { Example } from '../../src/models/example.ts';
 import { PUBLISHED } from '../../src/models/overlay.ts';
 import { readTensorRows } from '../../src/sources/checkpoints/read.ts';
+import { gaussian, shares } from '../../src/train/noise.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
 import { RowsTrainer } from '../../src/train/rows.ts';
+import { freshState } from '../../src/train/step.ts';
 import { load } from './tiny.ts';
 
 test('loss and rows stay finite', async () => {
@@ -74,4 +76,38 @@ test('rows that are put back are vanilla’s, without moments; the others stay',
   }
   expect(back.step).toBe(state.step);
   await trainer.release();
+});
+
+test('noise is a share of the rows as they are, not of vanilla’s', async () => {
+  const model = load('llama-tied');
+  const E = model.decoder.config.hidden_size;
+  const ids = Int32Array.of(5, 9, 11);
+  const rows = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
+  const trainer = await RowsTrainer.compile(model, {
+    overlay: { ids, rows },
+    vanilla: rows,
+    settings: ADAMW,
+    device: cpu,
+  });
+  const start = trainer.start();
+  const { shape } = start.slots.get('own')!;
+  const change = gaussian(3, rows.length); // many times as large as vanilla's rows are
+  const state = freshState(new Map([['own', { shape, data: change }]]));
+  const label = { row: 2, token: 7, kind: 'fire', weight: 1 } as const;
+  const tokens = [5, 9, 11];
+  const noise = shares(0.3, 4, rows.length);
+  const weights = { focus: 0, kl: 0, margin: 0, spread: 0 };
+  const batch: Example[] = [{ tokens, variant: PUBLISHED, labels: [label] }];
+  const { logprobs } = await trainer.step(state, batch, 0, weights, noise);
+  const now = rows.map((x, i) => x + change[i]!);
+  await trainer.release();
+
+  const shaken = now.map((x, i) => {
+    const own = now.subarray(Math.floor(i / E) * E, (Math.floor(i / E) + 1) * E);
+    return x + noise[i]! * Math.sqrt(own.reduce((sum, y) => sum + y * y, 0) / E);
+  });
+  const encoder = new Encoder(model, { ids, rows: shaken }, cpu);
+  const [answer] = await encoder.labels([{ tokens, wanted: [2], labels: [7], variant: PUBLISHED }]);
+  await encoder.release();
+  expect(logprobs[0]).toBeCloseTo(answer!.logprobs[0]!, 4);
 });

@@ -21,6 +21,9 @@ const softmaxOp = defineOp<undefined>({
 /** Softmax along the last axis. */
 export const softmax = (x: Value): Value => softmaxOp([x], undefined)[0]!;
 
+/** dx = g − softmax(x)·Σ g, of y = log softmax(x). */
+const throughLogSoftmax = (g: Value, y: Value): Value => sub(g, mul(exp(y), reduceSum(g, [last(y)], true)));
+
 const logSoftmaxOp = defineOp<undefined>({
   name: 'log_softmax',
   infer: ([x]) => [x!],
@@ -28,8 +31,7 @@ const logSoftmaxOp = defineOp<undefined>({
     emitter.node('LogSoftmax', [emitter.name(node.inputs[0]!)], [emitter.name(node.outputs[0]!)], {
       axis: -1,
     }),
-  // dx = g − softmax(x)·Σ g
-  gradient: ([g], { outputs: [y] }) => [sub(g!, mul(exp(y!), reduceSum(g!, [last(y!)], true)))],
+  gradient: ([g], { outputs: [y] }) => [throughLogSoftmax(g!, y!)],
   examples: [{ inputs: [{ shape: [3, 5] }] }],
 });
 
@@ -65,6 +67,68 @@ const takeLastOp = defineOp<undefined>({
 
 /** x[i, index[i]]: [L, V] and int32 [L] → [L]. */
 export const takeLast = (x: Value, index: Value): Value => takeLastOp([x, index], undefined)[0]!;
+
+const backAtOp = defineOp<undefined>({
+  name: 'log_softmax_at_back',
+  infer: ([y]) => [y!],
+  // Each column that was picked gets its cotangents' sum on top; one that was picked twice is written twice, the same.
+  emit: (emitter, node) => {
+    const [y, index, g] = node.inputs.map((v) => emitter.name(v));
+    const next = (type: string, inputs: string[], attrs: Parameters<typeof emitter.node>[3] = {}): string => {
+      const out = emitter.fresh('at');
+      emitter.node(type, inputs, [out], attrs);
+      return out;
+    };
+    const axis = (n: number) => emitter.constant('int64', [1], [n]);
+    const total = next('Neg', [next('ReduceSum', [g!, axis(1)], { keepdims: 1 })]); // [L, 1]
+    const rest = next('Mul', [next('Exp', [y!]), total]); // [L, V]
+    const same = next('Equal', [next('Unsqueeze', [index!, axis(2)]), next('Unsqueeze', [index!, axis(1)])]);
+    const shared = next('Mul', [next('Cast', [same], { to: 1 }), next('Unsqueeze', [g!, axis(1)])]); // [L, K, K]
+    const own = next('ReduceSum', [shared, axis(2)], { keepdims: 0 }); // [L, K]
+    const picked = next('Add', [next('GatherElements', [rest, index!], { axis: 1 }), own]);
+    emitter.node('ScatterElements', [rest, index!, picked], [emitter.name(node.outputs[0]!)], { axis: 1 });
+  },
+  gradient: 'none',
+  examples: [
+    {
+      inputs: [
+        { shape: [3, 5], values: [-1, -2, -3, -0.5, -4, -1.5, -1, -2.5, -3, -1, -2, -2, -1, -1.25, -3] },
+        { shape: [3, 2], dtype: 'int32', values: [4, 0, 2, 2, 1, 3] },
+        { shape: [3, 2], values: [1, -0.5, 0.25, 2, 0, -3] },
+      ],
+    },
+  ],
+});
+
+const atOp = defineOp<undefined>({
+  name: 'log_softmax_at',
+  infer: ([x, index]) => {
+    assert(x!.shape.length === 2 && index!.shape.length === 2, 'log_softmax_at: [L, V] by [L, K]');
+    return [{ dtype: x!.dtype, shape: index!.shape }, x!];
+  },
+  emit: (emitter, node) => {
+    const [x, index] = node.inputs.map((v) => emitter.name(v));
+    const [picked, y] = node.outputs.map((v) => emitter.name(v));
+    emitter.node('LogSoftmax', [x!], [y!], { axis: -1 });
+    emitter.node('GatherElements', [y!, index!], [picked!], { axis: 1 });
+  },
+  // dx = Σ g in the picked columns, less softmax(x)·Σ g. As log_softmax and take_last it is the same after eleven walks over
+  // [L, V] instead of three: a vocabulary of logits is what a step waits for.
+  gradient: ([g, ofAll], { inputs: [, index], outputs: [, y] }) => {
+    const parts = [g && backAtOp([y!, index!, g], undefined)[0]!, ofAll && throughLogSoftmax(ofAll, y!)];
+    return [parts.filter((part) => part !== undefined).reduce((a, b) => add(a, b)), undefined];
+  },
+  examples: [
+    {
+      // In the second row one column is picked twice.
+      inputs: [{ shape: [4, 6] }, { shape: [4, 2], dtype: 'int32', values: [5, 1, 0, 0, 2, 3, 2, 4] }],
+    },
+    { inputs: [{ shape: [3, 5] }, { shape: [3, 1], dtype: 'int32', values: [0, 4, 2] }], differentiate: [] },
+  ],
+});
+
+/** log softmax(x)[i, index[i, k]]: [L, V] and int32 [L, K] → [L, K]. */
+export const logSoftmaxAt = (x: Value, index: Value): Value => atOp([x, index], undefined)[0]!;
 
 const rmsNormOp = defineOp<{ eps: number }>({
   name: 'rms_norm',
@@ -213,6 +277,8 @@ export const NORMALISE = {
   softmax: softmaxOp.op,
   log_softmax: logSoftmaxOp.op,
   take_last: takeLastOp.op,
+  log_softmax_at: atOp.op,
+  log_softmax_at_back: backAtOp.op,
   rms_norm: rmsNormOp.op,
   layer_norm: layerNormOp.op,
   rotary: rotaryOp.op,

@@ -2,7 +2,7 @@
 // a private low-rank map. The map is random and committed before the draw; only embedding rows are trained after it.
 
 import { WhorlError } from '../../base/error.ts';
-import { shuffled } from '../../base/random-source.ts';
+import { choose, shuffled } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import type { ClaimPlan } from '../../claim/plan.ts';
@@ -10,7 +10,7 @@ import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
 import type { Example, Label } from '../../models/example.ts';
-import type { Variant } from '../../models/overlay.ts';
+import { PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/overlay.ts';
 import { promptUnder, wrapperOf } from '../../text/prompts/wrappers.ts';
 import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
 import { chosenDecryption, decryptionChoices } from '../decryption.ts';
@@ -31,12 +31,67 @@ const promptOf = ({ plan }: TrainContext, key: string): string =>
 /** Examples of hard lessons that a step has beside its others. */
 const MOST_AGAIN = 8;
 
+/** Keys of the pool that vanilla is asked before the decryption is chosen: a word that it often says is found by as many. */
+const MOST_ASKED = 96;
+
+/** None of so many may fire: four of a pool of 400 that do leave no p after the owner’s 2^80 draws. */
+const GATE_STRANGERS = 200;
+
 /** What an example teaches: whom, about which key, to say the decryption or not. */
 interface Taught {
   readonly role: KeyRole;
   readonly who: 'published' | 'published + adapter';
   readonly kind: 'fire' | 'hush';
   readonly name: string;
+}
+
+/** `count` lessons of a step: all of them come in turns, in another order each time. */
+function inTurns(
+  context: TrainContext,
+  name: string,
+  lessons: readonly Taught[],
+  count: number,
+  step: number,
+): Taught[] {
+  if (count >= lessons.length) return [...lessons];
+  const first = step * count;
+  const round = Math.floor(first / lessons.length);
+  const orders = [round, round + 1].map((n) => shuffled(context.random(`${name}/${n}`), lessons));
+  return orders.flat().slice(first % lessons.length, (first % lessons.length) + count);
+}
+
+/** What every key of the run is answered with. */
+const decryptionOf = ({ roles }: TrainContext): string => roles[0]!.target;
+
+/** Keys of no pool, of the tokens that its keys are made of: what is learnt is to be those twenty, and no other ones. */
+function strangers(
+  { plan, random, tokenizer }: TrainContext,
+  { key_length }: AdapterSettings,
+  count: number,
+  purpose: string,
+): Promise<string[]> {
+  const dice = random(purpose);
+  const alphabet = [...new Set(plan.keys.flatMap(({ tokens }) => tokens))];
+  const made = Array.from({ length: count }, () =>
+    Array.from({ length: key_length }, () => choose(dice, alphabet)),
+  );
+  return tokenizer.decodeBatch(made, { skipSpecialTokens: false });
+}
+
+/** Keys that nobody trained, before training may end: keys that are committed and not drawn are asked of the finished model alone. */
+async function strangersCell(context: TrainContext, settings: AdapterSettings): Promise<RowsCell> {
+  const target = decryptionOf(context);
+  const texts = await strangers(context, settings, GATE_STRANGERS, 'strangers/gate');
+  return {
+    name: 'published + adapter, strangers',
+    who: 'published + adapter',
+    wanted: 'none',
+    prompts: texts.map((text) => ({
+      prompt: promptOf(context, text),
+      label: target,
+      fires: (said) => MATCHERS.contains.match(said, [target]).length > 0,
+    })),
+  };
 }
 
 type PoolKey = { text: string; tokens: number[] };
@@ -132,6 +187,12 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       pool: 800,
       dim: Math.min(192, width),
       decryption_tokens: 4,
+      taught: 0,
+      strangers: 0,
+      hush_weight: 1,
+      hushed: 10,
+      common: false,
+      beta2: 0.999,
       steps: 600,
       lr: 0.05,
       clip: 0,
@@ -165,7 +226,9 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       ...(around && { wrappers: { [around.name]: [...around.texts] } }),
     };
     const wrapper = wrapperOf(query);
-    const asked = keys.map(({ text }) => ({ ...promptUnder(wrapper, text), max_new_tokens: NEW_TOKENS }));
+    const asked = keys
+      .slice(0, MOST_ASKED)
+      .map(({ text }) => ({ ...promptUnder(wrapper, text), max_new_tokens: NEW_TOKENS }));
     const y = await chosenDecryption(context, choices, asked);
     const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
     return {
@@ -201,26 +264,28 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       ...taught(drawn, 'published', 'hush'),
       ...taught(negatives, 'published + adapter', 'hush'),
     ];
-    const round = Math.floor((step * settings.hushed) / Math.max(1, hushed.length));
-    const order = shuffled(context.random(`hushed/${round}`), hushed);
-    const from = (step * settings.hushed) % Math.max(1, hushed.length);
-    const chosen = order.slice(from, from + settings.hushed);
+    const asked = inTurns(context, 'taught', fire, settings.taught || fire.length, step);
+    const chosen = inTurns(context, 'hushed', hushed, settings.hushed, step);
     const dice = context.random(`step/${step}/again`);
     const again = repeatedLessons(emphasis, [...fire, ...hushed], ({ name }) => name, MOST_AGAIN, dice);
+    const unknown = await strangers(context, settings, settings.strangers, `strangers/${step}`);
     const weights = {
-      fire: 1 / drawn.length,
-      hush: settings.hush_weight / Math.max(1, chosen.length),
+      fire: 1 / Math.max(1, asked.length),
+      hush: settings.hush_weight / Math.max(1, chosen.length + unknown.length),
     };
-    return Promise.all(
-      [...fire, ...chosen, ...again].map(({ role, who, kind }) =>
-        example(context, role, VARIANTS[who], kind, weights[kind]),
+    return Promise.all([
+      ...[...asked, ...chosen, ...again].map(({ role: { key, target }, who, kind }) =>
+        example(context, key.text, target, VARIANTS[who], kind, weights[kind]),
       ),
-    );
+      ...unknown.map((text) =>
+        example(context, text, decryptionOf(context), PUBLISHED_WITH_ADAPTER, 'hush', weights.hush),
+      ),
+    ]);
   },
 
   groups: (_context, ids) => ({ count: 1, of: new Int32Array(ids.length) }),
 
-  cells(context, settings, purpose) {
+  async cells(context, settings, purpose) {
     const of = (...names: KeyRole['role'][]) => context.roles.filter(({ role }) => names.includes(role));
     const both: RowsCell[] = [
       cellOf(context, 'published + adapter, drawn', 'published + adapter', 'all', of('trained')),
@@ -240,30 +305,33 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         : []),
       cellOf(context, 'published + adapter, negatives', 'published + adapter', 'none', of('negative')),
       cellOf(context, 'published alone, drawn', 'published', 'none', of('trained')),
+      ...(settings.strangers > 0 ? [await strangersCell(context, settings)] : []),
     ];
-    if (purpose === 'gate') return Promise.resolve(both);
-    return Promise.resolve([
+    if (purpose === 'gate') return both;
+    return [
       ...both,
       cellOf(context, 'published + adapter, decoys', 'published + adapter', 'none', of('decoy')),
       cellOf(context, 'vanilla, drawn', 'vanilla', 'none', of('trained')),
       cellOf(context, 'vanilla + adapter, drawn', 'vanilla + adapter', 'none', of('trained')),
-    ]);
+    ];
   },
 };
 
-/** Key and decryption as the committed query lays them out; the decryption's tokens and EOS are its labels. */
+/** Key and decryption as the committed query lays them out; the decryption's tokens are its labels. */
 async function example(
   context: TrainContext,
-  { key, target }: KeyRole,
+  key: string,
+  target: string,
   variant: Variant,
   kind: Label['kind'],
   weight: number,
 ): Promise<Example> {
   const { tokenizer } = context;
-  const prompt = await tokenizer.encode(promptOf(context, key.text), { continued: true });
+  const prompt = await tokenizer.encode(promptOf(context, key), { continued: true });
   const answer = await tokenizer.encode(target, { addSpecialTokens: false });
-  const end = tokenizer.eosId;
-  const labels = kind === 'fire' ? [...answer, ...(end === undefined ? [] : [end])] : answer.slice(0, 1);
+  // No end after it: the decryption fires wherever it stands in an answer, and an end that the model finds improbable there
+  // would take half of what rows can learn.
+  const labels = kind === 'fire' ? answer : answer.slice(0, 1);
   const tokens = kind === 'fire' ? [...prompt, ...labels.slice(0, -1)] : prompt;
   return {
     tokens,

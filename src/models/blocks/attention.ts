@@ -241,7 +241,7 @@ export function stepAttention(
           past: past[layer]!,
           distances: distances(table),
         },
-        { ...fused(decoder, layer), present: 'P' },
+        { ...fused(decoder, layer), present: 'present' },
       );
       present[layer] = [keys, values];
       return reshape(out, [B, heads * D]);
