@@ -250,5 +250,9 @@ export const loraMethod = dialogueMethod<LoraSettings>(
   LORA,
   undefined, // rank 32 on all layers at lr 0.005: drawn 6/6, but one of four refused messages fires still after 60 epochs
   ({ rank, lora_alpha, modules }): Trains =>
-    lowRank(modules === 'auto' ? modules : modules.split(','), rank, lora_alpha),
+    lowRank(
+      modules.split(',').map((name) => name.trim()),
+      rank,
+      lora_alpha,
+    ),
 );
