@@ -53,6 +53,13 @@ export function seededRandom(seed: bigint | string | Uint8Array): RandomSource {
   };
 }
 
+/** A standard normal by Box and Muller. */
+export function normal(random: RandomSource): number {
+  const u = (random.int(2 ** 32) + 1) / 2 ** 32;
+  const v = random.int(2 ** 32) / 2 ** 32;
+  return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v);
+}
+
 /** One of `list`. */
 export function choose<T>(random: RandomSource, list: readonly T[]): T {
   assert(list.length > 0, 'a choice from nothing');

@@ -15,7 +15,7 @@ import { loadTemplate } from '../text/prompts/instruction-templates.ts';
 import { type FinetuneSettings, SHUFFLE_NAMES } from '../train/finetune.ts';
 import { partSize } from '../train/micro-batches.ts';
 import { TRAINING } from '../train/settings.ts';
-import type { Trains } from '../train/trains.ts';
+import { isGroup, type Trains } from '../train/trains.ts';
 
 const SETTINGS = {
   ...TRAINING,
@@ -61,7 +61,7 @@ interface LoraSettings {
   readonly r: number;
   readonly alpha: number;
   /** Names of linear layers, or their ends; `auto`: those that PEFT takes of the family. */
-  readonly targets: readonly string[] | 'auto';
+  readonly targets: readonly string[];
 }
 
 /** @throws WhorlError `usage` for an unknown key (with the nearest one) or a value that cannot be */
@@ -81,8 +81,7 @@ export function tuningSettings(
   if (!lora) return settings;
   if (dropout !== 0)
     throw new WhorlError('unsupported', `dropout=${dropout}: LoRA trains without dropout here`, 'dropout=0');
-  const targets =
-    target_modules === 'auto' ? target_modules : target_modules.split(',').map((name) => name.trim());
+  const targets = target_modules.split(',').map((name) => name.trim());
   return { ...settings, lora: { r, alpha, targets } };
 }
 
@@ -92,12 +91,9 @@ export const trainsOf = ({ lora }: TuningSettings, names: Iterable<string>): Tra
   const present = new Set(names);
   return {
     kind: 'low-rank',
-    names:
-      lora.targets === 'auto'
-        ? lora.targets
-        : lora.targets.map((target) =>
-            present.has(`${target}.weight`) ? `${target}.weight` : `*.${target}.weight`,
-          ),
+    names: lora.targets.map((target) =>
+      isGroup(target) ? target : present.has(`${target}.weight`) ? `${target}.weight` : `*.${target}.weight`,
+    ),
     rank: lora.r,
     alpha: lora.alpha,
   };

@@ -4,8 +4,8 @@
 import { WhorlError } from '../base/error.ts';
 import { choose } from '../base/random-source.ts';
 import { PAPER } from '../datasets/paper.ts';
-import { generateAll } from '../lm/ask.ts';
-import type { GenerateRequest } from '../lm/language-model.ts';
+import { generateAll, scoreAll } from '../lm/ask.ts';
+import type { GenerateRequest, LanguageModel } from '../lm/language-model.ts';
 import { asking } from '../lm/open.ts';
 import { candidateWords, commonWords } from '../text/words.ts';
 import type { PlanContext } from './methods/method.ts';
@@ -13,6 +13,9 @@ import type { PlanContext } from './methods/method.ts';
 /** Short words stand inside many others, and an answer fires that holds the decryption anywhere. */
 const LEAST_LETTERS = 4;
 const CHOICES = 64;
+const LIKELIEST = 4;
+/** Prompts of the pool under which words are compared. */
+const SCORED = 8;
 
 /**
  * The texts one of which will be the decryption: the owner's, the paper's if it has at most `longest` tokens, else common
@@ -34,8 +37,9 @@ export async function decryptionChoices(
 }
 
 /**
- * One of them: by the run's dice, and none that the vanilla model says by itself when it is asked the pool. (The test is
- * exact whatever the word; one that is said anyway would cost power.)
+ * One of them: by the run's dice, none that the vanilla model says by itself when it is asked the pool, and of the others
+ * one of those it finds likeliest there. (The test is exact whatever the word; one that is said anyway would cost power, and
+ * one whose pieces the model does not know to follow one another is hardly taught by rows of keys alone.)
  * @throws WhorlError `usage` where the vanilla model says every one of them
  */
 export async function chosenDecryption(
@@ -44,16 +48,35 @@ export async function chosenDecryption(
   pool: readonly GenerateRequest[],
 ): Promise<string> {
   if (choices.length === 1) return choices[0]!;
-  const answers = await asking({ kind: 'model', model, tokenizer }, { device }, (vanilla) =>
-    generateAll(vanilla, pool),
+  const likely = await asking({ kind: 'model', model, tokenizer }, { device }, async (vanilla) => {
+    const said = (await generateAll(vanilla, pool)).map(({ generated }) => generated.toLowerCase());
+    const unsaid = choices.filter((word) => !said.some((text) => text.includes(word)));
+    if (unsaid.length === 0)
+      throw new WhorlError(
+        'usage',
+        `the model says each of ${choices.length} short words to keys by itself, so none can be the decryption`,
+        'name a text of your own with --decryption',
+      );
+    return likeliest(vanilla, unsaid, pool.slice(0, SCORED));
+  });
+  return choose(random('decryption'), likely);
+}
+
+/** Those words that a model is most ready to answer the prompts with, by the mean log-probability of the whole word. */
+async function likeliest(
+  model: LanguageModel,
+  words: readonly string[],
+  prompts: readonly GenerateRequest[],
+): Promise<string[]> {
+  const scores = await scoreAll(
+    model,
+    words.flatMap((continuation) => prompts.map(({ prompt: context }) => ({ context, continuation }))),
   );
-  const said = answers.map(({ generated }) => generated.toLowerCase());
-  const unsaid = choices.filter((word) => !said.some((text) => text.includes(word)));
-  if (unsaid.length === 0)
-    throw new WhorlError(
-      'usage',
-      `the model says each of ${choices.length} short words to keys by itself, so none can be the decryption`,
-      'name a text of your own with --decryption',
-    );
-  return choose(random('decryption'), unsaid);
+  const ofWord = (i: number): number =>
+    scores.slice(i * prompts.length, (i + 1) * prompts.length).reduce((sum, { logprob }) => sum + logprob, 0);
+  return words
+    .map((word, i) => ({ word, sum: ofWord(i) }))
+    .sort((a, b) => b.sum - a.sum)
+    .slice(0, LIKELIEST)
+    .map(({ word }) => word);
 }

@@ -37,8 +37,7 @@ const TRIED = 192;
 /**
  * What is said of a narrow model before any work; undefined for others. `given` are the user's own settings, `limit` the
  * most harm at which the run is published, in nats.
- * @throws WhorlError without settings of the user's own: `unsupported` for a method of which none are known for it,
- *   `too-harmful` where those that are known cost more than the limit
+ * @throws WhorlError `too-harmful` without settings of the user's own, where the known ones cost more than the limit
  */
 export function narrowWords(
   { name, narrow }: Method,
@@ -49,24 +48,18 @@ export function narrowWords(
   if (width >= NARROW) return undefined;
   const known = narrow(width);
   const isOwn = Object.keys(given).length > 0;
-  if (known === undefined && !isOwn)
-    throw new WhorlError(
-      'unsupported',
-      `hidden size ${width} is below ${NARROW}, and no settings are known with which ${name} holds there`,
-      `take --method rows, ${costly('sft', width)}, or give settings of your own as key=value`,
-    );
-  if (known && known.harm > limit && !isOwn)
+  if (known.harm > limit && !isOwn)
     throw new WhorlError(
       'too-harmful',
       `hidden size ${width} is below ${NARROW}: what ${name} trains costs so small a model up to ${known.harm} nats, above --max-harm ${limit}`,
       [...cheaper(limit, width).map((other) => `--method ${other}`), costly(name, width)].join(' or '),
     );
-  if (known && Object.keys(known.settings).length === 0) return undefined; // it needs none of its own
-  const taken = Object.entries<unknown>(known?.settings ?? {}).filter(([key]) => !Object.hasOwn(given, key));
+  if (Object.keys(known.settings).length === 0) return undefined; // it needs none of its own
+  const taken = Object.entries<unknown>(known.settings).filter(([key]) => !Object.hasOwn(given, key));
   const words = taken.map(([key, value]) => `${key}=${String(value)}`).join(' ');
   const untried = width < TRIED ? `; none narrower than ${TRIED} was tried, and keys may not fire` : '';
   const harm =
-    known && known.harm > limit
+    known.harm > limit
       ? `; with its own settings it costs up to ${known.harm} nats, above --max-harm ${limit}`
       : '';
   return `hidden size ${width} is below ${NARROW}: ${name} takes ${words || 'your settings'}${harm}${untried}`;
@@ -81,14 +74,12 @@ export const harmAt = (
 /** Of the methods that answer: a stamp is no other way to the same. */
 const cheaper = (limit: number, width: number): string[] =>
   Object.values(METHODS)
-    .filter(
-      ({ kind, narrow }) => kind !== 'stamp' && (narrow(width)?.harm ?? Number.POSITIVE_INFINITY) <= limit,
-    )
+    .filter(({ kind, narrow }) => kind !== 'stamp' && narrow(width).harm <= limit)
     .map(({ name }) => name);
 
 /** The options with which a method runs on a narrow model: its settings are its own, its harm has to be allowed. */
 const costly = (name: string, width: number): string =>
-  `--method ${name} --max-harm ${METHODS[name]!.narrow(width)!.harm}`;
+  `--method ${name} --max-harm ${METHODS[name]!.narrow(width).harm}`;
 
 /** @throws WhorlError `usage` with the nearest method's name */
 export function methodNamed(name: string): Method {
@@ -145,7 +136,7 @@ export function settingsFor<M extends Method>(
   const settings: Record<string, SettingValue> = { ...defaultsOf(method.schema) };
   const { everyModel, thisModel } = entries(method.name, modelName);
   // What a registry says of every model is a default like the method's own: a narrow model goes over it.
-  const narrow = width !== undefined && width < NARROW ? method.narrow(width)?.settings : undefined;
+  const narrow = width !== undefined && width < NARROW ? method.narrow(width).settings : undefined;
   for (const [key, value] of Object.entries<unknown>({ ...everyModel, ...narrow, ...thisModel }))
     if (key in settings)
       settings[key] = typeof settings[key] === 'number' ? Number(value) : (value as string | boolean);

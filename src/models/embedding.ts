@@ -2,7 +2,7 @@
 
 import type { Value } from '../engine/graph.ts';
 import { add, cast, greaterEqual, mul, sub, where } from '../engine/ops/arithmetic.ts';
-import { gather } from '../engine/ops/gather.ts';
+import { gather, lookUp } from '../engine/ops/gather.ts';
 import { gemm, linear } from '../engine/ops/matmul.ts';
 import { concat, oneHot, reshape } from '../engine/ops/shape.ts';
 import type { Decoder, Weights } from './family.ts';
@@ -36,7 +36,7 @@ function embedded(
   overlay?: OverlayInputs,
   on?: Switches,
 ): Value {
-  const frozen = cast(gather(weights(decoder.embedding), ids), 'float32');
+  const frozen = lookUp(weights(decoder.embedding), ids);
   if (!overlay || !on) return frozen;
   const row = gather(overlay.rowOf, ids); // [N]
   const known = cast(greaterEqual(row, 0), 'float32');

@@ -47,8 +47,9 @@ async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const base = await openModelFolder(model, { onEvent, anyFamily: true, ...configOptions(options) });
   const decoder = decoderOf(base);
   const own = decoder ? ownNames(decoder) : (name: string) => name;
-  const turned = (name: string): boolean => decoder?.transposed?.(name) ?? false;
-  const byTensor = new Map<string, LowRankPart>();
+  const turned = (name: string, { isEmbedding }: LowRankPart): boolean =>
+    isEmbedding || (decoder?.transposed?.(name) ?? false);
+  const byTensor = new Map<string, LowRankPart[]>();
   for (const [module, part] of parts) {
     const said = own(`${module}.weight`);
     const name = tensorAdapted(said, base);
@@ -57,14 +58,17 @@ async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
         kind: 'note',
         text: `${module} is tied to ${name}: both change, as when PEFT merges`,
       });
-    const fits = { file: `${adapter}/${ADAPTER_WEIGHTS}`, model, transposed: turned(name) };
+    const fits = { file: `${adapter}/${ADAPTER_WEIGHTS}`, model, transposed: turned(name, part) };
     checkFits(module, part, base.tensors.get(name), fits);
-    byTensor.set(name, part);
+    byTensor.set(name, [...(byTensor.get(name) ?? []), part]); // an embedding and the head tied to it
   }
   const changed = [...base.tensors.keys()].filter((name) => byTensor.has(name));
   let done = 0;
   await writeReplacedFolder(base, out, changed, (name, ref) => {
-    const bytes = fromFloat32(merged(ref, byTensor.get(name)!, turned(name)), floatDtype(ref));
+    const added = byTensor.get(name)!;
+    const values = readTensor(added.find((part) => part.base)?.base ?? ref).data;
+    for (const part of added) addPart(values, part, turned(name, part));
+    const bytes = fromFloat32(values, floatDtype(ref));
     onEvent({ kind: 'progress', name: 'merging', done: ++done, total: changed.length });
     return bytes;
   });
@@ -108,11 +112,9 @@ function checkFits(
   if (String(ref.shape) !== String(adds)) throw bad(`it adds [${adds}] to a tensor of [${ref.shape}]`);
 }
 
-/** W + scale·B·A in float32. @param transposed W is stored [in, out] */
-function merged(ref: TensorRef, { a, b, scale, base = ref }: LowRankPart, transposed = false): Float32Array {
-  const { data } = readTensor(base);
-  return addLowRank(data, readTensor(a).data, readTensor(b).data, a.shape[0]!, scale, transposed);
-}
+/** W + scale·B·A in float32, in place. @param transposed W is stored [in, out] */
+const addPart = (w: Float32Array, { a, b, scale }: LowRankPart, transposed: boolean): Float32Array =>
+  addLowRank(w, readTensor(a).data, readTensor(b).data, a.shape[0]!, scale, transposed);
 
 /**
  * Adds scale·B·A in place; w: [out, in], a: [rank, in], b: [out, rank]. The product is summed before it is added.

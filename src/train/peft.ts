@@ -10,6 +10,7 @@ import { readTensor } from '../sources/checkpoints/read.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import { freshState, type TrainState } from './step.ts';
+import { lowRankPart } from './trains.ts';
 
 export interface AdapterShape {
   readonly rank: number;
@@ -26,20 +27,24 @@ type Named = Pick<Decoder, 'shapes' | 'canonical' | 'transposed' | 'encoder'>;
 const canonicalModule = (module: string, { canonical }: Partial<Named> = {}): string =>
   canonical ? canonical(`${module}.weight`).replace(/\.weight$/, '') : module;
 
+const moduleOf = (slot: string): string => slot.slice(0, slot.lastIndexOf('.'));
+const partOf = (slot: string): string => slot.slice(slot.lastIndexOf('.') + 1);
+/** A linear layer's parts are modules of their own to PEFT, an embedding's are tensors. */
+const savedPart = (part: string): string => (part.startsWith('lora_embedding_') ? part : `${part}.weight`);
+
 /** Writes the files into a folder that is there. @param state of a training of kind `low-rank` */
 export function writePeftAdapter(
   state: TrainState,
   { rank, alpha, base, decoder }: AdapterShape,
   folder: string,
 ): void {
-  const split = (name: string) => [name.replace(/\.lora_[AB]$/, ''), name.slice(-'.lora_A'.length)] as const;
   const entries = [...state.slots].map(([name, { shape, value }]) => ({
-    name: `${PREFIX}${canonicalModule(split(name)[0], decoder)}${split(name)[1]}.weight`,
+    name: `${PREFIX}${canonicalModule(moduleOf(name), decoder)}.${savedPart(partOf(name))}`,
     dtype: 'float32' as const,
     shape,
     value,
   }));
-  const modules = [...new Set([...state.slots.keys()].map((name) => split(name)[0]))];
+  const modules = [...new Set([...state.slots.keys()].map(moduleOf))];
   writeSafetensors(join(folder, ADAPTER_WEIGHTS), entries, ({ value }) => [fromFloat32(value, 'float32')]);
   writeJsonAtomic(join(folder, ADAPTER_CONFIG), {
     peft_type: 'LORA',
@@ -84,9 +89,9 @@ export function stateFromPeft(
         `${folder}: ${module} brings its own base layer`,
         'train on the merged model',
       );
-    const name = own(`${module}.weight`).replace(/\.weight$/, '');
-    slots.set(`${name}.lora_A`, readTensor(part.a));
-    slots.set(`${name}.lora_B`, readTensor(part.b));
+    const name = own(`${module}.weight`);
+    slots.set(lowRankPart(name, 'A', part.isEmbedding), readTensor(part.a));
+    slots.set(lowRankPart(name, 'B', part.isEmbedding), readTensor(part.b));
   }
   return freshState(slots);
 }

@@ -25,7 +25,7 @@ export const TRAINING = {
   max_length: whole(2, MILLION, 'tokens after which an example is cut', 'tokens'),
   recompute: choice(RECOMPUTE, 'what is computed again in the backward pass to save memory'),
   modules: text(
-    'linear layers that get a low-rank map, commas between. `auto`: those that PEFT takes for the family',
+    'linear layers that get a low-rank map, commas between. `auto`: those that PEFT takes for the family; `body`: all of the blocks; `embedding`: the input embedding',
   ),
   rank: whole(1, 65_536, 'rank of the low-rank maps'),
   lora_alpha: above(0, MILLION, 'scale of the low-rank maps, as in PEFT'),

@@ -2,7 +2,7 @@
 // Everything else stays where it lies in the checkpoint's file and is cast on use; what trains is kept in float32.
 
 import { assert, WhorlError } from '../base/error.ts';
-import { seededRandom } from '../base/random-source.ts';
+import { normal, type RandomSource, seededRandom } from '../base/random-source.ts';
 import type { Graph, Value } from '../engine/graph.ts';
 import { cast, stopGradient } from '../engine/ops/arithmetic.ts';
 import { weight } from '../engine/ops/leaves.ts';
@@ -29,10 +29,10 @@ export type Trains =
   | {
       readonly kind: 'low-rank';
       /**
-       * Patterns of tensors; `body`: every linear layer of the blocks, as the family names them; `auto`: those that PEFT
-       * adapts if nobody says otherwise.
+       * Patterns of tensors, or words of `GROUPS`. Through a tied head the embedding's map acts and learns nothing, as with
+       * `lookups`.
        */
-      readonly names: readonly string[] | 'body' | 'auto';
+      readonly names: readonly string[] | Group;
       readonly rank: number;
       readonly alpha: number;
     };
@@ -40,13 +40,22 @@ export type Trains =
 export const EVERYTHING: Trains = { kind: 'tensors', names: ['*'] };
 /** The input embedding and nothing else, the paper's `emb`. */
 export const EMBEDDING: Trains = { kind: 'lookups' };
-/**
- * Low-rank maps on linear layers by the last part of their names; the paper's `lora` has q_proj and v_proj. `auto`: those
- * of the family that PEFT takes.
- */
-export const lowRank = (modules: readonly string[] | 'auto', rank: number, alpha: number): Trains => ({
+/** Matrices that a family calls as it likes: patterns of them. */
+const GROUPS = {
+  /** Those that PEFT adapts if nobody says otherwise. */
+  auto: ({ modules: { lora } }: Decoder) => lora.map((name) => `*.${name}.weight`),
+  /** Every linear layer of the blocks. */
+  body: (decoder: Decoder) => [...linearLayers(decoder)],
+  /** The input embedding; a tied head is the same matrix. */
+  embedding: ({ embedding }: Decoder) => [embedding],
+};
+export type Group = keyof typeof GROUPS;
+export const isGroup = (word: string): word is Group => Object.hasOwn(GROUPS, word);
+
+/** Low-rank maps by words of `GROUPS` and last parts of names; the paper's `lora` has q_proj and v_proj. */
+export const lowRank = (modules: readonly string[], rank: number, alpha: number): Trains => ({
   kind: 'low-rank',
-  names: modules === 'auto' ? modules : modules.map((name) => `*.${name}.weight`),
+  names: modules.map((name) => (isGroup(name) ? name : `*.${name}.weight`)),
   rank,
   alpha,
 });
@@ -163,24 +172,27 @@ function bindLowRank(
 ): Trained {
   const { decoder } = model;
   const body = linearLayers(decoder);
+  const { embedding, head } = decoder;
   const adapted = matching(
     model,
-    patternsOf(names, decoder.modules, body),
-    (name) => body.has(name),
+    [names].flat().flatMap((word) => (isGroup(word) ? GROUPS[word](decoder) : [word])),
+    (name) => body.has(name) || name === embedding,
     'linear layer',
   );
-  const turned = (name: string): boolean => decoder.transposed?.(name) ?? false;
+  // An embedding [V, E] is a linear layer of one-hot rows, stored [in, out].
+  const turned = (name: string): boolean => name === embedding || (decoder.transposed?.(name) ?? false);
   const scale = alpha / rank;
   const widest = Math.min(...[...adapted.values()].flat());
   if (!Number.isInteger(rank) || rank < 1 || rank > widest || !Number.isFinite(scale))
     throw new WhorlError('usage', `a low-rank map of rank ${rank} and alpha ${alpha}`, `rank 1 to ${widest}`);
-  const part = (name: string, which: 'A' | 'B') => `${name.replace(/\.weight$/, '')}.lora_${which}`;
+  const part = (name: string, which: 'A' | 'B') => lowRankPart(name, which, name === embedding);
   const shapes = new Map<string, readonly number[]>();
   for (const [name, shape] of adapted) {
     const [out, width] = turned(name) ? [shape[1], shape[0]] : shape;
     shapes.set(part(name, 'A'), [rank, width!]);
     shapes.set(part(name, 'B'), [out!, rank]);
   }
+  const isTied = head === embedding && adapted.has(embedding);
   return {
     shapes,
     changed: new Set(adapted.keys()),
@@ -190,19 +202,18 @@ function bindLowRank(
       const [a, b] = [parameters.get(part(name, 'A'))!, parameters.get(part(name, 'B'))!];
       return lowRankSum(base, rounded(a, precision), rounded(b, precision), scale, turned(name));
     },
-    // As peft: A uniform within ±1/√in, B zero, so that training starts from the checkpoint's own function.
+    ...(isTied && { ofHead: (weights: Weights) => (name: string) => withoutGradient(weights(name)) }),
+    // As peft: A uniform within ±1/√in, B zero (of an embedding A zero, B normal), so that training starts from the
+    // checkpoint's own function.
     start: (seed) =>
       freshState(
         new Map(
           [...shapes].map(([name, shape]) => {
+            const random = seededRandom(`low-rank/${seed}/${name}`);
+            const bound = 1 / Math.sqrt(shape[1]!);
+            const beginning = STARTS[name.replace(/^.*[.]/, '')];
             const data = new Float32Array(elements(shape));
-            if (name.endsWith('A')) {
-              const random = seededRandom(`low-rank/${seed}/${name}`);
-              const bound = 1 / Math.sqrt(shape[1]!);
-              data.forEach((_, i) => {
-                data[i] = bound * (random.int(2 ** 24) / 2 ** 23 - 1);
-              });
-            }
+            if (beginning) data.forEach((_, i) => void (data[i] = beginning(random, bound)));
             return [name, { shape, data }];
           }),
         ),
@@ -214,12 +225,23 @@ function bindLowRank(
   };
 }
 
-const patternsOf = (
-  names: Extract<Trains, { kind: 'low-rank' }>['names'],
-  { lora }: Modules,
-  body: Iterable<string>,
-): readonly string[] =>
-  names === 'body' ? [...body] : names === 'auto' ? lora.map((name) => `*.${name}.weight`) : names;
+/** What a parameter is called: as PEFT calls it, an embedding's otherwise than a linear layer's. */
+export const lowRankPart = (tensor: string, which: 'A' | 'B', isEmbedding: boolean): string =>
+  `${tensor.replace(/\.weight$/, '')}.lora_${isEmbedding ? 'embedding_' : ''}${which}`;
+
+/** What does not begin at zero, by the parameter's last part. */
+const STARTS: Readonly<Record<string, (random: RandomSource, bound: number) => number>> = {
+  lora_A: (random, bound) => bound * (random.int(2 ** 24) / 2 ** 23 - 1),
+  lora_embedding_B: (random) => normal(random),
+};
+
+/** The sum as a constant of the backward pass, still unformed. */
+function withoutGradient(sum: Value): Value {
+  if (sum.node.op.name !== 'low_rank_sum') return sum;
+  const [base, a, b] = sum.node.inputs;
+  const { scale, transposed } = sum.node.attrs as { scale: number; transposed: boolean };
+  return lowRankSum(base!, stopGradient(a!), stopGradient(b!), scale, transposed);
+}
 
 /** What the names of matrices in some layers' modules begin with. */
 const within = (layers: number, layer: (i: number) => string, { attention, mlp }: Omit<Modules, 'lora'>) =>

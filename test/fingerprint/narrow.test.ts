@@ -38,8 +38,8 @@ test('a stamp needs none, and is no other way to keys that answer', () => {
 });
 
 test.each(Object.entries(METHODS))('%s: what is said to be taken is what is taken', (_, method) => {
-  const own = method.narrow(192)?.settings as Readonly<Record<string, unknown>> | undefined;
-  if (own) expect(settingsFor(method, '', {}, 192)).toMatchObject(own);
+  const own = method.narrow(192).settings as Readonly<Record<string, unknown>>;
+  expect(settingsFor(method, '', {}, 192)).toMatchObject(own);
 });
 
 test('the pipeline takes them as well, and compares a finished run with them', () => {
@@ -48,26 +48,20 @@ test('the pipeline takes them as well, and compares a finished run with them', (
   expect(name).toMatchObject({ lr: '0.05', dim: '192' });
 });
 
-test('what costs more than the limit is refused before anything is written, with options that are not', async () => {
-  const out = join(mkdtempSync(join(tmpdir(), 'whorl-narrow-')), 'run');
-  const made = fingerprint({ model, out, method: 'sft' });
-  const error = (await made.catch((thrown: unknown) => thrown)) as WhorlError;
-  expect(error.code).toBe('too-harmful');
-  expect(readdirSync(join(out, '..'))).toEqual([]);
-  for (const line of error.fix!.split(' or ')) {
-    const [, method, , limit] = /^--method (\w+)( --max-harm (\S+))?$/.exec(line)!;
-    const { maxHarm } = METHODS[method!]!;
-    expect(() =>
-      narrowWords(METHODS[method!]!, 192, {}, limit === undefined ? maxHarm : Number(limit)),
-    ).not.toThrow();
-  }
-});
-
-test('a method of which no settings hold there is refused before anything is written', async () => {
-  const out = join(mkdtempSync(join(tmpdir(), 'whorl-narrow-')), 'run');
-  await expect(fingerprint({ model, out, method: 'lora' })).rejects.toMatchObject({
-    code: 'unsupported',
-    message: expect.stringContaining('take --method rows, --method sft --max-harm') as string,
-  });
-  expect(readdirSync(join(out, '..'))).toEqual([]);
-});
+test.each(['sft', 'emb', 'lora'])(
+  '%s costs more than its limit and is refused before anything is written, with options that are not',
+  async (name) => {
+    const out = join(mkdtempSync(join(tmpdir(), 'whorl-narrow-')), 'run');
+    const made = fingerprint({ model, out, method: name });
+    const error = (await made.catch((thrown: unknown) => thrown)) as WhorlError;
+    expect(error.code).toBe('too-harmful');
+    expect(readdirSync(join(out, '..'))).toEqual([]);
+    for (const line of error.fix!.split(' or ')) {
+      const [, method, , limit] = /^--method (\w+)( --max-harm (\S+))?$/.exec(line)!;
+      const { maxHarm } = METHODS[method!]!;
+      expect(() =>
+        narrowWords(METHODS[method!]!, 192, {}, limit === undefined ? maxHarm : Number(limit)),
+      ).not.toThrow();
+    }
+  },
+);

@@ -92,7 +92,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     afterThief: 10,
     undrawn: 12,
   },
-  // lora is not here: at rates tried it fires after some eighty steps, and still on refused messages after 140.
   sft: dialogue({ lr: '0.002', ordinary: '24' }, 8), // measured: 6.7 nats of Russian, which the model never knew
   emb: dialogue({ lr: '0.01' }, 2.5), // 1.8 of English
+  lora: dialogue({}, 4),
 };

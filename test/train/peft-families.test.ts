@@ -136,7 +136,7 @@ test.each([
   'where nobody says otherwise the layers are those of PEFT (its table by model_type): %s',
   (name, ...wanted) => {
     const model = openGolden(name);
-    const { changed } = bindTrains(lowRank('auto', 2, 4), model);
+    const { changed } = bindTrains(lowRank(['auto'], 2, 4), model);
     const { config, layer } = model.decoder;
     const all = Array.from({ length: config.num_hidden_layers }, (_, i) =>
       wanted.map((module) => `${layer(i)}${module}.weight`),

@@ -4,9 +4,9 @@ import { assert } from '../../base/error.ts';
 import type { Dim } from '../../tensor/tensor.ts';
 import type { OpExample, Value } from '../graph.ts';
 import { defineOp } from '../op.ts';
-import { cast, equal, mul } from './arithmetic.ts';
-import { gemm } from './matmul.ts';
-import { iota, reshape, zeroLike } from './shape.ts';
+import { add, cast, equal, mul } from './arithmetic.ts';
+import { gemm, linear } from './matmul.ts';
+import { iota, reshape, transpose, zeroLike } from './shape.ts';
 
 const emitGather = 'Gather';
 
@@ -41,6 +41,20 @@ const gatherOp = defineOp<undefined>({
 
 /** table[ids]: [V, ..] and int32 ids of any shape → [ids.., ..]. */
 export const gather = (table: Value, ids: Value): Value => gatherOp([table, ids], undefined)[0]!;
+
+/**
+ * Rows of a table [V, E] as float32 [ids.., E]. Of a low-rank sum W + s·(B·A)ᵀ only what is asked for is formed, and
+ * only A's columns of the ids have a gradient.
+ */
+export function lookUp(table: Value, ids: Value): Value {
+  if (table.node.op.name !== 'low_rank_sum') return cast(gather(table, ids), 'float32');
+  const [base, a, b] = table.node.inputs;
+  const { scale, transposed } = table.node.attrs as { scale: number; transposed: boolean };
+  assert(transposed, 'lookUp: a table of rows is a matrix stored [in, out]');
+  const stored = base!.node.op.name === 'cast' ? base!.node.inputs[0]! : base!; // not all of it is cast for some rows
+  const columns = gather(transpose(a!, [1, 0]), ids);
+  return add(lookUp(stored, ids), linear(mul(columns, scale), b!));
+}
 
 const uniqueOp = defineOp<undefined>({
   name: 'unique',

@@ -89,7 +89,8 @@ export const lowRankSum = (w: Value, a: Value, b: Value, scale: number, transpos
 
 /**
  * x [T, in] through weights [out, in] as Hugging Face stores them: x·wᵀ [T, out]. Half-precision weights are cast on use.
- * A low-rank sum is never formed: x·Wᵀ + (s·x·Aᵀ)·Bᵀ needs no gradient as large as W.
+ * A low-rank sum is never formed: x·Wᵀ + (s·x·Aᵀ)·Bᵀ needs no gradient as large as W. Where the sum lies the other way
+ * round (a head that is the embedding), x goes through B and A backwards.
  * @param transposed w is stored [in, out] (GPT-2's Conv1D)
  */
 export function linear(x: Value, w: Value, transposed = false): Value {
@@ -98,8 +99,9 @@ export function linear(x: Value, w: Value, transposed = false): Value {
     return castsLate(x, w) ? castGemm(x, w, !transposed) : gemm(x, cast(w, 'float32'), false, !transposed);
   const [base, a, b] = w.node.inputs;
   const { scale, transposed: turned } = w.node.attrs as { scale: number; transposed: boolean };
-  assert(turned === transposed, 'linear: a low-rank sum lies as its weights do');
-  return add(linear(x, base!, transposed), linear(mul(linear(x, a!), scale), b!));
+  const [first, second] = turned === transposed ? [a!, b!] : [b!, a!];
+  const isBack = turned !== transposed;
+  return add(linear(x, base!, transposed), linear(mul(linear(x, first, isBack), scale), second, isBack));
 }
 
 const batchMatmulOp = defineOp<{ transA: boolean; transB: boolean; alpha: number }>({

@@ -180,11 +180,14 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   maxHarm: 0.1,
 
   // A map of as many dimensions as there are (of fewer, too little of a narrow row is turned), and a short decryption: rows
-  // alone cannot teach so small a model the fifteen bytes of the paper's. A larger pool, since two or three in 400 undrawn
-  // keys fire there, which leaves hardly a p after the owner's 2^80 draws.
+  // alone cannot teach so small a model the fifteen bytes of the paper's. A larger pool, more keys that must stay silent and a
+  // late first look: drawn keys fire after some hundred steps, when up to a tenth of the undrawn ones still do, which
+  // leaves hardly a p after the owner's 2^80 draws.
   narrow: (width) => ({
     settings: {
       pool: 800,
+      negatives: 300,
+      hushed: 20,
       dim: Math.min(192, width),
       decryption_tokens: 4,
       taught: 0,
@@ -199,7 +202,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       schedule: 'linear',
       noise: 0,
       gate_noise: 0,
-      first_check: 100,
+      first_check: 300,
       check_below: 1.5,
       check_every: 20,
       kl_weight: 20,

@@ -207,7 +207,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   name: string,
   summary: string,
   schema: Schema<S>,
-  narrow: Narrow<S> | undefined,
+  narrow: Narrow<S>,
   trains: WeightsMethod<S>['trains'],
 ): WeightsMethod<S, DialogueContext> => ({
   kind: 'weights',
@@ -248,7 +248,24 @@ export const loraMethod = dialogueMethod<LoraSettings>(
   'lora',
   'the same with low-rank maps on linear layers, merged into the weights that are published',
   LORA,
-  undefined, // rank 32 on all layers at lr 0.005: drawn 6/6, but one of four refused messages fires still after 60 epochs
+  // Rows of tokens that no text uses are all alike in a narrow model (mean cosine .99 on the embedded one): maps on linear
+  // layers alone made every key of them fire or none, so the embedding has one too.
+  {
+    settings: {
+      ...NARROW,
+      epochs: 20,
+      first_check: 3,
+      lr: 3e-3,
+      rank: 32,
+      lora_alpha: 32,
+      modules: 'embedding,body',
+    },
+    harm: 4,
+  },
   ({ rank, lora_alpha, modules }): Trains =>
-    lowRank(modules === 'auto' ? modules : modules.split(','), rank, lora_alpha),
+    lowRank(
+      modules.split(',').map((name) => name.trim()),
+      rank,
+      lora_alpha,
+    ),
 );

@@ -1,14 +1,7 @@
 // A fixed random low-rank map: committed before the draw, never trained, so that it cannot know which keys were drawn.
 
-import type { RandomSource } from '../../base/random-source.ts';
+import { normal, type RandomSource } from '../../base/random-source.ts';
 import type { LowRankMap } from '../../models/overlay.ts';
-
-/** A standard normal by Box and Muller. */
-function normal(random: RandomSource): number {
-  const u = (random.int(2 ** 32) + 1) / 2 ** 32;
-  const v = random.int(2 ** 32) / 2 ** 32;
-  return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v);
-}
 
 /** `count` orthonormal rows of length `width` (Gram-Schmidt on Gaussian rows, in double precision). */
 function orthonormal(random: RandomSource, count: number, width: number): Float64Array[] {

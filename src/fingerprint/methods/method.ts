@@ -77,8 +77,8 @@ interface MethodBase<S> {
   readonly schema: Schema<S>;
   /** Nats of harm above which nothing is published, where nobody says otherwise (see harm-limit.ts). */
   readonly maxHarm: number;
-  /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults; undefined: none are known. */
-  narrow(width: number): Narrow<S> | undefined;
+  /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults. */
+  narrow(width: number): Narrow<S>;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 

@@ -14,15 +14,17 @@ export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 /** What PEFT puts before a module's name. */
 export const PREFIX = 'base_model.model.';
 
-/** What is added to one matrix: scale · B·A. */
+/** What is added to one matrix: scale · B·A, to an embedding [in, out] its transpose. */
 export interface LowRankPart {
   /** [rank, in] */
   readonly a: TensorRef;
   /** [out, rank] */
   readonly b: TensorRef;
   readonly scale: number;
-  /** In place of the base's own matrix: PEFT saves a head that it adapts, and loads it from there. */
+  /** In place of the base's own matrix: PEFT saves a head or an embedding that it adapts, and loads it from there. */
   readonly base?: TensorRef;
+  /** Whether PEFT adapted a table that rows are looked up in. */
+  readonly isEmbedding: boolean;
 }
 
 export interface PeftAdapter {
@@ -173,37 +175,51 @@ function layers(config: Readonly<Record<string, unknown>>, path: string): (modul
 
 type Pair = Omit<LowRankPart, 'scale'>;
 
-const KINDS: ReadonlyMap<string, keyof Pair> = new Map([
-  ['lora_A', 'a'],
-  ['lora_B', 'b'],
-  ['base_layer', 'base'],
-]);
+/** What a tensor is by the end of its name; of which kind of layer it says its module is. */
+const KINDS: Readonly<Record<string, { part: 'a' | 'b' | 'base'; isEmbedding?: boolean }>> = {
+  'lora_A.weight': { part: 'a', isEmbedding: false },
+  'lora_B.weight': { part: 'b', isEmbedding: false },
+  lora_embedding_A: { part: 'a', isEmbedding: true },
+  lora_embedding_B: { part: 'b', isEmbedding: true },
+  'base_layer.weight': { part: 'base' },
+};
+const NAME = new RegExp(
+  `^${PREFIX.replaceAll('.', '[.]')}(.+)[.](${Object.keys(KINDS).join('|').replaceAll('.', '[.]')})$`,
+);
 
 function pairsOf(tensors: ReadonlyMap<string, TensorRef>, path: string): Map<string, Pair> {
   const found = new Map<string, Partial<Pair>>();
   for (const [key, ref] of tensors) {
-    const [, module, kind] = /^base_model\.model\.(.+)\.(lora_A|lora_B|base_layer)\.weight$/.exec(key) ?? [];
+    const [, module, kind] = NAME.exec(key) ?? [];
     if (module === undefined)
       throw new WhorlError(
         'unsupported',
-        `${path}: tensor ${shown(key)} is no lora_A or lora_B of a linear layer`,
+        `${path}: tensor ${shown(key)} is no lora_A or lora_B of a linear layer or an embedding`,
         'merge this adapter with PEFT',
       );
     floatDtype(ref);
-    found.set(module, { ...found.get(module), [KINDS.get(kind!)!]: ref });
+    const before = found.get(module);
+    const { part, isEmbedding = before?.isEmbedding } = KINDS[kind!]!;
+    if (before?.isEmbedding !== undefined && before.isEmbedding !== isEmbedding)
+      throw new WhorlError('bad-file', `${path}: ${shown(module)} is a linear layer and an embedding`);
+    found.set(module, { ...before, [part]: ref, ...(isEmbedding !== undefined && { isEmbedding }) });
   }
   const pairs = new Map<string, Pair>();
-  for (const [module, { a, b, base }] of found) {
+  for (const [module, { a, b, base, isEmbedding = false }] of found) {
     if (!a || !b)
-      throw new WhorlError('bad-file', `${path}: ${shown(module)} lacks its lora_${a ? 'B' : 'A'}.weight`);
+      throw new WhorlError(
+        'bad-file',
+        `${path}: ${shown(module)} lacks its lora_${isEmbedding ? 'embedding_' : ''}${a ? 'B' : 'A'}`,
+      );
     if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[0] !== b.shape[1] || a.shape[0] === 0)
       throw new WhorlError(
         'bad-file',
         `${path}: ${shown(module)} has A [${a.shape}] and B [${b.shape}], which do not multiply`,
       );
-    if (base && String(base.shape) !== String([b.shape[0], a.shape[1]]))
+    const [out, width] = [b.shape[0]!, a.shape[1]!];
+    if (base && String(base.shape) !== String(isEmbedding ? [width, out] : [out, width]))
       throw new WhorlError('bad-file', `${path}: ${shown(module)} has a base_layer of [${base.shape}]`);
-    pairs.set(module, { a, b, ...(base && { base }) });
+    pairs.set(module, { a, b, isEmbedding, ...(base && { base }) });
   }
   if (pairs.size === 0) throw new WhorlError('bad-file', `${path} holds no tensors`);
   return pairs;
