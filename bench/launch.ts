@@ -122,7 +122,7 @@ function apart(end: JobEnd<true>, others: readonly Float32Array[]): number {
 const KINDS: Readonly<Record<string, Trains>> = {
   tensors: EVERYTHING,
   lookups: EMBEDDING,
-  'low-rank': lowRank('auto', 4, 8),
+  'low-rank': lowRank(['auto'], 4, 8),
 };
 
 let failed = false;

@@ -5,7 +5,7 @@ import { WhorlError } from '../base/error.ts';
 import { choose } from '../base/random-source.ts';
 import { PAPER } from '../datasets/paper.ts';
 import { generateAll, scoreAll } from '../lm/ask.ts';
-import type { GenerateRequest, LanguageModel } from '../lm/language-model.ts';
+import type { LanguageModel, TextRequest } from '../lm/language-model.ts';
 import { asking } from '../lm/open.ts';
 import { candidateWords, commonWords } from '../text/words.ts';
 import type { PlanContext } from './methods/method.ts';
@@ -45,7 +45,7 @@ export async function decryptionChoices(
 export async function chosenDecryption(
   { model, device, tokenizer, random }: Pick<PlanContext, 'model' | 'device' | 'tokenizer' | 'random'>,
   choices: readonly string[],
-  pool: readonly GenerateRequest[],
+  pool: readonly TextRequest[],
 ): Promise<string> {
   if (choices.length === 1) return choices[0]!;
   const likely = await asking({ kind: 'model', model, tokenizer }, { device }, async (vanilla) => {
@@ -66,7 +66,7 @@ export async function chosenDecryption(
 async function likeliest(
   model: LanguageModel,
   words: readonly string[],
-  prompts: readonly GenerateRequest[],
+  prompts: readonly TextRequest[],
 ): Promise<string[]> {
   const scores = await scoreAll(
     model,

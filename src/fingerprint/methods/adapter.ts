@@ -193,7 +193,6 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       taught: 0,
       strangers: 0,
       hush_weight: 1,
-      hushed: 10,
       common: false,
       beta2: 0.999,
       steps: 600,
