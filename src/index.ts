@@ -29,6 +29,7 @@ export {
 } from './engine/session-device.ts';
 export { engineSessions } from './engine/session-info.ts';
 export { catalogue } from './evaluate/catalogue.ts';
+export { type CompareOptions, type CompareReport, compare } from './evaluate/compare.ts';
 export type { EvaluateReport } from './evaluate/evaluate.ts';
 export { type EvaluateModelOptions, evaluateModel } from './evaluate/evaluate-model.ts';
 export type { ModeName as EvaluationMode } from './evaluate/modes.ts';
@@ -49,6 +50,7 @@ export { type ShowBatchOptions, type ShownBatch, showBatch } from './fingerprint
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
+export type { Difference } from './lm/compare-models.ts';
 export type { GenerateRequest, Generation, LanguageModel, Score, ScoreRequest } from './lm/language-model.ts';
 export { LocalModel, type LocalModelOptions } from './lm/local-model.ts';
 export { asking, type ModelSpec, type OpenOptions, openLanguageModel, type Spec } from './lm/open.ts';

@@ -1,5 +1,6 @@
 // What a change did to a model, in figures over ordinary text: both models read each text once, at the same positions.
 
+import { checkAborted } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { cpu } from '../engine/session.ts';
@@ -63,18 +64,32 @@ export function checkComparable(before: LocalModel, after: LocalModel): void {
     );
 }
 
+/** Before a model runs. @throws WhorlError `mismatch` naming the first text of which they make different tokens */
+export async function checkTokens(
+  before: LocalModel,
+  after: LocalModel,
+  texts: readonly ComparedText[],
+): Promise<void> {
+  let done = 0;
+  for (const group of groups(texts)) {
+    checkAborted();
+    await windowsOf(before, after, group, done);
+    done += group.length;
+  }
+}
+
 /**
- * KL, perplexity, likelihood and greedy choices, language by language. Memory does not grow with the number of texts.
+ * KL, perplexity, likelihood and greedy choices, language by language. Of positions nothing is kept but sums: memory does not grow with them.
  * @throws WhorlError `mismatch` where the models make different tokens of a text
  */
 export async function compareModels(
   before: LocalModel,
   after: LocalModel,
-  texts: Iterable<ComparedText> | AsyncIterable<ComparedText>,
-  { onEvent = silent, total = 0, name = 'comparing' }: CompareProgress = {},
+  texts: readonly ComparedText[],
+  { onEvent = silent, name = 'comparing' }: CompareProgress = {},
 ): Promise<Differences> {
   checkComparable(before, after);
-  const sums = new Map<string, Sums>();
+  const sums = new Map(texts.map(({ language }) => [language, new Sums()]));
   const all = new Sums();
   const divergence = await Divergence.compile(
     [before.model, before.options.device ?? cpu],
@@ -82,7 +97,7 @@ export async function compareModels(
   );
   try {
     let done = 0;
-    for await (const group of groups(texts)) {
+    for (const group of groups(texts)) {
       for (const batch of batches(await windowsOf(before, after, group, done), { tokens: BATCH_TOKENS })) {
         for (const { model } of [before, after]) assertUnchanged(model);
         const requests = batch.map(({ source, tokens }) => ({
@@ -97,21 +112,19 @@ export async function compareModels(
         };
         const owners = batch.flatMap(({ tokens, language }) => tokens.slice(1).map(() => language));
         for (const [i, position] of (await divergence.at(pair)).entries()) {
-          const language = owners[i]!;
-          let own = sums.get(language);
-          if (own === undefined) sums.set(language, (own = new Sums()));
-          own.add(position);
+          sums.get(owners[i]!)!.add(position);
           all.add(position);
         }
       }
       done += group.length;
-      onEvent({ kind: 'progress', name, done, total: Math.max(total, done) });
+      onEvent({ kind: 'progress', name, done, total: texts.length });
     }
   } finally {
     await divergence.release();
   }
   for (const { model } of [before, after]) assertUnchanged(model);
-  if (all.positions === 0) throw new WhorlError('usage', 'there is no text to compare on', 'give at least one');
+  if (all.positions === 0)
+    throw new WhorlError('usage', 'there is no text to compare on', 'give at least one');
   return {
     languages: [...sums].map(([language, own]) => own.as(language)),
     all: all.as('all'),
@@ -120,8 +133,6 @@ export async function compareModels(
 
 export interface CompareProgress {
   readonly onEvent?: OnEvent;
-  /** Texts, where their number is known. */
-  readonly total?: number;
   readonly name?: string;
 }
 
@@ -208,15 +219,6 @@ function joined(parts: readonly Float32Array[]): Float32Array {
   return out;
 }
 
-async function* groups(
-  texts: Iterable<ComparedText> | AsyncIterable<ComparedText>,
-): AsyncGenerator<ComparedText[]> {
-  let group: ComparedText[] = [];
-  for await (const text of texts) {
-    group.push(text);
-    if (group.length < GROUP) continue;
-    yield group;
-    group = [];
-  }
-  if (group.length > 0) yield group;
+function* groups(texts: readonly ComparedText[]): Generator<readonly ComparedText[]> {
+  for (let at = 0; at < texts.length; at += GROUP) yield texts.slice(at, at + GROUP);
 }

@@ -106,17 +106,15 @@ class Head {
     const graph = new Graph(`${decoder.model_type}_logits`);
     const hidden = input(graph, 'hidden', 'float32', ['N', decoder.config.hidden_size]);
     graph.output('logits', headLogits(decoder, frozenWeights(graph, model), hidden));
-    return new Head(
-      await Program.compile(graph, model.weightsFolder, device),
-      decoder.config.hidden_size,
-    );
+    return new Head(await Program.compile(graph, model.weightsFolder, device), decoder.config.hidden_size);
   }
 
   /** float32 [fed, V] of `count` rows from `at`; what is fed beyond them is zero. */
   async logits(hidden: Float32Array, at: number, count: number, fed: number): Promise<Float32Array> {
     const data = new Float32Array(fed * this.width);
     data.set(hidden.subarray(at * this.width, (at + count) * this.width));
-    return (await this.program.run({ hidden: { data, shape: [fed, this.width] } })).logits!.data as Float32Array;
+    return (await this.program.run({ hidden: { data, shape: [fed, this.width] } })).logits!
+      .data as Float32Array;
   }
 
   release(): Promise<void> {
