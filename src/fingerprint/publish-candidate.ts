@@ -33,7 +33,8 @@ export async function publishCandidate(
   const worst = isCandidate ? checkHarm(figures, limitOf(setting)) : worstHarm(figures);
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (isCandidate) {
-    writeModelCard(model, run.candidate, { claimRoot: contents.claim.root, harm: figures }, onEvent);
+    const facts = { claimRoot: contents.claim.root, harm: figures, measured: difference.difference };
+    writeModelCard(model, run.candidate, facts, onEvent);
     moveFolder(run.candidate, run.published);
   }
   noteLeftOut(model, onEvent);
