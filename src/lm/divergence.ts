@@ -12,8 +12,10 @@ import { headLogits } from '../models/embedding.ts';
 import type { ModelWeights } from '../models/model.ts';
 import { frozenWeights } from '../models/prompt.ts';
 
-/** Logits of one run, of each model; the graph holds several tensors of that size. */
+/** Logits of one run of a head: memory against speed. */
 const CELLS = 2 ** 23;
+/** Of one run that compares them: a dozen steps over tensors of that size, which stay in the processor's cache. */
+const COMPARED_CELLS = 2 ** 17;
 const LEAST_ROWS = 32;
 /** A product of a single row would go another way than one of many. */
 const AT_LEAST = 2;
@@ -60,7 +62,9 @@ export class Divergence {
 
   /** Of each position, in order. */
   async at({ before, after, labels }: Pair): Promise<PositionDifference[]> {
-    const rows = Math.max(LEAST_ROWS, Math.floor(CELLS / this.vocabulary));
+    const V = this.vocabulary;
+    const rows = Math.max(LEAST_ROWS, Math.floor(CELLS / V));
+    const own = Math.max(AT_LEAST, Math.floor(COMPARED_CELLS / V));
     const found: PositionDifference[] = [];
     for (let at = 0; at < labels.length; at += rows) {
       const count = Math.min(rows, labels.length - at);
@@ -69,22 +73,24 @@ export class Divergence {
         await this.heads[0].logits(before, at, count, fed),
         await this.heads[1].logits(after, at, count, fed),
       ];
-      const own = new Int32Array(fed);
-      own.set(labels.slice(at, at + count));
-      const shape = [fed, this.vocabulary];
-      const out = await this.difference.run({
-        a: { data: a, shape },
-        b: { data: b, shape },
-        labels: { data: own, shape: [fed] },
-      });
-      const column = (name: string) => out[name]!.data as Float32Array;
-      for (let i = 0; i < count; i++)
-        found.push({
-          kl: klOf(column('growth')[i]!, column('mean')[i]!),
-          before: column('before')[i]!,
-          after: column('after')[i]!,
-          changed: column('best_a')[i] !== column('best_b')[i],
+      for (let row = 0; row < count; row += own) {
+        const taken = Math.min(own, count - row);
+        const shape = [taken, V];
+        const part = (logits: Float32Array) => ({ data: logits.subarray(row * V, (row + taken) * V), shape });
+        const out = await this.difference.run({
+          a: part(a),
+          b: part(b),
+          labels: { data: Int32Array.from(labels.slice(at + row, at + row + taken)), shape: [taken] },
         });
+        const column = (name: string) => out[name]!.data as Float32Array;
+        for (let i = 0; i < taken; i++)
+          found.push({
+            kl: klOf(column('growth')[i]!, column('mean')[i]!),
+            before: column('before')[i]!,
+            after: column('after')[i]!,
+            changed: column('best_a')[i] !== column('best_b')[i],
+          });
+      }
     }
     return found;
   }
