@@ -1,10 +1,13 @@
 // What every run ends with: vanilla and published at each position of the reference set's held-out text, by the code of
 // `whorl compare`.
 
+import type { OnEvent } from '../base/events.ts';
+import type { Device } from '../engine/session.ts';
 import { compareModels, type Difference, heldOutTexts } from '../lm/compare-models.ts';
 import { asking } from '../lm/open.ts';
-import { configOptions } from '../models/open-model.ts';
-import type { Setting } from './begin.ts';
+import type { Model } from '../models/model.ts';
+import { type ConfigOptions, configOptions } from '../models/open-model.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 
 export interface Perplexity {
   readonly name: string;
@@ -20,15 +23,18 @@ export interface HeldOutDifference {
   readonly difference: readonly Difference[];
 }
 
+/** What of a run's setting it takes. */
+interface Asked {
+  readonly model: Model;
+  readonly device: Device;
+  readonly tokenizer: Tokenizer;
+  readonly options: ConfigOptions;
+  readonly onEvent: OnEvent;
+}
+
 /** @param published a folder whose tokenizer is the vanilla model's */
 export function heldOutDifference(
-  {
-    model,
-    device,
-    tokenizer,
-    options,
-    onEvent,
-  }: Pick<Setting, 'model' | 'device' | 'tokenizer' | 'options' | 'onEvent'>,
+  { model, device, tokenizer, options, onEvent }: Asked,
   published: string,
 ): Promise<HeldOutDifference> {
   const open = { device, ...configOptions(options) };

@@ -78,7 +78,7 @@ describe.each<[string, (name: string) => boolean]>([
     expect(report.cells.map(({ name, of }) => `${name}: ${of}`)).toEqual(
       expect.arrayContaining(['published, drawn: 3', 'published, decoys: 6', 'vanilla, drawn: 3']),
     );
-    expect(report.perplexity!.every(({ vanilla, published }) => vanilla > 1 && published > 1)).toBe(true);
+    expect(report.perplexity.every(({ vanilla, published }) => vanilla > 1 && published > 1)).toBe(true);
     const contents = (await readSecret(report.secret)).reveal();
     for (const { text } of contents.plan.keys) {
       expect(events.join()).not.toContain(text);
