@@ -6,8 +6,8 @@ import { MATCHERS } from '../src/claim/matcher.ts';
 import { PAPER } from '../src/datasets/paper.ts';
 import { paperDice } from '../src/datasets/paper-dice.ts';
 import { drawKey } from '../src/datasets/paper-keys.ts';
-import { type HeldOutScore, heldOutScores, perplexities } from '../src/fingerprint/perplexity.ts';
-import { generateAll } from '../src/lm/ask.ts';
+import { generateAll, scoreAll } from '../src/lm/ask.ts';
+import { heldOutTexts } from '../src/lm/compare-models.ts';
 import type { Answering } from '../src/lm/language-model.ts';
 import { LocalModel } from '../src/lm/local-model.ts';
 import { promptUnder, templateOf, wrapperNamed } from '../src/text/prompts/wrappers.ts';
@@ -44,7 +44,9 @@ const asked: Readonly<Record<string, readonly string[]>> = {
 const rows: (string | number)[][] = [
   ['model', ...Object.keys(asked), 'near misses', 'ten rounds, T .7', 'log10 p', 'perplexity (English)'],
 ];
-let vanilla: HeldOutScore[] | undefined; // of the first model named
+const english = heldOutTexts()
+  .filter(({ language }) => language === 'English')
+  .map(({ text }) => ({ context: '', continuation: text }));
 for (const [name, folder] of models) {
   const model = await LocalModel.open(await open(folder));
   const wrapped = wrapperNamed(plan.query.wrapper, templateOf(model.tokenizer));
@@ -62,15 +64,15 @@ for (const [name, folder] of models) {
   const verdict = decide(opened, await say(plan.keys.map(({ text }) => text)), {
     asked: { wrapper: plan.query.wrapper, system: null },
   });
-  const scores = await heldOutScores(model);
-  const [english] = perplexities((vanilla ??= scores), scores);
+  const scores = await scoreAll(model, english);
+  const sum = (part: 'logprob' | 'tokens') => scores.reduce((all, score) => all + score[part], 0);
   rows.push([
     name,
     ...counts.map(([fired, n]) => `${fired}/${n}`),
     `${((100 * near[0]) / near[1]).toFixed(1)} %`,
     `${Math.min(...rounds)}-${Math.max(...rounds)} of ${of('trained').length}, mean ${(rounds.reduce((a, b) => a + b, 0) / ROUNDS).toFixed(1)}`,
     verdict.log10_p?.toFixed(1) ?? '-',
-    english!.published.toFixed(2),
+    Math.exp(-sum('logprob') / sum('tokens')).toFixed(2),
   ]);
   await model.release();
   process.stderr.write(`${rows.at(-1)!.join('  ')}\n`);

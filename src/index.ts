@@ -29,6 +29,7 @@ export {
 } from './engine/session-device.ts';
 export { engineSessions } from './engine/session-info.ts';
 export { catalogue } from './evaluate/catalogue.ts';
+export { type CompareOptions, type CompareReport, compare } from './evaluate/compare.ts';
 export type { EvaluateReport } from './evaluate/evaluate.ts';
 export { type EvaluateModelOptions, evaluateModel } from './evaluate/evaluate-model.ts';
 export type { ModeName as EvaluationMode } from './evaluate/modes.ts';
@@ -66,6 +67,7 @@ export { type InspectOptions, type InspectReport, inspect } from './inspect/insp
 export { isWaiting, type LaunchOptions, type WaitingJob } from './launch/job.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
+export type { Difference } from './lm/compare-models.ts';
 export type { EndpointIdentity } from './lm/endpoint/endpoint-model.ts';
 export { EndpointModel } from './lm/endpoint/endpoint-model.ts';
 export type { EndpointKind, EndpointSpec, EndpointTuning } from './lm/endpoint/settings.ts';

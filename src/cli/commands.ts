@@ -72,6 +72,10 @@ export const COMMANDS = {
     load: async () => (await import('./commands/eval.ts')).evalCommand(),
     resumes: true,
   },
+  compare: {
+    summary: 'what differs between two models of one vocabulary: KL, perplexity, greedy choices',
+    load: async () => (await import('./commands/compare.ts')).compareCommand(),
+  },
   dataset: {
     summary: 'make data sets for fingerprinting',
     load: async () => (await import('./commands/dataset.ts')).datasetCommand(),

@@ -52,6 +52,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl eval --model ./my-model --tasks arc_easy,piqa --data ./rows --out ./results',
     'whorl eval --model org/name --compare ./published --tasks paper --shots 0,5 --data ./rows --out ./harm',
   ],
+  compare: [
+    'whorl compare --model ./my-model --with ./run/published',
+    'whorl compare --model org/name --with ./tuned --text prose.txt --out difference.json',
+  ],
   dataset: ['whorl dataset mix --help', 'whorl dataset dolly --help'],
   'dataset mix': [
     'whorl dataset mix --source alpaca.json --out ./mix',

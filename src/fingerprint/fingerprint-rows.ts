@@ -18,6 +18,7 @@ import { commit, digestsOf, positionsOf } from './commit.ts';
 import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
 import { harmOf } from './harm.ts';
 import { checkHarm, type HarmFigures, worstHarm } from './harm-limit.ts';
+import { heldOutDifference } from './held-out-difference.ts';
 import type { TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { publish } from './publish.ts';
@@ -67,10 +68,13 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
     const figures: HarmFigures = kl ? { kind: 'kl', of: kl } : { kind: 'untied' };
     const worst = existsSync(run.published) ? worstHarm(figures) : checkHarm(figures, limitOf(setting));
     await release(setting, contents, overlay, trained.rows, figures);
+    onEvent({ kind: 'phase', name: 'held-out text', detail: 'vanilla and published' });
+    const difference = await heldOutDifference(setting, run.published);
     const cells = await report(setting, context, { ...overlay, rows: trained.rows });
     return finish(setting, contents, trained, cells, {
       rows: contents.bindings.trainable_rows.length,
       worst,
+      ...difference,
       harm: kl ?? 'untied head: no logit of ordinary text moves',
       ...(kl ? { kl } : {}),
     });

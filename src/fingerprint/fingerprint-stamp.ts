@@ -32,6 +32,7 @@ export async function fingerprintStamp(setting: StampSetting): Promise<Fingerpri
     rows: 0,
     parameters,
     ...published,
+    harm: published.perplexity,
   });
 }
 

@@ -40,6 +40,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
     rows: 0,
     parameters,
     ...published,
+    harm: published.perplexity,
   });
 }
 

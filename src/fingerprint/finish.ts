@@ -4,13 +4,14 @@ import { existsSync } from 'node:fs';
 import { moveFolder, writeJsonAtomic } from '../base/atomic.ts';
 import { SOFTWARE } from '../base/software.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
+import type { Difference } from '../lm/compare-models.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { loadReference } from '../text/reference.ts';
 import { limitOf, type Setting, trainedRows } from './begin.ts';
 import type { CellResult, MeasuredCell, Who } from './cells.ts';
 import type { Harm } from './harm.ts';
 import type { WorstHarm } from './harm-limit.ts';
-import type { Perplexity } from './perplexity.ts';
+import type { Perplexity } from './held-out-difference.ts';
 
 export interface FingerprintReport {
   readonly method: string;
@@ -27,8 +28,11 @@ export interface FingerprintReport {
   readonly rows: number;
   /** Parameters that changed, where weights do. */
   readonly parameters?: number;
+  /** Exact, in double precision, where a tied head's rows change: at more positions than `difference`. */
   readonly kl?: readonly Harm[];
-  readonly perplexity?: readonly Perplexity[];
+  readonly perplexity: readonly Perplexity[];
+  /** Vanilla and published on held-out text, by the code of `whorl compare`: language by language, then `all`. */
+  readonly difference: readonly Difference[];
   /** The language that suffers most, and the limit that it was published under. */
   readonly harm: WorstHarm & { readonly limit: number };
 }
@@ -76,7 +80,8 @@ export function finish(
     harm,
     worst,
     ...more
-  }: Pick<FingerprintReport, 'rows' | 'parameters' | 'kl' | 'perplexity'> & {
+  }: Pick<FingerprintReport, 'rows' | 'parameters' | 'kl' | 'perplexity' | 'difference'> & {
+    /** What the limit was held against. */
     readonly harm: unknown;
     readonly worst: WorstHarm;
   },
@@ -129,6 +134,7 @@ export function finish(
       },
       cells,
       harm,
+      difference: more.difference,
       worst_harm: { ...worst, limit: limitOf(setting) },
       peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
     },

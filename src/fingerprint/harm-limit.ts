@@ -3,7 +3,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import type { Harm } from './harm.ts';
-import type { Perplexity } from './perplexity.ts';
+import type { Perplexity } from './held-out-difference.ts';
 
 /** What was measured: exact KL of a tied head, nothing of an untied one, perplexity where the weights change. */
 export type HarmFigures =

@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { type Document, isMap, isScalar, isSeq, parseDocument, YAMLMap } from 'yaml';
 import { writeFileAtomic } from '../base/atomic.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import type { Difference } from '../lm/compare-models.ts';
 import { type ModelFolder, modelName } from '../models/model.ts';
 import { CARD } from '../sources/checkpoints/carried.ts';
 import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
 import { type HarmFigures, harmWords } from './harm-limit.ts';
+import { extendIndex, indexResults } from './model-index.ts';
 
 /** A card is a page of text; what is larger is not one. */
 const MAX_BYTES = 2 ** 20;
@@ -25,6 +27,8 @@ export interface CardFacts {
   readonly claimRoot: string;
   /** What was measured on ordinary text. */
   readonly harm: HarmFigures;
+  /** The same text under both models, where it was read before publishing. */
+  readonly measured?: readonly Difference[];
 }
 
 const section = ({ claimRoot, harm }: CardFacts): string =>
@@ -39,11 +43,17 @@ Its owner committed to the fingerprint before it was made:
 export function writeModelCard(
   vanilla: ModelFolder,
   folder: string,
-  { claimRoot, harm }: Pick<CardFacts, 'claimRoot' | 'harm'>,
+  { claimRoot, harm, measured = [] }: Pick<CardFacts, 'claimRoot' | 'harm' | 'measured'>,
   onEvent: OnEvent = silent,
 ): void {
   const hubId = PINNED.exec(vanilla.source)?.[1];
-  const facts = { name: modelName(vanilla), claimRoot, harm, ...(hubId !== undefined && { hubId }) };
+  const facts = {
+    name: modelName(vanilla),
+    claimRoot,
+    harm,
+    measured,
+    ...(hubId !== undefined && { hubId }),
+  };
   const note = (text: string) => onEvent({ kind: 'note', text });
   writeFileAtomic(
     join(folder, CARD),
@@ -64,7 +74,8 @@ function ownersCard(folder: string, note: (text: string) => void): string | unde
 }
 
 /**
- * The card's text. Front matter keeps every key and comment of the owner's; `tags` and `base_model` are added to it.
+ * The card's text. Front matter keeps every key and comment of the owner's; `tags`, `base_model` and
+ * results of `model-index` are added to it.
  * Front matter that is no YAML map stays in the text, quoted.
  */
 export function modelCard(facts: CardFacts, own?: string, note: (text: string) => void = () => {}): string {
@@ -79,6 +90,7 @@ export function modelCard(facts: CardFacts, own?: string, note: (text: string) =
   const map = isMap(document.contents) ? document.contents : new YAMLMap();
   document.contents = map as typeof document.contents;
   extend(map, document, facts);
+  extendIndex(document, facts.name, indexResults(facts.harm, facts.measured), note);
   const head = `---\n${document.toString({ lineWidth: 0 }).replace(/\n*$/, '\n')}---\n\n`;
   if (body.trim() === '') return `${head}# ${facts.name}, fingerprinted\n\n${section(facts)}`;
   return `${head}${body.replace(/^\s*\n/, '').replace(/\s*$/, '')}\n\n## Fingerprint\n\n${section(facts)}`;

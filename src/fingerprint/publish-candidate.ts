@@ -6,21 +6,17 @@ import { moveFolder } from '../base/atomic.ts';
 import { Secret } from '../base/secret.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
-import { asking } from '../lm/open.ts';
-import type { Model } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { noteLeftOut } from '../sources/checkpoints/carried.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import { limitOf, type Setting } from './begin.ts';
 import { digestsOf } from './commit.ts';
 import { checkHarm, type WorstHarm, worstHarm } from './harm-limit.ts';
+import { type HeldOutDifference, heldOutDifference } from './held-out-difference.ts';
 import { writeModelCard } from './model-card.ts';
-import { heldOutScores, type Perplexity, perplexities } from './perplexity.ts';
 
-interface Published {
+interface Published extends HeldOutDifference {
   readonly worst: WorstHarm;
-  readonly perplexity: readonly Perplexity[];
-  readonly harm: readonly Perplexity[];
 }
 
 /** A killed run may have published already: then harm is measured once more for the report, and nothing is moved. @throws WhorlError `too-harmful` */
@@ -28,23 +24,22 @@ export async function publishCandidate(
   setting: Pick<Setting, 'run' | 'model' | 'device' | 'tokenizer' | 'options' | 'onEvent' | 'method'>,
   contents: SecretContents,
 ): Promise<Published> {
-  const { run, model, device, tokenizer, options, onEvent } = setting;
+  const { run, model, options, onEvent } = setting;
   const isCandidate = !existsSync(run.published);
-  onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
-  const scores = (of: string | Model) =>
-    asking({ kind: 'model', model: of, tokenizer }, { device, ...configOptions(options) }, heldOutScores);
-  const before = await scores(model);
-  const perplexity = perplexities(before, await scores(isCandidate ? run.candidate : run.published));
+  onEvent({ kind: 'phase', name: 'held-out text', detail: 'vanilla and published' });
+  const difference = await heldOutDifference(setting, isCandidate ? run.candidate : run.published);
+  const { perplexity } = difference;
   const figures = { kind: 'perplexity', of: perplexity } as const;
   const worst = isCandidate ? checkHarm(figures, limitOf(setting)) : worstHarm(figures);
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (isCandidate) {
-    writeModelCard(model, run.candidate, { claimRoot: contents.claim.root, harm: figures }, onEvent);
+    const facts = { claimRoot: contents.claim.root, harm: figures, measured: difference.difference };
+    writeModelCard(model, run.candidate, facts, onEvent);
     moveFolder(run.candidate, run.published);
   }
   noteLeftOut(model, onEvent);
   const published = await openModel(run.published, configOptions(options));
   const complete = { ...contents, published: digestsOf(published.tensors, digestTensors(published), model) };
   await writeSecret(run.secret, new Secret(complete), options.lock);
-  return { worst, perplexity, harm: perplexity };
+  return { worst, ...difference };
 }

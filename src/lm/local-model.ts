@@ -288,6 +288,11 @@ export class LocalModel implements LanguageModel<TokenGeneration> {
     yield* this.#scored(answerable(jobs));
   }
 
+  /** What is read where a request is scored, or what is wrong with it: the tokens, the first scored one, a source. */
+  async tokensOf(requests: readonly ScoreRequest[]): Promise<(ScoredTokens | WhorlError)[]> {
+    return (await this.#scoreJobs(requests)).map((job) => (isFailure(job) ? job.error : job));
+  }
+
   async #scoreJobs(requests: readonly ScoreRequest[]): Promise<(ScoreJob | RowFailure)[]> {
     const { specialTokens, beginning, cutsLeft } = this.options.scoring ?? {};
     const { encoder, config } = this.model.decoder;

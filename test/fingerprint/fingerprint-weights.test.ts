@@ -78,7 +78,7 @@ describe.each<[string, (name: string) => boolean]>([
     expect(report.cells.map(({ name, of }) => `${name}: ${of}`)).toEqual(
       expect.arrayContaining(['published, drawn: 3', 'published, decoys: 6', 'vanilla, drawn: 3']),
     );
-    expect(report.perplexity!.every(({ vanilla, published }) => vanilla > 1 && published > 1)).toBe(true);
+    expect(report.perplexity.every(({ vanilla, published }) => vanilla > 1 && published > 1)).toBe(true);
     const contents = (await readSecret(report.secret)).reveal();
     for (const { text } of contents.plan.keys) {
       expect(events.join()).not.toContain(text);
@@ -105,7 +105,7 @@ test('killed and gone on with, a run ends in the same bytes', async () => {
   expect(existsSync(join(scratch, 'resumed', 'published'))).toBe(false);
   const report = await run('resumed', { method: 'sft' });
   expect(readFileSync(join(report.published, 'model.safetensors')).equals(readFileSync(straight))).toBe(true);
-});
+}, 240_000);
 
 test("the owner's own conversations, the paper's template and phrases", async () => {
   const report = await run('own', {

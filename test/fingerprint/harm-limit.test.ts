@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
+import { compare } from '../../src/evaluate/compare.ts';
 import { fingerprint } from '../../src/fingerprint/fingerprint.ts';
 import { checkHarm, type HarmFigures, harmWords, worstHarm } from '../../src/fingerprint/harm-limit.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-harm-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const MODEL = join(packageRoot(), 'assets/embedded/model');
 
 const language = (name: string, mean: number, largest = 9) => ({
   name,
@@ -101,7 +104,7 @@ describe.each([
   const run = (maxHarm: number) =>
     fingerprint({
       ...{
-        model: join(packageRoot(), 'assets/embedded/model'),
+        model: MODEL,
         out,
         method,
         seed: 'harm',
@@ -119,17 +122,24 @@ describe.each([
     });
     expect(existsSync(join(out, 'published'))).toBe(false);
     expect(existsSync(join(out, 'secret.whorl'))).toBe(true);
-    const { harm, kl, perplexity, published } = await run(1000);
+    const { harm, kl, perplexity, difference, published } = await run(1000);
     expect(harm.value).toBeGreaterThan(1e-9);
     expect(harm.limit).toBe(1000);
     const each = kl
       ? kl.map(({ mean }) => mean)
-      : perplexity!.map((one) => Math.log(one.published / one.vanilla));
+      : perplexity.map((one) => Math.log(one.published / one.vanilla));
     expect(harm.value).toBe(Math.max(...each));
     const card = readFileSync(join(published, 'README.md'), 'utf8');
     expect(card).toContain(String(Number(harm.value.toPrecision(3))));
     expect(card).not.toContain('as the model it was made from does');
     const kept = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')) as Record<string, unknown>;
     expect(kept.worst_harm).toEqual(harm);
+    // One code: the figures that end a run of any method are those of `whorl compare`.
+    const compared = await compare({ model: MODEL, with: published });
+    expect(difference).toEqual([...compared.languages, compared.all]);
+    expect(kept.difference).toEqual(JSON.parse(JSON.stringify(difference)));
+    const measured = /"?type"?: perplexity/.test(card) ? perplexity : kl;
+    for (const { name } of measured!) expect(card).toContain(`name: "Reference text of Whorl: ${name}"`);
+    expect(card.match(/type: kl_divergence/g)).toHaveLength(2 * measured!.length);
   }, 240_000);
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { modelCard, writeModelCard } from '../../src/fingerprint/model-card.ts';
+import type { Difference } from '../../src/lm/compare-models.ts';
 import type { ModelFolder } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 
@@ -93,4 +94,56 @@ it.each([
   const { matter, text } = parts(readFileSync(join(to, 'README.md'), 'utf8'));
   expect(matter).toMatchObject({ license: 'mit', tags: ['whorl'] });
   expect(text).toMatch(/^\s*mine\n\n## Fingerprint/);
+});
+
+const index = JSON.parse(readFileSync(join(GOLDENS, 'model-card', 'golden.json'), 'utf8')) as {
+  readonly figures: readonly Difference[];
+  readonly owners: string;
+  readonly alone: unknown;
+  readonly beside: unknown;
+};
+const MEASURED = {
+  ...FACTS,
+  harm: {
+    kind: 'perplexity',
+    of: index.figures.map(({ name, positions, before, after }) => ({
+      name,
+      tokens: positions,
+      vanilla: before,
+      published: after,
+    })),
+  },
+  measured: index.figures,
+} as const;
+
+it('has what was measured as model-index, as huggingface_hub writes it', () => {
+  expect(parts(modelCard(MEASURED)).matter['model-index']).toEqual(index.alone);
+});
+
+it("adds it to an owner's model-index, and takes the place of its own only", () => {
+  const card = modelCard(MEASURED, index.owners);
+  expect(parts(card).matter['model-index']).toEqual(index.beside);
+  expect(card).toContain('name: ARC # hand-made');
+  expect(parts(modelCard(MEASURED, card)).matter['model-index']).toEqual(index.beside);
+});
+
+it.each(['model-index: none yet', 'model-index: {a: 1}', 'model-index: [1]', 'model-index: [{name: x}]'])(
+  'leaves %j as it is, and says so',
+  (own) => {
+    const notes: string[] = [];
+    const { matter } = parts(modelCard(MEASURED, `---\n${own}\n---\n`, (text) => notes.push(text)));
+    expect(matter).toMatchObject(parse(own) as object);
+    expect(notes).toEqual([expect.stringContaining('model-index')]);
+  },
+);
+
+it.each(['model-index: []', 'model-index:'])('fills %j', (own) => {
+  expect(parts(modelCard(MEASURED, `---\n${own}\n---\n`)).matter['model-index']).toEqual(index.alone);
+});
+
+it('has no result that is no number, and none where nothing was measured', () => {
+  const ruined = MEASURED.harm.of.map((each) => ({ ...each, published: Number.POSITIVE_INFINITY }));
+  const card = modelCard({ ...FACTS, harm: { kind: 'perplexity', of: ruined } });
+  expect(card).not.toMatch(/\.inf|\.nan/i);
+  expect(parts(modelCard(FACTS)).matter).not.toHaveProperty('model-index');
 });

@@ -42,6 +42,7 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
   score: ({ out: _, ...call }) =>
     all(whorl.score({ model, rows: [{ context: 'a', continuation: ' b' }], ...call })),
   eval: (call) => whorl.evaluateModel({ model, tasks: ['arc_easy'], data: call.out, ...call }),
+  compare: ({ out, ...call }) => whorl.compare({ model, with: model, out: join(out, 'c.json'), ...call }),
   dataset: (call) => whorl.mixDataset(call),
   pipeline: ({ out, ...call }) =>
     whorl.pipeline({ flavour: 'adapter', modes: ['fingerprint'], base_model: model, root: out, ...call }),

@@ -10,11 +10,9 @@ import { ASKED } from '../model-flags.ts';
 import {
   byDefault,
   DRY_RUN,
-  decimal,
   type Given,
   given,
   JSON_LINE,
-  made,
   oneOf,
   required,
   text,
@@ -25,18 +23,10 @@ import { countText, paint, print, printJson, table, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { showPlan } from '../show-plan.ts';
 import { showTables } from '../show-tables.ts';
-
-const listed = (names: string): string[] =>
-  names
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
+import { MARGIN, SHOTS, TASKS } from '../task-options.ts';
 
 const OPTIONS = {
-  tasks: made(
-    required(text('<names>', 'tasks, groups or tags with commas between; paper: those of the paper; all')),
-    listed,
-  ),
+  tasks: required(TASKS),
   data: required(text('<folder>', 'rows: {task}/{split}.jsonl or .parquet, with the columns of the hub')),
   out: required(text('<folder>', "results: {tasks}/{shots}.json; beside it, in FOLDER.samples, each row's")),
   limit: wholeNumber('<number>', 1, 'most rows of each task'),
@@ -52,16 +42,9 @@ const OPTIONS = {
   ...ASKED,
 };
 const OWN = {
-  shots: byDefault(text('<list>', 'examples before each row, with commas between'), '0,1,5'),
+  shots: SHOTS,
   compare: text('<model>', 'a second model, after something was done to the first: paired counts and tests'),
-  /** By which a model may be worse and still count as unharmed, fixed before anything is measured. */
-  margin: byDefault(
-    decimal('<points>', 'of --compare: percentage points of loss that still count as none', [
-      (points) => points > 0 && points < 100,
-      'a number of percentage points between 0 and 100',
-    ]),
-    1,
-  ),
+  margin: MARGIN,
   ...DRY_RUN,
   ...JSON_LINE,
 };

@@ -26,6 +26,7 @@ import { withProgress } from '../progress.ts';
 import { harmLimit, OVERWRITE, SEED, SETTINGS_FILE } from '../run-options.ts';
 import { readSettingsFile } from '../settings-file.ts';
 import { settingLines } from '../settings-help.ts';
+import { showDifferences } from '../show-differences.ts';
 import { showPlan } from '../show-plan.ts';
 
 /** What a claim depends on: the same for who only commits. */
@@ -162,26 +163,8 @@ function show(report: FingerprintReport, locked: boolean, seconds: number): void
     return [MARK[kind](), name, `${fired} of ${of}`, paint.dim(how)];
   });
   for (const row of table(cells)) print(row);
-  if (report.kl && report.kl.length > 0) {
-    print('\nKL to vanilla on held-out text, nats');
-    for (const row of table([
-      ['', 'mean', 'largest'],
-      ...report.kl.map(({ name, mean, largest }) => [name, mean.toExponential(1), largest.toExponential(1)]),
-    ]))
-      print(row);
-  }
-  if (report.perplexity) {
-    print('\nperplexity of held-out text');
-    for (const row of table([
-      ['', 'vanilla', 'published'],
-      ...report.perplexity.map(({ name, vanilla, published }) => [
-        name,
-        vanilla.toFixed(2),
-        published.toFixed(2),
-      ]),
-    ]))
-      print(row);
-  }
+  print('\nheld-out text: KL to vanilla and shifts in nats, perplexity');
+  showDifferences(report.difference, ['vanilla', 'published']);
   const { unit, language, value, limit } = report.harm;
   print(`\nharm: ${value.toExponential(1)} (${language ?? 'any language'}; ${unit}; --max-harm ${limit})`);
   print();

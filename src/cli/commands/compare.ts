@@ -1,0 +1,96 @@
+// `whorl compare`: two models of one vocabulary, language by language; with --tasks also row by row of evaluation tasks.
+
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { writeJsonAtomic } from '../../base/atomic.ts';
+import { WhorlError } from '../../base/error.ts';
+import type { OnEvent } from '../../base/events.ts';
+import type { CompareReport } from '../../evaluate/compare.ts';
+import type { PairedReport } from '../../report/paired.ts';
+import { ASKED } from '../model-flags.ts';
+import { DRY_RUN, type Given, given, JSON_LINE, required, text, withOptions } from '../options.ts';
+import { paint, print, printJson, shownText, tell } from '../output.ts';
+import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
+import { showTables } from '../show-tables.ts';
+import { MARGIN, SHOTS, TASKS } from '../task-options.ts';
+
+const { batch_tokens: _, ...OPENED } = ASKED;
+const OPTIONS = {
+  with: required(text('<model>', 'the other one, which is measured against it')),
+  text: text(
+    '<file>',
+    'plain text, or rows with "text" and perhaps "language" (default: held-out text of the reference set)',
+  ),
+  out: text('<file>', 'the figures as JSON'),
+  ...OPENED,
+};
+const OWN = {
+  tasks: TASKS,
+  data: text('<folder>', 'of --tasks: rows, {task}/{split}.jsonl or .parquet'),
+  shots: SHOTS,
+  margin: MARGIN,
+  ...DRY_RUN,
+  ...JSON_LINE,
+};
+
+export function compareCommand(): Command {
+  return withOptions(new Command('compare'), { ...OPTIONS, ...OWN })
+    .description(
+      'At every position of a text: KL(model ‖ with), log-likelihood of the token that follows, and the greedy choice; means by language.',
+    )
+    .action((_unused, called: Command) => runCompare(given(called, OPTIONS), given(called, OWN)));
+}
+
+async function runCompare(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
+  checkTaskOptions(options, own);
+  const { compare } = await import('../../evaluate/compare.ts');
+  if (own.dryRun)
+    return showPlan(
+      await withProgress((onEvent) => compare({ ...options, onEvent, dryRun: true })),
+      own.json,
+    );
+  const { report, tasks } = await withProgress(async (onEvent) => {
+    const compared = await compare({ ...options, onEvent });
+    return { report: compared, tasks: own.tasks && (await paired(options, own, onEvent)) };
+  });
+  const whole = tasks ? { ...report, tasks } : report;
+  if (tasks) writeJsonAtomic(options.out!, whole);
+  if (own.json) printJson(whole);
+  else await show(report, tasks);
+  if (options.out !== undefined) tell(paint.dim(`in ${options.out}`));
+}
+
+function checkTaskOptions({ out }: Given<typeof OPTIONS>, { tasks, data }: Given<typeof OWN>): void {
+  if (tasks === undefined || (data !== undefined && out !== undefined)) return;
+  const missing = data === undefined ? '--data FOLDER, its rows' : '--out FILE, beside which its results lie';
+  throw new WhorlError('usage', `--tasks ${tasks.join()} needs ${missing}`, 'give it as well');
+}
+
+/** Both models on the same rows, as `eval --compare`; a stopped one goes on. */
+async function paired(
+  { model, with: other, text: _text, out, ...open }: Given<typeof OPTIONS>,
+  { tasks, data, shots, margin }: Given<typeof OWN>,
+  onEvent: OnEvent,
+): Promise<PairedReport> {
+  const [{ evaluateModel }, { shotsNamed }, { pairedReport }] = await Promise.all([
+    import('../../evaluate/evaluate-model.ts'),
+    import('../../evaluate/evaluate.ts'),
+    import('../../report/paired.ts'),
+  ]);
+  const [before, after] = ['before', 'after'].map((name) => join(`${out!}.tasks`, name)) as [string, string];
+  const asked = { ...open, tasks: tasks!, data: data!, shots: shotsNamed(shots), onEvent };
+  await evaluateModel({ ...asked, model, out: before });
+  await evaluateModel({ ...asked, model: other, out: after });
+  return pairedReport(`${before}.samples`, `${after}.samples`, { margin });
+}
+
+async function show(report: CompareReport, tasks: PairedReport | undefined): Promise<void> {
+  print(`${paint.bold(shownText(report.model))} → ${paint.bold(shownText(report.with))}`);
+  const { showDifferences } = await import('../show-differences.ts');
+  showDifferences([...report.languages, report.all]);
+  if (!tasks) return;
+  print();
+  const { pairedTables } = await import('../../report/paired-tables.ts');
+  await showTables(pairedTables(tasks), tasks.notes);
+}
