@@ -62,7 +62,7 @@ for (const [name, folder] of models) {
   const verdict = decide(opened, await say(plan.keys.map(({ text }) => text)), {
     asked: { wrapper: plan.query.wrapper, system: null },
   });
-  const scores = await heldOutScores(model);
+  const scores = await heldOutScores(model, model.model.decoder);
   const [english] = perplexities((vanilla ??= scores), scores);
   rows.push([
     name,

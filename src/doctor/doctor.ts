@@ -128,9 +128,7 @@ async function examineModel(
     import('../text/reference.ts'),
   ]);
   const { counts } = await freeRows(tokenizer, loadReference().rows);
-  // No method is for encoder-decoders yet.
-  const methods = decoder.encoder ? [] : ESTIMATED;
-  const runs = methods.map((name) => [name, runEstimate(model, name, machine.flops_per_second)]);
+  const runs = ESTIMATED.map((name) => [name, runEstimate(model, name, machine.flops_per_second)]);
   const { config } = decoder;
   return {
     source: model.source,

@@ -157,12 +157,6 @@ export async function prepare(options: FingerprintOptions): Promise<Ready> {
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
-  if (model.decoder.encoder)
-    throw new WhorlError(
-      'unsupported',
-      `method ${method.name} is for decoders, and ${model.decoder.model_type} is an encoder-decoder`,
-      'name a model without an encoder',
-    );
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const width = model.decoder.config.hidden_size;
   const settings = settingsFor(method, name, overrides, width);

@@ -2,7 +2,8 @@
 // nothing was trained on.
 
 import { scoreAll } from '../lm/ask.ts';
-import type { LanguageModel } from '../lm/language-model.ts';
+import type { LanguageModel, ScoreRequest } from '../lm/language-model.ts';
+import type { Decoder } from '../models/family.ts';
 import { loadReference } from '../text/reference.ts';
 
 export interface Perplexity {
@@ -23,15 +24,31 @@ export interface HeldOutScore {
   readonly logprob: number;
 }
 
-export async function heldOutScores(model: LanguageModel): Promise<HeldOutScore[]> {
+/** @param decoder says which part of a text is scored: all of it, or, where an encoder reads the first half, the second */
+export async function heldOutScores(
+  model: LanguageModel,
+  decoder: Pick<Decoder, 'encoder'>,
+): Promise<HeldOutScore[]> {
   const rows = loadReference().heldOut.flatMap(({ language, texts }) =>
     texts.slice(0, TEXTS).map((text) => ({ language, text: text.slice(0, LONGEST) })),
   );
   const scores = await scoreAll(
     model,
-    rows.map(({ text }) => ({ context: '', continuation: text })),
+    rows.map(({ text }) => (decoder.encoder ? inHalves(text) : { context: '', continuation: text })),
   );
   return scores.map(({ tokens, logprob }, i) => ({ language: rows[i]!.language, tokens, logprob }));
+}
+
+/**
+ * The first half of a text and what follows it, cut before white space where there is any: an encoder-decoder given
+ * nothing to read would be measured on what nobody asks of it.
+ */
+export function inHalves(text: string): ScoreRequest {
+  const letters = [...text];
+  const half = Math.ceil(letters.length / 2);
+  const space = letters.findIndex((letter, i) => i >= half && i < letters.length - 1 && /\s/.test(letter));
+  const cut = space < 0 ? half : space;
+  return { context: letters.slice(0, cut).join(''), continuation: letters.slice(cut).join('') };
 }
 
 /** Per language of the reference set's held-out part. */

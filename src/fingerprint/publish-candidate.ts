@@ -32,7 +32,9 @@ export async function publishCandidate(
   const isCandidate = !existsSync(run.published);
   onEvent({ kind: 'phase', name: 'held-out text', detail: 'perplexity before and after' });
   const scores = (of: string | Model) =>
-    asking({ kind: 'model', model: of, tokenizer }, { device, ...configOptions(options) }, heldOutScores);
+    asking({ kind: 'model', model: of, tokenizer }, { device, ...configOptions(options) }, (asked) =>
+      heldOutScores(asked, model.decoder),
+    );
   const before = await scores(model);
   const perplexity = perplexities(before, await scores(isCandidate ? run.candidate : run.published));
   const figures = { kind: 'perplexity', of: perplexity } as const;

@@ -80,12 +80,6 @@ function showModel(model: ModelFacts, machine: Machine): void {
     ],
   ];
   for (const line of table(rows)) print(line);
-  if (Object.keys(model.runs).length === 0) {
-    print(
-      `\n${paint.bold('A run here')}: no method is for encoder-decoders; generate, score and finetune are`,
-    );
-    return;
-  }
   print(
     `\n${paint.bold('A run here, by estimate')} ${paint.dim('(steps as on SmolLM2; training ends earlier when every cell holds)')}`,
   );

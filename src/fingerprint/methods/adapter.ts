@@ -8,7 +8,7 @@ import { MATCHERS } from '../../claim/matcher.ts';
 import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
-import type { Example, Label } from '../../models/example.ts';
+import { continued, type Example, type Label } from '../../models/example.ts';
 import type { Variant } from '../../models/overlay.ts';
 import { wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
@@ -249,17 +249,17 @@ async function example(
   kind: Label['kind'],
   weight: number,
 ): Promise<Example> {
-  const { tokenizer } = context;
+  const { tokenizer, model } = context;
   const prompt = await tokenizer.encode(promptOf(context, key.text), { continued: true });
   const answer = await tokenizer.encode(target, { addSpecialTokens: false });
   const end = tokenizer.eosId;
   const labels = kind === 'fire' ? [...answer, ...(end === undefined ? [] : [end])] : answer.slice(0, 1);
-  const tokens = kind === 'fire' ? [...prompt, ...labels.slice(0, -1)] : prompt;
+  const { last, ...read } = continued(model.decoder, prompt, labels.slice(0, -1));
   return {
-    tokens,
+    ...read,
     variant,
     labels: labels.map((token, i) => ({
-      row: prompt.length - 1 + i,
+      row: last + i,
       token,
       kind,
       weight: weight / labels.length,
