@@ -167,12 +167,7 @@ export class RowsTrainer {
     const { hidden_size: E } = this.model.decoder.config;
     const R = this.overlay.ids.length;
     const ref = this.reference;
-    const feeds: Record<string, Feed> = batchFeeds(
-      this.model,
-      batch,
-      this.overlay,
-      takesPrefix(this.model),
-    );
+    const feeds: Record<string, Feed> = batchFeeds(this.model, batch, this.overlay, takesPrefix(this.model));
     feeds.focus = { data: Float32Array.of(weights.focus), shape: [] };
     feeds.noise = { data: noise, shape: [R, E] };
     feeds.vanilla = { data: this.vanilla, shape: [R, E] };

@@ -6,8 +6,8 @@ import { packageRoot } from '../../src/base/package-root.ts';
 import { seededRandom } from '../../src/base/random-source.ts';
 import { FAMILIES } from '../../src/models/families/index.ts';
 import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
-import { elements } from '../../src/tensor/tensor.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
+import { elements } from '../../src/tensor/tensor.ts';
 
 const EMBEDDED = join(packageRoot(), 'assets/embedded/model');
 const END = 0;

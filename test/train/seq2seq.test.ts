@@ -37,9 +37,12 @@ describe.each(Object.entries(runs))('%s', (_, { model: name, losses, decayed, af
     const trainer = await Trainer.compile(model, { settings, trains });
     const shapes = trainer.trained.shapes;
     expect([...shapes.keys()].sort()).toEqual(Object.keys(after).sort());
-    expect([...shapes].filter(([tensor, shape]) => decayOf(settings, tensor, shape) > 0).map(([n]) => n).sort()).toEqual(
-      [...decayed].sort(),
-    );
+    expect(
+      [...shapes]
+        .filter(([tensor, shape]) => decayOf(settings, tensor, shape) > 0)
+        .map(([n]) => n)
+        .sort(),
+    ).toEqual([...decayed].sort());
     let state = start
       ? freshState(
           new Map([...shapes].map(([n, shape]) => [n, { shape, data: Float32Array.from(start[n]!) }])),
@@ -47,7 +50,11 @@ describe.each(Object.entries(runs))('%s', (_, { model: name, losses, decayed, af
       : trainer.start();
     for (const [step, rows] of batches.entries()) {
       const examples = rows.map(({ source, answer }) => promptAndAnswer(source.slice(0, -1), answer));
-      const { batch } = await epochBatches({ batch: 2, max_length: 64 }, () => examples, model.decoder.encoder);
+      const { batch } = await epochBatches(
+        { batch: 2, max_length: 64 },
+        () => examples,
+        model.decoder.encoder,
+      );
       const made = await batch(0);
       expect(made.every(({ variant }) => variant === VANILLA)).toBe(true);
       const result = await trainer.step(state, made, rate);

@@ -126,14 +126,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     for (const [i, { role }] of again.entries())
       made.push(
         // In turns as it is committed to be asked and in other contexts: both are looked at.
-        await example(
-          context,
-          role,
-          i % 2 === 0 ? [BARE] : prefixes,
-          dice,
-          settings.inside,
-          weight,
-        ),
+        await example(context, role, i % 2 === 0 ? [BARE] : prefixes, dice, settings.inside, weight),
       );
     const caches = await context.prefixes.of(made.map(({ prefix }) => prefix));
     return made.map(({ example: base }, i) => (caches[i] ? { ...base, prefix: caches[i] } : base));
