@@ -13,22 +13,7 @@ const LONG = 600_000;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-fire-seq2seq-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-const DIALOGUE = {
-  pool: '40',
-  trained: '4',
-  negatives: '2',
-  strangers: '8',
-  ordinary: '8',
-  epochs: '60',
-  batch: '16',
-  schedule: 'linear',
-  first_check: '6',
-  pull_back: 'false',
-  alphabet: '48',
-};
-
 const RUNS = {
-  sft: { settings: { ...DIALOGUE, lr: '0.005' }, withBody: false },
   adapter: {
     settings: { pool: '60', trained: '8', negatives: '6', alphabet: '96', key_length: '6', steps: '500' },
     withBody: true,
@@ -36,7 +21,7 @@ const RUNS = {
 } as const;
 
 /** A tied head moves with the rows, and vanilla weights at random expect every token: ordinary text may move more. */
-const TIED = { adapter: { kl_weight: '1', kl_target: '1', spread_weight: '0.001', noise: '0' }, sft: {} };
+const TIED = { adapter: { kl_weight: '1', kl_target: '1', spread_weight: '0.001', noise: '0' } };
 
 describe.each(['mt5', 't5'] as const)('%s', (type) => {
   const vanilla = tinyEncoderDecoder(join(scratch, type), type);
@@ -55,9 +40,6 @@ describe.each(['mt5', 't5'] as const)('%s', (type) => {
         maxMinutes: 0,
         maxHarm: 20,
         cacheDir: join(scratch, 'cache'),
-        ...(process.env.T5M && {
-          onEvent: (e: unknown) => process.stderr.write(`${JSON.stringify(e).slice(0, 300)}\n`),
-        }),
       });
       expect(report.cells.filter(({ held }) => !held)).toEqual([]);
       const asked = { secret: report.secret, ...(withBody ? { body: vanilla } : {}) };
