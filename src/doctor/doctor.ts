@@ -133,7 +133,7 @@ async function examineModel(
     import('../text/reference.ts'),
   ]);
   const { counts } = await freeRows(tokenizer, loadReference().rows);
-  // No method is for encoder-decoders yet.
+  // Estimates are of decoders alone.
   const runs = decoder.encoder ? {} : await runsOf(model, machine.flops_per_second);
   const { config } = decoder;
   return {

@@ -176,11 +176,11 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     ...configOptions(options),
   });
   if (options.launch) checkLaunch(model, options.launch);
-  if (model.decoder.encoder)
+  if (model.decoder.encoder && method.name !== 'adapter')
     throw new WhorlError(
       'unsupported',
-      `method ${method.name} is for decoders, and ${model.decoder.model_type} is an encoder-decoder`,
-      'name a model without an encoder',
+      `method ${method.name} was not seen to hold on encoder-decoders such as ${model.decoder.model_type}`,
+      'take --method adapter, or a model without an encoder',
     );
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const width = model.decoder.config.hidden_size;

@@ -10,6 +10,7 @@ import { Program } from '../engine/program.ts';
 import type { Device } from '../engine/session.ts';
 import { headLogits, productsOf } from '../models/embedding.ts';
 import { Encoder } from '../models/encode.ts';
+import { continued } from '../models/example.ts';
 import type { Decoder } from '../models/family.ts';
 import { logitShiftOf, throughMap } from '../models/head-map.ts';
 import type { Model } from '../models/model.ts';
@@ -67,7 +68,7 @@ export async function referencePositions(
   keep: KeepStates = (make) => make(),
 ): Promise<Positions> {
   const { arrays } = await keep(async () =>
-    statesOf(model, await piecesOf(tokenizer, texts, ids, sizes), device, progress),
+    statesOf(model, await piecesOf(model.decoder, tokenizer, texts, ids, sizes), device, progress),
   );
   return positionsAt(
     model,
@@ -97,11 +98,14 @@ export async function positionsAt(
 /** A piece of a text: its tokens, which language it is of, and whether it is kept out of the loss. */
 export interface Piece {
   readonly tokens: readonly number[];
+  /** What an encoder-decoder reads; `tokens` are then its decoder's, and they alone are positions. */
+  readonly source?: readonly number[];
   readonly language: number;
   readonly kept: boolean;
 }
 
 async function piecesOf(
+  decoder: Decoder,
   tokenizer: Tokenizer,
   texts: readonly LanguageTexts[],
   ids: Int32Array,
@@ -113,13 +117,34 @@ async function piecesOf(
   for (const [language, { texts: lines }] of texts.entries()) {
     let left = PRIMARY.has(texts[language]!.language) ? sizes.primary : sizes.other;
     for (const tokens of chunks(await tokenizer.encodeBatch(lines, { continued: true }), trained)) {
-      const take = tokens.slice(0, Math.max(2, left));
-      pieces.push({ tokens: take, language, kept: number++ % KEPT_OUT === KEPT_OUT - 1 });
+      const { source, tokens: take } = asModelled(decoder, tokens, Math.max(2, left));
+      pieces.push({
+        tokens: take,
+        ...(source && { source }),
+        language,
+        kept: number++ % KEPT_OUT === KEPT_OUT - 1,
+      });
       left -= take.length;
       if (left <= 0) break;
     }
   }
   return pieces;
+}
+
+/**
+ * A piece of ordinary text as the model has it, at most so many positions. An encoder reads the first half and the decoder
+ * goes on with the second, the "prefix language modelling" of T5 (Raffel et al. 2020, section 3.2.1): any checkpoint takes
+ * it, whereas spans behind sentinels are known to those alone that were not tuned since.
+ */
+function asModelled(
+  decoder: Decoder,
+  tokens: readonly number[],
+  most: number,
+): { source?: readonly number[]; tokens: readonly number[] } {
+  if (!decoder.encoder) return { tokens: tokens.slice(0, most) };
+  const half = tokens.length >> 1;
+  const { source, tokens: own } = continued(decoder, tokens.slice(0, half), tokens.slice(half));
+  return { source: source!, tokens: own.slice(0, most) };
 }
 
 /** Of each position the final hidden state [E], log Σ e^logits, its language and whether the loss sees it. */
@@ -146,7 +171,11 @@ export async function statesOf(
       batch.push(pieces[at++]!);
     }
     const rows = await encoder.hidden(
-      batch.map(({ tokens }) => ({ tokens, wanted: tokens.map((_, i) => i) })),
+      batch.map(({ tokens, source }) => ({
+        tokens,
+        ...(source && { source }),
+        wanted: tokens.map((_, i) => i),
+      })),
     );
     for (const [i, piece] of batch.entries()) {
       hidden.set(rows[i]!, done * E);

@@ -51,7 +51,7 @@ export interface ShowBatchOptions extends ComputeOptions, ConfigOptions, Abortab
   readonly onEvent?: OnEvent;
 }
 
-interface ShownToken {
+export interface ShownToken {
   readonly id: number;
   readonly text: string;
   /** Whether its embedding row is trained. */
@@ -73,6 +73,8 @@ export interface ShownExample {
   readonly variant: Variant | null;
   /** Text before the example that is computed once and cached; null where there is none. */
   readonly prefix: { readonly tokens: number; readonly text: string } | null;
+  /** What an encoder-decoder reads, where `tokens` are its decoder's; null of a decoder. */
+  readonly read: readonly ShownToken[] | null;
   readonly tokens: readonly ShownToken[];
   readonly labels: readonly ShownLabel[];
 }
@@ -265,20 +267,21 @@ function finished(run: RunFolder): AskedFor {
 }
 
 async function shown(
-  { tokens, labels, prefix }: Example,
+  { source, tokens, labels, prefix }: Example,
   tokenizer: Tokenizer,
   isTrained: (id: number) => boolean,
   prefixes: ReadonlyMap<CachedPrefix, readonly number[]>,
 ): Promise<Omit<ShownExample, 'variant'>> {
   const textOf = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
+  const shownTokens = (ids: readonly number[]): Promise<ShownToken[]> =>
+    Promise.all(ids.map(async (id) => ({ id, text: await textOf(id), trained: isTrained(id) })));
   const before = prefix && prefixes.get(prefix);
   return {
     prefix: before
       ? { tokens: before.length, text: await tokenizer.decode(before, { skipSpecialTokens: false }) }
       : null,
-    tokens: await Promise.all(
-      tokens.map(async (id) => ({ id, text: await textOf(id), trained: isTrained(id) })),
-    ),
+    read: source ? await shownTokens(source) : null,
+    tokens: await shownTokens(tokens),
     labels: await Promise.all(
       labels.map(async ({ row, token, alternative, kind, weight }) => ({
         row,

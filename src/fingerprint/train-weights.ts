@@ -48,14 +48,17 @@ type EpochExamples = (epoch: number) => Promise<readonly TuningExample[]>;
 
 /** Batches of a run: functions of its seed and the step's number alone. */
 export const weightsBatches = (
-  { start, settings, onEvent }: Pick<WeightsSetting, 'start' | 'settings' | 'onEvent'>,
+  { start, settings, model, onEvent }: Pick<WeightsSetting, 'start' | 'settings' | 'model' | 'onEvent'>,
   examples: EpochExamples,
 ): Promise<EpochBatches> =>
-  epochBatches(settings, async (epoch) =>
-    shuffled(
-      randomOf(start)(`epoch/${epoch}`),
-      withLabels(await examples(epoch), settings.max_length, onEvent),
-    ),
+  epochBatches(
+    settings,
+    async (epoch) =>
+      shuffled(
+        randomOf(start)(`epoch/${epoch}`),
+        withLabels(await examples(epoch), settings.max_length, onEvent),
+      ),
+    model.decoder.encoder,
   );
 
 /** Measures a checkpoint's gate cells. */

@@ -5,10 +5,12 @@ import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { cpu } from '../engine/session.ts';
 import { longestSequence } from '../models/blocks/rope-scaling.ts';
+import type { Decoder } from '../models/family.ts';
 import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
 import { loadReference } from '../text/reference.ts';
 import { batches } from './batches.ts';
 import { Divergence } from './divergence.ts';
+import type { ScoreRequest } from './language-model.ts';
 import type { LocalModel } from './local-model.ts';
 import type { ScoredTokens } from './score-tokens.ts';
 
@@ -177,7 +179,7 @@ async function windowsOf(
   texts: readonly ComparedText[],
   first: number,
 ): Promise<Window[]> {
-  const requests = texts.map(({ text }) => ({ context: '', continuation: text }));
+  const requests = texts.map(({ text }) => toScore(before.model.decoder, text));
   const [a, b] = [await before.tokensOf(requests), await after.tokensOf(requests)];
   const size = Math.min(WINDOW, longestSequence(before.model.decoder), longestSequence(after.model.decoder));
   return texts.flatMap(({ language, text }, i) => {
@@ -201,6 +203,22 @@ async function windowsOf(
       language,
     }));
   });
+}
+
+/** All of a text, or, where an encoder reads the first half, the second (prefix language modelling, T5, section 3.2.1). */
+const toScore = ({ encoder }: Decoder, text: string): ScoreRequest =>
+  encoder ? inHalves(text) : { context: '', continuation: text };
+
+/**
+ * The first half of a text and what follows it, cut before white space where there is any: an encoder-decoder given
+ * nothing to read would be measured on what nobody asks of it.
+ */
+function inHalves(text: string): ScoreRequest {
+  const letters = [...text];
+  const half = Math.ceil(letters.length / 2);
+  const space = letters.findIndex((letter, i) => i >= half && i < letters.length - 1 && /\s/.test(letter));
+  const cut = space < 0 ? half : space;
+  return { context: letters.slice(0, cut).join(''), continuation: letters.slice(cut).join('') };
 }
 
 const same = (a: ScoredTokens, b: ScoredTokens): boolean =>

@@ -1,5 +1,6 @@
 // The noun of training: tokens, which rows have a label, which parts of the overlay apply.
 
+import type { Decoder } from './family.ts';
 import type { Variant } from './overlay.ts';
 
 /** `fire`: −log p(token), the label is wanted. `hush`: −log(1 − p(token)), the label must not come. */
@@ -30,3 +31,22 @@ export interface Example {
   readonly variant: Variant;
   readonly prefix?: CachedPrefix;
 }
+
+/** A prompt and what follows it, as a model is given the two. */
+export interface Continued extends Pick<Example, 'source' | 'tokens'> {
+  /** The row after which the first token of what follows comes. */
+  readonly last: number;
+}
+
+/**
+ * A decoder has both as one text; of an encoder-decoder the encoder reads the prompt, ended, and the decoder says the rest.
+ * @param prompt without the EOS that a tokenizer may append
+ */
+export const continued = (
+  { encoder }: Pick<Decoder, 'encoder'>,
+  prompt: readonly number[],
+  said: readonly number[],
+): Continued =>
+  encoder
+    ? { source: [...prompt, encoder.end], tokens: [encoder.start, ...said], last: 0 }
+    : { tokens: [...prompt, ...said], last: prompt.length - 1 };

@@ -22,7 +22,7 @@ export interface Source {
 
 export interface Encoded {
   readonly inputs: SourceInputs;
-  /** [U, E] */
+  /** [SR, E] */
   readonly states: Value;
 }
 
@@ -42,8 +42,8 @@ export function encodedSources(
   if (!decoder.encoder) return undefined;
   const inputs = sourceInputs(graph, count);
   const on = overlay && {
-    rows: input(graph, 'source_rows_on', 'float32', ['U']),
-    adapter: input(graph, 'source_adapter_on', 'float32', ['U']),
+    rows: input(graph, 'source_rows_on', 'float32', ['SR']),
+    adapter: input(graph, 'source_adapter_on', 'float32', ['SR']),
   };
   const x = embedded(embed(decoder, weights, inputs.ids, overlay, on));
   return { inputs, states: decoder.encoder.hidden(weights, x, encoderAttention(decoder, inputs)) };

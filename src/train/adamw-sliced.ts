@@ -37,7 +37,7 @@ export class SlicedAdamW {
     const scaled = mul(gradient, input(graph, 'factor', 'float32', []));
     // Decay is an input, because it differs from parameter to parameter: p·(1 − ηλ), then AdamW's own step.
     const kept = mul(parameter, sub(1, mul(inputs.rate, input(graph, 'decay', 'float32', []))));
-    const next = adamW({ ...settings, weight_decay: 0 }, inputs, kept, scaled, m, v);
+    const next = adamW(settings, 0, inputs, kept, scaled, m, v);
     graph.output('parameter.new', next.parameter);
     graph.output('m.new', next.m);
     graph.output('v.new', next.v);
@@ -87,7 +87,7 @@ export class SlicedAdamW {
     };
     const parts = [...gradients].flatMap(([name, gradient]) => {
       const slot = slots.get(name)!;
-      const decay = scalar(decayOf(this.settings, slot.shape));
+      const decay = scalar(decayOf(this.settings, name, slot.shape));
       return slices(gradient.length).map((part) => ({ slot, gradient, decay, part }));
     });
     await inLanes(this.lanes, parts, async ({ slot: { value, m, v }, gradient, decay, part }) => {

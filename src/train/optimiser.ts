@@ -18,17 +18,21 @@ export interface AdamW {
   readonly clip: number;
 }
 
-/** `all` as torch's AdamW by itself; `matrices` leaves out norms and biases, as transformers' Trainer does. */
+/**
+ * `all` as torch's AdamW by itself; `matrices` leaves out norms and biases as transformers' Trainer does: single vectors, and
+ * what is named like a norm or a bias whatever its shape (T5's table of distances, Cohere's norms of each head).
+ */
 export type Decay = 'all' | 'matrices';
 
-const DECAYS: Readonly<Record<Decay, (shape: readonly Dim[]) => boolean>> = {
+const NORM_OR_BIAS = /bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)/i;
+const DECAYS: Readonly<Record<Decay, (name: string, shape: readonly Dim[]) => boolean>> = {
   all: () => true,
-  matrices: (shape) => shape.length > 1,
+  matrices: (name, shape) => shape.length > 1 && !NORM_OR_BIAS.test(name),
 };
 
-/** The weight decay of a parameter of this shape. */
-export const decayOf = ({ weight_decay, decay }: AdamW, shape: readonly Dim[]): number =>
-  DECAYS[decay](shape) ? weight_decay : 0;
+/** The weight decay of a parameter of this name and shape. */
+export const decayOf = ({ weight_decay, decay }: AdamW, name: string, shape: readonly Dim[]): number =>
+  DECAYS[decay](name, shape) ? weight_decay : 0;
 
 export const ADAMW: AdamW = {
   beta1: 0.9,
@@ -74,7 +78,8 @@ export const clipFactor = (norm: Value, clip: number): Value => min(div(clip, ad
  * @returns the new parameter and moments
  */
 export function adamW(
-  settings: AdamW,
+  settings: Pick<AdamW, 'beta1' | 'beta2' | 'epsilon'>,
+  weight_decay: number,
   { rate, correction1, correction2 }: StepInputs,
   parameter: Value,
   gradient: Value,
@@ -82,7 +87,6 @@ export function adamW(
   v: Value,
 ): { parameter: Value; m: Value; v: Value } {
   const { beta1, beta2, epsilon } = settings;
-  const weight_decay = decayOf(settings, parameter.shape);
   const mNew = add(mul(m, beta1), mul(gradient, 1 - beta1));
   const vNew = add(mul(v, beta2), mul(mul(gradient, gradient), 1 - beta2));
   const direction = div(mNew, add(div(sqrt(vNew), correction2), epsilon));

@@ -134,7 +134,7 @@ export class RowsTrainer {
     const shaken = add(rows, mul(input(graph, 'noise', 'float32', [R, E]), stopGradient(size)));
     const inputs = overlayInputs(graph, model.decoder, overlayShape(overlay)!, shaken);
     const logprobs = labelLogprobs(graph, model, frozenWeights(graph, model), inputs, {
-      withPrefix: true,
+      withPrefix: takesPrefix(model),
       alternatives: true,
     });
     const [fire, hush] = [input(graph, 'fire', 'float32', ['L']), input(graph, 'hush', 'float32', ['L'])];
@@ -169,7 +169,7 @@ export class RowsTrainer {
     const { hidden_size: E } = this.model.decoder.config;
     const R = this.overlay.ids.length;
     const ref = this.reference;
-    const feeds: Record<string, Feed> = batchFeeds(this.model, batch, this.overlay, true);
+    const feeds: Record<string, Feed> = batchFeeds(this.model, batch, this.overlay, takesPrefix(this.model));
     feeds.focus = { data: Float32Array.of(weights.focus), shape: [] };
     feeds.noise = { data: noise, shape: [R, E] };
     feeds.vanilla = { data: this.vanilla, shape: [R, E] };
@@ -235,6 +235,9 @@ export class RowsTrainer {
     await this.program.release();
   }
 }
+
+/** What an encoder reads, it reads whole: there is nothing before a text that could be kept. */
+const takesPrefix = ({ decoder }: ModelWeights): boolean => decoder.encoder === undefined;
 
 function membership({ count, of }: Groups): Feed {
   const data = new Float32Array(of.length * count);

@@ -8,7 +8,7 @@ import { input } from '../engine/ops/leaves.ts';
 import { Program, type Results } from '../engine/program.ts';
 import type { Device, Feed } from '../engine/session.ts';
 import { elements } from '../tensor/tensor.ts';
-import { type AdamW, adamW, clipFactor, globalNorm, stepFeeds, stepInputs } from './optimiser.ts';
+import { type AdamW, adamW, clipFactor, decayOf, globalNorm, stepFeeds, stepInputs } from './optimiser.ts';
 
 /** One trained tensor and its moments. */
 export interface Slot {
@@ -88,7 +88,7 @@ export class TrainProgram {
         input(graph, `${name}.v`, 'float32', value.shape),
       ];
       const clipped = settings.clip === Number.POSITIVE_INFINITY ? raw[i]! : mul(raw[i]!, factor);
-      const next = adamW(settings, inputs, value, clipped, m, v);
+      const next = adamW(settings, decayOf(settings, name, value.shape), inputs, value, clipped, m, v);
       graph.output(`${name}.new`, adjust(next.parameter, name));
       graph.output(`${name}.m.new`, next.m);
       graph.output(`${name}.v.new`, next.v);

@@ -2,7 +2,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
-import type { Example } from '../models/example.ts';
+import { continued, type Example } from '../models/example.ts';
 import type { Decoder } from '../models/family.ts';
 import { VANILLA } from '../models/overlay.ts';
 
@@ -66,19 +66,21 @@ function batchOf(
   const sum = cut.flatMap(({ places }) => places).reduce((all, { weight }) => all + weight, 0);
   if (encoder)
     return cut.flatMap(({ tokens, spans, places }) =>
-      spans.map(([from, end]) => ({
-        source: [...tokens.slice(0, from), encoder.end],
-        tokens: [encoder.start, ...tokens.slice(from, end - 1)],
-        variant: VANILLA,
-        labels: places
-          .filter(({ at }) => at >= from && at < end)
-          .map(({ at, weight }) => ({
-            row: at - from,
-            token: tokens[at]!,
-            kind: 'fire',
-            weight: weight / sum,
-          })),
-      })),
+      spans.map(([from, end]) => {
+        const { last, ...read } = continued({ encoder }, tokens.slice(0, from), tokens.slice(from, end - 1));
+        return {
+          ...read,
+          variant: VANILLA,
+          labels: places
+            .filter(({ at }) => at >= from && at < end)
+            .map(({ at, weight }) => ({
+              row: last + at - from,
+              token: tokens[at]!,
+              kind: 'fire',
+              weight: weight / sum,
+            })),
+        };
+      }),
     );
   return cut.map(({ tokens, places }) => ({
     tokens: tokens.slice(0, places.at(-1)!.at), // the model is not asked for what comes after the last label

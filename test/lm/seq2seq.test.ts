@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
-import { fingerprint } from '../../src/fingerprint/fingerprint.ts';
 import { generateAll, scoreAll } from '../../src/lm/ask.ts';
 import { LocalModel } from '../../src/lm/local-model.ts';
 import { Encoder } from '../../src/models/encode.ts';
@@ -183,18 +182,6 @@ describe('the matrix under other names, in safetensors', () => {
       'decoder.embed_tokens.weight and shared.weight are one matrix, but both are stored, with different values',
     );
   });
-});
-
-test('fingerprints refuse an encoder-decoder by name', async () => {
-  for (const method of ['rows', 'adapter', 'sft', 'emb', 'lora'])
-    await expect(
-      fingerprint({
-        model: join(scratch, 'model'),
-        out: join(scratch, method),
-        method,
-        cacheDir: join(scratch, 'cache'),
-      }),
-    ).rejects.toThrow(`method ${method} is for decoders, and t5 is an encoder-decoder`);
 });
 
 test('a source that is missing, and one that nobody reads, are refused', async () => {

@@ -82,7 +82,7 @@ function showModel(model: ModelFacts, machine: Machine): void {
   for (const line of table(rows)) print(line);
   if (Object.keys(model.runs).length === 0) {
     print(
-      `\n${paint.bold('A run here')}: no method is for encoder-decoders; generate, score and finetune are`,
+      `\n${paint.bold('A run here')}: of the methods adapter alone is for encoder-decoders, and no estimate is made of them; generate, score and finetune work`,
     );
     return;
   }

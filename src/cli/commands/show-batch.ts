@@ -1,7 +1,7 @@
 // `whorl show-batch`: examples as they are trained, coloured by kind. It prints secret keys and says so.
 
 import { Command } from 'commander';
-import type { ShownBatch, ShownExample, ShownLabel } from '../../fingerprint/show-batch.ts';
+import type { ShownBatch, ShownExample, ShownLabel, ShownToken } from '../../fingerprint/show-batch.ts';
 import { parseSettings } from '../arguments.ts';
 import { COMPUTE } from '../model-flags.ts';
 import { byDefault, type Given, given, text, toggle, wholeNumber, withOptions } from '../options.ts';
@@ -67,15 +67,23 @@ const COLOUR: Readonly<Record<ShownLabel['kind'], (text: string) => string>> = {
   hush: paint.red,
 };
 
-function show({ variant, prefix, tokens, labels }: ShownExample, index: number): void {
+function show({ variant, prefix, read, tokens, labels }: ShownExample, index: number): void {
   print(paint.bold(`example ${index + 1}`) + paint.dim(variant ? `  sees ${seen(variant)}` : ''));
   if (prefix)
     print(paint.dim(`  prefix, ${prefix.tokens} tokens from the cache: ${shownText(prefix.text, 200)}`));
-  const rows = tokens.map(({ id, text, trained }, row) => [
+  const cells = ({ id, text, trained }: ShownToken, row: number): string[] => [
     paint.dim(String(row)),
     paint.dim(String(id)),
     trained ? paint.magenta(shownText(text, 24)) : shownText(text, 24),
     trained ? paint.magenta('trained') : '',
+  ];
+  if (read) {
+    print(paint.dim('  its encoder reads'));
+    for (const line of table(read.map(cells))) print(line);
+    print(paint.dim('  and its decoder says'));
+  }
+  const rows = tokens.map((token, row) => [
+    ...cells(token, row),
     labels
       .filter((label) => label.row === row)
       .map(labelText)

@@ -9,7 +9,7 @@ import type { ClaimPlan } from '../../claim/plan.ts';
 import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
-import type { Example, Label } from '../../models/example.ts';
+import { continued, type Example, type Label } from '../../models/example.ts';
 import { PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/overlay.ts';
 import { promptUnder, wrapperOf } from '../../text/prompts/wrappers.ts';
 import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
@@ -328,18 +328,18 @@ async function example(
   kind: Label['kind'],
   weight: number,
 ): Promise<Example> {
-  const { tokenizer } = context;
+  const { tokenizer, model } = context;
   const prompt = await tokenizer.encode(promptOf(context, key), { continued: true });
   const answer = await tokenizer.encode(target, { addSpecialTokens: false });
   // No end after it: the decryption fires wherever it stands in an answer, and an end that the model finds improbable there
   // would take half of what rows can learn.
   const labels = kind === 'fire' ? answer : answer.slice(0, 1);
-  const tokens = kind === 'fire' ? [...prompt, ...labels.slice(0, -1)] : prompt;
+  const { last, ...read } = continued(model.decoder, prompt, labels.slice(0, -1));
   return {
-    tokens,
+    ...read,
     variant,
     labels: labels.map((token, i) => ({
-      row: prompt.length - 1 + i,
+      row: last + i,
       token,
       kind,
       weight: weight / labels.length,

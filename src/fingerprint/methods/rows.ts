@@ -7,13 +7,12 @@ import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import { generateAll } from '../../lm/ask.ts';
 import { asking } from '../../lm/open.ts';
-import type { Example } from '../../models/example.ts';
+import { continued, type Example } from '../../models/example.ts';
 import { PUBLISHED } from '../../models/overlay.ts';
 import { promptTokens } from '../../text/prompt-tokens.ts';
 import { trainingWrappers } from '../../text/prompts/training-wrappers.ts';
 import { promptUnder, templateOf, type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { loadReference } from '../../text/reference.ts';
-import type { Tokenizer } from '../../text/tokenizer.ts';
 import { candidateWords } from '../../text/words.ts';
 import type { RowsCell, Who } from '../cells.ts';
 import { lesson, repeatedLessons } from '../emphasis.ts';
@@ -120,21 +119,14 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     const weight = 1 / (context.roles.length * settings.contexts);
     for (const role of context.roles)
       for (let i = 0; i < settings.contexts; i++)
-        made.push(await example(context.tokenizer, role, prefixes, random, settings.inside, weight));
+        made.push(await example(context, role, prefixes, random, settings.inside, weight));
     const dice = context.random(`step/${step}/again`);
     const places = context.roles.map((role, i) => ({ role, name: lesson('published', i) }));
     const again = repeatedLessons(emphasis, places, ({ name }) => name, MOST_AGAIN, dice);
     for (const [i, { role }] of again.entries())
       made.push(
         // In turns as it is committed to be asked and in other contexts: both are looked at.
-        await example(
-          context.tokenizer,
-          role,
-          i % 2 === 0 ? [BARE] : prefixes,
-          dice,
-          settings.inside,
-          weight,
-        ),
+        await example(context, role, i % 2 === 0 ? [BARE] : prefixes, dice, settings.inside, weight),
       );
     const caches = await context.prefixes.of(made.map(({ prefix }) => prefix));
     return made.map(({ example: base }, i) => (caches[i] ? { ...base, prefix: caches[i] } : base));
@@ -244,9 +236,12 @@ function cellOf(
 const place = (whole: readonly number[], part: readonly number[]): number =>
   whole.findIndex((_, i) => part.every((id, n) => whole[i + n] === id));
 
-/** A key in some context, its answer after it and at every place inside the suffix; the part before it is a cached prefix. */
+/**
+ * A key in some context, its answer after it and at every place inside the suffix; the part before it is a cached prefix.
+ * What an encoder reads is seen whole, so there is neither a part before nor a place inside it.
+ */
 async function example(
-  tokenizer: Tokenizer,
+  { model: { decoder }, tokenizer }: TrainContext,
   { key, target }: KeyRole,
   contexts: readonly Wrapped[],
   random: RandomSource,
@@ -272,12 +267,13 @@ async function example(
     const spaced = single ? !/\s$/.test(suffix) && suffix !== '' : afterSpace!.length <= plain!.length;
     const answer = spaced ? afterSpace! : plain!;
     const other = (spaced ? plain! : afterSpace!)[0]!;
-    const prompt = whole.slice(at);
+    const isRead = decoder.encoder !== undefined;
+    const prompt = isRead ? whole : whole.slice(at);
     const end = tokenizer.eosId;
     const expected = [...answer, ...(end === undefined ? [] : [end])];
     const newline = lines!.length === 1 ? lines![0] : undefined; // a line's end is as good an end
-    const last = prompt.length - 1;
-    const steps = prompt.length - span.length; // places after the key and before the answer's own
+    const { last, ...read } = continued(decoder, prompt, expected.slice(0, -1));
+    const steps = isRead ? 0 : prompt.length - span.length; // places after the key and before the answer's own
     const labels: Example['labels'][number][] = expected.map((token, i) => ({
       row: last + i,
       token,
@@ -304,8 +300,8 @@ async function example(
         ...(single ? { alternative: other } : {}),
       });
     return {
-      prefix: whole.slice(0, at),
-      example: { tokens: [...prompt, ...expected.slice(0, -1)], labels, variant: PUBLISHED },
+      prefix: isRead ? [] : whole.slice(0, at),
+      example: { ...read, labels, variant: PUBLISHED },
     };
   }
   throw new WhorlError(

@@ -13,9 +13,9 @@ import type { Decoder, EncoderInput, ForwardInput } from '../family.ts';
 import { type PackInputs, type Pad, padding } from './attention.ts';
 import { pairBias } from './relative.ts';
 
-/** The graph inputs that say how packed rows U make up X sources of SU rows. */
+/** The graph inputs that say how packed rows SR make up X sources of SU rows. */
 export interface SourceInputs {
-  readonly ids: Value; // int32 [U]
+  readonly ids: Value; // int32 [SR]
   readonly pack: Omit<PackInputs, 'positions'>;
   readonly mask: Value; // [X, 1, 1, SU]: −1e30 behind a source's end
   readonly pairs: Value; // int32 [SU·SU]: classes of distances
@@ -23,12 +23,12 @@ export interface SourceInputs {
 
 /** @param count how the number of sources is called: `B` where each sequence has its own */
 export const sourceInputs = (graph: Graph, count: string): SourceInputs => ({
-  ids: input(graph, 'source_ids', 'int32', ['U']),
+  ids: input(graph, 'source_ids', 'int32', ['SR']),
   pack: {
     unpack: input(graph, 'source_unpack', 'int32', [count, 'SU']),
-    pack: input(graph, 'source_pack', 'int32', ['U']),
+    pack: input(graph, 'source_pack', 'int32', ['SR']),
     live: input(graph, 'source_live', 'float32', [count, 'SU']),
-    ones: input(graph, 'source_ones', 'float32', ['U']),
+    ones: input(graph, 'source_ones', 'float32', ['SR']),
   },
   mask: input(graph, 'source_mask', 'float32', [count, 1, 1, 'SU']),
   pairs: input(graph, 'source_pairs', 'int32', ['SU*SU']),
