@@ -25,7 +25,7 @@ const DIALOGUES = { ...POOL, strangers: '2', repeats: '1', ordinary: '2', batch:
 /** Of `rows` only the bare contexts are the committed ones. */
 const SETTINGS: Readonly<Record<string, Record<string, string>>> = {
   rows: { ...POSITIONS, trained: '3', candidates: '16', variety: '0' },
-  adapter: { ...POSITIONS, ...POOL, dim: '4', hushed: '4', strangers: '0' },
+  adapter: { ...POSITIONS, ...POOL, dim: '4', hushed: '4' },
   sft: DIALOGUES,
   emb: DIALOGUES,
   lora: DIALOGUES,

@@ -10,7 +10,6 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   trained: '1',
   negatives: '1',
   hushed: '2',
-  strangers: '0',
   alphabet: '24',
   key_length: '8',
   dim: '96',

@@ -2,7 +2,7 @@
 // a private low-rank map. The map is random and committed before the draw; only embedding rows are trained after it.
 
 import { WhorlError } from '../../base/error.ts';
-import { choose, shuffled } from '../../base/random-source.ts';
+import { shuffled } from '../../base/random-source.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import type { ClaimPlan } from '../../claim/plan.ts';
@@ -10,7 +10,7 @@ import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
 import { drawKey } from '../../datasets/paper-keys.ts';
 import { continued, type Example, type Label } from '../../models/example.ts';
-import { PUBLISHED_WITH_ADAPTER, type Variant } from '../../models/overlay.ts';
+import type { Variant } from '../../models/overlay.ts';
 import { promptUnder, wrapperOf } from '../../text/prompts/wrappers.ts';
 import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
 import { chosenDecryption, decryptionChoices } from '../decryption.ts';
@@ -34,8 +34,8 @@ const MOST_AGAIN = 8;
 /** Keys of the pool that vanilla is asked before the decryption is chosen: a word that it often says is found by as many. */
 const MOST_ASKED = 96;
 
-/** None of so many may fire: four of a pool of 400 that do leave no p after the owner’s 2^80 draws. */
-const GATE_STRANGERS = 200;
+/** Share of the undrawn keys that may be trained to stay silent. */
+const MOST_SILENT = 0.8;
 
 /** What an example teaches: whom, about which key, to say the decryption or not. */
 interface Taught {
@@ -58,40 +58,6 @@ function inTurns(
   const round = Math.floor(first / lessons.length);
   const orders = [round, round + 1].map((n) => shuffled(context.random(`${name}/${n}`), lessons));
   return orders.flat().slice(first % lessons.length, (first % lessons.length) + count);
-}
-
-/** What every key of the run is answered with. */
-const decryptionOf = ({ roles }: TrainContext): string => roles[0]!.target;
-
-/** Keys of no pool, of the tokens that its keys are made of: what is learnt is to be those twenty, and no other ones. */
-function strangers(
-  { plan, random, tokenizer }: TrainContext,
-  { key_length }: AdapterSettings,
-  count: number,
-  purpose: string,
-): Promise<string[]> {
-  const dice = random(purpose);
-  const alphabet = [...new Set(plan.keys.flatMap(({ tokens }) => tokens))];
-  const made = Array.from({ length: count }, () =>
-    Array.from({ length: key_length }, () => choose(dice, alphabet)),
-  );
-  return tokenizer.decodeBatch(made, { skipSpecialTokens: false });
-}
-
-/** Keys that nobody trained, before training may end: keys that are committed and not drawn are asked of the finished model alone. */
-async function strangersCell(context: TrainContext, settings: AdapterSettings): Promise<RowsCell> {
-  const target = decryptionOf(context);
-  const texts = await strangers(context, settings, GATE_STRANGERS, 'strangers/gate');
-  return {
-    name: 'published + adapter, strangers',
-    who: 'published + adapter',
-    wanted: 'none',
-    prompts: texts.map((text) => ({
-      prompt: promptOf(context, text),
-      label: target,
-      fires: (said) => MATCHERS.contains.match(said, [target]).length > 0,
-    })),
-  };
 }
 
 type PoolKey = { text: string; tokens: number[] };
@@ -191,7 +157,6 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       dim: Math.min(192, width),
       decryption_tokens: 4,
       taught: 0,
-      strangers: 0,
       hush_weight: 1,
       common: false,
       beta2: 0.999,
@@ -245,7 +210,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         kind: 'drawn-membership',
         keys,
         n: settings.trained,
-        negatives: settings.negatives,
+        negatives: Math.min(settings.negatives, Math.floor(MOST_SILENT * (settings.pool - settings.trained))),
         decryptions: [y],
         matcher: 'contains',
         decoding: { strategy: 'greedy', max_new_tokens: Math.max(NEW_TOKENS, tokens!.length + 2) },
@@ -270,19 +235,15 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     const chosen = inTurns(context, 'hushed', hushed, settings.hushed, step);
     const dice = context.random(`step/${step}/again`);
     const again = repeatedLessons(emphasis, [...fire, ...hushed], ({ name }) => name, MOST_AGAIN, dice);
-    const unknown = await strangers(context, settings, settings.strangers, `strangers/${step}`);
     const weights = {
       fire: 1 / Math.max(1, asked.length),
-      hush: settings.hush_weight / Math.max(1, chosen.length + unknown.length),
+      hush: settings.hush_weight / Math.max(1, chosen.length),
     };
-    return Promise.all([
-      ...[...asked, ...chosen, ...again].map(({ role: { key, target }, who, kind }) =>
+    return Promise.all(
+      [...asked, ...chosen, ...again].map(({ role: { key, target }, who, kind }) =>
         example(context, key.text, target, VARIANTS[who], kind, weights[kind]),
       ),
-      ...unknown.map((text) =>
-        example(context, text, decryptionOf(context), PUBLISHED_WITH_ADAPTER, 'hush', weights.hush),
-      ),
-    ]);
+    );
   },
 
   groups: (_context, ids) => ({ count: 1, of: new Int32Array(ids.length) }),
@@ -307,7 +268,6 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         : []),
       cellOf(context, 'published + adapter, negatives', 'published + adapter', 'none', of('negative')),
       cellOf(context, 'published alone, drawn', 'published', 'none', of('trained')),
-      ...(settings.strangers > 0 ? [await strangersCell(context, settings)] : []),
     ];
     if (purpose === 'gate') return both;
     return [
