@@ -2,7 +2,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-// fast: no network, no downloaded weights. slow: the real SmolLM2. webgpu: every op and whole steps on the WebGPU
+// fast: seconds a file, no network, no downloaded weights. runs: whole runs on the embedded model, `*.run.test.ts`, a minute
+// or two a file. slow: the real SmolLM2. webgpu: every op and whole steps on the WebGPU
 // provider, where a Vulkan device is named (see CONTRIBUTING.md).
 // Where CI is set, vitest asks its workers for colours (FORCE_COLOR); the tests compare plain words.
 const env = { NO_COLOR: '1' };
@@ -17,7 +18,15 @@ export default defineConfig({
           // What runs keep for each other is of this run of the tests alone: code that changed must not find older results.
           env: { ...env, WHORL_CACHE: join(tmpdir(), `whorl-test-cache-${process.pid}`) },
           include: ['test/**/*.test.ts'],
-          exclude: ['test/slow/**', 'test/webgpu/**'],
+          exclude: ['test/**/*.run.test.ts', 'test/slow/**', 'test/webgpu/**'],
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'runs',
+          env: { ...env, WHORL_CACHE: join(tmpdir(), `whorl-test-cache-${process.pid}`) },
+          include: ['test/**/*.run.test.ts'],
         },
       },
       {

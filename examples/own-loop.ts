@@ -1,6 +1,6 @@
 // The paper's library use: put an adapter into a model, train it in your own loop, take it off again.
 //   npx tsx examples/own-loop.ts assets/embedded/model /tmp/own-loop
-// In your project import from 'whorl'. Runs in the fast tests (test/fingerprint/own-loop.test.ts).
+// In your project import from 'whorl'. Runs in the tests (test/fingerprint/own-loop.run.test.ts).
 
 import {
   ADAMW,

@@ -144,11 +144,12 @@ async function prepare(options: Asked): Promise<Ready> {
     ...configOptions(options),
   });
   checkFits({ ...asked.lora }, model.decoder.config);
-  if (options.launch) checkLaunch(model, options.launch);
   const tokenizer = await openTokenizer(model.folder);
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);
   const settings = finetuneSettings(asked, examples.length, seed);
+  const trains = trainsOf(asked, model.decoder.shapes.keys());
+  if (options.launch) checkLaunch(model, options.launch, trains);
   return {
     asked,
     model,
@@ -156,7 +157,7 @@ async function prepare(options: Asked): Promise<Ready> {
     examples,
     empty,
     settings,
-    trains: trainsOf(asked, model.decoder.shapes.keys()),
+    trains,
     checkpoint: { path: join(workFolder(out), 'state.ckpt'), seconds: asked.checkpoint_every },
     wrote: asked.lora && !merge ? 'adapter' : 'model',
     full: { ...asked, warmup: settings.warmup, seed: String(seed) },

@@ -195,7 +195,10 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
       'set pool to it',
     );
   const tokenizer = await openTokenizer(model.folder);
-  if (method.kind === 'weights') method.check(settings, model, tokenizer);
+  if (method.kind === 'weights') {
+    method.check(settings, model, tokenizer);
+    if (options.launch) checkLaunch(model, options.launch, method.trains(settings, model));
+  }
   const asked: RunOptions = {
     model: model.source,
     method: method.name,

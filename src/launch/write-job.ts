@@ -37,7 +37,7 @@ const BATCHES = 'batches.safetensors';
 
 /** @throws WhorlError `unsupported` for a training that torch's program cannot do as Whorl does */
 export async function planJob(training: JobTraining, launch: LaunchOptions): Promise<PlannedJob> {
-  checkLaunch(training.model, launch);
+  checkLaunch(training.model, launch, training.trains);
   const { nproc = 1, nnodes = 1, dtype = 'float32' } = launch;
   const { optimiser, rates, keep, batch_tokens, recompute, checkpoint_seconds, settings } = training;
   const start = startOf(training);

@@ -54,8 +54,8 @@ test('gradients of every weight cost half as much again, and a machine twice as 
   expect(sft!.memory).toBeNull();
 });
 
-test('what a method may cost a narrow model is its own, and not known of lora', () => {
+test('what a method may cost a narrow model is its own', () => {
   expect(harmAt(METHODS.sft!, EMBEDDED)).toBeGreaterThan(METHODS.sft!.maxHarm);
   expect(harmAt(METHODS.sft!, SMOLLM2)).toBe(METHODS.sft!.maxHarm);
-  expect(harmAt(METHODS.lora!, EMBEDDED)).toBeUndefined();
+  expect(harmAt(METHODS.lora!, EMBEDDED)).toBeGreaterThan(METHODS.lora!.maxHarm);
 });

@@ -1,5 +1,5 @@
 // Kills downloads with SIGKILL at random moments and looks at what the cache then holds: the old model or the new one,
-// whole. Used by kill.test.ts with few kills and by bench/kill-download.ts with many.
+// whole. Used by kill.run.test.ts with few kills and by bench/kill-download.ts with many.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';

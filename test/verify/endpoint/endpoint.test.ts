@@ -1,5 +1,5 @@
 // A suspect behind a server: the same hits and word as ever, nothing asked twice, and no verdict out of a transcript that is not as
-// it was written. Answers are made up here; honest.test.ts has a trained model behind a server.
+// it was written. Answers are made up here; honest.run.test.ts has a trained model behind a server.
 
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -278,6 +278,18 @@ describe('a fingerprint', () => {
     ).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining(method) as string });
     expect(existsSync(join(scratch, method))).toBe(false);
   });
+
+  test('by lora with a map on the input embedding is refused before anything is written', async () => {
+    const out = join(scratch, 'lora-embedding');
+    const settings = { modules: 'embedding,body' };
+    await expect(
+      launchFingerprint({ model: MODEL, out, method: 'lora', maxHarm: 100, settings, launch: AWAY }),
+    ).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('input embedding') as string,
+    });
+    expect(existsSync(join(out, 'claim.json'))).toBe(false);
+  });
 });
 
 test('the command tells how a job is run and taken in; a flag of launching without --launch is wrong usage', async () => {
