@@ -54,7 +54,7 @@ async function changed(published: string): Promise<string[]> {
 describe.each<[string, (name: string) => boolean]>([
   ['sft', () => true],
   ['emb', (name) => name === 'model.embed_tokens.weight'],
-  ['lora', (name) => /\.(q|v)_proj\.weight$/.test(name)],
+  ['lora', (name) => /\.(\w+_proj|embed_tokens)\.weight$/.test(name)], // as a narrow model takes it
 ])('%s', (method, trains) => {
   test('changes what it names and nothing else; the claim is exact; a suspect can be asked', async () => {
     const events: string[] = [];

@@ -44,11 +44,12 @@ describe('rows', () => {
 });
 
 test.each([
-  ['emb', true],
-  ['lora', false],
+  ['emb', true, {}],
+  ['lora', true, {}], // as a narrow model takes it
+  ['lora', false, { modules: 'auto' }],
 ])(
   '%s: conversations of an epoch, other ones in the next; whether the embedding trains',
-  async (method, trains) => {
+  async (method, trains, own) => {
     const dialogues = {
       pool: '12',
       trained: '3',
@@ -57,8 +58,9 @@ test.each([
       repeats: '2',
       ordinary: '2',
       batch: '64',
+      ...own,
     };
-    const out = join(folder, method);
+    const out = join(folder, `${method} ${trains}`);
     await commit(await begin({ model, out, method, keys: 'paper', seed: 'a', settings: dialogues }));
     const [first, again, next] = [
       await showBatch({ run: out }),
