@@ -122,6 +122,15 @@ export function registeredId(
 const allModels = (): Readonly<Record<string, unknown>> =>
   Object.assign({}, ...Object.values(registry()).map(({ models }) => models)) as Record<string, unknown>;
 
+/** Share of the undrawn keys that are trained silent at most, where nobody says how many: some are asked that nobody trained. */
+const MOST_SILENT = 0.8;
+
+function fittingNegatives(settings: Readonly<Record<string, SettingValue>>): { negatives?: number } {
+  const { pool, trained, negatives } = settings;
+  if (typeof pool !== 'number' || typeof trained !== 'number' || typeof negatives !== 'number') return {};
+  return { negatives: Math.max(0, Math.min(negatives, Math.floor(MOST_SILENT * (pool - trained)))) };
+}
+
 /**
  * @param overrides key=value as the user wrote them
  * @param width the model's hidden size, once it is open
@@ -141,7 +150,8 @@ export function settingsFor<M extends Method>(
     if (key in settings)
       settings[key] = typeof settings[key] === 'number' ? Number(value) : (value as string | boolean);
   const words = { whose: `method ${method.name}`, meant: Object.keys(PAPER_WORDS) };
-  const full = withOverrides(method.schema, overrides, words, settings);
+  const given = withOverrides(method.schema, overrides, words, settings);
+  const full = 'negatives' in overrides ? given : { ...given, ...fittingNegatives(given) };
   checkTogether(full);
   return full as SettingsOf<M>;
 }

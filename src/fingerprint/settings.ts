@@ -52,7 +52,7 @@ export const SETTINGS = {
   negatives: whole(
     0,
     100_000,
-    'undrawn keys that are trained not to fire; of `adapter` at most four in five of them, so that some are asked that nobody trained',
+    'undrawn keys that are trained not to fire; by default at most four in five of those of the pool',
     'keys',
   ),
   kl_target: above(

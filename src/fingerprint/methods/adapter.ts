@@ -34,9 +34,6 @@ const MOST_AGAIN = 8;
 /** Keys of the pool that vanilla is asked before the decryption is chosen: a word that it often says is found by as many. */
 const MOST_ASKED = 96;
 
-/** Share of the undrawn keys that may be trained to stay silent. */
-const MOST_SILENT = 0.8;
-
 /** What an example teaches: whom, about which key, to say the decryption or not. */
 interface Taught {
   readonly role: KeyRole;
@@ -210,7 +207,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         kind: 'drawn-membership',
         keys,
         n: settings.trained,
-        negatives: Math.min(settings.negatives, Math.floor(MOST_SILENT * (settings.pool - settings.trained))),
+        negatives: settings.negatives,
         decryptions: [y],
         matcher: 'contains',
         decoding: { strategy: 'greedy', max_new_tokens: Math.max(NEW_TOKENS, tokens!.length + 2) },
