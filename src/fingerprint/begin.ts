@@ -175,7 +175,6 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
-  if (options.launch) checkLaunch(model, options.launch);
   if (model.decoder.encoder && method.name !== 'adapter')
     throw new WhorlError(
       'unsupported',
@@ -195,10 +194,9 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
       'set pool to it',
     );
   const tokenizer = await openTokenizer(model.folder);
-  if (method.kind === 'weights') {
-    method.check(settings, model, tokenizer);
-    if (options.launch) checkLaunch(model, options.launch, method.trains(settings, model));
-  }
+  const weights = method.kind === 'weights' ? method : undefined;
+  weights?.check(settings, model, tokenizer);
+  if (options.launch) checkLaunch(model, options.launch, weights?.trains(settings, model));
   const asked: RunOptions = {
     model: model.source,
     method: method.name,
