@@ -266,6 +266,18 @@ export async function writeFolderAtomic(
   }
 }
 
+/** The same for a folder that its name says all about, in a cache: where another process was faster, its folder stays. */
+export async function writeFolderOnce(
+  path: string,
+  build: (folder: string) => Promise<void> | void,
+): Promise<void> {
+  try {
+    await writeFolderAtomic(path, build);
+  } catch (cause) {
+    if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;
+  }
+}
+
 /**
  * A file that comes in parts and outlives its process: what is in `path` when it is opened is kept, more is appended,
  * and only `commit` gives it its final name. Whoever opens one that was left behind must check what it holds.

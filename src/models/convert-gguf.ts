@@ -1,7 +1,7 @@
 // A GGUF file dequantised into a Hugging Face folder, under Hugging Face's names and in its order of rows.
 
 import { basename, join } from 'node:path';
-import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
+import { writeFolderOnce, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
@@ -64,12 +64,7 @@ export async function convertGguf(
       writeJsonAtomic(join(temporary, fileName), json);
     writeJsonAtomic(join(temporary, 'config.json'), config);
   };
-  try {
-    await writeFolderAtomic(folder, write);
-  } catch (cause) {
-    // Another process made the same folder meanwhile: what counts is that it is there.
-    if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;
-  }
+  await writeFolderOnce(folder, write);
 }
 
 /** A small tensor whole. */

@@ -1,8 +1,7 @@
 // A folder whose weights are torch's pickles, written anew with the same bytes as safetensors.
 
 import { join } from 'node:path';
-import { AtomicFile, writeFolderAtomic } from '../base/atomic.ts';
-import { WhorlError } from '../base/error.ts';
+import { AtomicFile, writeFolderOnce } from '../base/atomic.ts';
 import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
 import { CARRIED } from '../sources/checkpoints/carried.ts';
@@ -39,12 +38,7 @@ export async function convertTorch(
     }
     for (const name of ['config.json', ...CARRIED]) copy(source, temporary, name);
   };
-  try {
-    await writeFolderAtomic(out, write);
-  } catch (cause) {
-    // Another process made the same folder meanwhile: what counts is that it is there.
-    if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;
-  }
+  await writeFolderOnce(out, write);
 }
 
 /** A file as it stands, if there is one of this name. */
