@@ -3,14 +3,14 @@
 
 import { join, resolve } from 'node:path';
 import { checkAborted } from '../base/abort.ts';
-import { writeFolderAtomic } from '../base/atomic.ts';
+import { writeFolderOnce } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { checkRoom } from '../base/room.ts';
 import { isThere } from '../base/system-errors.ts';
 import { type Packing, packedBlocks } from '../engine/packing.ts';
 import { BoundedReader } from '../sources/bounded-reader.ts';
-import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
+import { assertUnchanged, SINGLE } from '../sources/checkpoints/checkpoint.ts';
 import { digestCheckpoint } from '../sources/checkpoints/digest.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../sources/checkpoints/safetensors.ts';
@@ -78,19 +78,24 @@ function widthOf({ shapes, transposed }: Decoder, name: string): number {
   return transposed?.(name) ? rows : columns;
 }
 
-type Entry = SafetensorsEntry & {
-  readonly from: TensorRef;
-  readonly part?: 'packed' | 'scales';
-  readonly turned?: boolean;
-};
+/** A tensor as it stands or packed, or the scales that packing the one before it gave: each matrix is read once. */
+type Entry = SafetensorsEntry &
+  (
+    | {
+        readonly from: TensorRef;
+        readonly packs?: { readonly turned: boolean; readonly scales: Uint8Array[] };
+      }
+    | { readonly scales: Uint8Array[] }
+  );
 
 async function write(
-  { decoder, tensors, source }: Model,
+  model: Model,
   names: ReadonlySet<string>,
   packing: Packing,
   folder: string,
   onEvent: OnEvent,
 ): Promise<void> {
+  const { decoder, tensors, source } = model;
   const entries = [...decoder.shapes.keys()].flatMap((name): Entry[] => {
     const from = tensors.get(name)!;
     if (!names.has(name)) return [{ name, dtype: from.dtype, shape: from.shape, from }];
@@ -98,9 +103,10 @@ async function write(
     const [out, blocks] = [elements(from.shape) / width, packedBlocks(packing, width)];
     const turned = decoder.transposed?.(name) ?? false;
     const shape = [out, blocks, (packing.block * packing.bits) / 8];
+    const scales: Uint8Array[] = [];
     return [
-      { name: `${name}${PACKED}`, dtype: 'uint8', shape, from, part: 'packed', turned },
-      { name: `${name}${SCALES}`, dtype: 'float32', shape: [out, blocks], from, part: 'scales', turned },
+      { name: `${name}${PACKED}`, dtype: 'uint8', shape, from, packs: { turned, scales } },
+      { name: `${name}${SCALES}`, dtype: 'float32', shape: [out, blocks], scales },
     ];
   });
   const total = entries.reduce(
@@ -110,7 +116,7 @@ async function write(
   checkRoom(folder, total);
   onEvent({ kind: 'phase', name: 'quantising', detail: `${source} → ${folder}` });
   let done = 0;
-  const build = (temporary: string) =>
+  await writeFolderOnce(folder, (temporary) => {
     writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
       for (const bytes of bytesOf(entry, packing)) {
         checkAborted();
@@ -119,19 +125,21 @@ async function write(
       }
       onEvent({ kind: 'progress', name: 'quantising', done, total });
     });
-  try {
-    await writeFolderAtomic(folder, build);
-  } catch (cause) {
-    // Another process made the same folder meanwhile: what counts is that it is there.
-    if (!(cause instanceof WhorlError && cause.code === 'exists')) throw cause;
-  }
+    assertUnchanged(model); // the folder's name says what the weights were
+  });
 }
 
-function* bytesOf({ from, part, turned = false }: Entry, packing: Packing): Generator<Uint8Array> {
+function* bytesOf(entry: Entry, packing: Packing): Generator<Uint8Array> {
+  if ('scales' in entry) return yield* entry.scales.splice(0);
+  const { from, packs } = entry;
   const reader = new BoundedReader(from.file);
   try {
-    if (part === undefined) return yield* reader.chunks(from.offset, from.length);
-    for (const rows of rowsOf(reader, from, turned)) yield packRows(rows.values, rows.width, packing)[part];
+    if (packs === undefined) return yield* reader.chunks(from.offset, from.length);
+    for (const { values, width } of rowsOf(reader, from, packs.turned)) {
+      const { packed, scales } = packRows(values, width, packing);
+      packs.scales.push(scales);
+      yield packed;
+    }
   } finally {
     reader.close();
   }
@@ -140,21 +148,21 @@ function* bytesOf({ from, part, turned = false }: Entry, packing: Packing): Gene
 /** The matrix's rows [out, width], some at a time; one that lies turned is read whole. */
 function* rowsOf(
   reader: BoundedReader,
-  { dtype: stored, shape, offset, length, file }: TensorRef,
+  ref: TensorRef,
   turned: boolean,
 ): Generator<{ readonly values: Float32Array; readonly width: number }> {
-  const dtype = floatDtype({ dtype: stored, shape, offset, length, file });
-  const [rows, columns] = shape as readonly [number, number];
+  const dtype = floatDtype(ref);
+  const [rows, columns] = ref.shape as readonly [number, number];
   const rowLength = columns * BYTES_PER_ELEMENT[dtype];
   const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / columns)) * rowLength;
   if (!turned) {
-    for (const bytes of reader.chunks(offset, length, wanted))
+    for (const bytes of reader.chunks(ref.offset, ref.length, wanted))
       yield { values: toFloat32(bytes, dtype), width: columns };
     return;
   }
   const whole = new Float32Array(rows * columns);
   let row = 0;
-  for (const bytes of reader.chunks(offset, length, wanted)) {
+  for (const bytes of reader.chunks(ref.offset, ref.length, wanted)) {
     const values = toFloat32(bytes, dtype);
     for (let at = 0; at < values.length; at += columns, row++)
       for (let column = 0; column < columns; column++) whole[column * rows + row] = values[at + column]!;

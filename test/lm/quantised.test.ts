@@ -1,7 +1,7 @@
 // Linear layers in 8 and 4 bits: what is packed is near what was there, the model computes what float32 makes of the packed
 // numbers, and a sequence's results are the same bits alone or in any batch.
 
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -166,6 +166,18 @@ it('is made once, and by content', async () => {
   expect(said).toEqual(['quantising']);
   expect(second.weightsFolder).toBe(first.weightsFolder);
   expect(readdirSync(join(scratch, 'once/quantised')).length).toBe(1);
+});
+
+it('weights that change meanwhile leave no folder under the digest of the old ones', async () => {
+  const folder = join(scratch, 'changing');
+  cpSync(golden('llama-gqa'), folder, { recursive: true });
+  const model = await openModel(folder);
+  const made = quantisedModel(model, 'int8', PACKINGS.int8, {
+    cacheDir: join(scratch, 'changed'),
+    onEvent: (event) => event.kind === 'phase' && utimesSync(join(folder, 'model.safetensors'), 1, 1),
+  });
+  await expect(made).rejects.toMatchObject({ code: 'changed' });
+  expect(readdirSync(join(scratch, 'changed/quantised'))).toEqual([]);
 });
 
 it('is refused where a model is trained or measured', async () => {
