@@ -6,18 +6,18 @@ import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
 import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
-import { BLOCKS, dequantize } from '../sources/checkpoints/gguf-blocks.ts';
+import { dequantize } from '../sources/checkpoints/gguf-blocks.ts';
 import { type PartTensor, readGgufParts } from '../sources/checkpoints/gguf-parts.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
 import { GGUF_FAMILIES } from './families/gguf.ts';
-import { type GgufWeight, ggufConfig, ggufWeights } from './gguf-model.ts';
+import { ggufConfig, ggufWeights } from './gguf-model.ts';
+import { orderedRows } from './gguf-rows.ts';
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
 export const CONVERSION = 3;
-const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
 
 /**
  * Writes the model of a GGUF file, or of all its parts, as a Hugging Face folder, weights in `dtype`, some rows at a time.
@@ -53,8 +53,11 @@ export async function convertGguf(
     let done = 0;
     try {
       writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
-        yield* dequantised(readers.get(entry.tensor.file)!, entry.tensor, entry.weight, dtype);
-        done += entry.tensor.length;
+        const { tensor, weight } = entry;
+        const decode = (bytes: Uint8Array) => dequantize(tensor.type, bytes);
+        for (const values of orderedRows(readers.get(tensor.file)!, tensor, weight, 'hugging-face', decode))
+          yield fromFloat32(values, dtype);
+        done += tensor.length;
         onEvent({ kind: 'progress', name: 'dequantising', done, total });
       });
     } finally {
@@ -71,53 +74,4 @@ export async function convertGguf(
 function valuesOf(reader: BoundedReader, tensor: PartTensor): Float32Array {
   reader.position = tensor.offset;
   return dequantize(tensor.type, reader.bytes(tensor.length, tensor.name));
-}
-
-/** The tensor's bytes in `dtype`, as Hugging Face has its rows and values, some rows at a time. */
-function* dequantised(
-  reader: BoundedReader,
-  tensor: PartTensor,
-  weight: GgufWeight,
-  dtype: FloatDtype,
-): Generator<Uint8Array> {
-  const { runs, headDim = 1, plus = 0 } = weight;
-  const finished = (values: Float32Array, columns: number): Uint8Array => {
-    const ordered = headDim === 1 ? values : deinterleave(values, columns, headDim);
-    return fromFloat32(plus === 0 ? ordered : ordered.map((value) => value + plus), dtype);
-  };
-  if (tensor.shape.length === 1) {
-    // A bias or norm: rows of one element, which blocks cross.
-    const values = valuesOf(reader, tensor);
-    yield finished(runs === undefined ? values : picked(values, runs), 1);
-    return;
-  }
-  const block = BLOCKS[tensor.type];
-  const columns = tensor.shape.at(-1)!;
-  const rowLength = (columns / block.elements) * block.bytes;
-  const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / (columns * headDim))) * headDim * rowLength;
-  for (const { first, count } of runs ?? [{ first: 0, count: tensor.length / rowLength }])
-    for (const bytes of reader.chunks(tensor.offset + first * rowLength, count * rowLength, wanted))
-      yield finished(dequantize(tensor.type, bytes), columns);
-}
-
-function picked(values: Float32Array, runs: NonNullable<GgufWeight['runs']>): Float32Array {
-  const out = new Float32Array(values.length);
-  let at = 0;
-  for (const { first, count } of runs) {
-    out.set(values.subarray(first, first + count), at);
-    at += count;
-  }
-  return out;
-}
-
-/** Row `2i + j` of each head goes to row `j · headDim/2 + i`. [rows, columns] row-major */
-function deinterleave(values: Float32Array, columns: number, headDim: number): Float32Array {
-  const out = new Float32Array(values.length);
-  const half = headDim / 2;
-  for (let row = 0; row < values.length / columns; row++) {
-    const [head, within] = [row - (row % headDim), row % headDim];
-    const to = head + (within % 2) * half + (within >> 1);
-    out.set(values.subarray(row * columns, (row + 1) * columns), to * columns);
-  }
-  return out;
 }

@@ -13,10 +13,10 @@ import { quantise } from '../sources/checkpoints/gguf-quantise.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { type GgufEntries, ggufBytes, writeGguf } from '../sources/checkpoints/write-gguf.ts';
 import { toFloat32 } from '../tensor/convert.ts';
-import { BYTES_PER_ELEMENT, type TensorRef } from '../tensor/tensor.ts';
 import { ggufVocabulary } from '../text/gguf-vocabulary.ts';
 import { openTokenizerFiles } from '../text/tokenizer.ts';
 import { GGUF_TYPES, type GgufFileType, type GgufPlan, type GgufTensorOut, ggufPlan } from './gguf-export.ts';
+import { orderedRows } from './gguf-rows.ts';
 import { type Model, modelName, plannedModel } from './model.ts';
 import { type ConfigOptions, configOptions, openModel } from './open-model.ts';
 
@@ -44,7 +44,6 @@ export interface ConvertReport {
   readonly lost: readonly string[];
 }
 
-const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
 const HALF_MOST = 65_520; // from here on float16 rounds to infinity
 
 /**
@@ -118,67 +117,23 @@ async function runConversion(options: ConvertOptions): Promise<ConvertReport> {
 
 /** The tensor's bytes as GGUF has its rows and values, some rows at a time. */
 function* bytesOf(tensor: GgufTensorOut, source: string): Generator<Uint8Array> {
-  const { from, headDim = 1, plus = 0, type, name } = tensor;
-  const columns = tensor.shape.length === 1 ? 1 : tensor.shape.at(-1)!;
-  const finished = (values: Float32Array): Uint8Array => {
-    const ordered = headDim === 1 ? values : interleave(values, columns, headDim);
-    const shifted = plus === 0 ? ordered : ordered.map((value) => value + plus);
-    checkFits(shifted, tensor, source);
-    return quantise(type, shifted);
-  };
-  if (from instanceof Float32Array) return yield finished(from);
+  for (const values of valuesOf(tensor)) {
+    checkAborted();
+    checkFits(values, tensor, source);
+    yield quantise(tensor.type, values);
+  }
+}
+
+function* valuesOf(tensor: GgufTensorOut): Generator<Float32Array> {
+  const { from, name } = tensor;
+  if (from instanceof Float32Array) return yield from;
+  const dtype = floatDtype(from);
   const reader = new BoundedReader(from.file, name);
   try {
-    for (const part of valuesOf(reader, from, tensor.runs, columns, headDim)) {
-      checkAborted();
-      yield finished(part);
-    }
+    yield* orderedRows(reader, { name, ...from }, tensor, 'gguf', (bytes) => toFloat32(bytes, dtype));
   } finally {
     reader.close();
   }
-}
-
-function* valuesOf(
-  reader: BoundedReader,
-  ref: TensorRef,
-  runs: GgufTensorOut['runs'],
-  columns: number,
-  headDim: number,
-): Generator<Float32Array> {
-  const dtype = floatDtype(ref);
-  const rowLength = columns * BYTES_PER_ELEMENT[dtype];
-  const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / (columns * headDim))) * headDim * rowLength;
-  if (columns === 1) {
-    // A bias or norm: rows of one element, which are read whole, since they are short.
-    const whole = joined([...reader.chunks(ref.offset, ref.length)].map((bytes) => toFloat32(bytes, dtype)));
-    yield runs ? joined(runs.map(({ first, count }) => whole.subarray(first, first + count))) : whole;
-    return;
-  }
-  for (const { first, count } of runs ?? [{ first: 0, count: ref.length / rowLength }])
-    for (const bytes of reader.chunks(ref.offset + first * rowLength, count * rowLength, wanted))
-      yield toFloat32(bytes, dtype);
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
-
-/** Row `j · headDim/2 + i` of each head goes to row `2i + j`. [rows, columns] row-major */
-function interleave(values: Float32Array, columns: number, headDim: number): Float32Array {
-  const out = new Float32Array(values.length);
-  const half = headDim / 2;
-  for (let row = 0; row < values.length / columns; row++) {
-    const [head, within] = [row - (row % headDim), row % headDim];
-    const to = head + 2 * (within % half) + Math.floor(within / half);
-    out.set(values.subarray(row * columns, (row + 1) * columns), to * columns);
-  }
-  return out;
 }
 
 /** Whether values that were finite stay so. Types of 32 bits and bfloat16 hold whatever there is. */

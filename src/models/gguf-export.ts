@@ -2,7 +2,7 @@
 // the file says all that the config does is found out by reading its header again.
 
 import { WhorlError } from '../base/error.ts';
-import type { GgufType } from '../sources/checkpoints/gguf-blocks.ts';
+import { BLOCKS } from '../sources/checkpoints/gguf-blocks.ts';
 import type { WritableType } from '../sources/checkpoints/gguf-quantise.ts';
 import type { GgufEntry, GgufOut } from '../sources/checkpoints/write-gguf.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
@@ -15,19 +15,14 @@ import type { GgufFamily, GgufKey, GgufLayout, GgufName } from './gguf-family.ts
 import type { GgufHeader } from './gguf-keys.ts';
 import { ggufConfig, ggufWeights } from './gguf-model.ts';
 import { ROPE_FACTORS, ropeOut } from './gguf-rope.ts';
+import { type RowOrder, transposedRuns } from './gguf-rows.ts';
 import type { Model } from './model.ts';
 import { differences, sameWindows } from './same-decoder.ts';
 
 /** A tensor of the file and what it is made of. */
-export interface GgufTensorOut extends GgufOut {
+export interface GgufTensorOut extends GgufOut, RowOrder {
   readonly type: WritableType;
   readonly from: TensorRef | Float32Array;
-  /** Our rows in GGUF's order, as runs of neighbours; absent: as they stand. */
-  readonly runs?: readonly { readonly first: number; readonly count: number }[];
-  /** Rows are interleaved within groups of this many: row j·D/2 + i of ours becomes 2i + j. */
-  readonly headDim?: number;
-  /** Added to every value. */
-  readonly plus?: number;
 }
 
 export interface GgufPlan {
@@ -58,7 +53,7 @@ export function ggufPlan(model: Model, wanted: GgufFileType): GgufPlan {
   const { entries, factors } = entriesOf(family, model, own.values);
   const { type, file } = GGUF_TYPES[wanted];
   entries.set('general.file_type', { type: 'uint32', value: file });
-  if (!(type in UNQUANTISED)) entries.set('general.quantization_version', { type: 'uint32', value: 2 });
+  if (BLOCKS[type].elements > 1) entries.set('general.quantization_version', { type: 'uint32', value: 2 });
   const tensors = [
     ...(factors
       ? [{ name: ROPE_FACTORS, type: 'F32' as const, shape: [factors.length], from: factors }]
@@ -171,7 +166,9 @@ function* tensorsOf(
     shape: from.shape,
     from,
     ...(layout.rows === 'interleaved' && { headDim: config.head_dim }),
-    ...(layout.rows === 'by-part' && { runs: byPart(config.num_attention_heads, config.head_dim) }),
+    ...(layout.rows === 'by-part' && {
+      runs: transposedRuns(config.num_attention_heads, 3, config.head_dim), // each head's q, k, v → all q, all k, all v
+    }),
     ...(layout.plus !== undefined && { plus: -layout.plus }),
   });
   const { token_embd, ...after } = family.outside;
@@ -190,21 +187,13 @@ function* tensorsOf(
   if (left !== undefined) throw unsaid(model, `the tensor ${left}`, family);
 }
 
-/** Each head's q, k, v → all q, all k, all v. */
-const byPart = (heads: number, count: number): NonNullable<GgufTensorOut['runs']> =>
-  [0, 1, 2].flatMap((part) =>
-    Array.from({ length: heads }, (_, head) => ({ first: (3 * head + part) * count, count })),
-  );
-
-const UNQUANTISED: { readonly [T in GgufType]?: true } = { F32: true, F16: true, BF16: true };
 /** What llama.cpp takes where a row is no multiple of a type's block. */
 const INSTEAD: { readonly [T in WritableType]?: WritableType } = { Q4_K: 'Q5_0' };
-const BLOCK: { readonly [T in WritableType]?: number } = { Q4_K: 256, Q5_0: 32, Q4_0: 32, Q8_0: 32 };
 
 /** Vectors and norms stay float32, as llama.cpp's kernels want them. */
 function typeOf(name: string, shape: readonly number[], wanted: WritableType): WritableType {
   if (shape.length === 1 || name.endsWith('_norm.weight')) return 'F32';
-  const fits = (type: WritableType): boolean => shape.at(-1)! % (BLOCK[type] ?? 1) === 0;
+  const fits = (type: WritableType): boolean => shape.at(-1)! % BLOCKS[type].elements === 0;
   const type = fits(wanted) ? wanted : (INSTEAD[wanted] ?? 'F16');
   return fits(type) ? type : 'F16';
 }

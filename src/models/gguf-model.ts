@@ -5,18 +5,13 @@ import type { GgufTensor } from '../sources/checkpoints/gguf.ts';
 import type { GgufFamily, GgufLayout, GgufSizes } from './gguf-family.ts';
 import { type GgufHeader, GgufKeys } from './gguf-keys.ts';
 import { ROPE_FACTORS, ropeScaling, YARN_KEYS } from './gguf-rope.ts';
+import { type RowOrder, transposedRuns } from './gguf-rows.ts';
 
 /** One Hugging Face tensor and the GGUF tensor it is made of. */
-export interface GgufWeight {
+interface GgufWeight extends RowOrder {
   readonly name: string;
   /** GGUF's name for it. */
   readonly from: string;
-  /** GGUF's rows in our order, as runs of neighbours; absent: as they stand. */
-  readonly runs?: readonly { readonly first: number; readonly count: number }[];
-  /** Rows are interleaved within groups of this many: row 2i + j of GGUF is row j·D/2 + i of ours. */
-  readonly headDim?: number;
-  /** Added to every value. */
-  readonly plus?: number;
 }
 
 // Keys of any architecture that are read below, or that change nothing.
@@ -127,17 +122,14 @@ function rowsOf(
   { name, shape }: GgufTensor,
   { heads, headDim }: GgufSizes,
   file: GgufHeader,
-): Pick<GgufWeight, 'runs' | 'headDim'> {
+): RowOrder {
   if (rows === undefined) return {};
   const [count] = shape as [number];
   const fits = rows === 'by-part' ? count === 3 * heads * headDim : count % headDim === 0;
   if (shape.length > 2 || (shape.length === 1 && count > MAX_VECTOR) || !fits)
     throw new WhorlError('bad-file', `${file.path}: ${name} does not split into heads of ${headDim}`);
   if (rows === 'interleaved') return { headDim };
-  const runs = Array.from({ length: heads }, (_, head) =>
-    [0, 1, 2].map((part) => ({ first: (part * heads + head) * headDim, count: headDim })),
-  );
-  return { runs: runs.flat() };
+  return { runs: transposedRuns(3, heads, headDim) };
 }
 
 function sizesOf(keys: GgufKeys): GgufSizes {
