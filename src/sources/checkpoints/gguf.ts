@@ -8,7 +8,24 @@ import { refuseLookAlike } from '../look-alike.ts';
 import { BLOCKS, GGML_TYPE_NAMES, type GgufType } from './gguf-blocks.ts';
 import { shown } from './safetensors.ts';
 
-const MAGIC = 0x46554747; // "GGUF"
+export const GGUF_MAGIC = 0x46554747; // "GGUF"
+export const GGUF_ALIGNMENT = 32; // where `general.alignment` says nothing
+/** Types of the values under keys, by the format's numbers. */
+export const GGUF_VALUES = {
+  uint8: 0,
+  int8: 1,
+  uint16: 2,
+  int16: 3,
+  uint32: 4,
+  int32: 5,
+  float32: 6,
+  bool: 7,
+  string: 8,
+  array: 9,
+  uint64: 10,
+  int64: 11,
+  float64: 12,
+} as const;
 const MAX_STRING = 64 * 1024 * 1024; // bytes; chat templates and licences stay under 1 MB
 const MAX_NAME = 1024; // bytes of a key or a tensor's name; ggml itself stops at 64 for tensors
 const MAX_RANK = 4; // GGML_MAX_DIMS
@@ -37,7 +54,7 @@ export interface GgufFile {
 
 /** Whether the file begins with GGUF's magic. */
 export const looksLikeGguf = (path: string): boolean =>
-  withReader(path, (reader) => reader.size >= 4 && reader.u32('the magic') === MAGIC);
+  withReader(path, (reader) => reader.size >= 4 && reader.u32('the magic') === GGUF_MAGIC);
 
 /**
  * Throws `bad-file` for anything malformed, `unsupported` for a version or tensor type we do not read, and for one part of
@@ -56,7 +73,7 @@ class GgufParser {
   parse(part: boolean): GgufFile {
     const reader = this.#reader;
     refuseLookAlike(reader);
-    if (reader.u32('the magic') !== MAGIC) throw this.#bad('does not begin with GGUF');
+    if (reader.u32('the magic') !== GGUF_MAGIC) throw this.#bad('does not begin with GGUF');
     const version = reader.u32('the version');
     if (version !== 2 && version !== 3) throw this.#wrongVersion(version);
     const tensorCount = reader.count(24, 'the number of tensors');
@@ -84,7 +101,7 @@ class GgufParser {
   }
 
   #alignment(metadata: GgufMetadata): number {
-    const alignment = metadata.get('general.alignment') ?? 32;
+    const alignment = metadata.get('general.alignment') ?? GGUF_ALIGNMENT;
     const valid = typeof alignment === 'number' && alignment >= 1 && alignment <= 2 ** 20;
     if (!valid || !Number.isInteger(Math.log2(alignment)))
       throw this.#bad(`general.alignment is ${String(alignment)}, not a power of two up to 2^20`);
@@ -161,11 +178,11 @@ class GgufParser {
   #value(type: number, at: string, depth: number): GgufValue {
     const scalar = SCALARS[type];
     if (scalar !== undefined) return this.#scalar(scalar.read(this.#reader, at), type, at);
-    if (type === STRING) return this.#string(MAX_STRING, at);
-    if (type !== ARRAY) throw this.#bad(`${at} has the unknown value type ${type}`);
+    if (type === GGUF_VALUES.string) return this.#string(MAX_STRING, at);
+    if (type !== GGUF_VALUES.array) throw this.#bad(`${at} has the unknown value type ${type}`);
     if (depth === MAX_NESTING) throw this.#bad(`${at} nests arrays deeper than ${MAX_NESTING}`);
     const inner = this.#reader.u32(`the item type of ${at}`);
-    const smallest = SCALARS[inner]?.bytes ?? (inner === STRING ? 8 : 12);
+    const smallest = SCALARS[inner]?.bytes ?? (inner === GGUF_VALUES.string ? 8 : 12);
     const count = this.#reader.count(smallest, `the length of ${at}`);
     const items: GgufValue[] = [];
     for (let i = 0; i < count; i++) items.push(this.#value(inner, at, depth + 1));
@@ -173,7 +190,7 @@ class GgufParser {
   }
 
   #scalar(value: number | bigint, type: number, at: string): GgufValue {
-    if (type === BOOL) {
+    if (type === GGUF_VALUES.bool) {
       if (value !== 0 && value !== 1) throw this.#bad(`${at} is a bool of value ${value}`);
       return value === 1;
     }
@@ -216,24 +233,20 @@ class GgufParser {
   }
 }
 
-const BOOL = 7;
-const STRING = 8;
-const ARRAY = 9;
-
 interface Scalar {
   readonly bytes: number;
   readonly read: (reader: BoundedReader, what: string) => number | bigint;
 }
 const SCALARS: Readonly<Record<number, Scalar>> = {
-  0: { bytes: 1, read: (r, what) => r.u8(what) },
-  1: { bytes: 1, read: (r, what) => r.i8(what) },
-  2: { bytes: 2, read: (r, what) => r.u16(what) },
-  3: { bytes: 2, read: (r, what) => r.i16(what) },
-  4: { bytes: 4, read: (r, what) => r.u32(what) },
-  5: { bytes: 4, read: (r, what) => r.i32(what) },
-  6: { bytes: 4, read: (r, what) => r.f32(what) },
-  [BOOL]: { bytes: 1, read: (r, what) => r.u8(what) },
-  10: { bytes: 8, read: (r, what) => r.u64(what) },
-  11: { bytes: 8, read: (r, what) => r.i64(what) },
-  12: { bytes: 8, read: (r, what) => r.f64(what) },
+  [GGUF_VALUES.uint8]: { bytes: 1, read: (r, what) => r.u8(what) },
+  [GGUF_VALUES.int8]: { bytes: 1, read: (r, what) => r.i8(what) },
+  [GGUF_VALUES.uint16]: { bytes: 2, read: (r, what) => r.u16(what) },
+  [GGUF_VALUES.int16]: { bytes: 2, read: (r, what) => r.i16(what) },
+  [GGUF_VALUES.uint32]: { bytes: 4, read: (r, what) => r.u32(what) },
+  [GGUF_VALUES.int32]: { bytes: 4, read: (r, what) => r.i32(what) },
+  [GGUF_VALUES.float32]: { bytes: 4, read: (r, what) => r.f32(what) },
+  [GGUF_VALUES.bool]: { bytes: 1, read: (r, what) => r.u8(what) },
+  [GGUF_VALUES.uint64]: { bytes: 8, read: (r, what) => r.u64(what) },
+  [GGUF_VALUES.int64]: { bytes: 8, read: (r, what) => r.i64(what) },
+  [GGUF_VALUES.float64]: { bytes: 8, read: (r, what) => r.f64(what) },
 };

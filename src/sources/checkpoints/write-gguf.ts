@@ -4,6 +4,7 @@
 import { AtomicFile } from '../../base/atomic.ts';
 import { assert } from '../../base/error.ts';
 import { elements } from '../../tensor/tensor.ts';
+import { GGUF_ALIGNMENT, GGUF_MAGIC, GGUF_VALUES } from './gguf.ts';
 import { BLOCKS, GGML_TYPE_NAMES, type GgufType } from './gguf-blocks.ts';
 
 /** A value under a key, in the type that llama.cpp wants it in. */
@@ -23,11 +24,7 @@ export interface GgufOut {
   readonly shape: readonly number[];
 }
 
-const MAGIC = 0x46554747; // "GGUF"
 const VERSION = 3;
-const ALIGNMENT = 32; // the format's default
-const ARRAY = 9;
-const IDS = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8 } as const;
 const TYPE_IDS: ReadonlyMap<string, number> = new Map([...GGML_TYPE_NAMES].map(([id, name]) => [name, id]));
 
 /** Bytes of a tensor in its file, without what pads it. */
@@ -59,11 +56,11 @@ export function writeGguf<T extends GgufOut>(
   }
 }
 
-const padded = (size: number): number => Math.ceil(size / ALIGNMENT) * ALIGNMENT;
+const padded = (size: number): number => Math.ceil(size / GGUF_ALIGNMENT) * GGUF_ALIGNMENT;
 
 function headerOf(entries: GgufEntries, tensors: readonly GgufOut[]): Uint8Array {
   const out = new Bytes();
-  out.uint32(MAGIC);
+  out.uint32(GGUF_MAGIC);
   out.uint32(VERSION);
   out.u64(tensors.length);
   out.u64(entries.size);
@@ -86,19 +83,20 @@ function headerOf(entries: GgufEntries, tensors: readonly GgufOut[]): Uint8Array
 function writeEntry(out: Bytes, { type, value }: GgufEntry): void {
   const item = ITEMS[type];
   if (item === undefined) {
-    out.uint32(IDS[type as keyof typeof IDS]);
-    out[type as keyof typeof IDS](value as never);
+    out.uint32(GGUF_VALUES[type as Writable]);
+    out[type as Writable](value as never);
     return;
   }
   const list = value as readonly unknown[];
-  out.uint32(ARRAY);
-  out.uint32(IDS[item]);
+  out.uint32(GGUF_VALUES.array);
+  out.uint32(GGUF_VALUES[item]);
   out.u64(list.length);
   for (const each of list) out[item](each as never);
 }
 
+type Writable = keyof typeof GGUF_VALUES & keyof Bytes;
 /** Lists, by what they hold. */
-const ITEMS: { readonly [T in GgufEntry['type']]?: keyof typeof IDS } = {
+const ITEMS: { readonly [T in GgufEntry['type']]?: Writable } = {
   strings: 'string',
   int32s: 'int32',
   float32s: 'float32',
