@@ -71,8 +71,8 @@ export function adapterOverlay(
       'give the instruction_emb.pt that the paper’s code saves whole (it lists all_trainable_input_ids)',
     );
   const { vocab_size: V, hidden_size: E } = decoder.config;
-  const least = table === 'adapter' ? sizes.V! : Math.max(...token_ids) + 1;
-  if (sizes.E !== E || least > V || (table === 'adapter' && sizes.V !== V))
+  const hasRows = table === 'adapter' ? sizes.V === V : token_ids.every((id) => id < V);
+  if (sizes.E !== E || !hasRows)
     throw new WhorlError(
       'mismatch',
       `${path} has ${sizes.V} rows of ${sizes.E}, the embedding of ${source} ${V} of ${E}`,
@@ -86,9 +86,7 @@ export function adapterOverlay(
   const rows = readTensorRows(table === 'model' ? own : file, ids);
   const mapped = throughMap(
     adapter.tensors,
-    table === 'model'
-      ? readTensorRows(own, token_ids)
-      : readTensor(adapter.tensors['trainable_emb.weight']).data,
+    table === 'model' ? rows : readTensor(adapter.tensors['trainable_emb.weight']).data,
   );
   mapped.forEach((x, i) => {
     rows[i]! += x;
