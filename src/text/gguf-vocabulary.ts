@@ -5,7 +5,7 @@ import { WhorlError } from '../base/error.ts';
 import type { GgufEntry } from '../sources/checkpoints/write-gguf.ts';
 import { CUTS, cutName, stepsOf } from './gguf-cuts.ts';
 import { endsOf } from './gguf-ends.ts';
-import { PIECE_TYPE } from './sentencepiece.ts';
+import { PIECE_TYPE, SPACE } from './sentencepiece.ts';
 import { scoresOf } from './sentencepiece-scores.ts';
 import type { OpenedTokenizer, Tokenizer } from './tokenizer.ts';
 
@@ -27,8 +27,6 @@ interface Parts {
   readonly types: number[];
   refuse(what: string): never;
 }
-
-const SPACE = '▁';
 
 /**
  * @param rows of the embedding: so many tokens the file has

@@ -39,7 +39,7 @@ export interface AddedEntry {
   readonly normalized?: boolean;
 }
 
-const SPACE = '▁';
+export const SPACE = '▁';
 
 /** Errors: bad-file, unsupported; `origin` names the file. */
 export function sentencePieceTokenizer(vocabulary: SentencePieceVocabulary, origin: string): object {
