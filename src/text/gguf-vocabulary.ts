@@ -58,19 +58,20 @@ export async function ggufVocabulary(
   const parts: Parts = { model, json, refuse, ...tokensOf(tokenizer, model, rows) };
   const make = tokenizer.spelling === 'byte-level' ? byteLevel : sentencePiece;
   const { entries, lost } = make(parts);
+  const ids = named(tokenizer, parts.tokens);
   const around = await tokensAround(tokenizer, refuse);
   return {
     entries: new Map<string, GgufEntry>([
       ...entries,
       ['tokenizer.ggml.tokens', { type: 'strings', value: parts.tokens }],
       ['tokenizer.ggml.token_type', { type: 'int32s', value: parts.types }],
-      ...named(tokenizer, parts.tokens),
+      ...ids.entries,
       ...around,
       ...(tokenizer.chatTemplate === undefined
         ? []
         : [text('chat_template', tokenizer.chatTemplate, 'tokenizer')]),
     ]),
-    lost: [...lost, ...flagsOf(json)],
+    lost: [...lost, ...ids.lost, ...flagsOf(json)],
   };
 }
 
@@ -204,8 +205,14 @@ async function someText(tokenizer: Tokenizer): Promise<string> {
 }
 const PROBES = 512;
 
-/** Ids of tokens with a name; further ends of a text under the keys that llama.cpp has for them. */
-function named(tokenizer: Tokenizer, tokens: readonly string[]): Entry[] {
+/**
+ * Ids of tokens with a name; further ends of a text under the keys that llama.cpp has for them. It has two, and takes some
+ * tokens for ends by how they are spelt.
+ */
+function named(
+  tokenizer: Tokenizer,
+  tokens: readonly string[],
+): { readonly entries: Entry[]; readonly lost: string[] } {
   const { unk_token } = tokenizer.specialTokens;
   const ids: Record<string, number | undefined> = {
     bos: tokenizer.bosId,
@@ -217,9 +224,15 @@ function named(tokenizer: Tokenizer, tokens: readonly string[]): Entry[] {
   const known = () =>
     endsOf(Object.fromEntries(Object.entries(ids).map(([name, id]) => [key(name), id])), tokens).ids;
   for (const name of ['eot', 'eom']) ids[name] = tokenizer.eosIds.find((id) => !known().includes(id));
-  return Object.entries(ids).flatMap(([name, id]): Entry[] =>
-    id === undefined ? [] : [[key(name), { type: 'uint32', value: id }]],
-  );
+  const [wanted, got] = [tokenizer.eosIds, known()];
+  const said = (of: readonly number[], without: readonly number[], verb: string): string[] =>
+    of.filter((id) => !without.includes(id)).map((id) => `that ${JSON.stringify(tokens[id])} ${verb}`);
+  return {
+    entries: Object.entries(ids).flatMap(([name, id]): Entry[] =>
+      id === undefined ? [] : [[key(name), { type: 'uint32', value: id }]],
+    ),
+    lost: [...said(wanted, got, 'ends a text'), ...said(got, wanted, 'ends no text')],
+  };
 }
 
 /** Added tokens that take spaces or whole words: a GGUF has no place for such flags. */

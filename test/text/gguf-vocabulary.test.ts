@@ -200,3 +200,23 @@ it('the ends of a text are those of the folder', async () => {
   expect(before.eosIds).toEqual([1, 5, 7]);
   expect((await again(metadata)).eosIds).toEqual([1, 5, 7]);
 });
+
+it('ends that the two keys have no room for, and names that llama.cpp takes for ends, are said to be lost', async () => {
+  const ends = { ...files('byte-level'), 'generation_config.json': { eos_token_id: [1, 5, 7, 9] } };
+  const { metadata, lost, before } = await written(ends);
+  const after = await again(metadata);
+  expect(after.eosIds).toEqual([1, 5, 7]);
+  expect(lost).toEqual([`that ${JSON.stringify(before.tokenOf(9))} ends a text`]);
+  const named = await written(
+    files('byte-level', (json) => {
+      const [[token, id]] = Object.entries(json.model.vocab).slice(-1) as [[string, number]];
+      delete json.model.vocab[token];
+      json.model.merges = json.model.merges.filter(([a, b]) => ![a, b, a + b].includes(token));
+      json.model.vocab['<|im_end|>'] = id;
+    }),
+  );
+  const { eosIds, tokenOf } = await again(named.metadata);
+  expect(eosIds.map(tokenOf)).toEqual(['</s>', '<|im_end|>']);
+  expect(named.before.eosIds.length).toBe(1);
+  expect(named.lost).toEqual(['that "<|im_end|>" ends no text']);
+});
