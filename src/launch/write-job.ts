@@ -12,6 +12,7 @@ import { encryptBytes } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
+import { decayOf } from '../train/optimiser.ts';
 import type { Trained, Trains } from '../train/trains.ts';
 import { type JobBatches, jobBatches } from './batches.ts';
 import { checkLaunch } from './check-launch.ts';
@@ -39,8 +40,12 @@ const BATCHES = 'batches.safetensors';
 export async function planJob(training: JobTraining, launch: LaunchOptions): Promise<PlannedJob> {
   checkLaunch(training.model, launch, training.trains);
   const { nproc = 1, nnodes = 1, dtype = 'float32' } = launch;
-  const { optimiser, rates, keep, batch_tokens, recompute, checkpoint_seconds, settings } = training;
+  const { optimiser, trained, rates, keep, batch_tokens, recompute, checkpoint_seconds, settings } = training;
   const start = startOf(training);
+  // By name, so that which parameters decay is decided here alone.
+  const decays = Object.fromEntries(
+    [...trained.shapes].map(([name, shape]) => [name, decayOf(optimiser, name, shape)]),
+  );
   const job = {
     format: 'whorl-job',
     version: 1,
@@ -49,7 +54,7 @@ export async function planJob(training: JobTraining, launch: LaunchOptions): Pro
     ranks: nproc * nnodes,
     dtype,
     trains: trainsOf(training),
-    optimiser: { ...optimiser, clip: Number.isFinite(optimiser.clip) ? optimiser.clip : null },
+    optimiser: { ...optimiser, clip: Number.isFinite(optimiser.clip) ? optimiser.clip : null, decays },
     rates,
     keep,
     batch_tokens: batch_tokens > 0 ? batch_tokens : 2 ** 31,
