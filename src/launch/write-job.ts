@@ -13,7 +13,7 @@ import type { Model } from '../models/model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
 import { decayOf } from '../train/optimiser.ts';
-import type { Trained, Trains } from '../train/trains.ts';
+import { lowRankPart, type Trained, type Trains } from '../train/trains.ts';
 import { type JobBatches, jobBatches } from './batches.ts';
 import { checkLaunch } from './check-launch.ts';
 import type { JobTraining, LaunchOptions } from './job.ts';
@@ -116,10 +116,11 @@ const SHAPES: { readonly [K in Trains['kind']]: Shape<K> } = {
   'low-rank': ({ rank, alpha }, { changed }, there) => ({
     kind: 'low-rank',
     scale: alpha / rank,
-    layers: [...changed].map((name) => {
-      const own = name.replace(/\.weight$/, '');
-      return { module: there(name).replace(/\.weight$/, ''), a: `${own}.lora_A`, b: `${own}.lora_B` };
-    }),
+    layers: [...changed].map((name) => ({
+      module: there(name).replace(/\.weight$/, ''),
+      a: lowRankPart(name, 'A', false),
+      b: lowRankPart(name, 'B', false),
+    })),
   }),
   rows: () => {
     throw new WhorlError(
