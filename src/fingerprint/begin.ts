@@ -96,7 +96,7 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   /** Opens what an interrupted run kept; default: the passphrase of `lock`. */
   readonly unlock?: Unlock;
   /** Trains by another engine (`launchFingerprint`). What a run ends with depends on it in the last digits only. */
-  readonly launch?: LaunchOptions;
+  readonly launch?: LaunchOptions | undefined;
   readonly onEvent?: OnEvent;
   readonly cacheDir?: string;
 }

@@ -66,7 +66,7 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions, Abortabl
   readonly lock?: Lock;
   readonly unlock?: Unlock;
   /** Hands the user's fine-tuning over (`launchPipeline`), the mode `alpaca`. */
-  readonly launch?: LaunchOptions;
+  readonly launch?: LaunchOptions | undefined;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
