@@ -197,26 +197,25 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
   const write = writerOf(ready);
   const recompute = options.recompute && { recompute: options.recompute };
   const more = { device, trains, checkpoint, ...recompute, ...(write && { write }) };
-  const end = launch
-    ? await finetuneByJob(
-        model,
-        examples,
-        settings,
-        { trains, ...recompute, checkpoint_seconds: checkpoint.seconds, settings: full },
-        jobPlace(out),
-        launch,
-        onEvent,
-      )
-    : { losses: await finetune(model, examples, out, settings, onEvent, more) };
-  if (isWaiting(end)) return end;
-  if ('state' in end) {
+  const job =
+    launch &&
+    (await finetuneByJob(
+      model,
+      examples,
+      settings,
+      { trains, ...recompute, checkpoint_seconds: checkpoint.seconds, settings: full },
+      jobPlace(out),
+      launch,
+      onEvent,
+    ));
+  if (job && isWaiting(job)) return job;
+  if (job)
     await writeFolderAtomic(out, (to) =>
-      write ? write(end.state, to) : writeModel(model, { trained: bindTrains(trains, model) }, end.state, to),
+      write ? write(job.state, to) : writeModel(model, { trained: bindTrains(trains, model) }, job.state, to),
     );
-    if (launch?.keepJob) moveFolder(jobPlace(out).folder, `${resolve(out)}.job`);
-  }
+  const losses = job ? job.losses : await finetune(model, examples, out, settings, onEvent, more);
+  if (launch?.keepJob) moveFolder(jobPlace(out).folder, `${resolve(out)}.job`);
   rmSync(work, { recursive: true, force: true });
-  const { losses } = end;
   return {
     model: model.source,
     data,
@@ -228,8 +227,8 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
     losses,
     settings: full,
     ...(model.ignoredConfigKeys.length > 0 && { ignored_config_keys: model.ignoredConfigKeys }),
-    seconds: 'seconds' in end ? end.seconds : (Date.now() - started) / 1000,
-    ...('ran' in end && { launched: end.ran }),
+    seconds: job ? job.seconds : (Date.now() - started) / 1000,
+    ...(job && { launched: job.ran }),
   };
 }
 
