@@ -2,22 +2,17 @@
 
 import { type Plannable, plannable } from '../base/dry-run.ts';
 import { byOurselves, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
-import {
-  begin,
-  type FingerprintOptions,
-  isRowsSetting,
-  isStampSetting,
-  type WeightsSetting,
-} from './begin.ts';
+import { begin, isRowsSetting, isStampSetting, type WeightsSetting } from './begin.ts';
 import { checkDrawn } from './commit.ts';
 import { fingerprintRows } from './fingerprint-rows.ts';
 import { fingerprintStamp } from './fingerprint-stamp.ts';
 import { fingerprintWeights } from './fingerprint-weights.ts';
 import type { FingerprintReport } from './finish.ts';
+import type { FingerprintOptions } from './options.ts';
 import { planFingerprint } from './plan.ts';
 
-export type { FingerprintOptions } from './begin.ts';
 export type { FingerprintReport } from './finish.ts';
+export type { FingerprintOptions } from './options.ts';
 
 /**
  * @throws WhorlError `exists` for a finished run's folder, `mismatch` for an interrupted run of other options,

@@ -14,7 +14,6 @@ import { shares } from '../train/noise.ts';
 import { ADAMW, clipLimit } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import type { TrainState } from '../train/step.ts';
-import type { Stretch } from './begin.ts';
 import {
   type CellResult,
   type MeasuredCell,
@@ -26,6 +25,7 @@ import {
 } from './cells.ts';
 import { emphasised } from './emphasis.ts';
 import type { RowsMethod, TrainContext } from './methods/method.ts';
+import type { Stretch } from './options.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
 import type { TrainSettings } from './settings.ts';
 
