@@ -3,7 +3,6 @@
 import { checkWritable } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
-import { settingTexts } from '../base/given-settings.ts';
 import { seededRandom } from '../base/random-source.ts';
 import type { Device } from '../engine/session.ts';
 import { openDevice } from '../engine/session-device.ts';
@@ -15,7 +14,7 @@ import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { checkFits } from '../train/settings-fit.ts';
 import type { Method, RowsMethod, SettingsOf, StampMethod, WeightsMethod } from './methods/method.ts';
-import { checkOptions, type FingerprintOptions, limitOf, trainedRows } from './options.ts';
+import { checkOptions, type FingerprintOptions, givenSettings, limitOf, trainedRows } from './options.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, narrowWords, settingsFor } from './registry.ts';
 import {
@@ -70,12 +69,8 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
   const onEvent = options.onEvent ?? silent;
   const method = methodNamed(options.method ?? 'rows');
   checkOptions(options, method);
-  const overrides = {
-    ...(options.pool !== undefined && { pool: String(options.pool) }),
-    ...(options.trained !== undefined && { trained: String(options.trained) }),
-    ...settingTexts(options.settings),
-  };
-  settingsFor(method, '', overrides); // unknown keys and impossible values, before a model is fetched
+  const overrides = givenSettings(options);
+  const early = settingsFor(method, '', overrides); // unknown keys and impossible values, before a model is fetched
   const state = run.state();
   if (state === 'done' && !options.overwrite)
     throw new WhorlError(
@@ -86,7 +81,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
   checkWritable(run.start);
   const device = await openDevice(options);
   if (method.kind === 'weights' && options.source !== undefined)
-    await checkConversations(options.source, Number(settingsFor(method, '', overrides).ordinary));
+    await checkConversations(options.source, Number(early.ordinary));
   const model = await openModel(options.model, {
     onEvent,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),

@@ -3,7 +3,7 @@
 import type { Abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
-import type { GivenSettings } from '../base/given-settings.ts';
+import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { isThere } from '../base/system-errors.ts';
 import { checkLock, type Lock, type Unlock } from '../claim/secret-file.ts';
@@ -76,6 +76,17 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   readonly onEvent?: OnEvent;
   readonly cacheDir?: string;
 }
+
+/** `key=value` as they were given, the shorthands among them. */
+export const givenSettings = ({
+  pool,
+  trained,
+  settings,
+}: Pick<FingerprintOptions, 'pool' | 'trained' | 'settings'>): Readonly<Record<string, string>> => ({
+  ...(pool !== undefined && { pool: String(pool) }),
+  ...(trained !== undefined && { trained: String(trained) }),
+  ...settingTexts(settings),
+});
 
 /** @throws WhorlError for what needs no model to be refused */
 export function checkOptions(

@@ -10,7 +10,7 @@ import { SEED_KDF, type SeedKdf, stretchSeed } from '../claim/seed-kdf.ts';
 import { roundFrom, roundNumber, roundTime } from '../proof/drand.ts';
 import { MARGIN } from '../proof/order.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
-import type { FingerprintOptions } from './options.ts';
+import { type FingerprintOptions, givenSettings } from './options.ts';
 
 export interface Start {
   /** 256 bits, hex: everything random in the run comes from it. */
@@ -108,7 +108,7 @@ export function asCommitted(given: FingerprintOptions, start: Start | undefined)
     ...(systems !== undefined && { systems }),
     ...(ignoreConfigKeys !== undefined && { ignoreConfigKeys }),
     ...withDice,
-    settings: { ...(settings as GivenSettings), ...given.settings },
+    settings: { ...(settings as GivenSettings), ...givenSettings(given) },
   };
 }
 
