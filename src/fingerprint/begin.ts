@@ -96,7 +96,8 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
   const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const width = model.decoder.config.hidden_size;
   const settings = settingsFor(method, name, overrides, width);
-  const narrow = narrowWords(method, width, overrides, limitOf({ options, method }));
+  const limit = limitOf({ options, method });
+  const narrow = narrowWords(method, width, overrides, limit, settings as Readonly<Record<string, unknown>>);
   if (narrow !== undefined) onEvent({ kind: 'note', text: narrow });
   checkFits(settings, model.decoder.config);
   if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))
