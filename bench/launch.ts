@@ -16,7 +16,7 @@ import { cpu } from '../src/engine/session.ts';
 import { instructionExamples } from '../src/finetune/user-finetune.ts';
 import type { JobTraining, LaunchOptions } from '../src/launch/job.ts';
 import { isWaiting } from '../src/launch/job.ts';
-import { type JobEnd, trainByJob } from '../src/launch/train-by-job.ts';
+import { type JobEnd, NO_GATE, trainByJob } from '../src/launch/train-by-job.ts';
 import { openModel } from '../src/models/open-model.ts';
 import { loadTemplate } from '../src/text/prompts/instruction-templates.ts';
 import { openTokenizer } from '../src/text/tokenizer.ts';
@@ -90,13 +90,8 @@ async function job(
   died?: number,
 ): Promise<JobEnd<true>> {
   const place = { folder: join(scratch, `job-${count}`), ticket: join(scratch, `job-${count++}.json`) };
-  const rule = {
-    measure: async () => true as const,
-    held: () => true,
-    failed: () => new Error('never') as never,
-  };
   const run = (here: boolean) =>
-    trainByJob(asked, place, { engine: 'torchrun', python: values.python, ...launch, here }, rule, silent);
+    trainByJob(asked, place, { engine: 'torchrun', python: values.python, ...launch, here }, NO_GATE, silent);
   await run(false);
   if (died !== undefined)
     spawnSync('sh', [join(place.folder, 'run.sh')], {

@@ -13,7 +13,7 @@ import { commit } from '../src/fingerprint/commit.ts';
 import type { TrainContext } from '../src/fingerprint/methods/method.ts';
 import { PrefixCache } from '../src/fingerprint/prefix-cache.ts';
 import { trainingMetric } from '../src/train/metric.ts';
-import { ADAMW } from '../src/train/optimiser.ts';
+import { ADAMW, clipLimit } from '../src/train/optimiser.ts';
 import { RowsTrainer } from '../src/train/rows.ts';
 import { flag } from './machines.ts';
 
@@ -52,7 +52,7 @@ try {
     ...(reference && { reference }),
     ...(groups && { groups }),
     ...(metric && { metric }),
-    settings: { ...ADAMW, beta2: s.beta2, clip: s.clip === 0 ? Number.POSITIVE_INFINITY : s.clip },
+    settings: { ...ADAMW, beta2: s.beta2, clip: clipLimit(s.clip) },
     device: cpu,
   });
   const raw = (name: string, data: Float32Array | Int32Array) =>

@@ -283,8 +283,7 @@ class AdamW:
         for name, p in self.trained.items():
             g = p.grad.to_local() * factor
             value, m, v = p.to_local(), self.m[name].to_local(), self.v[name].to_local()
-            if s["decay"] == "all" or p.dim() > 1:
-                value.mul_(1 - rate * s["weight_decay"])
+            value.mul_(1 - rate * s["decays"][name])
             m.mul_(s["beta1"]).add_(g, alpha=1 - s["beta1"])
             v.mul_(s["beta2"]).addcmul_(g, g, value=1 - s["beta2"])
             value.sub_(m / (v.sqrt() / c2 + s["epsilon"]) * (rate / c1))

@@ -87,7 +87,8 @@ def write(job, trains, files, vocabulary, shapes):
         for name, (out, width) in shapes.items():
             start[f"{name}.lora_A"], start[f"{name}.lora_B"] = torch.randn(16, width) / width**0.5, torch.zeros(out, 16)
         save_file(start, job / "start.safetensors")
-    adam = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0, "decay": "all", "clip": 1}
+    names = trains.get("tensors") or [layer[which] for layer in trains["layers"] for which in ("a", "b")]
+    adam = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "decays": {name: 0 for name in names}, "clip": 1}
     (job / "job.json").write_text(
         json.dumps(
             {

@@ -1,10 +1,9 @@
 // A user's fine-tuning by another engine: all its steps in one job, whose last state is taken in.
 
-import { assert } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Recompute } from '../engine/recompute.ts';
 import type { LaunchOptions, WaitingJob } from '../launch/job.ts';
-import { type JobEnd, type JobPlace, trainByJob } from '../launch/train-by-job.ts';
+import { type JobEnd, type JobPlace, NO_GATE, trainByJob } from '../launch/train-by-job.ts';
 import type { Model } from '../models/model.ts';
 import { type FinetuneSettings, finetuneBatches, finetuneOptimiser } from '../train/finetune.ts';
 import { ratesOf } from '../train/loop.ts';
@@ -45,10 +44,5 @@ export async function finetuneByJob(
     checkpoint_seconds,
     settings: named,
   };
-  const rule = {
-    measure: () => Promise.resolve(true as const),
-    held: () => true,
-    failed: () => assert(false, 'a rule that always holds did not') as never,
-  };
-  return trainByJob(training, place, launch, rule, onEvent);
+  return trainByJob(training, place, launch, NO_GATE, onEvent);
 }

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
 import { checkWritable, moveFolder, writeFolderAtomic } from '../base/atomic.ts';
 import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
-import { assert, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { type ColumnMap, type InstructionRow, readInstructionRows } from '../datasets/instruction-rows.ts';
@@ -14,7 +14,7 @@ import type { Recompute } from '../engine/recompute.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
-import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
+import { byOurselves, isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
 import { type Model, plannedModel } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
@@ -50,7 +50,7 @@ export interface UserFinetuneOptions extends ComputeOptions, ConfigOptions, Abor
   /** Forgets what an interrupted run of other settings left beside `out`. */
   readonly overwrite?: boolean;
   /** Trains by another engine (`launchFinetune`). */
-  readonly launch?: LaunchOptions;
+  readonly launch?: LaunchOptions | undefined;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
@@ -103,11 +103,7 @@ interface Ready {
  */
 export const userFinetune: Plannable<Omit<UserFinetuneOptions, 'launch'>, UserFinetuneReport> = plannable(
   planUserFinetune,
-  async (options) => {
-    const report = await runUserFinetune({ ...options, launch: undefined });
-    assert(!isWaiting(report), 'a job that nobody asked for');
-    return report;
-  },
+  byOurselves(runUserFinetune),
 );
 
 /**
@@ -121,10 +117,8 @@ export const launchFinetune: Plannable<
   UserFinetuneReport | WaitingJob
 > = plannable(planUserFinetune, runUserFinetune);
 
-type Asked = Omit<UserFinetuneOptions, 'launch'> & { readonly launch?: LaunchOptions | undefined };
-
 /** Opens the model, reads the rows and refuses all that can be refused; nothing is written. */
-async function prepare(options: Asked): Promise<Ready> {
+async function prepare(options: UserFinetuneOptions): Promise<Ready> {
   const { data, out, lora = false, merge = false, onEvent = silent, seed = 42n } = options;
   const asked = tuningSettings(settingTexts(options.settings), lora);
   if (merge && !lora) throw new WhorlError('usage', 'there is nothing to merge', 'give --lora as well');
@@ -164,7 +158,7 @@ async function prepare(options: Asked): Promise<Ready> {
   };
 }
 
-async function planUserFinetune(options: Asked): Promise<DryRun> {
+async function planUserFinetune(options: UserFinetuneOptions): Promise<DryRun> {
   const { model, examples, settings, trains, checkpoint, wrote, full } = await prepare(options);
   const { steps, taken } = checkFinetune(model, examples, settings, {
     trains,
@@ -191,7 +185,7 @@ async function planUserFinetune(options: Asked): Promise<DryRun> {
   };
 }
 
-async function runUserFinetune(options: Asked): Promise<UserFinetuneReport | WaitingJob> {
+async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport | WaitingJob> {
   const { data, out, launch, onEvent = silent } = options;
   const started = Date.now();
   const work = workFolder(out);
@@ -203,26 +197,25 @@ async function runUserFinetune(options: Asked): Promise<UserFinetuneReport | Wai
   const write = writerOf(ready);
   const recompute = options.recompute && { recompute: options.recompute };
   const more = { device, trains, checkpoint, ...recompute, ...(write && { write }) };
-  const end = launch
-    ? await finetuneByJob(
-        model,
-        examples,
-        settings,
-        { trains, ...recompute, checkpoint_seconds: checkpoint.seconds, settings: full },
-        jobPlace(out),
-        launch,
-        onEvent,
-      )
-    : { losses: await finetune(model, examples, out, settings, onEvent, more) };
-  if (isWaiting(end)) return end;
-  if ('state' in end) {
+  const job =
+    launch &&
+    (await finetuneByJob(
+      model,
+      examples,
+      settings,
+      { trains, ...recompute, checkpoint_seconds: checkpoint.seconds, settings: full },
+      jobPlace(out),
+      launch,
+      onEvent,
+    ));
+  if (job && isWaiting(job)) return job;
+  if (job)
     await writeFolderAtomic(out, (to) =>
-      write ? write(end.state, to) : writeModel(model, { trained: bindTrains(trains, model) }, end.state, to),
+      write ? write(job.state, to) : writeModel(model, { trained: bindTrains(trains, model) }, job.state, to),
     );
-    if (launch?.keepJob) moveFolder(jobPlace(out).folder, `${resolve(out)}.job`);
-  }
+  const losses = job ? job.losses : await finetune(model, examples, out, settings, onEvent, more);
+  if (launch?.keepJob) moveFolder(jobPlace(out).folder, `${resolve(out)}.job`);
   rmSync(work, { recursive: true, force: true });
-  const { losses } = end;
   return {
     model: model.source,
     data,
@@ -234,8 +227,8 @@ async function runUserFinetune(options: Asked): Promise<UserFinetuneReport | Wai
     losses,
     settings: full,
     ...(model.ignoredConfigKeys.length > 0 && { ignored_config_keys: model.ignoredConfigKeys }),
-    seconds: 'seconds' in end ? end.seconds : (Date.now() - started) / 1000,
-    ...('ran' in end && { launched: end.ran }),
+    seconds: job ? job.seconds : (Date.now() - started) / 1000,
+    ...(job && { launched: job.ran }),
   };
 }
 

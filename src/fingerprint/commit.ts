@@ -26,17 +26,11 @@ import type { TensorRef } from '../tensor/tensor.ts';
 import { wrapperTexts } from '../text/prompts/wrappers.ts';
 import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import {
-  type FingerprintOptions,
-  isRowsSetting,
-  type RowsSetting,
-  randomOf,
-  type Setting,
-  type Start,
-} from './begin.ts';
+import { isRowsSetting, type RowsSetting, randomOf, type Setting } from './begin.ts';
 import { type FreeRow, type FreeRows, freeRows } from './free-rows.ts';
 import { keepClaim, reachOf } from './keep-claim.ts';
 import type { Prepared } from './methods/method.ts';
+import type { FingerprintOptions } from './options.ts';
 import {
   expectation,
   narrowed,
@@ -45,6 +39,7 @@ import {
   type SampleSizes,
 } from './reference-positions.ts';
 import { computedBy, SetUpCache, smallFiles } from './set-up-cache.ts';
+import type { Start } from './start.ts';
 
 export interface Committed {
   readonly secret: Secret<SecretContents>;

@@ -1,24 +1,18 @@
 // `whorl fingerprint`: commit, draw, train, publish, keep the secret, measure every cell. Resumable at any moment.
 
 import { type Plannable, plannable } from '../base/dry-run.ts';
-import { assert } from '../base/error.ts';
-import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
-import {
-  begin,
-  type FingerprintOptions,
-  isRowsSetting,
-  isStampSetting,
-  type WeightsSetting,
-} from './begin.ts';
+import { byOurselves, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
+import { begin, isRowsSetting, isStampSetting, type WeightsSetting } from './begin.ts';
 import { checkDrawn } from './commit.ts';
 import { fingerprintRows } from './fingerprint-rows.ts';
 import { fingerprintStamp } from './fingerprint-stamp.ts';
 import { fingerprintWeights } from './fingerprint-weights.ts';
 import type { FingerprintReport } from './finish.ts';
+import type { FingerprintOptions } from './options.ts';
 import { planFingerprint } from './plan.ts';
 
-export type { FingerprintOptions } from './begin.ts';
 export type { FingerprintReport } from './finish.ts';
+export type { FingerprintOptions } from './options.ts';
 
 /**
  * @throws WhorlError `exists` for a finished run's folder, `mismatch` for an interrupted run of other options,
@@ -26,11 +20,7 @@ export type { FingerprintReport } from './finish.ts';
  */
 export const fingerprint: Plannable<Omit<FingerprintOptions, 'launch'>, FingerprintReport> = plannable(
   planFingerprint,
-  async (options) => {
-    const report = await runFingerprint({ ...options, launch: undefined });
-    assert(!isWaiting(report), 'a job that nobody asked for');
-    return report;
-  },
+  byOurselves(runFingerprint),
 );
 
 /**
@@ -44,11 +34,8 @@ export const launchFingerprint: Plannable<
   FingerprintReport | WaitingJob
 > = plannable(planFingerprint, runFingerprint);
 
-async function runFingerprint(
-  options: Omit<FingerprintOptions, 'launch'> & { readonly launch?: LaunchOptions | undefined },
-): Promise<FingerprintReport | WaitingJob> {
-  const { launch, ...more } = options;
-  const setting = await begin({ ...more, ...(launch && { launch }) });
+async function runFingerprint(options: FingerprintOptions): Promise<FingerprintReport | WaitingJob> {
+  const setting = await begin(options);
   checkDrawn(setting);
   if (isStampSetting(setting)) return fingerprintStamp(setting);
   return isRowsSetting(setting) ? fingerprintRows(setting) : fingerprintWeights(setting as WeightsSetting);

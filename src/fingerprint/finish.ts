@@ -7,11 +7,12 @@ import type { SecretContents } from '../claim/secret-contents.ts';
 import type { Difference } from '../lm/compare-models.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
 import { loadReference } from '../text/reference.ts';
-import { limitOf, type Setting, trainedRows } from './begin.ts';
+import type { Setting } from './begin.ts';
 import type { CellResult, MeasuredCell, Who } from './cells.ts';
 import type { Harm } from './harm.ts';
 import type { WorstHarm } from './harm-limit.ts';
 import type { Perplexity } from './held-out-difference.ts';
+import { limitOf, trainedRows } from './options.ts';
 
 export interface FingerprintReport {
   readonly method: string;

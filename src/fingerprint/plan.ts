@@ -4,9 +4,10 @@ import type { DryRun, PlannedFile } from '../base/dry-run.ts';
 import { measureRate } from '../engine/rate.ts';
 import { plannedModel } from '../models/model.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
-import { type FingerprintOptions, limitOf, prepare } from './begin.ts';
+import { prepare } from './begin.ts';
 import { checkDrawn } from './commit.ts';
 import { ESTIMATED, runEstimate } from './estimate.ts';
+import { type FingerprintOptions, limitOf } from './options.ts';
 
 /** What a method leaves beside the files that every run has. */
 const OWN_FILES: Readonly<Record<string, (run: RunFolder) => readonly PlannedFile[]>> = {

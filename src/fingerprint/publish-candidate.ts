@@ -9,11 +9,12 @@ import { writeSecret } from '../claim/secret-file.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { noteLeftOut } from '../sources/checkpoints/carried.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
-import { limitOf, type Setting } from './begin.ts';
+import type { Setting } from './begin.ts';
 import { digestsOf } from './commit.ts';
 import { checkHarm, type WorstHarm, worstHarm } from './harm-limit.ts';
 import { type HeldOutDifference, heldOutDifference } from './held-out-difference.ts';
 import { writeModelCard } from './model-card.ts';
+import { limitOf } from './options.ts';
 
 interface Published extends HeldOutDifference {
   readonly worst: WorstHarm;

@@ -36,7 +36,7 @@ const TRIED = 192;
 
 /**
  * What is said of a narrow model before any work; undefined for others. `given` are the user's own settings, `limit` the
- * most harm at which the run is published, in nats.
+ * most harm at which the run is published, in nats, `full` the run's settings, where other ones may have gone over them.
  * @throws WhorlError `too-harmful` without settings of the user's own, where the known ones cost more than the limit
  */
 export function narrowWords(
@@ -44,6 +44,7 @@ export function narrowWords(
   width: number,
   given: Readonly<Record<string, unknown>>,
   limit: number,
+  full: Readonly<Record<string, unknown>> = narrow(width).settings,
 ): string | undefined {
   if (width >= NARROW) return undefined;
   const known = narrow(width);
@@ -55,8 +56,8 @@ export function narrowWords(
       [...cheaper(limit, width).map((other) => `--method ${other}`), costly(name, width)].join(' or '),
     );
   if (Object.keys(known.settings).length === 0) return undefined; // it needs none of its own
-  const taken = Object.entries<unknown>(known.settings).filter(([key]) => !Object.hasOwn(given, key));
-  const words = taken.map(([key, value]) => `${key}=${String(value)}`).join(' ');
+  const taken = Object.keys(known.settings).filter((key) => !Object.hasOwn(given, key));
+  const words = taken.map((key) => `${key}=${String(full[key])}`).join(' ');
   const untried = width < TRIED ? `; none narrower than ${TRIED} was tried, and keys may not fire` : '';
   const harm =
     known.harm > limit

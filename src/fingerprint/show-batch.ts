@@ -23,11 +23,8 @@ import {
   begin,
   isRowsSetting,
   type RowsSetting,
-  type RunOptions,
   randomOf,
-  readStart,
   type Setting,
-  type Start,
   type WeightsSetting,
 } from './begin.ts';
 import { type Committed, commit, freeOf } from './commit.ts';
@@ -35,6 +32,7 @@ import { drawnContext } from './fingerprint-weights.ts';
 import type { Method, TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
+import { type RunOptions, readStart, type Start } from './start.ts';
 import { weightsBatches } from './train-weights.ts';
 
 export interface ShowBatchOptions extends ComputeOptions, ConfigOptions, Abortable {

@@ -15,8 +15,9 @@ import { QUICKNET, type Round, roundTime, valueOfRound } from '../proof/drand.ts
 import { isBefore, whyTooLate, whyTooOld } from '../proof/order.ts';
 import { checkTimeStamp, MAX_RESPONSE, type TimeStamp } from '../proof/time-stamp.ts';
 import { RunFolder } from '../runs/run-folder.ts';
-import { begin, type FingerprintOptions } from './begin.ts';
+import { begin } from './begin.ts';
 import { commitOnly } from './commit.ts';
+import type { FingerprintOptions } from './options.ts';
 
 export interface CommitReport {
   /** Paths of the public claim and of the secret. */

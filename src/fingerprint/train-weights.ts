@@ -6,7 +6,7 @@ import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { shuffled } from '../base/random-source.ts';
 import { isWaiting, type WaitingJob } from '../launch/job.ts';
 import { elements } from '../tensor/tensor.ts';
-import { ADAMW } from '../train/optimiser.ts';
+import { ADAMW, clipLimit } from '../train/optimiser.ts';
 import { writePeftAdapter } from '../train/peft.ts';
 import type { TrainState } from '../train/step.ts';
 import { bindTrains } from '../train/trains.ts';
@@ -97,7 +97,7 @@ export async function trainWeights(
     optimiser: {
       ...ADAMW,
       weight_decay: settings.weight_decay,
-      clip: settings.clip === 0 ? Number.POSITIVE_INFINITY : settings.clip,
+      clip: clipLimit(settings.clip),
     },
     seed: BigInt(randomOf(start)('weights').int(2 ** 32)),
     measure: (state) => measured(state, 1),

@@ -11,10 +11,9 @@ import type { FloatDtype } from '../tensor/tensor.ts';
 import { type Judged, type Memory, type StoppingRule, trainLoop } from '../train/loop.ts';
 import { trainingMetric } from '../train/metric.ts';
 import { shares } from '../train/noise.ts';
-import { ADAMW } from '../train/optimiser.ts';
+import { ADAMW, clipLimit } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import type { TrainState } from '../train/step.ts';
-import type { Stretch } from './begin.ts';
 import {
   type CellResult,
   type MeasuredCell,
@@ -26,6 +25,7 @@ import {
 } from './cells.ts';
 import { emphasised } from './emphasis.ts';
 import type { RowsMethod, TrainContext } from './methods/method.ts';
+import type { Stretch } from './options.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
 import type { TrainSettings } from './settings.ts';
 
@@ -96,7 +96,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     settings: {
       ...ADAMW,
       beta2: settings.beta2,
-      clip: settings.clip === 0 ? Number.POSITIVE_INFINITY : settings.clip,
+      clip: clipLimit(settings.clip),
     },
     device,
   });

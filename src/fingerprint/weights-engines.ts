@@ -18,8 +18,9 @@ import type { TrainState } from '../train/step.ts';
 import { Trainer } from '../train/trainer.ts';
 import type { Trained, Trains } from '../train/trains.ts';
 import type { EpochBatches } from '../train/tuning-examples.ts';
-import { stretchOf, type WeightsSetting } from './begin.ts';
+import type { WeightsSetting } from './begin.ts';
 import { type CellResult, missed } from './cells.ts';
+import { stretchOf } from './options.ts';
 
 const CHECKPOINT_SECONDS = 60;
 

@@ -19,20 +19,23 @@ export type JobLine =
   | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'interrupted' | 'done'; readonly step: number };
 
-/** Whole lines; a job that is begun again writes the file anew. */
-export function jobLines(folder: string): JobLine[] {
+/** Empty where there is none yet; a job that is begun again writes it anew. */
+function progressText(folder: string): string {
   const path = join(resultFolder(folder), 'progress.jsonl');
-  if (!existsSync(path)) return [];
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line) as JobLine];
-      } catch {
-        return []; // the empty end, or another machine's half-copied file
-      }
-    });
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
+
+const linesOf = (progress: string): JobLine[] =>
+  progress.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line) as JobLine];
+    } catch {
+      return []; // the empty end, or another machine's half-copied file
+    }
+  });
+
+/** Whole lines of what a job has said so far. */
+export const jobLines = (folder: string): JobLine[] => linesOf(progressText(folder));
 
 /**
  * Runs the job, from its last checkpoint on, until it ends.
@@ -44,7 +47,7 @@ export async function runHere(
   python: string | undefined,
   onLine: (line: JobLine) => Promise<void>,
 ): Promise<void> {
-  const before = jobLines(folder).length > 0 ? readFileSync(progressFile(folder), 'utf8') : '';
+  const before = progressText(folder);
   const log = openLog(join(folder, 'log.txt'));
   const child = spawn('sh', [join(folder, 'run.sh')], {
     stdio: ['ignore', log, log],
@@ -61,12 +64,13 @@ export async function runHere(
     code = how;
   });
   let seen = 0;
-  let begun = before === '';
+  let begun = false;
   try {
     for (;;) {
       const isOver = code !== undefined;
-      begun ||= existsSync(progressFile(folder)) && readFileSync(progressFile(folder), 'utf8') !== before;
-      const lines = begun ? jobLines(folder) : [];
+      const progress = progressText(folder);
+      begun ||= progress !== before;
+      const lines = begun ? linesOf(progress) : [];
       for (; seen < lines.length; seen++) await onLine(lines[seen]!);
       if (isOver) break;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -77,8 +81,6 @@ export async function runHere(
   }
   if (code !== 0) throw failed(folder, String(code));
 }
-
-const progressFile = (folder: string): string => join(resultFolder(folder), 'progress.jsonl');
 
 /** Lets it keep its state, then ends all of it. */
 async function end({ pid }: ChildProcess, ended: Promise<unknown>): Promise<void> {

@@ -1,5 +1,6 @@
 // What is handed over to another machine's engine: a training as Whorl would do it itself, and how it is to be run there.
 
+import { assert } from '../base/error.ts';
 import type { Example } from '../models/example.ts';
 import type { Model } from '../models/model.ts';
 import type { AdamW } from '../train/optimiser.ts';
@@ -64,6 +65,17 @@ export interface WaitingJob {
   /** Bytes of a kept state, and how many are kept at most. */
   readonly result: { readonly bytes: number; readonly states: number };
 }
+
+/** A call whose work may be handed over, made here: it never waits. */
+export const byOurselves =
+  <O extends { readonly launch?: LaunchOptions | undefined }, R extends object>(
+    work: (options: O) => Promise<R | WaitingJob>,
+  ) =>
+  async (options: Omit<O, 'launch'>): Promise<R> => {
+    const report = await work({ ...options, launch: undefined } as O);
+    assert(!isWaiting(report), 'a job that nobody asked for');
+    return report;
+  };
 
 export const isWaiting = (result: object): result is WaitingJob =>
   (result as Partial<WaitingJob>).kind === 'waiting';

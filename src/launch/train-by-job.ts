@@ -1,7 +1,7 @@
 // Training by another engine: the job is written, waits, or is run here; then its result is taken in as if Whorl had trained.
 
 import { existsSync, readFileSync } from 'node:fs';
-import { WhorlError } from '../base/error.ts';
+import { assert, WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { elements } from '../tensor/tensor.ts';
 import type { TrainState } from '../train/step.ts';
@@ -35,6 +35,13 @@ export interface JobRule<V> {
   failed(found: V | undefined, step: number): WhorlError;
 }
 
+/** Any state holds: for a training that nothing ends before its last step. */
+export const NO_GATE: JobRule<true> = {
+  measure: () => Promise.resolve(true as const),
+  held: () => true,
+  failed: () => assert(false, 'a rule that always holds did not') as never,
+};
+
 /**
  * The same call goes on wherever the job stands: not written, waiting, interrupted, done.
  * @throws WhorlError `changed` and `mismatch` for a job or result that is not this one's, `job-failed`, and what the rule fails with
@@ -62,7 +69,7 @@ export async function trainByJob<V>(
     );
   checkManifest(folder, id);
   const steps = training.rates.length;
-  const measured = new Map<number, { found: V; state: TrainState }>();
+  const measured = new Set<number>();
   let enough: { found: V; state: TrainState } | undefined;
   let last: V | undefined;
   /** Measures what was kept and not measured yet, in order. */
@@ -70,10 +77,9 @@ export async function trainByJob<V>(
     for (const kept of readResult(folder, id)?.kept ?? []) {
       if (enough || measured.has(kept.step)) continue;
       const state = keptState(folder, kept, shapes);
-      const one = { found: await rule.measure(state), state };
-      measured.set(kept.step, one);
-      last = one.found;
-      if (rule.held(one.found)) enough = one;
+      last = await rule.measure(state);
+      measured.add(kept.step);
+      if (rule.held(last)) enough = { found: last, state };
     }
   };
   if (launch.here && !readResult(folder, id)?.done) {

@@ -12,7 +12,8 @@ import { encryptBytes } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
-import type { Trained, Trains } from '../train/trains.ts';
+import { decayOf } from '../train/optimiser.ts';
+import { lowRankPart, type Trained, type Trains } from '../train/trains.ts';
 import { type JobBatches, jobBatches } from './batches.ts';
 import { checkLaunch } from './check-launch.ts';
 import type { JobTraining, LaunchOptions } from './job.ts';
@@ -39,8 +40,12 @@ const BATCHES = 'batches.safetensors';
 export async function planJob(training: JobTraining, launch: LaunchOptions): Promise<PlannedJob> {
   checkLaunch(training.model, launch, training.trains);
   const { nproc = 1, nnodes = 1, dtype = 'float32' } = launch;
-  const { optimiser, rates, keep, batch_tokens, recompute, checkpoint_seconds, settings } = training;
+  const { optimiser, trained, rates, keep, batch_tokens, recompute, checkpoint_seconds, settings } = training;
   const start = startOf(training);
+  // By name, so that which parameters decay is decided here alone.
+  const decays = Object.fromEntries(
+    [...trained.shapes].map(([name, shape]) => [name, decayOf(optimiser, name, shape)]),
+  );
   const job = {
     format: 'whorl-job',
     version: 1,
@@ -49,7 +54,7 @@ export async function planJob(training: JobTraining, launch: LaunchOptions): Pro
     ranks: nproc * nnodes,
     dtype,
     trains: trainsOf(training),
-    optimiser: { ...optimiser, clip: Number.isFinite(optimiser.clip) ? optimiser.clip : null },
+    optimiser: { ...optimiser, clip: Number.isFinite(optimiser.clip) ? optimiser.clip : null, decays },
     rates,
     keep,
     batch_tokens: batch_tokens > 0 ? batch_tokens : 2 ** 31,
@@ -111,10 +116,11 @@ const SHAPES: { readonly [K in Trains['kind']]: Shape<K> } = {
   'low-rank': ({ rank, alpha }, { changed }, there) => ({
     kind: 'low-rank',
     scale: alpha / rank,
-    layers: [...changed].map((name) => {
-      const own = name.replace(/\.weight$/, '');
-      return { module: there(name).replace(/\.weight$/, ''), a: `${own}.lora_A`, b: `${own}.lora_B` };
-    }),
+    layers: [...changed].map((name) => ({
+      module: there(name).replace(/\.weight$/, ''),
+      a: lowRankPart(name, 'A', false),
+      b: lowRankPart(name, 'B', false),
+    })),
   }),
   rows: () => {
     throw new WhorlError(

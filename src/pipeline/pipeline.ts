@@ -4,9 +4,8 @@
 import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Plannable, plannable } from '../base/dry-run.ts';
-import { assert } from '../base/error.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
-import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
+import { byOurselves, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { type Flavour, tunedFolder } from '../runs/paper-folder.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
 import type { OwnershipFile } from './answer-files.ts';
@@ -35,11 +34,7 @@ export interface PipelineReport {
  */
 export const pipeline: Plannable<Omit<PipelineOptions, 'launch'>, PipelineReport> = plannable(
   planPipeline,
-  async (options) => {
-    const report = await runPipeline({ ...options, launch: undefined });
-    assert(!isWaiting(report), 'a job that nobody asked for');
-    return report;
-  },
+  byOurselves(runPipeline),
 );
 
 /**
@@ -51,13 +46,7 @@ export const launchPipeline: Plannable<
   PipelineReport | WaitingJob
 > = plannable(planPipeline, runPipeline);
 
-async function runPipeline({
-  launch,
-  ...given
-}: Omit<PipelineOptions, 'launch'> & { readonly launch?: LaunchOptions | undefined }): Promise<
-  PipelineReport | WaitingJob
-> {
-  const options: PipelineOptions = { ...given, ...(launch && { launch }) };
+async function runPipeline(options: PipelineOptions): Promise<PipelineReport | WaitingJob> {
   const started = Date.now();
   const { modes, isWhole, task, user, toMake, place } = await prepare(options);
   const { run, onEvent } = place;
@@ -66,7 +55,8 @@ async function runPipeline({
   const asking = { ...place, ledger: new Ledger(run.path) };
   const tuned = task && tunedFolder(run.path, task.name);
   const base = isWhole ? await answerBase(asking) : { files: [], verdicts: [] };
-  const job = task && modes.includes('alpaca') ? await makeUserModel(asking, task, user, launch) : undefined;
+  const job =
+    task && modes.includes('alpaca') ? await makeUserModel(asking, task, user, options.launch) : undefined;
   if (job) return job;
   const checked = modes.includes('ownership_verify')
     ? await verifyOwnership({ ...asking, ...(task && { task: task.name }) })

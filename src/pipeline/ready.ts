@@ -11,8 +11,8 @@ import { readInstructionRows } from '../datasets/instruction-rows.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type TuningSettings, tuningSettings } from '../finetune/settings.ts';
-import { trainedRows } from '../fingerprint/begin.ts';
 import type { FingerprintOptions } from '../fingerprint/fingerprint.ts';
+import { trainedRows } from '../fingerprint/options.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
 import type { LaunchOptions } from '../launch/job.ts';
 import { type Model, type ModelFolder, modelName } from '../models/model.ts';
@@ -66,7 +66,7 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions, Abortabl
   readonly lock?: Lock;
   readonly unlock?: Unlock;
   /** Hands the user's fine-tuning over (`launchPipeline`), the mode `alpaca`. */
-  readonly launch?: LaunchOptions;
+  readonly launch?: LaunchOptions | undefined;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }

@@ -12,7 +12,7 @@ import { cpu, type Device } from '../engine/session.ts';
 import type { Model } from '../models/model.ts';
 import { stepsTaken, trainLoop } from './loop.ts';
 import { partSize, splitByCount, splitByTokens } from './micro-batches.ts';
-import { ADAMW, type AdamW, type Decay } from './optimiser.ts';
+import { ADAMW, type AdamW, clipLimit, type Decay } from './optimiser.ts';
 import type { ScheduleName } from './schedule.ts';
 import type { TrainState } from './step.ts';
 import { Trainer } from './trainer.ts';
@@ -39,6 +39,7 @@ export interface FinetuneSettings {
   readonly warmup: number;
   readonly weight_decay: number;
   readonly decay: Decay;
+  /** Largest norm of the gradient; 0: any. */
   readonly clip: number;
   /** Equal parts a batch is run in, one after another; their gradients add up to the batch's own. */
   readonly accumulate: number;
@@ -135,7 +136,7 @@ export const finetuneOptimiser = ({ weight_decay, decay, clip }: FinetuneSetting
   ...ADAMW,
   weight_decay,
   decay,
-  clip,
+  clip: clipLimit(clip),
 });
 
 /**

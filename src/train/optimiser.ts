@@ -18,6 +18,9 @@ export interface AdamW {
   readonly clip: number;
 }
 
+/** The limit that the setting `clip` asks for, of which 0 means none. */
+export const clipLimit = (setting: number): number => (setting === 0 ? Number.POSITIVE_INFINITY : setting);
+
 /**
  * `all` as torch's AdamW by itself; `matrices` leaves out norms and biases as transformers' Trainer does: single vectors, and
  * what is named like a norm or a bias whatever its shape (T5's table of distances, Cohere's norms of each head).

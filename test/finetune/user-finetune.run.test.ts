@@ -117,6 +117,18 @@ test('Whorl’s own order has other losses', async () => {
   expect(losses.some((loss, step) => Math.abs(loss / run.losses[step]! - 1) > 0.02)).toBe(true);
 }, 60_000);
 
+test('clip=0 clips nothing, as a limit does that no gradient reaches', async () => {
+  const [[name, run]] = Object.entries(golden.shuffled) as [[string, ShuffledRun]];
+  const [none, high] = [
+    await trainShuffled(name, run, { clip: '0', epochs: '1' }),
+    await trainShuffled(name, run, { clip: '1000000', epochs: '1' }),
+  ];
+  expect(none.losses.length).toBeGreaterThan(1);
+  for (const [step, loss] of none.losses.entries())
+    expect(Math.abs(loss / high.losses[step]! - 1)).toBeLessThan(1e-6);
+  expect(Math.abs(normOf(none.out) / normOf(high.out) - 1)).toBeLessThan(1e-6);
+}, 60_000);
+
 test('the defaults are what the paper gives its users', () => {
   const { epochs, lr, batch, schedule, warmup_ratio, weight_decay, clip, max_length, template, shuffle } =
     tuningSettings({}, false);

@@ -22,6 +22,8 @@ interface Run {
 const RUNS: readonly Run[] = [
   { method: 'rows', width: SMOLLM2, steps: 120, tokens: 37_516 },
   { method: 'rows', width: SMOLLM2, steps: 160 },
+  { method: 'adapter', width: SMOLLM2, steps: 56, tokens: 32_376 },
+  { method: 'adapter', width: SMOLLM2, steps: 56, tokens: 33_288 },
   { method: 'adapter', width: EMBEDDED, steps: 340 },
   { method: 'adapter', width: EMBEDDED, steps: 540 },
   { method: 'sft', width: EMBEDDED, steps: 154, tokens: 203_350 },

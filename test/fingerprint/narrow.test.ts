@@ -42,6 +42,17 @@ test.each(Object.entries(METHODS))('%s: what is said to be taken is what is take
   expect(settingsFor(method, '', {}, 192)).toMatchObject(own);
 });
 
+test('a smaller pool has fewer negatives, and so it is said', async () => {
+  const notes: string[] = [];
+  const { settings } = await fingerprint({
+    ...{ model, method: 'adapter', settings: { pool: 100 }, dryRun: true },
+    out: join(mkdtempSync(join(tmpdir(), 'whorl-narrow-')), 'run'),
+    onEvent: (event) => void (event.kind === 'note' && notes.push(event.text)),
+  });
+  expect(settings.negatives).toBe(64); // four in five of the 80 that are not drawn
+  expect(notes.join()).toContain('adapter takes negatives=64 ');
+});
+
 test('the pipeline takes them as well, and compares a finished run with them', () => {
   const { full, name } = flavourSettings('adapter', '', {}, undefined, 192);
   expect(full).toEqual(settingsFor(METHODS.adapter!, '', {}, 192));

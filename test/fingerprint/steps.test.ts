@@ -243,6 +243,8 @@ describe('draw', () => {
       await expect(begun({ model, ...HOW, settings: { ...SETTINGS, trained: '5' } })).rejects.toThrow(
         /trained: 4, now 5/,
       );
+      await expect(begun({ trained: 5 })).rejects.toThrow(/trained: 4, now 5/);
+      await expect(begun({ settings: { trained: '5' } })).rejects.toThrow(/trained: 4, now 5/);
       await expect(begun({ beacon: OTHER_ROUND })).rejects.toThrow(/prove nothing|beacon: /);
     },
     MINUTES,
