@@ -6,7 +6,7 @@ import { plannedModel } from '../models/model.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
 import { type FingerprintOptions, limitOf, prepare } from './begin.ts';
 import { checkDrawn } from './commit.ts';
-import { ESTIMATED, runEstimate } from './estimate.ts';
+import { isEstimated, runEstimate } from './estimate.ts';
 
 /** What a method leaves beside the files that every run has. */
 const OWN_FILES: Readonly<Record<string, (run: RunFolder) => readonly PlannedFile[]>> = {
@@ -22,7 +22,6 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
   const { run, method, settings, model, device, beginning } = ready;
   if (beginning.kind === 'resumed') checkDrawn(ready);
   const { lock, launch } = options;
-  const isEstimated = ESTIMATED.includes(method.name);
   return {
     dry_run: true,
     command: 'fingerprint',
@@ -52,7 +51,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
             'whether ordinary text leaves enough tokens free is found out by the run itself, before it commits',
           ]),
     ],
-    estimate: isEstimated
+    estimate: isEstimated(model, method.name)
       ? runEstimate(model, method.name, settings as object, await measureRate(device))
       : null,
   };
