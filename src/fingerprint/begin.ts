@@ -16,7 +16,7 @@ import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
 import type { LaunchOptions } from '../launch/job.ts';
-import { type Model, modelName } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { roundFrom, roundNumber, roundTime } from '../proof/drand.ts';
 import { MARGIN } from '../proof/order.ts';
@@ -37,7 +37,7 @@ import type {
   WeightsMethod,
 } from './methods/method.ts';
 import { checkConversations } from './ordinary-conversations.ts';
-import { methodNamed, narrowWords, settingsFor } from './registry.ts';
+import { methodNamed, narrowWords, registryName, settingsFor } from './registry.ts';
 
 export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abortable {
   /** Default: what the run in `out` was committed with, and all else that is not given likewise. */
@@ -181,9 +181,8 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
       `method ${method.name} was not seen to hold on encoder-decoders such as ${model.decoder.model_type}`,
       'take --method adapter, or a model without an encoder',
     );
-  const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const width = model.decoder.config.hidden_size;
-  const settings = settingsFor(method, name, overrides, width);
+  const settings = settingsFor(method, registryName(model), overrides, width);
   const narrow = narrowWords(method, width, overrides, limitOf({ options, method }));
   if (narrow !== undefined) onEvent({ kind: 'note', text: narrow });
   checkFits(settings, model.decoder.config);
