@@ -88,9 +88,9 @@ async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>)
   if ((file === undefined) !== (key === undefined))
     throw new WhorlError('usage', '--certificate and --key go together', 'give both');
   const certificate = file !== undefined && key !== undefined ? { file, key } : undefined;
+  const endpoint = endpointFrom(options.suspect, own);
   const unlock = await unlockFor(options.secret, own);
   const { verify } = await import('../../verify/verify.ts');
-  const endpoint = endpointFrom(options.suspect, own);
   const asked = {
     ...options,
     ...(certificate && { certificate }),
