@@ -62,8 +62,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   let asked = 0;
   const places = toWrite(options);
   const { chosen, data, limit, onEvent } = options;
-  for (const { shots: each, done } of places)
-    if (!done) await countRequests({ tasks: chosen.tasks, shots: each, data, limit, onEvent });
+  const open = places.filter(({ done }) => !done).map((place) => place.shots);
+  await countRequests({ tasks: chosen.tasks, shots: open, data, limit, onEvent });
   for (const { shots: each, path, settings, done } of places) {
     if (done) {
       results.push({ shots: each, path, content: done });
