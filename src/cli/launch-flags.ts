@@ -3,7 +3,7 @@
 import { WhorlError } from '../base/error.ts';
 import { ENGINES, JOB_DTYPES, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { among, type Given, named, oneOf, refuseAlone, text, texts, toggle, wholeNumber } from './options.ts';
-import { countText, paint, print, table, tell } from './output.ts';
+import { bytesText, countText, paint, print, table, tell } from './output.ts';
 
 export const LAUNCH = {
   launch: oneOf(
@@ -35,8 +35,6 @@ export function launchFrom(flags: Given<typeof LAUNCH>): LaunchOptions | undefin
   return { engine: launch, ...more };
 }
 
-const GIB = 2 ** 30;
-
 /** @param isSecret whether the job holds what only its owner may know @param again the command that takes the result in */
 export function showWaiting(
   { job, done, steps, result }: WaitingJob,
@@ -45,7 +43,7 @@ export function showWaiting(
 ): void {
   const at = done > 0 ? `, ${countText(done)} of ${countText(steps)} steps are done` : '';
   print(`${paint.bold(paint.yellow('waiting'))} for a job of ${countText(steps)} steps${at}`);
-  const size = `${((result.bytes * result.states) / GIB).toFixed(1)} GiB at most, in ${countText(result.states)} states`;
+  const size = `${bytesText(result.bytes * result.states)} at most, in ${countText(result.states)} states`;
   for (const row of table([
     [
       'run',
