@@ -2,6 +2,7 @@
 
 import type { DryRun, PlannedFile } from '../base/dry-run.ts';
 import { measureRate } from '../engine/rate.ts';
+import { plannedJob } from '../launch/job.ts';
 import { plannedModel } from '../models/model.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
 import { type FingerprintOptions, limitOf, prepare } from './begin.ts';
@@ -39,7 +40,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
             { path: run.answers('publish'), what: 'answers of the published model' },
           ]),
       ...(OWN_FILES[method.name]?.(run) ?? []),
-      ...(launch ? [{ path: run.job, what: 'the job for torch, until its result is taken in' }] : []),
+      ...(launch ? [plannedJob(run.job)] : []),
       { path: run.run, what: 'settings, hashes and figures' },
     ],
     notes: [
