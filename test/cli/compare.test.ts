@@ -50,6 +50,9 @@ test('a table for people, one line for machines, the same figures in the file', 
   const printed = await compare('--with', other, '--out', out, '--json');
   const report = JSON.parse(printed.out) as { all: { mean: number; positions: number } };
   expect(report.all.mean).toBeGreaterThan(0);
+  expect(report).not.toHaveProperty('precision');
+  const fewer = await compare('--with', other, '--precision', 'int8', '--json');
+  expect(JSON.parse(fewer.out)).toMatchObject({ precision: 'int8' });
   expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual(report);
 });
 
