@@ -120,7 +120,7 @@ const kebab = (name: string): string =>
   name.replaceAll('_', '-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** `--job-dtype`: as a person writes it. */
-export const flagOf = (name: string, { flag = kebab(name) }: Declared<unknown>): string => `--${flag}`;
+const flagOf = (name: string, { flag = kebab(name) }: Declared<unknown>): string => `--${flag}`;
 
 function optionOf(name: string, declared: Declared<unknown>): Option {
   const { value, words, short, choices, read, always, default: standard } = declared;
