@@ -7,6 +7,8 @@ import { defineConfig } from 'vitest/config';
 // provider, where a Vulkan device is named (see CONTRIBUTING.md).
 // Where CI is set, vitest asks its workers for colours (FORCE_COLOR); the tests compare plain words.
 const env = { NO_COLOR: '1' };
+// What runs keep for each other is of this run of the tests alone: code that changed must not find older results.
+const own = { ...env, WHORL_CACHE: join(tmpdir(), `whorl-test-cache-${process.pid}`) };
 const common = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_000, env };
 export default defineConfig({
   test: {
@@ -15,8 +17,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'fast',
-          // What runs keep for each other is of this run of the tests alone: code that changed must not find older results.
-          env: { ...env, WHORL_CACHE: join(tmpdir(), `whorl-test-cache-${process.pid}`) },
+          env: own,
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.run.test.ts', 'test/slow/**', 'test/webgpu/**'],
         },
@@ -25,7 +26,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'runs',
-          env: { ...env, WHORL_CACHE: join(tmpdir(), `whorl-test-cache-${process.pid}`) },
+          env: own,
           include: ['test/**/*.run.test.ts'],
         },
       },

@@ -4,7 +4,7 @@ import { WhorlError } from '../base/error.ts';
 import { apiKeyFrom, isAddress } from '../lm/endpoint/settings.ts';
 import { webAddress } from '../sources/web-address.ts';
 import type { EndpointOptions, VerifyReport } from '../verify/verify.ts';
-import { decimal, type Given, named, oneOf, text, wholeNumber } from './options.ts';
+import { among, decimal, type Given, named, oneOf, refuseAlone, text, wholeNumber } from './options.ts';
 import { countText, shownText } from './output.ts';
 
 const above0 = [(value: number) => value > 0 && Number.isFinite(value), 'a number above 0'] as const;
@@ -38,38 +38,10 @@ export const ENDPOINT = {
 
 /** @throws WhorlError `usage` for flags of a server without its address, and the other way round */
 export function endpointFrom(suspect: string, flags: Given<typeof ENDPOINT>): EndpointOptions | undefined {
-  const {
-    model_name,
-    endpoint_kind,
-    apiKeyEnv,
-    concurrency,
-    timeout,
-    max_queries,
-    max_tokens_total,
-    max_cost,
-    price,
-    transcript,
-  } = flags;
-  const given = {
-    endpoint_kind,
-    concurrency,
-    timeout,
-    max_queries,
-    max_tokens_total,
-    max_cost,
-    price,
-    transcript,
-  };
+  const given = among(flags, ENDPOINT);
+  const { model_name, apiKeyEnv, ...more } = given;
   if (model_name === undefined) {
-    const other = Object.entries({ ...given, api_key_env: apiKeyEnv }).find(
-      ([, value]) => value !== undefined,
-    );
-    if (other)
-      throw new WhorlError(
-        'usage',
-        `--${other[0].replaceAll('_', '-')} goes with a server`,
-        'give --model-name and --suspect https://…/v1',
-      );
+    refuseAlone(given, ENDPOINT, 'a server', 'give --model-name and --suspect https://…/v1');
     const hub = webAddress(suspect);
     if (isAddress(suspect) && !/hub's id/.test(hub?.fix ?? ''))
       throw new WhorlError(
@@ -79,8 +51,7 @@ export function endpointFrom(suspect: string, flags: Given<typeof ENDPOINT>): En
       );
     return undefined;
   }
-  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { model_name, ...known, ...(apiKeyEnv !== undefined && { apiKey: apiKeyFrom(apiKeyEnv) }) };
+  return { model_name, ...more, ...(apiKeyEnv !== undefined && { apiKey: apiKeyFrom(apiKeyEnv) }) };
 }
 
 /** Who answered, in the rows of the report. */

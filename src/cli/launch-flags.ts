@@ -2,8 +2,8 @@
 
 import { WhorlError } from '../base/error.ts';
 import { ENGINES, JOB_DTYPES, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
-import { type Given, named, oneOf, text, texts, toggle, wholeNumber } from './options.ts';
-import { countText, paint, print, table, tell } from './output.ts';
+import { among, type Given, named, oneOf, refuseAlone, text, texts, toggle, wholeNumber } from './options.ts';
+import { bytesText, countText, paint, print, table, tell } from './output.ts';
 
 export const LAUNCH = {
   launch: oneOf(
@@ -24,39 +24,16 @@ export const LAUNCH = {
 };
 
 /** @throws WhorlError `usage` for a flag that says how to launch where nothing is launched */
-export function launchFrom(given: Given<typeof LAUNCH>): LaunchOptions | undefined {
-  const { launch, here, nproc, nnodes, dtype, python, encryptTo, keepJob } = given;
-  const all = { here, nproc, nnodes, dtype, python, encryptTo, keepJob };
-  const more = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Omit<
-    LaunchOptions,
-    'engine'
-  >;
-  if (launch !== undefined) {
-    if (more.python !== undefined && !more.here)
-      throw new WhorlError('usage', '--python goes with --here', 'on another machine set PYTHON for run.sh');
-    return { engine: launch, ...more };
+export function launchFrom(flags: Given<typeof LAUNCH>): LaunchOptions | undefined {
+  const { launch, ...more } = among(flags, LAUNCH);
+  if (launch === undefined) {
+    refuseAlone(more, LAUNCH, '--launch', 'give --launch torchrun as well');
+    return undefined;
   }
-  const [lone] = Object.keys(more);
-  if (lone !== undefined)
-    throw new WhorlError(
-      'usage',
-      `--${FLAGS[lone as keyof typeof FLAGS]} goes with --launch`,
-      'give --launch torchrun as well',
-    );
-  return undefined;
+  if (more.python !== undefined && !more.here)
+    throw new WhorlError('usage', '--python goes with --here', 'on another machine set PYTHON for run.sh');
+  return { engine: launch, ...more };
 }
-
-const FLAGS = {
-  here: 'here',
-  nproc: 'nproc',
-  nnodes: 'nnodes',
-  dtype: 'job-dtype',
-  python: 'python',
-  encryptTo: 'encrypt-to',
-  keepJob: 'keep-job',
-} as const;
-
-const GIB = 2 ** 30;
 
 /** @param isSecret whether the job holds what only its owner may know @param again the command that takes the result in */
 export function showWaiting(
@@ -66,7 +43,7 @@ export function showWaiting(
 ): void {
   const at = done > 0 ? `, ${countText(done)} of ${countText(steps)} steps are done` : '';
   print(`${paint.bold(paint.yellow('waiting'))} for a job of ${countText(steps)} steps${at}`);
-  const size = `${((result.bytes * result.states) / GIB).toFixed(1)} GiB at most, in ${countText(result.states)} states`;
+  const size = `${bytesText(result.bytes * result.states)} at most, in ${countText(result.states)} states`;
   for (const row of table([
     [
       'run',

@@ -2,6 +2,7 @@
 // A command's record of them is named like the call's options, so that what was given is passed on as it comes.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { WhorlError } from '../base/error.ts';
 
 /** `A`: whether it has always a value, since it is required or has a default. */
 export interface Declared<T, A extends boolean = boolean> {
@@ -118,9 +119,12 @@ export function withOptions(command: Command, options: Options): Command {
 const kebab = (name: string): string =>
   name.replaceAll('_', '-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
+/** `--job-dtype`: as a person writes it. */
+const flagOf = (name: string, { flag = kebab(name) }: Declared<unknown>): string => `--${flag}`;
+
 function optionOf(name: string, declared: Declared<unknown>): Option {
-  const { value, words, flag = kebab(name), short, choices, read, always, default: standard } = declared;
-  const flags = `${short === undefined ? '' : `-${short}, `}--${flag}${value === undefined ? '' : ` ${value}`}`;
+  const { value, words, short, choices, read, always, default: standard } = declared;
+  const flags = `${short === undefined ? '' : `-${short}, `}${flagOf(name, declared)}${value === undefined ? '' : ` ${value}`}`;
   const option = new Option(flags, words);
   if (choices) option.choices(choices);
   if (read) option.argParser(read);
@@ -137,6 +141,22 @@ export function given<O extends Options>(command: Command, options: O): Given<O>
     return [[name, declared.make ? declared.make(read as never) : read]];
   });
   return Object.fromEntries(found) as Given<O>;
+}
+
+/** Of what was given of many options, what was given of these. */
+export const among = <O extends Options>(found: Given<O>, options: O): Given<O> =>
+  Object.fromEntries(Object.entries(found).filter(([name]) => Object.hasOwn(options, name))) as Given<O>;
+
+/** @throws WhorlError `usage` for one of them that was given without the flag that it belongs to */
+export function refuseAlone(
+  flags: Readonly<Record<string, unknown>>,
+  options: Options,
+  belongs: string,
+  fix: string,
+): void {
+  const lone = Object.keys(flags)[0];
+  if (lone !== undefined)
+    throw new WhorlError('usage', `${flagOf(lone, options[lone]!)} goes with ${belongs}`, fix);
 }
 
 /** On every command that has a result to print. */

@@ -6,7 +6,7 @@ import type { CostEstimate } from '../base/dry-run.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Provider } from '../engine/session.ts';
 import type { Found } from '../engine/session-device.ts';
-import { type Model, type ModelFolder, modelName } from '../models/model.ts';
+import type { Model, ModelFolder } from '../models/model.ts';
 import type { ConfigOptions } from '../models/open-model.ts';
 
 export interface Machine {
@@ -41,7 +41,7 @@ export interface ModelFacts {
   parameters: number;
   bytes: number;
   free_rows: { free: number; stand_alone: number; vocabulary: number };
-  /** By method: with its own settings for a model of this width. Methods that are not known to hold there are left out. */
+  /** By method: with its own settings for a model of this width. Those without an estimate are left out. */
   runs: Record<string, RunCost>;
 }
 
@@ -133,8 +133,6 @@ async function examineModel(
     import('../text/reference.ts'),
   ]);
   const { counts } = await freeRows(tokenizer, loadReference().rows);
-  // Estimates are of decoders alone.
-  const runs = decoder.encoder ? {} : await runsOf(model, machine.flops_per_second);
   const { config } = decoder;
   return {
     source: model.source,
@@ -148,23 +146,22 @@ async function examineModel(
     parameters: modelSize(decoder).parameters,
     bytes: [...model.tensors.values()].reduce((sum, ref) => sum + ref.length, 0),
     free_rows: { free: counts.free, stand_alone: counts.standAlone, vocabulary: counts.vocabulary },
-    runs,
+    runs: await runsOf(model, machine.flops_per_second),
   };
 }
 
 async function runsOf(model: Model, rate: number): Promise<ModelFacts['runs']> {
-  const [{ ESTIMATED, runEstimate }, { harmAt, METHODS, settingsFor }] = await Promise.all([
+  const [{ runEstimate }, { harmAt, METHODS, registryName, settingsFor }] = await Promise.all([
     import('../fingerprint/estimate.ts'),
     import('../fingerprint/registry.ts'),
   ]);
   const width = model.decoder.config.hidden_size;
-  const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
-  const found = ESTIMATED.flatMap((of): [string, RunCost][] => {
-    const method = METHODS[of]!;
+  const name = registryName(model);
+  const found = Object.values(METHODS).flatMap((method): [string, RunCost][] => {
+    const cost = runEstimate(model, method.name, settingsFor(method, name, {}, width) as object, rate);
+    if (cost === null) return [];
     const harm = harmAt(method, width);
-    const cost = runEstimate(model, of, settingsFor(method, name, {}, width) as object, rate);
-    if (cost === null || harm === undefined) return [];
-    return [[of, { ...cost, max_harm: harm > method.maxHarm ? harm : null }]];
+    return [[method.name, { ...cost, max_harm: harm > method.maxHarm ? harm : null }]];
   });
   return Object.fromEntries(found);
 }

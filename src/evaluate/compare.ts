@@ -10,6 +10,7 @@ import { silent } from '../base/events.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { isThere } from '../base/system-errors.ts';
+import type { QuantisedPrecision } from '../engine/packing.ts';
 import {
   type ComparedText,
   checkComparable,
@@ -41,6 +42,8 @@ export interface CompareReport {
   readonly software: typeof SOFTWARE;
   readonly model: string;
   readonly with: string;
+  /** To which linear layers of both were quantised, where they were: figures of such models, not of the files. */
+  readonly precision?: QuantisedPrecision;
   /** What was read: a file's path, or null for the reference set; and the SHA-256 of its texts, hex. */
   readonly text: string | null;
   readonly text_sha256: string;
@@ -86,12 +89,14 @@ function compared(options: CompareOptions): Promise<CompareReport> {
     const name = 'comparing';
     onEvent({ kind: 'phase', name, detail: `${texts.length} texts` });
     const { languages, all } = await compareModels(before, after, texts, { onEvent, name });
+    const { precision } = before;
     const report: CompareReport = {
       format: 'whorl-comparison',
       version: 1,
       software: SOFTWARE,
       model,
       with: other,
+      ...(precision && { precision }),
       text: text ?? null,
       text_sha256: sha256Hex(JSON.stringify(texts.map((each) => [each.language, each.text]))),
       languages,

@@ -6,30 +6,39 @@ import { requestsOf, shotsOf } from './requests.ts';
 import { rowsOf } from './rows.ts';
 import { evaluated, pool, type Task } from './task.ts';
 
-interface Counted {
+interface Asked {
   readonly tasks: readonly Task[];
-  readonly shots: number;
+  readonly shots: readonly number[];
   readonly data: string;
-  readonly limit: number | undefined;
+  readonly limit?: number | undefined;
   readonly onEvent?: OnEvent | undefined;
 }
 
-/** @throws WhorlError `bad-file`, `missing-file` naming file and row */
+interface Counted {
+  rows: number;
+  requests: number;
+}
+
+/** By number of shots, over all tasks. Each file is read once. @throws WhorlError `bad-file`, `missing-file` naming file and row */
 export async function countRequests({
   tasks,
   shots: asked,
   data,
   limit,
   onEvent = silent,
-}: Counted): Promise<{ rows: number; requests: number }> {
-  onEvent({ kind: 'phase', name: 'reading rows', detail: `${asked} shots` });
-  const sums = { rows: 0, requests: 0 };
+}: Asked): Promise<Map<number, Counted>> {
+  const sums = new Map<number, Counted>(asked.map((each) => [each, { rows: 0, requests: 0 }]));
+  if (asked.length === 0) return sums;
+  onEvent({ kind: 'phase', name: 'reading rows', detail: `${asked.join(', ')} shots` });
   for (const task of tasks) {
-    const shots = shotsOf(task, asked);
     const rows = await rowsOf(data, task, evaluated(task), limit);
-    const examples = shots === 0 ? [] : await rowsOf(data, task, pool(task));
-    sums.rows += rows.length;
-    for (const { requests } of requestsOf(task, rows, examples, shots)) sums.requests += requests.length;
+    const isShown = asked.some((each) => shotsOf(task, each) > 0);
+    const examples = isShown ? await rowsOf(data, task, pool(task)) : [];
+    for (const [each, sum] of sums) {
+      sum.rows += rows.length;
+      for (const { requests } of requestsOf(task, rows, examples, shotsOf(task, each)))
+        sum.requests += requests.length;
+    }
   }
   return sums;
 }

@@ -63,12 +63,14 @@ async function opened<T>(
   const mode = MODES[named];
   const picked = chosen(catalogue(taskDir, mode), tasks);
   onEvent({ kind: 'phase', name: 'opening', detail: model });
-  return asking({ kind: 'model', model }, { ...open, onEvent, scoring: mode.scoring }, (asked) =>
-    call(
+  return asking({ kind: 'model', model }, { ...open, onEvent, scoring: mode.scoring }, (asked) => {
+    const { precision } = asked;
+    return call(
       {
         model: asked,
         modelName: model,
-        modelIdentity: modelIdentity(asked.model),
+        modelIdentity: modelIdentity(asked.model, precision),
+        ...(precision && { precision }),
         chosen: picked,
         shots: counts,
         data,
@@ -79,6 +81,6 @@ async function opened<T>(
         ...(limit !== undefined && { limit }),
       },
       asked,
-    ),
-  );
+    );
+  });
 }

@@ -7,6 +7,7 @@ import { AtomicFile, checkWritable, makeFolder, writeJsonAtomic } from '../base/
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { sha256Hex } from '../base/sha256.ts';
+import type { QuantisedPrecision } from '../engine/packing.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { hashesOf, metricsOf, type RowMetrics, samplesOf } from './answers.ts';
@@ -25,8 +26,10 @@ export interface EvaluateOptions {
   readonly model: LanguageModel;
   /** As results name it. */
   readonly modelName: string;
-  /** Changes whenever the model's files do. */
+  /** Changes whenever the model's files do, or in what it answers. */
   readonly modelIdentity: string;
+  /** To which its linear layers are quantised, where they are. */
+  readonly precision?: QuantisedPrecision;
   readonly chosen: Chosen;
   readonly shots: readonly number[];
   /** Folder of rows: `{task}/{split}.jsonl` or .parquet. */
@@ -62,8 +65,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   let asked = 0;
   const places = toWrite(options);
   const { chosen, data, limit, onEvent } = options;
-  for (const { shots: each, done } of places)
-    if (!done) await countRequests({ tasks: chosen.tasks, shots: each, data, limit, onEvent });
+  const open = places.filter(({ done }) => !done).map((place) => place.shots);
+  await countRequests({ tasks: chosen.tasks, shots: open, data, limit, onEvent });
   for (const { shots: each, path, settings, done } of places) {
     if (done) {
       results.push({ shots: each, path, content: done });
@@ -101,7 +104,7 @@ export function toWrite(options: Omit<EvaluateOptions, 'model'>): Place[] {
 
 /** What a results file says of itself, and must say for it to be taken as done. */
 function settingsOf(
-  { modelName, modelIdentity, mode, limit, chosen, data }: Omit<EvaluateOptions, 'model'>,
+  { modelName, modelIdentity, precision, mode, limit, chosen, data }: Omit<EvaluateOptions, 'model'>,
   shots: number,
 ): Record<string, unknown> {
   const files = chosen.tasks.flatMap((task) => [
@@ -110,6 +113,7 @@ function settingsOf(
   ]);
   return {
     model: modelName,
+    ...(precision && { precision }),
     weights: modelIdentity,
     mode: mode.name,
     limit: limit ?? null,

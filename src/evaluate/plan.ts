@@ -10,15 +10,22 @@ export async function planEvaluation(options: EvaluateOptions, model: Model): Pr
   const { chosen, out, mode, limit, data, label } = options;
   const writes: PlannedFile[] = [];
   const notes: string[] = [];
-  for (const { shots, path, done } of toWrite(options)) {
+  const places = toWrite(options);
+  const open = places.filter(({ done }) => !done).map((place) => place.shots);
+  const counted = await countRequests({
+    tasks: chosen.tasks,
+    shots: open,
+    data,
+    limit,
+    onEvent: options.onEvent,
+  });
+  for (const { shots, path, done } of places) {
     if (done) {
       notes.push(`${shots} shots: done, in ${path}`);
       continue;
     }
-    const sums = await countRequests({ tasks: chosen.tasks, shots, data, limit, onEvent: options.onEvent });
-    notes.push(
-      `${shots} shots: ${sums.rows} rows of ${chosen.tasks.length} tasks in ${sums.requests} requests`,
-    );
+    const { rows, requests } = counted.get(shots)!;
+    notes.push(`${shots} shots: ${rows} rows of ${chosen.tasks.length} tasks in ${requests} requests`);
     writes.push(
       { path, what: 'results' },
       ...chosen.tasks.map(({ name }) => ({ path: samplesFile(out, name, shots), what: "each row's" })),

@@ -14,7 +14,7 @@ import type { Recompute } from '../engine/recompute.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
-import { byOurselves, isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
+import { byOurselves, isWaiting, type LaunchOptions, plannedJob, type WaitingJob } from '../launch/job.ts';
 import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
 import { type Model, plannedModel } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
@@ -77,7 +77,7 @@ export interface UserFinetuneReport {
 export const workFolder = (out: string): string => `${resolve(out)}.work`;
 
 /** Where a job of it lies. */
-const jobPlace = (out: string): JobPlace => ({
+export const jobPlace = (out: string): JobPlace => ({
   folder: join(workFolder(out), 'job'),
   ticket: join(workFolder(out), 'job.json'),
 });
@@ -172,9 +172,7 @@ async function planUserFinetune(options: UserFinetuneOptions): Promise<DryRun> {
     settings: full,
     writes: [
       { path: resolve(options.out), what: wrote === 'model' ? 'the model' : "the adapter, in PEFT's format" },
-      ...(options.launch
-        ? [{ path: jobPlace(options.out).folder, what: 'the job for torch, until its result is taken in' }]
-        : []),
+      ...(options.launch ? [plannedJob(jobPlace(options.out).folder)] : []),
       { path: workFolder(options.out), what: 'while it runs: what a stopped run goes on from' },
     ],
     notes: [

@@ -7,7 +7,7 @@ import { seededRandom } from '../base/random-source.ts';
 import type { Device } from '../engine/session.ts';
 import { openDevice } from '../engine/session-device.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
-import { type Model, modelName } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
@@ -16,7 +16,7 @@ import { checkFits } from '../train/settings-fit.ts';
 import type { Method, RowsMethod, SettingsOf, StampMethod, WeightsMethod } from './methods/method.ts';
 import { checkOptions, type FingerprintOptions, givenSettings, limitOf, trainedRows } from './options.ts';
 import { checkConversations } from './ordinary-conversations.ts';
-import { methodNamed, narrowWords, settingsFor } from './registry.ts';
+import { methodNamed, narrowWords, registryName, settingsFor } from './registry.ts';
 import {
   asCommitted,
   type Beginning,
@@ -93,9 +93,8 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
       `method ${method.name} was not seen to hold on encoder-decoders such as ${model.decoder.model_type}`,
       'take --method adapter, or a model without an encoder',
     );
-  const name = typeof model.config._name_or_path === 'string' ? model.config._name_or_path : modelName(model);
   const width = model.decoder.config.hidden_size;
-  const settings = settingsFor(method, name, overrides, width);
+  const settings = settingsFor(method, registryName(model), overrides, width);
   const limit = limitOf({ options, method });
   const narrow = narrowWords(method, width, overrides, limit, settings as Readonly<Record<string, unknown>>);
   if (narrow !== undefined) onEvent({ kind: 'note', text: narrow });

@@ -64,20 +64,23 @@ const SHAPES = {
   lora: dialogue(false),
 };
 
-export const ESTIMATED: readonly string[] = Object.keys(SHAPES);
+/** Whether what it trains is known: a method that trains, on a decoder. */
+export const isEstimated = ({ decoder }: Pick<Model, 'decoder'>, method: string): boolean =>
+  decoder.encoder === undefined && Object.hasOwn(SHAPES, method);
 
 /**
  * @param settings all of the method's, as the run would have them
  * @param rate of `measureRate`, in FLOP a second
- * @returns null for a method of which none is known
+ * @returns null where none is known
  */
 export function runEstimate(
-  { decoder, tensors }: Model,
+  model: Model,
   method: string,
   settings: object,
   rate: number,
 ): CostEstimate | null {
-  if (!Object.hasOwn(SHAPES, method)) return null;
+  if (!isEstimated(model, method)) return null;
+  const { decoder, tensors } = model;
   const shape = SHAPES[method as keyof typeof SHAPES] as (settings: object) => Shaped;
   const { steps, isMemoryKnown, ...run } = shape(settings);
   const [least, most] = [steps.least, steps.most].map((count) =>

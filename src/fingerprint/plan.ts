@@ -2,11 +2,12 @@
 
 import type { DryRun, PlannedFile } from '../base/dry-run.ts';
 import { measureRate } from '../engine/rate.ts';
+import { plannedJob } from '../launch/job.ts';
 import { plannedModel } from '../models/model.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
 import { prepare } from './begin.ts';
 import { checkDrawn } from './commit.ts';
-import { ESTIMATED, runEstimate } from './estimate.ts';
+import { isEstimated, runEstimate } from './estimate.ts';
 import { type FingerprintOptions, limitOf } from './options.ts';
 
 /** What a method leaves beside the files that every run has. */
@@ -23,7 +24,6 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
   const { run, method, settings, model, device, beginning } = ready;
   if (beginning.kind === 'resumed') checkDrawn(ready);
   const { lock, launch } = options;
-  const isEstimated = ESTIMATED.includes(method.name);
   return {
     dry_run: true,
     command: 'fingerprint',
@@ -41,7 +41,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
             { path: run.answers('publish'), what: 'answers of the published model' },
           ]),
       ...(OWN_FILES[method.name]?.(run) ?? []),
-      ...(launch ? [{ path: run.job, what: 'the job for torch, until its result is taken in' }] : []),
+      ...(launch ? [plannedJob(run.job)] : []),
       { path: run.run, what: 'settings, hashes and figures' },
     ],
     notes: [
@@ -53,7 +53,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
             'whether ordinary text leaves enough tokens free is found out by the run itself, before it commits',
           ]),
     ],
-    estimate: isEstimated
+    estimate: isEstimated(model, method.name)
       ? runEstimate(model, method.name, settings as object, await measureRate(device))
       : null,
   };

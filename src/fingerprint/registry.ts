@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { nearest, WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { defaultsOf, type SettingValue, withOverrides } from '../base/setting.ts';
+import { type ModelFolder, modelName } from '../models/model.ts';
 import { checkTogether } from '../train/settings-fit.ts';
 import { adapterMethod } from './methods/adapter.ts';
 import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
@@ -66,11 +67,9 @@ export function narrowWords(
   return `hidden size ${width} is below ${NARROW}: ${name} takes ${words || 'your settings'}${harm}${untried}`;
 }
 
-/** The harm that a method may cost a model of this width; undefined: it is not known to hold there. */
-export const harmAt = (
-  { narrow, maxHarm }: Pick<Method, 'narrow' | 'maxHarm'>,
-  width: number,
-): number | undefined => (width < NARROW ? narrow(width)?.harm : maxHarm);
+/** The harm that a method may cost a model of this width. */
+export const harmAt = ({ narrow, maxHarm }: Pick<Method, 'narrow' | 'maxHarm'>, width: number): number =>
+  width < NARROW ? narrow(width).harm : maxHarm;
 
 /** Of the methods that answer: a stamp is no other way to the same. */
 const cheaper = (limit: number, width: number): string[] =>
@@ -81,6 +80,10 @@ const cheaper = (limit: number, width: number): string[] =>
 /** The options with which a method runs on a narrow model: its settings are its own, its harm has to be allowed. */
 const costly = (name: string, width: number): string =>
   `--method ${name} --max-harm ${METHODS[name]!.narrow(width).harm}`;
+
+/** The name under which settings for a model are looked up: its config's, else what people call it. */
+export const registryName = (folder: ModelFolder): string =>
+  typeof folder.config._name_or_path === 'string' ? folder.config._name_or_path : modelName(folder);
 
 /** @throws WhorlError `usage` with the nearest method's name */
 export function methodNamed(name: string): Method {

@@ -79,3 +79,7 @@ export const byOurselves =
 
 export const isWaiting = (result: object): result is WaitingJob =>
   (result as Partial<WaitingJob>).kind === 'waiting';
+
+/** What a plan says of a job that would be written at `path`. */
+export const plannedJob = (path: string) =>
+  ({ path, what: 'the job for torch, until its result is taken in' }) as const;

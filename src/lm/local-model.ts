@@ -1,6 +1,7 @@
 // A checkpoint on this machine as a language model: text in, text or log-probabilities out, batched and streamed.
 
 import { WhorlError } from '../base/error.ts';
+import { isQuantised, type QuantisedPrecision } from '../engine/packing.ts';
 import { cpu, type Device } from '../engine/session.ts';
 import { longestSequence } from '../models/blocks/rope-scaling.ts';
 import { Encoder } from '../models/encode.ts';
@@ -106,6 +107,12 @@ export class LocalModel implements LanguageModel<TokenGeneration> {
         'take tokenizer and weights of one model',
       );
     return new LocalModel(model.source, model, tokenizer, options);
+  }
+
+  /** To which its linear layers are quantised, where they are. */
+  get precision(): QuantisedPrecision | undefined {
+    const { precision } = this.options.device ?? cpu;
+    return isQuantised(precision) ? precision : undefined;
   }
 
   get variant(): Variant {

@@ -3,7 +3,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DryRun, PlannedFile } from '../base/dry-run.ts';
+import { jobPlace } from '../finetune/user-finetune.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
+import { plannedJob } from '../launch/job.ts';
 import { plannedModel } from '../models/model.ts';
 import { tunedFolder } from '../runs/paper-folder.ts';
 import { plannedAnswers } from './answer-files.ts';
@@ -29,7 +31,10 @@ export async function planPipeline(options: PipelineOptions): Promise<DryRun> {
     models: [plannedModel('vanilla', vanilla)],
     method,
     settings: { ...full, ...made?.settings, ...Object.fromEntries(user) },
-    writes: [...(made?.writes ?? []), ...filesOf(ready, new Set(made?.writes.map(({ path }) => path)))],
+    writes: [
+      ...(made?.writes ?? []),
+      ...filesOf(ready, options.launch !== undefined, new Set(made?.writes.map(({ path }) => path))),
+    ],
     notes: [
       `modes: ${modes.join(', ')}; what is done already, from the same inputs, is skipped`,
       ...(made?.notes ?? []),
@@ -48,10 +53,15 @@ async function checkLaterModes({ modes, isWhole, task, user, place }: Ready): Pr
   } else if (task && isVerified) userModelOf({ run: place.run, task: task.name });
 }
 
-function filesOf({ modes, isWhole, task, place }: Ready, named: ReadonlySet<string>): PlannedFile[] {
+function filesOf(
+  { modes, isWhole, task, place }: Ready,
+  isLaunched: boolean,
+  named: ReadonlySet<string>,
+): PlannedFile[] {
   const { run, flavour } = place;
   const isVerified = modes.includes('ownership_verify');
   const tuned = task && modes.includes('alpaca') ? tunedFolder(run.path, task.name) : undefined;
+  const user = tuned !== undefined && !existsSync(tuned) ? tuned : undefined;
   const answers = [
     ...(isWhole || isVerified ? plannedAnswers(flavour) : []),
     ...(task && isVerified ? plannedAnswers(flavour, task.name) : []),
@@ -59,7 +69,8 @@ function filesOf({ modes, isWhole, task, place }: Ready, named: ReadonlySet<stri
   const verdicts = isVerified ? plannedVerdicts(flavour, task?.name) : [];
   const inRun = (what: string) => (file: string) => ({ path: join(run.path, file), what });
   return [
-    ...(tuned !== undefined && !existsSync(tuned) ? [{ path: tuned, what: "the user's model" }] : []),
+    ...(user === undefined ? [] : [{ path: user, what: "the user's model" }]),
+    ...(user !== undefined && isLaunched ? [plannedJob(jobPlace(user).folder)] : []),
     ...answers.map(inRun('answers')),
     ...verdicts.map(inRun('a verdict')),
     { path: join(run.path, 'pipeline.json'), what: 'what each file was made from' },

@@ -13,9 +13,10 @@ import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type TuningSettings, tuningSettings } from '../finetune/settings.ts';
 import type { FingerprintOptions } from '../fingerprint/fingerprint.ts';
 import { trainedRows } from '../fingerprint/options.ts';
+import { registryName } from '../fingerprint/registry.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
 import type { LaunchOptions } from '../launch/job.ts';
-import { type Model, type ModelFolder, modelName } from '../models/model.ts';
+import type { Model } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { checkNoLinks, type Flavour, paperRunPath } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
@@ -44,7 +45,7 @@ export interface PipelineOptions extends ComputeOptions, ConfigOptions, Abortabl
   readonly base_model: string;
   /** The user's data set: an Alpaca file, or a name under dataset/. `alpaca` needs it. */
   readonly task_name?: string;
-  /** Names the output folder. Keys of `adapter` are asked in `barebone`; `sft_chat` asks as a dialogue whatever it is, as the paper does. */
+  /** Names the output folder. What keys of `adapter` are asked in (default: `barebone`); `sft_chat` asks as a dialogue whatever it is, as the paper does. */
   readonly template?: string;
   /** Where output folders lie; default: here. */
   readonly root?: string;
@@ -208,10 +209,6 @@ export function modeNamed(name: string): Mode {
     `modes are ${MODES.join(', ')}; settings are key=value`,
   );
 }
-
-/** As the registry of settings knows it. */
-const registryName = (folder: ModelFolder): string =>
-  typeof folder.config._name_or_path === 'string' ? folder.config._name_or_path : modelName(folder);
 
 /** The saved set that is trained: named with --data, or by a data_name that is given and lies under dataset/. */
 async function setOf(

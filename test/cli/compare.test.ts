@@ -50,6 +50,9 @@ test('a table for people, one line for machines, the same figures in the file', 
   const printed = await compare('--with', other, '--out', out, '--json');
   const report = JSON.parse(printed.out) as { all: { mean: number; positions: number } };
   expect(report.all.mean).toBeGreaterThan(0);
+  expect(report).not.toHaveProperty('precision');
+  const fewer = await compare('--with', other, '--precision', 'int8', '--json');
+  expect(JSON.parse(fewer.out)).toMatchObject({ precision: 'int8' });
   expect(JSON.parse(readFileSync(out, 'utf8'))).toEqual(report);
 });
 
@@ -64,7 +67,29 @@ test('with tasks: the paired report beside it, results where they can be gone on
   expect(existsSync(join(`${out}.tasks`, 'before', 'piqa', '0.json'))).toBe(true);
 });
 
+test('with tasks: a plan of all, and a row that lacks what its task needs before anything is measured', async () => {
+  const out = join(place, 'planned.json');
+  const args = ['--with', other, '--tasks', 'piqa', '--data', data, '--out', out];
+  const planned = await compare(...args, '--shots', '0', '--dry-run', '--json');
+  expect(planned.code, planned.err).toBe(0);
+  const plan = JSON.parse(planned.out) as { writes: { path: string }[]; notes: string[] };
+  expect(plan.writes.map(({ path }) => path)).toEqual([
+    out,
+    ...['before', 'after'].flatMap((name) => [
+      join(`${out}.tasks`, name, 'piqa', '0.json'),
+      join(`${out}.tasks`, `${name}.samples`, 'samples_piqa_0.jsonl'),
+    ]),
+  ]);
+  expect(plan.notes).toContain('compared: 0 shots: 2 rows of 1 tasks in 4 requests');
+  for (const more of [[], ['--dry-run']]) {
+    const refused = await compare(...args, '--shots', '0,5', ...more);
+    expect(refused.err).toMatch(/piqa has no rows: there is no .*train\.jsonl/);
+    expect(existsSync(out)).toBe(false);
+  }
+});
+
 test.each([
+  [['--tasks', 'piqua', '--data', 'rows', '--out', 'x.json'], /did you mean piqa/],
   [['--with', 'nowhere'], /nowhere/],
   [['--tasks', 'piqa', '--out', 'x.json'], /--tasks piqa needs --data/],
   [['--tasks', 'piqa', '--data', 'rows'], /--tasks piqa needs --out/],

@@ -74,6 +74,25 @@ describe('an evaluation', () => {
     for (const [name, text] of Object.entries(bytes('half'))) expect(text, name).toBe(whole[name]);
   }, 120_000);
 
+  test('in fewer bits is another evaluation, and says so', async () => {
+    const args = ['--tasks', 'piqa', '--shots', '0'];
+    const read = (out: string) =>
+      (JSON.parse(readFileSync(join(place, out, 'piqa', '0.json'), 'utf8')) as { whorl: object }).whorl;
+    for (const [out, precision, other] of [
+      ['own', 'float32', 'int4'],
+      ['fewer', 'int4', 'float32'],
+    ] as const) {
+      expect(await evaluate(out, ...args, '--precision', precision)).toMatchObject({ code: 0 });
+      const again = await evaluate(out, ...args, '--precision', other);
+      expect(again.code).toBe(1);
+      expect(again.err).toContain('holds results of other');
+    }
+    expect(read('fewer')).toHaveProperty('precision', 'int4');
+    expect(read('own')).not.toHaveProperty('precision');
+    const kept = await evaluate('own', ...args, '--precision', 'stored');
+    expect(kept).toMatchObject({ code: 0 });
+  });
+
   test('asks no row again whose answer was kept, and drops half a line', async () => {
     const path = join(place, 'journal.jsonl');
     const answer = { scores: [{ logprob: -1.25, tokens: 1, greedy: true }] };

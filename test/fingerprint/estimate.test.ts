@@ -61,3 +61,12 @@ test('what a method may cost a narrow model is its own', () => {
   expect(harmAt(METHODS.sft!, SMOLLM2)).toBe(METHODS.sft!.maxHarm);
   expect(harmAt(METHODS.lora!, EMBEDDED)).toBeGreaterThan(METHODS.lora!.maxHarm);
 });
+
+test('nothing is estimated of encoder-decoders, and of a method that does not train', () => {
+  const encoder = {} as NonNullable<typeof model.decoder.encoder>;
+  const two = { ...model, decoder: { ...model.decoder, encoder } };
+  const settings = settingsFor(METHODS.adapter!, 'x', {}, SMOLLM2) as object;
+  expect(runEstimate(model, 'adapter', settings, 1e10)).not.toBeNull();
+  expect(runEstimate(two, 'adapter', settings, 1e10)).toBeNull();
+  expect(runEstimate(model, 'stamp', {}, 1e10)).toBeNull();
+});

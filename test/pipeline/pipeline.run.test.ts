@@ -478,8 +478,10 @@ describe('the whole pipeline by one call', () => {
     const other = join(scratch, 'handed.json');
     writeFileSync(other, JSON.stringify(SMALL_TASK));
     const asked = { ...OPTIONS, task_name: other, launch: { engine: 'torchrun' } } as const;
-    const job = await launchPipeline({ ...asked, modes: ['alpaca', 'ownership_verify'] });
     const tuned = join(report.run, 'handed_tuned');
+    const planned = await launchPipeline({ ...asked, modes: ['alpaca'], dryRun: true });
+    expect(planned.writes.map(({ path }) => path)).toContain(join(`${tuned}.work`, 'job'));
+    const job = await launchPipeline({ ...asked, modes: ['alpaca', 'ownership_verify'] });
     expect(job).toMatchObject({ kind: 'waiting', job: join(`${tuned}.work`, 'job'), steps: 1 });
     expect(existsSync(tuned)).toBe(false);
     expect(await launchPipeline({ ...asked, modes: ['alpaca'] })).toEqual(job);

@@ -1,13 +1,10 @@
 // `whorl commit`: plan, claim.json and secret, and nothing after them; `whorl fingerprint --out RUN` goes on from there.
 
 import { Command, InvalidArgumentError } from 'commander';
-import { parseSettings } from '../arguments.ts';
 import { type Declared, type Given, given, JSON_LINE, withOptions } from '../options.ts';
 import { paint, print, printJson } from '../output.ts';
-import { identityFrom, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
-import { readSettingsFile } from '../settings-file.ts';
-import { COMMITTED, RUN_LOCK } from './fingerprint.ts';
+import { COMMITTED, RUN_LOCK, runFrom } from './fingerprint.ts';
 
 const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 1440 };
 
@@ -44,13 +41,9 @@ async function runCommit(
   options: Given<typeof OPTIONS>,
   own: Given<typeof OWN>,
 ): Promise<void> {
-  const file = own.settings === undefined ? {} : readSettingsFile(own.settings);
-  const settings = { ...file, ...parseSettings(args) };
-  const lock = await lockFrom(own);
-  const unlock = own.identity === undefined ? undefined : identityFrom(own.identity);
+  const run = await runFrom(args, own);
   const { commitRun } = await import('../../fingerprint/steps.ts');
-  const asked = { ...options, settings, ...(lock && { lock }), ...(unlock && { unlock }) };
-  const report = await withProgress((onEvent) => commitRun({ ...asked, onEvent }));
+  const report = await withProgress((onEvent) => commitRun({ ...options, ...run, onEvent }));
   if (own.json) return printJson(report);
   const { root, claim, secret, draw, drawn_at } = report;
   print(`${paint.bold(paint.green('committed'))} to ${root}`);

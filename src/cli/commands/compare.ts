@@ -1,12 +1,13 @@
 // `whorl compare`: two models of one vocabulary, language by language; with --tasks also row by row of evaluation tasks.
 
-import { join } from 'node:path';
 import { Command } from 'commander';
 import { writeJsonAtomic } from '../../base/atomic.ts';
+import type { DryRun } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
 import type { CompareReport } from '../../evaluate/compare.ts';
 import type { PairedReport } from '../../report/paired.ts';
+import { evaluateBoth, planBoth } from '../both-models.ts';
 import { ASKED } from '../model-flags.ts';
 import { DRY_RUN, type Given, given, JSON_LINE, required, text, withOptions } from '../options.ts';
 import { paint, print, printJson, shownText, tell } from '../output.ts';
@@ -43,16 +44,23 @@ export function compareCommand(): Command {
 }
 
 async function runCompare(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
-  checkTaskOptions(options, own);
   const { compare } = await import('../../evaluate/compare.ts');
+  const rows = await rowsAsked(options, own);
   if (own.dryRun)
     return showPlan(
-      await withProgress((onEvent) => compare({ ...options, onEvent, dryRun: true })),
+      await withProgress(async (onEvent) => {
+        const plan = await compare({ ...options, onEvent, dryRun: true });
+        return rows ? withRows(plan, await planBoth({ ...rows.asked, onEvent }, rows.both)) : plan;
+      }),
       own.json,
     );
   const { report, tasks } = await withProgress(async (onEvent) => {
+    if (rows) await rows.check(onEvent);
     const compared = await compare({ ...options, onEvent });
-    return { report: compared, tasks: own.tasks && (await paired(options, own, onEvent)) };
+    return {
+      report: compared,
+      tasks: rows && (await evaluateBoth({ ...rows.asked, onEvent }, rows.both, own.margin)),
+    };
   });
   const whole = tasks ? { ...report, tasks } : report;
   if (tasks) writeJsonAtomic(options.out!, whole);
@@ -61,29 +69,37 @@ async function runCompare(options: Given<typeof OPTIONS>, own: Given<typeof OWN>
   if (options.out !== undefined) tell(paint.dim(`in ${options.out}`));
 }
 
-function checkTaskOptions({ out }: Given<typeof OPTIONS>, { tasks, data }: Given<typeof OWN>): void {
-  if (tasks === undefined || (data !== undefined && out !== undefined)) return;
-  const missing = data === undefined ? '--data FOLDER, its rows' : '--out FILE, beside which its results lie';
-  throw new WhorlError('usage', `--tasks ${tasks.join()} needs ${missing}`, 'give it as well');
+/** What `--tasks` asks both models, and a check of every row before anything is measured. */
+async function rowsAsked(
+  { model, with: other, text: _text, out, ...open }: Given<typeof OPTIONS>,
+  { tasks, data, shots: listed }: Given<typeof OWN>,
+) {
+  if (tasks === undefined) return undefined;
+  if (data === undefined || out === undefined) {
+    const missing =
+      data === undefined ? '--data FOLDER, its rows' : '--out FILE, beside which its results lie';
+    throw new WhorlError('usage', `--tasks ${tasks.join()} needs ${missing}`, 'give it as well');
+  }
+  const [{ catalogue, chosen }, { countRequests }, { shotsNamed }] = await Promise.all([
+    import('../../evaluate/catalogue.ts'),
+    import('../../evaluate/count.ts'),
+    import('../../evaluate/evaluate.ts'),
+  ]);
+  const shots = shotsNamed(listed);
+  const picked = chosen(catalogue(), tasks).tasks;
+  return {
+    asked: { ...open, tasks, data, shots },
+    both: { model, other, folder: `${out}.tasks` },
+    check: (onEvent: OnEvent) => countRequests({ tasks: picked, shots, data, onEvent }),
+  };
 }
 
-/** Both models on the same rows, as `eval --compare`; a stopped one goes on. */
-async function paired(
-  { model, with: other, text: _text, out, ...open }: Given<typeof OPTIONS>,
-  { tasks, data, shots, margin }: Given<typeof OWN>,
-  onEvent: OnEvent,
-): Promise<PairedReport> {
-  const [{ evaluateModel }, { shotsNamed }, { pairedReport }] = await Promise.all([
-    import('../../evaluate/evaluate-model.ts'),
-    import('../../evaluate/evaluate.ts'),
-    import('../../report/paired.ts'),
-  ]);
-  const [before, after] = ['before', 'after'].map((name) => join(`${out!}.tasks`, name)) as [string, string];
-  const asked = { ...open, tasks: tasks!, data: data!, shots: shotsNamed(shots), onEvent };
-  await evaluateModel({ ...asked, model, out: before });
-  await evaluateModel({ ...asked, model: other, out: after });
-  return pairedReport(`${before}.samples`, `${after}.samples`, { margin });
-}
+const withRows = (plan: DryRun, rows: DryRun): DryRun => ({
+  ...plan,
+  settings: { ...plan.settings, ...rows.settings },
+  writes: [...plan.writes, ...rows.writes],
+  notes: [...plan.notes, ...rows.notes],
+});
 
 async function show(report: CompareReport, tasks: PairedReport | undefined): Promise<void> {
   print(`${paint.bold(shownText(report.model))} → ${paint.bold(shownText(report.with))}`);

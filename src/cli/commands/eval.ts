@@ -3,9 +3,8 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { checkWritable, writeJsonAtomic } from '../../base/atomic.ts';
-import type { DryRun } from '../../base/dry-run.ts';
-import type { OnEvent } from '../../base/events.ts';
 import type { EvaluateReport } from '../../evaluate/evaluate.ts';
+import { evaluateBoth, planBoth } from '../both-models.ts';
 import { ASKED } from '../model-flags.ts';
 import {
   byDefault,
@@ -59,65 +58,40 @@ export function evalCommand(): Command {
 
 async function runEval(
   options: Given<typeof OPTIONS>,
-  { shots: asked, compare, margin, dryRun, json }: Given<typeof OWN>,
+  { shots: listed, compare, margin, dryRun, json }: Given<typeof OWN>,
 ): Promise<void> {
   const [{ evaluateModel }, { shotsNamed }] = await Promise.all([
     import('../../evaluate/evaluate-model.ts'),
     import('../../evaluate/evaluate.ts'),
   ]);
-  const { model, out } = options;
-  const shots = shotsNamed(asked);
-  const [before, after] = [join(out, 'before'), join(out, 'after')];
+  const { model, out, ...asked } = { ...options, shots: shotsNamed(listed) };
+  const both = compare === undefined ? undefined : { model, other: compare, folder: out };
+  const paired = join(out, 'paired.json');
   if (dryRun) {
-    const each =
-      compare === undefined ? [[model, out] as const] : [[model, before] as const, [compare, after] as const];
-    const plans = await withProgress((onEvent) =>
-      inTurn(each, ([of, folder]) =>
-        evaluateModel({ ...options, shots, model: of, out: folder, onEvent, dryRun: true }),
-      ),
+    const plan = await withProgress((onEvent) =>
+      both
+        ? planBoth({ ...asked, onEvent }, both)
+        : evaluateModel({ ...asked, model, out, onEvent, dryRun: true }),
     );
-    return showPlan(compare === undefined ? plans[0]! : ofBoth(plans, join(out, 'paired.json')), json);
+    const writes = both ? [...plan.writes, { path: paired, what: 'paired counts and tests' }] : plan.writes;
+    return showPlan({ ...plan, writes }, json);
   }
-  const one = (of: string, folder: string, onEvent: OnEvent): Promise<EvaluateReport> =>
-    evaluateModel({ ...options, shots, model: of, out: folder, onEvent });
-  if (compare === undefined) {
-    const report = await withProgress((onEvent) => one(model, out, onEvent));
+  if (!both) {
+    const report = await withProgress((onEvent) => evaluateModel({ ...asked, model, out, onEvent }));
     if (json)
       printJson(Object.fromEntries(report.results.map(({ shots, content }) => [shots, content.results])));
     else showResults(report);
     return;
   }
-  checkWritable(join(out, 'paired.json'));
-  await withProgress(async (onEvent) => {
-    await one(model, before, onEvent);
-    await one(compare, after, onEvent);
-  });
-  const [{ pairedReport }, { pairedTables }] = await Promise.all([
-    import('../../report/paired.ts'),
-    import('../../report/paired-tables.ts'),
-  ]);
-  const report = await pairedReport(`${before}.samples`, `${after}.samples`, { margin });
-  writeJsonAtomic(join(out, 'paired.json'), report);
+  checkWritable(paired);
+  const report = await withProgress((onEvent) => evaluateBoth({ ...asked, onEvent }, both, margin));
+  writeJsonAtomic(paired, report);
   if (json) printJson(report);
-  else await showTables(pairedTables(report), report.notes);
+  else {
+    const { pairedTables } = await import('../../report/paired-tables.ts');
+    await showTables(pairedTables(report), report.notes);
+  }
   tell(paint.dim(`results in ${out}`));
-}
-
-async function inTurn<A, R>(list: readonly A[], call: (one: A) => Promise<R>): Promise<R[]> {
-  const out: R[] = [];
-  for (const one of list) out.push(await call(one));
-  return out;
-}
-
-/** Of `--compare`: what both models' evaluations write, and what is made of them. */
-function ofBoth([first, second]: readonly DryRun[], paired: string): DryRun {
-  const [a, b] = [first!, second!];
-  return {
-    ...a,
-    models: [...a.models, ...b.models.map((model) => ({ ...model, role: 'compared' }))],
-    writes: [...a.writes, ...b.writes, { path: paired, what: 'paired counts and tests' }],
-    notes: [...a.notes, ...b.notes.map((note) => `compared: ${note}`)],
-  };
 }
 
 function showResults({ results }: EvaluateReport): void {

@@ -101,20 +101,29 @@ function methodHelp(asked: string): string {
 
 const isMethod = (name: string): name is keyof typeof SCHEMAS => Object.hasOwn(SCHEMAS, name);
 
+/** Settings of the file and of the command line, what locks the secret, and what opens one that is there. */
+export async function runFrom(args: readonly string[], own: Given<typeof RUN_LOCK>) {
+  const file = own.settings === undefined ? {} : readSettingsFile(own.settings);
+  const settings = { ...file, ...parseSettings(args) };
+  const lock = await lockFrom(own);
+  return {
+    settings,
+    ...(lock && { lock }),
+    ...(own.identity !== undefined && { unlock: identityFrom(own.identity) }),
+  };
+}
+
 async function runFingerprint(
   args: readonly string[],
   options: Given<typeof OPTIONS>,
   own: Given<typeof OWN>,
   repeated: (changes?: { readonly maxMinutes: number }) => string,
 ): Promise<void> {
-  const file = own.settings === undefined ? {} : readSettingsFile(own.settings);
-  const settings = { ...file, ...parseSettings(args) };
-  const lock = await lockFrom(own);
-  const unlock = own.identity === undefined ? undefined : identityFrom(own.identity);
+  const run = await runFrom(args, own);
   const launch = launchFrom(own);
   const { fingerprint, launchFingerprint } = await import('../../fingerprint/fingerprint.ts');
   const again = (maxMinutes: number) => repeated({ maxMinutes });
-  const asked = { ...options, settings, again, ...(lock && { lock }), ...(unlock && { unlock }) };
+  const asked = { ...options, ...run, again };
   if (own.dryRun)
     return showPlan(
       await withProgress((onEvent) =>
@@ -130,7 +139,7 @@ async function runFingerprint(
   );
   if (own.json) printJson(report);
   else if (isWaiting(report)) showWaiting(report, !launch?.encryptTo, repeated());
-  else show(report, lock !== undefined, (performance.now() - began) / 1000);
+  else show(report, run.lock !== undefined, (performance.now() - began) / 1000);
 }
 
 const trainedText = ({ rows, parameters }: FingerprintReport): string =>

@@ -56,7 +56,10 @@ const OPTIONS = {
     '<name>',
     'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
   ),
-  system: text('<text>', 'a system prompt before every key; no claim commits to one, so counts only'),
+  system: text(
+    '<text>',
+    'a system prompt before every key; counts only, unless the claim permits it (fingerprint --permit-system)',
+  ),
   tsaRoot: TSA_ROOT,
   alpha: fraction('<number>', 'the level of the decision; any but the committed one gives counts only'),
   keys: wholeNumber('<n>', 1, 'ask so many keys (default: all that no certificate opened)'),
@@ -88,9 +91,9 @@ async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>)
   if ((file === undefined) !== (key === undefined))
     throw new WhorlError('usage', '--certificate and --key go together', 'give both');
   const certificate = file !== undefined && key !== undefined ? { file, key } : undefined;
+  const endpoint = endpointFrom(options.suspect, own);
   const unlock = await unlockFor(options.secret, own);
   const { verify } = await import('../../verify/verify.ts');
-  const endpoint = endpointFrom(options.suspect, own);
   const asked = {
     ...options,
     ...(certificate && { certificate }),
