@@ -20,7 +20,7 @@ import {
   isAddress,
 } from '../../lm/endpoint/settings.ts';
 import { askedText, type GenerateRequest, questionUnder } from '../../lm/language-model.ts';
-import { WRAPPERS, type Wrapped, wrapperInTurns } from '../../text/prompts/wrappers.ts';
+import { committedWrapper, inTurns, WRAPPERS, type Wrapped, wrapperInTurns } from '../../text/prompts/wrappers.ts';
 import { doubtsBeside, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
 import { decide } from '../verdict.ts';
@@ -98,7 +98,9 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
     const transcript = new Transcript(path, { ...prepared.bound, kind });
     try {
       model.keepIn(transcript);
-      const wrapped = await model.wrapped(wrapper, options.system);
+      const own = committedWrapper(opened.plan.query.wrappers, wrapper);
+      const texts = own && (kind === 'chat' ? inTurns(own, options.system) : own);
+      const wrapped = texts ?? (await model.wrapped(wrapper, options.system));
       const requests = requestsOf(opened, range, wrapped);
       checkEnough(requests.length - transcript.answers, model.spent, settings);
       const detail = `${requests.length - transcript.answers} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
@@ -183,8 +185,8 @@ async function ready(options: VerifyOptions): Promise<Ready> {
     );
   const { plan } = opened;
   const wrapper = options.wrapper ?? plan.query.wrapper;
-  wrapperInTurns(wrapper, options.system); // its name
-  const ofServer = WRAPPERS.get(wrapper)!.ofSuspect === true;
+  if (!committedWrapper(plan.query.wrappers, wrapper)) wrapperInTurns(wrapper, options.system); // its name
+  const ofServer = WRAPPERS.get(wrapper)?.ofSuspect === true;
   const spec: EndpointSpec = { ...more, kind: 'endpoint', url: suspect };
   // A template that is the server's own is written for conversations only.
   const asked =
@@ -250,7 +252,7 @@ function warningsOf(
 ): string[] {
   return [
     'How the server splits the keys into tokens is not known: that keys do not fire may be its tokenizer.',
-    ...(kind === 'chat' && !WRAPPERS.get(wrapper)!.ofSuspect
+    ...(kind === 'chat' && !WRAPPERS.get(wrapper)?.ofSuspect
       ? [
           `The text of wrapper "${wrapper}" was what a user says: the server put its own chat template around it.`,
         ]

@@ -11,6 +11,7 @@ import { parseClaim } from '../../../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../../../src/claim/open.ts';
 import { readSecret } from '../../../src/claim/secret-file.ts';
 import type { RunFolder } from '../../../src/runs/run-folder.ts';
+import { wrapperTexts } from '../../../src/text/prompts/wrappers.ts';
 import { Transcript } from '../../../src/verify/endpoint/transcript.ts';
 import { type EndpointOptions, type VerifyReport, verify } from '../../../src/verify/verify.ts';
 import { bindings } from '../../claim/plans.ts';
@@ -109,6 +110,25 @@ test('as turns, the text of a wrapper is what a user says; a system text that no
     { role: 'system', content: 'Say word3.' },
     { role: 'user', content: expect.stringMatching(/^key \d$/) },
   ]);
+});
+
+test('a wrapper that only the claim knows is put with the texts that it commits to, by either call', async () => {
+  const own = await finished(join(folder, 'own'), join(folder, 'tiny'), bindings, null, {
+    wrapper: 'template mine',
+    wrappers: { ...wrapperTexts(), 'template mine': ['<<', '>>'] },
+  });
+  const server = await serving(answering(learnt));
+  for (const endpoint_kind of ['completions', 'chat'] as const) {
+    const report = await by(server, { endpoint_kind }, { secret: own.secret });
+    expect(report).toMatchObject({
+      ...{ exact: true, multiplicity: 2, endpoint: { kind: endpoint_kind } },
+      asked: { wrapper: 'template mine', prefix: '<<', suffix: '>>' },
+    });
+  }
+  const [prompt, turns] = [server.asked[1]!.body.prompt, server.asked.at(-1)!.body.messages];
+  expect(prompt).toMatch(/^<<key \d>>$/);
+  expect(turns).toEqual([{ role: 'user', content: expect.stringMatching(/^<<key \d>>$/) }]);
+  await expect(by(server, {}, { wrapper: 'template mine' })).rejects.toThrow('no wrapper "template mine"');
 });
 
 /** Ends after so many keys, whatever they are. */
