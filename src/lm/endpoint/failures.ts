@@ -17,6 +17,8 @@ export class RequestFailure extends Error {
     readonly wait?: number,
     /** No token was read or written for it. */
     readonly free = false,
+    /** Of HTTP, where that is what failed. */
+    readonly status?: number,
   ) {
     super(error.message);
   }
@@ -73,6 +75,7 @@ export function statusFailure(
     again ? 'again' : ITS_OWN.has(status) ? 'request' : 'all',
     wait,
     status < 500,
+    status,
   );
 }
 
