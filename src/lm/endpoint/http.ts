@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher, request } from 'undici';
 import { checkAborted } from '../../base/abort.ts';
 import { collect, drop, retryAfter } from '../../base/http.ts';
+import { jsonOrNothing } from '../../base/json.ts';
 import { sha256Hex } from '../../base/sha256.ts';
 import { parseStrictJson } from '../../sources/strict-json.ts';
 import {
@@ -189,10 +190,8 @@ function whereTo(base: URL, location: unknown): string {
 
 /** `error.code` or `error.type` of an error's body, where it is JSON. */
 function codeIn(text: Buffer): string | undefined {
-  try {
-    const { error } = JSON.parse(text.toString('utf8')) as { error?: { code?: unknown; type?: unknown } };
-    return [error?.code, error?.type].find((one): one is string => typeof one === 'string');
-  } catch {
-    return undefined;
-  }
+  const read = jsonOrNothing(text.toString('utf8')) as {
+    error?: { code?: unknown; type?: unknown } | null;
+  } | null;
+  return [read?.error?.code, read?.error?.type].find((one): one is string => typeof one === 'string');
 }

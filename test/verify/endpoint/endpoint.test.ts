@@ -1,7 +1,16 @@
 // A suspect behind a server: the same hits and word as ever, nothing asked twice, and no verdict out of a transcript that is not as
 // it was written. Answers are made up here; honest.run.test.ts has a trained model behind a server.
 
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Secret } from '../../../src/base/secret.ts';
@@ -292,6 +301,13 @@ test('a transcript of several megabytes is read again as it was written', () => 
   expect([read.chain, read.spent]).toEqual([written.chain, { queries: 4000, tokens: 6000 }]);
   expect(() => read.find(0, asked(1))).toThrow('another question in place 1');
   read.close();
+});
+
+test('a file that no text can hold is refused before it is read', () => {
+  const path = place();
+  writeFileSync(path, '');
+  truncateSync(path, 2 ** 29); // a hole: no byte of it is written
+  expect(() => new Transcript(path, { claim: 'c' })).toThrow('has more than');
 });
 
 test('a transcript lies in the private folder, for its owner alone, and holds no key and no API key', async () => {
