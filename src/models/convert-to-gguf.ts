@@ -13,6 +13,7 @@ import { quantise } from '../sources/checkpoints/gguf-quantise.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { type GgufEntries, ggufBytes, writeGguf } from '../sources/checkpoints/write-gguf.ts';
 import { toFloat32 } from '../tensor/convert.ts';
+import { joined } from '../tensor/join.ts';
 import { BYTES_PER_ELEMENT, type TensorRef } from '../tensor/tensor.ts';
 import { ggufVocabulary } from '../text/gguf-vocabulary.ts';
 import { openTokenizerFiles } from '../text/tokenizer.ts';
@@ -157,16 +158,6 @@ function* valuesOf(
   for (const { first, count } of runs ?? [{ first: 0, count: ref.length / rowLength }])
     for (const bytes of reader.chunks(ref.offset + first * rowLength, count * rowLength, wanted))
       yield toFloat32(bytes, dtype);
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }
 
 /** Row `j · headDim/2 + i` of each head goes to row `2i + j`. [rows, columns] row-major */
