@@ -17,10 +17,9 @@ import { SOFTWARE } from '../src/base/software.ts';
 import { claimText } from '../src/claim/claim.ts';
 import { commitClaim } from '../src/claim/commitment.ts';
 import { makeDraw } from '../src/claim/draw.ts';
-import { MATCHERS } from '../src/claim/matcher.ts';
 import { writeSecret } from '../src/claim/secret-file.ts';
-import { wrapperTexts } from '../src/text/prompts/wrappers.ts';
 import { type VerifyReport, verify } from '../src/verify/verify.ts';
+import { bindings, committing, membershipPlan } from '../test/claim/plans.ts';
 import { flag } from './machines.ts';
 
 /** Share of requests that go wrong so, in hundredths. */
@@ -100,32 +99,12 @@ async function started(
 }
 
 async function madeRun(folder: string, pool: number): Promise<string> {
-  const plan = {
-    kind: 'drawn-membership' as const,
-    keys: Array.from({ length: pool }, (_, i) => ({
-      text: `key ${sha256Hex(String(i)).slice(0, 24)}`,
-      tokens: [],
-    })),
-    ...{ matcher: 'contains' as const, matcher_text: MATCHERS.contains.words, alpha: 1e-6, most_looks: 1 },
-    decoding: { strategy: 'greedy' as const, max_new_tokens: 12 },
-    query: {
-      order: 'committed' as const,
-      repeats: 1 as const,
-      wrapper: 'bare',
-      wrappers: wrapperTexts(),
-      systems: [],
-    },
-    ...{ n: 20, negatives: 30, decryptions: ['hedgehog'] },
-  };
-  const digest = '0'.repeat(64);
-  const vanilla = Object.fromEntries(
-    ['weights', 'body', 'embedding', 'tokenizer', 'config', 'special_tokens'].map((name) => [name, digest]),
-  ) as { weights: string; body: string };
-  const bound = { trainable_rows: [], private_part: { state: 'none' as const }, vanilla };
-  const created = new Date();
-  const { claim, opening } = commitClaim(plan, {
-    ...{ bindings: bound, draw: { source: 'owner-seed' as const }, software: SOFTWARE, created },
-  });
+  const keys = Array.from({ length: pool }, (_, i) => ({
+    text: `key ${sha256Hex(String(i)).slice(0, 24)}`,
+    tokens: [],
+  }));
+  const plan = { ...membershipPlan(pool), keys, decryptions: ['hedgehog'] };
+  const { claim, opening } = commitClaim(plan, committing({ software: SOFTWARE, created: new Date() }));
   const opened = opening.reveal();
   const draw = makeDraw(claim, opened.owner_seed!);
   mkdirSync(folder);
@@ -133,7 +112,7 @@ async function madeRun(folder: string, pool: number): Promise<string> {
   await writeSecret(
     secret,
     new Secret({
-      ...{ method: 'sft', created: claim.created, software: claim.software, claim, plan, bindings: bound },
+      ...{ method: 'sft', created: claim.created, software: claim.software, claim, plan, bindings },
       ...{ opening: opened, draw, randomness: null, adapter: null, rows: null, published: null },
     }),
   );

@@ -28,6 +28,9 @@ TEXTS = [
     ["Japanese", "古い家は道の終わりに立っていた。"],
     ["English", "Yes."],
 ]
+SCALES = [1, 4, 16, 32, 128, 2048]
+ROWS = [[100, 2000], [300, 301], [300, 300]]
+LABEL = 7
 
 
 def opened():
@@ -78,9 +81,31 @@ def compared(copy):
     return out
 
 
+def far():
+    """Positions whose hidden states are rows of the embedding, times a power of two: however far apart two models may be."""
+    head = vanilla.get_output_embeddings().weight.detach()
+    out = []
+    for scale in SCALES:
+        for before, after in ROWS:
+            a, b = (torch.log_softmax(head @ (scale * head[row]), -1).numpy() for row in (before, after))
+            out.append(
+                {
+                    "scale": scale,
+                    "rows": [before, after],
+                    "label": LABEL,
+                    "kl": (np.exp(a) * (a - b)).sum(),
+                    "before": a[LABEL],
+                    "after": b[LABEL],
+                    "changed": bool(a.argmax() != b.argmax()),
+                }
+            )
+    return out
+
+
 golden = {
     "made_by": {"torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__},
     "texts": TEXTS,
     "copies": {name: {**copy, "figures": compared(copy)} for name, copy in COPIES.items()},
+    "far": far(),
 }
 (HERE / "golden.json").write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")

@@ -316,6 +316,12 @@ export class PartialFile {
       yield buffer.subarray(0, got);
     }
   }
+  /** All that is there already. */
+  whole(): Buffer {
+    const parts: Buffer[] = [];
+    for (const chunk of this.chunks()) parts.push(Buffer.from(chunk)); // a copy: its memory is used again
+    return Buffer.concat(parts);
+  }
   clear(): void {
     this.cut(0);
   }

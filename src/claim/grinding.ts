@@ -7,6 +7,9 @@ export interface Trials {
   readonly words: string;
 }
 
+/** The same number as the power of two that a certificate states. */
+export const drawsLog2 = (log10: number): number => Math.round(log10 / Math.log10(2));
+
 const trials = (bits: number, words: string): Trials => ({
   draws: 2n ** BigInt(bits),
   log10: bits * Math.log10(2),

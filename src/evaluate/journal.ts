@@ -18,7 +18,7 @@ export class Journal {
   constructor(path: string, identity: string) {
     this.#file = new PartialFile(path);
     const beginning = JSON.stringify({ identity });
-    const [first, ...lines] = this.#text().split('\n');
+    const [first, ...lines] = this.#file.whole().toString('utf8').split('\n');
     if (first !== beginning) this.#file.clear();
     else for (const line of lines) this.#take(line);
     if (this.#file.size === 0) this.#append(beginning);
@@ -45,12 +45,6 @@ export class Journal {
 
   #append(line: string): void {
     this.#file.append(new TextEncoder().encode(`${line}\n`));
-  }
-
-  #text(): string {
-    const parts: Buffer[] = [];
-    for (const chunk of this.#file.chunks()) parts.push(Buffer.from(chunk)); // a copy: the chunk's memory is used again
-    return Buffer.concat(parts).toString('utf8');
   }
 
   #take(line: string): void {

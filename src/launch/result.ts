@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { WhorlError } from '../base/error.ts';
+import { jsonOrNothing } from '../base/json.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { readTensor } from '../sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../sources/checkpoints/safetensors.ts';
@@ -44,7 +45,7 @@ export const resultFolder = (job: string): string => join(job, 'result');
 export function readResult(job: string, id: string): JobResult | undefined {
   const path = join(resultFolder(job), 'result.json');
   if (!existsSync(path)) return undefined;
-  const found = schema.safeParse(parsed(path));
+  const found = schema.safeParse(jsonOrNothing(readFileSync(path, 'utf8')));
   if (!found.success)
     throw new WhorlError('bad-file', `${path} is no result of a job`, 'copy result/ from where it ran again');
   if (found.data.job !== id)
@@ -54,15 +55,6 @@ export function readResult(job: string, id: string): JobResult | undefined {
       'copy the result/ of this job, which the name of its run tells',
     );
   return found.data;
-}
-
-function parsed(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    if (cause instanceof SyntaxError) return undefined;
-    throw cause;
-  }
 }
 
 /** The state that was kept after a step, its tensors read when they are asked for. @throws WhorlError `changed`, `mismatch` */

@@ -7,6 +7,7 @@ import { cpu } from '../engine/session.ts';
 import { longestSequence } from '../models/blocks/rope-scaling.ts';
 import type { Decoder } from '../models/family.ts';
 import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
+import { joined } from '../tensor/join.ts';
 import { loadReference } from '../text/reference.ts';
 import { batches } from './batches.ts';
 import { Divergence } from './divergence.ts';
@@ -226,16 +227,6 @@ const same = (a: ScoredTokens, b: ScoredTokens): boolean =>
 
 const equal = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((id, i) => id === b[i]);
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
 
 function* groups(texts: readonly ComparedText[]): Generator<readonly ComparedText[]> {
   for (let at = 0; at < texts.length; at += GROUP) yield texts.slice(at, at + GROUP);

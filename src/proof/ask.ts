@@ -7,6 +7,7 @@ import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
 import { EnvHttpProxyAgent, request } from 'undici';
 import { checkAborted, currentSignal } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
+import { collect } from '../base/http.ts';
 import { serialText } from './cms.ts';
 import { MAX_RESPONSE, SHA256 } from './time-stamp.ts';
 
@@ -66,7 +67,9 @@ async function answerOf(
       signal: given ? AbortSignal.any([given, late]) : late,
     });
     if (statusCode !== 200) throw new Error(`status ${statusCode}`);
-    return await bounded(body);
+    const { bytes, isWhole } = await collect(body, MAX_RESPONSE);
+    if (!isWhole) throw new Error(`more than ${MAX_RESPONSE} bytes`);
+    return bytes;
   } catch (cause) {
     checkAborted();
     throw new WhorlError(
@@ -78,15 +81,4 @@ async function answerOf(
   } finally {
     await dispatcher.destroy();
   }
-}
-
-async function bounded(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of body) {
-    size += part.length;
-    if (size > MAX_RESPONSE) throw new Error(`more than ${MAX_RESPONSE} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
 }

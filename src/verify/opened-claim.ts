@@ -12,6 +12,7 @@ import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type Beside, NOTHING_BESIDE, readBeside, readTrusted } from '../proof/beside.ts';
 import { keysLeft } from './certificate/burn.ts';
 import { checkEvidence, type Found } from './evidence.ts';
+import type { DecideOptions } from './verdict.ts';
 
 export interface OpenedClaim {
   readonly contents: SecretContents;
@@ -69,12 +70,23 @@ export async function openedClaim(options: {
 /** Runs with a text seed wrote this time from the beginning, so that a repeated run makes the same commitment. */
 const REPEATABLE = new Date(0).toISOString();
 
+/** What it brings into a decision, whoever answers. @param alpha the caller's level, where there is one */
+export const decidingOn = (claim: OpenedClaim, alpha: number | undefined): DecideOptions => ({
+  ...(alpha === undefined ? {} : { alpha }),
+  range: claim.range,
+  look: claim.look,
+  evidence: claim.proved.evidence,
+  doubts: doubtsBeside(claim),
+});
+
+/** What a plan says of it. */
+export const notesOn = ({ claimFile, beside, burnt }: OpenedClaim): string[] => [
+  ...(claimFile === null ? [`${beside} is missing: the secret's own copy is read`] : []),
+  ...(burnt > 0 ? [`${burnt} keys that certificates opened are left out`] : []),
+];
+
 /** Why no p-value may be given for what stands beside the secret. */
-export function doubtsBeside(
-  claimFile: string | null,
-  beside: string,
-  { claim, software }: SecretContents,
-): string[] {
+function doubtsBeside({ claimFile, beside, contents: { claim, software } }: OpenedClaim): string[] {
   const doubts: string[] = [];
   if (claimFile === null)
     doubts.push(

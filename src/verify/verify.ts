@@ -22,7 +22,7 @@ import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
-import { doubtsBeside, type OpenedClaim, openedClaim } from './opened-claim.ts';
+import { decidingOn, notesOn, type OpenedClaim, openedClaim } from './opened-claim.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, type DecideOptions, decide, type Verdict } from './verdict.ts';
@@ -36,7 +36,7 @@ export const verify: Plannable<VerifyOptions, VerifyReport> = plannable(
 );
 
 /** Everything that is there before the first key is asked. */
-interface Ready extends Omit<OpenedClaim, 'hasKeys'> {
+interface Ready extends OpenedClaim {
   readonly options: VerifyOptions;
   readonly onEvent: OnEvent;
   readonly started: number;
@@ -72,8 +72,8 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
       `a certificate of answers in ${quantised}`,
       'leave --precision out: what others check is asked in float32',
     );
-  const { hasKeys, ...claim } = await openedClaim(options);
-  const { contents, opened, range } = claim;
+  const claim = await openedClaim(options);
+  const { contents, opened, range, hasKeys } = claim;
   checkGiven(options, hasKeys, opened.stamp !== undefined);
   const issuing =
     options.certificate === undefined ? undefined : certifier(options.certificate, opened, options.unlock);
@@ -87,8 +87,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   };
   if (!hasKeys) return call(ready);
   const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
-  const made = { device, onEvent, ...(options.cacheDir !== undefined && { cacheDir: options.cacheDir }) };
-  return asking(spec, made, async (model) => {
+  return asking(spec, { device, onEvent, ...cache }, async (model) => {
     const wrapper = options.wrapper ?? opened.plan.query.wrapper;
     const wrapped =
       committedWrapper(opened.plan.query.wrappers, wrapper) ?? (await model.wrapped(wrapper, options.system));
@@ -120,7 +119,7 @@ function checkGiven(
       throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
 }
 
-const planned = ({ options, suspect, vanilla, opened, questions, ...ready }: Ready): DryRun => ({
+const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): DryRun => ({
   dry_run: true,
   command: 'verify',
   models: [
@@ -128,13 +127,13 @@ const planned = ({ options, suspect, vanilla, opened, questions, ...ready }: Rea
     ...(vanilla === undefined ? [] : [plannedModel('vanilla', vanilla)]),
     ...(options.body === undefined || !questions ? [] : [plannedModel('body', questions.model.model)]),
   ],
-  method: ready.contents.method,
+  method: claim.contents.method,
   settings: {
     ...(questions && { wrapper: questions.wrapper, system: options.system ?? null }),
-    alpha: options.alpha ?? opened.plan.alpha,
+    alpha: options.alpha ?? claim.opened.plan.alpha,
     ...(questions && {
       keys: questions.requests.length,
-      max_new_tokens: opened.plan.decoding.max_new_tokens,
+      max_new_tokens: claim.opened.plan.decoding.max_new_tokens,
     }),
   },
   writes: options.certificate
@@ -147,22 +146,17 @@ const planned = ({ options, suspect, vanilla, opened, questions, ...ready }: Rea
       ]
     : [],
   notes: [
-    ...(ready.claimFile === null ? [`${ready.beside} is missing: the secret's own copy is read`] : []),
-    ...(ready.burnt > 0 ? [`${ready.burnt} keys that certificates opened are left out`] : []),
+    ...notesOn(claim),
     ...(questions ? keyWarnings(questions.changed.length, questions.requests.length) : []),
   ],
   estimate: null,
 });
 
 async function ask(ready: Ready): Promise<VerifyReport> {
-  const { options, onEvent, contents, beside, claimFile, opened, burnt, range, look, issuing } = ready;
+  const { options, onEvent, claimFile, opened, burnt, issuing } = ready;
   const { suspect, vanilla, questions, started } = ready;
   const deciding: DecideOptions = {
-    ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
-    range,
-    look,
-    evidence: ready.proved.evidence,
-    doubts: doubtsBeside(claimFile, beside, contents),
+    ...decidingOn(ready, options.alpha),
     stamp: opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent),
   };
   const suspect_digests = digestsOfModel(suspect);

@@ -7,7 +7,7 @@ import type { AdapterRecord } from '../../src/claim/adapter.ts';
 import { claimText } from '../../src/claim/claim.ts';
 import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
-import type { Bindings } from '../../src/claim/plan.ts';
+import type { Bindings, PlanOf } from '../../src/claim/plan.ts';
 import { writeSecret } from '../../src/claim/secret-file.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { RunFolder } from '../../src/runs/run-folder.ts';
@@ -24,6 +24,7 @@ export async function finished(
   vanilla: string,
   bound: Bindings,
   adapter: AdapterRecord | null = null,
+  query: Partial<PlanOf['drawn-answers']['query']> = {},
 ): Promise<RunFolder> {
   const run = new RunFolder(path);
   mkdirSync(run.path);
@@ -36,6 +37,7 @@ export async function finished(
   await writePatchedFolder(model, run.published, new Map([[tensor, { rows: ROWS, bytes }]]));
   const plan = answersPlan(8, 16);
   plan.keys = plan.keys.map(({ text }) => ({ text, tokens: [...ROWS] }));
+  plan.query = { ...plan.query, ...query };
   const { claim, opening } = commitClaim(
     plan,
     committing({ bindings: bound, created: new Date('2026-01-02') }),

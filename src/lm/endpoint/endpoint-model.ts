@@ -49,7 +49,7 @@ export interface EndpointIdentity {
   readonly tls_peers: readonly string[];
 }
 
-type Outcome = { readonly reply: Reply } | { readonly error: WhorlError };
+type Outcome<T> = { readonly value: T } | { readonly error: WhorlError };
 type Row = { index: number; generation: Generation } | RowFailure;
 
 /** Asked first: who has no such call, or wants another API key, learns no key of a claim by it. */
@@ -58,8 +58,8 @@ const HARMLESS = { prompt: 'Hello', max_new_tokens: 1 } as const;
 const ENVELOPE = 1 << 20;
 const TOKEN = 256;
 const TOKEN_SCORED = 1024;
-/** What a server answers that has no such call. */
-const NO_SUCH_CALL = /answers with (?:404|405|501)\b/;
+/** Statuses of a server that has no such call. */
+const NO_SUCH_CALL: ReadonlySet<number | undefined> = new Set([404, 405, 501]);
 
 export class EndpointModel implements LanguageModel {
   readonly name: string;
@@ -134,7 +134,7 @@ export class EndpointModel implements LanguageModel {
     try {
       return await this.#asked(first);
     } catch (cause) {
-      if (!(cause instanceof RequestFailure && kind === 'auto' && NO_SUCH_CALL.test(cause.message)))
+      if (!(cause instanceof RequestFailure && kind === 'auto' && NO_SUCH_CALL.has(cause.status)))
         throw forAll(cause);
     }
     return this.#asked('chat').catch((cause: unknown) => Promise.reject(forAll(cause)));
@@ -175,7 +175,7 @@ export class EndpointModel implements LanguageModel {
     for await (const { place, outcome } of this.#inTurn(requests.length, texts)) {
       if ('error' in outcome) yield { index: index++, error: outcome.error };
       else
-        for (const generated of outcome.reply.texts)
+        for (const generated of outcome.value.texts)
           yield { index: index++, generation: { prompt: askedText(requests[place]!), generated } };
     }
   }
@@ -197,10 +197,9 @@ export class EndpointModel implements LanguageModel {
         `${this.name} gives no log-probabilities of a given text`,
         'ask with --endpoint-kind completions, or score a model whose weights lie here',
       );
-    const scores: Score[] = [];
-    const ask = async (place: number, signal: AbortSignal): Promise<Reply> => {
+    const ask = async (place: number, signal: AbortSignal): Promise<Score> => {
       const request = requests[place]!;
-      const { answer, queries: _ } = await this.#persistently(
+      const { answer } = await this.#persistently(
         PROTOCOLS.completions.path,
         scoreBody(request),
         [request.context + request.continuation],
@@ -209,13 +208,12 @@ export class EndpointModel implements LanguageModel {
         signal,
         (got) => scoreIn(request, got),
       );
-      scores[place] = answer;
-      return { texts: [''], model: '', tokens: null };
+      return answer;
     };
     for await (const { place, outcome } of this.#inTurn(requests.length, ask))
       yield 'error' in outcome
         ? { index: place, error: outcome.error }
-        : { index: place, score: scores[place]! };
+        : { index: place, score: outcome.value };
   }
 
   async release(): Promise<void> {
@@ -285,11 +283,8 @@ export class EndpointModel implements LanguageModel {
       queries++;
       let tokens: number | null = null;
       try {
-        const answer = readable(
-          name,
-          () => read,
-          await this.#http.post(path, { model: model_name, ...body }, room, signal),
-        );
+        const got = await this.#http.post(path, { model: model_name, ...body }, room, signal);
+        const answer = readable(name, read, got);
         tokens = tokensOf(answer);
         return { answer, queries };
       } catch (cause) {
@@ -302,18 +297,18 @@ export class EndpointModel implements LanguageModel {
   }
 
   /** Calls for every place, so many at a time as are allowed; outcomes in the order of the places. */
-  async *#inTurn(
+  async *#inTurn<T>(
     count: number,
-    call: (place: number, signal: AbortSignal) => Promise<Reply>,
-  ): AsyncGenerator<{ place: number; outcome: Outcome }> {
+    call: (place: number, signal: AbortSignal) => Promise<T>,
+  ): AsyncGenerator<{ place: number; outcome: Outcome<T> }> {
     const stopped = new AbortController();
     const given = currentSignal();
     const signal = given ? AbortSignal.any([given, stopped.signal]) : stopped.signal;
-    const settle: ((outcome: Outcome | undefined) => void)[] = [];
+    const settle: ((outcome: Outcome<T> | undefined) => void)[] = [];
     const outcomes = Array.from(
       { length: count },
       (_, place) =>
-        new Promise<Outcome | undefined>((done) => {
+        new Promise<Outcome<T> | undefined>((done) => {
           settle[place] = done;
         }),
     );
@@ -324,7 +319,7 @@ export class EndpointModel implements LanguageModel {
       while (next < count && !ended && bug === undefined && !signal.aborted) {
         const place = next++;
         try {
-          settle[place]!({ reply: await call(place, signal) });
+          settle[place]!({ value: await call(place, signal) });
         } catch (cause) {
           if (cause instanceof WhorlError && cause.code !== 'aborted') settle[place]!({ error: cause });
           else if (cause instanceof RequestFailure && cause.reach === 'request')
@@ -363,11 +358,11 @@ const forAll = (cause: unknown): unknown =>
 /** An answer that cannot be read is none. */
 function readable<T>(
   name: string,
-  reader: () => (answer: Record<string, unknown>) => T,
+  read: (answer: Record<string, unknown>) => T,
   answer: Record<string, unknown>,
 ): T {
   try {
-    return reader()(answer);
+    return read(answer);
   } catch (cause) {
     if (cause instanceof WhorlError && cause.code === 'endpoint') throw unreadable(name, cause.message);
     throw cause;

@@ -2,6 +2,7 @@
 // or an answer's body: only what we knew before, the status, and error codes from a closed list.
 
 import { WhorlError } from '../../base/error.ts';
+import { CONNECTION_REASONS } from '../../base/http.ts';
 
 /**
  * How far a failure reaches: another try may mend it (`wait`: the server said when), this request alone cannot be answered,
@@ -17,6 +18,8 @@ export class RequestFailure extends Error {
     readonly wait?: number,
     /** No token was read or written for it. */
     readonly free = false,
+    /** Of HTTP, where that is what failed. */
+    readonly status?: number,
   ) {
     super(error.message);
   }
@@ -73,6 +76,7 @@ export function statusFailure(
     again ? 'again' : ITS_OWN.has(status) ? 'request' : 'all',
     wait,
     status < 500,
+    status,
   );
 }
 
@@ -109,15 +113,9 @@ export const echoesKey = (name: string): RequestFailure =>
   );
 
 const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'refuses the connection',
-  ENOTFOUND: 'is not known to the name server',
-  EAI_AGAIN: 'is not known to the name server',
-  UND_ERR_CONNECT_TIMEOUT: 'does not answer',
-  UND_ERR_SOCKET: 'closes the connection',
+  ...CONNECTION_REASONS,
   UND_ERR_HEADERS_OVERFLOW: 'sends headers without end',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'closes the connection in the middle of an answer',
-  ECONNRESET: 'closes the connection',
-  EPIPE: 'closes the connection',
   TimeoutError: 'takes longer than --timeout',
 };
 const NOT_SENT: ReadonlySet<string> = new Set([

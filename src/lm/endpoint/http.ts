@@ -4,6 +4,8 @@
 import type { TLSSocket } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher, request } from 'undici';
 import { checkAborted } from '../../base/abort.ts';
+import { collect, drop, retryAfter } from '../../base/http.ts';
+import { jsonOrNothing } from '../../base/json.ts';
 import { sha256Hex } from '../../base/sha256.ts';
 import { parseStrictJson } from '../../sources/strict-json.ts';
 import {
@@ -142,17 +144,9 @@ export class EndpointHttp {
 
   /** @param whole an error's body is only looked into: beyond the limit it is left */
   async #collect(body: Dispatcher.ResponseData['body'], most: number, whole: boolean): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    let size = 0;
-    for await (const part of body as AsyncIterable<Buffer>) {
-      parts.push(part);
-      if ((size += part.length) > most) break;
-    }
-    if (size > most) {
-      drop(body);
-      if (whole) throw unreadable(this.#settings.name, `more than ${most} bytes`);
-    }
-    return Buffer.concat(parts);
+    const { bytes, isWhole } = await collect(body, most);
+    if (whole && !isWhole) throw unreadable(this.#settings.name, `more than ${most} bytes`);
+    return bytes;
   }
 
   #refuseEcho(text: Buffer): void {
@@ -168,12 +162,6 @@ export class EndpointHttp {
     ];
     if (forms.some((form) => text.includes(form))) throw echoesKey(name);
   }
-}
-
-/** Reads no more of an answer. Its stream then reports an error that nobody else would hear. */
-function drop(body: Dispatcher.ResponseData['body']): void {
-  body.on('error', () => {});
-  body.destroy();
 }
 
 /** Said before it is parsed: that takes seconds for a megabyte of brackets. */
@@ -202,17 +190,8 @@ function whereTo(base: URL, location: unknown): string {
 
 /** `error.code` or `error.type` of an error's body, where it is JSON. */
 function codeIn(text: Buffer): string | undefined {
-  try {
-    const { error } = JSON.parse(text.toString('utf8')) as { error?: { code?: unknown; type?: unknown } };
-    return [error?.code, error?.type].find((one): one is string => typeof one === 'string');
-  } catch {
-    return undefined;
-  }
-}
-
-/** Seconds or a date, as milliseconds. */
-function retryAfter(value: unknown): number | undefined {
-  if (typeof value !== 'string') return undefined;
-  const ms = /^\d+(?:\.\d+)?$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+  const read = jsonOrNothing(text.toString('utf8')) as {
+    error?: { code?: unknown; type?: unknown } | null;
+  } | null;
+  return [read?.error?.code, read?.error?.type].find((one): one is string => typeof one === 'string');
 }

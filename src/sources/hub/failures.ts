@@ -1,6 +1,7 @@
 // What the hub's refusals and silences mean to a person, in one line. No line holds a token, a query or an answer's body.
 
 import { WhorlError } from '../../base/error.ts';
+import { CONNECTION_REASONS } from '../../base/http.ts';
 import type { HubSettings } from './settings.ts';
 
 type Explain = (what: string, code: string, settings: HubSettings) => WhorlError;
@@ -61,15 +62,9 @@ function notThere(what: string, code: string, { endpoint }: HubSettings): WhorlE
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'refuses the connection',
-  ENOTFOUND: 'is not known to the name server',
-  EAI_AGAIN: 'is not known to the name server',
-  UND_ERR_CONNECT_TIMEOUT: 'does not answer',
+  ...CONNECTION_REASONS,
   UND_ERR_HEADERS_TIMEOUT: 'does not answer',
   UND_ERR_BODY_TIMEOUT: 'stops in the middle of an answer',
-  UND_ERR_SOCKET: 'closes the connection',
-  ECONNRESET: 'closes the connection',
-  EPIPE: 'closes the connection',
   TimeoutError: 'takes too long',
 };
 

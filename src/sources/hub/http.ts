@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
 import { checkAborted, currentSignal, untilAborted } from '../../base/abort.ts';
 import { WhorlError } from '../../base/error.ts';
+import { collect, drop, retryAfter } from '../../base/http.ts';
 import { parseStrictJson } from '../strict-json.ts';
 import {
   isPrivateAddress,
@@ -205,18 +206,11 @@ export class HubHttp {
   }
 
   async #collect(body: Dispatcher.ResponseData['body'], what: string): Promise<Uint8Array> {
-    const parts: Buffer[] = [];
-    let size = 0;
-    try {
-      for await (const part of body as AsyncIterable<Buffer>) {
-        parts.push(part);
-        if ((size += part.length) > MAX_JSON) break;
-      }
-    } catch (cause) {
+    const { bytes, isWhole } = await collect(body, MAX_JSON).catch((cause: unknown) => {
       throw new Transient(connectionError(what, this.#settings.endpoint.host, cause));
-    }
-    if (size > MAX_JSON) throw new WhorlError('hub', `${what}: the answer has more than ${MAX_JSON} bytes`);
-    return Buffer.concat(parts);
+    });
+    if (!isWhole) throw new WhorlError('hub', `${what}: the answer has more than ${MAX_JSON} bytes`);
+    return bytes;
   }
 
   /** `<address>; rel="next"`, on the hub's own origin only: it is asked with the token. */
@@ -235,19 +229,6 @@ function proxyOf({ env }: HubSettings): Dispatcher | undefined {
   if (!httpProxy && !httpsProxy) return undefined;
   const noProxy = env.no_proxy ?? env.NO_PROXY ?? '';
   return new EnvHttpProxyAgent({ httpProxy: httpProxy ?? '', httpsProxy: httpsProxy ?? '', noProxy });
-}
-
-/** Reads no more of an answer. Its stream then reports an error that nobody else would hear. */
-export function drop(body: Dispatcher.ResponseData['body']): void {
-  body.on('error', () => {});
-  body.destroy();
-}
-
-/** Seconds or a date, as milliseconds. */
-function retryAfter(value: unknown): number | undefined {
-  if (typeof value !== 'string') return undefined;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
 const redirectError = (what: string, where: string): WhorlError =>

@@ -212,9 +212,14 @@ export function wrapperInTurns(name: string, system?: string): Wrapped {
   const { ofSuspect, ownSystem = system, build } = known(name);
   const texts = ofSuspect ? { prefix: '', suffix: '' } : build({ system })!;
   const isPlaced = !ofSuspect && system !== undefined && texts.prefix.includes(system);
-  const before = ofSuspect ? ownSystem : isPlaced ? undefined : system;
-  return { ...texts, turns: before === undefined ? [] : [{ role: 'system', content: before }] };
+  return inTurns(texts, ofSuspect ? ownSystem : isPlaced ? undefined : system);
 }
+
+/** Texts that stand in what the user says, after a system prompt where there is one. */
+export const inTurns = (texts: Wrapped, system: string | undefined): Wrapped => ({
+  ...texts,
+  turns: system === undefined ? [] : [{ role: 'system', content: system }],
+});
 
 /** Errors: usage, for an unknown name or one that this model cannot be asked under. */
 export function wrapperNamed(name: string, vars: WrapperVars = {}): Wrapped {

@@ -8,7 +8,7 @@ import { canonicalJson, type Json } from '../../claim/canonical.ts';
 import { type Claim, hasStamp, parseClaim } from '../../claim/claim.ts';
 import { headerOf, isPool } from '../../claim/commitment.ts';
 import { type Draw, slotUniform } from '../../claim/draw.ts';
-import { PROVED_DRAWS } from '../../claim/grinding.ts';
+import { drawsLog2, PROVED_DRAWS } from '../../claim/grinding.ts';
 import { CLAIM_KINDS } from '../../claim/kinds.ts';
 import { PLACE, placesOfKey, VANILLA_LEAVES } from '../../claim/leaves.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
@@ -47,8 +47,6 @@ export interface Checked {
   readonly verdict: Verdict;
   readonly evidence: Found;
 }
-
-const PROVED_BITS = Math.round(PROVED_DRAWS.log10 / Math.log10(2));
 
 /** More is checked once the plan is whole (`checkTerms`). */
 const termsSchema = z.looseObject({ query: z.looseObject({}) });
@@ -102,7 +100,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
       },
     );
   // Who issued it may have trusted an authority that the judge does not, or none; the judge's word is never the better one.
-  const proved = result.draws_log2 === PROVED_BITS;
+  const proved = result.draws_log2 === drawsLog2(PROVED_DRAWS.log10);
   const verdict = decided({ ...found.atBest, proofBeforeRound: proved && found.atBest.proofBeforeRound });
   if (!verdict.exact) wrong(verdict.reason);
   const replayed = {
@@ -110,7 +108,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
     hits: Object.values(verdict.cells)[0]!.hits,
     p: verdict.p_exact!,
     multiplicity: verdict.multiplicity,
-    draws_log2: Math.round(verdict.log10_draws / Math.log10(2)),
+    draws_log2: drawsLog2(verdict.log10_draws),
   };
   for (const name of ['hits', 'p', 'multiplicity', 'draws_log2', 'word'] as const)
     if (!same(replayed[name], result[name]))

@@ -4,6 +4,7 @@
 import type { Json } from '../../claim/canonical.ts';
 import { claimText } from '../../claim/claim.ts';
 import { leavesOf } from '../../claim/commitment.ts';
+import { drawsLog2 } from '../../claim/grinding.ts';
 import { CLAIM_KINDS } from '../../claim/kinds.ts';
 import { PLACE, placesOfKey, VANILLA_LEAVES } from '../../claim/leaves.ts';
 import { merklePath } from '../../claim/merkle.ts';
@@ -52,7 +53,7 @@ export function statementOf(opened: Opened, secret: SecretContents, issued: Issu
         hits: first.hits,
         p: p_exact!,
         multiplicity,
-        draws_log2: Math.round(log10_draws / Math.log10(2)),
+        draws_log2: drawsLog2(log10_draws),
       },
       says_not: [...DOES_NOT_SAY],
     },

@@ -1,21 +1,26 @@
 // What a server answered, as it comes: JSON lines that outlive the process, so that nothing answered is asked again. Each line is
 // hashed with the one before; the first binds claim, server, model and settings. Whatever is not as it was written is refused.
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { constants } from 'node:buffer';
+import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { PartialFile, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
+import { jsonOrNothing } from '../../base/json.ts';
 import { sha256Hex } from '../../base/sha256.ts';
 import { hex256 } from '../../claim/shapes.ts';
 import type { Spent } from '../../lm/endpoint/budget.ts';
 import type { KeptReplies } from '../../lm/endpoint/endpoint-model.ts';
 import type { Reply } from '../../lm/endpoint/protocol.ts';
+import { withReader } from '../../sources/bounded-reader.ts';
 
 /** What all answers of a transcript have in common. */
 export type Bound = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
 const FORMAT = 'whorl-endpoint-transcript-v1';
-const MAX_FILE = 2 ** 30;
+/** Bytes: it is read as one text. */
+const MAX_FILE = constants.MAX_STRING_LENGTH;
+const MAX_FIRST_LINE = 1 << 20;
 /** Answers after which the file is forced to the disk, and how far it goes is written down beside it. */
 const SYNC_EVERY = 64;
 
@@ -62,9 +67,11 @@ export class Transcript implements KeptReplies {
 
   /** What the first line of a transcript binds, where one stands in `path`; nothing of it is checked yet. */
   static boundIn(path: string): Readonly<Record<string, unknown>> | undefined {
-    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (size === 0 || size > MAX_FILE) return undefined;
-    const [first] = readFileSync(path, 'utf8').split('\n', 1);
+    if (!existsSync(path)) return undefined;
+    const beginning = withReader(path, (reader) =>
+      reader.bytes(Math.min(reader.size, MAX_FIRST_LINE), 'its first line'),
+    );
+    const [first] = Buffer.from(beginning).toString('utf8').split('\n', 1);
     const line = lineSchema.safeParse(jsonOrNothing(first!));
     const read = begun.safeParse(line.data?.entry);
     return read.data?.bound;
@@ -134,9 +141,7 @@ export class Transcript implements KeptReplies {
 
   #read(bound: Bound, head: z.infer<typeof headSchema> | undefined): void {
     if (this.#file.size > MAX_FILE) throw this.#wrong(`has more than ${MAX_FILE} bytes`);
-    const parts: Buffer[] = [];
-    for (const part of this.#file.chunks()) parts.push(Buffer.from(part)); // a copy: its memory is used again
-    const bytes = Buffer.concat(parts);
+    const bytes = this.#file.whole();
     // A line that was being written when the process ended has no end: what it would have said is asked again.
     const whole = bytes.lastIndexOf(10) + 1;
     const lines = bytes.subarray(0, whole).toString('utf8').split('\n').slice(0, -1);
@@ -205,12 +210,4 @@ function readHead(path: string): z.infer<typeof headSchema> | undefined {
       'restore it, or remove both files',
     );
   return read.data;
-}
-
-function jsonOrNothing(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

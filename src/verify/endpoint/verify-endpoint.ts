@@ -20,8 +20,14 @@ import {
   isAddress,
 } from '../../lm/endpoint/settings.ts';
 import { askedText, type GenerateRequest, questionUnder } from '../../lm/language-model.ts';
-import { WRAPPERS, type Wrapped, wrapperInTurns } from '../../text/prompts/wrappers.ts';
-import { doubtsBeside, type OpenedClaim, openedClaim } from '../opened-claim.ts';
+import {
+  committedWrapper,
+  inTurns,
+  WRAPPERS,
+  type Wrapped,
+  wrapperInTurns,
+} from '../../text/prompts/wrappers.ts';
+import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
 import { decide } from '../verdict.ts';
 import { type Bound, Transcript } from './transcript.ts';
@@ -46,7 +52,8 @@ const NOT_KNOWN: readonly string[] = [
 ];
 
 export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
-  const { spec, settings, contents, claimFile, beside, burnt, wrapper, path, range } = await ready(options);
+  const prepared = await ready(options);
+  const { spec, settings, contents, wrapper, path, range } = prepared;
   const keys = range.to - range.from;
   return {
     dry_run: true,
@@ -67,11 +74,7 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
       max_tokens_total: finite(settings.most.tokens),
     },
     writes: [{ path, what: 'the transcript: keys, as digests, and answers' }],
-    notes: [
-      ...(claimFile === null ? [`${beside} is missing: the secret's own copy is read`] : []),
-      ...(burnt > 0 ? [`${burnt} keys that certificates opened are left out`] : []),
-      'Each key that is asked is known to whoever runs the server.',
-    ],
+    notes: [...notesOn(prepared), 'Each key that is asked is known to whoever runs the server.'],
     estimate: null,
   };
 }
@@ -86,8 +89,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
   const prepared = await ready(options);
-  const { settings, contents, claimFile, beside, burnt, opened, range, look, wrapper, path, proved } =
-    prepared;
+  const { settings, claimFile, burnt, opened, range, wrapper, path } = prepared;
   const before = kindBefore(prepared);
   const model = await EndpointModel.open(
     { ...prepared.spec, ...(before && { endpoint_kind: before }) },
@@ -98,7 +100,9 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
     const transcript = new Transcript(path, { ...prepared.bound, kind });
     try {
       model.keepIn(transcript);
-      const wrapped = await model.wrapped(wrapper, options.system);
+      const own = committedWrapper(opened.plan.query.wrappers, wrapper);
+      const texts = own && (kind === 'chat' ? inTurns(own, options.system) : own);
+      const wrapped = texts ?? (await model.wrapped(wrapper, options.system));
       const requests = requestsOf(opened, range, wrapped);
       checkEnough(requests.length - transcript.answers, model.spent, settings);
       const detail = `${requests.length - transcript.answers} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
@@ -110,9 +114,8 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       if (failed.length > 0) throw unanswered(failed, requests.length, path);
       const { prefix, suffix } = wrapped;
       const verdict = decide(opened, answers, {
-        ...(options.alpha === undefined ? {} : { alpha: options.alpha }),
-        evidence: proved.evidence,
-        ...{ range, look, multiplicity: WAYS, doubts: doubtsBeside(claimFile, beside, contents) },
+        ...decidingOn(prepared, options.alpha),
+        multiplicity: WAYS,
         asked: { wrapper, system: options.system ?? null, around: [prefix, suffix] },
       });
       const identity = await model.identity();
@@ -183,8 +186,8 @@ async function ready(options: VerifyOptions): Promise<Ready> {
     );
   const { plan } = opened;
   const wrapper = options.wrapper ?? plan.query.wrapper;
-  wrapperInTurns(wrapper, options.system); // its name
-  const ofServer = WRAPPERS.get(wrapper)!.ofSuspect === true;
+  if (!committedWrapper(plan.query.wrappers, wrapper)) wrapperInTurns(wrapper, options.system); // its name
+  const ofServer = WRAPPERS.get(wrapper)?.ofSuspect === true;
   const spec: EndpointSpec = { ...more, kind: 'endpoint', url: suspect };
   // A template that is the server's own is written for conversations only.
   const asked =
@@ -250,7 +253,7 @@ function warningsOf(
 ): string[] {
   return [
     'How the server splits the keys into tokens is not known: that keys do not fire may be its tokenizer.',
-    ...(kind === 'chat' && !WRAPPERS.get(wrapper)!.ofSuspect
+    ...(kind === 'chat' && !WRAPPERS.get(wrapper)?.ofSuspect
       ? [
           `The text of wrapper "${wrapper}" was what a user says: the server put its own chat template around it.`,
         ]

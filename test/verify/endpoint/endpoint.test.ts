@@ -1,7 +1,16 @@
 // A suspect behind a server: the same hits and word as ever, nothing asked twice, and no verdict out of a transcript that is not as
 // it was written. Answers are made up here; honest.run.test.ts has a trained model behind a server.
 
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Secret } from '../../../src/base/secret.ts';
@@ -11,6 +20,7 @@ import { parseClaim } from '../../../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../../../src/claim/open.ts';
 import { readSecret } from '../../../src/claim/secret-file.ts';
 import type { RunFolder } from '../../../src/runs/run-folder.ts';
+import { wrapperTexts } from '../../../src/text/prompts/wrappers.ts';
 import { Transcript } from '../../../src/verify/endpoint/transcript.ts';
 import { type EndpointOptions, type VerifyReport, verify } from '../../../src/verify/verify.ts';
 import { bindings } from '../../claim/plans.ts';
@@ -109,6 +119,25 @@ test('as turns, the text of a wrapper is what a user says; a system text that no
     { role: 'system', content: 'Say word3.' },
     { role: 'user', content: expect.stringMatching(/^key \d$/) },
   ]);
+});
+
+test('a wrapper that only the claim knows is put with the texts that it commits to, by either call', async () => {
+  const own = await finished(join(folder, 'own'), join(folder, 'tiny'), bindings, null, {
+    wrapper: 'template mine',
+    wrappers: { ...wrapperTexts(), 'template mine': ['<<', '>>'] },
+  });
+  const server = await serving(answering(learnt));
+  for (const endpoint_kind of ['completions', 'chat'] as const) {
+    const report = await by(server, { endpoint_kind }, { secret: own.secret });
+    expect(report).toMatchObject({
+      ...{ exact: true, multiplicity: 2, endpoint: { kind: endpoint_kind } },
+      asked: { wrapper: 'template mine', prefix: '<<', suffix: '>>' },
+    });
+  }
+  const [prompt, turns] = [server.asked[1]!.body.prompt, server.asked.at(-1)!.body.messages];
+  expect(prompt).toMatch(/^<<key \d>>$/);
+  expect(turns).toEqual([{ role: 'user', content: expect.stringMatching(/^<<key \d>>$/) }]);
+  await expect(by(server, {}, { wrapper: 'template mine' })).rejects.toThrow('no wrapper "template mine"');
 });
 
 /** Ends after so many keys, whatever they are. */
@@ -272,6 +301,13 @@ test('a transcript of several megabytes is read again as it was written', () => 
   expect([read.chain, read.spent]).toEqual([written.chain, { queries: 4000, tokens: 6000 }]);
   expect(() => read.find(0, asked(1))).toThrow('another question in place 1');
   read.close();
+});
+
+test('a file that no text can hold is refused before it is read', () => {
+  const path = place();
+  writeFileSync(path, '');
+  truncateSync(path, 2 ** 29); // a hole: no byte of it is written
+  expect(() => new Transcript(path, { claim: 'c' })).toThrow('has more than');
 });
 
 test('a transcript lies in the private folder, for its owner alone, and holds no key and no API key', async () => {
