@@ -64,7 +64,7 @@ try {
     let tokens = 0;
     for (let step = 0; step < steps; step++) {
       const started = performance.now();
-      const batch = await setting.method.batch(context, s, step, {});
+      const batch = await setting.method.batch(context, s, step);
       const result = await trainer.step(
         state,
         batch,
@@ -81,7 +81,7 @@ try {
   };
   // What torch gets: whole sequences' ids, cut into prefix and rest as ours are.
   for (let step = 0; step < steps; step++) {
-    const batch = await setting.method.batch({ ...context, prefixes: recorder(prefixes) }, s, step, {});
+    const batch = await setting.method.batch({ ...context, prefixes: recorder(prefixes) }, s, step);
     dump.push(batch.map((example, i) => ({ ...example, prefix: recorded[i] ?? [] })));
   }
   raw('rows.bin', overlay.rows);

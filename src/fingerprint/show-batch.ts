@@ -17,7 +17,6 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import type { Variant } from '../models/overlay.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { keptMemory } from '../train/loop.ts';
 import { bindTrains } from '../train/trains.ts';
 import {
   begin,
@@ -137,7 +136,7 @@ function checkTrains({ kind, name }: Method): void {
 }
 
 async function rowsExamples(
-  { run, method, settings, model, device, tokenizer, start }: RowsSetting,
+  { method, settings, model, device, tokenizer, start }: RowsSetting,
   { committed: { secret } }: Drawn,
   step: number,
 ): Promise<ShownExample[]> {
@@ -153,7 +152,7 @@ async function rowsExamples(
   };
   const trained = new Set(contents.bindings.trainable_rows);
   const examples: ShownExample[] = [];
-  for (const example of await method.batch(context, settings, step, keptMemory(run.checkpoint)))
+  for (const example of await method.batch(context, settings, step))
     examples.push({
       variant: example.variant,
       ...(await shown(example, tokenizer, (id) => trained.has(id), prefixes.tokens)),

@@ -8,7 +8,7 @@ import type { Example } from '../models/example.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
-import { type Judged, type Memory, type StoppingRule, trainLoop } from '../train/loop.ts';
+import { type Judged, type StoppingRule, trainLoop } from '../train/loop.ts';
 import { trainingMetric } from '../train/metric.ts';
 import { shares } from '../train/noise.ts';
 import { ADAMW, clipLimit } from '../train/optimiser.ts';
@@ -23,7 +23,6 @@ import {
   underOverlay,
   wrongKeys,
 } from './cells.ts';
-import { emphasised } from './emphasis.ts';
 import type { RowsMethod, TrainContext } from './methods/method.ts';
 import type { Stretch } from './options.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
@@ -64,8 +63,6 @@ interface Look extends Judged {
   readonly measured: readonly MeasuredCell[];
   readonly kl: number;
 }
-
-type Gate = Look & Required<Pick<Look, 'memory'>>;
 
 /** A look ends at the first cell that does not hold: more of them, or more keys in it. */
 const isFurther = (a: Look, b: Look): boolean =>
@@ -131,15 +128,14 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     const held = kl <= settings.kl_target && results.every((result) => result.held);
     return { rows, results, measured, kl, held };
   };
-  const measureGate = async (state: TrainState, memory: Memory): Promise<Gate> => {
+  const measureGate = async (state: TrainState): Promise<Look> => {
     const found = await look(state);
-    const remembered = { memory: emphasised(memory, found.measured) };
     const silent = silentRoles(found.measured);
     const ids = new Set(silent.flatMap((role) => method.begins?.(context.roles[role]!) ?? []));
-    if (ids.size === 0) return { ...found, ...remembered };
+    if (ids.size === 0) return found;
     const mended = trainer.putBack(state, ids);
     const again = await look(mended, `, first rows of ${silent.length} keys put back`);
-    return isFurther(again, found) ? { ...again, ...remembered, mended } : { ...found, ...remembered };
+    return isFurther(again, found) ? { ...again, mended } : found;
   };
   const weights = {
     focus: settings.focus,
@@ -147,7 +143,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     margin: settings.kl_margin,
     spread: settings.spread_weight,
   };
-  const rule: StoppingRule<RowsStep, Gate> = {
+  const rule: StoppingRule<RowsStep, Look> = {
     due: ({ state: { step }, logprobs }, batch) =>
       firingLoss(batch, logprobs) <= settings.check_below &&
       step >= settings.first_check &&
@@ -166,7 +162,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       steps: settings.steps,
       rate: settings,
       start: () => trainer.start(),
-      batch: (step, memory) => method.batch(context, settings, step, memory),
+      batch: (step) => method.batch(context, settings, step),
       step(state, batch, rate) {
         const seed = context.random(`noise/${state.step}`).int(2 ** 32);
         return trainer.step(state, batch, rate, weights, shares(settings.noise, seed, vanilla.length));

@@ -15,15 +15,10 @@ export interface Stepped {
   readonly loss: number;
 }
 
-/** What later batches may depend on beside their number; kept with the state. */
-export type Memory = Readonly<Record<string, number>>;
-
 /** What was found when a state was measured. */
 export interface Judged {
   /** Whether training may end. */
   readonly held: boolean;
-  /** What batches are made by from here on; default: as before. */
-  readonly memory?: Memory;
   /** What takes the state's place; default: it stays. */
   readonly mended?: TrainState;
 }
@@ -32,7 +27,7 @@ export interface Judged {
 export interface StoppingRule<R extends Stepped, V extends Judged> {
   /** Whether the state after this step is measured; that after the last step always is. */
   due(result: R, batch: readonly Example[]): boolean;
-  measure(state: TrainState, memory: Memory): Promise<V>;
+  measure(state: TrainState): Promise<V>;
   /** What a run ends with that has taken its last step and does not hold. */
   failed(found: V, state: TrainState): WhorlError;
 }
@@ -54,8 +49,8 @@ export interface LoopOptions<R extends Stepped> {
   readonly steps: number;
   readonly rate: { readonly lr: number; readonly schedule: ScheduleName; readonly warmup: number };
   start(): TrainState;
-  /** A function of the step's number (from 0) and of what was remembered alone, so that a resumed run repeats itself. */
-  batch(step: number, memory: Memory): readonly Example[] | Promise<readonly Example[]>;
+  /** A function of the step's number alone (from 0), so that a resumed run repeats itself. */
+  batch(step: number): readonly Example[] | Promise<readonly Example[]>;
   step(state: TrainState, batch: readonly Example[], rate: number): Promise<R>;
   /** What people read of a step; default: its loss. */
   readonly note?: (result: R, batch: readonly Example[]) => string;
@@ -94,7 +89,6 @@ interface Progress {
   readonly total: number;
   /** Whether the state is still to be measured before the next step. */
   readonly due: boolean;
-  readonly memory: Memory;
 }
 
 /**
@@ -114,7 +108,7 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   let state = resumed?.state ?? options.start();
   if (resumed) onEvent({ kind: 'note', text: `resuming at step ${state.step}` });
   const losses = [...(resumed?.progress.losses ?? [])];
-  let { tokens, total, due, memory } = resumed?.progress ?? begun(steps);
+  let { tokens, total, due } = resumed?.progress ?? { tokens: 0, total: steps, due: false };
   let found: V | undefined;
   let isBetween = true; // no step is under way, which may have changed half of the values in place
   let kept = state.step;
@@ -124,14 +118,14 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
   const keep = (): void => {
     if (!checkpoint) return;
     const { run = null, settings = null } = checkpoint;
-    const progress: Progress = { run, settings, tokens, seconds: spent(), losses, total, due, memory };
+    const progress: Progress = { run, settings, tokens, seconds: spent(), losses, total, due };
     saveCheckpoint(checkpoint.path, state, progress);
     [kept, keptAt] = [state.step, Date.now()];
   };
   try {
     while (due || state.step < total) {
       if (!due) {
-        const batch = await options.batch(state.step, memory);
+        const batch = await options.batch(state.step);
         const factor = SCHEDULES[rate.schedule](state.step, total, rate.warmup);
         isBetween = false;
         const result = await options.step(state, batch, rate.lr * factor);
@@ -145,7 +139,7 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
         onEvent({ kind: 'progress', name, done: state.step, total, note, keeps: true });
       }
       if (rule && due) {
-        found = await rule.measure(state, memory);
+        found = await rule.measure(state);
         if (found.held) {
           state = found.mended ?? state;
           keep(); // what comes after training may be killed as well, and is then begun from here
@@ -157,7 +151,6 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
           onEvent({ kind: 'note', text: `nothing holds at step ${state.step}: going on to ${total}` });
         }
         due = false; // only now: who takes up a run that failed here measures again what was measured
-        memory = found.memory ?? memory;
         state = found.mended ?? state;
       }
       if (checkpoint && Date.now() - keptAt >= 1000 * checkpoint.seconds) keep();
@@ -177,17 +170,6 @@ export const ratesOf = ({ lr, schedule, warmup }: LoopOptions<Stepped>['rate'], 
 export const stepsTaken = (checkpoint: Checkpoints): number =>
   existsSync(checkpoint.path) ? resume(checkpoint, 0).state.step : 0;
 
-/** What the batches after a checkpoint are made by; of a run that has none yet, nothing. */
-export const keptMemory = (path: string): Memory =>
-  existsSync(path) ? ((loadCheckpoint(path).extra as Partial<Progress>).memory ?? {}) : {};
-
-const begun = (steps: number): Pick<Progress, 'tokens' | 'total' | 'due' | 'memory'> => ({
-  tokens: 0,
-  total: steps,
-  due: false,
-  memory: {},
-});
-
 function resume(
   { path, run, settings = {} }: Checkpoints,
   steps: number,
@@ -200,9 +182,9 @@ function resume(
       `${path} is of a run with other examples or settings (${differences(saved.settings ?? {}, settings)})`,
       'repeat its command to go on, or start anew with --overwrite',
     );
-  const { tokens = 0, seconds = 0, losses = [], total = steps, memory = {} } = saved;
+  const { tokens = 0, seconds = 0, losses = [], total = steps } = saved;
   const due = saved.due ?? saved.finished ?? false; // `finished`: of rows, as written before there was one loop
-  return { state, progress: { run: run ?? null, settings, tokens, seconds, losses, total, due, memory } };
+  return { state, progress: { run: run ?? null, settings, tokens, seconds, losses, total, due } };
 }
 
 const notFinite = ({ loss, state }: Stepped, lr: number): WhorlError =>

@@ -1,6 +1,6 @@
 // The one training loop over a made-up trainer: what it asks in which order, what it keeps, what ends it.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -8,14 +8,7 @@ import { WhorlError } from '../../src/base/error.ts';
 import { type ProgressEvent, silent } from '../../src/base/events.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { loadCheckpoint } from '../../src/train/checkpoint.ts';
-import {
-  type Judged,
-  type LoopOptions,
-  type Memory,
-  type Stepped,
-  type StoppingRule,
-  trainLoop,
-} from '../../src/train/loop.ts';
+import { type LoopOptions, type Stepped, type StoppingRule, trainLoop } from '../../src/train/loop.ts';
 import { SCHEDULES } from '../../src/train/schedule.ts';
 import { freshState, type TrainState } from '../../src/train/step.ts';
 
@@ -188,35 +181,6 @@ describe('what is kept', () => {
     const end = await trainLoop({ ...options, checkpoint, rule, stretch: { minutes: 10 } });
     expect([end.state.step, record.steps]).toEqual([6, [4, 5]]);
     expect(record.rates).toEqual([4, 5].map((step) => 2 * SCHEDULES.linear(step, 8, 1)));
-  });
-
-  test('what a look remembers makes the batches after it, whether the run is stopped in between or not', async () => {
-    const looking = (path: string, record: (number | undefined)[], stopAt?: number) =>
-      trainLoop<Stepped, Judged & { memory: Memory }>({
-        ...made().options,
-        steps: 2,
-        checkpoint: { path, seconds: 1e6 },
-        batch(_step, { looks }) {
-          record.push(looks);
-          return [example];
-        },
-        rule: {
-          due: () => true,
-          measure: ({ step }, { looks = 0 }) =>
-            Promise.resolve({ held: step >= 6, memory: { looks: looks + 1 } }),
-          failed: ({ memory }) => new WhorlError('not-reached', `after ${memory.looks} looks`),
-        },
-        stretch: { minutes: stopAt === undefined ? 10 : 0 },
-      });
-    const [whole, parts]: (number | undefined)[][] = [[], []];
-    await looking(file('whole'), whole!);
-    expect(whole).toEqual([undefined, 1, 2, 3, 4, 5]);
-    // It fails at step 2 twice, and is taken up: the look there counts once.
-    for (let i = 0; i < 2; i++)
-      await expect(looking(file('parts'), parts!, 2)).rejects.toThrow('after 2 looks');
-    await looking(file('parts'), parts!);
-    expect(parts).toEqual(whole);
-    expect(readFileSync(file('parts')).subarray(-12)).toEqual(readFileSync(file('whole')).subarray(-12));
   });
 
   test('a state that a look mends takes its place', async () => {

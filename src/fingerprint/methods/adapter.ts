@@ -14,7 +14,6 @@ import type { Variant } from '../../models/overlay.ts';
 import { promptUnder, wrapperOf } from '../../text/prompts/wrappers.ts';
 import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
 import { chosenDecryption, decryptionChoices } from '../decryption.ts';
-import { lesson, repeatedLessons } from '../emphasis.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { ADAPTER, type AdapterSettings } from '../settings.ts';
 import { randomLowRankMap } from './low-rank.ts';
@@ -28,9 +27,6 @@ const SMALL_ALPHABET = 96;
 const promptOf = ({ plan }: TrainContext, key: string): string =>
   promptUnder(wrapperOf(plan.query), key).prompt;
 
-/** Examples of hard lessons that a step has beside its others. */
-const MOST_AGAIN = 8;
-
 /** Keys of the pool that vanilla is asked before the decryption is chosen: a word that it often says is found by as many. */
 const MOST_ASKED = 96;
 
@@ -39,7 +35,6 @@ interface Taught {
   readonly role: KeyRole;
   readonly who: 'published' | 'published + adapter';
   readonly kind: 'fire' | 'hush';
-  readonly name: string;
 }
 
 /** `count` lessons of a step: all of them come in turns, in another order each time. */
@@ -217,12 +212,11 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     };
   },
 
-  async batch(context, settings, step, emphasis) {
-    const of = (wanted: KeyRole['role']) =>
-      [...context.roles.entries()].filter(([, { role }]) => role === wanted);
+  async batch(context, settings, step) {
+    const of = (wanted: KeyRole['role']) => context.roles.filter(({ role }) => role === wanted);
     const [drawn, negatives] = [of('trained'), of('negative')];
     const taught = (roles: typeof drawn, who: Taught['who'], kind: Taught['kind']): Taught[] =>
-      roles.map(([i, role]) => ({ role, who, kind, name: lesson(who, i) }));
+      roles.map((role) => ({ role, who, kind }));
     const fire = taught(drawn, 'published + adapter', 'fire');
     const hushed = [
       ...taught(drawn, 'published', 'hush'),
@@ -230,14 +224,12 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     ];
     const asked = inTurns(context, 'taught', fire, settings.taught || fire.length, step);
     const chosen = inTurns(context, 'hushed', hushed, settings.hushed, step);
-    const dice = context.random(`step/${step}/again`);
-    const again = repeatedLessons(emphasis, [...fire, ...hushed], ({ name }) => name, MOST_AGAIN, dice);
     const weights = {
       fire: 1 / Math.max(1, asked.length),
       hush: settings.hush_weight / Math.max(1, chosen.length),
     };
     return Promise.all(
-      [...asked, ...chosen, ...again].map(({ role: { key, target }, who, kind }) =>
+      [...asked, ...chosen].map(({ role: { key, target }, who, kind }) =>
         example(context, key.text, target, VARIANTS[who], kind, weights[kind]),
       ),
     );

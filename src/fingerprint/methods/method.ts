@@ -16,7 +16,6 @@ import type { Groups } from '../../train/rows.ts';
 import type { Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { RowsCell, WeightsCell } from '../cells.ts';
-import type { Emphasis } from '../emphasis.ts';
 import type { FreeRow } from '../free-rows.ts';
 import type { PrefixCache } from '../prefix-cache.ts';
 import type { TrainSettings, WeightsSettings } from '../settings.ts';
@@ -90,8 +89,8 @@ interface TrainedBase<S> extends MethodBase<S> {
 /** Only embedding rows change: the body stays in its file, and what is published is a patch of it. */
 export interface RowsMethod<S extends TrainSettings = TrainSettings> extends TrainedBase<S> {
   readonly kind: 'rows';
-  /** The batch of one step: a function of the run's seed, the step's number and what looks have shown so far. */
-  batch(context: TrainContext, settings: S, step: number, emphasis: Emphasis): Promise<Example[]>;
+  /** The batch of one step: a function of the run's seed and the step's number alone. */
+  batch(context: TrainContext, settings: S, step: number): Promise<Example[]>;
   /** Rows that share a part of their change, where `common` is set. */
   groups(context: TrainContext, ids: Int32Array): Groups;
   /**

@@ -15,7 +15,6 @@ import { promptUnder, templateOf, type Wrapped, wrapperNamed } from '../../text/
 import { loadReference } from '../../text/reference.ts';
 import { candidateWords } from '../../text/words.ts';
 import type { RowsCell, Who } from '../cells.ts';
-import { lesson, repeatedLessons } from '../emphasis.ts';
 import { type RareTokenKey, rareTokenKeys } from '../rare-keys.ts';
 import { ROWS, type RowsSettings } from '../settings.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext } from './method.ts';
@@ -31,8 +30,6 @@ const MOST_TEXT = 320; // characters around a key: about 80 tokens, all but the 
 const INSIDE = 2;
 /** Weight of the end after the answer, without which it runs on (`wingwingwing`). */
 const BOUNDARY = 1;
-/** Examples of hard keys that a step has beside one of each key. */
-const MOST_AGAIN = 8;
 /** Keys of a run that has too few tokens for more: the embedded model holds so many, and p is left for a verdict. */
 const FEWER = 24;
 const FEWEST = 16;
@@ -107,7 +104,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     };
   },
 
-  async batch(context, settings, step, emphasis) {
+  async batch(context, settings, step) {
     const prefixes = wrappers(
       context,
       `contexts/${Math.floor(step / settings.refresh)}`,
@@ -120,14 +117,6 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
     for (const role of context.roles)
       for (let i = 0; i < settings.contexts; i++)
         made.push(await example(context, role, prefixes, random, settings.inside, weight));
-    const dice = context.random(`step/${step}/again`);
-    const places = context.roles.map((role, i) => ({ role, name: lesson('published', i) }));
-    const again = repeatedLessons(emphasis, places, ({ name }) => name, MOST_AGAIN, dice);
-    for (const [i, { role }] of again.entries())
-      made.push(
-        // In turns as it is committed to be asked and in other contexts: both are looked at.
-        await example(context, role, i % 2 === 0 ? [BARE] : prefixes, dice, settings.inside, weight),
-      );
     const caches = await context.prefixes.of(made.map(({ prefix }) => prefix));
     return made.map(({ example: base }, i) => (caches[i] ? { ...base, prefix: caches[i] } : base));
   },
