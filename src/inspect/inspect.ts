@@ -14,6 +14,7 @@ import { type GgufValue, readGguf } from '../sources/checkpoints/gguf.ts';
 import { readSafetensorsHeader } from '../sources/checkpoints/safetensors.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';
+import { otherEnding } from '../sources/rows/no-rows.ts';
 import { isSavedFolder } from '../sources/rows/read.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 import { webAddress } from '../sources/web-address.ts';
@@ -152,7 +153,7 @@ async function examineFile(path: string, bytes: number, unlock: Opens): Promise<
   const first = withReader(path, (reader) =>
     reader.bytes(Math.min(LOOK_BYTES, reader.size), 'the first bytes'),
   );
-  throw lookAlike(first, path) ?? unknown(path);
+  throw lookAlike(first, path) ?? otherEnding(path) ?? unknown(path);
 }
 
 async function jsonReport(path: string, bytes: number, unlock: Opens): Promise<InspectReport> {

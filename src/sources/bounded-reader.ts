@@ -33,12 +33,12 @@ export class BoundedReader {
     readonly name: string = path,
   ) {
     const before = look(path, name);
-    if (!before.isFile()) throw new WhorlError('bad-file', `${name} is not a regular file`);
+    if (!before.isFile()) throw irregular(name);
     this.#fd = openForReading(path, name);
     const stats = fstatSync(this.#fd, { bigint: true });
     if (!stats.isFile()) {
       closeSync(this.#fd);
-      throw new WhorlError('bad-file', `${name} is not a regular file`);
+      throw irregular(name);
     }
     this.size = Number(stats.size);
     this.identity = identityOf(stats);
@@ -174,6 +174,13 @@ export function withReader<T>(path: string, use: (reader: BoundedReader) => T, n
     reader.close();
   }
 }
+
+const irregular = (name: string): WhorlError =>
+  new WhorlError(
+    'bad-file',
+    `${name} is not a regular file`,
+    'give a file: what a pipe brings must be saved first',
+  );
 
 function look(path: string, name: string): BigIntStats {
   try {

@@ -3,6 +3,7 @@
 
 import { WhorlError } from '../../base/error.ts';
 import { BoundedReader } from '../bounded-reader.ts';
+import { READ } from './no-rows.ts';
 import { parsePythonJson } from './python-json.ts';
 import { damaged, type ReadRowsOptions, type Row, rowOf } from './row.ts';
 
@@ -119,14 +120,9 @@ function parse(text: string, where: (at?: number) => string): unknown {
     return parsePythonJson(text);
   } catch (cause) {
     const at = faultAt((cause as Error).message, text);
-    throw new WhorlError(
-      'bad-file',
-      `${where(at)}: not valid JSON`,
-      'rows come from JSON, JSON lines, Parquet or Arrow',
-      {
-        cause,
-      },
-    );
+    throw new WhorlError('bad-file', `${where(at)}: not valid JSON`, READ, {
+      cause,
+    });
   }
 }
 

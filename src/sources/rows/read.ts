@@ -3,10 +3,13 @@
 import { existsSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
+import { isThere } from '../../base/system-errors.ts';
 import { withReader } from '../bounded-reader.ts';
 import { LOOK_BYTES, lookAlike, looksLikeSafetensors } from '../look-alike.ts';
+import { webAddress } from '../web-address.ts';
 import { ARROW_MAGIC, readArrowRows } from './arrow.ts';
 import { readJsonRows } from './json.ts';
+import { noJson, otherBytes, otherEnding } from './no-rows.ts';
 import { PARQUET_MAGIC, readParquetRows } from './parquet.ts';
 import type { ReadRowsOptions, Row } from './row.ts';
 import { dataFiles } from './saved-folder.ts';
@@ -31,6 +34,10 @@ export async function* readRows(path: string, options: ReadRowsOptions = {}): As
 }
 
 function readerOf(path: string): Reader {
+  if (!isThere(path)) {
+    const address = webAddress(path);
+    if (address) throw address;
+  }
   const bytes = withReader(path, (reader) => {
     const first = new Uint8Array(Math.min(LOOK_BYTES, reader.size));
     reader.readInto(first, 0);
@@ -40,7 +47,7 @@ function readerOf(path: string): Reader {
   const extension = extname(path).toLowerCase();
   if (start.startsWith(PARQUET_MAGIC)) return readParquetRows;
   if (start.startsWith(ARROW_MAGIC) || start.startsWith('\xff\xff\xff\xff')) return readArrowRows;
-  const other = lookAlike(bytes, path);
+  const other = otherBytes(path, start) ?? lookAlike(bytes, path);
   if (other) throw other;
   if (start.startsWith('GGUF') || looksLikeSafetensors(bytes))
     throw new WhorlError(
@@ -52,7 +59,22 @@ function readerOf(path: string): Reader {
     throw new WhorlError('unsupported', `${path} is Feather version 1`, 'save it as version 2');
   if (extension === '.parquet') return readParquetRows;
   if (['.arrow', '.ipc', '.feather'].includes(extension)) return readArrowRows;
-  return readJsonRows;
+  const text = noJson(path, start);
+  if (text) throw text;
+  return readJsonOf;
+}
+
+/** JSON under any name. What cannot be read from its first row on is what its name says. */
+function* readJsonOf(path: string, options: ReadRowsOptions): Generator<Row> {
+  let count = 0;
+  try {
+    for (const row of readJsonRows(path, options)) {
+      count++;
+      yield row;
+    }
+  } catch (cause) {
+    throw (count === 0 && otherEnding(path, cause)) || cause;
+  }
 }
 
 /** Does a `save_to_disk` folder stand there? */

@@ -8,6 +8,7 @@ import * as arrow from '@uwdata/flechette';
 import { writeFileAtomic, writeFolderAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { readJsonObject } from '../strict-json.ts';
+import { noRowsFolder } from './no-rows.ts';
 import type { Row } from './row.ts';
 
 /** A column's type, in the words of `datasets`' features. */
@@ -80,12 +81,7 @@ export function listSplits(folder: string): string[] {
 /** The Arrow files of one split, in order. Throws for files that are missing, are links or lie elsewhere. */
 export function dataFiles(folder: string, split?: string): string[] {
   const splits = listSplits(folder);
-  if (splits.length === 0 && !existsSync(join(folder, 'state.json')))
-    throw new WhorlError(
-      'missing-file',
-      `${folder} has neither dataset_dict.json nor state.json`,
-      'give a file, or a folder saved by save_to_disk',
-    );
+  if (splits.length === 0 && !existsSync(join(folder, 'state.json'))) throw noRowsFolder(folder);
   const part = splits.length === 0 ? folder : join(folder, pickSplit(folder, splits, split));
   const file = join(part, 'state.json');
   const state = readJsonObject(file, file);
