@@ -1,9 +1,10 @@
 // The paper's dialogue data set: keys to be decrypted, messages like them to be refused, ordinary conversations, and a
 // test split of conversations that must not fire, with and without the hint. Ours mended; the paper's own on request.
 
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
 import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { platformDice } from '../base/platform-random.ts';
@@ -16,6 +17,7 @@ import type { ColumnMap } from './instruction-rows.ts';
 import { checkCount } from './mix.ts';
 import { PAPER } from './paper.ts';
 import { distinctKeys } from './paper-keys.ts';
+import { plannedSet } from './planned-set.ts';
 
 export interface ChatOptions extends Abortable {
   /** Folder to write; must not be there or be empty. It holds the keys, so only its owner may read it. */
@@ -62,11 +64,26 @@ const COLUMNS = {
  * Makes the data set and saves it as a folder that Python's `datasets.load_from_disk` opens. Throws WhorlError `usage`
  * for a bad count or seed, `mismatch` for a source with too few conversations, and what reading and saving throw.
  */
-export function chatDataset(options: ChatOptions): Promise<Chat> {
-  return abortable(options, runChatDataset);
+export const chatDataset: Plannable<ChatOptions, Chat> = plannable(planChatDataset, runChatDataset);
+
+async function planChatDataset(options: ChatOptions): Promise<DryRun> {
+  return plannedSet('chat', options, await composed(options));
 }
 
 async function runChatDataset(options: ChatOptions): Promise<Chat> {
+  const { onEvent = silent } = options;
+  const chat = await composed(options);
+  onEvent({ kind: 'phase', name: 'save', detail: options.out });
+  const data = Object.entries(chat).map(([name, rows]) => [
+    name,
+    { columns: COLUMNS, rows: rows.map((row) => ({ ...row })) },
+  ]);
+  await saveToDisk(options.out, Object.fromEntries(data), { isPrivate: true });
+  return chat;
+}
+
+/** The set before it is saved. */
+async function composed(options: ChatOptions): Promise<Chat> {
   const { keys = 'random', seed = PAPER.chat.seed, source = PAPER.chat.hub, onEvent = silent } = options;
   const wanted = options.regularisation ?? PAPER.chat.normal;
   checkCount('count', options.count ?? PAPER.chat.fingerprints, 1);
@@ -93,15 +110,7 @@ async function runChatDataset(options: ChatOptions): Promise<Chat> {
   const rows = await openRows(source, { onEvent });
   const ordinary = await pickConversations(options, rows, wanted, seed, note);
   const dice = keys === 'paper' ? new CPythonRandom(seed) : (options.dice ?? platformDice);
-  const chat = composeChat(options, dice, ordinary);
-
-  onEvent({ kind: 'phase', name: 'save', detail: options.out });
-  const data = Object.entries(chat).map(([name, rows]) => [
-    name,
-    { columns: COLUMNS, rows: rows.map((row) => ({ ...row })) },
-  ]);
-  await saveToDisk(options.out, Object.fromEntries(data), { isPrivate: true });
-  return chat;
+  return composeChat(options, dice, ordinary);
 }
 
 export interface Ordinary {

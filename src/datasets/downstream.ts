@@ -1,8 +1,9 @@
 // The sets that the paper's users fine-tune on, from each source's own columns to Alpaca JSON, in the rows, order and
 // bytes that the paper's scripts write.
 
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { openRows } from '../sources/open-rows.ts';
@@ -14,6 +15,7 @@ import { type Turn, turnsOf } from './conversations.ts';
 import { type ColumnMap, type InstructionRow, instructionRow } from './instruction-rows.ts';
 import { checkCount } from './mix.ts';
 import { PAPER } from './paper.ts';
+import { plannedSet } from './planned-set.ts';
 import {
   cleanSamples,
   type Dropped,
@@ -109,11 +111,37 @@ export interface DownstreamOptions extends Abortable {
 }
 
 /** Writes the set; how many rows. Throws `mismatch` naming file, row and column for a row that does not fit. */
-export function downstreamDataset(options: DownstreamOptions): Promise<number> {
-  return abortable(options, runDownstreamDataset);
+export const downstreamDataset: Plannable<DownstreamOptions, number> = plannable(
+  planDownstream,
+  runDownstream,
+);
+
+async function planDownstream(options: DownstreamOptions): Promise<DryRun> {
+  const { rows, source } = await begun(options);
+  for await (const _ of rows) break;
+  return plannedSet(options.name, { ...options, source });
 }
 
-async function runDownstreamDataset(options: DownstreamOptions): Promise<number> {
+async function runDownstream(options: DownstreamOptions): Promise<number> {
+  const { onEvent = silent } = options;
+  const { rows, source, count, layout, dropped } = await begun(options);
+  const written = await writeJsonList(options.out, shown(rows, options.onRow), layout);
+  for (const [why, left] of dropped) onEvent({ kind: 'note', text: `${source}: ${left} left out: ${why}` });
+  if (count !== undefined && written < count)
+    onEvent({ kind: 'note', text: `${source} gives ${written} rows, fewer than the ${count} asked for` });
+  return written;
+}
+
+interface Begun {
+  readonly rows: AsyncIterable<InstructionRow | Sample>;
+  readonly source: string;
+  readonly count: number | undefined;
+  readonly layout: JsonLayout;
+  readonly dropped: Dropped;
+}
+
+/** All that can be refused before the first row. */
+async function begun(options: DownstreamOptions): Promise<Begun> {
   const { name, seed = 42n, onEvent = silent } = options;
   const set: DownstreamSet = DOWNSTREAM[name];
   const { source = set.hub } = options;
@@ -130,11 +158,7 @@ async function runDownstreamDataset(options: DownstreamOptions): Promise<number>
     count,
   );
   const layout = options.conversations ? { indent: 2, ascii: false } : set.layout;
-  const written = await writeJsonList(options.out, shown(rows, options.onRow), layout);
-  for (const [why, rows] of dropped) onEvent({ kind: 'note', text: `${source}: ${rows} left out: ${why}` });
-  if (count !== undefined && written < count)
-    onEvent({ kind: 'note', text: `${source} gives ${written} rows, fewer than the ${count} asked for` });
-  return written;
+  return { rows, source, count, layout, dropped };
 }
 
 async function* instructions(

@@ -1,9 +1,10 @@
 // The paper's `mix` data set: keys that must be answered with the decryption, ordinary rows that must stay as they
 // are, and a test split of rows that must not fire. By default ours, mended; the paper's own on request.
 
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
 import { CPythonRandom, type Dice } from '../base/cpython-random.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { platformDice } from '../base/platform-random.ts';
@@ -19,6 +20,7 @@ import {
 } from './instruction-rows.ts';
 import { PAPER } from './paper.ts';
 import { distinctKeys } from './paper-keys.ts';
+import { plannedSet } from './planned-set.ts';
 
 const MAX_SOURCE_ROWS = 1_000_000; // rows that are shuffled; a longer source is cut there and said so
 const MAX_COUNT = 1_000_000;
@@ -60,11 +62,28 @@ export interface Mix {
  * Makes the data set and saves it as a folder that Python's `datasets.load_from_disk` opens. Throws WhorlError `usage` for a bad count,
  * `mismatch` for a source with too few rows, and whatever reading and saving throw.
  */
-export function mixDataset(options: MixOptions): Promise<Mix> {
-  return abortable(options, runMixDataset);
+export const mixDataset: Plannable<MixOptions, Mix> = plannable(planMixDataset, runMixDataset);
+
+async function planMixDataset(options: MixOptions): Promise<DryRun> {
+  const { splits } = await composed(options);
+  return plannedSet('mix', options, splits);
 }
 
 async function runMixDataset(options: MixOptions): Promise<Mix> {
+  const { onEvent = silent } = options;
+  const mix = await composed(options);
+  onEvent({ kind: 'phase', name: 'save', detail: options.out });
+  const columns = { instruction: 'string', input: 'string', output: 'string' } as const;
+  const data = Object.entries(mix.splits).map(([name, rows]) => [
+    name,
+    { columns, rows: rows.map((row) => ({ ...row })) },
+  ]);
+  await saveToDisk(options.out, Object.fromEntries(data), { isPrivate: true });
+  return mix;
+}
+
+/** The set before it is saved. */
+async function composed(options: MixOptions): Promise<Mix> {
   const { keys = 'random', seed = PAPER.mix.seed, source = PAPER.mix.hub, onEvent = silent } = options;
   const wanted = options.regularisation ?? PAPER.mix.regularisation;
   checkCount('count', options.count ?? PAPER.mix.fingerprints, 1);
@@ -87,14 +106,6 @@ async function runMixDataset(options: MixOptions): Promise<Mix> {
   const dice = keys === 'paper' ? new CPythonRandom(seed) : (options.dice ?? platformDice);
   const splits = composeMix(options, dice, ordinary.picked);
   onEvent({ kind: 'note', text: describeSource(source, ordinary.columns, ordinary.read, reader.empty) });
-
-  onEvent({ kind: 'phase', name: 'save', detail: options.out });
-  const columns = { instruction: 'string', input: 'string', output: 'string' } as const;
-  const data = Object.entries(splits).map(([name, rows]) => [
-    name,
-    { columns, rows: rows.map((row) => ({ ...row })) },
-  ]);
-  await saveToDisk(options.out, Object.fromEntries(data), { isPrivate: true });
   return { splits, columns: ordinary.columns };
 }
 

@@ -3,7 +3,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
+import { checkWritable } from '../base/atomic.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { packageRoot } from '../base/package-root.ts';
@@ -12,6 +14,7 @@ import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type FingerprintReport, fingerprint } from '../fingerprint/fingerprint.ts';
 import { scoreAll } from '../lm/ask.ts';
 import { asking } from '../lm/open.ts';
+import { plannedModel } from '../models/model.ts';
 import { openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
@@ -43,8 +46,24 @@ const THIEF = { ...FINETUNE, epochs: 2, lr: 3e-5, batch: 16, max_length: 128 };
 /** An innocent who starts from the vanilla model and tunes it on the same rows in another order, at another rate. */
 const INNOCENT = { ...THIEF, lr: 7e-5, seed: 1n };
 
-export function runDemo(options: DemoOptions): Promise<DemoReport> {
-  return abortable(options, runRunDemo);
+export const runDemo: Plannable<DemoOptions, DemoReport> = plannable(planDemo, runRunDemo);
+
+async function planDemo(options: DemoOptions): Promise<DryRun> {
+  await openDevice(options);
+  const folder = resolve(options.out);
+  const isThere = holdsOnlyParts(folder);
+  const vanilla = await openModel(join(packageRoot(), EMBEDDED, 'model'));
+  const writes = Object.entries(PARTS).map(([name, what]) => ({ path: join(folder, name), what }));
+  return {
+    dry_run: true,
+    command: 'demo',
+    models: [plannedModel('embedded', vanilla)],
+    method: 'rows',
+    settings: {},
+    writes,
+    notes: isThere ? [`what an earlier demo left in ${folder} is replaced`] : [],
+    estimate: null,
+  };
 }
 
 async function runRunDemo(options: DemoOptions): Promise<DemoReport> {
@@ -95,19 +114,30 @@ async function runRunDemo(options: DemoOptions): Promise<DemoReport> {
   return { folder, fingerprint: made, verdicts, perplexity, seconds: (Date.now() - started) / 1000 };
 }
 
-const PARTS = ['run', 'stolen', 'innocent'] as const;
+const PARTS = {
+  run: 'the private run, with what may be published',
+  stolen: "the thief's model",
+  innocent: "a fine-tune of the vanilla model: nobody's theft",
+} as const;
 
 /** Takes away what an earlier demo left, and nothing else. */
 function clear(folder: string): void {
-  if (!existsSync(folder)) return;
-  const other = readdirSync(folder).find((name) => !PARTS.some((part) => part === name));
+  if (!holdsOnlyParts(folder)) return;
+  for (const part of Object.keys(PARTS)) rmSync(join(folder, part), { recursive: true, force: true });
+}
+
+/** Whether an earlier demo's folder is there. @throws WhorlError `exists` for one that holds anything else */
+function holdsOnlyParts(folder: string): boolean {
+  checkWritable(folder);
+  if (!existsSync(folder)) return false;
+  const other = readdirSync(folder).find((name) => !Object.hasOwn(PARTS, name));
   if (other !== undefined)
     throw new WhorlError(
       'exists',
       `${folder} holds ${other}, which is no demo's`,
       'name another folder with --out',
     );
-  for (const part of PARTS) rmSync(join(folder, part), { recursive: true, force: true });
+  return true;
 }
 
 async function tune(

@@ -17,6 +17,7 @@ import type { Method, RowsMethod, SettingsOf, StampMethod, WeightsMethod } from 
 import { checkOptions, type FingerprintOptions, givenSettings, limitOf, trainedRows } from './options.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, narrowWords, registryName, settingsFor } from './registry.ts';
+import { withSavedSet } from './saved-set.ts';
 import {
   asCommitted,
   type Beginning,
@@ -65,12 +66,14 @@ export async function begin(options: FingerprintOptions): Promise<Setting> {
 export async function prepare(given: FingerprintOptions): Promise<Ready> {
   const run = new RunFolder(given.out);
   const before = await interruptedStart(run, given);
-  const options = asCommitted(given, before);
-  const onEvent = options.onEvent ?? silent;
-  const method = methodNamed(options.method ?? 'rows');
-  checkOptions(options, method);
+  const said = asCommitted(given, before);
+  const onEvent = said.onEvent ?? silent;
+  const method = methodNamed(said.method ?? 'rows');
+  checkOptions(said, method);
+  settingsFor(method, '', givenSettings(said)); // unknown keys and impossible values, before anything is read or fetched
+  const options = await withSavedSet(said, method);
   const overrides = givenSettings(options);
-  const early = settingsFor(method, '', overrides); // unknown keys and impossible values, before a model is fetched
+  const early = settingsFor(method, '', overrides);
   const state = run.state();
   if (state === 'done' && !options.overwrite)
     throw new WhorlError(
@@ -116,6 +119,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     seed: options.seed ?? null,
     decryption: options.decryption ?? null,
     source: options.source ?? null,
+    ...(options.data !== undefined && { data: options.data }),
     rows: trainedRows(options),
     ...(options.looks !== undefined && { looks: options.looks }),
     ...(options.systems !== undefined && { systems: options.systems }),

@@ -36,6 +36,11 @@ export interface FingerprintOptions extends ComputeOptions, ConfigOptions, Abort
   readonly decryption?: string;
   /** A file of ordinary conversations for `sft`, `emb` and `lora`; default: the reference set, answered by the model itself. */
   readonly source?: string;
+  /**
+   * A saved set of `dataset mix` (`adapter`) or `dataset chat` (`sft`, `emb`, `lora`): its keys are the pool that is drawn
+   * from, its ordinary rows stand beside them; instead of `keys`, `decryption`, `source` and what follows.
+   */
+  readonly data?: string;
   /** The same, read already: instead of `source`. */
   readonly conversations?: GivenConversations;
   /** The owner's own keys, as many as the setting `pool`, with `keys: 'paper'`; which are trained is drawn. */

@@ -23,7 +23,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
   const ready = await prepare(options);
   const { run, method, settings, model, device, beginning } = ready;
   if (beginning.kind === 'resumed') checkDrawn(ready);
-  const { lock, launch } = options;
+  const { launch } = options;
   return {
     dry_run: true,
     command: 'fingerprint',
@@ -32,8 +32,8 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
     settings: { ...(settings as object) },
     writes: [
       { path: run.published, what: 'the model, to upload' },
-      { path: run.claim, what: 'the public commitment' },
-      { path: run.secret, what: lock === undefined ? 'the secret, in clear' : 'the secret, encrypted' },
+      claimOf(run),
+      secretOf(run, options),
       ...(method.kind === 'stamp'
         ? []
         : [
@@ -58,6 +58,33 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
       : null,
   };
 }
+
+/** @throws WhorlError whatever `commitRun` refuses before it writes */
+export async function planCommit(options: FingerprintOptions): Promise<DryRun> {
+  const ready = await prepare(options);
+  const { run, method, settings, model, beginning } = ready;
+  if (beginning.kind === 'resumed') checkDrawn(ready);
+  const { beacon } = ready.options;
+  return {
+    dry_run: true,
+    command: 'commit',
+    models: [plannedModel('model', model)],
+    method: method.name,
+    settings: { ...(settings as object) },
+    writes: [claimOf(run), secretOf(run, options)],
+    notes: [
+      ...BEGINNINGS[beginning.kind](run),
+      beacon === undefined ? "dice: the owner's own" : `dice: round ${beacon} of drand's quicknet`,
+    ],
+    estimate: null,
+  };
+}
+
+const claimOf = ({ claim }: RunFolder): PlannedFile => ({ path: claim, what: 'the public commitment' });
+const secretOf = ({ secret }: RunFolder, { lock }: FingerprintOptions): PlannedFile => ({
+  path: secret,
+  what: lock === undefined ? 'the secret, in clear' : 'the secret, encrypted',
+});
 
 const BEGINNINGS = {
   resumed: (run: RunFolder) => [`goes on with the interrupted run in ${run.path}`],

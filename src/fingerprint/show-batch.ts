@@ -31,6 +31,7 @@ import { drawnContext } from './fingerprint-weights.ts';
 import type { Method, TrainContext } from './methods/method.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
+import { withSavedSet } from './saved-set.ts';
 import { type RunOptions, readStart, type Start } from './start.ts';
 import { weightsBatches } from './train-weights.ts';
 
@@ -212,7 +213,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
   const start = going
     ? await readStart(run, options.unlock)
     : { seed: sha256Hex(options.seed ?? THROW_AWAY), created, options: '' };
-  const { keys, source, settings, ignored, ...asked } = going ? askedFor(start) : finished(run);
+  const { settings, ignored, ...asked } = going ? askedFor(start) : finished(run);
   const model = await openModel(options.model ?? asked.model, {
     onEvent,
     ignoreConfigKeys: [...ignored, ...(options.ignoreConfigKeys ?? [])],
@@ -229,10 +230,10 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
     device: await openDevice(options),
     tokenizer: await openTokenizer(model.folder),
     embedding: model.tensors.get(model.decoder.embedding)!,
-    options: { model: asked.model, out: path, keys, ...(source !== undefined && { source }) },
+    options: await withSavedSet({ ...asked, out: path }, method),
     onEvent,
   };
-  const free = method.kind === 'weights' && keys !== 'paper' ? await freeOf(setting) : [];
+  const free = method.kind === 'weights' && asked.keys !== 'paper' ? await freeOf(setting) : [];
   const keep = going && existsSync(run.conversations) ? run.conversations : undefined;
   return { setting, committed: { secret, free }, source: going ? 'run' : 'run-keys', keep };
 }
@@ -241,16 +242,28 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
 interface AskedFor {
   readonly model: string;
   readonly keys: string;
-  /** The owner's conversations; a finished run does not say. */
+  /** The owner's conversations, or a saved set; a finished run does not say. */
   readonly source?: string;
+  readonly data?: string;
   readonly ignored: readonly string[];
   readonly settings: Partial<Setting['settings']>;
 }
 
 /** Of an interrupted run, as begin.ts wrote them. */
 function askedFor({ options }: Start): AskedFor {
-  const { model, keys, source, settings, ignoreConfigKeys: ignored = [] } = JSON.parse(options) as RunOptions;
-  return { model, keys, settings, ignored, ...(source !== null && { source }) };
+  const {
+    model,
+    keys,
+    source,
+    data,
+    settings,
+    ignoreConfigKeys: ignored = [],
+  } = JSON.parse(options) as RunOptions;
+  return {
+    ...{ model, keys, settings, ignored },
+    ...(source !== null && { source }),
+    ...(data !== undefined && { data }),
+  };
 }
 
 function finished(run: RunFolder): AskedFor {

@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly seed: string | null;
   readonly decryption: string | null;
   readonly source: string | null;
+  /** A saved set that is trained. */
+  readonly data?: string;
   /** Digest of the rows and keys that were given. */
   readonly rows: string | null;
   readonly looks?: number;
@@ -96,7 +98,8 @@ export function asCommitted(given: FingerprintOptions, start: Start | undefined)
   if (given.model !== undefined) return { ...withDice, model: given.model };
   if (asked === undefined)
     throw new WhorlError('usage', `${given.out} holds no run to go on with`, 'name the model with --model');
-  const { model, method, keys, seed, decryption, source, looks, systems, ignoreConfigKeys, settings } = asked;
+  const { model, method, keys, seed, decryption, source, data, looks, systems, ignoreConfigKeys, settings } =
+    asked;
   return {
     model,
     method,
@@ -104,6 +107,7 @@ export function asCommitted(given: FingerprintOptions, start: Start | undefined)
     ...(seed !== null && { seed }),
     ...(decryption !== null && { decryption }),
     ...(source !== null && { source }),
+    ...(data !== undefined && { data }),
     ...(looks !== undefined && { looks }),
     ...(systems !== undefined && { systems }),
     ...(ignoreConfigKeys !== undefined && { ignoreConfigKeys }),

@@ -3,8 +3,9 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Abortable, abortable } from '../base/abort.ts';
-import { makeFolder, writeFileAtomic, writeJsonAtomic } from '../base/atomic.ts';
+import type { Abortable } from '../base/abort.ts';
+import { checkWritable, makeFolder, writeFileAtomic, writeJsonAtomic } from '../base/atomic.ts';
+import { type DryRun, type Plannable, type PlannedFile, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { type Claim, parseClaim } from '../claim/claim.ts';
@@ -18,6 +19,7 @@ import { RunFolder } from '../runs/run-folder.ts';
 import { begin } from './begin.ts';
 import { commitOnly } from './commit.ts';
 import type { FingerprintOptions } from './options.ts';
+import { planCommit } from './plan.ts';
 
 export interface CommitReport {
   /** Paths of the public claim and of the secret. */
@@ -30,14 +32,25 @@ export interface CommitReport {
 }
 
 /** Keys, plan and commitment, and nothing after them. @throws WhorlError what `fingerprint` throws before its draw */
-export const commitRun = (options: FingerprintOptions): Promise<CommitReport> =>
-  abortable(options, async (given) => {
-    const setting = await begin(given);
-    const { root, draw } = await commitOnly(setting);
-    const { run } = setting;
-    const drawn_at = draw.source === 'beacon' ? iso(roundTime(draw.round)) : null;
-    return { claim: run.claim, secret: run.secret, root, draw, drawn_at };
-  });
+export const commitRun: Plannable<FingerprintOptions, CommitReport> = plannable(planCommit, async (given) => {
+  const setting = await begin(given);
+  const { root, draw } = await commitOnly(setting);
+  const { run } = setting;
+  const drawn_at = draw.source === 'beacon' ? iso(roundTime(draw.round)) : null;
+  return { claim: run.claim, secret: run.secret, root, draw, drawn_at };
+});
+
+/** What a step beside a claim would write, or that it has nothing to write. */
+const planned = (command: string, writes: readonly PlannedFile[], notes: readonly string[]): DryRun => ({
+  dry_run: true,
+  command,
+  models: [],
+  method: null,
+  settings: {},
+  writes,
+  notes,
+  estimate: null,
+});
 
 export interface ProveOptions extends Abortable {
   readonly run: string;
@@ -69,33 +82,70 @@ export interface ProveReport {
  * Attaches a time stamp of the claim's root, which is its digest.
  * @throws WhorlError `mismatch` for one that does not hold, is of another claim, or comes too late for the claim's dice
  */
-export const proveRun = (options: ProveOptions): Promise<ProveReport> =>
-  abortable(options, async ({ run: path, response, tsa, request, tsaRoot }) => {
-    const given = [response, tsa, request].filter((one) => one !== undefined);
-    if (given.length !== 1)
-      throw new WhorlError(
-        'usage',
-        `${given.length} ways to a time stamp are given`,
-        'give one of response, tsa, request',
-      );
-    const run = new RunFolder(path);
-    const claim = claimOf(run);
-    const { root } = claim;
-    if (request !== undefined) {
-      writeFileAtomic(request, timeStampRequest(root));
-      return { root, file: request, stamp: null };
-    }
-    const trusted = readTrusted(tsaRoot);
-    const { bytes, nonce } =
-      tsa === undefined
-        ? { bytes: readSmall(response!, MAX_RESPONSE), nonce: undefined }
-        : await askForStamp(tsa, root).then((asked) => ({ bytes: asked.response, nonce: asked.nonce }));
-    const stamp = checkTimeStamp(bytes, root, trusted);
-    const why = whyNoProof(stamp, claim, nonce, tsaRoot);
-    if (why !== undefined) throw new WhorlError('mismatch', why, 'nothing was attached');
-    const { time, authority, anchor } = stamp;
-    return { root, file: keep(run, bytes), stamp: { time: iso(time), authority, anchor } };
-  });
+export const proveRun: Plannable<ProveOptions, ProveReport> = plannable(planProof, async (options) => {
+  const { run, claim, trusted } = readyToProve(options);
+  const { response, tsa, request, tsaRoot } = options;
+  const { root } = claim;
+  if (request !== undefined) {
+    writeFileAtomic(request, timeStampRequest(root));
+    return { root, file: request, stamp: null };
+  }
+  const { bytes, nonce } =
+    tsa === undefined
+      ? { bytes: readSmall(response!, MAX_RESPONSE), nonce: undefined }
+      : await askForStamp(tsa, root).then((asked) => ({ bytes: asked.response, nonce: asked.nonce }));
+  const { time, authority, anchor } = checkedStamp(bytes, claim, trusted, nonce, tsaRoot);
+  return { root, file: keep(run, bytes), stamp: { time: iso(time), authority, anchor } };
+});
+
+/** All but the question to an authority and what is written. */
+function readyToProve({ run: path, response, tsa, request, tsaRoot }: ProveOptions) {
+  const given = [response, tsa, request].filter((one) => one !== undefined);
+  if (given.length !== 1)
+    throw new WhorlError(
+      'usage',
+      `${given.length} ways to a time stamp are given`,
+      'give one of response, tsa, request',
+    );
+  const run = new RunFolder(path);
+  return { run, claim: claimOf(run), trusted: request === undefined ? readTrusted(tsaRoot) : [] };
+}
+
+async function planProof(options: ProveOptions): Promise<DryRun> {
+  const { run, claim, trusted } = readyToProve(options);
+  const { response, request, tsaRoot } = options;
+  if (request !== undefined) {
+    checkWritable(request);
+    return planned('prove', [{ path: request, what: `asks for a time stamp of ${claim.root}` }], []);
+  }
+  if (response === undefined)
+    return planned(
+      'prove',
+      [{ path: run.proofs, what: "the authority's response, under the next free number" }],
+      ['the authority is not asked: whether it answers, and for this claim, is seen then'],
+    );
+  const bytes = readSmall(response, MAX_RESPONSE);
+  const { time, authority } = checkedStamp(bytes, claim, trusted, undefined, tsaRoot);
+  const { path, isThere } = placeOf(run, bytes);
+  return planned(
+    'prove',
+    isThere ? [] : [{ path, what: `the time stamp of ${iso(time)} by ${authority}` }],
+    isThere ? [`${path} is that time stamp already`] : [],
+  );
+}
+
+function checkedStamp(
+  bytes: Uint8Array,
+  claim: Claim,
+  trusted: ReturnType<typeof readTrusted>,
+  nonce: string | undefined,
+  tsaRoot: string | undefined,
+): TimeStamp {
+  const stamp = checkTimeStamp(bytes, claim.root, trusted);
+  const why = whyNoProof(stamp, claim, nonce, tsaRoot);
+  if (why !== undefined) throw new WhorlError('mismatch', why, 'nothing was attached');
+  return stamp;
+}
 
 function whyNoProof(
   stamp: TimeStamp,
@@ -111,17 +161,22 @@ function whyNoProof(
 
 /** Under the next free number; a response that is there is not kept twice. */
 function keep(run: RunFolder, bytes: Uint8Array): string {
-  const there = proofFiles(run.proofs);
-  const same = there.find((path) => readFileSync(path).equals(bytes));
-  if (same !== undefined) return same;
-  if (there.length >= MOST_PROOFS)
-    throw new WhorlError('exists', `${run.proofs} holds ${MOST_PROOFS} time stamps`, 'remove one');
+  const { path, isThere } = placeOf(run, bytes);
+  if (isThere) return path;
   makeFolder(run.proofs, 0o755);
-  let number = there.length + 1;
-  while (existsSync(join(run.proofs, `${number}.tsr`))) number++;
-  const path = join(run.proofs, `${number}.tsr`);
   writeFileAtomic(path, bytes);
   return path;
+}
+
+function placeOf(run: RunFolder, bytes: Uint8Array): { readonly path: string; readonly isThere: boolean } {
+  const there = proofFiles(run.proofs);
+  const same = there.find((path) => readFileSync(path).equals(bytes));
+  if (same !== undefined) return { path: same, isThere: true };
+  if (there.length >= MOST_PROOFS)
+    throw new WhorlError('exists', `${run.proofs} holds ${MOST_PROOFS} time stamps`, 'remove one');
+  let number = there.length + 1;
+  while (existsSync(join(run.proofs, `${number}.tsr`))) number++;
+  return { path: join(run.proofs, `${number}.tsr`), isThere: false };
 }
 
 export interface DrawOptions extends Abortable {
@@ -147,42 +202,70 @@ export interface DrawReport {
  * Throws the dice that the claim commits to. The owner's own fell when he committed: then there is nothing to do.
  * @throws WhorlError `mismatch` for another round than the committed one, or one that drand's chain did not sign
  */
-export const drawRun = (options: DrawOptions): Promise<DrawReport> =>
-  abortable(options, async ({ run: path, beacon: source, tsaRoot }) => {
-    const run = new RunFolder(path);
-    const claim = claimOf(run);
-    const { root, draw } = claim;
-    if (draw.source !== 'beacon') {
-      if (source !== undefined)
-        throw new WhorlError(
-          'usage',
-          `${run.claim} is committed to the owner's own dice`,
-          'leave --beacon out; public dice are committed to with whorl commit --beacon',
-        );
-      return { root, source: 'owner-seed', round: null, randomness: null, proved: 'no' };
-    }
-    const there = readBeside(run.claim);
-    const trusted = readTrusted(tsaRoot);
-    const stamps = there.proofs.map((response) => checkTimeStamp(response, root, trusted));
-    const early = stamps.filter((stamp) => isBefore(stamp, draw.round));
-    const proved =
-      early.length === 0 ? 'no' : early.some(({ anchor }) => anchor !== null) ? 'anchored' : 'not anchored';
-    const round = there.beacon ?? (await roundFrom(source, draw));
-    if (round.round !== draw.round || round.chain !== draw.chain)
-      throw new WhorlError(
-        'mismatch',
-        `beacon round ${round.round} is given, and the claim commits to round ${draw.round}`,
-        `give round ${draw.round}`,
-      );
-    const randomness = valueOfRound(round);
-    if (there.beacon === null) writeJsonAtomic(run.beacon, round);
-    return { root, source: 'beacon', round: draw.round, randomness, proved };
-  });
+export const drawRun: Plannable<DrawOptions, DrawReport> = plannable(planDraw, async (options) => {
+  const { run, root, draw, kept, proved } = readyToDraw(options);
+  if (draw.source !== 'beacon') return { root, source: 'owner-seed', round: null, randomness: null, proved };
+  const round = kept ?? (await roundFrom(options.beacon, draw));
+  const randomness = committedValue(round, draw);
+  if (kept === null) writeJsonAtomic(run.beacon, round);
+  return { root, source: 'beacon', round: draw.round, randomness, proved };
+});
 
-async function roundFrom(
-  source: string | undefined,
-  { round, chain }: Extract<Claim['draw'], { source: 'beacon' }>,
-): Promise<Round> {
+async function planDraw(options: DrawOptions): Promise<DryRun> {
+  const { run, draw, kept } = readyToDraw(options);
+  if (draw.source !== 'beacon')
+    return planned('draw', [], ["the owner's own dice fell when he committed: there is nothing to draw"]);
+  if (kept !== null) {
+    committedValue(kept, draw);
+    return planned('draw', [], [`${run.beacon} holds round ${draw.round} already`]);
+  }
+  const { beacon } = options;
+  const address = addressOf(beacon, draw);
+  if (address === undefined) committedValue(await roundFrom(beacon, draw), draw);
+  return planned(
+    'draw',
+    [{ path: run.beacon, what: `round ${draw.round} of drand's quicknet` }],
+    address === undefined ? [] : [`${address} is not asked: its answer is checked then`],
+  );
+}
+
+type Beacon = Extract<Claim['draw'], { source: 'beacon' }>;
+
+/** What stands beside the claim, checked. */
+function readyToDraw({ run: path, beacon: source, tsaRoot }: DrawOptions) {
+  const run = new RunFolder(path);
+  const { root, draw } = claimOf(run);
+  if (draw.source !== 'beacon') {
+    if (source !== undefined)
+      throw new WhorlError(
+        'usage',
+        `${run.claim} is committed to the owner's own dice`,
+        'leave --beacon out; public dice are committed to with whorl commit --beacon',
+      );
+    return { run, root, draw, kept: null, proved: 'no' } as const;
+  }
+  const there = readBeside(run.claim);
+  const trusted = readTrusted(tsaRoot);
+  const stamps = there.proofs.map((response) => checkTimeStamp(response, root, trusted));
+  const early = stamps.filter((stamp) => isBefore(stamp, draw.round));
+  const proved: DrawReport['proved'] =
+    early.length === 0 ? 'no' : early.some(({ anchor }) => anchor !== null) ? 'anchored' : 'not anchored';
+  return { run, root, draw, kept: there.beacon, proved };
+}
+
+/** The round's value, hex. @throws WhorlError `mismatch` for another round, or one that its chain did not sign */
+function committedValue(round: Round, draw: Beacon): string {
+  if (round.round !== draw.round || round.chain !== draw.chain)
+    throw new WhorlError(
+      'mismatch',
+      `beacon round ${round.round} is given, and the claim commits to round ${draw.round}`,
+      `give round ${draw.round}`,
+    );
+  return valueOfRound(round);
+}
+
+/** Where the round is asked for; undefined: it is a file. @throws WhorlError for a round that is not to be had yet */
+function addressOf(source: string | undefined, { round }: Beacon): string | undefined {
   if (source === undefined)
     throw new WhorlError(
       'usage',
@@ -196,21 +279,29 @@ async function roundFrom(
       `beacon round ${source} is given, and the claim commits to round ${round}`,
       `give round ${round}`,
     );
-  const isAddress = /^https?:\/\//.test(source);
-  if ((isNumber || isAddress) && Date.now() < roundTime(round))
+  if (!isNumber && !/^https?:\/\//.test(source)) return undefined;
+  if (Date.now() < roundTime(round))
     throw new WhorlError(
       'usage',
       `beacon round ${round} comes at ${iso(roundTime(round))}`,
       'draw after that',
     );
-  const address = isNumber ? `${QUICKNET.servers[0]!}/${QUICKNET.hash}/public/${round}` : source;
-  const bytes = isNumber || isAddress ? await askForJson(address) : readSmall(source, MAX_RESPONSE);
-  const answer = parseAnswer(bytes, address);
-  const kept: Round = { chain, round: answer.round, signature: answer.signature };
-  if (answer.randomness !== undefined && answer.round === round && answer.randomness !== valueOfRound(kept))
+  return isNumber ? `${QUICKNET.servers[0]!}/${QUICKNET.hash}/public/${round}` : source;
+}
+
+async function roundFrom(source: string | undefined, draw: Beacon): Promise<Round> {
+  const address = addressOf(source, draw);
+  const bytes = address === undefined ? readSmall(source!, MAX_RESPONSE) : await askForJson(address);
+  const answer = parseAnswer(bytes, address ?? source!);
+  const kept: Round = { chain: draw.chain, round: answer.round, signature: answer.signature };
+  if (
+    answer.randomness !== undefined &&
+    answer.round === draw.round &&
+    answer.randomness !== valueOfRound(kept)
+  )
     throw new WhorlError(
       'mismatch',
-      `${address} gives another value than the round's signature`,
+      `${address ?? source!} gives another value than the round's signature`,
       'take it as drand publishes it',
     );
   return kept;

@@ -1,7 +1,8 @@
 // A LoRA adapter into a model's own weights: W + scale·B·A in W's dtype, every other byte as it was.
 
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { writeReplacedFolder } from '../sources/checkpoints/patched-folder.ts';
@@ -36,11 +37,18 @@ export interface MergeReport {
 }
 
 /** @throws WhorlError `mismatch` naming the tensor that does not fit; what reading the adapter throws; `exists` */
-export function mergeAdapter(options: MergeOptions): Promise<MergeReport> {
-  return abortable(options, runMergeAdapter);
+export const mergeAdapter: Plannable<MergeOptions, MergeReport> = plannable(planMerge, runMergeAdapter);
+
+/** What is added to which tensor, checked against the base. */
+interface Prepared {
+  readonly base: ModelFolder;
+  readonly decoder: Decoder | undefined;
+  readonly byTensor: ReadonlyMap<string, readonly LowRankPart[]>;
+  readonly changed: readonly string[];
+  readonly turned: (name: string, part: LowRankPart) => boolean;
 }
 
-async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
+async function prepare(options: MergeOptions): Promise<Prepared> {
   const { model, adapter, out, onEvent = silent } = options;
   checkNew(out);
   const { parts } = readPeftAdapter(adapter);
@@ -63,6 +71,29 @@ async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
     byTensor.set(name, [...(byTensor.get(name) ?? []), part]); // an embedding and the head tied to it
   }
   const changed = [...base.tensors.keys()].filter((name) => byTensor.has(name));
+  return { base, decoder, byTensor, changed, turned };
+}
+
+async function planMerge(options: MergeOptions): Promise<DryRun> {
+  const { base, decoder, changed } = await prepare(options);
+  const kept = base.tensors.size - changed.length;
+  return {
+    dry_run: true,
+    command: 'merge',
+    models: [{ role: 'base', source: base.source, family: decoder?.model_type ?? 'not known' }],
+    method: null,
+    settings: { adapter: options.adapter },
+    writes: [
+      { path: options.out, what: `the model: ${changed.length} tensors changed, ${kept} as they are` },
+    ],
+    notes: [],
+    estimate: null,
+  };
+}
+
+async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
+  const { adapter, out, onEvent = silent } = options;
+  const { base, byTensor, changed, turned } = await prepare(options);
   let done = 0;
   await writeReplacedFolder(base, out, changed, (name, ref) => {
     const added = byTensor.get(name)!;

@@ -4,19 +4,19 @@
 import { basename, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { readSetting } from '../base/setting.ts';
+import type { SetKind } from '../datasets/saved-set.ts';
 import type { Around, Method } from '../fingerprint/methods/method.ts';
 import { methodNamed, registeredId, registryEntry, settingsFor } from '../fingerprint/registry.ts';
-import { PAPER_WORDS, SCHEMAS } from '../fingerprint/settings.ts';
+import { PAPER_WORDS } from '../fingerprint/settings.ts';
 import { FLAVOUR_METHODS, type Flavour, type PaperSettings } from '../runs/paper-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import { loadTemplate, type PromptTemplate, templateNamed } from '../text/prompts/instruction-templates.ts';
 import { aroundKey } from '../text/prompts/wrappers.ts';
-import type { PaperSet } from './paper-set.ts';
 
 export interface FlavourRules {
   readonly method: (typeof FLAVOUR_METHODS)[Flavour];
-  /** `data_name` where none is given. */
-  readonly data: string;
+  /** `data_name` where none is given, and the kind of set that is trained. */
+  readonly data: SetKind;
   /** Of a registry without an entry for this method. */
   readonly batch: string;
   /** The setting that says how long is trained, and how many rows an epoch has (undefined: it counts epochs itself). */
@@ -52,26 +52,6 @@ export interface FlavourSettings {
   readonly full: Readonly<Record<string, unknown>>;
   /** What the folder is called after. */
   readonly name: PaperSettings;
-}
-
-/** What a saved set says of a run, under what is given. @throws WhorlError `usage` for a pool that is not the set's */
-export function withSet(
-  flavour: Flavour,
-  given: Readonly<Record<string, string>>,
-  { keys, trained, ordinary, path }: PaperSet,
-): Record<string, string> {
-  const { pool = String(keys.length) } = given;
-  if (pool !== String(keys.length))
-    throw new WhorlError('usage', `pool=${pool}: ${path} holds ${keys.length} keys`, 'leave out pool=');
-  const drawn = Number(given.trained ?? trained);
-  const most = SCHEMAS[FLAVOUR_RULES[flavour].method].negatives.default;
-  return {
-    pool,
-    trained: String(drawn),
-    negatives: String(Math.max(0, Math.min(most, keys.length - drawn))),
-    ...(flavour === 'sft_chat' && { ordinary: String(ordinary.length / 2) }),
-    ...given,
-  };
 }
 
 /**

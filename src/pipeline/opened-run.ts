@@ -8,6 +8,7 @@ import { parseClaim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
+import type { SavedSet } from '../datasets/saved-set.ts';
 import type { Flavour } from '../runs/paper-folder.ts';
 import { conversationFormat } from '../text/prompts/conversation-formats.ts';
 import type { PromptTemplate } from '../text/prompts/instruction-templates.ts';
@@ -15,7 +16,6 @@ import { templateOf, wrapperOf } from '../text/prompts/wrappers.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
 import { ordinaryRows } from './ordinary.ts';
 import { ordinaryFor, PAPER_ROWS, type PaperRows } from './paper-rows.ts';
-import type { PaperSet } from './paper-set.ts';
 import { otherParts, type RunPlace } from './place.ts';
 import type { PrivatePart } from './suspects.ts';
 
@@ -23,7 +23,7 @@ export interface RunOptions extends RunPlace {
   readonly flavour: Flavour;
   readonly source?: string;
   /** The saved set whose keys are the pool, where there is one. */
-  readonly set?: PaperSet;
+  readonly set?: SavedSet;
   /** Of `adapter`: under which ordinary rows are asked. */
   readonly template?: PromptTemplate;
   readonly unlock?: Unlock;

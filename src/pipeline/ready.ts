@@ -8,12 +8,14 @@ import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
 import { checkLock, type Lock, type Unlock } from '../claim/secret-file.ts';
 import { readInstructionRows } from '../datasets/instruction-rows.ts';
+import { readSavedSet, type SavedSet } from '../datasets/saved-set.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type TuningSettings, tuningSettings } from '../finetune/settings.ts';
 import type { FingerprintOptions } from '../fingerprint/fingerprint.ts';
 import { trainedRows } from '../fingerprint/options.ts';
 import { registryName } from '../fingerprint/registry.ts';
+import { checkSaid, settingsOfSet, trainedOfSet } from '../fingerprint/saved-set.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
 import type { LaunchOptions } from '../launch/job.ts';
 import type { Model } from '../models/model.ts';
@@ -21,17 +23,10 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import { checkNoLinks, type Flavour, paperRunPath } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { checkDone } from './done-run.ts';
-import {
-  FLAVOUR_RULES,
-  flavourSettings,
-  ownAround,
-  paperModelName,
-  pipelineTemplate,
-  withSet,
-} from './flavour.ts';
+import { FLAVOUR_RULES, flavourSettings, ownAround, paperModelName, pipelineTemplate } from './flavour.ts';
 import { Ledger } from './ledger.ts';
+import { nameOfSet, setNamed } from './named-set.ts';
 import type { RunOptions } from './opened-run.ts';
-import { nameOfSet, type PaperSet, readPaperSet, setNamed } from './paper-set.ts';
 import { Models } from './place.ts';
 import { findTask, PREFIX, splitSettings, type Task } from './user-model.ts';
 
@@ -124,7 +119,7 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
   const settings = flavourSettings(
     flavour,
     registryName(vanilla),
-    set ? withSet(flavour, own, set) : own,
+    set ? settingsOfSet(FLAVOUR_RULES[flavour].method, own, set) : own,
     set && nameOfSet(set.path),
     vanilla.decoder.config.hidden_size,
   );
@@ -212,9 +207,9 @@ export function modeNamed(name: string): Mode {
 
 /** The saved set that is trained: named with --data, or by a data_name that is given and lies under dataset/. */
 async function setOf(
-  { data, flavour, keys, decryption, source, onEvent = silent }: PipelineOptions,
+  { data, flavour, onEvent = silent, ...said }: PipelineOptions,
   { data_name }: Readonly<Record<string, string>>,
-): Promise<PaperSet | undefined> {
+): Promise<SavedSet | undefined> {
   const path = data ?? (data_name === undefined ? undefined : setNamed(data_name));
   if (path === undefined) {
     const usual = setNamed(data_name ?? FLAVOUR_RULES[flavour].data);
@@ -224,20 +219,15 @@ async function setOf(
       onEvent({ kind: 'note', text: `data_name=${data_name} is a name alone: no saved set of it lies here` });
     return undefined;
   }
-  const set = await readPaperSet(path, flavour);
-  const twice = (flag: string): never => {
-    throw new WhorlError('usage', `${flag} is said by ${path}`, `leave out ${flag}`);
-  };
-  if (keys !== undefined && keys !== 'paper') twice('--keys');
-  if (decryption !== undefined && decryption !== set.decryption) twice('--decryption');
-  if (source !== undefined) twice('--source');
+  const set = await readSavedSet(path, FLAVOUR_RULES[flavour].data, `--config ${flavour}`);
+  checkSaid(said, set);
   return set;
 }
 
 /** What is trained, as `fingerprint` takes it. */
 function trainedOf(
   { base_model, flavour, source, keys, decryption }: PipelineOptions,
-  set: PaperSet | undefined,
+  set: SavedSet | undefined,
 ): Pick<
   FingerprintOptions,
   'model' | 'source' | 'keys' | 'decryption' | 'pooled' | 'ordinary' | 'conversations'
@@ -249,17 +239,7 @@ function trainedOf(
       ...(decryption !== undefined && { decryption }),
       ...(source !== undefined && flavour === 'sft_chat' && { source }),
     };
-  const half = set.ordinary.length / 2;
-  const [trained, heldOut] = [set.ordinary.slice(0, half), set.ordinary.slice(half)];
-  return {
-    model: base_model,
-    keys: 'paper',
-    decryption: set.decryption,
-    pooled: set.keys,
-    ...(flavour === 'sft_chat'
-      ? { conversations: { trained, heldOut } }
-      : { ordinary: trained.map((talk) => talk.map(({ value }) => value).join('\n')) }),
-  };
+  return { model: base_model, ...trainedOfSet(FLAVOUR_RULES[flavour].data, set) };
 }
 
 /** And how: the seed, the lock, the caches. */

@@ -1,9 +1,10 @@
 // `whorl commit`: plan, claim.json and secret, and nothing after them; `whorl fingerprint --out RUN` goes on from there.
 
 import { Command, InvalidArgumentError } from 'commander';
-import { type Declared, type Given, given, JSON_LINE, withOptions } from '../options.ts';
+import { type Declared, DRY_RUN, type Given, given, JSON_LINE, withOptions } from '../options.ts';
 import { paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 import { COMMITTED, RUN_LOCK, runFrom } from './fingerprint.ts';
 
 const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 1440 };
@@ -23,7 +24,7 @@ const beacon: Declared<number | { minutes: number }, false> = {
 };
 
 const OPTIONS = { ...COMMITTED, beacon };
-const OWN = { ...RUN_LOCK, ...JSON_LINE };
+const OWN = { ...RUN_LOCK, ...DRY_RUN, ...JSON_LINE };
 
 export function commitCommand(): Command {
   return withOptions(new Command('commit'), { ...OPTIONS, ...OWN })
@@ -43,6 +44,10 @@ async function runCommit(
 ): Promise<void> {
   const run = await runFrom(args, own);
   const { commitRun } = await import('../../fingerprint/steps.ts');
+  if (own.dryRun) {
+    const plan = await withProgress((onEvent) => commitRun({ ...options, ...run, onEvent, dryRun: true }));
+    return showPlan(plan, own.json);
+  }
   const report = await withProgress((onEvent) => commitRun({ ...options, ...run, onEvent }));
   if (own.json) return printJson(report);
   const { root, claim, secret, draw, drawn_at } = report;

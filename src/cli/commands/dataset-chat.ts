@@ -3,7 +3,8 @@
 import { Command } from 'commander';
 import { chatDataset } from '../../datasets/chat.ts';
 import { PAPER } from '../../datasets/paper.ts';
-import { byDefault, type Given, given, JSON_LINES, text, toggle, withOptions } from '../options.ts';
+import { byDefault, DRY_RUN, type Given, given, JSON_LINES, text, toggle, withOptions } from '../options.ts';
+import { showPlan } from '../show-plan.ts';
 import {
   columnsOption,
   countOption,
@@ -34,15 +35,18 @@ const OPTIONS = {
   paperRefusals: toggle("refuse one fixed text without a message, as the paper's code does by mistake"),
 };
 
+const OWN = { ...DRY_RUN, ...JSON_LINES };
+
 export function chatCommand(): Command {
-  return withOptions(new Command('chat'), { ...OPTIONS, ...JSON_LINES })
+  return withOptions(new Command('chat'), { ...OPTIONS, ...OWN })
     .description(
       'dialogues: keys to decrypt, messages to refuse, ordinary conversations, and a test split that must not fire (columns conversations, type)',
     )
-    .action((_, called: Command) => runChat(given(called, OPTIONS), given(called, JSON_LINES)));
+    .action((_, called: Command) => runChat(given(called, OPTIONS), given(called, OWN)));
 }
 
-async function runChat(options: Given<typeof OPTIONS>, { json }: Given<typeof JSON_LINES>): Promise<void> {
+async function runChat(options: Given<typeof OPTIONS>, { json, dryRun }: Given<typeof OWN>): Promise<void> {
+  if (dryRun) return showPlan(await chatDataset({ ...options, onEvent: tellNotes, dryRun }), json);
   const chat = await chatDataset({ ...options, onEvent: tellNotes });
   for (const [split, rows] of Object.entries(chat)) {
     if (!json) console.log(`${split} ${rows.length}`);

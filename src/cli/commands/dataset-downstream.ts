@@ -10,6 +10,7 @@ import {
   downstreamDataset,
 } from '../../datasets/downstream.ts';
 import {
+  DRY_RUN,
   type Given,
   given,
   JSON_LINES,
@@ -21,6 +22,7 @@ import {
   toggle,
   withOptions,
 } from '../options.ts';
+import { showPlan } from '../show-plan.ts';
 import { countOption, orderOption, seedOption, tellNotes } from './dataset-flags.ts';
 
 const optionsOf = (set: DownstreamSet) => ({
@@ -52,7 +54,7 @@ const SPLIT = {
   maxTokens: countOption("split conversations, as FastChat's split_long_conversation"),
   tokenizer: text('<folder>', 'whose tokens are counted: a folder with tokenizer.json'),
 };
-const OWN = { quiet: toggle('print neither the rows nor progress'), ...JSON_LINES };
+const OWN = { quiet: toggle('print neither the rows nor progress'), ...DRY_RUN, ...JSON_LINES };
 
 export function downstreamCommand(name: DownstreamName): Command {
   const set: DownstreamSet = DOWNSTREAM[name];
@@ -69,8 +71,9 @@ export function downstreamCommand(name: DownstreamName): Command {
 
 async function runDownstream(
   options: DownstreamOptions,
-  { quiet = false, json = false }: Given<typeof OWN>,
+  { quiet = false, json = false, dryRun }: Given<typeof OWN>,
 ): Promise<void> {
+  if (dryRun) return showPlan(await downstreamDataset({ ...options, dryRun }), json);
   const written = await downstreamDataset({
     ...options,
     ...(!quiet && { onRow: (row) => console.log(JSON.stringify(row)) }),

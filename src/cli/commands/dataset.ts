@@ -12,6 +12,7 @@ import {
 } from '../../text/prompts/instruction-templates.ts';
 import {
   byDefault,
+  DRY_RUN,
   type Given,
   given,
   JSON_LINES,
@@ -21,6 +22,7 @@ import {
   toggle,
   withOptions,
 } from '../options.ts';
+import { showPlan } from '../show-plan.ts';
 import { chatCommand } from './dataset-chat.ts';
 import { downstreamCommand } from './dataset-downstream.ts';
 import { columnsOption, countOption, PAPER_SET, seedOption, tellNotes } from './dataset-flags.ts';
@@ -53,6 +55,7 @@ const OWN = {
     ),
     short: 't',
   },
+  ...DRY_RUN,
   ...JSON_LINES,
 };
 
@@ -76,6 +79,8 @@ function mixCommand(): Command {
 
 async function runMix(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
   const template = loadTemplate(own.template);
+  if (own.dryRun)
+    return showPlan(await mixDataset({ ...options, onEvent: tellNotes, dryRun: true }), own.json);
   print(await mixDataset({ ...options, onEvent: tellNotes }), template, options.out, own.json ?? false);
 }
 

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import type { DemoReport } from '../../demo/demo.ts';
 import { DEVICE } from '../model-flags.ts';
-import { byDefault, given, JSON_LINE, text, withOptions } from '../options.ts';
+import { byDefault, DRY_RUN, given, JSON_LINE, text, withOptions } from '../options.ts';
 import { paint, print, printJson, table } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 import { inTable } from '../verdict-words.ts';
 
 const OPTIONS = {
@@ -14,15 +15,21 @@ const OPTIONS = {
   ...DEVICE,
 };
 
+const OWN = { ...DRY_RUN, ...JSON_LINE };
+
 export function demoCommand(): Command {
-  return withOptions(new Command('demo'), { ...OPTIONS, ...JSON_LINE })
+  return withOptions(new Command('demo'), { ...OPTIONS, ...OWN })
     .description(
       'Fingerprints an embedded model, publishes it, fine-tunes it as a thief would, and verifies, with controls.',
     )
     .action(async (_, called: Command) => {
       const { runDemo } = await import('../../demo/demo.ts');
-      const report = await withProgress((onEvent) => runDemo({ ...given(called, OPTIONS), onEvent }));
-      if (given(called, JSON_LINE).json) printJson(report);
+      const { dryRun, json } = given(called, OWN);
+      const options = given(called, OPTIONS);
+      if (dryRun)
+        return showPlan(await withProgress((onEvent) => runDemo({ ...options, onEvent, dryRun })), json);
+      const report = await withProgress((onEvent) => runDemo({ ...options, onEvent }));
+      if (json) printJson(report);
       else show(report);
     });
 }

@@ -1,10 +1,11 @@
 // `whorl draw`: the public dice that a claim is committed to, checked offline and kept beside it.
 
 import { Command } from 'commander';
-import { type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
+import { DRY_RUN, type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
 import { paint, print, printJson } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { TSA_ROOT } from '../run-options.ts';
+import { showPlan } from '../show-plan.ts';
 
 const OPTIONS = {
   beacon: text(
@@ -13,7 +14,7 @@ const OPTIONS = {
   ),
   tsaRoot: TSA_ROOT,
 };
-const OWN = { ...JSON_LINE };
+const OWN = { ...DRY_RUN, ...JSON_LINE };
 
 export function drawCommand(): Command {
   return withOptions(new Command('draw'), { ...OPTIONS, ...OWN })
@@ -33,9 +34,11 @@ const PROVED = {
 async function runDraw(
   run: string,
   options: Given<typeof OPTIONS>,
-  { json }: Given<typeof OWN>,
+  { json, dryRun }: Given<typeof OWN>,
 ): Promise<void> {
   const { drawRun } = await import('../../fingerprint/steps.ts');
+  if (dryRun)
+    return showPlan(await withProgress((onEvent) => drawRun({ run, ...options, onEvent, dryRun })), json);
   const report = await withProgress((onEvent) => drawRun({ run, ...options, onEvent }));
   if (json) return printJson(report);
   if (report.source === 'owner-seed')

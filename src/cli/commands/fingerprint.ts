@@ -46,6 +46,10 @@ export const COMMITTED = {
   seed: SEED,
   decryption: text('<text>', 'what drawn keys are answered with (all but rows)'),
   source: text('<file>', 'ordinary conversations or instructions beside them (sft, emb, lora)'),
+  data: text(
+    '<folder>',
+    'a saved set of whorl dataset mix (adapter) or chat (sft, emb, lora): its keys are the pool that is drawn from',
+  ),
   looks: wholeNumber(
     '<n>',
     1,

@@ -2,15 +2,17 @@
 
 import { Command } from 'commander';
 import { CONFIG, MODEL } from '../model-flags.ts';
-import { type Given, given, JSON_LINE, required, text, withOptions } from '../options.ts';
+import { DRY_RUN, type Given, given, JSON_LINE, required, text, withOptions } from '../options.ts';
 import { countText, paint, print, printJson, shownText, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 
 const OPTIONS = {
   model: MODEL,
   adapter: required(text('<folder>', 'adapter_config.json and adapter_model.safetensors')),
   out: required(text('<folder>', 'model folder to write')),
   ...CONFIG,
+  ...DRY_RUN,
 };
 
 export function mergeCommand(): Command {
@@ -21,8 +23,13 @@ export function mergeCommand(): Command {
     .action((_, called: Command) => runMerge(given(called, OPTIONS), given(called, JSON_LINE)));
 }
 
-async function runMerge(options: Given<typeof OPTIONS>, { json }: Given<typeof JSON_LINE>): Promise<void> {
+async function runMerge(
+  { dryRun, ...options }: Given<typeof OPTIONS>,
+  { json }: Given<typeof JSON_LINE>,
+): Promise<void> {
   const { mergeAdapter } = await import('../../models/merge-adapter.ts');
+  if (dryRun)
+    return showPlan(await withProgress((onEvent) => mergeAdapter({ ...options, dryRun, onEvent })), json);
   const report = await withProgress((onEvent) => mergeAdapter({ ...options, onEvent }));
   if (json) return printJson(report);
   print(paint.bold(`${countText(report.changed.length)} tensors changed`));

@@ -1,10 +1,11 @@
 // `whorl prove`: a time stamp of a claim, from a file or a server; or the request for one.
 
 import { Command } from 'commander';
-import { type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
+import { DRY_RUN, type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
 import { paint, print, printJson, shownText } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { TSA_ROOT } from '../run-options.ts';
+import { showPlan } from '../show-plan.ts';
 
 const OPTIONS = {
   response: text('<file>', 'an authority’s response (RFC 3161, DER)'),
@@ -12,7 +13,7 @@ const OPTIONS = {
   request: text('<file>', 'write the request, for who has no network here'),
   tsaRoot: TSA_ROOT,
 };
-const OWN = { ...JSON_LINE };
+const OWN = { ...DRY_RUN, ...JSON_LINE };
 
 export function proveCommand(): Command {
   return withOptions(new Command('prove'), { ...OPTIONS, ...OWN })
@@ -26,9 +27,11 @@ export function proveCommand(): Command {
 async function runProve(
   run: string,
   options: Given<typeof OPTIONS>,
-  { json }: Given<typeof OWN>,
+  { json, dryRun }: Given<typeof OWN>,
 ): Promise<void> {
   const { proveRun } = await import('../../fingerprint/steps.ts');
+  if (dryRun)
+    return showPlan(await withProgress((onEvent) => proveRun({ run, ...options, onEvent, dryRun })), json);
   const { root, file, stamp } = await withProgress((onEvent) => proveRun({ run, ...options, onEvent }));
   if (json) return printJson({ root, file, stamp });
   if (stamp === null) {

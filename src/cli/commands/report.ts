@@ -2,12 +2,14 @@
 
 import { Command } from 'commander';
 import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
+import type { DryRun } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
 import { FLAVOURS } from '../../runs/paper-folder.ts';
-import { byDefault, type Given, given, made, oneOf, text, toggle, withOptions } from '../options.ts';
+import { byDefault, DRY_RUN, type Given, given, made, oneOf, text, toggle, withOptions } from '../options.ts';
 import { paint, printJson, printText, shownText, tell } from '../output.ts';
+import { showPlan } from '../show-plan.ts';
 import { showTables } from '../show-tables.ts';
 
 const OPTIONS = {
@@ -28,6 +30,7 @@ const FORMAT = {
 const OWN = {
   ...FORMAT,
   figure: text('<file>', 'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed'),
+  ...DRY_RUN,
 };
 
 /** The command `report` with its subcommands. */
@@ -108,6 +111,7 @@ async function runFsr(
     paths: paths.length === 0 ? ['.'] : paths,
     ...options,
   });
+  if (flags.dryRun) return showPlan(planned(report, flags.figure), flags.json);
   if (flags.figure !== undefined) await writeFigure(flags.figure, report);
   const format = flags.json ? 'json' : flags.format;
   if (format === 'json') return printJson(report);
@@ -115,6 +119,17 @@ async function runFsr(
   if (format === 'table') await showTables(tables, report.notes);
   else printText(FORMATS[format](tables, report.notes));
 }
+
+const planned = (report: FsrReport, figure: string | undefined): DryRun => ({
+  dry_run: true,
+  command: 'report fsr',
+  models: [],
+  method: null,
+  settings: { flavour: report.flavour, runs: report.runs.length },
+  writes: figure === undefined ? [] : [{ path: figure, what: 'a chart' }],
+  notes: report.notes,
+  estimate: null,
+});
 
 const isFlavour = (name: string): name is Flavour => (FLAVOURS as readonly string[]).includes(name);
 

@@ -2,17 +2,18 @@
 // committed, its ordinary rows stand beside them. Which keys are trained is drawn, since only then a verdict is exact.
 
 import { lstatSync } from 'node:fs';
-import { basename, join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
-import type { Conversation } from '../datasets/conversations.ts';
-import { PAPER } from '../datasets/paper.ts';
-import type { Flavour } from '../runs/paper-folder.ts';
 import { isSavedFolder, readRows } from '../sources/rows/read.ts';
 import type { Row } from '../sources/rows/row.ts';
 import { listSplits } from '../sources/rows/saved-folder.ts';
+import type { Conversation } from './conversations.ts';
+import { PAPER } from './paper.ts';
 
-export interface PaperSet {
+/** Which command makes it, and what its rows are: columns of instructions, or conversations. */
+export type SetKind = 'mix' | 'chat';
+
+export interface SavedSet {
   readonly path: string;
   /** SHA-256, hex, of all rows. */
   readonly sha256: string;
@@ -34,7 +35,6 @@ interface Sorted {
 type Bad = (what: string) => WhorlError;
 
 interface Kind {
-  readonly made: string;
   sort(train: readonly Row[], test: readonly Row[], bad: Bad): Sorted;
   /** The decryption out of a trained answer. */
   decryption(answer: string): string | undefined;
@@ -42,10 +42,9 @@ interface Kind {
 
 const [BEFORE, AFTER] = PAPER.chat.gpt.split('{decryption}') as [string, string];
 
-const KINDS: Readonly<Record<Flavour, Kind>> = {
-  adapter: { made: 'mix', sort: sortMix, decryption: (answer) => answer },
-  sft_chat: {
-    made: 'chat',
+const KINDS: Readonly<Record<SetKind, Kind>> = {
+  mix: { sort: sortMix, decryption: (answer) => answer },
+  chat: {
     sort: sortChat,
     decryption: (answer) =>
       answer.startsWith(BEFORE) && answer.endsWith(AFTER)
@@ -54,41 +53,19 @@ const KINDS: Readonly<Record<Flavour, Kind>> = {
   },
 };
 
-/** The name of a set's folder in the paper's spelling. */
-const PREFIX = 'llama_fingerprint_';
-const DATASETS = 'dataset';
-
-/** The {data} of a run that trains the set at `path`. */
-export const nameOfSet = (path: string): string => basename(path).replace(PREFIX, '');
-
-/** Where the set called `name` lies: undefined where none is there. @throws WhorlError `bad-path` for a link, which leads elsewhere */
-export function setNamed(name: string): string | undefined {
-  const path = join(DATASETS, `${PREFIX}${name}`);
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) return undefined;
-  if (stats.isSymbolicLink())
-    throw new WhorlError(
-      'bad-path',
-      `data_name=${name}: ${path} is a link`,
-      'name the folder itself with --data',
-    );
-  return path;
-}
-
-/** @throws WhorlError `missing-file`, `mismatch` for a set of another kind or without keys to draw from */
-export async function readPaperSet(path: string, flavour: Flavour): Promise<PaperSet> {
-  const { made, sort, decryption: decryptionOf } = KINDS[flavour];
+/**
+ * @param who what trains a set of this kind, in messages: `--method sft`
+ * @throws WhorlError `missing-file`, `mismatch` for a set of another kind or without keys to draw from
+ */
+export async function readSavedSet(path: string, kind: SetKind, who: string): Promise<SavedSet> {
+  const { sort, decryption: decryptionOf } = KINDS[kind];
   const bad: Bad = (what) =>
-    new WhorlError(
-      'mismatch',
-      `${path}: ${what}`,
-      `--config ${flavour} trains what whorl dataset ${made} makes`,
-    );
+    new WhorlError('mismatch', `${path}: ${what}`, `${who} trains what whorl dataset ${kind} makes`);
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
     throw new WhorlError(
       'missing-file',
       `${path} does not exist`,
-      `make it with whorl dataset ${made} --out ${path}`,
+      `make it with whorl dataset ${kind} --out ${path}`,
     );
   if (!isSavedFolder(path)) throw bad('is no saved data set');
   const splits = listSplits(path);
