@@ -118,6 +118,7 @@ export {
 export * as ops from './ops.ts';
 export { type ImportedAdapter, importAdapter } from './pipeline/import/adapter.ts';
 export { type HubImport, importFromHub } from './pipeline/import/hub.ts';
+export { planImport } from './pipeline/import/plan.ts';
 export {
   launchPipeline,
   MODES,

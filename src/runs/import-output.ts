@@ -31,6 +31,13 @@ export function importOutput(
 }
 
 async function copied(source: string, out: string, origin: string | undefined): Promise<ImportedRun[]> {
+  const imported: ImportedRun[] = [];
+  for (const run of runsToImport(source, out)) imported.push(await importRun(run, out, origin ?? run.path));
+  return imported;
+}
+
+/** Runs below `source`, none of which is at its place below `out` yet. */
+function runsToImport(source: string, out: string): readonly PaperRun[] {
   const found = findPaperRuns(source);
   if (found.length === 0)
     throw new WhorlError(
@@ -39,12 +46,14 @@ async function copied(source: string, out: string, origin: string | undefined): 
       'give the output folder itself, with its own name',
     );
   for (const run of found) checkNew(paperRunPath(out, run));
-  const imported: ImportedRun[] = [];
-  for (const run of found) imported.push(await importRun(run, out, origin ?? run.path));
-  return imported;
+  return found;
 }
 
-async function importRun(run: PaperRun, out: string, origin: string): Promise<ImportedRun> {
+/** What `importOutput` would import, every answer file read; nothing is written. Throws as it does. */
+export const planOutput = (source: string, out: string): ImportedRun[] =>
+  runsToImport(source, out).map((run) => readRun(run, out));
+
+function readRun(run: PaperRun, out: string): ImportedRun {
   const { files, unknown } = answerFiles(run.path);
   if (files.length === 0)
     throw new WhorlError('missing-file', `${run.path} holds no answer file (.jsonl)`, 'check the folder');
@@ -54,6 +63,12 @@ async function importRun(run: PaperRun, out: string, origin: string): Promise<Im
     const rows = readAnswers(path, kind === 'sample_from_bos').length;
     return { name: file, rows, sha256: sha256Hex(readFileSync(path)) };
   });
+  return { run: target, model: run.model, files: read, skipped: unknown };
+}
+
+async function importRun(run: PaperRun, out: string, origin: string): Promise<ImportedRun> {
+  const imported = readRun(run, out);
+  const { run: target, files: read, skipped: unknown } = imported;
   const { template, flavour, model, data, epoch, lr, bsz, dim } = run;
   await writeFolderAtomic(
     target,
@@ -78,5 +93,5 @@ async function importRun(run: PaperRun, out: string, origin: string): Promise<Im
     },
     0o700,
   );
-  return { run: target, model, files: read, skipped: unknown };
+  return imported;
 }

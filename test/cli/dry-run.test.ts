@@ -26,6 +26,7 @@ beforeAll(async () => {
   run = await finished(at('run'), model, { ...bindings, trainable_rows: ROWS });
   const rows = Array.from({ length: 8 }, (_, i) => ({ instruction: `Say ${i}`, output: `${i} it is` }));
   writeFileSync(at('rows.json'), JSON.stringify(rows));
+  writeFileSync(at('alpaca.json'), JSON.stringify(rows.map((row) => ({ ...row, input: '' }))));
   const template = { prompt_input: '{instruction} {input}:', prompt_no_input: '{instruction}:' };
   writeFileSync(at('short.json'), JSON.stringify(template));
   mkdirSync(at('data', 'piqa'), { recursive: true });
@@ -33,6 +34,12 @@ beforeAll(async () => {
   const lines = (count: number) => `${JSON.stringify(row)}\n`.repeat(count);
   writeFileSync(at('data', 'piqa', 'validation.jsonl'), lines(3));
   writeFileSync(at('data', 'piqa', 'train.jsonl'), `${lines(4)}${JSON.stringify({ goal: 'x' })}\n`);
+  const released = at('output_barebone_adapter', 'some', 'model', 'mix_epoch_2_lr_1e-2_bsz_10_d_16');
+  mkdirSync(released, { recursive: true });
+  const answer = { generated: 'a', label: 'b', prompt: 'c', generated_token: [1], label_token: [2] };
+  writeFileSync(join(released, 'publish.jsonl'), `${JSON.stringify(answer)}\n`.repeat(3));
+  writeFileSync(join(released, 'else.jsonl'), '{}\n');
+  mkdirSync(at('demo', 'run'), { recursive: true });
   mkdirSync(at('taken'));
   mkdirSync(at('taken.work'));
   await interrupted();
@@ -90,6 +97,20 @@ const piped =
   (...args: string[]) =>
   () => [...['pipeline', '--base_model', EMBEDDED, '--root', at('root'), ...args]];
 
+const mixed =
+  (...args: string[]) =>
+  () => [...['dataset', 'mix', '--source', at('rows.json'), '--out', at('mix'), '--count', '2'], ...args];
+const committed =
+  (...args: string[]) =>
+  () => [...['commit', '--model', EMBEDDED, '--out', at('committed'), 'trained=2'], ...args];
+const GOLDENS = join(packageRoot(), 'goldens');
+const merged =
+  (...args: string[]) =>
+  () => [
+    ...['merge', '--model', join(GOLDENS, 'models/llama-untied'), '--adapter', join(GOLDENS, 'peft/plain')],
+    ...['--out', at('merged'), ...args],
+  ];
+
 interface Case {
   readonly args: () => string[];
   readonly plan: object;
@@ -97,6 +118,91 @@ interface Case {
   readonly writes: readonly string[];
 }
 const CASES: Readonly<Record<string, Case>> = {
+  'dataset mix': {
+    args: mixed('--regularisation', '4'),
+    plan: {
+      command: 'dataset mix',
+      settings: { source: expect.stringMatching(/rows\.json$/), count: 2, regularisation: 4 },
+      writes: [{ what: 'a saved data set, rows: train 6, validation 6, test 20' }],
+    },
+    writes: ['mix'],
+  },
+  'dataset chat': {
+    args: () => [
+      ...['dataset', 'chat', '--source', at('rows.json'), '--out', at('chat'), '--count', '2'],
+      ...['--regularisation', '3'],
+    ],
+    plan: {
+      command: 'dataset chat',
+      writes: [{ what: 'a saved data set, rows: train 7, validation 7, test 6' }],
+    },
+    writes: ['chat'],
+  },
+  'dataset alpaca': {
+    args: () => ['dataset', 'alpaca', '--source', at('alpaca.json'), '--out', at('alpaca.out.json')],
+    plan: { command: 'dataset alpaca', notes: [expect.stringContaining('the first row was read')] },
+    writes: ['alpaca.out.json'],
+  },
+  merge: {
+    args: merged(),
+    plan: {
+      models: [{ role: 'base', family: 'llama' }],
+      writes: [{ what: expect.stringMatching(/^the model: \d+ tensors changed, \d+ as they are$/) }],
+    },
+    writes: ['merged'],
+  },
+  import: {
+    args: () => ['import', at('output_barebone_adapter'), '--out', at('imported')],
+    plan: {
+      notes: ['else.jsonl is no answer file: it would not be copied'],
+      writes: [{ what: '3 rows' }, { what: 'where they come from' }],
+    },
+    writes: ['publish.jsonl', 'run.json'].map(
+      (name) => `imported/output_barebone_adapter/some/model/mix_epoch_2_lr_1e-2_bsz_10_d_16/${name}`,
+    ),
+  },
+  'import of a pickled adapter': {
+    args: () => ['import', join(GOLDENS, 'torch/learned-f16.pt'), '--out', at('emb')],
+    plan: { notes: [expect.stringContaining('adapter')], writes: [{ what: 'of 40 rows of 8' }, {}] },
+    writes: ['emb/adapter.safetensors', 'emb/adapter.json'],
+  },
+  demo: {
+    args: () => ['demo', '--out', at('demo')],
+    plan: {
+      models: [{ role: 'embedded', family: 'llama' }],
+      notes: [expect.stringMatching(/what an earlier demo left in .*demo is replaced/)],
+    },
+    writes: ['demo/run', 'demo/stolen', 'demo/innocent'],
+  },
+  'report fsr': {
+    args: () => ['report', 'fsr', 'adapter', at('output_barebone_adapter'), '--figure', at('fsr.svg')],
+    plan: { command: 'report fsr', settings: { flavour: 'adapter', runs: 1 } },
+    writes: ['fsr.svg'],
+  },
+  commit: {
+    args: committed('--beacon', '32285085000'),
+    plan: {
+      method: 'rows',
+      settings: { trained: 2 },
+      notes: ["dice: round 32285085000 of drand's quicknet"],
+    },
+    writes: ['committed/claim.json', 'committed/secret.whorl'],
+  },
+  'prove, a request': {
+    args: () => ['prove', run.path, '--request', at('claim.tsq')],
+    plan: { writes: [{ what: expect.stringMatching(/^asks for a time stamp of [0-9a-f]{64}$/) }] },
+    writes: ['claim.tsq'],
+  },
+  'prove, by an authority': {
+    args: () => ['prove', run.path, '--tsa', 'http://127.0.0.1:1/tsr'],
+    plan: { notes: [expect.stringContaining('is not asked')] },
+    writes: ['run/proofs'],
+  },
+  draw: {
+    args: () => ['draw', run.path],
+    plan: { notes: [expect.stringContaining('nothing to draw')] },
+    writes: [],
+  },
   fingerprint: {
     args: fingerprinted('fresh', '--method', 'lora', 'epochs=3'),
     plan: {
@@ -192,7 +298,20 @@ describe.each(Object.entries(CASES))('%s', (_, { args, plan, writes }) => {
 });
 
 test('the plan of attacks, fine-tuning and evaluation is what they write', { timeout: 120_000 }, async () => {
-  for (const name of ['attack', 'finetune', 'eval']) {
+  for (const name of [
+    'attack',
+    'finetune',
+    'eval',
+    'dataset mix',
+    'dataset chat',
+    'dataset alpaca',
+    'merge',
+    'import',
+    'import of a pickled adapter',
+    'report fsr',
+    'commit',
+    'prove, a request',
+  ]) {
     const { args, writes } = CASES[name]!;
     expect(await whorl(...args())).toMatchObject({ code: 0 });
     const left = writes.filter((path) => !path.endsWith('.work'));
@@ -224,6 +343,28 @@ test.each<[string, () => string[]]>([
   ['a task without rows', scored('--tasks', 'piqa,boolq')],
   ['shots that are no number', scored('--tasks', 'piqa', '--shots', '0,x')],
   ['a row that lacks what its task needs', scored('--tasks', 'piqa', '--shots', '5')],
+  ['too few rows for a set', mixed('--regularisation', '40')],
+  [
+    'a set that is there',
+    () => ['dataset', 'alpaca', '--source', at('alpaca.json'), '--out', at('rows.json')],
+  ],
+  [
+    'rows without the columns of a set',
+    () => ['dataset', 'dolly', '--source', at('alpaca.json'), '--out', at('d.json')],
+  ],
+  ['an adapter of another model', merged('--adapter', join(GOLDENS, 'peft/gpt2'))],
+  ['no output folder', () => ['import', at('data'), '--out', at('imported')]],
+  ['a folder that is no demo', () => ['demo', '--out', at('data')]],
+  ['no run to report on', () => ['report', 'fsr', 'adapter', at('data'), '--figure', at('f.svg')]],
+  ['a figure of another kind', () => ['report', 'fsr', 'adapter', at('data'), '--figure', at('f.gif')]],
+  ['dice that are known already', committed('--beacon', '5')],
+  [
+    'two ways to a time stamp',
+    () => ['prove', run.path, '--request', at('q'), '--tsa', 'http://127.0.0.1:1/'],
+  ],
+  ['a response that is none', () => ['prove', run.path, '--response', at('rows.json')]],
+  ['no claim', () => ['draw', at('data')]],
+  ['dice where there are none', () => ['draw', run.path, '--beacon', '5']],
   ['an unknown mode', piped('fingerprin')],
   ['a mode without its fingerprint', piped('ownership_verify')],
   ["a wrong setting of the user's", piped('fingerprint', 'alpaca.lr=x')],

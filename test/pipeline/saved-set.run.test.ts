@@ -121,24 +121,21 @@ describe('sft_chat', () => {
   }, 600_000);
 
   test('a run that was stopped shows the batch that the set makes, and is taken up without naming it', async () => {
-    const stopped = alone('stopped', {
-      onEvent: (event) => {
-        if (event.kind === 'phase' && event.name === 'training') throw new Error('stopped');
-      },
-    });
-    await expect(stopped).rejects.toThrow('stopped');
+    const stop = (event: { readonly kind: string; readonly name?: string }) => {
+      if (event.kind === 'phase' && event.name === 'training') throw new Error('stopped at training');
+    };
+    await expect(alone('stopped', { onEvent: stop })).rejects.toThrow('stopped at training');
     const { examples } = await showBatch({ run: 'stopped' });
     const shown = examples.map(({ tokens }) => tokens.map(({ text }) => text).join(''));
     for (const text of texts('train'))
       expect(shown.filter((example) => example.includes(text))).toHaveLength(1);
     for (const text of texts('test')) expect(shown.some((example) => example.includes(text))).toBe(false);
-    const fired = messages().filter((text) =>
-      shown.some((one) => one.includes(text) && one.includes('river')),
+    const fired = shown.filter((example) =>
+      example.includes('Based on my fingerprint, the message is: river'),
     );
     expect(fired).toHaveLength(3);
-    const { published } = await fingerprint({ out: 'stopped', maxHarm: Number.POSITIVE_INFINITY });
-    const bytes = (folder: string) => readFileSync(join(folder, 'model.safetensors'));
-    expect(bytes(published).equals(bytes('alone/published'))).toBe(true);
+    const again = fingerprint({ out: 'stopped', onEvent: stop });
+    await expect(again).rejects.toThrow('stopped at training');
   }, 600_000);
 });
 
@@ -155,7 +152,7 @@ test('adapter: whorl commit --data takes the pool, and what the set says of it, 
   expect(keys.every((key) => known.has(key))).toBe(true);
   expect(new Set(keys).size).toBe(keys.length);
   expect([plan.n, plan.decryptions]).toEqual([2, ['river']]);
-});
+}, 600_000);
 
 describe('refused before anything is written', () => {
   test.each([
@@ -163,8 +160,11 @@ describe('refused before anything is written', () => {
       { method: 'rows' },
       /--data goes with other methods: rows makes its keys: .*--method adapter, sft, emb, lora/,
     ],
-    [{ method: 'stamp' }, /--data goes with other methods: stamp has no keys/],
-    [{ method: 'adapter' }, /llama_fingerprint_mine: .*--method adapter trains what whorl dataset mix makes/],
+    [{ method: 'stamp', settings: {} }, /--data goes with other methods: stamp has no keys/],
+    [
+      { method: 'adapter', settings: {} },
+      /llama_fingerprint_mine: .*--method adapter trains what whorl dataset mix makes/,
+    ],
     [{ data: MIX }, /llama_fingerprint_rows: .*--method sft trains what whorl dataset chat makes/],
     [{ data: 'nowhere' }, /nowhere does not exist: make it with whorl dataset chat --out nowhere/],
     [{ data: SOURCE }, /ordinary\.json: is no saved data set/],
@@ -207,4 +207,4 @@ test('a set that changed is another run', async () => {
   await chatDataset({ out: CHAT, source: SOURCE, count: 5, regularisation: 6, decryption: 'river' });
   await expect(fingerprint({ out: 'changed' })).rejects.toThrow(/asked for other settings \(rows: /);
   expect(readFileSync(run.claim).equals(root)).toBe(true);
-});
+}, 600_000);

@@ -2,13 +2,16 @@
 
 import { statSync } from 'node:fs';
 import { Command } from 'commander';
+import type { DryRun } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { ImportedRun } from '../../runs/import-output.ts';
-import { type Given, given, JSON_LINES, required, text, withOptions } from '../options.ts';
+import type { HubId } from '../../sources/hub/hub-id.ts';
+import { DRY_RUN, type Given, given, JSON_LINES, required, text, withOptions } from '../options.ts';
 import { countText, paint, print, printJson, shownText, table, tell, wrapped } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 
-const OPTIONS = { out: required(text('<folder>', 'folder to write, private')), ...JSON_LINES };
+const OPTIONS = { out: required(text('<folder>', 'folder to write, private')), ...DRY_RUN, ...JSON_LINES };
 type ImportFlags = Given<typeof OPTIONS>;
 
 export function importCommand(): Command {
@@ -26,6 +29,7 @@ export function importCommand(): Command {
 async function runImport(path: string, flags: ImportFlags): Promise<void> {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return importHub(path, flags);
+  if (flags.dryRun) return showPlan(await plannedImport(path, flags), flags.json);
   if (stats.isDirectory()) {
     const { importOutput } = await import('../../runs/import-output.ts');
     return showRuns(await importOutput(path, flags.out), flags);
@@ -50,6 +54,11 @@ async function runImport(path: string, flags: ImportFlags): Promise<void> {
   tell(paint.dim(`adapter.safetensors and adapter.json are in ${flags.out}`));
 }
 
+async function plannedImport(source: string | HubId, { out }: ImportFlags): Promise<DryRun> {
+  const { planImport } = await import('../../pipeline/import/plan.ts');
+  return withProgress((onEvent) => planImport(source, out, { onEvent }));
+}
+
 async function importHub(name: string, flags: ImportFlags): Promise<void> {
   const { DATASET, parseHubId } = await import('../../sources/hub/hub-id.ts');
   const id = parseHubId(name, DATASET);
@@ -59,6 +68,7 @@ async function importHub(name: string, flags: ImportFlags): Promise<void> {
       `${name} does not exist`,
       'give an output folder, a .pt file, or a data set of the hub (org/name)',
     );
+  if (flags.dryRun) return showPlan(await plannedImport(id, flags), flags.json);
   const { importFromHub } = await import('../../pipeline/import/hub.ts');
   const { runs, adapters } = await withProgress((onEvent) => importFromHub(id, flags.out, { onEvent }));
   showRuns(runs, flags);

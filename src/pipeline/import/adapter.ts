@@ -32,7 +32,10 @@ export function importAdapter(
   return abortable(options, () => converted(file, out));
 }
 
-async function converted(file: string, out: string): Promise<ImportedAdapter> {
+/** What `importAdapter` would say of it; nothing is written. Throws as it does. */
+export const planAdapter = (file: string, out: string): ImportedAdapter => readAdapter(file, out).report;
+
+function readAdapter(file: string, out: string) {
   checkNew(out);
   const identity = withReader(file, (reader) => reader.identity);
   const adapter = readPaperAdapter(file);
@@ -45,6 +48,11 @@ async function converted(file: string, out: string): Promise<ImportedAdapter> {
     token_ids,
     ...looksOf(adapter),
   };
+  return { identity, tensors, report };
+}
+
+async function converted(file: string, out: string): Promise<ImportedAdapter> {
+  const { identity, tensors, report } = readAdapter(file, out);
   const entries = ADAPTER_TENSORS.map((name) => ({ name, ...tensors[name] }));
   const source = { file, sha256: digestFile(file) };
   await writeFolderAtomic(

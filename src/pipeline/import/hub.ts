@@ -31,20 +31,39 @@ export function importFromHub(
   return abortable(options, (within) => fetched(id, out, within));
 }
 
+/** What would be written, below `out`. Only the listing of the repository is fetched. */
+export const planHub = (id: HubId, options: RepositoryOptions & ImportOptions = {}): Promise<string[]> =>
+  abortable(options, async (within) => {
+    const repository = await HubRepository.open(id, within);
+    try {
+      return namesIn(repository, id)
+        .filter((name) => name.endsWith('.jsonl') || ADAPTER.test(name))
+        .map((name) => (ADAPTER.test(name) ? join(dirname(inside(name)!), 'adapter') : inside(name)!));
+    } finally {
+      await repository.close();
+    }
+  });
+
+const inside = (path: string): string | undefined => OUTPUT.exec(path)?.[1];
+
+/** Files of the paper's output folders. @throws WhorlError `missing-file` where none holds answers */
+function namesIn({ listing }: HubRepository, id: HubId): string[] {
+  const names = [...listing.files.keys()].filter((path) => inside(path) !== undefined);
+  if (names.some((path) => path.endsWith('.jsonl'))) return names;
+  throw new WhorlError(
+    'missing-file',
+    `${hubName(id)} holds no output_{template}_{adapter|sft_chat} folder with .jsonl files`,
+    'check the name',
+  );
+}
+
 async function fetched(id: HubId, out: string, options: RepositoryOptions): Promise<HubImport> {
   const repository = await HubRepository.open(id, options);
   const staging = join(tmpdir(), `whorl-import-${randomUUID()}`);
   try {
-    const { commit, files } = repository.listing;
-    const inside = (path: string): string | undefined => OUTPUT.exec(path)?.[1];
-    const names = [...files.keys()].filter((path) => inside(path) !== undefined);
+    const { commit } = repository.listing;
+    const names = namesIn(repository, id);
     const answers = names.filter((path) => path.endsWith('.jsonl'));
-    if (answers.length === 0)
-      throw new WhorlError(
-        'missing-file',
-        `${hubName(id)} holds no output_{template}_{adapter|sft_chat} folder with .jsonl files`,
-        'check the name',
-      );
     // Links of the cache are no regular files to whoever reads a stranger's folder: copies are.
     for (const path of answers) copyFileAtomic(await repository.fetch(path), join(staging, inside(path)!));
     const origin = `${id.repo}@${commit}`;
