@@ -6,6 +6,7 @@ import type { TaskPlace } from './folder.ts';
 import type { Launcher } from './launcher.ts';
 import { ownProgram, quoted } from './program.ts';
 import { isOver, RayJobs, type RayOptions } from './ray-http.ts';
+import { readResult } from './result.ts';
 import { failureFile } from './task.ts';
 
 export interface RayFleet extends RayOptions {
@@ -41,6 +42,8 @@ export function rayOf({ run, jobs = JOBS, threads = 1, worker, ...options }: Ray
     async run(place) {
       const { id, runs } = await nameFor(place);
       if (!runs) {
+        // One that ended while it was looked for.
+        if (readResult(place.folder, place.task)) return 'is done';
         rmSync(failureFile(place.folder), { force: true });
         const words = quoted(['task', place.folder, '--threads', String(threads), '--quiet']);
         await ray.submit(id, `exec ${program} ${words}`, threads);
