@@ -63,6 +63,16 @@ export {
   type ProveReport,
   proveRun,
 } from './fingerprint/steps.ts';
+export {
+  type EvaluateFleetOptions,
+  type EvaluateFleetReport,
+  evaluateFleet,
+  type FleetResults,
+} from './fleet/eval-fleet.ts';
+export type { FleetOptions, LaunchName, WaitingFleet } from './fleet/run-fleet.ts';
+export { type RunTaskOptions, runTask, type TaskReport } from './fleet/run-task.ts';
+export type { FleetVerdict, SuspectVerdict } from './fleet/verdict.ts';
+export { type FleetReport, type VerifyFleetOptions, verifyFleet } from './fleet/verify-fleet.ts';
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
 export { isWaiting, type LaunchOptions, type WaitingJob } from './launch/job.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';

@@ -11,6 +11,7 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -380,6 +381,31 @@ export function takeFile(from: string, to: string): boolean {
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return false;
     throw systemError(cause, to, 'writing') ?? cause;
+  }
+}
+
+/** A file that appears whole, unless one stands there already: of several who try, one succeeds. */
+export function createFile(path: string, text: string, mode = 0o600): boolean {
+  makeFolder(dirname(path));
+  const temp = begin(tempName(path));
+  try {
+    return writing(path, () => {
+      const fd = openSync(temp, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
+      try {
+        writeSync(fd, text);
+      } finally {
+        closeSync(fd);
+      }
+      try {
+        linkSync(temp, path);
+        return true;
+      } catch (cause) {
+        if (codeOf(cause) === 'EEXIST') return false;
+        throw cause;
+      }
+    });
+  } finally {
+    giveUp(temp);
   }
 }
 

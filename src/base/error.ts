@@ -12,7 +12,7 @@ export type ErrorCode =
   | 'exists' // the output is already there
   | 'not-reached' // a method ended without the cells it promised
   | 'too-harmful' // a fingerprint costs ordinary text more than --max-harm allows; nothing is published
-  | 'job-failed' // training that was handed over to torchrun ended before its last step
+  | 'job-failed' // work that was handed over (training to torchrun, a task of a fleet) ended before it was done
   | 'not-finite' // WHORL_CHECK found a value that is infinite or not a number
   | 'changed' // a file changed under us
   | 'hub' // the hub refuses, or what it answers cannot be used

@@ -72,6 +72,11 @@ export const COMMANDS = {
     load: async () => (await import('./commands/eval.ts')).evalCommand(),
     resumes: true,
   },
+  task: {
+    summary: 'do one task of verify --suspects or eval --models: what a launcher calls',
+    load: async () => (await import('./commands/task.ts')).taskCommand(),
+    resumes: true,
+  },
   compare: {
     summary: 'what differs between two models of one vocabulary: KL, perplexity, greedy choices',
     load: async () => (await import('./commands/compare.ts')).compareCommand(),

@@ -18,7 +18,7 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   draw: ['whorl draw ./run --beacon 32285085', 'whorl draw ./run --beacon round.json'],
   verify: [
     'whorl verify --secret ./run/secret.whorl --suspect org/name',
-    'whorl verify --secret ./run/secret.whorl --suspect org/name --certificate certificate.json --key owner.pem',
+    'whorl verify --secret ./run/secret.whorl --suspects suspects.txt --out ./fleet --jobs 4',
   ],
   check: [
     'whorl check certificate.json',
@@ -51,6 +51,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   eval: [
     'whorl eval --model ./my-model --tasks arc_easy,piqa --data ./rows --out ./results',
     'whorl eval --model org/name --compare ./published --tasks paper --shots 0,5 --data ./rows --out ./harm',
+  ],
+  task: [
+    'whorl task ./fleet/tasks/0123456789abcdef0123456789abcdef',
+    'whorl task /whorl/task --model /whorl/model --file secret=/whorl/secret.whorl --json',
   ],
   compare: [
     'whorl compare --model ./my-model --with ./run/published',

@@ -42,6 +42,7 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
   score: ({ out: _, ...call }) =>
     all(whorl.score({ model, rows: [{ context: 'a', continuation: ' b' }], ...call })),
   eval: (call) => whorl.evaluateModel({ model, tasks: ['arc_easy'], data: call.out, ...call }),
+  task: ({ out, ...call }) => whorl.runTask({ folder: out, ...call }),
   compare: ({ out, ...call }) => whorl.compare({ model, with: model, out: join(out, 'c.json'), ...call }),
   dataset: (call) => whorl.mixDataset(call),
   pipeline: ({ out, ...call }) =>
@@ -60,6 +61,7 @@ const NEED_MORE: ReadonlySet<string> = new Set([
   'verify',
   'check',
   'attack',
+  'task',
   'merge',
   'dataset',
   'report',

@@ -3,8 +3,11 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { checkWritable, writeJsonAtomic } from '../../base/atomic.ts';
+import { WhorlError } from '../../base/error.ts';
 import type { EvaluateReport } from '../../evaluate/evaluate.ts';
 import { evaluateBoth, planBoth } from '../both-models.ts';
+import { runEvaluateFleet } from '../eval-fleet.ts';
+import { FLEET, MODELS, refuseFleetAlone } from '../fleet-flags.ts';
 import { ASKED } from '../model-flags.ts';
 import {
   byDefault,
@@ -39,11 +42,14 @@ const OPTIONS = {
     'main',
   ),
   ...ASKED,
+  model: text('<model>', `${ASKED.model.words}; or --models`),
 };
 const OWN = {
   shots: SHOTS,
   compare: text('<model>', 'a second model, after something was done to the first: paired counts and tests'),
   margin: MARGIN,
+  ...MODELS,
+  ...FLEET,
   ...DRY_RUN,
   ...JSON_LINE,
 };
@@ -56,8 +62,17 @@ export function evalCommand(): Command {
     .action((_, called: Command) => runEval(given(called, OPTIONS), given(called, OWN)));
 }
 
-async function runEval(
-  options: Given<typeof OPTIONS>,
+async function runEval(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
+  if (own.models !== undefined) return runEvaluateFleet(options, { ...own, models: own.models });
+  refuseFleetAlone(own);
+  const { model } = options;
+  if (model === undefined)
+    throw new WhorlError('usage', 'no model is named', 'give --model, or --models with a list');
+  return runOne({ ...options, model }, own);
+}
+
+async function runOne(
+  options: Given<typeof OPTIONS> & { readonly model: string },
   { shots: listed, compare, margin, dryRun, json }: Given<typeof OWN>,
 ): Promise<void> {
   const [{ evaluateModel }, { shotsNamed }] = await Promise.all([

@@ -5,6 +5,7 @@ import { WhorlError } from '../../base/error.ts';
 import type { Channels } from '../../verify/channels.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
 import { ENDPOINT, endpointFrom, endpointLines } from '../endpoint-flags.ts';
+import { FLEET, refuseFleetAlone, SUSPECTS } from '../fleet-flags.ts';
 import { COMPUTE, QUANTISES } from '../model-flags.ts';
 import {
   DRY_RUN,
@@ -34,14 +35,13 @@ import { withProgress } from '../progress.ts';
 import { TSA_ROOT } from '../run-options.ts';
 import { showPlan } from '../show-plan.ts';
 import { headline, VERDICT_WORDS } from '../verdict-words.ts';
+import { runVerifyFleet } from '../verify-fleet.ts';
 
 const OPTIONS = {
   secret: required(text('<file>', 'secret.whorl of the run')),
-  suspect: required(
-    text(
-      '<model>',
-      'a Hugging Face folder, a GGUF file, a hub id (org/name[@revision]), or with --model-name the address of a server (https://host/v1)',
-    ),
+  suspect: text(
+    '<model>',
+    'a Hugging Face folder, a GGUF file, a hub id (org/name[@revision]), or with --model-name the address of a server (https://host/v1); or --suspects',
   ),
   claim: text('<file>', 'the published claim.json (default: the one beside the secret)'),
   body: text(
@@ -73,6 +73,8 @@ const OWN = {
   ),
   key: text('<file>', 'the key that signs it: PEM, Ed25519 or P-256; made where there is none'),
   ...ENDPOINT,
+  ...SUSPECTS,
+  ...FLEET,
   ...UNLOCK,
   ...DRY_RUN,
   ...JSON_LINE,
@@ -87,6 +89,18 @@ export function verifyCommand(): Command {
 }
 
 async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
+  if (own.suspects !== undefined) return runVerifyFleet(options, { ...own, suspects: own.suspects });
+  refuseFleetAlone(own);
+  const { suspect } = options;
+  if (suspect === undefined)
+    throw new WhorlError('usage', 'no suspect is named', 'give --suspect, or --suspects with a list');
+  return runOne({ ...options, suspect }, own);
+}
+
+async function runOne(
+  options: Given<typeof OPTIONS> & { readonly suspect: string },
+  own: Given<typeof OWN>,
+): Promise<void> {
   const { certificate: file, key } = own;
   if ((file === undefined) !== (key === undefined))
     throw new WhorlError('usage', '--certificate and --key go together', 'give both');

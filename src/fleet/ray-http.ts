@@ -1,0 +1,144 @@
+// Ray Jobs' REST API: submit and look. Through undici's `request`: Ray answers browsers with 405, and Node's `fetch` sends the
+// headers of one. Nothing is redirected, nothing secret is sent.
+
+import { type Dispatcher, request } from 'undici';
+import { checkAborted, currentSignal } from '../base/abort.ts';
+import { WhorlError } from '../base/error.ts';
+import { CONNECTION_REASONS, collect } from '../base/http.ts';
+import { jsonOrNothing } from '../base/json.ts';
+
+const MILLISECONDS = 30_000;
+const MAX_ANSWER = 4 << 20;
+const LOOK_MS = 500;
+/** Looks that get no answer before a job that runs is given up: the head may be restarting. */
+const LOOKS = 20;
+
+/** PENDING, RUNNING, SUCCEEDED, FAILED, STOPPED. */
+export interface JobState {
+  readonly status: string;
+  readonly message: string;
+}
+
+export const isOver = ({ status }: JobState): boolean => ['SUCCEEDED', 'FAILED', 'STOPPED'].includes(status);
+
+export interface RayOptions {
+  /** Of Ray's dashboard; default: RAY_ADDRESS. */
+  readonly address?: string | undefined;
+  /** Milliseconds between looks, for tests. */
+  readonly lookMs?: number | undefined;
+}
+
+export class RayJobs {
+  readonly #base: URL;
+  readonly #lookMs: number;
+
+  /** @throws WhorlError `usage` for an address that has no REST API */
+  constructor({ address = process.env.RAY_ADDRESS, lookMs = LOOK_MS }: RayOptions) {
+    this.#base = addressOf(address ?? 'http://127.0.0.1:8265');
+    this.#lookMs = lookMs;
+  }
+
+  /** @throws WhorlError `unreachable` with what to do */
+  async version(): Promise<string> {
+    const { status, body } = await this.#ask('GET', '/api/version');
+    const version = (body as { ray_version?: unknown } | undefined)?.ray_version;
+    if (status !== 200 || typeof version !== 'string')
+      throw this.#unusable(`answers ${status} and no version of Ray`);
+    return version;
+  }
+
+  /** undefined for a job that Ray does not know. */
+  async look(id: string): Promise<JobState | undefined> {
+    const { status, body } = await this.#ask('GET', `/api/jobs/${id}`);
+    if (status === 404) return undefined;
+    const { status: state, message } = (body ?? {}) as { status?: unknown; message?: unknown };
+    if (status !== 200 || typeof state !== 'string') throw this.#unusable(`answers ${status} about a job`);
+    return { status: state, message: typeof message === 'string' ? message : '' };
+  }
+
+  /** Under an id of ours: Ray refuses one that it has, so nothing is begun twice. */
+  async submit(id: string, entrypoint: string, cpus: number): Promise<void> {
+    const { status } = await this.#ask('POST', '/api/jobs/', {
+      submission_id: id,
+      entrypoint,
+      entrypoint_num_cpus: cpus,
+    });
+    if (status !== 200 && !(await this.look(id))) throw this.#unusable(`answers ${status} to a new job`);
+  }
+
+  /** Looks until it is over. */
+  async follow(id: string): Promise<JobState> {
+    for (let missed = 0; ; ) {
+      try {
+        const state = await this.look(id);
+        if (!state) return { status: 'gone', message: 'Ray does not know it any more' };
+        if (isOver(state)) return state;
+        missed = 0;
+      } catch (cause) {
+        if (!(cause instanceof WhorlError && cause.code === 'unreachable') || ++missed >= LOOKS) throw cause;
+      }
+      await new Promise((resolve) => setTimeout(resolve, this.#lookMs));
+      checkAborted();
+    }
+  }
+
+  async #ask(
+    method: 'GET' | 'POST',
+    path: string,
+    body?: object,
+  ): Promise<{ readonly status: number; readonly body: unknown }> {
+    const late = AbortSignal.timeout(MILLISECONDS);
+    const given = currentSignal();
+    try {
+      const answer = await request(new URL(path, this.#base), {
+        method,
+        headers: { accept: 'application/json', ...(body && { 'content-type': 'application/json' }) },
+        ...(body && { body: JSON.stringify(body) }),
+        signal: given ? AbortSignal.any([given, late]) : late,
+      });
+      return { status: answer.statusCode, body: await this.#read(answer) };
+    } catch (cause) {
+      checkAborted();
+      if (cause instanceof WhorlError) throw cause;
+      const code = String((cause as NodeJS.ErrnoException).code);
+      throw this.#unreachable(
+        late.aborted ? 'does not answer' : (CONNECTION_REASONS[code] ?? 'cannot be asked'),
+        cause,
+      );
+    }
+  }
+
+  async #read({ body }: Dispatcher.ResponseData): Promise<unknown> {
+    const { bytes, isWhole } = await collect(body, MAX_ANSWER);
+    if (!isWhole) throw this.#unusable(`answers more than ${MAX_ANSWER} bytes`);
+    return jsonOrNothing(bytes.toString('utf8'));
+  }
+
+  #unreachable(what: string, cause: unknown): WhorlError {
+    return new WhorlError(
+      'unreachable',
+      `Ray at ${this.#base.origin} ${what}`,
+      'start it (ray start --head), or name its dashboard with --address or RAY_ADDRESS; the same command goes on',
+      { cause },
+    );
+  }
+
+  #unusable(what: string): WhorlError {
+    return new WhorlError(
+      'endpoint',
+      `what stands at ${this.#base.origin} ${what}`,
+      'name the dashboard of a Ray cluster with --address or RAY_ADDRESS; the same command goes on',
+    );
+  }
+}
+
+function addressOf(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url;
+  // Not the text itself: it may hold a password.
+  throw new WhorlError(
+    'usage',
+    'the address of Ray is not one of its dashboard',
+    'give http://HOST:8265 with --address or RAY_ADDRESS; ray://, auto and HOST:6379 have no REST API',
+  );
+}
