@@ -24,7 +24,7 @@ export interface EvaluateModelOptions extends Omit<OpenOptions, 'scoring' | 'seq
   /** Results: `{tasks}/{shots}.json`; beside it, in `OUT.samples`, each row's. */
   readonly out: string;
   /** Which harness is followed; default: today's. */
-  readonly mode?: ModeName;
+  readonly harness?: ModeName;
   /** Most rows of a task. */
   readonly limit?: number;
   /** Folder of more tasks: YAML files in the harness's words. */
@@ -38,12 +38,12 @@ export interface EvaluateModelOptions extends Omit<OpenOptions, 'scoring' | 'seq
  *   and the model give rise to
  */
 export const evaluateModel: Plannable<EvaluateModelOptions, EvaluateReport> = plannable(
-  (options) => opened<DryRun>(options, (evaluation, { model }) => planEvaluation(evaluation, model)),
-  (options) => opened(options, evaluate),
+  (options) => openedFor<DryRun>(options, (evaluation, { model }) => planEvaluation(evaluation, model)),
+  (options) => openedFor(options, evaluate),
 );
 
-/** Refuses what needs no model, and opens it. */
-async function opened<T>(
+/** Refuses what needs no model, and opens it for as long as the call takes. */
+export async function openedFor<T>(
   options: EvaluateModelOptions,
   call: (evaluation: EvaluateOptions, model: LocalModel) => Promise<T>,
 ): Promise<T> {
@@ -53,14 +53,14 @@ async function opened<T>(
     shots = [0, 1, 5],
     data,
     out,
-    mode: named = 'main',
+    harness = 'main',
     limit,
     taskDir,
     onEvent = silent,
     ...open
   } = options;
   const counts = shotsNamed(shots.join());
-  const mode = MODES[named];
+  const mode = MODES[harness];
   const picked = chosen(catalogue(taskDir, mode), tasks);
   onEvent({ kind: 'phase', name: 'opening', detail: model });
   return asking({ kind: 'model', model }, { ...open, onEvent, scoring: mode.scoring }, (asked) => {

@@ -51,6 +51,8 @@ export interface EvaluateReport {
     readonly shots: number;
     readonly path: string;
     readonly content: Record<string, unknown>;
+    /** In this call; false: it was there. */
+    readonly made: boolean;
   }[];
   /** Rows that were asked in this call. */
   readonly asked: number;
@@ -69,7 +71,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   await countRequests({ tasks: chosen.tasks, shots: open, data, limit, onEvent });
   for (const { shots: each, path, settings, done } of places) {
     if (done) {
-      results.push({ shots: each, path, content: done });
+      results.push({ shots: each, path, content: done, made: false });
       continue;
     }
     const run = new Run(options, each, identity);
@@ -77,7 +79,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
     asked += run.asked;
     writeJsonAtomic(path, content);
     run.forget();
-    results.push({ shots: each, path, content });
+    results.push({ shots: each, path, content, made: true });
   }
   return { results, asked };
 }
