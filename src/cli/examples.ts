@@ -51,7 +51,6 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   eval: [
     'whorl eval --model ./my-model --tasks arc_easy,piqa --data ./rows --out ./results',
     'whorl eval --mode adapter --tasks paper --data ./rows',
-    'whorl eval --model org/name --compare ./published --tasks paper --shots 0,5 --data ./rows --out ./harm',
   ],
   compare: [
     'whorl compare --model ./my-model --with ./run/published',

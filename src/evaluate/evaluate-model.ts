@@ -3,16 +3,21 @@
 
 import type { Abortable } from '../base/abort.ts';
 import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { WhorlError } from '../base/error.ts';
 import { silent } from '../base/events.ts';
 import type { LocalModel } from '../lm/local-model.ts';
 import { asking, type OpenOptions } from '../lm/open.ts';
 import { catalogue, chosen } from './catalogue.ts';
+import { type FramingOptions, framingOf } from './chat.ts';
 import { type EvaluateOptions, type EvaluateReport, evaluate, shotsNamed } from './evaluate.ts';
 import { modelIdentity } from './model-identity.ts';
 import { MODES, type ModeName } from './modes.ts';
 import { planEvaluation } from './plan.ts';
 
-export interface EvaluateModelOptions extends Omit<OpenOptions, 'scoring' | 'sequences'>, Abortable {
+export interface EvaluateModelOptions
+  extends Omit<OpenOptions, 'scoring' | 'sequences'>,
+    FramingOptions,
+    Abortable {
   /** A folder, a GGUF file or a hub id. */
   readonly model: string;
   /** Tasks, groups or tags; `paper`: those of the paper; `all`. */
@@ -56,17 +61,30 @@ export async function openedFor<T>(
     harness = 'main',
     limit,
     taskDir,
+    applyChatTemplate,
+    systemInstruction,
+    fewshotAsMultiturn,
     onEvent = silent,
     ...open
   } = options;
   const counts = shotsNamed(shots.join());
   const mode = MODES[harness];
   const picked = chosen(catalogue(taskDir, mode), tasks);
+  const chat: FramingOptions = {
+    ...(applyChatTemplate !== undefined && { applyChatTemplate }),
+    ...(systemInstruction !== undefined && { systemInstruction }),
+    ...(fewshotAsMultiturn !== undefined && { fewshotAsMultiturn }),
+  };
+  if (mode !== MODES.main && Object.keys(chat).length > 0)
+    throw new WhorlError('usage', `the harness ${mode.name} had no chat templates`, 'leave out --harness');
   onEvent({ kind: 'phase', name: 'opening', detail: model });
   return asking({ kind: 'model', model }, { ...open, onEvent, scoring: mode.scoring }, (asked) => {
-    const { precision } = asked;
+    const { precision, tokenizer } = asked;
+    const bos = tokenizer.specialTokens.bos_token;
     return call(
       {
+        framing: framingOf(chat, tokenizer, model),
+        ...(bos !== undefined && { bos }),
         model: asked,
         modelName: model,
         modelIdentity: modelIdentity(asked.model, precision),

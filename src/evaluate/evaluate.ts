@@ -13,6 +13,7 @@ import { digestFile } from '../sources/checkpoints/digest.ts';
 import { hashesOf, metricsOf, type RowMetrics, samplesOf } from './answers.ts';
 import { askRows } from './ask-rows.ts';
 import type { Chosen } from './catalogue.ts';
+import { type Framing, framingIdentity, PLAIN } from './chat.ts';
 import { countRequests } from './count.ts';
 import { Journal } from './journal.ts';
 import type { Mode } from './modes.ts';
@@ -39,6 +40,10 @@ export interface EvaluateOptions {
   /** What was asked for, as the folder's name: `paper`, `arc_easy,piqa`. */
   readonly label: string;
   readonly mode: Mode;
+  /** Default: plain text. */
+  readonly framing?: Framing;
+  /** How the tokenizer writes BOS: a request that begins so gets none. */
+  readonly bos?: string;
   /** Most rows of a task. */
   readonly limit?: number;
   readonly bootstrap?: number;
@@ -66,9 +71,9 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   const results: EvaluateReport['results'][number][] = [];
   let asked = 0;
   const places = toWrite(options);
-  const { chosen, data, limit, onEvent } = options;
+  const { chosen, data, limit, framing, onEvent } = options;
   const open = places.filter(({ done }) => !done).map((place) => place.shots);
-  await countRequests({ tasks: chosen.tasks, shots: open, data, limit, onEvent });
+  await countRequests({ tasks: chosen.tasks, shots: open, data, limit, framing, onEvent });
   for (const { shots: each, path, settings, done } of places) {
     if (done) {
       results.push({ shots: each, path, content: done, made: false });
@@ -106,7 +111,16 @@ export function toWrite(options: Omit<EvaluateOptions, 'model'>): Place[] {
 
 /** What a results file says of itself, and must say for it to be taken as done. */
 function settingsOf(
-  { modelName, modelIdentity, precision, mode, limit, chosen, data }: Omit<EvaluateOptions, 'model'>,
+  {
+    modelName,
+    modelIdentity,
+    precision,
+    mode,
+    framing = PLAIN,
+    limit,
+    chosen,
+    data,
+  }: Omit<EvaluateOptions, 'model'>,
   shots: number,
 ): Record<string, unknown> {
   const files = chosen.tasks.flatMap((task) => [
@@ -118,6 +132,7 @@ function settingsOf(
     ...(precision && { precision }),
     weights: modelIdentity,
     mode: mode.name,
+    chat: framingIdentity(framing),
     limit: limit ?? null,
     task_versions: Object.fromEntries(chosen.tasks.map(({ name, version }) => [name, version])),
     rows: sha256Hex(files.map(digestFile).join()),
@@ -141,7 +156,7 @@ class Run {
   ) {}
 
   async results(settings: Record<string, unknown>): Promise<Record<string, unknown>> {
-    const { chosen, mode, bootstrap, onEvent = silent } = this.options;
+    const { chosen, mode, bootstrap, framing, onEvent = silent } = this.options;
     const tasks: TaskResult[] = [];
     for (const [i, task] of chosen.tasks.entries()) {
       const name = `${task.name}, ${this.shots} shots`;
@@ -157,6 +172,7 @@ class Run {
     return {
       ...figures,
       config: { model: 'whorl', model_args: `pretrained=${model as string}`, limit, fewshot_seed: 1234 },
+      ...chatOf(framing),
       model_source: 'whorl',
       model_name: model,
       whorl: { format: FORMAT, ...settings },
@@ -188,19 +204,19 @@ class Run {
     examples: readonly TaskRow[],
     journal: Journal,
   ): Promise<void> {
-    const { onEvent = silent } = this.options;
+    const { framing, bos, onEvent = silent } = this.options;
     let done = 0;
     const told = (): void => onEvent({ kind: 'progress', name, done: ++done, total: rows.length });
     const asks = function* (shots: number) {
       let row = 0;
-      for (const requests of requestsOf(task, rows, examples, shotsOf(task, shots))) {
+      for (const requests of requestsOf(task, rows, examples, shotsOf(task, shots), framing)) {
         const asked = askedHash(requests.requests);
         if (journal.answer(row, asked) === undefined) yield { row, asked, requests };
         else told();
         row++;
       }
     };
-    for await (const { row, asked, answer } of askRows(this.options.model, task, asks(this.shots))) {
+    for await (const { row, asked, answer } of askRows(this.options.model, task, asks(this.shots), bos)) {
       journal.add(row, asked, answer);
       this.asked++;
       told();
@@ -209,11 +225,12 @@ class Run {
 
   /** Metrics from the answers, and the samples' file. */
   #written(task: Task, rows: readonly TaskRow[], examples: readonly TaskRow[], journal: Journal) {
+    const { framing } = this.options;
     const metrics: RowMetrics[] = [];
     const hashes: string[] = [];
     const file = new AtomicFile(samplesFile(this.options.out, task.name, this.shots));
     try {
-      for (const requests of requestsOf(task, rows, examples, shotsOf(task, this.shots))) {
+      for (const requests of requestsOf(task, rows, examples, shotsOf(task, this.shots), framing)) {
         const row = metrics.length;
         const answer = journal.answer(row, askedHash(requests.requests))!;
         metrics.push(metricsOf(task, requests, answer));
@@ -235,6 +252,16 @@ class Run {
     for (const path of this.#journals) rmSync(path, { force: true });
   }
 }
+
+/** What the harness says of a chat template and a system instruction. */
+const chatOf = ({ system, template }: Framing = PLAIN): Record<string, unknown> => ({
+  ...(system !== undefined && { system_instruction: system, system_instruction_sha: sha256Hex(system) }),
+  ...(template && {
+    fewshot_as_multiturn: template.multiturn,
+    chat_template: template.source,
+    chat_template_sha: sha256Hex(template.source),
+  }),
+});
 
 const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
 

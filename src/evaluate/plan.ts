@@ -17,6 +17,7 @@ export async function planEvaluation(options: EvaluateOptions, model: Model): Pr
     shots: open,
     data,
     limit,
+    framing: options.framing,
     onEvent: options.onEvent,
   });
   for (const { shots, path, done } of places) {

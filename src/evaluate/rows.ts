@@ -5,6 +5,8 @@ import { basename, join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { isThere } from '../base/system-errors.ts';
 import { readRows } from '../sources/rows/read.ts';
+import type { Row } from '../sources/rows/row.ts';
+import { MissingColumn } from './expression.ts';
 import type { TaskRow } from './requests.ts';
 import type { Task } from './task.ts';
 import { ofRow } from './template.ts';
@@ -31,15 +33,30 @@ export function fileOf(data: string, task: Task, split: string): string {
   );
 }
 
+/** Whether a row of a data set that several tasks share is the task's. */
+const isOf = ({ keeps }: Task, row: Row): boolean =>
+  Object.entries(keeps).every(([name, value]) => {
+    if (!Object.hasOwn(row, name)) throw new MissingColumn(name);
+    return row[name] === value;
+  });
+
 /** Prepared rows of a split, in order. @throws WhorlError `bad-file` naming file and row */
 export async function rowsOf(data: string, task: Task, split: string, limit?: number): Promise<TaskRow[]> {
   const path = fileOf(data, task, split);
   const isLines = path.endsWith('.jsonl');
   const out: TaskRow[] = [];
-  for await (const row of readRows(path, limit === undefined ? {} : { limit })) {
-    const where = `${path}, ${isLines ? 'line' : 'row'} ${out.length + 1}`;
-    out.push({ where, row: ofRow(where, task.name, () => task.prepare(row)) });
+  let read = 0;
+  for await (const row of readRows(path)) {
+    const where = `${path}, ${isLines ? 'line' : 'row'} ${++read}`;
+    if (ofRow(where, task.name, () => isOf(task, row)))
+      out.push({ where, row: ofRow(where, task.name, () => task.prepare(row)) });
+    if (out.length === limit) break;
   }
-  if (out.length === 0) throw new WhorlError('bad-file', `${path} has no rows`, 'give at least one');
-  return out;
+  if (out.length > 0) return out;
+  const [kept] = Object.entries(task.keeps).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+  throw new WhorlError(
+    'bad-file',
+    `${path} has no rows${kept === undefined || read === 0 ? '' : ` with ${kept}`}`,
+    'give at least one',
+  );
 }

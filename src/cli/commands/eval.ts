@@ -15,6 +15,7 @@ import {
   type Given,
   given,
   JSON_LINE,
+  made,
   named,
   oneOf,
   refuseAlone,
@@ -46,6 +47,16 @@ const OPTIONS = {
       "which harness is followed: today's, or v0.4.0 as the paper ran it",
     ),
     'main',
+  ),
+  applyChatTemplate: toggle("put every request into the model's chat template"),
+  systemInstruction: text('<text>', "a system's turn before each task's description"),
+  fewshotAsMultiturn: made(
+    oneOf(
+      '<answer>',
+      ['true', 'false'],
+      'with a chat template: examples as turns of their own (default), or all in one',
+    ),
+    (answer: string) => answer === 'true',
   ),
   ...ASKED,
   model: text(
