@@ -7,6 +7,7 @@ import { WhorlError } from '../base/error.ts';
 import { silent } from '../base/events.ts';
 import type { LocalModel } from '../lm/local-model.ts';
 import { asking, type OpenOptions } from '../lm/open.ts';
+import type { Model } from '../models/model.ts';
 import { catalogue, chosen } from './catalogue.ts';
 import { type FramingOptions, framingOf } from './chat.ts';
 import { type EvaluateOptions, type EvaluateReport, evaluate, shotsNamed } from './evaluate.ts';
@@ -20,6 +21,8 @@ export interface EvaluateModelOptions
     Abortable {
   /** A folder, a GGUF file or a hub id. */
   readonly model: string;
+  /** The same, where it is open already. */
+  readonly opened?: Model;
   /** Tasks, groups or tags; `paper`: those of the paper; `all`. */
   readonly tasks: readonly string[];
   /** Examples before each row; default: 0, 1 and 5. */
@@ -54,6 +57,7 @@ export async function openedFor<T>(
 ): Promise<T> {
   const {
     model,
+    opened: already,
     tasks,
     shots = [0, 1, 5],
     data,
@@ -77,28 +81,32 @@ export async function openedFor<T>(
   };
   if (mode !== MODES.main && Object.keys(chat).length > 0)
     throw new WhorlError('usage', `the harness ${mode.name} had no chat templates`, 'leave out --harness');
-  onEvent({ kind: 'phase', name: 'opening', detail: model });
-  return asking({ kind: 'model', model }, { ...open, onEvent, scoring: mode.scoring }, (asked) => {
-    const { precision, tokenizer } = asked;
-    const bos = tokenizer.specialTokens.bos_token;
-    return call(
-      {
-        framing: framingOf(chat, tokenizer, model),
-        ...(bos !== undefined && { bos }),
-        model: asked,
-        modelName: model,
-        modelIdentity: modelIdentity(asked.model, precision),
-        ...(precision && { precision }),
-        chosen: picked,
-        shots: counts,
-        data,
-        out,
-        label: tasks.join(),
-        mode,
-        onEvent,
-        ...(limit !== undefined && { limit }),
-      },
-      asked,
-    );
-  });
+  if (!already) onEvent({ kind: 'phase', name: 'opening', detail: model });
+  return asking(
+    { kind: 'model', model: already ?? model },
+    { ...open, onEvent, scoring: mode.scoring },
+    (asked) => {
+      const { precision, tokenizer } = asked;
+      const bos = tokenizer.specialTokens.bos_token;
+      return call(
+        {
+          framing: framingOf(chat, tokenizer, model),
+          ...(bos !== undefined && { bos }),
+          model: asked,
+          modelName: model,
+          modelIdentity: modelIdentity(asked.model, precision),
+          ...(precision && { precision }),
+          chosen: picked,
+          shots: counts,
+          data,
+          out,
+          label: tasks.join(),
+          mode,
+          onEvent,
+          ...(limit !== undefined && { limit }),
+        },
+        asked,
+      );
+    },
+  );
 }

@@ -49,17 +49,23 @@ async function runCompare(options: Given<typeof OPTIONS>, own: Given<typeof OWN>
   if (own.dryRun)
     return showPlan(
       await withProgress(async (onEvent) => {
-        const plan = await compare({ ...options, onEvent, dryRun: true });
-        return rows ? withRows(plan, await planBoth({ ...rows.asked, onEvent }, rows.both)) : plan;
+        const opened = rows && (await openBoth(options, onEvent));
+        const plan = await compare({ ...options, ...(opened && { opened }), onEvent, dryRun: true });
+        if (!rows || !opened) return plan;
+        return withRows(plan, await planBoth({ ...rows.asked, onEvent }, { ...rows.both, opened }));
       }),
       own.json,
     );
   const { report, tasks } = await withProgress(async (onEvent) => {
     if (rows) await rows.check(onEvent);
-    const compared = await compare({ ...options, onEvent });
+    const opened = rows && (await openBoth(options, onEvent));
+    const compared = await compare({ ...options, ...(opened && { opened }), onEvent });
     return {
       report: compared,
-      tasks: rows && (await evaluateBoth({ ...rows.asked, onEvent }, rows.both, own.margin)),
+      tasks:
+        rows &&
+        opened &&
+        (await evaluateBoth({ ...rows.asked, onEvent }, { ...rows.both, opened }, own.margin)),
     };
   });
   const whole = tasks ? { ...report, tasks } : report;
@@ -67,6 +73,16 @@ async function runCompare(options: Given<typeof OPTIONS>, own: Given<typeof OWN>
   if (own.json) printJson(whole);
   else await show(report, tasks);
   if (options.out !== undefined) tell(paint.dim(`in ${options.out}`));
+}
+
+/** Both models, opened once for all that they are asked. */
+async function openBoth({ model, with: other, ...open }: Given<typeof OPTIONS>, onEvent: OnEvent) {
+  const { openModel } = await import('../../models/open-model.ts');
+  const opening = (name: string) => {
+    onEvent({ kind: 'phase', name: 'opening', detail: name });
+    return openModel(name, { ...open, onEvent });
+  };
+  return { model: await opening(model), with: await opening(other) };
 }
 
 /** What `--tasks` asks both models, and a check of every row before anything is measured. */
