@@ -88,6 +88,14 @@ test(
 
     const report = await whorl('report', 'harmlessness', 'adapter', root, '--json');
     expect(report.code, report.err).toBe(0);
+    const { paired } = JSON.parse(report.out) as { paired: { tables: Record<string, unknown>[] }[] };
+    expect(paired).toHaveLength(1);
+    // The same weights: no answer changed, and two rows are too few to say more.
+    expect(paired[0]!.tables).toContainEqual(
+      expect.objectContaining({ task: 'piqa', shots: 1, rows: 2, fell: 0, rose: 0, p_value: 1 }),
+    );
+    const table = await whorl('report', 'harmlessness', 'adapter', root, '--format', 'markdown');
+    expect(table.out).toMatch(/before and after, row by row \(margin 1 points\)/);
   },
   LONG,
 );
