@@ -4,13 +4,13 @@
 import { type OnEvent, silent } from '../base/events.ts';
 import type { Framing } from './chat.ts';
 import { requestsOf, shotsOf } from './requests.ts';
-import { rowsOf } from './rows.ts';
+import { type RowPlace, rowsOf } from './rows.ts';
 import { evaluated, pool, type Task } from './task.ts';
 
 interface Asked {
   readonly tasks: readonly Task[];
   readonly shots: readonly number[];
-  readonly data: string;
+  readonly data: RowPlace;
   readonly limit?: number | undefined;
   readonly framing?: Framing | undefined;
   readonly onEvent?: OnEvent | undefined;

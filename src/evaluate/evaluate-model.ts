@@ -11,9 +11,11 @@ import type { Model } from '../models/model.ts';
 import { catalogue, chosen } from './catalogue.ts';
 import { type FramingOptions, framingOf } from './chat.ts';
 import { type EvaluateOptions, type EvaluateReport, evaluate, shotsNamed } from './evaluate.ts';
+import { rowsAt } from './hub-rows.ts';
 import { modelIdentity } from './model-identity.ts';
 import { MODES, type ModeName } from './modes.ts';
 import { planEvaluation } from './plan.ts';
+import type { RowPlace } from './rows.ts';
 
 export interface EvaluateModelOptions
   extends Omit<OpenOptions, 'scoring' | 'sequences'>,
@@ -27,8 +29,8 @@ export interface EvaluateModelOptions
   readonly tasks: readonly string[];
   /** Examples before each row; default: 0, 1 and 5. */
   readonly shots?: readonly number[];
-  /** Folder of rows: `{task}/{split}.jsonl` or .parquet, with the columns of the hub. */
-  readonly data: string;
+  /** Folder of rows: `{task}/{split}.jsonl` or .parquet, with the columns of the hub. Default: the hub's own files. */
+  readonly data?: string | RowPlace;
   /** Results: `{tasks}/{shots}.json`; beside it, in `OUT.samples`, each row's. */
   readonly out: string;
   /** Which harness is followed; default: today's. */
@@ -81,6 +83,7 @@ export async function openedFor<T>(
   };
   if (mode !== MODES.main && Object.keys(chat).length > 0)
     throw new WhorlError('usage', `the harness ${mode.name} had no chat templates`, 'leave out --harness');
+  const place = await rowsAt(data, picked.tasks, counts, { onEvent });
   if (!already) onEvent({ kind: 'phase', name: 'opening', detail: model });
   return asking(
     { kind: 'model', model: already ?? model },
@@ -98,7 +101,7 @@ export async function openedFor<T>(
           ...(precision && { precision }),
           chosen: picked,
           shots: counts,
-          data,
+          data: place,
           out,
           label: tasks.join(),
           mode,

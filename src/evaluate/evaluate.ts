@@ -9,7 +9,6 @@ import { type OnEvent, silent } from '../base/events.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import type { QuantisedPrecision } from '../engine/packing.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
-import { digestFile } from '../sources/checkpoints/digest.ts';
 import { hashesOf, metricsOf, type RowMetrics, samplesOf } from './answers.ts';
 import { askRows } from './ask-rows.ts';
 import type { Chosen } from './catalogue.ts';
@@ -20,7 +19,7 @@ import type { Mode } from './modes.ts';
 import { requestsOf, shotsOf, type TaskRow } from './requests.ts';
 import { resultsOf, type TaskResult } from './results.ts';
 import { FORMAT, finishedResults } from './results-file.ts';
-import { fileOf, rowsOf } from './rows.ts';
+import { digestsOf, type RowPlace, rowsOf } from './rows.ts';
 import { evaluated, pool, type Task } from './task.ts';
 
 export interface EvaluateOptions {
@@ -33,8 +32,7 @@ export interface EvaluateOptions {
   readonly precision?: QuantisedPrecision;
   readonly chosen: Chosen;
   readonly shots: readonly number[];
-  /** Folder of rows: `{task}/{split}.jsonl` or .parquet. */
-  readonly data: string;
+  readonly data: RowPlace;
   /** Folder of results: `{label}/{shots}.json` there, `samples_{task}_{shots}.jsonl` in `OUT.samples`. */
   readonly out: string;
   /** What was asked for, as the folder's name: `paper`, `arc_easy,piqa`. */
@@ -123,9 +121,9 @@ function settingsOf(
   }: Omit<EvaluateOptions, 'model'>,
   shots: number,
 ): Record<string, unknown> {
-  const files = chosen.tasks.flatMap((task) => [
-    fileOf(data, task, evaluated(task)),
-    ...(shotsOf(task, shots) > 0 ? [fileOf(data, task, pool(task))] : []),
+  const digests = chosen.tasks.flatMap((task) => [
+    ...digestsOf(data, task, evaluated(task)),
+    ...(shotsOf(task, shots) > 0 ? digestsOf(data, task, pool(task)) : []),
   ]);
   return {
     model: modelName,
@@ -135,7 +133,7 @@ function settingsOf(
     chat: framingIdentity(framing),
     limit: limit ?? null,
     task_versions: Object.fromEntries(chosen.tasks.map(({ name, version }) => [name, version])),
-    rows: sha256Hex(files.map(digestFile).join()),
+    rows: sha256Hex(digests.join()),
   };
 }
 

@@ -12,6 +12,7 @@ import { catalogue, chosen } from '../evaluate/catalogue.ts';
 import { countRequests } from '../evaluate/count.ts';
 import { type EvaluateOptions, evaluate, shotsNamed } from '../evaluate/evaluate.ts';
 import { type EvaluateModelOptions, openedFor } from '../evaluate/evaluate-model.ts';
+import { rowsAt } from '../evaluate/hub-rows.ts';
 import { MODES } from '../evaluate/modes.ts';
 import { registeredModels } from '../fingerprint/registry.ts';
 import { evaluationPlace, type ResultsFile, resultsFiles } from '../runs/harmlessness-folder.ts';
@@ -139,8 +140,9 @@ async function prepared(options: EvaluateRegisteredOptions) {
     });
   const work = list.map((subject) => ({ subject, covered: coveredBy(subject, names, namesOf, counts) }));
   const open = counts.filter((each) => work.some(({ covered }) => !isOthers(covered.get(each))));
-  await countRequests({ tasks: picked.tasks, shots: open, data, limit, onEvent });
-  return { work, left, counts };
+  const rows = open.length === 0 ? undefined : await rowsAt(data, picked.tasks, open, { onEvent });
+  if (rows) await countRequests({ tasks: picked.tasks, shots: open, data: rows, limit, onEvent });
+  return { work, left, counts, rows };
 }
 
 /** By number of shots the files that together have every task, as the paper's script looks for them. */
@@ -167,7 +169,7 @@ const isOthers = (files: readonly ResultsFile[] | undefined): boolean =>
   files?.every(({ own }) => own === undefined) ?? false;
 
 async function evaluated(options: EvaluateRegisteredOptions): Promise<RegisteredReport> {
-  const { work, left, counts } = await prepared(options);
+  const { work, left, counts, rows } = await prepared(options);
   const results: RegisteredResult[] = [];
   let asked = 0;
   for (const { subject, covered } of work) {
@@ -178,14 +180,17 @@ async function evaluated(options: EvaluateRegisteredOptions): Promise<Registered
     const rest = counts.filter((shots) => !isOthers(covered.get(shots)));
     if (rest.length === 0) continue;
     checkSignal(options);
-    await openedFor(callOf(options, subject, rest), async (evaluation) => {
-      const own = rest.filter((shots) => !isCovered(covered.get(shots) ?? [], evaluation));
-      for (const shots of rest)
-        if (!own.includes(shots)) note(shots, covered.get(shots)![0]!.path, 'covered');
-      const report = await evaluate({ ...evaluation, shots: own });
-      asked += report.asked;
-      for (const { shots, path, made } of report.results) note(shots, path, made ? 'made' : 'there');
-    });
+    await openedFor(
+      { ...callOf(options, subject, rest), ...(rows && { data: rows }) },
+      async (evaluation) => {
+        const own = rest.filter((shots) => !isCovered(covered.get(shots) ?? [], evaluation));
+        for (const shots of rest)
+          if (!own.includes(shots)) note(shots, covered.get(shots)![0]!.path, 'covered');
+        const report = await evaluate({ ...evaluation, shots: own });
+        asked += report.asked;
+        for (const { shots, path, made } of report.results) note(shots, path, made ? 'made' : 'there');
+      },
+    );
   }
   return { folder: placesOf(options).folder, results, left_out: left, asked };
 }
@@ -212,8 +217,8 @@ function callOf(
 }
 
 async function planned(options: EvaluateRegisteredOptions): Promise<DryRun> {
-  const { work, left, counts } = await prepared(options);
-  const { tasks, data, harness = 'main', limit, flavour } = options;
+  const { work, left, counts, rows } = await prepared(options);
+  const { tasks, harness = 'main', limit, flavour } = options;
   const files = work.flatMap(({ subject, covered }) =>
     counts.map((shots) => ({
       subject,
@@ -231,7 +236,7 @@ async function planned(options: EvaluateRegisteredOptions): Promise<DryRun> {
       mode: flavour,
       tasks: tasks.join(),
       shots: counts.join(),
-      data,
+      data: rows?.name ?? null,
       harness,
       limit: limit ?? null,
     },

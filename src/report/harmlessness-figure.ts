@@ -115,7 +115,7 @@ function panel({ model, run, mean }: ModelTable): string[] {
   ];
 }
 
-const MOST = 34;
+const MOST = 30;
 const shortened = (name: string): string => (name.length > MOST ? `…${name.slice(1 - MOST)}` : name);
 const round = (value: number): number => Math.round(value * 100) / 100;
 const text = (x: number, y: number, content: string, attributes = ''): string =>

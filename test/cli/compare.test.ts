@@ -92,7 +92,6 @@ test('with tasks: a plan of all, and a row that lacks what its task needs before
 test.each([
   [['--tasks', 'piqua', '--data', 'rows', '--out', 'x.json'], /did you mean piqa/],
   [['--with', 'nowhere'], /nowhere/],
-  [['--tasks', 'piqa', '--out', 'x.json'], /--tasks piqa needs --data/],
   [['--tasks', 'piqa', '--data', 'rows'], /--tasks piqa needs --out/],
   [['--text', 'absent.txt'], /absent\.txt does not exist/],
 ])('%j: one line', async (args, message) => {

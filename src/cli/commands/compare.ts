@@ -28,7 +28,10 @@ const OPTIONS = {
 };
 const OWN = {
   tasks: TASKS,
-  data: text('<folder>', 'of --tasks: rows, {task}/{split}.jsonl or .parquet'),
+  data: text(
+    '<folder>',
+    'of --tasks: rows, {task}/{split}.jsonl or .parquet (default: the files of the hub)',
+  ),
   shots: SHOTS,
   margin: MARGIN,
   ...DRY_RUN,
@@ -91,22 +94,30 @@ async function rowsAsked(
   { tasks, data, shots: listed }: Given<typeof OWN>,
 ) {
   if (tasks === undefined) return undefined;
-  if (data === undefined || out === undefined) {
-    const missing =
-      data === undefined ? '--data FOLDER, its rows' : '--out FILE, beside which its results lie';
-    throw new WhorlError('usage', `--tasks ${tasks.join()} needs ${missing}`, 'give it as well');
-  }
-  const [{ catalogue, chosen }, { countRequests }, { shotsNamed }] = await Promise.all([
+  if (out === undefined)
+    throw new WhorlError(
+      'usage',
+      `--tasks ${tasks.join()} needs --out FILE, beside which its results lie`,
+      'give it as well',
+    );
+  const [{ catalogue, chosen }, { countRequests }, { rowsAt }, { shotsNamed }] = await Promise.all([
     import('../../evaluate/catalogue.ts'),
     import('../../evaluate/count.ts'),
+    import('../../evaluate/hub-rows.ts'),
     import('../../evaluate/evaluate.ts'),
   ]);
   const shots = shotsNamed(listed);
   const picked = chosen(catalogue(), tasks).tasks;
   return {
-    asked: { ...open, tasks, data, shots },
+    asked: { ...open, tasks, shots, ...(data !== undefined && { data }) },
     both: { model, other, folder: `${out}.tasks` },
-    check: (onEvent: OnEvent) => countRequests({ tasks: picked, shots, data, onEvent }),
+    check: async (onEvent: OnEvent) =>
+      countRequests({
+        tasks: picked,
+        shots,
+        data: await rowsAt(data, picked, shots, { onEvent }),
+        onEvent,
+      }),
   };
 }
 

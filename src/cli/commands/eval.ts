@@ -33,7 +33,10 @@ import { MARGIN, SHOTS, TASKS } from '../task-options.ts';
 
 const OPTIONS = {
   tasks: required(TASKS),
-  data: required(text('<folder>', 'rows: {task}/{split}.jsonl or .parquet, with the columns of the hub')),
+  data: text(
+    '<folder>',
+    'rows: {task}/{split}.jsonl or .parquet, with the columns of the hub (default: the files of the hub)',
+  ),
   out: text(
     '<folder>',
     "results: {tasks}/{shots}.json; beside it, in FOLDER.samples, each row's (with --mode default: harmlessness_eval)",
