@@ -32,7 +32,7 @@ export { catalogue } from './evaluate/catalogue.ts';
 export { type CompareOptions, type CompareReport, compare } from './evaluate/compare.ts';
 export type { EvaluateReport } from './evaluate/evaluate.ts';
 export { type EvaluateModelOptions, evaluateModel } from './evaluate/evaluate-model.ts';
-export type { ModeName as EvaluationMode } from './evaluate/modes.ts';
+export type { ModeName as EvaluationHarness } from './evaluate/modes.ts';
 export {
   instructionExamples,
   launchFinetune,
@@ -126,6 +126,12 @@ export {
   type Variant,
 } from './models/overlay.ts';
 export * as ops from './ops.ts';
+export {
+  type EvaluateRegisteredOptions,
+  evaluateRegistered,
+  type RegisteredReport,
+  type RegisteredResult,
+} from './pipeline/evaluate-registered.ts';
 export { type ImportedAdapter, importAdapter } from './pipeline/import/adapter.ts';
 export { type HubImport, importFromHub } from './pipeline/import/hub.ts';
 export { planImport } from './pipeline/import/plan.ts';

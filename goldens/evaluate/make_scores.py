@@ -38,7 +38,7 @@ def tokenizer(bos):
 config = json.loads((MODEL / "config.json").read_text())
 longest = config["max_position_embeddings"]
 PAIRS = [["Question: 1 + 1?\nAnswer:".replace("\n", " "), " 2"], ["Question: 1 + 1? Answer:", " two"], ["", "alone"], ["ends in blanks  ", "x y"],
-         ["x" * (longest - 3), " abc"], ["a long one " * longest, " with a tail"], ["the same " * (longest // 2), " w"], ["short", " y" * (longest // 2 - 2)]]
+         ["x" * (longest - 3), " abc"], ["a long one " * longest, " with a tail"], ["the same " * (longest // 2), " w"], ["short", " y" * (longest // 2 - 2)], ["<s>Question: 1 + 1? Answer:", " 2"]]
 out = {"versions": {"lm_eval": lm_eval.__version__, "transformers": transformers.__version__, "torch": torch.__version__}, "longest": longest, "pairs": PAIRS}
 for bos in (False, True):
     with tempfile.TemporaryDirectory() as temp:

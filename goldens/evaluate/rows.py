@@ -168,6 +168,20 @@ GSM = [{"question": f"{i} boats and {i + 1} more?", "answer": f"{i} + {i + 1} = 
 add("openai/gsm8k", "main", train=GSM, test=[
     {"question": "How much is $1,000 and 2? ", "answer": "so\n#### 1,002"}, {"question": "Minus 5?", "answer": "#### -5"}, {"question": "Half?", "answer": "#### 0.5"}])
 
+IF = [("punctuation:no_comma", {}), ("length_constraints:number_words", {"num_words": 3, "relation": "at least"}), ("startend:quotation", {}), ("keywords:existence", {"keywords": ["half"]})]
+add("google/IFEval", None, train=[
+    {"key": i, "prompt": p, "instruction_id_list": [IF[j][0] for j in which], "kwargs": [{"num_words": None, "relation": None, "keywords": None, **IF[j][1]} for j in which]}
+    for i, (p, which) in enumerate([("Write it. ", [0, 1]), ("{{x}} 🎉\nTwo lines", [1, 3]), ("\nQuote", [2]), ("All of it", [0, 1, 2, 3])])])
+
+
+def pro(i, category):
+    return {"question_id": i, "question": f"{category} {i}? ", "options": [f" o{j} " for j in range(3 + i % 9)], "answer": "ABCDEFGHIJ"[i % 3], "answer_index": i % 3,
+            "cot_content": f"A: Let's think step by step. It is {i}. The answer is (" + "ABC"[i % 3] + ").", "category": category, "src": "x"}
+
+
+PRO_NAMES = ["biology", "business", "chemistry", "computer science", "economics", "engineering", "health", "history", "law", "math", "other", "philosophy", "physics", "psychology"]
+add("TIGER-Lab/MMLU-Pro", None, validation=[pro(i, c) for c in PRO_NAMES for i in range(5)], test=[pro(i, c) for i in range(7, 10) for c in PRO_NAMES][:-3])
+
 MMLU = {
     "stem": "abstract_algebra anatomy astronomy college_biology college_chemistry college_computer_science college_mathematics college_physics computer_security conceptual_physics electrical_engineering elementary_mathematics high_school_biology high_school_chemistry high_school_computer_science high_school_mathematics high_school_physics high_school_statistics machine_learning".split(),
     "other": "business_ethics clinical_knowledge college_medicine global_facts human_aging management marketing medical_genetics miscellaneous nutrition professional_accounting professional_medicine virology".split(),

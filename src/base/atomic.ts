@@ -317,6 +317,14 @@ export class PartialFile {
       yield buffer.subarray(0, got);
     }
   }
+  /** Bytes of what was appended. Fewer where the file has been cut by another. */
+  read(at: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafe(length);
+    let got = 0;
+    for (let more = 1; got < length && more > 0; got += more)
+      more = readSync(this.#fd!, bytes, got, length - got, at + got);
+    return bytes.subarray(0, got);
+  }
   /** All that is there already. */
   whole(): Buffer {
     const parts: Buffer[] = [];

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { DryRun } from '../base/dry-run.ts';
 import type { EvaluateModelOptions } from '../evaluate/evaluate-model.ts';
+import type { Model } from '../models/model.ts';
 import type { PairedReport } from '../report/paired.ts';
 
 /** What both are asked. */
@@ -12,12 +13,14 @@ interface Both {
   readonly model: string;
   readonly other: string;
   readonly folder: string;
+  /** The two, where they are open already. */
+  readonly opened?: { readonly model: Model; readonly with: Model };
 }
 
-const places = ({ model, other, folder }: Both) =>
+const places = ({ model, other, folder, opened }: Both) =>
   [
-    { model, out: join(folder, 'before') },
-    { model: other, out: join(folder, 'after') },
+    { model, out: join(folder, 'before'), ...(opened && { opened: opened.model }) },
+    { model: other, out: join(folder, 'after'), ...(opened && { opened: opened.with }) },
   ] as const;
 
 /** The same call again goes on where it was stopped. */

@@ -16,13 +16,21 @@ type Own = Given<typeof FLEET & typeof DRY_RUN & typeof JSON_LINE> & {
 };
 
 export async function runEvaluateFleet(
-  { model, ...options }: Omit<EvaluateFleetOptions, 'models' | 'shots'> & { readonly model?: string },
+  { model, ...options }: Omit<EvaluateFleetOptions, 'models' | 'shots' | 'out' | 'data'> & {
+    readonly model?: string;
+    readonly out?: string;
+    readonly data?: string;
+  },
   own: Own,
 ): Promise<void> {
   for (const [name, value] of Object.entries({ model, compare: own.compare }))
     if (value !== undefined) throw new WhorlError('usage', `--${name} beside --models`, 'give one of them');
+  const { data } = options;
+  if (data === undefined)
+    throw new WhorlError('usage', 'no folder of rows is named', 'give --data: rows travel with the tasks of a list');
   const asked = {
     ...options,
+    data,
     ...launchFrom(options.out, own),
     ...{ models: own.models, shots: shotsNamed(own.shots) },
   };

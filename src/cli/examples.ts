@@ -50,7 +50,7 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   ],
   eval: [
     'whorl eval --model ./my-model --tasks arc_easy,piqa --data ./rows --out ./results',
-    'whorl eval --model org/name --compare ./published --tasks paper --shots 0,5 --data ./rows --out ./harm',
+    'whorl eval --mode adapter --tasks paper --data ./rows',
   ],
   task: [
     'whorl task ./fleet/tasks/0123456789abcdef0123456789abcdef',

@@ -14,7 +14,10 @@ export type Answer = { readonly scores: readonly Score[] } | { readonly generate
 export type RowMetrics = Readonly<Record<string, Readonly<Record<string, Item>>>>;
 
 export function metricsOf(task: Task, row: RowRequests, answer: Answer): RowMetrics {
-  if (!('scores' in answer)) return generatedMetrics(task.generating!, row, answer.generated);
+  if (!('scores' in answer))
+    return task.grades
+      ? { none: task.grades(row.row, answer.generated) }
+      : generatedMetrics(task.generating!, row, answer.generated);
   return { none: scoredMetrics(task, row, answer.scores) };
 }
 
@@ -31,6 +34,9 @@ function scoredMetrics(
   return Object.fromEntries(names.map((name) => [name, CHOICE_METRICS[name]!(choice)]));
 }
 
+/** Python's `string.punctuation`. */
+const PUNCTUATION = /[!-/:-@[-`{-~]/g;
+
 /** What a filter of the harness gives where nothing matches. */
 const INVALID = '[invalid]';
 
@@ -46,7 +52,8 @@ function filtered({ pattern, select }: Filter, text: string): string {
 function generatedMetrics(generating: Generating, { target }: RowRequests, text: string): RowMetrics {
   const plain = (value: string): string => {
     const kept = generating.ignored.reduce((rest, pattern) => rest.replace(pattern, ''), value);
-    return generating.ignoreCase ? kept.toLowerCase() : kept;
+    const cased = generating.ignoreCase ? kept.toLowerCase() : kept;
+    return generating.ignorePunctuation ? cased.replace(PUNCTUATION, '') : cased;
   };
   const golds = typeof target === 'object' ? target : [String(target)];
   return Object.fromEntries(

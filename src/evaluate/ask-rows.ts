@@ -21,13 +21,14 @@ export interface AnsweredRow extends Omit<AskedRow, 'requests'> {
 /** Requests that are batched together; at most so many are asked again after a kill. */
 const GROUP = 512;
 
-/** In order. @throws WhorlError `bad-file` naming the row and the choice that cannot be scored */
+/** In order. @param bos how the tokenizer writes BOS: a prompt that begins so gets none. @throws WhorlError `bad-file` naming the row and the choice that cannot be scored */
 export async function* askRows(
   model: LanguageModel,
   task: Task,
   rows: Iterable<AskedRow>,
+  bos = '',
 ): AsyncGenerator<AnsweredRow> {
-  yield* task.generating ? generated(model, task.generating, rows) : scored(model, task, rows);
+  yield* task.generating ? generated(model, task.generating, rows, bos) : scored(model, task, rows);
 }
 
 async function* scored(
@@ -71,12 +72,15 @@ async function* generated(
   model: LanguageModel,
   { max_new_tokens, until }: Generating,
   rows: Iterable<AskedRow>,
+  bos: string,
 ): AsyncGenerator<AnsweredRow> {
   const waiting: AskedRow[] = [];
   const requests = function* (): Generator<GenerateRequest> {
     for (const row of rows) {
       waiting.push(row);
-      yield { prompt: row.requests.requests[0]!.context, max_new_tokens, stop: until };
+      const prompt = row.requests.requests[0]!.context;
+      const begun = bos !== '' && prompt.startsWith(bos);
+      yield { prompt, ...(begun && { add_special_tokens: false }), max_new_tokens, stop: until };
     }
   };
   for await (const { generated: text } of generateEach(model, requests(), { group: GROUP })) {

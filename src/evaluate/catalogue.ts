@@ -33,7 +33,11 @@ const PAPER =
 const FAMILY = z.strictObject({
   group: z.string(),
   version: z.number(),
-  groups: z.record(z.string(), z.strictObject({ alias: z.string(), subjects: z.array(z.string()) })),
+  /** Groups within it, or its subjects themselves. */
+  groups: z
+    .record(z.string(), z.strictObject({ alias: z.string(), subjects: z.array(z.string()) }))
+    .default({}),
+  subjects: z.array(z.string()).default([]),
   each: z.record(z.string(), z.unknown()),
 });
 
@@ -75,16 +79,22 @@ function addFile(path: string, tasks: Map<string, Task>, groups: Map<string, Gro
       'bad-file',
       `${path}: ${parsed.error.issues[0]!.path.join('.')}: ${parsed.error.issues[0]!.message}`,
     );
-  const { group, version, groups: parts, each } = parsed.data;
+  const { group, version, groups: parts, subjects: own, each } = parsed.data;
+  const taken = (subject: string, tags: readonly string[]): string => {
+    const task = taskOf(checked(filled(each, subject), path), path);
+    tasks.set(task.name, { ...task, tags });
+    return task.name;
+  };
   for (const [name, { alias, subjects }] of Object.entries(parts)) {
-    const members = subjects.map((subject) => {
-      const task = taskOf(checked(filled(each, subject), path), path);
-      tasks.set(task.name, { ...task, tags: [name] });
-      return task.name;
-    });
+    const members = subjects.map((subject) => taken(subject, [name]));
     groups.set(name, { name, alias, version, members });
   }
-  groups.set(group, { name: group, alias: group, version, members: Object.keys(parts) });
+  groups.set(group, {
+    name: group,
+    alias: group,
+    version,
+    members: [...Object.keys(parts), ...own.map((subject) => taken(subject, []))],
+  });
 }
 
 /** The same with the subject's name, and its words, wherever a text says so. */

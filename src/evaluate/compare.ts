@@ -21,7 +21,7 @@ import {
 } from '../lm/compare-models.ts';
 import type { LocalModel } from '../lm/local-model.ts';
 import { asking, type OpenOptions } from '../lm/open.ts';
-import { plannedModel } from '../models/model.ts';
+import { type Model, plannedModel } from '../models/model.ts';
 import { readRows } from '../sources/rows/read.ts';
 
 export interface CompareOptions
@@ -30,6 +30,8 @@ export interface CompareOptions
   /** A folder, a GGUF file or a hub id: what the other one is measured against. */
   readonly model: string;
   readonly with: string;
+  /** The same two, where they are open already. */
+  readonly opened?: { readonly model: Model; readonly with: Model };
   /** Plain text, or rows with "text" and, if wanted, "language"; default: held-out text of the reference set. */
   readonly text?: string;
   /** Where the report is written as JSON. */
@@ -68,14 +70,14 @@ async function prepared<T>(
   options: CompareOptions,
   call: (before: LocalModel, after: LocalModel, texts: readonly ComparedText[]) => Promise<T>,
 ): Promise<T> {
-  const { model, with: other, text, out, onEvent = silent, ...open } = options;
+  const { model, with: other, opened, text, out, onEvent = silent, ...open } = options;
   if (out !== undefined) checkWritable(out);
   const texts = text === undefined ? heldOutTexts() : await textsOf(text);
-  const opening = (name: string) => onEvent({ kind: 'phase', name: 'opening', detail: name });
+  const opening = (name: string) => !opened && onEvent({ kind: 'phase', name: 'opening', detail: name });
   opening(model);
-  return asking({ kind: 'model', model }, { ...open, onEvent }, (before) => {
+  return asking({ kind: 'model', model: opened?.model ?? model }, { ...open, onEvent }, (before) => {
     opening(other);
-    return asking({ kind: 'model', model: other }, { ...open, onEvent }, async (after) => {
+    return asking({ kind: 'model', model: opened?.with ?? other }, { ...open, onEvent }, async (after) => {
       checkComparable(before, after);
       await checkTokens(before, after, texts);
       return call(before, after, texts);

@@ -2,15 +2,17 @@
 // after hours.
 
 import { type OnEvent, silent } from '../base/events.ts';
+import type { Framing } from './chat.ts';
 import { requestsOf, shotsOf } from './requests.ts';
-import { rowsOf } from './rows.ts';
+import { type RowPlace, rowsOf } from './rows.ts';
 import { evaluated, pool, type Task } from './task.ts';
 
 interface Asked {
   readonly tasks: readonly Task[];
   readonly shots: readonly number[];
-  readonly data: string;
+  readonly data: RowPlace;
   readonly limit?: number | undefined;
+  readonly framing?: Framing | undefined;
   readonly onEvent?: OnEvent | undefined;
 }
 
@@ -25,6 +27,7 @@ export async function countRequests({
   shots: asked,
   data,
   limit,
+  framing,
   onEvent = silent,
 }: Asked): Promise<Map<number, Counted>> {
   const sums = new Map<number, Counted>(asked.map((each) => [each, { rows: 0, requests: 0 }]));
@@ -36,7 +39,7 @@ export async function countRequests({
     const examples = isShown ? await rowsOf(data, task, pool(task)) : [];
     for (const [each, sum] of sums) {
       sum.rows += rows.length;
-      for (const { requests } of requestsOf(task, rows, examples, shotsOf(task, each)))
+      for (const { requests } of requestsOf(task, rows, examples, shotsOf(task, each), framing))
         sum.requests += requests.length;
     }
   }

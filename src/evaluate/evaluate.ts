@@ -9,17 +9,17 @@ import { type OnEvent, silent } from '../base/events.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import type { QuantisedPrecision } from '../engine/packing.ts';
 import type { LanguageModel } from '../lm/language-model.ts';
-import { digestFile } from '../sources/checkpoints/digest.ts';
 import { hashesOf, metricsOf, type RowMetrics, samplesOf } from './answers.ts';
 import { askRows } from './ask-rows.ts';
 import type { Chosen } from './catalogue.ts';
+import { type Framing, framingIdentity, PLAIN } from './chat.ts';
 import { countRequests } from './count.ts';
 import { Journal } from './journal.ts';
 import type { Mode } from './modes.ts';
 import { requestsOf, shotsOf, type TaskRow } from './requests.ts';
 import { resultsOf, type TaskResult } from './results.ts';
 import { FORMAT, finishedResults } from './results-file.ts';
-import { fileOf, rowsOf } from './rows.ts';
+import { digestsOf, type RowPlace, rowsOf } from './rows.ts';
 import { evaluated, pool, type Task } from './task.ts';
 
 export interface EvaluateOptions {
@@ -32,13 +32,16 @@ export interface EvaluateOptions {
   readonly precision?: QuantisedPrecision;
   readonly chosen: Chosen;
   readonly shots: readonly number[];
-  /** Folder of rows: `{task}/{split}.jsonl` or .parquet. */
-  readonly data: string;
+  readonly data: RowPlace;
   /** Folder of results: `{label}/{shots}.json` there, `samples_{task}_{shots}.jsonl` in `OUT.samples`. */
   readonly out: string;
   /** What was asked for, as the folder's name: `paper`, `arc_easy,piqa`. */
   readonly label: string;
   readonly mode: Mode;
+  /** Default: plain text. */
+  readonly framing?: Framing;
+  /** How the tokenizer writes BOS: a request that begins so gets none. */
+  readonly bos?: string;
   /** Most rows of a task. */
   readonly limit?: number;
   readonly bootstrap?: number;
@@ -51,6 +54,8 @@ export interface EvaluateReport {
     readonly shots: number;
     readonly path: string;
     readonly content: Record<string, unknown>;
+    /** In this call; false: it was there. */
+    readonly made: boolean;
   }[];
   /** Rows that were asked in this call. */
   readonly asked: number;
@@ -64,12 +69,12 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   const results: EvaluateReport['results'][number][] = [];
   let asked = 0;
   const places = toWrite(options);
-  const { chosen, data, limit, onEvent } = options;
+  const { chosen, data, limit, framing, onEvent } = options;
   const open = places.filter(({ done }) => !done).map((place) => place.shots);
-  await countRequests({ tasks: chosen.tasks, shots: open, data, limit, onEvent });
+  await countRequests({ tasks: chosen.tasks, shots: open, data, limit, framing, onEvent });
   for (const { shots: each, path, settings, done } of places) {
     if (done) {
-      results.push({ shots: each, path, content: done });
+      results.push({ shots: each, path, content: done, made: false });
       continue;
     }
     const run = new Run(options, each, identity);
@@ -77,7 +82,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
     asked += run.asked;
     writeJsonAtomic(path, content);
     run.forget();
-    results.push({ shots: each, path, content });
+    results.push({ shots: each, path, content, made: true });
   }
   return { results, asked };
 }
@@ -104,21 +109,31 @@ export function toWrite(options: Omit<EvaluateOptions, 'model'>): Place[] {
 
 /** What a results file says of itself, and must say for it to be taken as done. */
 function settingsOf(
-  { modelName, modelIdentity, precision, mode, limit, chosen, data }: Omit<EvaluateOptions, 'model'>,
+  {
+    modelName,
+    modelIdentity,
+    precision,
+    mode,
+    framing = PLAIN,
+    limit,
+    chosen,
+    data,
+  }: Omit<EvaluateOptions, 'model'>,
   shots: number,
 ): Record<string, unknown> {
-  const files = chosen.tasks.flatMap((task) => [
-    fileOf(data, task, evaluated(task)),
-    ...(shotsOf(task, shots) > 0 ? [fileOf(data, task, pool(task))] : []),
+  const digests = chosen.tasks.flatMap((task) => [
+    ...digestsOf(data, task, evaluated(task)),
+    ...(shotsOf(task, shots) > 0 ? digestsOf(data, task, pool(task)) : []),
   ]);
   return {
     model: modelName,
     ...(precision && { precision }),
     weights: modelIdentity,
     mode: mode.name,
+    chat: framingIdentity(framing),
     limit: limit ?? null,
     task_versions: Object.fromEntries(chosen.tasks.map(({ name, version }) => [name, version])),
-    rows: sha256Hex(files.map(digestFile).join()),
+    rows: sha256Hex(digests.join()),
   };
 }
 
@@ -139,7 +154,7 @@ class Run {
   ) {}
 
   async results(settings: Record<string, unknown>): Promise<Record<string, unknown>> {
-    const { chosen, mode, bootstrap, onEvent = silent } = this.options;
+    const { chosen, mode, bootstrap, framing, onEvent = silent } = this.options;
     const tasks: TaskResult[] = [];
     for (const [i, task] of chosen.tasks.entries()) {
       const name = `${task.name}, ${this.shots} shots`;
@@ -155,6 +170,7 @@ class Run {
     return {
       ...figures,
       config: { model: 'whorl', model_args: `pretrained=${model as string}`, limit, fewshot_seed: 1234 },
+      ...chatOf(framing),
       model_source: 'whorl',
       model_name: model,
       whorl: { format: FORMAT, ...settings },
@@ -186,19 +202,19 @@ class Run {
     examples: readonly TaskRow[],
     journal: Journal,
   ): Promise<void> {
-    const { onEvent = silent } = this.options;
+    const { framing, bos, onEvent = silent } = this.options;
     let done = 0;
     const told = (): void => onEvent({ kind: 'progress', name, done: ++done, total: rows.length });
     const asks = function* (shots: number) {
       let row = 0;
-      for (const requests of requestsOf(task, rows, examples, shotsOf(task, shots))) {
+      for (const requests of requestsOf(task, rows, examples, shotsOf(task, shots), framing)) {
         const asked = askedHash(requests.requests);
         if (journal.answer(row, asked) === undefined) yield { row, asked, requests };
         else told();
         row++;
       }
     };
-    for await (const { row, asked, answer } of askRows(this.options.model, task, asks(this.shots))) {
+    for await (const { row, asked, answer } of askRows(this.options.model, task, asks(this.shots), bos)) {
       journal.add(row, asked, answer);
       this.asked++;
       told();
@@ -207,11 +223,12 @@ class Run {
 
   /** Metrics from the answers, and the samples' file. */
   #written(task: Task, rows: readonly TaskRow[], examples: readonly TaskRow[], journal: Journal) {
+    const { framing } = this.options;
     const metrics: RowMetrics[] = [];
     const hashes: string[] = [];
     const file = new AtomicFile(samplesFile(this.options.out, task.name, this.shots));
     try {
-      for (const requests of requestsOf(task, rows, examples, shotsOf(task, this.shots))) {
+      for (const requests of requestsOf(task, rows, examples, shotsOf(task, this.shots), framing)) {
         const row = metrics.length;
         const answer = journal.answer(row, askedHash(requests.requests))!;
         metrics.push(metricsOf(task, requests, answer));
@@ -233,6 +250,16 @@ class Run {
     for (const path of this.#journals) rmSync(path, { force: true });
   }
 }
+
+/** What the harness says of a chat template and a system instruction. */
+const chatOf = ({ system, template }: Framing = PLAIN): Record<string, unknown> => ({
+  ...(system !== undefined && { system_instruction: system, system_instruction_sha: sha256Hex(system) }),
+  ...(template && {
+    fewshot_as_multiturn: template.multiturn,
+    chat_template: template.source,
+    chat_template_sha: sha256Hex(template.source),
+  }),
+});
 
 const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
 

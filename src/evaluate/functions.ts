@@ -4,12 +4,15 @@ import { strip, words } from '../base/python-space.ts';
 import type { Score } from '../lm/language-model.ts';
 import type { Row } from '../sources/rows/row.ts';
 import { ExpressionError, MissingColumn } from './expression.ts';
+import { checkedRow, ifevalResults } from './ifeval.ts';
 import { argmax } from './metrics.ts';
 import { unescaped } from './python-text.ts';
 import { squadExact, squadF1 } from './squad.ts';
 import type { Task } from './task.ts';
 
-export type TaskFunctions = Partial<Pick<Task, 'prepare' | 'text' | 'target' | 'results'>> & {
+export type TaskFunctions = Partial<
+  Pick<Task, 'prepare' | 'text' | 'target' | 'exampleTarget' | 'results' | 'grades'>
+> & {
   choices?(row: Row): readonly string[];
 };
 
@@ -106,6 +109,7 @@ const highlight = (row: Row, entity: string): string =>
   `  - ${text(row, 'query')}`.replaceAll('@placeholder', () => entity);
 
 const LETTERS = ['A', 'B', 'C', 'D'] as const;
+const TEN_LETTERS = [...'ABCDEFGHIJ'];
 
 function multircChoices(row: Row): readonly string[] {
   const answer = text(row, 'answer');
@@ -183,6 +187,15 @@ export const FUNCTIONS: Readonly<Record<string, TaskFunctions>> = {
     prepare: (row) => row,
     choices: (row) => texts(row, 'entities'),
     target: (row) => texts(row, 'answers'),
+  },
+  ifeval: { prepare: checkedRow, grades: ifevalResults },
+  mmlu_pro: {
+    text: (row) =>
+      `Question:\n${text(row, 'question')}\nOptions:\n${texts(row, 'options')
+        .slice(0, TEN_LETTERS.length)
+        .map((option, i) => `${TEN_LETTERS[i]}. ${strip(option)}\n`)
+        .join('')}Answer: Let's think step by step.`,
+    exampleTarget: (row) => text(row, 'cot_content').replaceAll("A: Let's think step by step. ", ''),
   },
   truthfulqa_mc2: {
     results(row, scores) {

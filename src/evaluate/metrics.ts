@@ -7,8 +7,8 @@ import type { Score } from '../lm/language-model.ts';
 /** The right answer: its place among the choices, or a text. */
 export type Target = string | number | readonly string[];
 
-/** One row's contribution to a metric: a number, or (gold, predicted). */
-export type Item = number | readonly [gold: number, predicted: number];
+/** One row's contribution to a metric: a number, (gold, predicted), or as many numbers as a row has parts. */
+export type Item = number | readonly [gold: number, predicted: number] | readonly number[];
 
 /** The first of the largest, as numpy's; a NaN counts as the largest. */
 export function argmax(values: readonly number[]): number {
@@ -67,7 +67,7 @@ interface Aggregation {
   readonly resampled?: (items: readonly Item[]) => (places: Int32Array) => number;
 }
 
-export type AggregationName = 'mean' | 'perplexity' | 'matthews_corrcoef' | 'f1' | 'macro_f1';
+export type AggregationName = 'mean' | 'parts_mean' | 'perplexity' | 'matthews_corrcoef' | 'f1' | 'macro_f1';
 
 const numbers = (items: readonly Item[]): readonly number[] => items as readonly number[];
 const pairs = (items: readonly Item[]): readonly (readonly [number, number])[] =>
@@ -146,6 +146,8 @@ const macroF1 = overConfusion((confusion, classes) =>
 
 export const AGGREGATIONS: Readonly<Record<AggregationName, Aggregation>> = {
   mean: { of: (items) => mean(numbers(items)), error: 'mean' },
+  // Over the parts of all rows: a row with more of them weighs more.
+  parts_mean: { of: (items) => mean(items.flat()), error: 'none' },
   perplexity: {
     of: (items) => Math.exp(-mean(numbers(items))),
     error: 'bootstrap',

@@ -17,6 +17,7 @@ export async function planEvaluation(options: EvaluateOptions, model: Model): Pr
     shots: open,
     data,
     limit,
+    framing: options.framing,
     onEvent: options.onEvent,
   });
   for (const { shots, path, done } of places) {
@@ -36,7 +37,13 @@ export async function planEvaluation(options: EvaluateOptions, model: Model): Pr
     command: 'eval',
     models: [plannedModel('model', model)],
     method: null,
-    settings: { tasks: label, shots: options.shots.join(), data, mode: mode.name, limit: limit ?? null },
+    settings: {
+      tasks: label,
+      shots: options.shots.join(),
+      data: data.name,
+      mode: mode.name,
+      limit: limit ?? null,
+    },
     writes,
     notes,
     estimate: null,

@@ -5,6 +5,7 @@ import { CPythonRandom } from '../base/cpython-random.ts';
 import { WhorlError } from '../base/error.ts';
 import type { ScoreRequest } from '../lm/language-model.ts';
 import type { Row } from '../sources/rows/row.ts';
+import { type Framing, framed, PLAIN, systemTurn, type Turn } from './chat.ts';
 import { ExpressionError } from './expression.ts';
 import type { Target } from './metrics.ts';
 import { dropsOwn, type SamplerName, type Task } from './task.ts';
@@ -45,15 +46,30 @@ export function* requestsOf(
   rows: readonly TaskRow[],
   examples: readonly TaskRow[],
   shots: number,
+  framing: Framing = PLAIN,
 ): Generator<RowRequests> {
   const draw = SAMPLERS[task.sampler](examples, shots, task);
-  for (const row of rows) yield ofRow(row.where, task.name, () => rowRequests(task, row, draw(row)));
+  // The harness puts no delimiter behind a template, which ends where the answer begins.
+  const asked = framing.template ? { ...task, target_delimiter: '' } : task;
+  for (const row of rows)
+    yield ofRow(row.where, task.name, () => {
+      const before = [
+        ...systemTurn(framing.system, task.description, task.fewshot_delimiter),
+        ...draw(row).flatMap((example) =>
+          ofRow(example.where, task.name, () => exampleTurns(task, example.row)),
+        ),
+      ];
+      const contextOf = (question: string): string =>
+        framed(framing, [...before, { role: 'user', content: question, after: '' }]);
+      return rowRequests(asked, row, contextOf);
+    });
 }
 
-function rowRequests(task: Task, { row, where }: TaskRow, drawn: readonly TaskRow[]): RowRequests {
-  const before =
-    task.description +
-    drawn.map((example) => ofRow(example.where, task.name, () => exampleText(task, example.row))).join('');
+function rowRequests(
+  task: Task,
+  { row, where }: TaskRow,
+  contextOf: (question: string) => string,
+): RowRequests {
   const [text, target] = [task.text(row), task.target(row)];
   const choices = task.choices?.(row) ?? [];
   const same = { row, where, target, choices };
@@ -62,10 +78,10 @@ function rowRequests(task: Task, { row, where }: TaskRow, drawn: readonly TaskRo
     return {
       ...same,
       gold: text,
-      requests: choices.map((choice) => ({ context: before + choice, continuation })),
+      requests: choices.map((choice) => ({ context: contextOf(choice), continuation })),
     };
   }
-  const context = before + text;
+  const context = contextOf(text);
   return {
     ...same,
     requests: CONTINUATIONS[task.output_type](task, same).map((continuation) => ({ context, continuation })),
@@ -81,14 +97,18 @@ const CONTINUATIONS: Readonly<
 };
 
 /** An example with its answer. Without an answer the harness puts no delimiter at all. */
-function exampleText(task: Task, row: Row): string {
+function exampleTurns(task: Task, row: Row): Turn[] {
   const choices = task.choices?.(row) ?? [];
-  const given = task.text(row);
+  const given = (task.exampleText ?? task.text)(row);
   const isPartial = typeof given === 'number';
   const question = isPartial ? choice(choices, given) : given;
-  const target = task.target(row);
+  const target = (task.exampleTarget ?? task.target)(row);
   const answer = answerText(target, isPartial ? [] : choices);
-  return target === '' ? question : question + task.target_delimiter + answer + task.fewshot_delimiter;
+  if (target === '') return [{ role: 'user', content: question, after: '' }];
+  return [
+    { role: 'user', content: question, after: task.target_delimiter },
+    { role: 'assistant', content: answer, after: task.fewshot_delimiter },
+  ];
 }
 
 /** A place among the choices counts from the end where it is negative, as in Python. */

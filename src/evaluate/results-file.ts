@@ -30,6 +30,7 @@ export function finishedResults(
   if (typeof own !== 'object' || own === null) return other('another program');
   if (own.format !== FORMAT) return other(`format ${JSON.stringify(own.format)}, this is format ${FORMAT}`);
   for (const [key, value] of Object.entries(settings))
-    if (JSON.stringify(own[key]) !== JSON.stringify(value)) other(`other ${key.replaceAll('_', ' ')}`);
+    if (JSON.stringify(own[key] ?? null) !== JSON.stringify(value))
+      other(`other ${key.replaceAll('_', ' ')}`);
   return content;
 }

@@ -23,7 +23,7 @@ const METRIC = z.strictObject({
   aggregation: z.string().optional(),
   higher_is_better: z.boolean().optional(),
   ignore_case: z.boolean().optional(),
-  ignore_punctuation: z.literal(false).optional(),
+  ignore_punctuation: z.boolean().optional(),
   regexes_to_ignore: texts.optional(),
 });
 const filter = z.strictObject({
@@ -48,11 +48,19 @@ const FILE = z.strictObject({
   validation_split: z.string().nullish(),
   test_split: z.string().nullish(),
   fewshot_split: z.string().nullish(),
-  fewshot_config: z.strictObject({ sampler: z.enum(['default', 'first_n']) }).optional(),
+  fewshot_config: z
+    .strictObject({
+      sampler: z.enum(['default', 'first_n']).optional(),
+      doc_to_text: z.string().optional(),
+      doc_to_target: z.union([z.string(), z.number().int()]).optional(),
+    })
+    .optional(),
   num_fewshot: z.number().int().nonnegative().optional(),
   description: z.string().optional(),
   target_delimiter: z.string().optional(),
   fewshot_delimiter: z.string().optional(),
+  /** Ours: only rows with these values in these columns are the task's. */
+  keeps: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
   /** Ours: functions that templates cannot say, by name. */
   functions: z.union([z.string(), texts]).optional(),
   doc_to_text: z.string().optional(),
@@ -155,9 +163,10 @@ export function taskOf(file: File, path: string): Task {
     target_delimiter: file.target_delimiter ?? ' ',
     fewshot_delimiter: file.fewshot_delimiter ?? '\n\n',
     sampler: fewshot_config?.sampler ?? 'default',
+    keeps: file.keeps ?? {},
     ...(num_fewshot === 0 && { num_fewshot }),
     metrics: file.metric_list.map((each) =>
-      metricOf(each, output_type, functions.results !== undefined, path),
+      metricOf(each, output_type, (functions.results ?? functions.grades) !== undefined, path),
     ),
     version: file.metadata.version,
     ...(output_type === 'generate_until' && { generating: generatingOf(file, path) }),
@@ -165,7 +174,25 @@ export function taskOf(file: File, path: string): Task {
     text: functions.text ?? ((row: Row) => texts!.text(row)),
     ...(choices && { choices }),
     target: functions.target ?? ((row: Row) => targetOf(targets!.value(row), isChoice)),
+    ...(functions.exampleTarget && { exampleTarget: functions.exampleTarget }),
+    ...exampleOf(file, isChoice, path),
     ...(functions.results && { results: functions.results }),
+    ...(functions.grades && { grades: functions.grades }),
+  };
+}
+
+/** An example's own templates. */
+function exampleOf({ fewshot_config = {} }: File, isChoice: boolean, path: string): Partial<Task> {
+  const { doc_to_text: text, doc_to_target: target } = fewshot_config;
+  const own = (source: string | number, key: string) =>
+    template(String(source), `${path}: fewshot_config.${key}`);
+  const [texts, targets] = [
+    text === undefined ? undefined : own(text, 'doc_to_text'),
+    target === undefined ? undefined : own(target, 'doc_to_target'),
+  ];
+  return {
+    ...(texts && { exampleText: (row: Row) => texts.text(row) }),
+    ...(targets && { exampleTarget: (row: Row) => targetOf(targets.value(row), isChoice) }),
   };
 }
 
@@ -250,6 +277,7 @@ function generatingOf({ generation_kwargs, filter_list, metric_list }: File, pat
     filters: (filter_list ?? [{ name: 'none', filter: [] }]).map((each) => filterOf(each, path)),
     ignored: (first?.regexes_to_ignore ?? []).map((source) => pythonPattern(source, path)),
     ignoreCase: first?.ignore_case ?? false,
+    ignorePunctuation: first?.ignore_punctuation ?? false,
   };
 }
 

@@ -2,7 +2,7 @@
 
 import type { Score } from '../lm/language-model.ts';
 import type { Row } from '../sources/rows/row.ts';
-import type { AggregationName, Target } from './metrics.ts';
+import type { AggregationName, Item, Target } from './metrics.ts';
 
 /** A choice among continuations, one continuation's probability, or text that is generated. */
 export type OutputType = 'multiple_choice' | 'loglikelihood' | 'generate_until';
@@ -34,6 +34,7 @@ export interface Generating {
   /** What is deleted from both texts before they are compared. */
   readonly ignored: readonly RegExp[];
   readonly ignoreCase: boolean;
+  readonly ignorePunctuation: boolean;
 }
 
 /** Of a row, after what prepares it. */
@@ -56,13 +57,20 @@ export interface Task {
   readonly metrics: readonly TaskMetric[];
   readonly version: number | string;
   readonly generating?: Generating;
+  /** Of a data set that several tasks share: the values by which this one's rows are told. */
+  readonly keeps: Row;
   prepare(row: Row): Row;
   /** A number where each choice is a context of its own: its place among the choices. */
   text(row: Row): string | number;
   choices?(row: Row): readonly string[];
   target(row: Row): Target;
+  /** Of an example, where it is not asked and answered as a row is. */
+  exampleText?(row: Row): string | number;
+  exampleTarget?(row: Row): Target;
   /** Where the metrics are not the usual ones. */
   results?(row: Row, scores: readonly Score[]): Readonly<Record<string, number>>;
+  /** The same of a generated answer. */
+  grades?(row: Row, answer: string): Readonly<Record<string, Item>>;
 }
 
 export type SamplerName = 'default' | 'first_n';

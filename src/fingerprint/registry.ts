@@ -114,6 +114,10 @@ function entries(method: string, modelName: string): Record<'everyModel' | 'this
   return { everyModel, thisModel: models[registeredId(modelName, models) ?? ''] ?? {} };
 }
 
+/** Hub ids of the models that have an entry of a method. */
+export const registeredModels = (method: string): readonly string[] =>
+  Object.keys(registry()[method]?.models ?? {});
+
 /** The hub id that a registry knows a model by. */
 export function registeredId(
   modelName: string,

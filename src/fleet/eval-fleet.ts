@@ -70,8 +70,9 @@ const byName = (a: { readonly name: string }, b: { readonly name: string }): num
 
 function planOf(options: EvaluateFleetOptions): FleetPlan {
   const { models, data, taskDir, cacheDir } = options;
-  const { tasks, shots, mode, limit, device, precision, ignoreConfigKeys, dtype, batch_tokens } = options;
-  chosen(catalogue(taskDir, MODES[mode ?? 'main']), tasks); // their names, before anything is read
+  const { applyChatTemplate, systemInstruction, fewshotAsMultiturn } = options;
+  const { tasks, shots, harness = 'main', limit, device, precision, ignoreConfigKeys, dtype, batch_tokens } = options;
+  chosen(catalogue(taskDir, MODES[harness]), tasks); // their names, before anything is read
   if (device !== undefined && typeof device !== 'string')
     throw new WhorlError(
       'usage',
@@ -86,7 +87,8 @@ function planOf(options: EvaluateFleetOptions): FleetPlan {
       command: 'eval',
       bound: boundToRows({ data, ...(taskDir !== undefined && { taskDir }) }),
       options: plain({
-        ...{ tasks, shots, mode, limit, device, precision },
+        ...{ tasks, shots, harness, limit, device, precision },
+        ...{ applyChatTemplate, systemInstruction, fewshotAsMultiturn },
         ...{ ignoreConfigKeys, dtype, batch_tokens },
       }),
     },

@@ -1,6 +1,7 @@
 // One model of a fleet evaluated as `whorl eval` does it.
 
 import { WhorlError } from '../base/error.ts';
+import type { FramingOptions } from '../evaluate/chat.ts';
 import { type EvaluateModelOptions, evaluateModel } from '../evaluate/evaluate-model.ts';
 import { digestTree } from './digests.ts';
 import type { TaskRun } from './run-task.ts';
@@ -11,15 +12,17 @@ export type Evaluated = Pick<
   EvaluateModelOptions,
   | 'tasks'
   | 'shots'
-  | 'mode'
+  | 'harness'
   | 'limit'
   | 'device'
   | 'precision'
   | 'ignoreConfigKeys'
   | 'dtype'
   | 'batch_tokens'
+  | keyof FramingOptions
 >;
-export type RowFiles = Pick<EvaluateModelOptions, 'data' | 'taskDir'>;
+/** Rows of a folder: they travel with the tasks. */
+export type RowFiles = Pick<EvaluateModelOptions, 'taskDir'> & { readonly data: string };
 
 export const boundToRows = ({ data, taskDir }: RowFiles): Readonly<Record<string, string>> => ({
   rows: digestTree(data),

@@ -41,14 +41,17 @@ export async function scoreTokens(
   });
   const encode = (texts: readonly string[], addSpecialTokens: boolean) =>
     tokenizer.encodeBatch(texts, { addSpecialTokens, continued: true });
-  const contexts = await encode(
-    pairs.map(({ context }) => context),
-    specialTokens,
-  );
-  const wholes = await encode(
-    pairs.map(({ whole }) => whole),
-    specialTokens,
-  );
+  // A text that begins with BOS, as a rendered chat template may, gets no second one.
+  const { bos_token: bos = '' } = tokenizer.specialTokens;
+  const begun = pairs.map(({ whole }) => bos !== '' && whole.startsWith(bos));
+  const written = async (texts: readonly string[]): Promise<readonly (readonly number[])[]> => {
+    const [plain, own] = [await encode(texts, specialTokens), begun.includes(true) && specialTokens];
+    if (!own) return plain;
+    const bare = await encode(texts, false);
+    return texts.map((_, i) => (begun[i] ? bare[i]! : plain[i]!));
+  };
+  const contexts = await written(pairs.map(({ context }) => context));
+  const wholes = await written(pairs.map(({ whole }) => whole));
   // Without a context nothing is added: the beginning stands there instead, unless the text begins with it.
   const alone = await encode(
     pairs.map(({ whole, empty }) => (empty ? whole : '')),

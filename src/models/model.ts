@@ -5,6 +5,7 @@ import type { PlannedModel } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import type { Packing } from '../engine/packing.ts';
 import { type Checkpoint, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
+import { digestCheckpoint } from '../sources/checkpoints/digest.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { quantised } from './config.ts';
 import { familyOf } from './families/index.ts';
@@ -39,6 +40,15 @@ interface QuantisedTensor extends Packing {
 }
 
 export interface Model extends ModelFolder, ModelWeights {}
+
+const digests = new WeakMap<Model, string>();
+
+/** Digest of every tensor, taken once of an opened model; `assertUnchanged` tells whether its files are still the same. */
+export function weightsDigest(model: Model): string {
+  const digest = digests.get(model) ?? digestCheckpoint(model);
+  digests.set(model, digest);
+  return digest;
+}
 
 /** Names that quantised linear layers give their parts (GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8). */
 const QUANTISED =

@@ -11,14 +11,13 @@ import { isThere } from '../base/system-errors.ts';
 import { type Packing, packedBlocks } from '../engine/packing.ts';
 import { BoundedReader } from '../sources/bounded-reader.ts';
 import { assertUnchanged, SINGLE } from '../sources/checkpoints/checkpoint.ts';
-import { digestCheckpoint } from '../sources/checkpoints/digest.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../sources/checkpoints/safetensors.ts';
 import { type SafetensorsEntry, writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { toFloat32 } from '../tensor/convert.ts';
 import { BYTES_PER_ELEMENT, elements, type TensorRef } from '../tensor/tensor.ts';
 import type { Decoder } from './family.ts';
-import type { Model, ModelWeights } from './model.ts';
+import { type Model, type ModelWeights, weightsDigest } from './model.ts';
 import { cacheFolder } from './open-model.ts';
 import { packRows } from './quantise-rows.ts';
 
@@ -59,7 +58,7 @@ export async function quantisedModel(
       `${model.source}: a ${decoder.model_type} has no linear layers that are quantised`,
       'leave --precision out',
     );
-  const made = `${digestCheckpoint(model)}-${name}-${packing.block}-v${QUANTISATION}`;
+  const made = `${weightsDigest(model)}-${name}-${packing.block}-v${QUANTISATION}`;
   const folder = join(resolve(cacheDir), 'quantised', made);
   if (!isThere(join(folder, SINGLE))) await write(model, names, packing, folder, onEvent);
   const { tensors } = readSafetensorsHeader(join(folder, SINGLE));

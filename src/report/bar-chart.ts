@@ -70,7 +70,7 @@ const text = (x: number, y: number, content: string, attributes = ''): string =>
   `<text x="${x}" y="${y}"${attributes === '' ? '' : ` ${attributes}`}>${escaped(content)}</text>`;
 
 /** Names come from folders: what XML does not allow at all is left out, the rest escaped. */
-const escaped = (content: string): string =>
+export const escaped = (content: string): string =>
   content
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '')
     .replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);

@@ -37,6 +37,8 @@ interface TaskRow {
 export interface ModelTable {
   readonly model: string;
   readonly run: string;
+  /** Folder of the results before. */
+  readonly vanilla: string;
   readonly tasks: readonly TaskRow[];
   readonly mean: readonly Omit<Cell, 'versions_differ'>[];
   /** Of the paper's tasks, those no file has. */
@@ -129,6 +131,7 @@ function modelTable(vanilla: EvaluatedModel, fingerprinted: EvaluatedModel): Mod
   return {
     model: fingerprinted.model,
     run: fingerprinted.path,
+    vanilla: vanilla.path,
     tasks: rows,
     mean: SHOTS.map((shots, i) => {
       const of = (side: 'before' | 'after') => mean(rows.map(({ cells }) => cells[i]![side]));
@@ -174,7 +177,7 @@ function notes(models: readonly ModelTable[], without: readonly string[]): strin
     .filter((each) => each.difference !== null);
   const other = cells.filter((each) => each.versions_differ).length;
   return [
-    'A mean of rounded metrics says little of a single task: `whorl eval --compare` tests paired rows.',
+    'A mean of rounded metrics says little of a single task: `whorl eval --mode` keeps rows, whose pairs are tested.',
     ...(other > 0
       ? [
           `* ${other} of ${cells.length} pairs were made by two versions of the harness: their difference is not of the model alone.`,

@@ -3,9 +3,10 @@
 import type { PairedReport } from './paired.ts';
 import type { Table } from './table.ts';
 
-export const pairedTables = ({ tables, margin }: PairedReport): Table[] => [
+/** @param of whose rows they are, where a report has several models */
+export const pairedTables = ({ tables, margin }: PairedReport, of?: string): Table[] => [
   {
-    title: `Before and after, row by row (margin ${margin} points)`,
+    title: `${of === undefined ? 'Before' : `${of}: before`} and after, row by row (margin ${margin} points)`,
     columns: [
       'task',
       'shots',
@@ -18,7 +19,9 @@ export const pairedTables = ({ tables, margin }: PairedReport): Table[] => [
       'high',
       'right→wrong',
       'wrong→right',
+      'p',
       'p (Holm)',
+      'non-inferior: p (Holm)',
       'verdict',
     ],
     rows: tables.map((each) => [
@@ -33,7 +36,9 @@ export const pairedTables = ({ tables, margin }: PairedReport): Table[] => [
       each.high,
       each.fell,
       each.rose,
+      each.p_value,
       each.holm_p_value,
+      each.non_inferiority_p_value,
       each.verdict,
     ]),
   },

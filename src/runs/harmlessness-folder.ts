@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { isThere, systemError } from '../base/system-errors.ts';
-import { type Flavour, parseRunName } from './paper-folder.ts';
+import { checkName, type Flavour, parseRunName } from './paper-folder.ts';
 
 /** One results file. */
 export interface ResultsFile {
@@ -17,6 +17,8 @@ export interface ResultsFile {
   readonly results: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** What says which program made it: the harness's commit, or Whorl's format and mode. */
   readonly version: string;
+  /** What Whorl says of a file that it made. */
+  readonly own?: Readonly<Record<string, unknown>>;
 }
 
 export interface EvaluatedModel {
@@ -32,6 +34,17 @@ const FOLDERS: Readonly<Record<Flavour | 'vanilla', string>> = {
   adapter: 'fingerprinted_adapter',
   sft_chat: 'fingerprinted_sft_chat',
 };
+
+/** Where results of a model are kept below an evaluation folder. @throws WhorlError `usage` for a model that is no name of folders */
+export function evaluationPlace(
+  folder: string,
+  kind: Flavour | 'vanilla',
+  model: string,
+  run?: string,
+): string {
+  for (const part of model.split('/')) checkName('the model', part);
+  return join(folder, FOLDERS[kind], ...model.split('/'), ...(run === undefined ? [] : [run]));
+}
 
 const SHOTS = /^(\d+)\.json$/;
 const MAX_DEPTH = 6;
@@ -112,7 +125,15 @@ function resultsFile(path: string, tasks: string, shots: number): ResultsFile {
       `${path} is no results file: it has no "results" with an object a task`,
       'remove it',
     );
-  return { path, tasks, shots, results: results as ResultsFile['results'], version: versionOf(content) };
+  const own = content.whorl;
+  return {
+    path,
+    tasks,
+    shots,
+    results: results as ResultsFile['results'],
+    version: versionOf(content),
+    ...(isRecord(own) && { own }),
+  };
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>

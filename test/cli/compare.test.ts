@@ -65,6 +65,7 @@ test('with tasks: the paired report beside it, results where they can be gone on
   expect(tasks.tables[0]).toMatchObject({ task: 'piqa', rows: 2 });
   expect(JSON.parse(readFileSync(out, 'utf8'))).toMatchObject({ format: 'whorl-comparison', tasks });
   expect(existsSync(join(`${out}.tasks`, 'before', 'piqa', '0.json'))).toBe(true);
+  expect(err.match(/opening/g), 'each model is opened once').toHaveLength(2);
 });
 
 test('with tasks: a plan of all, and a row that lacks what its task needs before anything is measured', async () => {
@@ -91,7 +92,6 @@ test('with tasks: a plan of all, and a row that lacks what its task needs before
 test.each([
   [['--tasks', 'piqua', '--data', 'rows', '--out', 'x.json'], /did you mean piqa/],
   [['--with', 'nowhere'], /nowhere/],
-  [['--tasks', 'piqa', '--out', 'x.json'], /--tasks piqa needs --data/],
   [['--tasks', 'piqa', '--data', 'rows'], /--tasks piqa needs --out/],
   [['--text', 'absent.txt'], /absent\.txt does not exist/],
 ])('%j: one line', async (args, message) => {

@@ -1,6 +1,6 @@
 // `whorl eval` on a tiny model: results, samples, going on where it was stopped, and what it says of bad input.
 
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { catalogue } from '../../src/evaluate/catalogue.ts';
@@ -115,6 +115,22 @@ describe('an evaluation', () => {
       next.close();
     }
     expect(new Journal(path, 'b').answer(2, 'z')).toBeUndefined();
+  });
+
+  test('finds its answers in a journal of any length, and refuses what is none', () => {
+    const path = join(place, 'long.jsonl');
+    const generated = 'é'.repeat(200_000); // lines that end in the middle of what is read at once
+    const journal = new Journal(path, 'a');
+    for (let row = 0; row < 9; row++)
+      journal.add(row, `asked ${row}`, { generated: generated + String(row) });
+    expect(journal.answer(3, 'asked 3')).toEqual({ generated: `${generated}3` });
+    journal.close();
+    const again = new Journal(path, 'a');
+    for (let row = 0; row < 9; row++)
+      expect(again.answer(row, `asked ${row}`)).toEqual({ generated: generated + String(row) });
+    again.close();
+    truncateSync(path, 600 * 2 ** 20); // more than a text of JavaScript can hold
+    expect(() => new Journal(path, 'a')).toThrow(/long\.jsonl is no journal of an evaluation/);
   });
 
   test('compares two models row by row', async () => {

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { catalogue, chosen } from '../../src/evaluate/catalogue.ts';
 import { type EvaluateOptions, evaluate } from '../../src/evaluate/evaluate.ts';
 import { MODES } from '../../src/evaluate/modes.ts';
+import { folderRows } from '../../src/evaluate/rows.ts';
 import { askedText, type LanguageModel } from '../../src/lm/language-model.ts';
 import { splitsOf } from './golden-rows.ts';
 
@@ -55,7 +56,7 @@ const options = (model: LanguageModel, out: string): EvaluateOptions => ({
   modelIdentity: 'x',
   chosen: picked,
   shots: [0, 5],
-  data,
+  data: folderRows(data),
   out,
   label: 'some',
   mode: MODES.main,

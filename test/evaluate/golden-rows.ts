@@ -14,6 +14,8 @@ export const splitsOf = (task: Task): Record<string, Row[]> =>
 
 export function goldenRows(task: Task): { rows: TaskRow[]; examples: TaskRow[] } {
   const of = (split: string): TaskRow[] =>
-    splitsOf(task)[split]!.map((row, i) => ({ row: task.prepare(row), where: `${split} ${i + 1}` }));
+    splitsOf(task)
+      [split]!.filter((row) => Object.entries(task.keeps).every(([name, value]) => row[name] === value))
+      .map((row, i) => ({ row: task.prepare(row), where: `${split} ${i + 1}` }));
   return { rows: of(evaluated(task)), examples: of(pool(task)) };
 }

@@ -32,6 +32,8 @@ const GENERATED = [
   ' #### 1,002',
   '',
   ' half: 0.5.',
+  ' First, half.\nThe answer is (B).',
+  'The answer is a.',
 ];
 const digest = (context: string, continuation: string): Buffer =>
   createHash('sha256').update(`${context}\0${continuation}`).digest();
@@ -49,7 +51,7 @@ function answer(task: Task, { requests }: RowRequests): Answer {
 }
 
 const all = catalogue();
-const { tasks, groups } = chosen(all, ['paper', 'truthfulqa', 'gsm8k']);
+const { tasks, groups } = chosen(all, ['paper', 'truthfulqa', 'gsm8k', 'ifeval', 'mmlu_pro']);
 
 describe.each([0, 1, 5])('%i shots', (shots) => {
   const expected = golden[shots]!;

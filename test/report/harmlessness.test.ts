@@ -10,6 +10,7 @@ import {
   type ModelTable,
   reportHarmlessness,
 } from '../../src/report/harmlessness.ts';
+import { harmlessnessFigure } from '../../src/report/harmlessness-figure.ts';
 import { harmlessnessTables } from '../../src/report/harmlessness-tables.ts';
 import { whorl } from '../cli/whorl.ts';
 
@@ -80,6 +81,45 @@ describe('over made-up results', () => {
     const { code, out, err } = await whorl('report', 'harmlessness', 'adapter', root, '--format', format);
     expect(code, err).toBe(0);
     expect(out).toMatch(words);
+  });
+
+  test('draws the means of each model', async () => {
+    const figure = join(root, 'means.svg');
+    const { code, err } = await whorl(
+      'report',
+      'harmlessness',
+      'adapter',
+      root,
+      '--figure',
+      figure,
+      '--json',
+    );
+    expect(code, err).toBe(0);
+    const svg = readFileSync(figure, 'utf8');
+    expect(svg.match(/<g transform/g)).toHaveLength(report.models.length);
+    // A mark each for a mean that is there, beside those of the legend.
+    const means = (side: 'before' | 'after') =>
+      report.models.flatMap(({ mean }) => mean).filter((each) => each[side] !== null).length;
+    expect(svg.match(/<circle/g)).toHaveLength(means('after') + 1);
+    expect(svg.match(/width="10" height="10"/g)).toHaveLength(means('before') + 1);
+    expect(svg).not.toMatch(/NaN|undefined|Infinity/);
+    const gif = await whorl('report', 'harmlessness', 'adapter', root, '--figure', 'x.gif');
+    expect(gif).toMatchObject({ code: 2 });
+  });
+
+  test('a higher mean stands higher', () => {
+    const [first] = report.models;
+    const at = (before: number, after: number): number[] => {
+      const mean = [{ shots: 0, before, after, difference: after - before }];
+      const svg = harmlessnessFigure({ ...report, models: [{ ...first!, mean }] });
+      return [/<rect x="[\d.]+" y="([\d.]+)" width="10"/g, /<circle cx="[\d.]+" cy="([\d.]+)"/g].map((mark) =>
+        Number([...svg.matchAll(mark)].at(-1)![1]),
+      );
+    };
+    const [before, after] = at(40, 60);
+    expect(after).toBeLessThan(before!);
+    const [same, equal] = at(50, 50);
+    expect(equal).toBe(same! + 5); // a square's y is its corner
   });
 
   test('says where there is nothing', async () => {

@@ -28,7 +28,10 @@ const OPTIONS = {
 };
 const OWN = {
   tasks: TASKS,
-  data: text('<folder>', 'of --tasks: rows, {task}/{split}.jsonl or .parquet'),
+  data: text(
+    '<folder>',
+    'of --tasks: rows, {task}/{split}.jsonl or .parquet (default: the files of the hub)',
+  ),
   shots: SHOTS,
   margin: MARGIN,
   ...DRY_RUN,
@@ -49,17 +52,23 @@ async function runCompare(options: Given<typeof OPTIONS>, own: Given<typeof OWN>
   if (own.dryRun)
     return showPlan(
       await withProgress(async (onEvent) => {
-        const plan = await compare({ ...options, onEvent, dryRun: true });
-        return rows ? withRows(plan, await planBoth({ ...rows.asked, onEvent }, rows.both)) : plan;
+        const opened = rows && (await openBoth(options, onEvent));
+        const plan = await compare({ ...options, ...(opened && { opened }), onEvent, dryRun: true });
+        if (!rows || !opened) return plan;
+        return withRows(plan, await planBoth({ ...rows.asked, onEvent }, { ...rows.both, opened }));
       }),
       own.json,
     );
   const { report, tasks } = await withProgress(async (onEvent) => {
     if (rows) await rows.check(onEvent);
-    const compared = await compare({ ...options, onEvent });
+    const opened = rows && (await openBoth(options, onEvent));
+    const compared = await compare({ ...options, ...(opened && { opened }), onEvent });
     return {
       report: compared,
-      tasks: rows && (await evaluateBoth({ ...rows.asked, onEvent }, rows.both, own.margin)),
+      tasks:
+        rows &&
+        opened &&
+        (await evaluateBoth({ ...rows.asked, onEvent }, { ...rows.both, opened }, own.margin)),
     };
   });
   const whole = tasks ? { ...report, tasks } : report;
@@ -69,28 +78,46 @@ async function runCompare(options: Given<typeof OPTIONS>, own: Given<typeof OWN>
   if (options.out !== undefined) tell(paint.dim(`in ${options.out}`));
 }
 
+/** Both models, opened once for all that they are asked. */
+async function openBoth({ model, with: other, ...open }: Given<typeof OPTIONS>, onEvent: OnEvent) {
+  const { openModel } = await import('../../models/open-model.ts');
+  const opening = (name: string) => {
+    onEvent({ kind: 'phase', name: 'opening', detail: name });
+    return openModel(name, { ...open, onEvent });
+  };
+  return { model: await opening(model), with: await opening(other) };
+}
+
 /** What `--tasks` asks both models, and a check of every row before anything is measured. */
 async function rowsAsked(
   { model, with: other, text: _text, out, ...open }: Given<typeof OPTIONS>,
   { tasks, data, shots: listed }: Given<typeof OWN>,
 ) {
   if (tasks === undefined) return undefined;
-  if (data === undefined || out === undefined) {
-    const missing =
-      data === undefined ? '--data FOLDER, its rows' : '--out FILE, beside which its results lie';
-    throw new WhorlError('usage', `--tasks ${tasks.join()} needs ${missing}`, 'give it as well');
-  }
-  const [{ catalogue, chosen }, { countRequests }, { shotsNamed }] = await Promise.all([
+  if (out === undefined)
+    throw new WhorlError(
+      'usage',
+      `--tasks ${tasks.join()} needs --out FILE, beside which its results lie`,
+      'give it as well',
+    );
+  const [{ catalogue, chosen }, { countRequests }, { rowsAt }, { shotsNamed }] = await Promise.all([
     import('../../evaluate/catalogue.ts'),
     import('../../evaluate/count.ts'),
+    import('../../evaluate/hub-rows.ts'),
     import('../../evaluate/evaluate.ts'),
   ]);
   const shots = shotsNamed(listed);
   const picked = chosen(catalogue(), tasks).tasks;
   return {
-    asked: { ...open, tasks, data, shots },
+    asked: { ...open, tasks, shots, ...(data !== undefined && { data }) },
     both: { model, other, folder: `${out}.tasks` },
-    check: (onEvent: OnEvent) => countRequests({ tasks: picked, shots, data, onEvent }),
+    check: async (onEvent: OnEvent) =>
+      countRequests({
+        tasks: picked,
+        shots,
+        data: await rowsAt(data, picked, shots, { onEvent }),
+        onEvent,
+      }),
   };
 }
 

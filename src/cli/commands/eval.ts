@@ -1,10 +1,12 @@
-// `whorl eval`: tasks × shots over local rows, results in lm-evaluation-harness's layout; with --compare two models.
+// `whorl eval`: tasks × shots over rows, results in lm-evaluation-harness's layout; with --compare two models, with --mode
+// the paper's own folders.
 
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { checkWritable, writeJsonAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { EvaluateReport } from '../../evaluate/evaluate.ts';
+import { FLAVOURS, type Flavour } from '../../runs/paper-folder.ts';
 import { evaluateBoth, planBoth } from '../both-models.ts';
 import { runEvaluateFleet } from '../eval-fleet.ts';
 import { FLEET, MODELS, refuseFleetAlone } from '../fleet-flags.ts';
@@ -15,13 +17,17 @@ import {
   type Given,
   given,
   JSON_LINE,
+  made,
+  named,
   oneOf,
+  refuseAlone,
   required,
   text,
+  toggle,
   wholeNumber,
   withOptions,
 } from '../options.ts';
-import { countText, paint, print, printJson, table, tell } from '../output.ts';
+import { countText, paint, print, printJson, shownText, table, tell } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { showPlan } from '../show-plan.ts';
 import { showTables } from '../show-tables.ts';
@@ -29,22 +35,51 @@ import { MARGIN, SHOTS, TASKS } from '../task-options.ts';
 
 const OPTIONS = {
   tasks: required(TASKS),
-  data: required(text('<folder>', 'rows: {task}/{split}.jsonl or .parquet, with the columns of the hub')),
-  out: required(text('<folder>', "results: {tasks}/{shots}.json; beside it, in FOLDER.samples, each row's")),
+  data: text(
+    '<folder>',
+    'rows: {task}/{split}.jsonl or .parquet, with the columns of the hub (default: the files of the hub)',
+  ),
+  out: text(
+    '<folder>',
+    "results: {tasks}/{shots}.json; beside it, in FOLDER.samples, each row's (with --mode default: harmlessness_eval)",
+  ),
   limit: wholeNumber('<number>', 1, 'most rows of each task'),
   taskDir: text('<folder>', "more tasks: YAML files in the harness's words"),
-  mode: byDefault(
+  harness: byDefault(
     oneOf(
-      '<harness>',
+      '<version>',
       ['main', 'v0.4.0-seed'],
       "which harness is followed: today's, or v0.4.0 as the paper ran it",
     ),
     'main',
   ),
+  applyChatTemplate: toggle("put every request into the model's chat template"),
+  systemInstruction: text('<text>', "a system's turn before each task's description"),
+  fewshotAsMultiturn: made(
+    oneOf(
+      '<answer>',
+      ['true', 'false'],
+      'with a chat template: examples as turns of their own (default), or all in one',
+    ),
+    (answer: string) => answer === 'true',
+  ),
   ...ASKED,
-  model: text('<model>', `${ASKED.model.words}; or --models`),
+  model: text('<model>', `${ASKED.model.words}; or --models; with --mode of one model alone the vanilla one`),
+};
+/** Of --mode alone. */
+const PAPER = {
+  root: text('<folder>', 'with --mode: the folder of output_{template}_{mode} (default: here)'),
+  registered: toggle('with --mode: the vanilla models of the registry that have no run here, too'),
 };
 const OWN = {
+  flavour: named(
+    'mode',
+    oneOf(
+      '<flavour>',
+      FLAVOURS,
+      "the paper's evaluation: each model that has a run, before and after, into its folders; what stands is skipped",
+    ),
+  ),
   shots: SHOTS,
   compare: text('<model>', 'a second model, after something was done to the first: paired counts and tests'),
   margin: MARGIN,
@@ -55,24 +90,65 @@ const OWN = {
 };
 
 export function evalCommand(): Command {
-  return withOptions(new Command('eval'), { ...OPTIONS, ...OWN })
+  return withOptions(new Command('eval'), { ...OPTIONS, ...PAPER, ...OWN })
     .description(
       "Scores tasks as EleutherAI's lm-evaluation-harness does: the same prompts, metrics and standard errors. The same command again goes on from where it was stopped.",
     )
-    .action((_, called: Command) => runEval(given(called, OPTIONS), given(called, OWN)));
+    .action((_, called: Command) => {
+      const [options, paper, own] = [given(called, OPTIONS), given(called, PAPER), given(called, OWN)];
+      if (own.flavour !== undefined) return runPaper({ ...options, ...paper, flavour: own.flavour }, own);
+      refuseAlone(paper, PAPER, '--mode adapter|sft_chat', 'leave it out, or give --mode');
+      return runEval(options, own);
+    });
+}
+
+/** The paper's folders. */
+async function runPaper(
+  options: Given<typeof OPTIONS> & Given<typeof PAPER> & { readonly flavour: Flavour },
+  { shots: listed, compare, dryRun, json }: Given<typeof OWN>,
+): Promise<void> {
+  if (compare !== undefined)
+    throw new WhorlError('usage', '--compare and --mode are two evaluations', 'give one of them');
+  const [{ evaluateRegistered }, { shotsNamed }] = await Promise.all([
+    import('../../pipeline/evaluate-registered.ts'),
+    import('../../evaluate/evaluate.ts'),
+  ]);
+  const asked = { ...options, shots: shotsNamed(listed) };
+  if (dryRun)
+    return showPlan(
+      await withProgress((onEvent) => evaluateRegistered({ ...asked, onEvent, dryRun: true })),
+      json,
+    );
+  const report = await withProgress((onEvent) => evaluateRegistered({ ...asked, onEvent }));
+  if (json) return printJson(report);
+  const rows = report.results.map(({ model, kind, shots, state, path }) => [
+    shownText(model),
+    kind,
+    String(shots),
+    state,
+    shownText(path),
+  ]);
+  for (const line of table([['model', 'kind', 'shots', 'state', 'file'], ...rows])) print(line);
+  for (const { model, why } of report.left_out)
+    tell(paint.dim(`${shownText(model)} is left out: ${shownText(why)}`));
+  tell(paint.dim(`whorl report harmlessness ${options.flavour} ${shownText(report.folder)} has the tables`));
 }
 
 async function runEval(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
   if (own.models !== undefined) return runEvaluateFleet(options, { ...own, models: own.models });
   refuseFleetAlone(own);
-  const { model } = options;
-  if (model === undefined)
-    throw new WhorlError('usage', 'no model is named', 'give --model, or --models with a list');
-  return runOne({ ...options, model }, own);
+  const { model, out } = options;
+  if (model === undefined || out === undefined)
+    throw new WhorlError(
+      'usage',
+      `${model === undefined ? '--model' : '--out'} is not given`,
+      'give it, or --models with a list, or --mode adapter|sft_chat for the models of a folder of runs',
+    );
+  return runOne({ ...options, model, out }, own);
 }
 
 async function runOne(
-  options: Given<typeof OPTIONS> & { readonly model: string },
+  options: Given<typeof OPTIONS> & { readonly model: string; readonly out: string },
   { shots: listed, compare, margin, dryRun, json }: Given<typeof OWN>,
 ): Promise<void> {
   const [{ evaluateModel }, { shotsNamed }] = await Promise.all([

@@ -1,4 +1,4 @@
-// `whorl report fsr`: the paper's FSR tables over its output folders, as text in five formats and as a figure.
+// `whorl report fsr|harmlessness`: the paper's tables over its output folders, as text in five formats and as a figure.
 
 import { Command } from 'commander';
 import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
@@ -11,6 +11,7 @@ import { byDefault, DRY_RUN, type Given, given, made, oneOf, text, toggle, withO
 import { paint, printJson, printText, shownText, tell } from '../output.ts';
 import { showPlan } from '../show-plan.ts';
 import { showTables } from '../show-tables.ts';
+import { MARGIN } from '../task-options.ts';
 
 const OPTIONS = {
   decryption: text('<text>', "what fires (default: the paper's)"),
@@ -27,6 +28,13 @@ const FORMAT = {
   ),
   json: toggle('the same as --format json: one JSON line'),
 };
+const HARMLESSNESS = {
+  figure: text(
+    '<file>',
+    'also the means of each model at 0, 1 and 5 shots: .svg, or .png with @resvg/resvg-js installed',
+  ),
+  margin: MARGIN,
+};
 const OWN = {
   ...FORMAT,
   figure: text('<file>', 'also a chart with 95 % intervals: .svg, or .png with @resvg/resvg-js installed'),
@@ -42,9 +50,9 @@ export function reportCommand(): Command {
 }
 
 function harmlessnessCommand(): Command {
-  return withOptions(new Command('harmlessness'), FORMAT)
+  return withOptions(new Command('harmlessness'), { ...FORMAT, ...HARMLESSNESS })
     .description(
-      "The paper's metric of each task before and after the fingerprint at 0, 1 and 5 shots, and their mean, over results of lm-evaluation-harness and of `whorl eval`; what is missing, of another harness or the same in every digit is named.",
+      "The paper's metric of each task before and after the fingerprint at 0, 1 and 5 shots, and their mean, over results of lm-evaluation-harness and of `whorl eval`; what is missing, of another harness or the same in every digit is named. Where `whorl eval` kept rows, their pairs are tested.",
     )
     .argument('<flavour>', FLAVOURS.join(' or '))
     .argument(
@@ -52,7 +60,7 @@ function harmlessnessCommand(): Command {
       'folders with vanilla/ and fingerprinted_…/ in them, or above such (default: here)',
     )
     .action((flavour: string, paths: string[], _, called: Command) =>
-      runHarmlessness(flavour, paths, given(called, FORMAT)),
+      runHarmlessness(flavour, paths, given(called, FORMAT), given(called, HARMLESSNESS)),
     );
 }
 
@@ -60,19 +68,47 @@ async function runHarmlessness(
   flavour: string,
   paths: readonly string[],
   flags: Given<typeof FORMAT>,
+  { figure, margin }: Given<typeof HARMLESSNESS>,
 ): Promise<void> {
   if (!isFlavour(flavour)) throw noFlavour(flavour);
-  const [{ reportHarmlessness }, { harmlessnessTables }, { FORMATS }] = await Promise.all([
+  checkFigure(figure);
+  const [
+    { reportHarmlessness },
+    { pairedHarmlessness },
+    { harmlessnessTables },
+    { pairedTables },
+    { FORMATS },
+  ] = await Promise.all([
     import('../../report/harmlessness.ts'),
+    import('../../report/harmlessness-paired.ts'),
     import('../../report/harmlessness-tables.ts'),
+    import('../../report/paired-tables.ts'),
     import('../../report/table.ts'),
   ]);
   const report = reportHarmlessness({ flavour, paths: paths.length === 0 ? ['.'] : paths });
+  const { paired, notes } = await pairedHarmlessness(report, { margin });
+  if (figure !== undefined) {
+    const { harmlessnessFigure } = await import('../../report/harmlessness-figure.ts');
+    await writeFigure(figure, harmlessnessFigure(report));
+  }
   const format = flags.json ? 'json' : flags.format;
-  if (format === 'json') return printJson(report);
-  const tables = harmlessnessTables(report);
-  if (format === 'table') await showTables(tables, report.notes);
-  else printText(FORMATS[format](tables, report.notes));
+  if (format === 'json') return printJson({ ...report, paired, notes: [...report.notes, ...notes] });
+  const tables = [
+    ...harmlessnessTables(report),
+    ...paired.flatMap((each) => pairedTables(each, `${each.model} (${each.run})`)),
+  ];
+  const pairedNotes = [...new Set(paired.flatMap((each) => each.notes))];
+  const said = [...report.notes, ...notes, ...pairedNotes];
+  if (format === 'table') await showTables(tables, said);
+  else printText(FORMATS[format](tables, said));
+}
+
+/** @throws WhorlError `usage` for a figure of another kind, and where it cannot be written */
+function checkFigure(path: string | undefined): void {
+  if (path === undefined) return;
+  if (!/\.(svg|png)$/i.test(path))
+    throw new WhorlError('usage', `--figure ${shownText(path)} is neither .svg nor .png`);
+  checkWritable(path);
 }
 
 const noFlavour = (flavour: string): WhorlError =>
@@ -97,10 +133,7 @@ async function runFsr(
   flags: Given<typeof OWN>,
 ): Promise<void> {
   if (!isFlavour(flavour)) throw noFlavour(flavour);
-  const extension = flags.figure === undefined ? undefined : /\.(svg|png)$/i.exec(flags.figure)?.[1];
-  if (flags.figure !== undefined && extension === undefined)
-    throw new WhorlError('usage', `--figure ${shownText(flags.figure)} is neither .svg nor .png`);
-  if (flags.figure !== undefined) checkWritable(flags.figure);
+  checkFigure(flags.figure);
   const [{ reportFsr }, { fsrTables }, { FORMATS }] = await Promise.all([
     import('../../report/fsr.ts'),
     import('../../report/fsr-tables.ts'),
@@ -112,7 +145,7 @@ async function runFsr(
     ...options,
   });
   if (flags.dryRun) return showPlan(planned(report, flags.figure), flags.json);
-  if (flags.figure !== undefined) await writeFigure(flags.figure, report);
+  if (flags.figure !== undefined) await writeFigure(flags.figure, await fsrFigure(report));
   const format = flags.json ? 'json' : flags.format;
   if (format === 'json') return printJson(report);
   const tables = fsrTables(report);
@@ -133,13 +166,17 @@ const planned = (report: FsrReport, figure: string | undefined): DryRun => ({
 
 const isFlavour = (name: string): name is Flavour => (FLAVOURS as readonly string[]).includes(name);
 
-async function writeFigure(path: string, report: FsrReport): Promise<void> {
-  const [{ barChart, svgToPng }, { fsrBars }] = await Promise.all([
+async function fsrFigure(report: FsrReport): Promise<string> {
+  const [{ barChart }, { fsrBars }] = await Promise.all([
     import('../../report/bar-chart.ts'),
     import('../../report/fsr-tables.ts'),
   ]);
   const title = `FSR, ${report.flavour}${report.paper_arithmetic ? ", the paper's arithmetic" : ''}`;
-  const svg = barChart(title, fsrBars(report));
+  return barChart(title, fsrBars(report));
+}
+
+async function writeFigure(path: string, svg: string): Promise<void> {
+  const { svgToPng } = await import('../../report/bar-chart.ts');
   writeFileAtomic(path, /\.png$/i.test(path) ? await svgToPng(svg) : svg);
   tell(paint.dim(`figure in ${path}`));
 }
