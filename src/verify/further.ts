@@ -2,7 +2,7 @@
 // test; a better one picked afterwards would be another look, so these give no word. T5 may take one away.
 
 import { createHmac } from 'node:crypto';
-import { seededRandom } from '../base/random-source.ts';
+import { bulkRandom } from '../base/random-source.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { slotUniform } from '../claim/draw.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
@@ -77,7 +77,7 @@ function furtherOf<K extends ClaimKind>(
   const coin = slotUniform([secretOf('coin-v1')], claim.root, randomness ?? '');
   // Of this transcript: nobody who made the suspect could know them. One stream for all, since a decoy has nothing to open.
   const transcript = sha256Hex(JSON.stringify(answers));
-  const random = seededRandom(Buffer.from(secretOf(`decoys-v1/${transcript}`), 'hex'));
+  const random = bulkRandom(Buffer.from(secretOf(`decoys-v1/${transcript}`), 'hex'));
   const decoys: DrawOf[K][] = [];
   const decoy = (i: number): DrawOf[K] => (decoys[i] ??= rules.draw(size, (_, below) => random.int(below)));
   const count = (statistic: (draw: DrawOf[K]) => number, nothing: number): Decoys => {
