@@ -162,10 +162,10 @@ async function record(file: string, weights: readonly string[], keep: readonly s
 const modelsIn = (file: string): RecordedModel[] =>
   (JSON.parse(readFileSync(file, 'utf8')) as { models: RecordedModel[] }).models;
 
-/** In [0, 1), 53 bits each. */
+/** In [0, 1), 32 bits each. */
 function uniformBy(seed: string): () => number {
   const random = bulkRandom(createHash('sha256').update(seed).digest());
-  return () => (random.int(2 ** 32) * 2 ** 21 + random.int(2 ** 21)) / 2 ** 53;
+  return () => random.int(2 ** 32) / 2 ** 32;
 }
 
 function redraw(file: string, times: number): void {

@@ -53,9 +53,10 @@ export function redrawEach<K extends ClaimKind>(
       ? [{ test: ranking.name, of: ranked.statistic, p: atLevels((some) => ranked.tail(some)!.p_value) }]
       : []),
   ];
+  const ofDecoys = byDecoys(block - 1);
   const tests = statistics.flatMap(({ test, of, p }) => [
     { test, of, ofBlock: (values: Float64Array) => values.map(p) },
-    { test: `T5 over ${test.slice(0, 2)}`, of, ofBlock: amongDecoys },
+    { test: `T5 over ${test.slice(0, 2)}`, of, ofBlock: ofDecoys },
   ]);
   const counts = tests.map(() => LEVELS.map(() => 0));
   const blocks = Math.ceil(times / block);
@@ -70,13 +71,16 @@ export function redrawEach<K extends ClaimKind>(
 }
 
 /** p by T5 of each value, the others its decoys. */
-export function amongDecoys(values: Float64Array): Float64Array {
-  const sorted = values.slice().sort().reverse();
-  const reach = new Map<number, number>();
-  sorted.forEach((value, i) => reach.set(value, i)); // the last of equal ones: so many others are at least as large
-  return values.map(
-    (value) => toPValue(decoyRatio({ reached: reach.get(value)!, of: values.length - 1 })).p_value,
-  );
+export const amongDecoys = (values: Float64Array): Float64Array => byDecoys(values.length - 1)(values);
+
+function byDecoys(of: number): (values: Float64Array) => Float64Array {
+  const p = looked((reached) => toPValue(decoyRatio({ reached, of })).p_value);
+  return (values) => {
+    const sorted = values.slice().sort().reverse();
+    const reach = new Map<number, number>();
+    sorted.forEach((value, i) => reach.set(value, i)); // the last of equal ones: so many others are at least as large
+    return values.map((value) => p(reach.get(value)!));
+  };
 }
 
 function looked(p: (statistic: number) => number): (statistic: number) => number {

@@ -21,7 +21,7 @@ import { type Certifier, certifier, certify } from './certify.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { decideWithFurther, type FurtherTest } from './further.ts';
-import { changedKeys, keyWarnings } from './key-tokens.ts';
+import { askedByIds, changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from './opened-claim.ts';
 import { rankRequests, rankScores } from './ranks.ts';
@@ -62,6 +62,8 @@ interface Questions {
   readonly scoring: readonly ScoreRequest[];
   /** Keys that the suspect's tokenizer changes. */
   readonly changed: Awaited<ReturnType<typeof changedKeys>>;
+  /** How many of those that it changes are asked by the committed token ids. */
+  readonly byIds: number;
 }
 
 /** Opens secret, claim and suspect and refuses all that can be refused, then calls; nothing is written before that. */
@@ -96,16 +98,26 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     const wrapped =
       committedWrapper(opened.plan.query.wrappers, wrapper) ?? (await model.wrapped(wrapper, options.system));
     const keys = opened.plan.keys.slice(range.from, range.to);
-    const requests = keys.map((key) => ({
-      ...promptUnder(wrapped, key.text),
-      max_new_tokens: opened.plan.decoding.max_new_tokens,
-    }));
-    const changed = await changedKeys(keys, requests, model.tokenizer);
+    const texts = keys.map(
+      (key): TextRequest => ({
+        ...promptUnder(wrapped, key.text),
+        max_new_tokens: opened.plan.decoding.max_new_tokens,
+      }),
+    );
+    const lost = await changedKeys(keys, texts, model.tokenizer);
+    const { encoder, config } = model.model.decoder;
+    // A certificate is about texts, and an encoder's text has an end.
+    const byIds =
+      issuing || encoder
+        ? new Map<number, TextRequest>()
+        : await askedByIds(keys, texts, lost, wrapped, model.tokenizer, config.vocab_size);
+    const requests = texts.map((text, i) => byIds.get(i) ?? text);
+    const changed = lost.filter((i) => !byIds.has(i));
     const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
     return call({
       ...ready,
       ...(quantised && { quantised }),
-      questions: { ownerParts, model, wrapper, wrapped, requests, scoring, changed },
+      questions: { ownerParts, model, wrapper, wrapped, requests, scoring, changed, byIds: byIds.size },
     });
   });
 }
@@ -153,7 +165,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
     : [],
   notes: [
     ...notesOn(claim),
-    ...(questions ? keyWarnings(questions.changed.length, questions.requests.length) : []),
+    ...(questions ? keyWarnings(questions.changed.length, questions.requests.length, questions.byIds) : []),
   ],
   estimate: null,
 });
@@ -212,7 +224,7 @@ async function askKeys(
     suspect_digests,
     proved,
   }: Ready & { readonly suspect_digests: VanillaDigests },
-  { ownerParts, model, wrapper: name, wrapped, requests, scoring, changed }: Questions,
+  { ownerParts, model, wrapper: name, wrapped, requests, scoring, changed, byIds }: Questions,
   deciding: DecideOptions,
 ): Promise<Answers> {
   const prompts = requests.map(({ prompt }) => prompt);
@@ -266,7 +278,7 @@ async function askKeys(
       chat_template_sha256,
     },
     ...(quantised && { precision: quantised }),
-    warnings: [...keyWarnings(changed.length, requests.length), ...quantisedWarning(quantised)],
+    warnings: [...keyWarnings(changed.length, requests.length, byIds), ...quantisedWarning(quantised)],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,
     }),
