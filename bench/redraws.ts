@@ -171,9 +171,9 @@ function uniformBy(seed: string): () => number {
 function redraw(file: string, times: number): void {
   const models = modelsIn(file);
   const totals = new Map<string, { tests: number; above: number; worst: number; counts: number[] }>();
-  for (const [m, model] of models.entries())
+  for (const model of models)
     for (const table of Object.keys(TABLES)) {
-      const result = redrawEach(tableOf(model, table), times, uniformBy(`redraw ${m} ${table}`));
+      const result = redrawEach(tableOf(model, table), times, uniformBy(`redraw ${model.name} ${table}`));
       for (const { test, counts } of result.tests) {
         const name = test.startsWith('T5') ? test : test.slice(0, 2);
         const total = totals.get(name) ?? { tests: 0, above: 0, worst: -99, counts: LEVELS.map(() => 0) };

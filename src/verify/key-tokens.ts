@@ -45,10 +45,16 @@ export async function askedByIds<P extends Prompt>(
   tokenizer: Tokenizer,
   vocabulary: number,
 ): Promise<ReadonlyMap<number, P>> {
-  const known = changed.filter((i) => {
+  const there = changed.filter((i) => {
     const { tokens } = keys[i]!;
     return tokens.length > 0 && tokens.every((id) => id < vocabulary);
   });
+  // Where the ids mean something else, as in a vocabulary in another order, its own tokenizer finds the right ones.
+  const means = await tokenizer.decodeBatch(
+    there.map((i) => keys[i]!.tokens),
+    { skipSpecialTokens: false },
+  );
+  const known = there.filter((i, n) => means[n]!.trim() === keys[i]!.text.trim());
   if (known.length === 0) return new Map();
   const own = addSpecialTokens === false ? { add_special_tokens: false } : {};
   const [before = []] = await promptTokens(tokenizer, [{ prompt: prefix, ...own }]);

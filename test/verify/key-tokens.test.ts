@@ -71,6 +71,45 @@ test('a tokenizer that splits the keys otherwise: asked by ids, the same answers
   expect(certified.transcript_sha256).not.toBe(own.transcript_sha256);
 });
 
+/** The same model with its vocabulary in another order: rows of the tied embedding and ids of the characters alike. */
+function permuted(): string {
+  const copy = join(folder, 'permuted');
+  cpSync(model, copy, { recursive: true });
+  const other = (id: number): number => (id < 3 ? id : 3 + ((id - 3) * 5 + 7) % 93);
+  const file = join(copy, 'tokenizer.json');
+  const tokenizer = JSON.parse(readFileSync(file, 'utf8')) as { model: { vocab: Record<string, number> } };
+  const { vocab } = tokenizer.model;
+  for (const [token, id] of Object.entries(vocab)) vocab[token] = other(id);
+  writeFileSync(file, JSON.stringify(tokenizer));
+  const weights = join(copy, 'model.safetensors');
+  const bytes = readFileSync(weights);
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
+    string,
+    { shape: number[]; data_offsets: [number, number] }
+  >;
+  const { shape, data_offsets } = header['model.embed_tokens.weight']!;
+  const [from, to] = data_offsets.map((at) => start + at) as [number, number];
+  const rows = Buffer.from(bytes.subarray(from, to));
+  const size = (to - from) / shape[0]!;
+  for (let id = 0; id < shape[0]!; id++)
+    rows.copy(bytes, from + other(id) * size, id * size, (id + 1) * size);
+  writeFileSync(weights, bytes);
+  return copy;
+}
+
+test('a vocabulary in another order with its tokenizer is asked by texts: the same answers', async () => {
+  const keys = Array.from({ length: 4 }, (_, i) => ({ text: `p${i} ak`, tokens: idsOf(`p${i} ak`) }));
+  const secret = await secretOf('ordered', keys);
+  const [own, other] = [
+    await verify({ secret, suspect: model }),
+    await verify({ secret, suspect: permuted() }),
+  ];
+  expect(other.suspect_digests!.weights).not.toBe(own.suspect_digests!.weights);
+  expect(other.transcript_sha256).toBe(own.transcript_sha256);
+  expect(other.warnings.join()).not.toContain('committed token ids');
+});
+
 test('ids that the vocabulary does not have, or keys without ids: not asked as committed', async () => {
   const tokenizer = await openTokenizer(rewriting());
   const wrapped = { prefix: '<', suffix: '>' };
