@@ -163,6 +163,14 @@ export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from './train/trains.ts';
 export { promptAndAnswer, type TuningExample } from './train/tuning-examples.ts';
 export { type Checked, type CheckOptions, checkCertificate } from './verify/certificate/check.ts';
+export {
+  type RivalClaim,
+  type RivalMark,
+  type RivalOptions,
+  type RivalReport,
+  type RivalSideReport,
+  rival,
+} from './verify/rival.ts';
 export type { Verdict } from './verify/verdict.ts';
 export {
   type EndpointOptions,

@@ -1,6 +1,6 @@
 // Where whole numbers come from: the platform's secure generator, or a seed whose draws anyone can repeat.
 
-import { createHmac, randomInt } from 'node:crypto';
+import { createCipheriv, createHmac, randomInt } from 'node:crypto';
 import { assert } from './error.ts';
 
 export interface RandomSource {
@@ -41,16 +41,36 @@ export function seededRandom(seed: bigint | string | Uint8Array): RandomSource {
     at += 4;
     return block.readUInt32BE(at - 4);
   };
-  return {
-    int(bound) {
-      checkBound(bound);
-      const limit = MAX_BOUND - (MAX_BOUND % bound);
-      for (;;) {
-        const drawn = word();
-        if (drawn < limit) return drawn % bound;
-      }
-    },
+  return { int: (bound) => below(bound, word) };
+}
+
+/**
+ * The same for many millions of draws: words are the key stream of AES-256 in counter mode from counter 0, big-endian.
+ * @param key 32 bytes
+ */
+export function bulkRandom(key: Uint8Array): RandomSource {
+  const cipher = createCipheriv('aes-256-ctr', key, Buffer.alloc(16));
+  const zeros = Buffer.alloc(2 ** 15);
+  let block: Buffer = Buffer.alloc(0);
+  let at = 0;
+  const word = (): number => {
+    if (at === block.length) {
+      block = cipher.update(zeros);
+      at = 0;
+    }
+    at += 4;
+    return block.readUInt32BE(at - 4);
   };
+  return { int: (bound) => below(bound, word) };
+}
+
+function below(bound: number, word: () => number): number {
+  checkBound(bound);
+  const limit = MAX_BOUND - (MAX_BOUND % bound);
+  for (;;) {
+    const drawn = word();
+    if (drawn < limit) return drawn % bound;
+  }
 }
 
 /** A standard normal by Box and Muller. */

@@ -38,6 +38,10 @@ export const COMMANDS = {
     summary: 'ask a suspect and say whether it descends from your model',
     load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
+  rival: {
+    summary: 'two claims, two models: whose claim was first, or undecided',
+    load: async () => (await import('./commands/rival.ts')).rivalCommand(),
+  },
   check: {
     summary: 'replay a certificate that verify wrote, offline',
     load: async () => (await import('./commands/check.ts')).checkCommand(),

@@ -20,6 +20,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl verify --secret ./run/secret.whorl --suspect org/name',
     'whorl verify --secret ./run/secret.whorl --suspects suspects.txt --out ./fleet --jobs 4',
   ],
+  rival: [
+    'whorl rival --secret-a a/secret.whorl --model-a a/published --secret-b b/secret.whorl --model-b b/published --tsa-root authority.pem',
+    'whorl rival --secret-a a/secret.whorl --model-a org/name --secret-b b/secret.whorl --model-b model.gguf --json',
+  ],
   check: [
     'whorl check certificate.json',
     'whorl check certificate.json --key owner.pub.pem --html page.html',

@@ -6,6 +6,8 @@ export interface Prompt {
   readonly prompt: string;
   /** False where the text holds its special tokens already, as a rendered chat template does. Default true. */
   readonly add_special_tokens?: boolean | undefined;
+  /** What is read in place of the text, of who reads tokens: a server gets the text. */
+  readonly tokens?: readonly number[] | undefined;
 }
 
 /**
@@ -17,10 +19,10 @@ export async function promptTokens(
   prompts: readonly Prompt[],
   whole = false,
 ): Promise<number[][]> {
-  const rows: number[][] = [];
+  const rows: number[][] = prompts.map(({ tokens = [] }) => [...tokens]);
   for (const addSpecialTokens of [true, false]) {
     const places = prompts.flatMap(({ add_special_tokens = true }, i) =>
-      add_special_tokens === addSpecialTokens ? [i] : [],
+      add_special_tokens === addSpecialTokens && prompts[i]!.tokens === undefined ? [i] : [],
     );
     const encoded = await tokenizer.encodeBatch(
       places.map((i) => prompts[i]!.prompt),

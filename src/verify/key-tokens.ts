@@ -3,6 +3,7 @@
 
 import type { Key } from '../claim/plan.ts';
 import { type Prompt, promptTokens } from '../text/prompt-tokens.ts';
+import type { Wrapped } from '../text/prompts/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /**
@@ -31,13 +32,51 @@ export async function changedKeys(
   });
 }
 
+/**
+ * The keys of `changed` by their committed ids: what stands around them is the suspect's own reading of it. Which keys these are
+ * is a matter of the suspect's tokenizer and of the claim alone, so no hit steers it.
+ * @param vocabulary rows of the suspect's embedding
+ */
+export async function askedByIds<P extends Prompt>(
+  keys: readonly Key[],
+  prompts: readonly P[],
+  changed: readonly number[],
+  { prefix, suffix, addSpecialTokens }: Wrapped,
+  tokenizer: Tokenizer,
+  vocabulary: number,
+): Promise<ReadonlyMap<number, P>> {
+  const there = changed.filter((i) => {
+    const { tokens } = keys[i]!;
+    return tokens.length > 0 && tokens.every((id) => id < vocabulary);
+  });
+  // Where the ids mean something else, as in a vocabulary in another order, its own tokenizer finds the right ones.
+  const means = await tokenizer.decodeBatch(
+    there.map((i) => keys[i]!.tokens),
+    { skipSpecialTokens: false },
+  );
+  const known = there.filter((i, n) => means[n]!.trim() === keys[i]!.text.trim());
+  if (known.length === 0) return new Map();
+  const own = addSpecialTokens === false ? { add_special_tokens: false } : {};
+  const [before = []] = await promptTokens(tokenizer, [{ prompt: prefix, ...own }]);
+  const [after = []] = await tokenizer.encodeBatch([suffix], { addSpecialTokens: false });
+  return new Map(
+    known.map((i) => [i, { ...prompts[i]!, tokens: [...before, ...keys[i]!.tokens, ...after] }]),
+  );
+}
+
 /** In words, for the report; empty where every key is asked as it was committed. */
-export const keyWarnings = (changed: number, of: number): string[] =>
-  changed === 0
+export const keyWarnings = (changed: number, of: number, byIds = 0): string[] => [
+  ...(byIds === 0
+    ? []
+    : [
+        `The tokenizer of the model that answers makes other tokens of ${byIds} of ${of} keys than were committed: these were asked by the committed token ids.`,
+      ]),
+  ...(changed === 0
     ? []
     : [
         `The tokenizer of the model that answers makes other tokens of ${changed} of ${of} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
-      ];
+      ]),
+];
 
 const same = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((id, i) => id === b[i]);

@@ -11,6 +11,7 @@ import type { EndpointSpec, EndpointTuning } from '../lm/endpoint/settings.ts';
 import type { ConfigOptions } from '../models/open-model.ts';
 import type { CertificateOptions } from './certify.ts';
 import type { VanillaDigests } from './exactness.ts';
+import type { FurtherTest } from './further.ts';
 import type { Asked, Verdict } from './verdict.ts';
 
 /** How a server is asked: all but its address. */
@@ -56,6 +57,8 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
   readonly tsaRoot?: string;
   /** Default: the committed one; with any other no p-value is given. */
   readonly alpha?: number;
+  /** Scores everything that could have been drawn, for T6: keys times candidates, or the pool. */
+  readonly ranks?: boolean;
   /** Asks so many of the keys that no certificate opened, in committed order; default: all of them. */
   readonly keys?: number;
   /** Writes a certificate, which opens the keys that were asked: they are asked no more. */
@@ -84,6 +87,8 @@ export interface VerifyReport extends Verdict {
   /** The same of `body`; null where the suspect answered on its own. */
   readonly body_digests: VanillaDigests | null;
   readonly asked: AskedInFull;
+  /** T5 and T6 over the same answers (docs/claims.md, section 3): they give no word. Empty where the keys give no p-value. */
+  readonly further: readonly FurtherTest[];
   /** Where the claim was read; null where there was none but the secret's own copy. */
   readonly claim_file: string | null;
   /** Nothing committed binds the secret's record of trained rows (format 1), so rows are not compared. */

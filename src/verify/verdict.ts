@@ -202,7 +202,7 @@ export function decideOnPart<K extends ClaimKind>(
 }
 
 /** Ways of asking that could have been chosen after the answers: all that the claim commits to are paid for. */
-function waysOf({ query }: ClaimPlan, { wrapper, system }: Asked, asked: number, of: number): number {
+export function waysOf({ query }: ClaimPlan, { wrapper, system }: Asked, asked: number, of: number): number {
   const committed = wrapper === query.wrapper && system === null;
   const wrappers = query.wrappers ? Object.keys(query.wrappers).length : WRAPPERS.size;
   const ways = committed ? 1 : wrappers * (1 + (query.systems?.length ?? 0));

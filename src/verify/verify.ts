@@ -10,7 +10,7 @@ import type { Opened } from '../claim/open.ts';
 import { isQuantised, type QuantisedPrecision } from '../engine/packing.ts';
 import { openDevice } from '../engine/session-device.ts';
 import { generateAll } from '../lm/ask.ts';
-import type { TextRequest } from '../lm/language-model.ts';
+import type { ScoreRequest, TextRequest } from '../lm/language-model.ts';
 import type { LocalModel } from '../lm/local-model.ts';
 import { asking } from '../lm/open.ts';
 import { type Model, plannedModel } from '../models/model.ts';
@@ -20,9 +20,11 @@ import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wra
 import { type Certifier, certifier, certify } from './certify.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
-import { changedKeys, keyWarnings } from './key-tokens.ts';
+import { decideWithFurther, type FurtherTest } from './further.ts';
+import { askedByIds, changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from './opened-claim.ts';
+import { rankRequests, rankScores } from './ranks.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, type DecideOptions, decide, type Verdict } from './verdict.ts';
@@ -56,8 +58,12 @@ interface Questions {
   readonly wrapper: string;
   readonly wrapped: Wrapped;
   readonly requests: readonly TextRequest[];
+  /** What is scored for T6; empty without `ranks`. */
+  readonly scoring: readonly ScoreRequest[];
   /** Keys that the suspect's tokenizer changes. */
   readonly changed: Awaited<ReturnType<typeof changedKeys>>;
+  /** How many of those that it changes are asked by the committed token ids. */
+  readonly byIds: number;
 }
 
 /** Opens secret, claim and suspect and refuses all that can be refused, then calls; nothing is written before that. */
@@ -92,29 +98,40 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     const wrapped =
       committedWrapper(opened.plan.query.wrappers, wrapper) ?? (await model.wrapped(wrapper, options.system));
     const keys = opened.plan.keys.slice(range.from, range.to);
-    const requests = keys.map((key) => ({
-      ...promptUnder(wrapped, key.text),
-      max_new_tokens: opened.plan.decoding.max_new_tokens,
-    }));
-    const changed = await changedKeys(keys, requests, model.tokenizer);
+    const texts = keys.map(
+      (key): TextRequest => ({
+        ...promptUnder(wrapped, key.text),
+        max_new_tokens: opened.plan.decoding.max_new_tokens,
+      }),
+    );
+    const lost = await changedKeys(keys, texts, model.tokenizer);
+    const { encoder, config } = model.model.decoder;
+    // A certificate is about texts, and an encoder's text has an end.
+    const byIds =
+      issuing || encoder
+        ? new Map<number, TextRequest>()
+        : await askedByIds(keys, texts, lost, wrapped, model.tokenizer, config.vocab_size);
+    const requests = texts.map((text, i) => byIds.get(i) ?? text);
+    const changed = lost.filter((i) => !byIds.has(i));
+    const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
     return call({
       ...ready,
       ...(quantised && { quantised }),
-      questions: { ownerParts, model, wrapper, wrapped, requests, changed },
+      questions: { ownerParts, model, wrapper, wrapped, requests, scoring, changed, byIds: byIds.size },
     });
   });
 }
 
 /** What goes with a channel that the claim does not have is refused, before a model is opened. */
 function checkGiven(
-  { vanilla, body, wrapper, system, keys }: VerifyOptions,
+  { vanilla, body, wrapper, system, keys, ranks }: VerifyOptions,
   hasKeys: boolean,
   stamped: boolean,
 ): void {
   if (vanilla !== undefined && !stamped)
     throw new WhorlError('usage', '--vanilla goes with a claim that has a stamp', 'leave it out');
   if (hasKeys) return;
-  for (const [name, value] of Object.entries({ body, wrapper, system, keys }))
+  for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks }))
     if (value !== undefined)
       throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
 }
@@ -133,6 +150,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
     alpha: options.alpha ?? claim.opened.plan.alpha,
     ...(questions && {
       keys: questions.requests.length,
+      ...(questions.scoring.length > 0 && { ranks: questions.scoring.length }),
       max_new_tokens: claim.opened.plan.decoding.max_new_tokens,
     }),
   },
@@ -147,7 +165,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
     : [],
   notes: [
     ...notesOn(claim),
-    ...(questions ? keyWarnings(questions.changed.length, questions.requests.length) : []),
+    ...(questions ? keyWarnings(questions.changed.length, questions.requests.length, questions.byIds) : []),
   ],
   estimate: null,
 });
@@ -160,12 +178,13 @@ async function ask(ready: Ready): Promise<VerifyReport> {
     stamp: opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent),
   };
   const suspect_digests = digestsOfModel(suspect);
-  const { verdict, asked, ownerParts, ...more } = questions
+  const { verdict, asked, further, ownerParts, ...more } = questions
     ? await askKeys({ ...ready, suspect_digests }, questions, deciding)
     : notAsked(opened, deciding);
   return {
     ...verdict,
     asked,
+    further,
     suspect: suspect.source,
     ...more,
     suspect_digests,
@@ -183,6 +202,7 @@ async function ask(ready: Ready): Promise<VerifyReport> {
 /** What the answers, or that there are none, come to. */
 interface Answers {
   readonly verdict: Verdict;
+  readonly further: readonly FurtherTest[];
   readonly asked: AskedInFull;
   readonly ownerParts: OwnerParts;
   readonly warnings: readonly string[];
@@ -204,7 +224,7 @@ async function askKeys(
     suspect_digests,
     proved,
   }: Ready & { readonly suspect_digests: VanillaDigests },
-  { ownerParts, model, wrapper: name, wrapped, requests, changed }: Questions,
+  { ownerParts, model, wrapper: name, wrapped, requests, scoring, changed, byIds }: Questions,
   deciding: DecideOptions,
 ): Promise<Answers> {
   const prompts = requests.map(({ prompt }) => prompt);
@@ -213,7 +233,13 @@ async function askKeys(
   const generations = await generateAll(model, requests, { onEvent });
   const answers = generations.map(({ generated }) => generated);
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
-  const verdict = decide(opened, answers, { ...deciding, asked, ownerParts, changed });
+  const scores = scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
+  const { verdict, further } = decideWithFurther(
+    opened,
+    answers,
+    { ...deciding, asked, ownerParts, changed },
+    { seed: contents.opening.owner_seed, randomness: contents.randomness, scores },
+  );
   const { chatTemplate } = model.tokenizer;
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
@@ -241,6 +267,7 @@ async function askKeys(
   }
   return {
     verdict,
+    further,
     ownerParts,
     asked: {
       wrapper: name,
@@ -251,7 +278,7 @@ async function askKeys(
       chat_template_sha256,
     },
     ...(quantised && { precision: quantised }),
-    warnings: [...keyWarnings(changed.length, requests.length), ...quantisedWarning(quantised)],
+    warnings: [...keyWarnings(changed.length, requests.length, byIds), ...quantisedWarning(quantised)],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,
     }),
@@ -270,6 +297,7 @@ function notAsked(opened: Opened, deciding: DecideOptions): Answers {
   const verdict = decide(opened, [], deciding);
   return {
     verdict,
+    further: [],
     ownerParts: {},
     asked: {
       ...verdict.asked,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { platformRandom, seededRandom, shuffled } from '../../src/base/random-source.ts';
+import { bulkRandom, platformRandom, seededRandom, shuffled } from '../../src/base/random-source.ts';
 
 const draws = (seed: bigint | string | Uint8Array, bound: number, count: number) => {
   const random = seededRandom(seed);
@@ -20,6 +20,18 @@ it.each([
   expect(draws(seed, 10, 10)).toEqual(small);
 });
 
+// Words by OpenSSL: 64 zeros | openssl enc -aes-256-ctr -K 000102…1f -iv 0.
+it('draws in bulk what the cipher gives, without a tilt', () => {
+  const draws = (bound: number, count: number) => {
+    const random = bulkRandom(Uint8Array.from({ length: 32 }, (_, i) => i));
+    return Array.from({ length: count }, () => random.int(bound));
+  };
+  expect(draws(2 ** 32, 4)).toEqual([4069523638, 709468112, 2851314282, 3710809984]);
+  expect(draws(3_000_000_000, 5)).toEqual([709468112, 2851314282, 1253679077, 2801179441, 1220687421]);
+  expect(draws(10, 10)).toEqual([8, 2, 2, 4, 0, 7, 1, 1, 0, 5]);
+  expect(new Set(draws(2 ** 32, 20_000)).size).toBeGreaterThan(19_990); // over the end of a block
+});
+
 it('shuffles every item into place', () => {
   const list = Array.from({ length: 50 }, (_, i) => i);
   expect(shuffled(seededRandom(1n), list).toSorted((a, b) => a - b)).toEqual(list);
@@ -27,6 +39,6 @@ it('shuffles every item into place', () => {
 });
 
 it('refuses a draw from nothing', () => {
-  for (const random of [platformRandom(), seededRandom(0n)])
+  for (const random of [platformRandom(), seededRandom(0n), bulkRandom(new Uint8Array(32))])
     for (const bound of [0, -1, 1.5, 2 ** 33]) expect(() => random.int(bound)).toThrow();
 });

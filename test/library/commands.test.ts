@@ -33,6 +33,10 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
   prove: ({ out, ...call }) => whorl.proveRun({ run: out, request: join(out, 'claim.tsq'), ...call }),
   draw: ({ out, ...call }) => whorl.drawRun({ run: out, ...call }),
   verify: ({ out, ...call }) => whorl.verify({ secret: join(out, 'secret.whorl'), suspect: model, ...call }),
+  rival: ({ out, ...call }) => {
+    const side = { secret: join(out, 'secret.whorl'), model };
+    return whorl.rival({ a: side, b: side, ...call });
+  },
   check: async ({ signal }) => whorl.checkCertificate('{}', { signal }),
   attack: (call) => whorl.attackRun({ run: join(call.out, 'run'), attacks: ['noise'], ...call }),
   finetune: (call) => whorl.userFinetune({ model, data, settings: { epochs: 1, batch: 16 }, ...call }),
@@ -59,6 +63,7 @@ const NEED_MORE: ReadonlySet<string> = new Set([
   'prove',
   'draw',
   'verify',
+  'rival',
   'check',
   'attack',
   'task',

@@ -15,6 +15,7 @@ import {
   JSON_LINE,
   required,
   text,
+  toggle,
   wholeNumber,
   withOptions,
 } from '../options.ts';
@@ -62,6 +63,9 @@ const OPTIONS = {
   ),
   tsaRoot: TSA_ROOT,
   alpha: fraction('<number>', 'the level of the decision; any but the committed one gives counts only'),
+  ranks: toggle(
+    'also score everything that could have been drawn: T6, a line beside the verdict. Costs keys × candidates',
+  ),
   keys: wholeNumber('<n>', 1, 'ask so many keys (default: all that no certificate opened)'),
   ...COMPUTE,
   ...QUANTISES,
@@ -145,6 +149,7 @@ function show(report: VerifyReport): void {
   if (asked) {
     print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
     const template = report.endpoint ? 'chat template not known' : templateText(report);
+    for (const line of furtherLines(report)) print(line);
     print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${template}`);
   }
   if (report.suspect_digests) print(`  suspect           ${digestsText(report.suspect_digests)}`);
@@ -174,6 +179,15 @@ function pLine(report: VerifyReport): string {
   const reach = floor.log10_p + log10_draws > Math.log10(alpha) ? ', so no answers suffice' : '';
   return `p ≤ ${paint.bold(powerText(log10_p))}, after the draws that the owner could have tried ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
 }
+
+/** What other tests say of the same answers. They give no word. */
+const furtherLines = ({ further }: VerifyReport): string[] =>
+  further.map(({ test, log10_p, log10_p_after_grinding: left, log10_e, decoys: { reached, of } }) => {
+    const p =
+      log10_p === null ? 'not counted' : `p ≤ ${powerText(log10_p)}, after those draws ${powerText(left!)}`;
+    const e = log10_e === null ? '' : `, e = ${powerText(log10_e)}`;
+    return `  beside it         ${test}: ${p}${e}; ${reached} of ${of} decoy secrets reach as much`;
+  });
 
 /** Each part and the product, of a claim that has a stamp. */
 function channelLines({ channels }: VerifyReport): string[] {

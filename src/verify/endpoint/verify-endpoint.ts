@@ -27,9 +27,11 @@ import {
   type Wrapped,
   wrapperInTurns,
 } from '../../text/prompts/wrappers.ts';
+import { decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
+import { rankRequests, rankScores } from '../ranks.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
-import { decide } from '../verdict.ts';
+
 import { type Bound, Transcript } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
@@ -104,7 +106,8 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       const texts = own && (kind === 'chat' ? inTurns(own, options.system) : own);
       const wrapped = texts ?? (await model.wrapped(wrapper, options.system));
       const requests = requestsOf(opened, range, wrapped);
-      checkEnough(requests.length - transcript.answers, model.spent, settings);
+      const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
+      checkEnough(requests.length - transcript.answers + scoring.length, model.spent, settings);
       const detail = `${requests.length - transcript.answers} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
       onEvent({ kind: 'phase', name: 'asking', detail });
       const failed: WhorlError[] = [];
@@ -113,15 +116,21 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       for await (const { generated } of generateEach(model, requests, asked)) answers.push(generated);
       if (failed.length > 0) throw unanswered(failed, requests.length, path);
       const { prefix, suffix } = wrapped;
-      const verdict = decide(opened, answers, {
-        ...decidingOn(prepared, options.alpha),
-        multiplicity: WAYS,
-        asked: { wrapper, system: options.system ?? null, around: [prefix, suffix] },
-      });
+      const scores =
+        scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
+      const asking = { wrapper, system: options.system ?? null, around: [prefix, suffix] } as const;
+      const { opening, randomness } = prepared.contents;
+      const { verdict, further } = decideWithFurther(
+        opened,
+        answers,
+        { ...decidingOn(prepared, options.alpha), multiplicity: WAYS, asked: asking },
+        { seed: opening.owner_seed, randomness, scores },
+      );
       const identity = await model.identity();
       const { from, to } = transcript.times!;
       return {
         ...verdict,
+        further,
         suspect: `${identity.model_name} at ${identity.url}`,
         suspect_digests: null,
         endpoint: {

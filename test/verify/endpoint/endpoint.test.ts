@@ -224,6 +224,8 @@ describe('a transcript that is not as it was written', () => {
   const swap = <T>(list: T[]): T[] => [...list.slice(0, 2), list[3]!, list[2]!, ...list.slice(4)];
   const cases: Readonly<Record<string, () => string>> = {
     'an answer edited': () => copied((lines) => lines.map((line) => line.replace(/word\d+/, 'word1'))),
+    'a time put back': () =>
+      copied((lines) => lines.map((line) => line.replace(/"at":"\d{4}/, '"at":"2001'))),
     'lines in another order': () => copied(swap),
     'a line left out': () => copied((lines) => lines.toSpliced(4, 1)),
     'a line twice': () => copied((lines) => lines.toSpliced(4, 0, lines[4]!)),

@@ -1,0 +1,60 @@
+// What T6 ranks: log-probabilities of everything that could have been drawn, behind the keys as they were asked. A function of
+// the suspect and of what was committed before the draw; asked after the last answer.
+
+import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
+import { CLAIM_KINDS } from '../claim/kinds.ts';
+import type { Opened, OpenedOf } from '../claim/open.ts';
+import type { ClaimKind } from '../claim/plan.ts';
+import { scoreAll } from '../lm/ask.ts';
+import type { LanguageModel, Question, ScoreRequest } from '../lm/language-model.ts';
+import type { Scores } from './exact/t6.ts';
+
+/** A word with and without the space before it: which of them a model learnt depends on its tokenizer. */
+const FORMS = [(word: string) => word, (word: string) => ` ${word}`] as const;
+
+/**
+ * What must be scored: each candidate in each form, key by key.
+ * @param questions the keys of from..to-1 as they were asked
+ * @throws WhorlError `unsupported` for turns, and for texts that hold their special tokens
+ */
+export function rankRequests(opened: Opened, from: number, questions: readonly Question[]): ScoreRequest[] {
+  return questions.flatMap((question, i) => {
+    if (question.messages || question.add_special_tokens === false)
+      throw new WhorlError(
+        'unsupported',
+        '--ranks scores behind a text, and this wrapper is a chat template',
+        'name another --wrapper, or leave --ranks out',
+      );
+    return candidatesOf(opened as OpenedOf<ClaimKind>, from + i).flatMap((word) =>
+      FORMS.map((form) => ({ context: question.prompt, continuation: form(word) })),
+    );
+  });
+}
+
+const candidatesOf = <K extends ClaimKind>({ kind, plan }: OpenedOf<K>, i: number): readonly string[] =>
+  CLAIM_KINDS[kind].candidates(plan, i);
+
+/** Of what `rankRequests` made: of a candidate the log-probability of any of its forms. */
+export async function rankScores(
+  model: LanguageModel,
+  requests: readonly ScoreRequest[],
+  keys: number,
+  onEvent: OnEvent,
+): Promise<Scores> {
+  const scores = await scoreAll(model, requests, { name: 'ranking', onEvent });
+  const each = requests.length / keys;
+  return Array.from({ length: keys }, (_, i) =>
+    Array.from({ length: each / FORMS.length }, (_, j) => {
+      const at = i * each + j * FORMS.length;
+      return logSum(scores.slice(at, at + FORMS.length).map(({ logprob }) => logprob));
+    }),
+  );
+}
+
+function logSum(logs: readonly number[]): number {
+  const most = Math.max(...logs);
+  return Number.isFinite(most)
+    ? most + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - most), 0))
+    : most;
+}

@@ -1,0 +1,92 @@
+// --ranks: everything that could have been drawn is scored behind the keys as they were asked, here and behind a server alike,
+// and what comes of it gives no word.
+
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openClaim } from '../../src/claim/open.ts';
+import { readSecret } from '../../src/claim/secret-file.ts';
+import { scoreAll } from '../../src/lm/ask.ts';
+import { LocalModel } from '../../src/lm/local-model.ts';
+import { openModel } from '../../src/models/open-model.ts';
+import type { RunFolder } from '../../src/runs/run-folder.ts';
+import { fisherTail } from '../../src/verify/exact/t6.ts';
+import { verify } from '../../src/verify/verify.ts';
+import { bindings } from '../claim/plans.ts';
+import { finished } from '../cli/finished-run.ts';
+import { scratch, tinyModel } from '../cli/tiny-model.ts';
+import { whorl } from '../cli/whorl.ts';
+import { over, type Server, serve } from '../lm/openai-server.ts';
+
+let folder: string;
+let run: RunFolder;
+let suspect: string;
+let local: LocalModel;
+let server: Server;
+beforeAll(async () => {
+  folder = scratch();
+  suspect = tinyModel(folder);
+  run = await finished(join(folder, 'run'), suspect, bindings);
+  local = await LocalModel.open(await openModel(suspect));
+  server = await serve(over(local));
+});
+afterAll(async () => {
+  await server.close();
+  await local.release();
+  rmSync(folder, { recursive: true });
+});
+
+test('T6 is of the log-probabilities that the model gives, and the verdict is what it was', async () => {
+  const { secret } = run;
+  const [plain, ranked] = [await verify({ secret, suspect }), await verify({ secret, suspect, ranks: true })];
+  expect({ ...ranked, seconds: 0, further: [] }).toEqual({ ...plain, seconds: 0, further: [] });
+  expect(plain.further).toHaveLength(1);
+  const contents = (await readSecret(secret)).reveal();
+  const { plan, draw } = openClaim(contents.claim as never, contents);
+  if (plan.kind !== 'drawn-answers' || draw.kind !== 'drawn-answers') throw new Error('of another kind');
+  const [list, m] = [plan.candidates[0]!, plan.candidates[0]!.length];
+  const rows = plan.keys.map(({ text }) =>
+    list.flatMap((word) =>
+      [word, ` ${word}`].map((continuation) => ({ context: `${text}\n`, continuation })),
+    ),
+  );
+  const scores = await scoreAll(local, rows.flat());
+  let x = 0;
+  for (const [i, drawn] of draw.indices.entries()) {
+    const of = (j: number): number =>
+      [0, 1].reduce((sum, form) => sum + Math.exp(scores[2 * (i * m + j) + form]!.logprob), 0);
+    const rank = 1 + list.filter((_, j) => of(j) > of(drawn)).length;
+    x += Math.log(m / rank);
+  }
+  expect(ranked.further.map(({ test }) => test.slice(0, 2))).toEqual(['T5', 'T6', 'T5']);
+  expect(ranked.further[1]!.log10_p).toBeCloseTo(fisherTail(plan.keys.length, x).log10_p, 9);
+});
+
+test('behind a server that gives log-probabilities the same lines; it is asked within its budget', async () => {
+  const { secret } = run;
+  const endpoint = { model_name: 'm', transcript: join(folder, 't.jsonl') };
+  const here = await verify({ secret, suspect, ranks: true, keys: 3 });
+  const there = await verify({ secret, suspect: server.url, endpoint, ranks: true, keys: 3 });
+  expect(there.further.map(({ test }) => test)).toEqual(here.further.map(({ test }) => test));
+  expect(there.further[1]!.log10_e).toBeCloseTo(here.further[1]!.log10_e!, 6);
+  const few = { ...endpoint, transcript: join(folder, 'u.jsonl'), max_queries: 20 };
+  const before = server.texts().length;
+  await expect(verify({ secret, suspect: server.url, endpoint: few, ranks: true })).rejects.toMatchObject({
+    code: 'over-budget',
+  });
+  expect(server.texts().length).toBe(before); // no key was asked
+  const chat = { ...endpoint, endpoint_kind: 'chat' as const, transcript: join(folder, 'v.jsonl') };
+  await expect(verify({ secret, suspect: server.url, endpoint: chat, ranks: true })).rejects.toMatchObject({
+    code: 'unsupported',
+  });
+});
+
+test('for people, and as a plan', async () => {
+  const flags = ['--secret', run.secret, '--suspect', suspect, '--ranks'];
+  const { out } = await whorl('verify', ...flags);
+  expect(out).toMatch(/beside it +T6 ranks of the drawn answers .*p ≤ .*e = .*decoy secrets reach as much/);
+  const plan = JSON.parse((await whorl('verify', ...flags, '--dry-run', '--json')).out) as {
+    settings: Record<string, unknown>;
+  };
+  expect(plan.settings.ranks).toBe(8 * 16 * 2);
+});
