@@ -22,6 +22,7 @@ import type { Kept } from './set-up-cache.ts';
 
 const CHUNK = 64; // tokens of one text at a time
 const RUN = 512; // tokens of one run, positions of one product with the head
+const LOGITS = 2 ** 25; // of such a product at most, over all tokens: 128 MB, and as much for their logarithms
 const COLUMNS = 8192; // rows of such a product whose probabilities are looked at together: 16 MB
 
 /** Ordinary positions by themselves. */
@@ -300,8 +301,9 @@ async function partitions(
   graph.output('partition', sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1))); // [N, 1]
   const program = await Program.compile(graph, model.weightsFolder, device);
   const out = new Float32Array(count);
-  for (let at = 0; at < count; at += RUN) {
-    const n = Math.min(RUN, count - at);
+  const most = Math.max(2, Math.min(RUN, Math.floor(LOGITS / model.decoder.config.vocab_size)));
+  for (let at = 0; at < count; at += most) {
+    const n = Math.min(most, count - at);
     const part = padded(hidden.subarray(at * E, (at + n) * E), n, E);
     const result = await program.run({ hidden: { data: part, shape: [part.length / E, E] } });
     out.set((result.partition!.data as Float32Array).subarray(0, n), at);
