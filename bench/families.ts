@@ -28,8 +28,7 @@ const COLUMNS = [
   'vanilla',
 ];
 
-const listed = (name: string, all: readonly string[]): readonly string[] =>
-  flag(name)[0]?.split(',') ?? all;
+const listed = (name: string, all: readonly string[]): readonly string[] => flag(name)[0]?.split(',') ?? all;
 const families = listed('family', readdirSync(TRAINED).sort());
 const methods = listed('method', ['rows', 'adapter', 'sft', 'emb', 'lora']);
 const draw = flag('draw')[0] ?? '0';
@@ -53,7 +52,8 @@ async function row(family: string, method: string, out: string): Promise<string[
       maxMinutes,
       maxHarm: Number.POSITIVE_INFINITY, // what is counted is whether keys fire; harm is a column
       onEvent: (event) => {
-        if (event.kind === 'note') process.stderr.write(`${family} ${method} ${seconds()} s: ${event.text}\n`);
+        if (event.kind === 'note')
+          process.stderr.write(`${family} ${method} ${seconds()} s: ${event.text}\n`);
       },
     });
     const { secret } = new RunFolder(out);

@@ -88,7 +88,13 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     ...configOptions(options),
   });
   const tokenizer = await openTokenizer(model.folder);
-  const { settings, note } = fittingSettings(method, model, tokenizer, overrides, limitOf({ options, method }));
+  const { settings, note } = fittingSettings(
+    method,
+    model,
+    tokenizer,
+    overrides,
+    limitOf({ options, method }),
+  );
   if (note !== undefined) onEvent({ kind: 'note', text: note });
   if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))
     throw new WhorlError(

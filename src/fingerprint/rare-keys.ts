@@ -130,7 +130,10 @@ export async function usableTokens({
   tokenizer,
   free,
   avoid,
-}: Pick<RareTokenKeyOptions, 'tokenizer' | 'free' | 'avoid'>): Promise<{ tokens: number[]; starts: Set<number> }> {
+}: Pick<RareTokenKeyOptions, 'tokenizer' | 'free' | 'avoid'>): Promise<{
+  tokens: number[];
+  starts: Set<number>;
+}> {
   const rows = free.filter(
     ({ id, text, standsAlone }) =>
       standsAlone && text.length > 1 && /^ ?[\p{L}\p{N}\p{M}]+$/u.test(text) && !avoid?.has(id),

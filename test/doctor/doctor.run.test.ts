@@ -25,7 +25,8 @@ function empty(name: string, config: Record<string, unknown>): string {
   const folder = join(scratch, name);
   mkdirSync(folder);
   const embedded = join(packageRoot(), 'assets/embedded/model');
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(embedded, file), join(folder, file));
+  for (const file of ['tokenizer.json', 'tokenizer_config.json'])
+    cpSync(join(embedded, file), join(folder, file));
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   const entries = [...familyOf(config, folder).shapes].map(([key, shape]) => ({
     name: key,
