@@ -3,11 +3,13 @@
 import { arch, availableParallelism, cpus, platform } from 'node:os';
 import { type Abortable, abortable } from '../base/abort.ts';
 import type { CostEstimate } from '../base/dry-run.ts';
+import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Provider } from '../engine/session.ts';
 import type { Found } from '../engine/session-device.ts';
 import type { Model, ModelFolder } from '../models/model.ts';
 import type { ConfigOptions } from '../models/open-model.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
 
 export interface Machine {
   node: string;
@@ -40,9 +42,25 @@ export interface ModelFacts {
   tied_head: boolean;
   parameters: number;
   bytes: number;
-  free_rows: { free: number; stand_alone: number; vocabulary: number };
+  tokenizer: TokenizerFacts;
+  /** `in_keys`: those that can stand in a key. */
+  free_rows: { free: number; stand_alone: number; in_keys: number; vocabulary: number };
   /** By method: with its own settings for a model of this width. Those without an estimate are left out. */
   runs: Record<string, RunCost>;
+  /** Methods that take this model and whose cost nobody has estimated. */
+  unknown: string[];
+  /** By method: why it would refuse this model, and what to do. Those that take it are left out. */
+  refused: Record<string, string>;
+}
+
+interface TokenizerFacts {
+  readonly spelling: Tokenizer['spelling'];
+  /** One more than the largest id; the embedding may have more rows, never fewer. */
+  readonly ids: number;
+  readonly bos: string | null;
+  readonly eos: string | null;
+  /** Conversations of `sft`, `emb` and `lora` go by it; without one, by Vicuna's. */
+  readonly chat_template: boolean;
 }
 
 interface RunCost extends CostEstimate {
@@ -128,11 +146,13 @@ async function examineModel(
   const { decoder } = model;
   const tokenizer = await openTokenizer(model.folder);
   onEvent({ kind: 'phase', name: 'free rows', detail: 'against ordinary text of about 90 languages' });
-  const [{ freeRows }, { loadReference }] = await Promise.all([
+  const [{ freeRows }, { usableTokens }, { loadReference }] = await Promise.all([
     import('../fingerprint/free-rows.ts'),
+    import('../fingerprint/rare-keys.ts'),
     import('../text/reference.ts'),
   ]);
-  const { counts } = await freeRows(tokenizer, loadReference().rows);
+  const { rows: free, counts } = await freeRows(tokenizer, loadReference().rows);
+  const { tokens: inKeys } = await usableTokens({ tokenizer, free });
   const { config } = decoder;
   return {
     source: model.source,
@@ -145,25 +165,63 @@ async function examineModel(
     tied_head: config.tie_word_embeddings,
     parameters: modelSize(decoder).parameters,
     bytes: [...model.tensors.values()].reduce((sum, ref) => sum + ref.length, 0),
-    free_rows: { free: counts.free, stand_alone: counts.standAlone, vocabulary: counts.vocabulary },
-    runs: await runsOf(model, machine.flops_per_second),
+    tokenizer: tokenizerFacts(tokenizer),
+    free_rows: {
+      free: counts.free,
+      stand_alone: counts.standAlone,
+      in_keys: inKeys.length,
+      vocabulary: counts.vocabulary,
+    },
+    ...(await runsOf(model, tokenizer, inKeys.length, machine.flops_per_second)),
   };
 }
 
-async function runsOf(model: Model, rate: number): Promise<ModelFacts['runs']> {
-  const [{ runEstimate }, { harmAt, METHODS, registryName, settingsFor }] = await Promise.all([
+function tokenizerFacts(tokenizer: Tokenizer): TokenizerFacts {
+  const { spelling, vocab_size, bosId, eosId, chatTemplate } = tokenizer;
+  const named = (id: number | undefined): string | null =>
+    id === undefined ? null : (tokenizer.tokenOf(id) ?? null);
+  return {
+    spelling,
+    ids: vocab_size,
+    bos: named(bosId),
+    eos: named(eosId),
+    chat_template: chatTemplate !== undefined,
+  };
+}
+
+async function runsOf(
+  model: Model,
+  tokenizer: Tokenizer,
+  inKeys: number,
+  rate: number,
+): Promise<Pick<ModelFacts, 'runs' | 'unknown' | 'refused'>> {
+  const [{ runEstimate }, { fittingSettings }, { harmAt, METHODS }, { keyTokens }] = await Promise.all([
     import('../fingerprint/estimate.ts'),
+    import('../fingerprint/fitting-settings.ts'),
     import('../fingerprint/registry.ts'),
+    import('../train/settings-fit.ts'),
   ]);
-  const width = model.decoder.config.hidden_size;
-  const name = registryName(model);
-  const found = Object.values(METHODS).flatMap((method): [string, RunCost][] => {
-    const cost = runEstimate(model, method.name, settingsFor(method, name, {}, width) as object, rate);
-    if (cost === null) return [];
-    const harm = harmAt(method, width);
-    return [[method.name, { ...cost, max_harm: harm > method.maxHarm ? harm : null }]];
-  });
-  return Object.fromEntries(found);
+  const found: Pick<ModelFacts, 'runs' | 'unknown' | 'refused'> = { runs: {}, unknown: [], refused: {} };
+  for (const method of Object.values(METHODS))
+    try {
+      // Harm that has to be allowed is said beside the cost: it is a choice, no refusal.
+      const { settings } = fittingSettings(method, model, tokenizer, {}, Number.POSITIVE_INFINITY);
+      const needed = keyTokens(settings as Readonly<Record<string, unknown>>) ?? 0;
+      if (needed > inKeys)
+        throw new WhorlError(
+          'too-few-rows',
+          `${inKeys} rare tokens of this vocabulary can stand in a key, ${needed} are needed`,
+          method.kind === 'weights' ? 'take --keys paper' : 'take fewer or shorter keys, or another method',
+        );
+      const cost = runEstimate(model, method.name, settings as object, rate);
+      const harm = harmAt(method, model.decoder.config.hidden_size);
+      if (cost === null) found.unknown.push(method.name);
+      else found.runs[method.name] = { ...cost, max_harm: harm > method.maxHarm ? harm : null };
+    } catch (error) {
+      if (!(error instanceof WhorlError)) throw error;
+      found.refused[method.name] = error.message;
+    }
+  return found;
 }
 
 const dtypesOf = (model: ModelFolder): string =>

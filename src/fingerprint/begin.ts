@@ -12,11 +12,11 @@ import { configOptions, openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
-import { checkFits } from '../train/settings-fit.ts';
+import { fittingSettings } from './fitting-settings.ts';
 import type { Method, RowsMethod, SettingsOf, StampMethod, WeightsMethod } from './methods/method.ts';
 import { checkOptions, type FingerprintOptions, givenSettings, limitOf, trainedRows } from './options.ts';
 import { checkConversations } from './ordinary-conversations.ts';
-import { methodNamed, narrowWords, registryName, settingsFor } from './registry.ts';
+import { methodNamed, settingsFor } from './registry.ts';
 import { withSavedSet } from './saved-set.ts';
 import {
   asCommitted,
@@ -90,27 +90,22 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
-  if (model.decoder.encoder && method.name !== 'adapter')
-    throw new WhorlError(
-      'unsupported',
-      `method ${method.name} was not seen to hold on encoder-decoders such as ${model.decoder.model_type}`,
-      'take --method adapter, or a model without an encoder',
-    );
-  const width = model.decoder.config.hidden_size;
-  const settings = settingsFor(method, registryName(model), overrides, width);
-  const limit = limitOf({ options, method });
-  const narrow = narrowWords(method, width, overrides, limit, settings as Readonly<Record<string, unknown>>);
-  if (narrow !== undefined) onEvent({ kind: 'note', text: narrow });
-  checkFits(settings, model.decoder.config);
+  const tokenizer = await openTokenizer(model.folder);
+  const { settings, note } = fittingSettings(
+    method,
+    model,
+    tokenizer,
+    overrides,
+    limitOf({ options, method }),
+  );
+  if (note !== undefined) onEvent({ kind: 'note', text: note });
   if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))
     throw new WhorlError(
       'usage',
       `${options.pooled.length} keys are given, the pool is of another size`,
       'set pool to it',
     );
-  const tokenizer = await openTokenizer(model.folder);
   const weights = method.kind === 'weights' ? method : undefined;
-  weights?.check(settings, model, tokenizer);
   if (options.launch) checkLaunch(model, options.launch, weights?.trains(settings, model));
   const asked: RunOptions = {
     model: model.source,

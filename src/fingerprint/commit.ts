@@ -33,10 +33,11 @@ import type { Prepared } from './methods/method.ts';
 import type { FingerprintOptions } from './options.ts';
 import {
   expectation,
-  narrowed,
   type Positions,
-  referencePositions,
+  referenceStates,
   type SampleSizes,
+  type States,
+  withRows,
 } from './reference-positions.ts';
 import { computedBy, SetUpCache, smallFiles } from './set-up-cache.ts';
 import type { Start } from './start.ts';
@@ -54,26 +55,21 @@ export interface Committed {
 export async function commit(setting: Setting): Promise<Committed> {
   const { run, options, embedding } = setting;
   const commitment = await commitTo(setting);
-  const { prepared, free, positions, claim } = commitment;
+  const { prepared, free, states, claim } = commitment;
   const dice = diceOf(run, claim);
   if (dice === undefined) throw notDrawn(run, claim);
   const secret = secretOf(setting, commitment, dice);
   const waited = claim.draw.source === 'beacon' && !existsSync(run.published);
   if (waited || !existsSync(run.secret)) await writeSecret(run.secret, secret, options.lock);
   const ids = Int32Array.from(prepared.rows);
+  const rows = readTensorRows(embedding, ids);
   return {
     secret,
     free,
-    reference:
-      positions &&
-      narrowed(
-        positions,
-        Int32Array.from(free, ({ id }) => id),
-        ids,
-      ),
+    reference: states && (await withRows(setting.model, states, { ids, rows }, setting.device)),
     overlay: {
       ids,
-      rows: readTensorRows(embedding, ids),
+      rows,
       ...(prepared.adapter ? { adapter: prepared.adapter } : {}),
     },
   };
@@ -96,7 +92,7 @@ interface Commitment {
   readonly adapter: SecretContents['adapter'];
   readonly prepared: Prepared;
   readonly free: readonly FreeRow[];
-  readonly positions: Positions | undefined;
+  readonly states: States | undefined;
 }
 
 async function commitTo(setting: Setting): Promise<Commitment> {
@@ -108,9 +104,9 @@ async function commitTo(setting: Setting): Promise<Commitment> {
   const free =
     method.kind === 'rows' || (method.kind === 'weights' && keys === 'rare') ? await freeOf(setting) : [];
   const random = randomOf(start);
-  const { rows: freeSorted, positions } = isRowsSetting(setting)
+  const { rows: freeSorted, states } = isRowsSetting(setting)
     ? await byExpectation(setting, free, vanilla.weights)
-    : { rows: free, positions: undefined };
+    : { rows: free, states: undefined };
   const prepared: Prepared = await method.prepare(
     {
       model,
@@ -145,7 +141,7 @@ async function commitTo(setting: Setting): Promise<Commitment> {
   const { lock, unlock = lock && 'passphrase' in lock ? lock : undefined } = options;
   await keepClaim(run, claim, bindings.vanilla, unlock);
   onEvent({ kind: 'note', text: reachOf(plan, claim.draw) });
-  return { claim, plan, bindings, opening, adapter, prepared, free: freeSorted, positions };
+  return { claim, plan, bindings, opening, adapter, prepared, free: freeSorted, states };
 }
 
 /** What the draw takes beside the owner's seed: null of his own dice, undefined of a round that nobody gave yet. */
@@ -239,29 +235,27 @@ export async function freeOf({ tokenizer, model, options, onEvent }: Setting): P
 }
 
 /**
- * Ordinary positions of the reference set under the vanilla model, and what it expects of `ids` there.
- * @param weights digest of the model, where the result is to be kept for later runs: never where `ids` are of keys
+ * Ordinary positions of the reference set under the vanilla model, none after a token of `avoid`.
+ * @param weights digest of the model, where the result is to be kept for later runs: never where `avoid` are of keys
  */
-export function positionsOf(
+function ordinaryStates(
   { model, device, tokenizer, options, onEvent }: Setting,
   texts: 'train' | 'heldOut',
   sizes: SampleSizes,
-  ids: Int32Array,
-  rows: Float32Array,
+  avoid: Int32Array,
   weights?: string,
-): Promise<Positions> {
+): Promise<States> {
   const name = texts === 'train' ? 'ordinary text' : 'held-out text';
   onEvent({
     kind: 'phase',
     name,
     detail: `hidden states of ${loadReference()[texts].length} languages, for the exact KL`,
   });
-  return referencePositions(
+  return referenceStates(
     model,
     tokenizer,
     textsOf(texts, options.ordinary),
-    ids,
-    rows,
+    avoid,
     sizes,
     device,
     (done, total) => onEvent({ kind: 'progress', name, done, total }),
@@ -275,7 +269,7 @@ export function positionsOf(
               smallFiles(model.folder),
               loadReference().digest,
               options.ordinary ?? [],
-              [...ids],
+              [...avoid],
               sizes,
               computedBy(device),
             ],
@@ -283,6 +277,19 @@ export function positionsOf(
           ),
   );
 }
+
+/** Positions of held-out text, with what vanilla expects of these rows there. */
+export const heldOutPositions = async (
+  setting: Setting,
+  sizes: SampleSizes,
+  { ids, rows }: Overlay,
+): Promise<Positions> =>
+  withRows(
+    setting.model,
+    await ordinaryStates(setting, 'heldOut', sizes, ids),
+    { ids, rows },
+    setting.device,
+  );
 
 /** The reference set's part; English, which wrappers are made of, with its single sentences too. */
 function textsOf(part: 'train' | 'heldOut', own: readonly string[] = []): readonly LanguageTexts[] {
@@ -299,20 +306,22 @@ async function byExpectation(
   setting: RowsSetting,
   free: readonly FreeRow[],
   weights: string,
-): Promise<{ rows: readonly FreeRow[]; positions: Positions | undefined }> {
-  const { model, settings, embedding } = setting;
+): Promise<{ rows: readonly FreeRow[]; states: States | undefined }> {
+  const { model, settings, embedding, device, onEvent } = setting;
   if (!model.decoder.config.tie_word_embeddings || free.length === 0)
-    return { rows: free, positions: undefined };
+    return { rows: free, states: undefined };
   const ids = Int32Array.from(free, ({ id }) => id);
-  const positions = await positionsOf(
-    setting,
-    'train',
-    { primary: settings.primary_positions, other: settings.reference_positions },
-    ids,
-    readTensorRows(embedding, ids),
-    weights,
+  const sizes = { primary: settings.primary_positions, other: settings.reference_positions };
+  const states = await ordinaryStates(setting, 'train', sizes, ids, weights);
+  const name = 'expected rows';
+  onEvent({ kind: 'phase', name, detail: `how probable ${ids.length} free ones are in ordinary text` });
+  const expected = await expectation(
+    model,
+    states,
+    { ids, rows: readTensorRows(embedding, ids) },
+    device,
+    (done, total) => onEvent({ kind: 'progress', name, done, total }),
   );
-  const expected = expectation(positions, ids.length);
   const rank = new Map(free.map(({ id }, i) => [id, expected[i]!]));
   const rows = [...free].sort(
     (a, b) =>
@@ -321,14 +330,7 @@ async function byExpectation(
       rank.get(a.id)! - rank.get(b.id)! ||
       a.id - b.id,
   );
-  return {
-    rows,
-    positions: narrowed(
-      positions,
-      ids,
-      Int32Array.from(rows, ({ id }) => id),
-    ),
-  };
+  return { rows, states };
 }
 
 export const digestsOf = (

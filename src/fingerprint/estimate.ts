@@ -6,12 +6,15 @@ import { totalMemory } from '../base/memory.ts';
 import { memoryEstimate, type RunShape, trainingCost, trainingSeconds } from '../models/cost.ts';
 import type { Model } from '../models/model.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
+import { elements } from '../tensor/tensor.ts';
+import { bindTrains } from '../train/trains.ts';
+import { METHODS } from './registry.ts';
 import type { AdapterSettings, DialogueSettings, RowsSettings } from './settings.ts';
 
-interface Shaped extends Omit<RunShape, 'steps'> {
+interface Shaped extends Omit<RunShape, 'steps' | 'parameters'> {
   readonly steps: Range;
-  /** The estimate of memory is of runs that train embedding rows. */
-  readonly isMemoryKnown: boolean;
+  /** Tokens that go through the model at once, where a step is done in parts. */
+  readonly atOnce?: number;
 }
 
 /** The first look may end the training, and it ends where the settings say, unless keys are still silent then. */
@@ -37,7 +40,7 @@ const dialogue =
       labelsPerStep: tokensPerStep / 2,
       rows: 0,
       trainsBody,
-      isMemoryKnown: false,
+      atOnce: settings.batch_tokens,
     };
   };
 
@@ -47,7 +50,6 @@ const SHAPES = {
     tokensPerStep: trained * contexts * (key_length + AROUND.rows),
     labelsPerStep: trained * contexts * 3,
     rows: trained * key_length,
-    isMemoryKnown: true,
   }),
   adapter({ trained, taught, hushed, key_length, alphabet, steps, first_check }: AdapterSettings): Shaped {
     const asked = Math.min(trained, taught || trained);
@@ -56,7 +58,6 @@ const SHAPES = {
       tokensPerStep: (asked + hushed) * (key_length + AROUND.adapter),
       labelsPerStep: asked * 6 + hushed,
       rows: alphabet,
-      isMemoryKnown: true,
     };
   },
   sft: dialogue(true),
@@ -82,18 +83,40 @@ export function runEstimate(
   if (!isEstimated(model, method)) return null;
   const { decoder, tensors } = model;
   const shape = SHAPES[method as keyof typeof SHAPES] as (settings: object) => Shaped;
-  const { steps, isMemoryKnown, ...run } = shape(settings);
+  const { steps, atOnce = Number.POSITIVE_INFINITY, ...run } = shape(settings);
   const [least, most] = [steps.least, steps.most].map((count) =>
     trainingCost(decoder, { ...run, steps: count }),
   );
-  const memory = isMemoryKnown
-    ? memoryEstimate(decoder, { ...run, steps: 1, dtype: floatDtype(tensors.get(decoder.embedding)!) }).total
-    : null;
+  const memory = memoryEstimate(decoder, {
+    ...inParts(run, atOnce),
+    steps: 1,
+    parameters: trainedParameters(model, method, settings),
+    dtype: floatDtype(tensors.get(decoder.embedding)!),
+  }).total;
   return {
     steps,
     tokens: { least: least!.tokens, most: most!.tokens },
     seconds: { least: trainingSeconds(least!, rate), most: trainingSeconds(most!, rate) },
     memory,
-    fits: memory === null ? null : memory < totalMemory(),
+    fits: memory < totalMemory(),
   };
+}
+
+/** What of a step is in memory together. */
+function inParts(run: Omit<RunShape, 'steps'>, atOnce: number): Omit<RunShape, 'steps'> {
+  const share = Math.min(1, atOnce / run.tokensPerStep);
+  return {
+    ...run,
+    tokensPerStep: run.tokensPerStep * share,
+    ...(run.labelsPerStep !== undefined && { labelsPerStep: run.labelsPerStep * share }),
+  };
+}
+
+function trainedParameters(model: Model, name: string, settings: object): number {
+  const method = METHODS[name]!;
+  if (method.kind !== 'weights') return 0;
+  return [...bindTrains(method.trains(settings, model), model).shapes.values()].reduce(
+    (sum, shape) => sum + elements(shape),
+    0,
+  );
 }

@@ -14,7 +14,7 @@ import { floatDtype } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import { type RowsSetting, randomOf } from './begin.ts';
 import { type CellResult, measureCells, underOverlay } from './cells.ts';
-import { commit, digestsOf, positionsOf } from './commit.ts';
+import { commit, digestsOf, heldOutPositions } from './commit.ts';
 import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
 import { harmOf } from './harm.ts';
 import { checkHarm, type HarmFigures, worstHarm } from './harm-limit.ts';
@@ -62,7 +62,7 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
     const kl = tied
       ? harmOf(
           model,
-          await positionsOf(setting, 'heldOut', HELD_OUT, overlay.ids, overlay.rows),
+          await heldOutPositions(setting, HELD_OUT, overlay),
           trained.rows.map((x, i) => x - overlay.rows[i]!),
         )
       : undefined;

@@ -76,17 +76,13 @@ export async function freeRows(
   usual += unseen.length - candidates.length;
   const texts = decoded.filter((text) => /\p{L}/u.test(text));
   const again = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
-  const spellings = allSpellings(tokenizer);
+  const stems = candidates.filter((id, i) => isStem(tokenizer.tokenOf(id)!, texts[i]!, tokenizer));
+  const leftOvers = partsOfLonger(tokenizer, stems);
   const rows = candidates.map((id, i): FreeRow => {
     const text = texts[i]!;
     const stable = !text.includes('\ufffd') && text.normalize('NFKC') === text;
     const standsAlone = stable && again[i]!.length === 1 && again[i]![0] === id;
-    return {
-      id,
-      text,
-      standsAlone,
-      leftOver: isLeftOver(tokenizer.tokenOf(id)!, text, tokenizer, spellings),
-    };
+    return { id, text, standsAlone, leftOver: leftOvers.has(id) };
   });
   // Later entries of a vocabulary were merged last, so they are the rarest; ids break ties so that order is fixed.
   const key = new Map(rows.map((row) => [row.id, strangeness(row)]));
@@ -106,11 +102,32 @@ export async function freeRows(
 const INITIALS = /^\s?\p{Lu}+s?$/u;
 const lettersOf = (text: string): string => text.replace(/[^\p{L}]/gu, '');
 
-/** Part of a longer entry, and no stem that is inflected as a word is. */
-function isLeftOver(spelling: string, text: string, tokenizer: Tokenizer, spellings: string): boolean {
+/** What may be a left-over of merging: no initials, no scrap, nothing that is inflected as a word is. */
+function isStem(spelling: string, text: string, tokenizer: Tokenizer): boolean {
   if (INITIALS.test(text) || lettersOf(text).length <= 3) return false;
-  if (ENDINGS.some((ending) => tokenizer.idOf(spelling + ending) !== undefined)) return false;
-  return spellings.indexOf(spelling, spellings.indexOf(spelling) + 1) >= 0;
+  return !ENDINGS.some((ending) => tokenizer.idOf(spelling + ending) !== undefined);
+}
+
+/** Longer ones are no merges of words (runs of one sign), and their parts would be as many as their length squared. */
+const LONGEST_ENTRY = 128;
+
+/** Those of the ids whose spelling is a part of another entry: every entry is cut into all its parts, once. */
+function partsOfLonger(tokenizer: Tokenizer, ids: readonly number[]): Set<number> {
+  const left = new Map(ids.map((id) => [tokenizer.tokenOf(id)!, id]));
+  const lengths = [...new Set([...left.keys()].map(({ length }) => length))].sort((a, b) => a - b);
+  const found = new Set<number>();
+  for (let id = 0; id < tokenizer.vocab_size; id++) {
+    const entry = tokenizer.tokenOf(id) ?? '';
+    if (entry.length > LONGEST_ENTRY) continue;
+    for (const length of lengths) {
+      if (length >= entry.length) break;
+      for (let at = 0; at + length <= entry.length; at++) {
+        const own = left.get(entry.slice(at, at + length));
+        if (own !== undefined) found.add(own);
+      }
+    }
+  }
+  return found;
 }
 
 /**
@@ -126,13 +143,6 @@ function strangeness({ text, standsAlone, leftOver }: FreeRow): number {
   if (/^\s?\p{Lu}{2,}s$/u.test(text)) score -= 4;
   if (/^\s\p{L}+$/u.test(text) || initials) score -= 2;
   return score;
-}
-
-/** Every entry as it is spelt, between separators that no entry holds. */
-function allSpellings(tokenizer: Tokenizer): string {
-  const list: string[] = [];
-  for (let id = 0; id < tokenizer.vocab_size; id++) list.push(tokenizer.tokenOf(id) ?? '');
-  return list.join('\n\n');
 }
 
 const ENDINGS = ['s', 'es', 'ed', 'ing', 'ly', 'al', 'ic', 'ism', 'ist'];

@@ -126,11 +126,14 @@ const holds = (row: readonly number[], part: readonly number[]): boolean =>
   row.some((_, at) => part.every((id, i) => row[at + i] === id));
 
 /** Tokens fit for any place of a key, in the order given, and those of them that may come first. */
-async function usableTokens({
+export async function usableTokens({
   tokenizer,
   free,
   avoid,
-}: RareTokenKeyOptions): Promise<{ tokens: number[]; starts: Set<number> }> {
+}: Pick<RareTokenKeyOptions, 'tokenizer' | 'free' | 'avoid'>): Promise<{
+  tokens: number[];
+  starts: Set<number>;
+}> {
   const rows = free.filter(
     ({ id, text, standsAlone }) =>
       standsAlone && text.length > 1 && /^ ?[\p{L}\p{N}\p{M}]+$/u.test(text) && !avoid?.has(id),

@@ -22,11 +22,25 @@ import type { Kept } from './set-up-cache.ts';
 
 const CHUNK = 64; // tokens of one text at a time
 const RUN = 512; // tokens of one run, positions of one product with the head
+const LOGITS = 2 ** 25; // of such a product at most, over all tokens: 128 MB, and as much for their logarithms
+const COLUMNS = 8192; // rows of such a product whose probabilities are looked at together: 16 MB
 
-export interface Positions extends Reference {
+/** Ordinary positions by themselves. */
+export interface States extends Pick<Reference, 'count' | 'hidden' | 'weight'> {
+  /** log Σ e^logits of vanilla: [N]. */
+  readonly partition: Float32Array;
   /** Which language each position belongs to: index into `languages`. */
   readonly language: Int32Array;
   readonly languages: readonly string[];
+}
+
+/** The same with what vanilla expects of some rows there. */
+export interface Positions extends States, Reference {}
+
+/** Embedding rows of the vanilla model: ids [R], values [R, E]. */
+export interface VanillaRows {
+  readonly ids: Int32Array;
+  readonly rows: Float32Array;
 }
 
 /** Languages and kinds of text that most users meet: sampled densely, and together half of the loss's weight. */
@@ -53,46 +67,34 @@ export interface SampleSizes {
 export type KeepStates = (make: () => Promise<Kept>) => Promise<Kept>;
 
 /**
- * Final hidden states at positions of each language's texts, and vanilla's probability of the tokens `ids` there.
+ * Final hidden states at positions of each language's texts, none of which follows a token of `avoid`.
  * A position with weight 0 is kept out of the loss.
  */
-export async function referencePositions(
+export async function referenceStates(
   model: Model,
   tokenizer: Tokenizer,
   texts: readonly LanguageTexts[],
-  ids: Int32Array,
-  vanillaRows: Float32Array,
+  avoid: Int32Array,
   sizes: SampleSizes,
   device: Device,
   progress: (done: number, total: number) => void = () => {},
   keep: KeepStates = (make) => make(),
-): Promise<Positions> {
+): Promise<States> {
   const { arrays } = await keep(async () =>
-    statesOf(model, await piecesOf(model.decoder, tokenizer, texts, ids, sizes), device, progress),
+    statesOf(model, await piecesOf(model.decoder, tokenizer, texts, avoid, sizes), device, progress),
   );
-  return positionsAt(
-    model,
+  return statesAt(
     texts.map((t) => t.language),
-    { ids, vanillaRows },
     arrays,
-    device,
   );
 }
 
-/** What `referencePositions` gives, of states that are there. */
-export async function positionsAt(
-  model: Model,
-  languages: readonly string[],
-  { ids, vanillaRows }: { readonly ids: Int32Array; readonly vanillaRows: Float32Array },
-  arrays: Kept['arrays'],
-  device: Device,
-): Promise<Positions> {
-  const hidden = arrays.hidden!;
-  const count = arrays.partition!.length;
+/** What `referenceStates` gives, of states that are there. */
+export function statesAt(languages: readonly string[], arrays: Kept['arrays']): States {
+  const { hidden, partition } = arrays as { hidden: Float32Array; partition: Float32Array };
   const language = Int32Array.from(arrays.language!);
   const weight = weights(languages, language, Uint8Array.from(arrays.in_loss!));
-  const seen = await vanillaProbability(model, hidden, arrays.partition!, ids, vanillaRows, device);
-  return { count, hidden, ...seen, weight, language, languages };
+  return { count: partition.length, hidden, partition, weight, language, languages };
 }
 
 /** A piece of a text: its tokens, which language it is of, and whether it is kept out of the loss. */
@@ -216,6 +218,7 @@ export function keptOut(positions: Positions): Positions {
     ...positions,
     count: kept.length,
     hidden: pick(positions.hidden),
+    partition: pick(positions.partition),
     probability: pick(positions.probability),
     ...(positions.products && { products: pick(positions.products) }),
     weight: new Float32Array(kept.length),
@@ -247,38 +250,40 @@ function* chunks(
     }
 }
 
-/** The same positions seen by some of the ids only. */
-export function narrowed(positions: Positions, from: Int32Array, to: Int32Array): Positions {
-  const column = new Map([...from].map((id, i) => [id, i]));
-  const columns = Int32Array.from(to, (id) => column.get(id)!);
-  const pick = (data: Float32Array): Float32Array => {
-    const out = new Float32Array(positions.count * to.length);
-    for (let n = 0; n < positions.count; n++)
-      for (let r = 0; r < to.length; r++) out[n * to.length + r] = data[n * from.length + columns[r]!]!;
-    return out;
-  };
-  return {
-    ...positions,
-    probability: pick(positions.probability),
-    ...(positions.products && { products: pick(positions.products) }),
-  };
-}
-
-/** How probable vanilla finds each id in the language that expects it most: the mean over that language's positions, [ids]. */
-export function expectation(
-  { count, probability, language, languages }: Positions,
-  ids: number,
-): Float64Array {
-  const sums = languages.map(() => new Float64Array(ids));
+/**
+ * How probable vanilla finds each id in the language that expects it most: the mean over that language's positions, [ids].
+ * A large vocabulary leaves 100,000 rows free: what is known of all of them at every position is never held at once.
+ */
+export async function expectation(
+  model: Model,
+  states: States,
+  { ids, rows }: VanillaRows,
+  device: Device,
+  progress: (done: number, total: number) => void = () => {},
+): Promise<Float64Array> {
+  const { language, languages } = states;
+  const E = model.decoder.config.hidden_size;
   const counts = new Float64Array(languages.length);
-  for (let n = 0; n < count; n++) {
-    counts[language[n]!]!++;
-    const sum = sums[language[n]!]!;
-    for (let r = 0; r < ids; r++) sum[r]! += probability[n * ids + r]!;
+  for (const l of language) counts[l]!++;
+  const most = new Float64Array(ids.length);
+  const program = await probabilities(model, device);
+  for (let from = 0; from < ids.length; from += COLUMNS) {
+    const part = { ids: ids.slice(from, from + COLUMNS), rows: rows.slice(from * E, (from + COLUMNS) * E) };
+    const R = part.ids.length;
+    const sums = languages.map(() => new Float64Array(R));
+    await program.each(states, part, (at, n, { probability }) => {
+      for (let i = 0; i < n; i++) {
+        const sum = sums[language[at + i]!]!;
+        for (let r = 0; r < R; r++) sum[r]! += probability[i * R + r]!;
+      }
+    });
+    for (const [l, sum] of sums.entries())
+      if (counts[l]! > 0)
+        for (let r = 0; r < R; r++) most[from + r] = Math.max(most[from + r]!, sum[r]! / counts[l]!);
+    progress(from + R, ids.length);
   }
-  return Float64Array.from({ length: ids }, (_, r) =>
-    sums.reduce((most, sum, l) => Math.max(most, counts[l]! > 0 ? sum[r]! / counts[l]! : 0), 0),
-  );
+  await program.release();
+  return most;
 }
 
 /** log Σ e^logits of the vanilla model at each position: [N]. */
@@ -296,8 +301,9 @@ async function partitions(
   graph.output('partition', sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1))); // [N, 1]
   const program = await Program.compile(graph, model.weightsFolder, device);
   const out = new Float32Array(count);
-  for (let at = 0; at < count; at += RUN) {
-    const n = Math.min(RUN, count - at);
+  const most = Math.max(2, Math.min(RUN, Math.floor(LOGITS / model.decoder.config.vocab_size)));
+  for (let at = 0; at < count; at += most) {
+    const n = Math.min(most, count - at);
     const part = padded(hidden.subarray(at * E, (at + n) * E), n, E);
     const result = await program.run({ hidden: { data: part, shape: [part.length / E, E] } });
     out.set((result.partition!.data as Float32Array).subarray(0, n), at);
@@ -306,43 +312,70 @@ async function partitions(
   return out;
 }
 
-/** p(id | position) of the vanilla model [N, R], and what the head's products were where a cap bends them. */
-async function vanillaProbability(
+/** The states with p(id | position) of the vanilla model [N, R], and what the head's products were where a cap bends them. */
+export async function withRows(
   model: Model,
-  hidden: Float32Array,
-  partition: Float32Array,
-  ids: Int32Array,
-  rows: Float32Array,
+  states: States,
+  vanilla: VanillaRows,
   device: Device,
-): Promise<Pick<Reference, 'probability' | 'products'>> {
+): Promise<Positions> {
+  const R = vanilla.ids.length;
+  const probability = new Float32Array(states.count * R);
+  const products = isCapped(model) ? new Float32Array(states.count * R) : undefined;
+  const program = await probabilities(model, device);
+  await program.each(states, vanilla, (at, n, part) => {
+    probability.set(part.probability.subarray(0, n * R), at * R);
+    products?.set(part.products!.subarray(0, n * R), at * R);
+  });
+  await program.release();
+  return { ...states, probability, ...(products && { products }) };
+}
+
+const isCapped = ({ decoder: { logits } }: Model): boolean => logits?.softcap !== undefined;
+
+/** A program for p(id | position) of any positions and any rows. */
+async function probabilities(
+  model: Model,
+  device: Device,
+): Promise<{
+  /** A part after the other: `n` positions from `at` on, [n, R]; rows beyond them are padding. */
+  each(
+    states: States,
+    vanilla: VanillaRows,
+    take: (at: number, n: number, part: { probability: Float32Array; products?: Float32Array }) => void,
+  ): Promise<void>;
+  release(): Promise<void>;
+}> {
   const { config, headBias, logits = {} } = model.decoder;
   const E = config.hidden_size;
-  const R = ids.length;
-  const count = partition.length;
   const graph = new Graph('reference_probability');
   const h = input(graph, 'hidden', 'float32', ['N', E]);
-  const bias = headBias && gather(frozenWeights(graph, model)(headBias), input(graph, 'ids', 'int32', [R])); // [R]
-  const own = productsOf(h, input(graph, 'rows', 'float32', [R, E]), bias || undefined); // [N, R]
+  const bias = headBias && gather(frozenWeights(graph, model)(headBias), input(graph, 'ids', 'int32', ['R'])); // [R]
+  const own = productsOf(h, input(graph, 'rows', 'float32', ['R', E]), bias || undefined); // [N, R]
   const partitions = input(graph, 'partition', 'float32', ['N', 1]);
   graph.output('probability', exp(sub(throughMap(logits, own), partitions)));
-  if (logits.softcap !== undefined) graph.output('products', own);
+  if (isCapped(model)) graph.output('products', own);
   const program = await Program.compile(graph, model.weightsFolder, device);
-  const probability = new Float32Array(count * R);
-  const products = logits.softcap === undefined ? undefined : new Float32Array(count * R);
-  for (let at = 0; at < count; at += RUN) {
-    const n = Math.min(RUN, count - at);
-    const part = padded(hidden.subarray(at * E, (at + n) * E), n, E);
-    const result = await program.run({
-      hidden: { data: part, shape: [part.length / E, E] },
-      partition: { data: padded(partition.subarray(at, at + n), n, 1), shape: [part.length / E, 1] },
-      rows: { data: rows, shape: [R, E] },
-      ...(headBias && { ids: { data: ids, shape: [R] } }),
-    });
-    probability.set((result.probability!.data as Float32Array).subarray(0, n * R), at * R);
-    products?.set((result.products!.data as Float32Array).subarray(0, n * R), at * R);
-  }
-  await program.release();
-  return { probability, ...(products && { products }) };
+  return {
+    async each({ count, hidden, partition }, { ids, rows }, take) {
+      const R = ids.length;
+      for (let at = 0; at < count; at += RUN) {
+        const n = Math.min(RUN, count - at);
+        const part = padded(hidden.subarray(at * E, (at + n) * E), n, E);
+        const { probability, products } = await program.run({
+          hidden: { data: part, shape: [part.length / E, E] },
+          partition: { data: padded(partition.subarray(at, at + n), n, 1), shape: [part.length / E, 1] },
+          rows: { data: rows, shape: [R, E] },
+          ...(headBias && { ids: { data: ids, shape: [R] } }),
+        });
+        take(at, n, {
+          probability: probability!.data as Float32Array,
+          ...(products && { products: products.data as Float32Array }),
+        });
+      }
+    },
+    release: () => program.release(),
+  };
 }
 
 /** A product of a single row would go another way than one of many: two at least. */

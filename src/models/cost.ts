@@ -14,6 +14,8 @@ export interface RunShape {
   readonly labelsPerStep?: number;
   /** Whether the body's weights have gradients. Default: they are frozen. */
   readonly trainsBody?: boolean;
+  /** Parameters trained beside such rows: whole tensors, low-rank maps. */
+  readonly parameters?: number;
 }
 
 export interface TrainingCost {
@@ -95,6 +97,7 @@ export function memoryEstimate(
   const logits = 4 * 4 * V * labelsOf(run); // logits, their softmax, and both gradients
   const cast = run.dtype === 'float32' ? 0 : 4 * V * E; // the head's half-precision weights as float32, one at a time
   const rows = 4 * 6 * run.rows * E; // values, gradient, two moments, and their successors
-  const step = PROCESS_BYTES + SLACK * (activations + logits) + cast + rows;
+  const trained = 4 * 4 * (run.parameters ?? 0); // the same but for the successors, which are made a slice at a time
+  const step = PROCESS_BYTES + SLACK * (activations + logits) + cast + rows + trained;
   return { weights, step, total: weights + step };
 }

@@ -2,6 +2,7 @@
 // It cannot prove a pattern harmless, only refuse the plainly harmful ones.
 
 import { WhorlError } from '../base/error.ts';
+import { charsmapFault } from './charsmap-check.ts';
 import { explosiveRepeat } from './regex-check.ts';
 
 interface AddedToken {
@@ -93,10 +94,14 @@ function vocabulary(
   return Object.entries(vocab);
 }
 
-/** Every `{"Regex": …}` below a component, wherever it stands. */
+/** Every `{"Regex": …}` and every compiled map below a component, wherever it stands. */
 function checkPatterns(value: unknown, path: string, origin: string, depth: number): void {
   if (typeof value !== 'object' || value === null) return;
   if (depth > MAX_DEPTH) throw new WhorlError('bad-file', `${origin}: ${path} is nested too deeply`);
+  const { type, precompiled_charsmap: charsmap } = value as Record<string, unknown>;
+  const fault = type === 'Precompiled' || charsmap !== undefined ? charsmapFault(charsmap) : undefined;
+  if (fault !== undefined)
+    throw new WhorlError('bad-file', `${origin}: ${path}.precompiled_charsmap ${fault}`);
   for (const [name, inner] of Object.entries(value)) {
     const here = `${path}.${name}`;
     if (name === 'Regex' && typeof inner === 'string') {

@@ -27,13 +27,20 @@ export function checkFits(settings: Settings, config: DecoderConfig): void {
         `give ${key}=${config.hidden_size}, or less`,
       );
   const { trained, pool, key_length, alphabet } = settings as Record<string, number | undefined>;
-  if (trained === undefined || key_length === undefined) return;
+  const needed = keyTokens(settings);
+  if (needed === undefined) return;
   const isShared = alphabet !== undefined && alphabet > 0;
-  const needed = isShared ? alphabet : (pool ?? trained) * key_length;
   if (needed > config.vocab_size)
     throw new WhorlError(
       'too-few-rows',
       `${isShared ? `alphabet=${alphabet}` : `${pool === undefined ? `trained=${trained}` : `pool=${pool}`} keys of key_length=${key_length}`} need ${needed} tokens, and this model has ${config.vocab_size}`,
       `lower ${isShared ? 'alphabet' : pool === undefined ? 'trained' : 'pool'} or key_length`,
     );
+}
+
+/** Rare tokens that the keys of these settings are made of; undefined where there are none. */
+export function keyTokens(settings: Settings): number | undefined {
+  const { trained, pool, key_length, alphabet } = settings as Record<string, number | undefined>;
+  if (trained === undefined || key_length === undefined) return undefined;
+  return alphabet !== undefined && alphabet > 0 ? alphabet : (pool ?? trained) * key_length;
 }

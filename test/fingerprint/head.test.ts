@@ -6,12 +6,13 @@ import { describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
 import { harmOf } from '../../src/fingerprint/harm.ts';
 import {
+  expectation,
   keptOut,
-  narrowed,
   type Positions,
-  positionsAt,
   shiftAt,
+  statesAt,
   statesOf,
+  withRows,
 } from '../../src/fingerprint/reference-positions.ts';
 import { Encoder } from '../../src/models/encode.ts';
 import type { Model } from '../../src/models/model.ts';
@@ -52,7 +53,7 @@ async function caseOf(name: string): Promise<Case> {
   const pieces = prompts.map((tokens, language) => ({ tokens, language, kept: false }));
   const { arrays } = await statesOf(model, pieces, cpu);
   const languages = prompts.map((_, i) => `text ${i}`);
-  const positions = await positionsAt(model, languages, { ids, vanillaRows: vanilla }, arrays, cpu);
+  const positions = await withRows(model, statesAt(languages, arrays), { ids, rows: vanilla }, cpu);
   return { model, prompts, ids, vanilla, shift: Float32Array.from(shift.flat()), positions };
 }
 
@@ -79,19 +80,38 @@ describe.each(Object.keys(GOLDEN.models))('%s', (name) => {
   });
 
   test('the same of some positions and some rows, in another order', async () => {
-    const { model, positions, ids, shift } = await caseOf(name);
+    const { model, positions, ids, vanilla, shift } = await caseOf(name);
     const E = model.decoder.config.hidden_size;
     const turned = Int32Array.from([...ids].reverse());
-    const rows = Float32Array.from(
-      [...ids.keys()].reverse().flatMap((r) => [...shift.subarray(r * E, (r + 1) * E)]),
-    );
+    const turnedRows = (rows: Float32Array): Float32Array =>
+      Float32Array.from([...ids.keys()].reverse().flatMap((r) => [...rows.subarray(r * E, (r + 1) * E)]));
+    const rows = turnedRows(shift);
     const weight = positions.weight.map((w, n) => (n % 2 === 0 ? 0 : w));
-    const some = keptOut(narrowed({ ...positions, weight }, ids, turned));
+    const seen = await withRows(
+      model,
+      { ...positions, weight },
+      { ids: turned, rows: turnedRows(vanilla) },
+      cpu,
+    );
+    const some = keptOut(seen);
     closeTo(
       shiftAt(model.decoder, some, rows).kl,
       golden.kl.filter((_, n) => n % 2 === 0),
       4,
     );
+  });
+
+  test('how much the text that expects a token most expects it', async () => {
+    const { model, prompts, positions, ids, vanilla } = await caseOf(name);
+    const wanted = golden.ids.map((_, r) => {
+      let at = 0;
+      const means = prompts.map(({ length }) => {
+        const own = golden.probability.slice(at, (at += length));
+        return own.reduce((sum, row) => sum + row[r]!, 0) / length;
+      });
+      return Math.max(...means);
+    });
+    closeTo(await expectation(model, positions, { ids, rows: vanilla }, cpu), wanted, 5);
   });
 
   test('the KL that training sees', async () => {

@@ -6,11 +6,10 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/base/events.ts';
 import { cpu } from '../../src/engine/session.ts';
-import { referencePositions } from '../../src/fingerprint/reference-positions.ts';
+import { referenceStates } from '../../src/fingerprint/reference-positions.ts';
 import { type Kept, SetUpCache, smallFiles } from '../../src/fingerprint/set-up-cache.ts';
 import { bindModel } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
-import { readTensorRows } from '../../src/sources/checkpoints/read.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
 import { tinyModel } from '../cli/tiny-model.ts';
 
@@ -82,14 +81,13 @@ test('positions are the same bytes with and without it', async () => {
   const folder = await openModel(tinyModel(scratch));
   const [model, tokenizer] = [bindModel(folder), await openTokenizer(folder.folder)];
   const ids = Int32Array.of(90, 91, 92);
-  const rows = readTensorRows(folder.tensors.get(model.decoder.embedding)!, ids);
   const texts = [
     { language: 'English', texts: ['an ordinary sentence', 'and another one, longer than that'] },
     { language: 'Other', texts: ['something else altogether'] },
   ];
   let made = 0;
-  const positions = (keep?: Parameters<typeof referencePositions>[8]) =>
-    referencePositions(model, tokenizer, texts, ids, rows, { primary: 40, other: 20 }, cpu, () => {}, keep);
+  const positions = (keep?: Parameters<typeof referenceStates>[7]) =>
+    referenceStates(model, tokenizer, texts, ids, { primary: 40, other: 20 }, cpu, () => {}, keep);
   const keep = (make: () => Promise<Kept>) =>
     new SetUpCache(join(scratch, 'positions')).of('hidden-states', [smallFiles(folder.folder)], () => {
       made++;

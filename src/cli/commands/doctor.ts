@@ -14,6 +14,7 @@ import {
   shownText,
   table,
   tell,
+  wrapped,
 } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { costCells } from '../show-plan.ts';
@@ -74,26 +75,34 @@ function showModel(model: ModelFacts, machine: Machine): void {
     ],
     ['size', `${largeText(model.parameters)} parameters in ${model.dtype}, ${bytesText(model.bytes)}`],
     ['positions', model.positions === null ? 'distances, without an end' : countText(model.positions)],
+    ['tokenizer', tokenizerText(model.tokenizer)],
     [
       'free rows',
-      `${countText(free.free)} of ${countText(free.vocabulary)} occur in no ordinary text, ${countText(free.stand_alone)} of them stand alone`,
+      `${countText(free.free)} of ${countText(free.vocabulary)} occur in no ordinary text, ${countText(free.stand_alone)} of them stand alone, ${countText(free.in_keys)} can stand in a key`,
     ],
   ];
   for (const line of table(rows)) print(line);
-  if (Object.keys(model.runs).length === 0) {
-    print(
-      `\n${paint.bold('A run here')}: of the methods adapter alone is for encoder-decoders, and no estimate is made of them; generate, score and finetune work`,
-    );
-    return;
-  }
   print(
-    `\n${paint.bold('A run here, by estimate')} ${paint.dim('(training alone, from the first look that may end it to the last step of the settings)')}`,
+    `\n${paint.bold('A run here, by estimate')} ${paint.dim('(training alone, from the first look that may end it to the last step of the settings; memory of a step)')}`,
   );
-  const runs = Object.entries(model.runs).map(([name, { fits, max_harm, ...cost }]) => [
+  const estimates = Object.entries(model.runs).map(([name, { fits, max_harm, ...cost }]) => [
     name,
     ...costCells(cost),
     fits === false ? paint.red(`more than the ${bytesText(machine.memory)} here`) : '',
     max_harm === null ? '' : `with --max-harm ${max_harm}`,
   ]);
-  for (const line of table(runs)) print(line);
+  for (const line of table([...estimates, ...model.unknown.map((name) => [name, 'no estimate is made'])]))
+    print(line);
+  const refused = Object.entries(model.refused);
+  if (refused.length === 0) return;
+  print(`\n${paint.bold('What will not work')}`);
+  for (const [name, why] of refused)
+    for (const line of wrapped(shownText(`${name}: ${why}`, Number.POSITIVE_INFINITY))) print(line);
 }
+
+const tokenizerText = ({ spelling, ids, bos, eos, chat_template }: ModelFacts['tokenizer']): string =>
+  [
+    `${spelling === 'byte-level' ? 'byte-level' : 'SentencePiece or words'}, ${countText(ids)} ids`,
+    `begins with ${bos === null ? 'nothing' : shownText(bos)}, ends with ${eos === null ? 'nothing' : shownText(eos)}`,
+    chat_template ? 'chat template' : 'no chat template',
+  ].join(', ');
