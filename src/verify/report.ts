@@ -11,6 +11,7 @@ import type { EndpointSpec, EndpointTuning } from '../lm/endpoint/settings.ts';
 import type { ConfigOptions } from '../models/open-model.ts';
 import type { CertificateOptions } from './certify.ts';
 import type { VanillaDigests } from './exactness.ts';
+import type { SequentialOptions } from './sequential/stopped.ts';
 import type { Asked, Verdict } from './verdict.ts';
 
 /** How a server is asked: all but its address. */
@@ -58,6 +59,8 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
   readonly alpha?: number;
   /** Asks so many of the keys that no certificate opened, in committed order; default: all of them. */
   readonly keys?: number;
+  /** Asks key by key in committed order and stops as soon as it may; answers are kept, and another call goes on from them. */
+  readonly sequential?: SequentialOptions;
   /** Writes a certificate, which opens the keys that were asked: they are asked no more. */
   readonly certificate?: CertificateOptions;
   readonly unlock?: Unlock;

@@ -24,6 +24,9 @@ import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from './opened-claim.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
+import { askedBefore } from './sequential/local-transcript.ts';
+import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
+import { askInTurn } from './sequential/stopped.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, type DecideOptions, decide, type Verdict } from './verdict.ts';
 
@@ -64,6 +67,7 @@ interface Questions {
 async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T | Promise<T>): Promise<T> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
+  checkSequential(options);
   const device = await openDevice(options, undefined, true);
   const quantised = isQuantised(device.precision) ? device.precision : undefined;
   if (quantised !== undefined && options.certificate !== undefined)
@@ -107,13 +111,15 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
 
 /** What goes with a channel that the claim does not have is refused, before a model is opened. */
 function checkGiven(
-  { vanilla, body, wrapper, system, keys }: VerifyOptions,
+  { vanilla, body, wrapper, system, keys, sequential }: VerifyOptions,
   hasKeys: boolean,
   stamped: boolean,
 ): void {
   if (vanilla !== undefined && !stamped)
     throw new WhorlError('usage', '--vanilla goes with a claim that has a stamp', 'leave it out');
   if (hasKeys) return;
+  if (sequential)
+    throw new WhorlError('usage', '--sequential goes with keys, and this claim has none', 'leave it out');
   for (const [name, value] of Object.entries({ body, wrapper, system, keys }))
     if (value !== undefined)
       throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
@@ -133,6 +139,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
     alpha: options.alpha ?? claim.opened.plan.alpha,
     ...(questions && {
       keys: questions.requests.length,
+      ...sequentialSettings(options.sequential),
       max_new_tokens: claim.opened.plan.decoding.max_new_tokens,
     }),
   },
@@ -147,6 +154,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
     : [],
   notes: [
     ...notesOn(claim),
+    ...sequentialNotes(options.sequential),
     ...(questions ? keyWarnings(questions.changed.length, questions.requests.length) : []),
   ],
   estimate: null,
@@ -192,28 +200,26 @@ interface Answers {
 }
 
 async function askKeys(
-  {
-    options,
-    onEvent,
-    contents,
-    opened,
-    look,
-    issuing,
-    suspect,
-    quantised,
-    suspect_digests,
-    proved,
-  }: Ready & { readonly suspect_digests: VanillaDigests },
-  { ownerParts, model, wrapper: name, wrapped, requests, changed }: Questions,
+  ready: Ready & { readonly suspect_digests: VanillaDigests },
+  questions: Questions,
   deciding: DecideOptions,
 ): Promise<Answers> {
+  const { options, onEvent, contents, opened, look, issuing, suspect, quantised } = ready;
+  const { suspect_digests, proved } = ready;
+  const { ownerParts, model, wrapper: name, wrapped, requests, changed } = questions;
   const prompts = requests.map(({ prompt }) => prompt);
   const { prefix, suffix } = wrapped;
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
-  const generations = await generateAll(model, requests, { onEvent });
-  const answers = generations.map(({ generated }) => generated);
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
-  const verdict = decide(opened, answers, { ...deciding, asked, ownerParts, changed });
+  const how = { ...deciding, asked, ownerParts, changed };
+  const generations = options.sequential ? [] : await generateAll(model, requests, { onEvent });
+  const verdict = options.sequential
+    ? await stoppedVerdict(ready, questions, how)
+    : decide(
+        opened,
+        generations.map(({ generated }) => generated),
+        how,
+      );
   const { chatTemplate } = model.tokenizer;
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
@@ -257,6 +263,46 @@ async function askKeys(
     }),
   };
 }
+
+/** Key by key; what was answered in an earlier call is not asked again. */
+async function stoppedVerdict(
+  {
+    options,
+    onEvent,
+    opened,
+    range,
+    suspect_digests,
+    quantised,
+  }: Ready & {
+    readonly suspect_digests: VanillaDigests;
+  },
+  { model, requests, wrapper, ownerParts, changed }: Questions,
+  deciding: DecideOptions & { readonly asked: Asked },
+): Promise<Verdict> {
+  const before = askedBefore(options, {
+    ...{ claim: opened.claim.root, ...suspect_digests, wrapper, system: options.system ?? null },
+    ...{ precision: quantised ?? null, keys: `${range.from}..${range.to}` },
+    ...{ adapter: ownerParts.adapter ?? null, body: ownerParts.body?.weights ?? null },
+  });
+  try {
+    const { answers, stopped } = await askInTurn({
+      ...{ opened, range, changed, asked: deciding.asked, told: 1, evidence: deciding.evidence! },
+      alpha: options.alpha ?? opened.claim.alpha,
+      options: options.sequential!,
+      atATime: AT_A_TIME,
+      ask: (from, to) =>
+        before.asked(requests.slice(from, to), from, (left) => generateAll(model, left, { onEvent })),
+      look: ({ stopped: why, asked }) => before.look(why, asked),
+    });
+    const { from } = range;
+    return decide(opened, answers, { ...deciding, range: { from, to: from + answers.length }, stopped });
+  } finally {
+    before.close();
+  }
+}
+
+/** Asked together here, where nobody learns the keys: a batch costs little more than one of them. */
+const AT_A_TIME = 8;
 
 const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
   precision === undefined
