@@ -13,7 +13,8 @@ import { type PValue, timesCount, toPValue } from './exact/ratio.ts';
 import { contradicts, countDecoys, DECOYS, type Decoys, decoyRatio } from './exact/t5.ts';
 import { RANK_TESTS, type Scores } from './exact/t6.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
-import { type DecideOptions, decide, type Verdict, waysOf } from './verdict.ts';
+import { waysOf } from './paid.ts';
+import { type DecideOptions, decide, type Verdict } from './verdict.ts';
 
 export interface FurtherTest {
   readonly test: string;

@@ -12,6 +12,7 @@ import type { ConfigOptions } from '../models/open-model.ts';
 import type { CertificateOptions } from './certify.ts';
 import type { VanillaDigests } from './exactness.ts';
 import type { FurtherTest } from './further.ts';
+import type { SequentialOptions } from './sequential/stopped.ts';
 import type { Asked, Verdict } from './verdict.ts';
 
 /** How a server is asked: all but its address. */
@@ -61,6 +62,8 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
   readonly ranks?: boolean;
   /** Asks so many of the keys that no certificate opened, in committed order; default: all of them. */
   readonly keys?: number;
+  /** Asks key by key in committed order and stops as soon as it may; answers are kept, and another call goes on from them. */
+  readonly sequential?: SequentialOptions;
   /** Writes a certificate, which opens the keys that were asked: they are asked no more. */
   readonly certificate?: CertificateOptions;
   readonly unlock?: Unlock;

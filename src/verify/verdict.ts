@@ -4,12 +4,11 @@
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import type { Claim } from '../claim/claim.ts';
-import { OWNER_DRAWS, PROVED_DRAWS, type Trials } from '../claim/grinding.ts';
+import type { Trials } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import { MATCHERS } from '../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
-import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
-import { WRAPPERS } from '../text/prompts/wrappers.ts';
+import type { ClaimKind } from '../claim/plan.ts';
 import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
 import { lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
@@ -24,6 +23,8 @@ import {
   whyInexact,
   whyUndrawn,
 } from './exactness.ts';
+import { trialsOf, waysOf } from './paid.ts';
+import { endWords, type SequentialReport, STOPPED_A4, type Stopped } from './sequential/stopped.ts';
 import type { StampReading } from './stamp.ts';
 import { type Word, wordOf } from './word.ts';
 
@@ -66,6 +67,8 @@ export interface Verdict {
   claim: { root: string; kind: ClaimKind; created: string; draw: Claim['draw'] };
   /** What each channel says, where a stamp was read: p is of their product. */
   channels?: Channels;
+  /** How a test that was stopped came to its end; absent of one of all keys. */
+  sequential?: SequentialReport;
   /** SHA-256 of the answers in committed order (as a JSON list). */
   transcript_sha256: string;
 }
@@ -91,6 +94,8 @@ export interface DecideOptions {
   look?: number;
   /** What was read of the claim's stamp; without it the keys alone decide. */
   stamp?: StampReading | undefined;
+  /** The answers are those of a test that was stopped; `range` ends where they do. */
+  stopped?: Stopped | undefined;
   /** Further cells that the caller measured. */
   cells?: Record<string, CellCounts>;
 }
@@ -136,15 +141,15 @@ export function decideOnPart<K extends ClaimKind>(
   const test = EXACT_TESTS[kind];
   const size = CLAIM_KINDS[kind].size(plan);
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
-  const { evidence = NO_EVIDENCE, look = 1, changed = [] } = options;
+  const { evidence = NO_EVIDENCE, look = 1, changed = [], stopped } = options;
   const looks = told * (plan.most_looks ?? 1);
-  const ways = waysOf(plan, asked, to - from, of);
+  const ways = stopped?.ways ?? waysOf(plan, asked, to - from, of);
   const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
   const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };
   const inexact = whyInexact(opened, circumstances);
   const trials = trialsOf(claim.draw, evidence);
-  const tail = test.tail(counts);
-  const reachable = test.reachable(size, draw, new Set(changed));
+  const tail = stopped?.tail ?? test.tail(counts);
+  const reachable = stopped?.reachable ?? test.reachable(size, draw, new Set(changed));
   const alone: Weighed | undefined = inexact.length > 0 ? undefined : { p: toPValue(tail), tail, reachable };
   // Ways of asking are paid for by the answers' p, looks by whatever decides.
   const joint =
@@ -159,10 +164,11 @@ export function decideOnPart<K extends ClaimKind>(
   const weighed = joint ? joint.weighed : alone;
   const p = weighed && timesCount(weighed.p, multiplicity);
   const left = p && Math.min(0, p.log10_p + trials.log10);
-  const word =
-    weighed === undefined
-      ? 'not-verified'
-      : wordOf({ ...weighed, multiplicity: BigInt(multiplicity), alpha, trials });
+  const name = stopped?.name ?? test.name;
+  const cut = stopped?.report.stopped === 'budget';
+  const figures = weighed && { ...weighed, multiplicity: BigInt(multiplicity), alpha, trials };
+  const found = figures ? wordOf(figures) : 'not-verified';
+  const word = cut && figures && found === 'not-verified' ? 'undecided' : found;
   const fired = test.fired(counts);
   return {
     verdict: word,
@@ -172,13 +178,16 @@ export function decideOnPart<K extends ClaimKind>(
     alpha,
     fsr: fired.of === 0 ? 0 : fired.hits / fired.of,
     cells: { ...test.cells(counts), ...options.cells },
-    reason: p
-      ? reasonFor(word, p, left!, alpha, trials, joint ? READ : ASKED)
-      : `${inexact.join(' ')} Counts only.`,
-    test: joint && of > 0 ? `${test.name}; ${T7_NAME}` : test.name,
+    reason: [
+      p
+        ? reasonFor(word, p, left!, alpha, trials, cut ? CUT : joint ? READ : ASKED)
+        : `${inexact.join(' ')} Counts only.`,
+      ...(stopped ? [endWords(stopped.report)] : []),
+    ].join(' '),
+    test: joint && of > 0 ? `${name}; ${T7_NAME}` : name,
     matcher: MATCHERS[plan.matcher].words,
-    p_exact: p && !joint ? lowestTerms(tail) : null,
-    floor: joint ? FLOOR : toPValue(test.reachable(size, draw, new Set())),
+    p_exact: p && !joint && !stopped ? lowestTerms(tail) : null,
+    floor: joint ? FLOOR : toPValue(stopped?.floor ?? test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,
     log10_draws: trials.log10,
@@ -186,7 +195,9 @@ export function decideOnPart<K extends ClaimKind>(
     log10_p_after_grinding: left ?? null,
     null_hypothesis: joint && of > 0 ? `${test.nullHypothesis} ${T7_NULL}` : test.nullHypothesis,
     assumptions: [
-      ...test.assumptions,
+      ...(stopped
+        ? test.assumptions.map((words) => (words.startsWith('A4') ? STOPPED_A4 : words))
+        : test.assumptions),
       ...wrapperNote(plan.query.wrapper, asked),
       ...textSeedNote(claim.draw),
       ...(p && joint && of > 0 && !alone ? [`The keys count for nothing: ${inexact.join(' ')}`] : []),
@@ -197,27 +208,18 @@ export function decideOnPart<K extends ClaimKind>(
     asked: { wrapper: asked.wrapper, system: asked.system },
     claim: { root: claim.root, kind, created: claim.created, draw: claim.draw },
     ...(joint && { channels: joint.channels }),
+    ...(stopped && { sequential: stopped.report }),
     transcript_sha256: sha256Hex(JSON.stringify(answers)),
   };
 }
-
-/** Ways of asking that could have been chosen after the answers: all that the claim commits to are paid for. */
-export function waysOf({ query }: ClaimPlan, { wrapper, system }: Asked, asked: number, of: number): number {
-  const committed = wrapper === query.wrapper && system === null;
-  const wrappers = query.wrappers ? Object.keys(query.wrappers).length : WRAPPERS.size;
-  const ways = committed ? 1 : wrappers * (1 + (query.systems?.length ?? 0));
-  const ranges = asked === of ? 1 : (of * (of + 1)) / 2;
-  return ways * ranges;
-}
-
-const trialsOf = (draw: Claim['draw'], { beacon, proofBeforeRound }: Evidence): Trials =>
-  draw.source === 'beacon' && beacon && proofBeforeRound ? PROVED_DRAWS : OWNER_DRAWS;
 
 /** What could not have reached the level, by what was looked at. */
 const ASKED = (alpha: number): string =>
   `the keys that were asked as committed could not have reached alpha ${alpha}, had every one of them answered`;
 const READ = (alpha: number): string =>
   `what was asked and read as committed could not have reached alpha ${alpha}, whatever had come out`;
+const CUT = (alpha: number): string =>
+  `asking ended before alpha ${alpha} was reached or the suspect given up`;
 
 function reasonFor(
   word: Word,

@@ -26,6 +26,9 @@ import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from './opened-claim.ts';
 import { rankRequests, rankScores } from './ranks.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
+import { askedBefore } from './sequential/local-transcript.ts';
+import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
+import { askInTurn } from './sequential/stopped.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, type DecideOptions, decide, type Verdict } from './verdict.ts';
 
@@ -70,6 +73,7 @@ interface Questions {
 async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T | Promise<T>): Promise<T> {
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
+  checkSequential(options);
   const device = await openDevice(options, undefined, true);
   const quantised = isQuantised(device.precision) ? device.precision : undefined;
   if (quantised !== undefined && options.certificate !== undefined)
@@ -124,13 +128,15 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
 
 /** What goes with a channel that the claim does not have is refused, before a model is opened. */
 function checkGiven(
-  { vanilla, body, wrapper, system, keys, ranks }: VerifyOptions,
+  { vanilla, body, wrapper, system, keys, ranks, sequential }: VerifyOptions,
   hasKeys: boolean,
   stamped: boolean,
 ): void {
   if (vanilla !== undefined && !stamped)
     throw new WhorlError('usage', '--vanilla goes with a claim that has a stamp', 'leave it out');
   if (hasKeys) return;
+  if (sequential)
+    throw new WhorlError('usage', '--sequential goes with keys, and this claim has none', 'leave it out');
   for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks }))
     if (value !== undefined)
       throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
@@ -151,6 +157,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
     ...(questions && {
       keys: questions.requests.length,
       ...(questions.scoring.length > 0 && { ranks: questions.scoring.length }),
+      ...sequentialSettings(options.sequential),
       max_new_tokens: claim.opened.plan.decoding.max_new_tokens,
     }),
   },
@@ -165,6 +172,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
     : [],
   notes: [
     ...notesOn(claim),
+    ...sequentialNotes(options.sequential),
     ...(questions ? keyWarnings(questions.changed.length, questions.requests.length, questions.byIds) : []),
   ],
   estimate: null,
@@ -212,34 +220,28 @@ interface Answers {
 }
 
 async function askKeys(
-  {
-    options,
-    onEvent,
-    contents,
-    opened,
-    look,
-    issuing,
-    suspect,
-    quantised,
-    suspect_digests,
-    proved,
-  }: Ready & { readonly suspect_digests: VanillaDigests },
-  { ownerParts, model, wrapper: name, wrapped, requests, scoring, changed, byIds }: Questions,
+  ready: Ready & { readonly suspect_digests: VanillaDigests },
+  questions: Questions,
   deciding: DecideOptions,
 ): Promise<Answers> {
+  const { options, onEvent, contents, opened, look, issuing, suspect, quantised } = ready;
+  const { suspect_digests, proved } = ready;
+  const { ownerParts, model, wrapper: name, wrapped, requests, scoring, changed, byIds } = questions;
   const prompts = requests.map(({ prompt }) => prompt);
   const { prefix, suffix } = wrapped;
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
-  const generations = await generateAll(model, requests, { onEvent });
-  const answers = generations.map(({ generated }) => generated);
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
+  const how = { ...deciding, asked, ownerParts, changed };
+  const generations = options.sequential ? [] : await generateAll(model, requests, { onEvent });
   const scores = scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
-  const { verdict, further } = decideWithFurther(
-    opened,
-    answers,
-    { ...deciding, asked, ownerParts, changed },
-    { seed: contents.opening.owner_seed, randomness: contents.randomness, scores },
-  );
+  const { verdict, further } = options.sequential
+    ? { verdict: await stoppedVerdict(ready, questions, how), further: [] }
+    : decideWithFurther(
+        opened,
+        generations.map(({ generated }) => generated),
+        how,
+        { seed: contents.opening.owner_seed, randomness: contents.randomness, scores },
+      );
   const { chatTemplate } = model.tokenizer;
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
@@ -284,6 +286,46 @@ async function askKeys(
     }),
   };
 }
+
+/** Key by key; what was answered in an earlier call is not asked again. */
+async function stoppedVerdict(
+  {
+    options,
+    onEvent,
+    opened,
+    range,
+    suspect_digests,
+    quantised,
+  }: Ready & {
+    readonly suspect_digests: VanillaDigests;
+  },
+  { model, requests, wrapper, ownerParts, changed }: Questions,
+  deciding: DecideOptions & { readonly asked: Asked },
+): Promise<Verdict> {
+  const before = askedBefore(options, {
+    ...{ claim: opened.claim.root, ...suspect_digests, wrapper, system: options.system ?? null },
+    ...{ precision: quantised ?? null, keys: `${range.from}..${range.to}` },
+    ...{ adapter: ownerParts.adapter ?? null, body: ownerParts.body?.weights ?? null },
+  });
+  try {
+    const { answers, stopped } = await askInTurn({
+      ...{ opened, range, changed, asked: deciding.asked, told: 1, evidence: deciding.evidence! },
+      alpha: options.alpha ?? opened.claim.alpha,
+      options: options.sequential!,
+      atATime: AT_A_TIME,
+      ask: (from, to) =>
+        before.asked(requests.slice(from, to), from, (left) => generateAll(model, left, { onEvent })),
+      look: ({ stopped: why, asked }) => before.look(why, asked),
+    });
+    const { from } = range;
+    return decide(opened, answers, { ...deciding, range: { from, to: from + answers.length }, stopped });
+  } finally {
+    before.close();
+  }
+}
+
+/** Asked together here, where nobody learns the keys: a batch costs little more than one of them. */
+const AT_A_TIME = 8;
 
 const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
   precision === undefined

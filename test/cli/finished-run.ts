@@ -25,6 +25,7 @@ export async function finished(
   bound: Bindings,
   adapter: AdapterRecord | null = null,
   query: Partial<PlanOf['drawn-answers']['query']> = {},
+  tokensOf: (key: string) => number[] = () => [...ROWS],
 ): Promise<RunFolder> {
   const run = new RunFolder(path);
   mkdirSync(run.path);
@@ -36,7 +37,7 @@ export async function finished(
   );
   await writePatchedFolder(model, run.published, new Map([[tensor, { rows: ROWS, bytes }]]));
   const plan = answersPlan(8, 16);
-  plan.keys = plan.keys.map(({ text }) => ({ text, tokens: [...ROWS] }));
+  plan.keys = plan.keys.map(({ text }) => ({ text, tokens: tokensOf(text) }));
   plan.query = { ...plan.query, ...query };
   const { claim, opening } = commitClaim(
     plan,

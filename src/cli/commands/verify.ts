@@ -34,6 +34,7 @@ import {
 import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { TSA_ROOT } from '../run-options.ts';
+import { SEQUENTIAL, sequentialFrom, sequentialLine } from '../sequential-flags.ts';
 import { showPlan } from '../show-plan.ts';
 import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 import { runVerifyFleet } from '../verify-fleet.ts';
@@ -76,6 +77,7 @@ const OWN = {
     'write a certificate; the keys that were asked are opened, and asked no more. One a claim, unless fingerprint --looks said more',
   ),
   key: text('<file>', 'the key that signs it: PEM, Ed25519 or P-256; made where there is none'),
+  ...SEQUENTIAL,
   ...ENDPOINT,
   ...SUSPECTS,
   ...FLEET,
@@ -110,6 +112,7 @@ async function runOne(
     throw new WhorlError('usage', '--certificate and --key go together', 'give both');
   const certificate = file !== undefined && key !== undefined ? { file, key } : undefined;
   const endpoint = endpointFrom(options.suspect, own);
+  const sequential = sequentialFrom(own);
   const unlock = await unlockFor(options.secret, own);
   const { verify } = await import('../../verify/verify.ts');
   const asked = {
@@ -117,6 +120,7 @@ async function runOne(
     ...(certificate && { certificate }),
     ...(unlock && { unlock }),
     ...(endpoint && { endpoint }),
+    ...(sequential && { sequential }),
   };
   if (own.dryRun)
     return showPlan(await withProgress((onEvent) => verify({ ...asked, onEvent, dryRun: true })), own.json);
@@ -148,6 +152,7 @@ function show(report: VerifyReport): void {
   print(`  test              ${report.test}${asked ? `; ${report.matcher}` : ''}`);
   if (asked) {
     print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
+    if (report.sequential) print(`  stopped           ${sequentialLine(report.sequential)}`);
     const template = report.endpoint ? 'chat template not known' : templateText(report);
     for (const line of furtherLines(report)) print(line);
     print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${template}`);

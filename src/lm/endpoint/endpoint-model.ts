@@ -29,7 +29,7 @@ import {
 } from './settings.ts';
 import { Tries } from './tries.ts';
 
-/** Answers that an earlier call was given; the places are those of the requests of one list. */
+/** Answers that an earlier call was given; a place is a request's `draw`, else its place in its list. */
 export interface KeptReplies {
   readonly spent: Spent;
   /** @param asked SHA-256 of all that the answer depends on beside the server */
@@ -170,7 +170,7 @@ export class EndpointModel implements LanguageModel {
   async *generateRows(requests: readonly GenerateRequest[]): AsyncGenerator<Row> {
     const kind = await this.kind();
     const texts = (place: number, signal: AbortSignal) =>
-      this.#keptOrAsked(kind, requests[place]!, place, signal);
+      this.#keptOrAsked(kind, requests[place]!, requests[place]!.draw ?? place, signal);
     let index = 0;
     for await (const { place, outcome } of this.#inTurn(requests.length, texts)) {
       if ('error' in outcome) yield { index: index++, error: outcome.error };

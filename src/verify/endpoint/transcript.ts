@@ -36,6 +36,13 @@ const answered = z.strictObject({
   at: z.iso.datetime(),
 });
 type Answered = z.infer<typeof answered>;
+/** A verdict by a test that was stopped: which key it ended at, and why. */
+const looked = z.strictObject({
+  look: z.int().min(1),
+  stopped: z.string().max(64),
+  keys: z.int().min(0),
+  at: z.iso.datetime(),
+});
 const begun = z.strictObject({ format: z.literal(FORMAT), bound: z.record(z.string(), z.unknown()) });
 const lineSchema = z.strictObject({ entry: z.unknown(), chain: hex256 });
 const headSchema = z.strictObject({ lines: z.int().min(1), chain: hex256 });
@@ -45,6 +52,7 @@ export class Transcript implements KeptReplies {
   readonly #answers = new Map<number, Answered>();
   #chain = sha256Hex(FORMAT);
   #lines = 0;
+  #looks = 0;
   #unsynced = 0;
 
   /**
@@ -112,6 +120,12 @@ export class Transcript implements KeptReplies {
     this.#answers.set(place, entry);
     this.#append(entry);
     if (++this.#unsynced >= SYNC_EVERY) this.sync();
+  }
+
+  /** Notes a verdict out of what was answered so far. @returns how many there were */
+  look(stopped: string, keys: number): number {
+    this.#append({ look: ++this.#looks, stopped, keys, at: new Date().toISOString() });
+    return this.#looks;
   }
 
   sync(): void {
@@ -185,6 +199,11 @@ export class Transcript implements KeptReplies {
   }
 
   #take(entry: unknown, number: number): void {
+    const look = looked.safeParse(entry);
+    if (look.success) {
+      if (look.data.look !== ++this.#looks) throw this.#wrong(`counts its looks wrong in line ${number}`);
+      return;
+    }
     const read = answered.safeParse(entry);
     if (!read.success) throw this.#wrong(`cannot be read in line ${number}`);
     if (this.#answers.has(read.data.place)) throw this.#wrong(`answers a key twice, in line ${number}`);

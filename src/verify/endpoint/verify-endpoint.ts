@@ -27,11 +27,13 @@ import {
   type Wrapped,
   wrapperInTurns,
 } from '../../text/prompts/wrappers.ts';
-import { decideWithFurther } from '../further.ts';
+import { type Decided, decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import { rankRequests, rankScores } from '../ranks.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
-
+import { checkSequential, sequentialNotes, sequentialSettings } from '../sequential/options.ts';
+import { askInTurn } from '../sequential/stopped.ts';
+import { type Asked, type DecideOptions, decide, type Verdict } from '../verdict.ts';
 import { type Bound, Transcript } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
@@ -67,6 +69,7 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
       system: options.system ?? null,
       alpha: options.alpha ?? contents.plan.alpha,
       keys,
+      ...sequentialSettings(options.sequential),
       max_new_tokens: contents.plan.decoding.max_new_tokens,
       endpoint_kind: settings.kind,
       api_key: settings.apiKey !== undefined,
@@ -76,7 +79,11 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
       max_tokens_total: finite(settings.most.tokens),
     },
     writes: [{ path, what: 'the transcript: keys, as digests, and answers' }],
-    notes: [...notesOn(prepared), 'Each key that is asked is known to whoever runs the server.'],
+    notes: [
+      ...notesOn(prepared),
+      ...sequentialNotes(options.sequential),
+      'Each key that is asked is known to whoever runs the server.',
+    ],
     estimate: null,
   };
 }
@@ -107,25 +114,36 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       const wrapped = texts ?? (await model.wrapped(wrapper, options.system));
       const requests = requestsOf(opened, range, wrapped);
       const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
-      checkEnough(requests.length - transcript.answers + scoring.length, model.spent, settings);
-      const detail = `${requests.length - transcript.answers} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
+      const left = requests.length - transcript.answers;
+      if (!options.sequential) checkEnough(left + scoring.length, model.spent, settings);
+      const most = options.sequential ? 'at most ' : '';
+      const detail = `${most}${left} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
       onEvent({ kind: 'phase', name: 'asking', detail });
-      const failed: WhorlError[] = [];
-      const answers: string[] = [];
-      const asked = { onEvent, onRowError: (_: number, error: WhorlError) => failed.push(error) };
-      for await (const { generated } of generateEach(model, requests, asked)) answers.push(generated);
-      if (failed.length > 0) throw unanswered(failed, requests.length, path);
       const { prefix, suffix } = wrapped;
-      const scores =
-        scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
-      const asking = { wrapper, system: options.system ?? null, around: [prefix, suffix] } as const;
+      const deciding = {
+        ...decidingOn(prepared, options.alpha),
+        multiplicity: WAYS,
+        asked: { wrapper, system: options.system ?? null, around: [prefix, suffix] as const },
+      };
+      /** Keys from..to-1 of the range; `draw` is each one's place in the transcript. */
+      const ask = async function* (from: number, to: number): AsyncGenerator<string> {
+        const failed: WhorlError[] = [];
+        const asked = { onEvent, onRowError: (_: number, error: WhorlError) => failed.push(error) };
+        const part = requests.slice(from, to).map((request, i) => ({ ...request, draw: from + i }));
+        for await (const { generated } of generateEach(model, part, asked))
+          if (failed.length === 0) yield generated; // else it may be another key's
+        if (failed.length > 0) throw unanswered(failed, requests.length, path);
+      };
       const { opening, randomness } = prepared.contents;
-      const { verdict, further } = decideWithFurther(
-        opened,
-        answers,
-        { ...decidingOn(prepared, options.alpha), multiplicity: WAYS, asked: asking },
-        { seed: opening.owner_seed, randomness, scores },
-      );
+      const whole = async (): Promise<Decided> => {
+        const answers = await all(ask(0, requests.length));
+        const scores =
+          scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
+        return decideWithFurther(opened, answers, deciding, { seed: opening.owner_seed, randomness, scores });
+      };
+      const { verdict, further } = options.sequential
+        ? { verdict: await stoppedVerdict(prepared, options, deciding, ask, transcript), further: [] }
+        : await whole();
       const identity = await model.identity();
       const { from, to } = transcript.times!;
       return {
@@ -161,6 +179,32 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
   }
 }
 
+async function stoppedVerdict(
+  { opened, range }: Ready,
+  { sequential, alpha }: VerifyOptions,
+  deciding: DecideOptions & { readonly asked: Asked },
+  ask: (from: number, to: number) => AsyncIterable<string>,
+  transcript: Transcript,
+): Promise<Verdict> {
+  const { answers, stopped } = await askInTurn({
+    ...{ opened, range, ask, asked: deciding.asked, told: WAYS, evidence: deciding.evidence! },
+    alpha: alpha ?? opened.claim.alpha,
+    options: sequential!,
+    look: ({ stopped: why, asked }) => transcript.look(why, asked),
+  });
+  return decide(opened, answers, {
+    ...deciding,
+    range: { from: range.from, to: range.from + answers.length },
+    stopped,
+  });
+}
+
+async function all<T>(list: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const one of list) found.push(one);
+  return found;
+}
+
 async function ready(options: VerifyOptions): Promise<Ready> {
   const { endpoint, suspect } = options;
   if (!isAddress(suspect))
@@ -178,6 +222,7 @@ async function ready(options: VerifyOptions): Promise<Ready> {
       'a certificate is about weights by their digests, and a server shows none',
       'verify without --certificate; the transcript is kept beside the secret',
     );
+  checkSequential(options);
   const { transcript, attempts: _, sleep: __, ca: ___, ...more } = endpoint!;
   const claim = await openedClaim(options);
   const { opened, contents, range } = claim;

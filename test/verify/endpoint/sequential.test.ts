@@ -1,0 +1,252 @@
+// Key by key: a server is asked no key that is not needed, another call goes on from its transcript, and looks are counted; a suspect
+// whose weights lie here likewise. Answers are made up here.
+
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sha256Hex } from '../../../src/base/sha256.ts';
+import { parseClaim } from '../../../src/claim/claim.ts';
+import { keyRoles, openClaim } from '../../../src/claim/open.ts';
+import { readSecret } from '../../../src/claim/secret-file.ts';
+import type { RunFolder } from '../../../src/runs/run-folder.ts';
+import { type EndpointOptions, type VerifyReport, verify } from '../../../src/verify/verify.ts';
+import { bindings } from '../../claim/plans.ts';
+import { finished } from '../../cli/finished-run.ts';
+import { scratch, tinyModel } from '../../cli/tiny-model.ts';
+import { whorl } from '../../cli/whorl.ts';
+import { type Answer, answering, json, type Server, said, serve, textOf } from '../../lm/openai-server.ts';
+
+/** Of 8 keys of 16 candidates, so many good answers reach alpha behind a server (four ways), and here (two). */
+const [SERVER, HERE] = [7, 6];
+let folder: string;
+let run: RunFolder;
+let learnt: (text: string) => string;
+const servers: Server[] = [];
+beforeAll(async () => {
+  folder = scratch();
+  run = await finished(join(folder, 'run'), tinyModel(folder), bindings);
+  const contents = (await readSecret(run.secret)).reveal();
+  const opened = openClaim(parseClaim(readFileSync(run.claim, 'utf8'), 'claim'), contents);
+  const targets = keyRoles(opened).map(({ target }) => target);
+  learnt = (text) => ` ${targets[opened.plan.keys.findIndex((key) => text.includes(key.text))] ?? 'hm'}`;
+});
+afterAll(async () => {
+  for (const server of servers) await server.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function serving(answer: Answer): Promise<Server> {
+  const server = await serve(answer);
+  servers.push(server);
+  return server;
+}
+let count = 0;
+const place = (): string => join(folder, `transcript-${count++}.jsonl`);
+const by = (
+  server: { url: string },
+  sequential: object,
+  more: Partial<EndpointOptions> = {},
+  options: object = {},
+) =>
+  verify({
+    ...{ secret: run.secret, suspect: server.url, sequential },
+    endpoint: { model_name: 'm', transcript: place(), attempts: 2, sleep: () => Promise.resolve(), ...more },
+    ...options,
+  });
+/** All that a verdict says of the suspect. */
+const said_ = ({ verdict, log10_p, reason, cells, keys, transcript_sha256 }: VerifyReport) => ({
+  ...{ verdict, log10_p, reason, cells, keys, transcript_sha256 },
+});
+
+describe('a server', () => {
+  test('is asked as many keys as it takes, in committed order and no other', async () => {
+    const server = await serving(answering(learnt));
+    const report = await by(server, { until: 'matches' });
+    expect(server.texts().sort()).toEqual(Array.from({ length: SERVER }, (_, i) => `key ${i}\n`));
+    expect(report).toMatchObject({
+      ...{ verdict: 'matches', exact: true, multiplicity: 4, keys: { from: 0, to: SERVER, of: 8 } },
+      sequential: { stopped: 'matches', asked: SERVER, not_counted: 0, looks: 1 },
+      endpoint: { queries: SERVER },
+    });
+  });
+
+  test('budget: undecided; the same command with a larger one goes on, asks nothing twice, and says the same as one call', async () => {
+    const server = await serving(answering(learnt));
+    const transcript = place();
+    const words = [];
+    for (const budget of [2, 5, 8]) {
+      const report = await by(server, { until: 'matches', budget }, { transcript });
+      words.push([report.verdict, report.sequential!.stopped, report.sequential!.looks]);
+    }
+    expect(words).toEqual([
+      ['undecided', 'budget', 1],
+      ['undecided', 'budget', 2],
+      ['matches', 'matches', 3],
+    ]);
+    expect(server.texts()).toHaveLength(SERVER);
+    const again = await by(server, { until: 'matches' }, { transcript });
+    const alone = await by(await serving(answering(learnt)), { until: 'matches' });
+    expect(again.sequential!.looks).toBe(4);
+    const address = ({ reason, ...rest }: ReturnType<typeof said_>) => ({ ...rest, reason });
+    expect(address(said_(again))).toEqual(address(said_(alone)));
+    expect(server.texts()).toHaveLength(SERVER);
+  });
+
+  test('--max-queries that ends in between is undecided too', async () => {
+    const server = await serving(answering(learnt));
+    const transcript = place();
+    const report = await by(server, {}, { transcript, max_queries: 4, concurrency: 1 });
+    expect(report).toMatchObject({ verdict: 'undecided', sequential: { stopped: 'budget', asked: 3 } });
+    await expect(by(server, {}, { max_queries: 1 })).rejects.toMatchObject({ code: 'over-budget' });
+    expect(await by(server, { until: 'matches' }, { transcript })).toMatchObject({ verdict: 'matches' });
+    expect(server.texts()).toHaveLength(SERVER);
+  });
+
+  test('the verdict does not depend on the order in which answers come, nor on how many are under way', async () => {
+    const half = (text: string) => (/key [1346]/.test(text) ? learnt(text) : 'hm');
+    const late = await serving((asked, response) => {
+      setTimeout(() => json(response, said(asked, [half(textOf(asked.body))])), 30 * Math.random());
+    });
+    const one = await by(late, {}, { concurrency: 1 });
+    const many = await by(late, {}, { concurrency: 8 });
+    expect(said_(many)).toEqual(said_(one));
+    expect(one.verdict).toBe('not-verified');
+  });
+
+  test('a test of all keys goes on from the same transcript, and costs what it always did', async () => {
+    const server = await serving(answering(learnt));
+    const transcript = place();
+    await by(server, { budget: 3 }, { transcript });
+    const { sequential: _, ...all } = await by(server, {}, { transcript }, { sequential: undefined });
+    expect(all).toMatchObject({ multiplicity: 2, cells: { 'drawn answer': { hits: 8, of: 8 } } });
+    expect(server.texts()).toHaveLength(8);
+  });
+
+  test('a key without an answer leaves no verdict, and what was answered is kept', async () => {
+    const server = await serving((asked, response) =>
+      textOf(asked.body) === 'key 2\n'
+        ? json(response, {}, 422)
+        : json(response, said(asked, [learnt(textOf(asked.body))])),
+    );
+    await expect(by(server, {})).rejects.toThrow('have no answer, so there is no verdict');
+  });
+
+  test('looks that are counted wrong are refused, and an answer is as much part of the chain as ever', async () => {
+    const server = await serving(answering(learnt));
+    const transcript = place();
+    await by(server, { budget: 2 }, { transcript });
+    await by(server, { budget: 3 }, { transcript });
+    type Line = { entry: Record<string, unknown>; chain: string };
+    const lines = readFileSync(transcript, 'utf8')
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => (JSON.parse(line) as Line).entry);
+    const written = (entries: Record<string, unknown>[]): string => {
+      let chain = sha256Hex('whorl-endpoint-transcript-v1');
+      const path = place();
+      const text = entries.map((entry) => {
+        chain = sha256Hex(chain, JSON.stringify(entry));
+        return `${JSON.stringify({ entry, chain })}\n`;
+      });
+      writeFileSync(path, text.join(''));
+      writeFileSync(`${path}.head`, JSON.stringify({ lines: entries.length, chain }));
+      return path;
+    };
+    expect((await by(server, { budget: 3 }, { transcript: written(lines) })).sequential!.looks).toBe(3);
+    const first = lines.findIndex((entry) => entry.look === 1);
+    for (const wrong of [
+      lines.toSpliced(first, 1),
+      lines.with(first, { ...lines[first], look: 7 }),
+      lines.with(first, { ...lines[first], more: 1 }),
+    ])
+      await expect(by(server, {}, { transcript: written(wrong) })).rejects.toMatchObject({
+        code: 'mismatch',
+      });
+  });
+
+  test('what does not go with it is refused before anything is asked', async () => {
+    const nobody = { url: 'http://127.0.0.1:9/v1' };
+    await expect(by(nobody, {}, {}, { keys: 3 })).rejects.toThrow('--keys');
+    for (const budget of [0, -1, 1.5, Number.NaN, '3'])
+      await expect(by(nobody, { budget })).rejects.toThrow('--budget');
+    await expect(by(nobody, {}, {}, { certificate: { file: 'c', key: 'k' } })).rejects.toMatchObject({
+      code: 'unsupported',
+    });
+  });
+});
+
+describe('the command', () => {
+  const verifying = async (suspect: string, ...flags: string[]) => {
+    const { code, out, err } = await whorl('verify', '--secret', run.secret, '--suspect', suspect, ...flags);
+    return { code, out, err };
+  };
+  test('headline, sentence, JSON and exit code say the same', async () => {
+    const server = await serving(answering(learnt));
+    const flags = (...more: string[]) => ['--model-name', 'm', '--transcript', place(), ...more];
+    const cases: [string[], number, string, string][] = [
+      [['--budget', '2'], 5, 'UNDECIDED', 'undecided'],
+      [['--sequential', '--until', 'matches'], 4, "MATCHES (OWNER'S WORD)", 'matches'],
+    ];
+    for (const [more, code, headline, word] of cases) {
+      const shown = await verifying(server.url, ...flags(...more));
+      expect([shown.code, shown.out]).toEqual([code, expect.stringContaining(headline)]);
+      expect(shown.out).toMatch(/stopped {11}after \d of 8 keys, e = /);
+      const told = await verifying(server.url, ...flags(...more, '--json'));
+      expect([told.code, JSON.parse(told.out)]).toMatchObject([code, { verdict: word }]);
+    }
+  });
+  test.each([
+    [['--budget', '0'], 'It is not a whole number from 1'],
+    [['--budget', '-3'], 'It is not a whole number from 1'],
+    [['--budget', '1e3'], 'It is not a whole number from 1'],
+    [['--budget', ''], 'It is not a whole number from 1'],
+    [['--until', 'stolen'], 'Allowed choices are verified, matches'],
+    [['--sequential', '--keys', '3'], '--keys fixes how many keys are asked'],
+  ])('%j is named', async (flags, says) => {
+    const { code, err } = await verifying('org/name', ...flags);
+    expect([code, err]).toEqual([2, expect.stringContaining(says)]);
+  });
+
+  test('weights that lie here: answers are kept beside the secret, nothing is asked twice, another suspect has its own', async () => {
+    const vanilla = join(folder, 'tiny');
+    // The tiny tokenizer's: a token a character.
+    const own = (text: string) => [...text].map((character) => character.charCodeAt(0) - 29);
+    const here = await finished(join(folder, 'here'), vanilla, bindings, null, {}, own);
+    const verifying = async (suspect: string, ...flags: string[]) => {
+      const { code, out, err } = await whorl(
+        ...['verify', '--secret', here.secret, '--suspect', suspect],
+        ...flags,
+      );
+      return { code, out, err };
+    };
+    const first = await verifying(vanilla, '--budget', '1', '--json');
+    expect([first.code, JSON.parse(first.out)]).toMatchObject([
+      5,
+      { verdict: 'undecided', multiplicity: 2, sequential: { asked: 1, looks: 1 } },
+    ]);
+    const second = await verifying(vanilla, '--sequential', '--json');
+    expect([second.code, JSON.parse(second.out)]).toMatchObject([
+      3,
+      {
+        verdict: 'not-verified',
+        sequential: { stopped: 'out-of-reach', asked: 8 - HERE + 1, looks: 2, not_counted: HERE - 1 },
+      },
+    ]);
+    const kept = () => readdirSync(join(here.path, 'transcripts')).filter((name) => name.endsWith('.jsonl'));
+    const [name] = kept();
+    const before = readFileSync(join(here.path, 'transcripts', name!), 'utf8');
+    const third = await verifying(vanilla, '--sequential', '--json');
+    const answersOf = (text: string) => text.split('\n').filter((line) => line.includes('"place"'));
+    expect(answersOf(readFileSync(join(here.path, 'transcripts', name!), 'utf8'))).toEqual(answersOf(before));
+    const told = (text: string) => {
+      const { seconds: _, sequential, ...rest } = JSON.parse(text) as VerifyReport;
+      return { ...rest, sequential: { ...sequential, looks: 0 } };
+    };
+    expect(told(third.out)).toEqual(told(second.out));
+    await verifying(here.published, '--sequential', '--json');
+    expect(kept()).toHaveLength(2);
+    writeFileSync(join(here.path, 'transcripts', name!), before.replace('"texts":["', '"texts":["word1 '));
+    const edited = await verifying(vanilla, '--sequential');
+    expect([edited.code, edited.err]).toEqual([1, expect.stringContaining('was changed in line')]);
+  }, 60_000);
+});
