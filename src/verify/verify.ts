@@ -53,6 +53,8 @@ interface Ready extends OpenedClaim {
 
 interface Questions {
   readonly ownerParts: OwnerParts;
+  /** The suspect's rows were found in another order. */
+  readonly reordered: boolean;
   /** Who answers. */
   readonly model: LocalModel;
   readonly wrapper: string;
@@ -92,7 +94,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     ...{ options, onEvent, started, issuing, suspect, vanilla },
   };
   if (!hasKeys) return call(ready);
-  const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
+  const { spec, ownerParts, reordered = false } = await answering(suspect, contents, options.body, open);
   return asking(spec, { device, onEvent, ...cache }, async (model) => {
     const wrapper = options.wrapper ?? opened.plan.query.wrapper;
     const wrapped =
@@ -117,7 +119,17 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     return call({
       ...ready,
       ...(quantised && { quantised }),
-      questions: { ownerParts, model, wrapper, wrapped, requests, scoring, changed, byIds: byIds.size },
+      questions: {
+        ownerParts,
+        reordered,
+        model,
+        wrapper,
+        wrapped,
+        requests,
+        scoring,
+        changed,
+        byIds: byIds.size,
+      },
     });
   });
 }
@@ -224,7 +236,7 @@ async function askKeys(
     suspect_digests,
     proved,
   }: Ready & { readonly suspect_digests: VanillaDigests },
-  { ownerParts, model, wrapper: name, wrapped, requests, scoring, changed, byIds }: Questions,
+  { ownerParts, model, wrapper: name, wrapped, requests, scoring, changed, byIds, reordered }: Questions,
   deciding: DecideOptions,
 ): Promise<Answers> {
   const prompts = requests.map(({ prompt }) => prompt);
@@ -278,12 +290,23 @@ async function askKeys(
       chat_template_sha256,
     },
     ...(quantised && { precision: quantised }),
-    warnings: [...keyWarnings(changed.length, requests.length, byIds), ...quantisedWarning(quantised)],
+    warnings: [
+      ...keyWarnings(changed.length, requests.length, byIds),
+      ...reorderedWarning(reordered),
+      ...quantisedWarning(quantised),
+    ],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,
     }),
   };
 }
+
+const reorderedWarning = (reordered: boolean): string[] =>
+  reordered
+    ? [
+        'The suspect has its vocabulary in another order: its rows were found by what they are beside those of --body.',
+      ]
+    : [];
 
 const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
   precision === undefined
