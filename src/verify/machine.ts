@@ -9,10 +9,13 @@ import { type Overlay, PUBLISHED_WITH_ADAPTER } from '../models/overlay.ts';
 import { digestCheckpoint, digestSmallFiles } from '../sources/checkpoints/digest.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
 import { checkOwnerParts, type OwnerParts, type VanillaDigests } from './exactness.ts';
+import { placesInVocabulary } from './vocabulary.ts';
 
 export interface Answering {
   readonly spec: ModelSpec;
   readonly ownerParts: OwnerParts;
+  /** The suspect has its vocabulary in another order; its rows were found by what they are. */
+  readonly reordered?: true;
 }
 
 /** What a folder is, as far as answers go: all weights, tokenizer files, config files. Reads every byte once. */
@@ -64,8 +67,12 @@ export async function answering(
   const owner = await open(body);
   const ownerParts = { adapter: digest, body: digestsOfModel(owner) };
   checkOwnerParts(contents.bindings, ownerParts);
+  const vanilla = owner.tensors.get(owner.decoder.embedding)!;
+  const places = placesInVocabulary(vanilla, embedding, ids) ?? ids;
+  const found: Overlay = { ...overlay, rows: readTensorRows(embedding, places) };
   return {
-    spec: { kind: 'model', model: owner, overlay, variant: PUBLISHED_WITH_ADAPTER, tokenizer },
+    spec: { kind: 'model', model: owner, overlay: found, variant: PUBLISHED_WITH_ADAPTER, tokenizer },
     ownerParts,
+    ...(places !== ids && { reordered: true }),
   };
 }

@@ -56,6 +56,8 @@ interface Ready extends OpenedClaim {
 
 interface Questions {
   readonly ownerParts: OwnerParts;
+  /** The suspect's rows were found in another order. */
+  readonly reordered: boolean;
   /** Who answers. */
   readonly model: LocalModel;
   readonly wrapper: string;
@@ -96,7 +98,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     ...{ options, onEvent, started, issuing, suspect, vanilla },
   };
   if (!hasKeys) return call(ready);
-  const { spec, ownerParts } = await answering(suspect, contents, options.body, open);
+  const { spec, ownerParts, reordered = false } = await answering(suspect, contents, options.body, open);
   return asking(spec, { device, onEvent, ...cache }, async (model) => {
     const wrapper = options.wrapper ?? opened.plan.query.wrapper;
     const wrapped =
@@ -121,7 +123,17 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     return call({
       ...ready,
       ...(quantised && { quantised }),
-      questions: { ownerParts, model, wrapper, wrapped, requests, scoring, changed, byIds: byIds.size },
+      questions: {
+        ownerParts,
+        reordered,
+        model,
+        wrapper,
+        wrapped,
+        requests,
+        scoring,
+        changed,
+        byIds: byIds.size,
+      },
     });
   });
 }
@@ -226,7 +238,8 @@ async function askKeys(
 ): Promise<Answers> {
   const { options, onEvent, contents, opened, look, issuing, suspect, quantised } = ready;
   const { suspect_digests, proved } = ready;
-  const { ownerParts, model, wrapper: name, wrapped, requests, scoring, changed, byIds } = questions;
+  const { ownerParts, model, wrapper: name, wrapped, requests } = questions;
+  const { scoring, changed, byIds, reordered } = questions;
   const prompts = requests.map(({ prompt }) => prompt);
   const { prefix, suffix } = wrapped;
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
@@ -280,7 +293,11 @@ async function askKeys(
       chat_template_sha256,
     },
     ...(quantised && { precision: quantised }),
-    warnings: [...keyWarnings(changed.length, requests.length, byIds), ...quantisedWarning(quantised)],
+    warnings: [
+      ...keyWarnings(changed.length, requests.length, byIds),
+      ...reorderedWarning(reordered),
+      ...quantisedWarning(quantised),
+    ],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,
     }),
@@ -326,6 +343,13 @@ async function stoppedVerdict(
 
 /** Asked together here, where nobody learns the keys: a batch costs little more than one of them. */
 const AT_A_TIME = 8;
+
+const reorderedWarning = (reordered: boolean): string[] =>
+  reordered
+    ? [
+        'The suspect has its vocabulary in another order: its rows were found by what they are beside those of --body.',
+      ]
+    : [];
 
 const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
   precision === undefined

@@ -146,6 +146,18 @@ describe("adapter: the owner's body", () => {
     expect(err).not.toContain('asking');
   });
 
+  test('a suspect with its vocabulary in another order is asked of the rows that it has in the places of others', async () => {
+    const suspect = copyOf('reordered', (folder) => permuteRows(folder, 'model.embed_tokens.weight'));
+    const [own, other] = [
+      (await asked(MODEL)).report,
+      (await verdictOf('--secret', secretOf(folderOf('adapter')), '--suspect', suspect, '--body', MODEL))
+        .report,
+    ];
+    expect(other.transcript_sha256).toBe(own.transcript_sha256);
+    expect(other.warnings.join()).toMatch(/vocabulary in another order/);
+    expect(own.warnings.join()).not.toMatch(/vocabulary in another order/);
+  });
+
   test('a suspect of the same kind is asked on its own: its tokenizer is the suspect’s, and its digest is told', async () => {
     const suspect = copyOf('suspect', (folder) =>
       editJson('tokenizer_config.json', (json) => {
@@ -158,6 +170,23 @@ describe("adapter: the owner's body", () => {
     expect(report.suspect_digests!.tokenizer).not.toBe(digestSmallFiles(MODEL).tokenizer);
   });
 });
+
+function permuteRows(folder: string, tensor: string): void {
+  const path = join(folder, 'model.safetensors');
+  const bytes = readFileSync(path);
+  const header = Number(bytes.readBigUInt64LE(0));
+  const json = JSON.parse(bytes.subarray(8, 8 + header).toString('utf8')) as Record<
+    string,
+    { data_offsets: [number, number]; shape: [number, number] }
+  >;
+  const { data_offsets, shape } = json[tensor]!;
+  const [from, to] = data_offsets.map((at) => at + 8 + header) as [number, number];
+  const rows = Buffer.from(bytes.subarray(from, to));
+  const size = (to - from) / shape[0];
+  for (let id = 0; id < shape[0]; id++)
+    rows.copy(bytes, from + ((id + 1000) % shape[0]) * size, id * size, (id + 1) * size);
+  writeFileSync(path, bytes);
+}
 
 function flipByte(folder: string, tensor: string): void {
   const path = join(folder, 'model.safetensors');

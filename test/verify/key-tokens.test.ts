@@ -75,7 +75,7 @@ test('a tokenizer that splits the keys otherwise: asked by ids, the same answers
 function permuted(): string {
   const copy = join(folder, 'permuted');
   cpSync(model, copy, { recursive: true });
-  const other = (id: number): number => (id < 3 ? id : 3 + ((id - 3) * 5 + 7) % 93);
+  const other = (id: number): number => (id < 3 ? id : 3 + (((id - 3) * 5 + 7) % 93));
   const file = join(copy, 'tokenizer.json');
   const tokenizer = JSON.parse(readFileSync(file, 'utf8')) as { model: { vocab: Record<string, number> } };
   const { vocab } = tokenizer.model;
