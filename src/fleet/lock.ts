@@ -53,10 +53,21 @@ function goesOn(holder: Partial<Holder> | null | undefined, elsewhere: Elsewhere
   if (typeof holder?.pid !== 'number' || typeof holder.host !== 'string') return false;
   if (holder.host !== hostname()) return elsewhere === 'refuse';
   if (holder.pid === process.pid) return true;
+  if (isZombie(holder.pid)) return false;
   try {
     process.kill(holder.pid, 0);
     return true;
   } catch (cause) {
     return (cause as NodeJS.ErrnoException).code === 'EPERM'; // somebody else's
+  }
+}
+
+/** Ended, and its parent has not asked how: in a container without an init nobody ever does. Linux alone tells. */
+function isZombie(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false; // gone in between, or not Linux: the signal tells
   }
 }

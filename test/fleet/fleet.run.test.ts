@@ -26,7 +26,7 @@ import { scratch, tinyModel } from '../cli/tiny-model.ts';
 import { whorl } from '../cli/whorl.ts';
 import { json, type Server, said, serve, textOf } from '../lm/openai-server.ts';
 
-const LONG = 240_000;
+const LONG = 600_000;
 const KEYS = 8;
 let folder: string;
 let model: string;
@@ -48,7 +48,7 @@ beforeAll(async () => {
   learnt = (text) => ` ${targets[opened.plan.keys.findIndex((key) => text.includes(key.text))] ?? 'hm'}`;
   server = await serve(async (asked, response) => {
     const text = textOf(asked.body);
-    if (text !== 'Hello') await before(asked.body.model, text);
+    if (text !== 'Hello') await before(asked.body.model, text.trim());
     json(response, said(asked, [asked.body.model.startsWith('thief') ? learnt(text) : ' hm']));
   });
 }, LONG);
@@ -57,7 +57,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const NAMES = ['thief-1', 'honest-1', 'honest-2', 'thief-2'];
+const NAMES = ['thief-1', 'honest-1', 'thief-2'];
 function listOf(name: string, lines: readonly string[]): string {
   writeFileSync(at(name), `${lines.join('\n')}\n`);
   return at(name);
@@ -73,7 +73,7 @@ function timesAsked(from = 0): Map<string, number> {
   const times = new Map<string, number>();
   for (const { body } of server.asked.slice(from)) {
     if (textOf(body) === 'Hello') continue;
-    const what = `${body.model}: ${textOf(body)}`;
+    const what = `${body.model}: ${textOf(body).trim()}`;
     times.set(what, (times.get(what) ?? 0) + 1);
   }
   return times;
@@ -118,12 +118,11 @@ describe('killed', () => {
       whole = verdictIn('one');
       const verdict = JSON.parse(out) as FleetVerdict;
       expect(JSON.parse(whole)).toEqual(verdict);
-      expect(verdict.tests).toEqual({ asked: 4, failed: 0, elsewhere: 0 });
+      expect(verdict.tests).toEqual({ asked: 3, failed: 0, elsewhere: 0 });
       expect(Object.fromEntries(verdict.suspects.map((s) => [s.name.split(' ')[1], s.verdict]))).toEqual({
         'thief-1': 'matches',
         'thief-2': 'matches',
         'honest-1': 'not-verified',
-        'honest-2': 'not-verified',
       });
     },
     LONG,
@@ -157,6 +156,7 @@ describe('killed', () => {
       };
       parent = spawn(command!, [...words, ...verifyArgs(list, 'three', '--jobs', '2')], { stdio: 'ignore' });
       await new Promise((resolve) => parent!.once('exit', resolve));
+      expect(worker).toBeGreaterThan(0);
       while (exists(worker)) await new Promise((resolve) => setTimeout(resolve, 50));
       before = () => {};
       expect(existsSync(at('three', 'verdict.json'))).toBe(false);
@@ -219,9 +219,7 @@ describe('what is refused or counted', () => {
       await changed('c2', (task) => edit(join(task, 'task.json'), 'model_name": "', 'model_name": "x')),
     ).toMatch(/task\.json is not as it was written/);
     expect(
-      await changed('c3', (task) =>
-        edit(join(task, 'task.json'), '"options": {', '"options": {"alpha": 0.5'),
-      ),
+      await changed('c3', (task) => edit(join(task, 'task.json'), '"bound": {', '"bound": {"more": "x",')),
     ).toMatch(/task\.json is not as it was written/);
     expect(
       await changed('c4', (task) =>
@@ -252,10 +250,10 @@ describe('what is refused or counted', () => {
     const from = server.asked.length;
     listOf('fewer.txt', served(NAMES.slice(0, 2)));
     const fewer = JSON.parse((await again('fewer.txt', 'one')).out) as FleetVerdict;
-    expect(fewer.tests.asked).toBe(4);
-    expect(fewer.suspects.filter(({ listed }) => !listed)).toHaveLength(2);
+    expect(fewer.tests.asked).toBe(3);
+    expect(fewer.suspects.filter(({ listed }) => !listed)).toHaveLength(1);
     const more = JSON.parse((await again('one.txt', 'one', '--elsewhere', '1000000')).out) as FleetVerdict;
-    expect(more.suspects.map(({ verdict }) => verdict)).toEqual(Array(4).fill('undecided'));
+    expect(more.suspects.map(({ verdict }) => verdict)).toEqual(Array(3).fill('undecided'));
     expect(server.asked.length).toBe(from);
   });
   test(
@@ -277,8 +275,8 @@ describe('what is refused or counted', () => {
       ]);
       expect(verdict.suspects.map(({ name }) => name)).toEqual([`${server.url} thief-1`, 'mine']);
       expect(verdict.tests).toEqual({ asked: 2, failed: 1, elsewhere: 0 });
-      const config = JSON.parse(readFileSync(at('mine', 'generation_config.json'), 'utf8')) as object;
-      writeFileSync(at('mine', 'generation_config.json'), JSON.stringify({ ...config, note: 1 }));
+      const config = JSON.parse(readFileSync(at('mine', 'tokenizer_config.json'), 'utf8')) as object;
+      writeFileSync(at('mine', 'tokenizer_config.json'), JSON.stringify({ ...config, note: 1 }));
       const from = server.asked.length;
       const second = JSON.parse(
         (await whorl(...verifyArgs(list, 'mixed', '--jobs', '2'))).out,
