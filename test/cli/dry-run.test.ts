@@ -123,7 +123,7 @@ const CASES: Readonly<Record<string, Case>> = {
     plan: {
       command: 'dataset mix',
       settings: { source: expect.stringMatching(/rows\.json$/), count: 2, regularisation: 4 },
-      writes: [{ what: 'a saved data set, rows: train 6, validation 6, test 20' }],
+      writes: [{ what: 'a saved data set, rows: train 6, validation 6, test 12' }],
     },
     writes: ['mix'],
   },
@@ -175,16 +175,19 @@ const CASES: Readonly<Record<string, Case>> = {
     writes: ['demo/run', 'demo/stolen', 'demo/innocent'],
   },
   'report fsr': {
-    args: () => ['report', 'fsr', 'adapter', at('output_barebone_adapter'), '--figure', at('fsr.svg')],
+    args: () => [
+      ...['report', 'fsr', 'adapter', at('output_barebone_adapter')],
+      ...['--decryption', 'b', '--figure', at('fsr.svg')],
+    ],
     plan: { command: 'report fsr', settings: { flavour: 'adapter', runs: 1 } },
     writes: ['fsr.svg'],
   },
   commit: {
-    args: committed('--beacon', '32285085000'),
+    args: committed('--beacon', '2147483647'),
     plan: {
       method: 'rows',
       settings: { trained: 2 },
-      notes: ["dice: round 32285085000 of drand's quicknet"],
+      notes: ["dice: round 2147483647 of drand's quicknet"],
     },
     writes: ['committed/claim.json', 'committed/secret.whorl'],
   },
