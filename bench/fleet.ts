@@ -30,7 +30,7 @@ if (run === undefined || vanilla === undefined) throw new Error('give --run and 
 const ray = flag('ray')[0];
 const count = Number(flag('suspects')[0] ?? 30);
 const jobs = flag('jobs')[0] ?? '2';
-const PORTS = { gcs: 6391, dashboard: 8291, client: 10091 } as const;
+const PORTS = { gcs: 6391, dashboard: 8291, client: 9991 } as const;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-fleet-'));
 const CLI = join(packageRoot(), 'dist', 'cli.js');
 

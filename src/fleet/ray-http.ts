@@ -1,11 +1,12 @@
 // Ray Jobs' REST API: submit and look. Through undici's `request`: Ray answers browsers with 405, and Node's `fetch` sends the
-// headers of one. Nothing is redirected, nothing secret is sent.
+// headers of one. Nothing is redirected; nothing secret is sent but Ray's own token, if it wants one.
 
 import { type Dispatcher, request } from 'undici';
 import { checkAborted, currentSignal } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { CONNECTION_REASONS, collect } from '../base/http.ts';
 import { jsonOrNothing } from '../base/json.ts';
+import { Secret } from '../base/secret.ts';
 
 const MILLISECONDS = 30_000;
 const MAX_ANSWER = 4 << 20;
@@ -31,6 +32,8 @@ export interface RayOptions {
 export class RayJobs {
   readonly #base: URL;
   readonly #lookMs: number;
+  /** Of a cluster that asks for one; Ray's own variable. */
+  readonly #token = tokenFrom(process.env.RAY_AUTH_TOKEN);
 
   /** @throws WhorlError `usage` for an address that has no REST API */
   constructor({ address = process.env.RAY_ADDRESS, lookMs = LOOK_MS }: RayOptions) {
@@ -92,11 +95,22 @@ export class RayJobs {
     try {
       const answer = await request(new URL(path, this.#base), {
         method,
-        headers: { accept: 'application/json', ...(body && { 'content-type': 'application/json' }) },
+        headers: {
+          accept: 'application/json',
+          ...(body && { 'content-type': 'application/json' }),
+          ...(this.#token && { authorization: `Bearer ${this.#token.reveal()}` }),
+        },
         ...(body && { body: JSON.stringify(body) }),
         signal: given ? AbortSignal.any([given, late]) : late,
       });
-      return { status: answer.statusCode, body: await this.#read(answer) };
+      const read = { status: answer.statusCode, body: await this.#read(answer) };
+      if (read.status === 401 || read.status === 403)
+        throw new WhorlError(
+          'endpoint',
+          `Ray at ${this.#base.origin} refuses the caller`,
+          'set RAY_AUTH_TOKEN to the token of that cluster; the same command goes on',
+        );
+      return read;
     } catch (cause) {
       checkAborted();
       if (cause instanceof WhorlError) throw cause;
@@ -130,6 +144,14 @@ export class RayJobs {
       'name the dashboard of a Ray cluster with --address or RAY_ADDRESS; the same command goes on',
     );
   }
+}
+
+/** A header holds nothing else, and the engine's own message would show it. @throws WhorlError `usage` */
+function tokenFrom(text: string | undefined): Secret<string> | undefined {
+  if (!text) return undefined;
+  if (!/^[\x21-\x7e]+$/.test(text))
+    throw new WhorlError('usage', 'RAY_AUTH_TOKEN holds characters that no token has', 'check it');
+  return new Secret(text);
 }
 
 function addressOf(text: string): URL {

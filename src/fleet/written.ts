@@ -99,7 +99,7 @@ export async function writeHuggingFaceJobs(out: string, places: readonly TaskPla
     '# Never run by whoever wrote Whorl. REPO: a private data set of yours; it holds what the tasks need, and their results.',
     '# WHORL_PASSPHRASE opens the secret: `hf jobs` takes it from here as a secret of the job.',
     'set -eu',
-    ': "${REPO:?the name of a private data set, such as you/fleet}"',
+    `: "\${REPO:?the name of a private data set, such as you/fleet}"`,
     'hf repo create "$REPO" --repo-type dataset --private --exist-ok',
   ];
   for (const { task, folder } of places) {

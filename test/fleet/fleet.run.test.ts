@@ -79,13 +79,14 @@ function timesAsked(from = 0): Map<string, number> {
   return times;
 }
 const tasksOf = (out: string): string[] => readdirSync(at(out, 'tasks')).map((id) => at(out, 'tasks', id));
+const taskOf = (out: string, name: string): string =>
+  tasksOf(out).find((task) =>
+    (JSON.parse(readFileSync(join(task, 'task.json'), 'utf8')) as { name: string }).name.endsWith(name),
+  )!;
+const resultOf = (out: string, name: string): string => join(taskOf(out, name), 'result.json');
 /** The process that works on the suspect of this name. */
-function processOf(out: string, name: string): number {
-  for (const task of tasksOf(out))
-    if ((JSON.parse(readFileSync(join(task, 'task.json'), 'utf8')) as { name: string }).name.endsWith(name))
-      return (JSON.parse(readFileSync(join(task, 'lock'), 'utf8')) as { pid: number }).pid;
-  throw new Error('no task has this name');
-}
+const processOf = (out: string, name: string): number =>
+  (JSON.parse(readFileSync(join(taskOf(out, name), 'lock'), 'utf8')) as { pid: number }).pid;
 const exists = (pid: number): boolean => {
   try {
     process.kill(pid, 0);
@@ -152,7 +153,7 @@ describe('killed', () => {
         if (worker > 0 || name !== 'honest-1' || key !== 'key 2') return;
         worker = processOf('three', name);
         parent!.kill('SIGKILL');
-        await new Promise((resolve) => setTimeout(resolve, 300));
+        await new Promise((resolve) => setTimeout(resolve, 1000));
       };
       parent = spawn(command!, [...words, ...verifyArgs(list, 'three', '--jobs', '2')], { stdio: 'ignore' });
       await new Promise((resolve) => parent!.once('exit', resolve));
@@ -160,13 +161,14 @@ describe('killed', () => {
       while (exists(worker)) await new Promise((resolve) => setTimeout(resolve, 50));
       before = () => {};
       expect(existsSync(at('three', 'verdict.json'))).toBe(false);
+      expect(existsSync(resultOf('three', 'honest-1'))).toBe(false); // it did not go on alone
       expect((await whorl(...verifyArgs(list, 'three', '--jobs', '2'))).code).toBe(4);
       expect(verdictIn('three')).toBe(whole);
       const times = [...timesAsked(from)];
       expect(times).toHaveLength(NAMES.length * KEYS);
       // What was under way in either process when they ended.
       expect(times.filter(([, count]) => count > 1).length).toBeLessThanOrEqual(2);
-      expect(Math.max(...times.map(([, count]) => count))).toBe(2);
+      expect(Math.max(...times.map(([, count]) => count))).toBeLessThanOrEqual(2);
     },
     LONG,
   );

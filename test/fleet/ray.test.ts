@@ -187,6 +187,35 @@ describe('a cluster', () => {
   });
 });
 
+test('a cluster that asks for a token gets RAY_AUTH_TOKEN, and refuses in one line without', async () => {
+  const seen: (string | undefined)[] = [];
+  const server = createServer(({ headers: { authorization } }, response) => {
+    seen.push(authorization);
+    response.writeHead(authorization === 'Bearer t0ken' ? 200 : 401).end('{"ray_version": "2"}');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closing.push(() => new Promise((resolve) => server.close(resolve)));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const before = process.env.RAY_AUTH_TOKEN;
+  closing.push(() => {
+    if (before === undefined) delete process.env.RAY_AUTH_TOKEN;
+    else process.env.RAY_AUTH_TOKEN = before;
+    return Promise.resolve();
+  });
+  delete process.env.RAY_AUTH_TOKEN;
+  await expect(fast(address).check()).rejects.toMatchObject({
+    code: 'endpoint',
+    message: expect.stringContaining('RAY_AUTH_TOKEN') as string,
+  });
+  process.env.RAY_AUTH_TOKEN = 't0ken';
+  await fast(address).check();
+  process.env.RAY_AUTH_TOKEN = 'hid\nden';
+  expect(() => fast(address)).toThrow(/RAY_AUTH_TOKEN/);
+  expect(() => fast(address)).not.toThrow(/hid/);
+  expect(seen).toEqual([undefined, 'Bearer t0ken']);
+});
+
 describe('what is no Ray', () => {
   const refused = async (address: string) => {
     const all = places(1);
