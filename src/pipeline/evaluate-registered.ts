@@ -9,6 +9,7 @@ import { WhorlError } from '../base/error.ts';
 import { silent } from '../base/events.ts';
 import { isThere } from '../base/system-errors.ts';
 import { catalogue, chosen } from '../evaluate/catalogue.ts';
+import { framingIdentity, PLAIN } from '../evaluate/chat.ts';
 import { countRequests } from '../evaluate/count.ts';
 import { type EvaluateOptions, evaluate, shotsNamed } from '../evaluate/evaluate.ts';
 import { type EvaluateModelOptions, openedFor } from '../evaluate/evaluate-model.ts';
@@ -195,18 +196,21 @@ async function evaluated(options: EvaluateRegisteredOptions): Promise<Registered
   return { folder: placesOf(options).folder, results, left_out: left, asked };
 }
 
-/** Whether files of ours under other labels hold this very evaluation: same weights, harness and rows' limit. */
-const isCovered = (
+/** Whether files of ours under other labels hold this very evaluation: same weights, harness, framing and rows' limit. */
+function isCovered(
   files: readonly ResultsFile[],
-  { label, modelIdentity, mode, limit }: EvaluateOptions,
-): boolean =>
-  files.length > 0 &&
-  files.every(
-    ({ tasks, own }) =>
-      tasks !== label &&
-      (own === undefined ||
-        (own.weights === modelIdentity && own.mode === mode.name && own.limit === (limit ?? null))),
-  );
+  { label, modelIdentity, mode, framing = PLAIN, limit }: EvaluateOptions,
+): boolean {
+  const same = {
+    weights: modelIdentity,
+    mode: mode.name,
+    chat: framingIdentity(framing),
+    limit: limit ?? null,
+  };
+  const isSame = (own: Readonly<Record<string, unknown>>): boolean =>
+    Object.entries(same).every(([key, value]) => JSON.stringify(own[key] ?? null) === JSON.stringify(value));
+  return files.length > 0 && files.every(({ tasks, own }) => tasks !== label && (!own || isSame(own)));
+}
 
 function callOf(
   { flavour: _, root: _root, registered: _registered, ...asked }: EvaluateRegisteredOptions,

@@ -5,7 +5,7 @@ import { isThere } from '../base/system-errors.ts';
 import type { HarmlessnessReport } from './harmlessness.ts';
 import { type PairedOptions, type PairedReport, pairedReport } from './paired.ts';
 
-export interface PairedModel extends PairedReport {
+interface PairedModel extends PairedReport {
   readonly model: string;
   readonly run: string;
 }

@@ -24,7 +24,7 @@ const RUN = 'mix_epoch_1_lr_1e-2_bsz_8_d_16';
 const NAME = vanilla.split('/').at(-1)!;
 const run = join(root, 'output_barebone_adapter', NAME, RUN);
 const results = join(root, 'harmlessness_eval');
-const LONG = 120_000;
+const LONG = 400_000;
 
 beforeAll(() => {
   for (const name of ['piqa', 'cola'])
@@ -80,6 +80,9 @@ test(
     // A part of the tasks is covered by what has all of them, as in the paper's script; other rows are not.
     const part = await evaluate('--tasks', 'cola', '--shots', '0', '--limit', '2', '--json');
     expect(resultsOf(part.out).map(({ state }) => state)).toEqual(['covered', 'covered']);
+    const briefly = ['--system-instruction', 'Be brief.', '--out', results];
+    const framed = await evaluate('--tasks', 'cola', '--shots', '1', '--limit', '2', ...briefly, '--json');
+    expect(resultsOf(framed.out).map(({ state }) => state)).toEqual(['made', 'made']);
     const more = await evaluate('--tasks', 'cola', '--shots', '0', '--limit', '3', '--json');
     expect(resultsOf(more.out).map(({ state }) => state)).toEqual(['made', 'made']);
     const other = await evaluate('--tasks', 'piqa,cola', '--shots', '0', '--limit', '3');
