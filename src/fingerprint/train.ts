@@ -9,7 +9,7 @@ import type { Overlay } from '../models/overlay.ts';
 import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { type Judged, type Memory, type StoppingRule, trainLoop } from '../train/loop.ts';
-import { rowSize, sized, trainingMetric } from '../train/metric.ts';
+import { trainingMetric } from '../train/metric.ts';
 import { shares } from '../train/noise.ts';
 import { ADAMW, clipLimit } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
@@ -87,17 +87,12 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
   const { model, tokenizer } = context;
   const E = model.decoder.config.hidden_size;
   const vanilla = overlay.rows;
-  const metric = sized(
-    positions && (await trainingMetric(positions, E, settings.metric_floor, device)),
-    E,
-    rowSize(model.tensors.get(model.decoder.embedding)!),
-  );
   const trainer = await RowsTrainer.compile(model, {
     overlay,
     vanilla,
     ...(positions ? { reference: positions } : {}),
     ...(settings.common ? { groups: method.groups(context, overlay.ids) } : {}),
-    ...(metric ? { metric } : {}),
+    ...(positions ? { metric: await trainingMetric(positions, E, settings.metric_floor, device) } : {}),
     settings: {
       ...ADAMW,
       beta2: settings.beta2,

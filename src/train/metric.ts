@@ -7,8 +7,6 @@ import { input } from '../engine/ops/leaves.ts';
 import { gemm } from '../engine/ops/matmul.ts';
 import { Program } from '../engine/program.ts';
 import type { Device } from '../engine/session.ts';
-import { readTensorRows } from '../sources/checkpoints/read.ts';
-import type { TensorRef } from '../tensor/tensor.ts';
 
 /** Ordinary positions: what the model holds there and what each counts. */
 export interface Positions {
@@ -84,32 +82,4 @@ export function timesMetric(rows: Float32Array, metric: Float32Array, E: number)
     out.set(sum, at);
   }
   return out;
-}
-
-/** Root mean square of an embedding at which the rates of `rows` and `adapter` were found: SmolLM2 has 0.135, the embedded model 0.139. */
-const TYPICAL_SIZE = 0.137;
-const SAMPLED_ROWS = 4096;
-
-/**
- * How large the rows of a model are beside those: a step of the optimiser is no share of what it changes, and Gemma's rows
- * have a third of that size, LLaMA-7B's an eighth. A power of two, so that models of about the same size train alike.
- */
-export function rowSize(embedding: TensorRef): number {
-  const rows = embedding.shape[0]!;
-  const count = Math.min(rows, SAMPLED_ROWS);
-  const sample = readTensorRows(
-    embedding,
-    Int32Array.from({ length: count }, (_, i) => Math.floor((i * rows) / count)),
-  );
-  const square = sample.reduce((sum, x) => sum + x * x, 0) / sample.length;
-  return square > 0 ? 2 ** Math.round(Math.log2(Math.sqrt(square) / TYPICAL_SIZE)) : 1;
-}
-
-/** The metric, or none, with every change made so many times as large: [E, E]. */
-export function sized(metric: Float32Array | undefined, E: number, size: number): Float32Array | undefined {
-  if (size === 1) return metric;
-  if (metric) return metric.map((x) => size * x);
-  const diagonal = new Float32Array(E * E);
-  for (let i = 0; i < E; i++) diagonal[i * E + i] = size;
-  return diagonal;
 }
