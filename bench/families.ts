@@ -53,7 +53,9 @@ async function row(family: string, method: string, out: string): Promise<string[
       maxHarm: Number.POSITIVE_INFINITY, // what is counted is whether keys fire; harm is a column
       onEvent: (event) => {
         if (event.kind === 'progress' && event.note !== undefined && event.done % 20 === 0)
-          process.stderr.write(`${family} ${method} ${event.name} ${event.done}/${event.total} ${event.note}\n`);
+          process.stderr.write(
+            `${family} ${method} ${event.name} ${event.done}/${event.total} ${event.note}\n`,
+          );
         if (event.kind === 'note')
           process.stderr.write(`${family} ${method} ${seconds()} s: ${event.text}\n`);
       },

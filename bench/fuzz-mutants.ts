@@ -56,7 +56,7 @@ const near = (random: Random, length: number): number =>
   random.int(Math.max(1, random.int(3) === 0 ? length : Math.min(length, 4096)));
 
 function changedBytes(random: Random, given: Buffer): Buffer {
-  let bytes = Buffer.from(given);
+  let bytes: Buffer = Buffer.from(given);
   for (let n = random.int(3); n >= 0; n--) {
     const at = near(random, bytes.length);
     const length = 1 + random.int(16);

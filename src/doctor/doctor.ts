@@ -146,12 +146,11 @@ async function examineModel(
   const { decoder } = model;
   const tokenizer = await openTokenizer(model.folder);
   onEvent({ kind: 'phase', name: 'free rows', detail: 'against ordinary text of about 90 languages' });
-  const [{ freeRows }, { usableTokens }, { loadReference }] = await Promise.all([
-    import('../fingerprint/free-rows.ts'),
+  const [{ keptFreeRows }, { usableTokens }] = await Promise.all([
+    import('../fingerprint/kept-free-rows.ts'),
     import('../fingerprint/rare-keys.ts'),
-    import('../text/reference.ts'),
   ]);
-  const { rows: free, counts } = await freeRows(tokenizer, loadReference().rows);
+  const { rows: free, counts } = await keptFreeRows(model, tokenizer, { onEvent });
   const { tokens: inKeys } = await usableTokens({ tokenizer, free });
   const { config } = decoder;
   return {

@@ -27,8 +27,9 @@ import { wrapperTexts } from '../text/prompts/wrappers.ts';
 import { type LanguageTexts, loadReference, OWN_TEXT } from '../text/reference.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { isRowsSetting, type RowsSetting, randomOf, type Setting } from './begin.ts';
-import { type FreeRow, type FreeRows, freeRows } from './free-rows.ts';
+import type { FreeRow } from './free-rows.ts';
 import { keepClaim, reachOf } from './keep-claim.ts';
+import { keptFreeRows } from './kept-free-rows.ts';
 import type { Prepared } from './methods/method.ts';
 import type { FingerprintOptions } from './options.ts';
 import {
@@ -219,14 +220,7 @@ export async function freeOf({ tokenizer, model, options, onEvent }: Setting): P
     name: 'free rows',
     detail: 'which tokens ordinary text of many languages does not use',
   });
-  const { rows: texts, digest } = loadReference();
-  const { ordinary = [] } = options;
-  const { extra } = await new SetUpCache(options.cacheDir, onEvent).of(
-    'free-rows',
-    [smallFiles(model.folder), digest, ordinary],
-    async () => ({ arrays: {}, extra: await freeRows(tokenizer, texts, ordinary) }),
-  );
-  const { rows, counts } = extra as FreeRows;
+  const { rows, counts } = await keptFreeRows(model, tokenizer, { ...options, onEvent });
   onEvent({
     kind: 'note',
     text: `${counts.free} of ${counts.vocabulary} rows are free, ${counts.standAlone} of them stand alone`,

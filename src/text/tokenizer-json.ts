@@ -45,6 +45,7 @@ export function checkTokenizerJson(json: unknown, origin: string): TokenizerJson
     idByToken.set(token, id);
     entries++;
   }
+  checkMerges(json.model, fail);
   const seen = new Set(idByToken.values());
   if (seen.size !== idByToken.size) return fail('model.vocab gives one id to two entries');
   const vocabularyOnly = new Map(idByToken);
@@ -98,7 +99,11 @@ function vocabulary(
 function checkPatterns(value: unknown, path: string, origin: string, depth: number): void {
   if (typeof value !== 'object' || value === null) return;
   if (depth > MAX_DEPTH) throw new WhorlError('bad-file', `${origin}: ${path} is nested too deeply`);
-  const { type, precompiled_charsmap: charsmap } = value as Record<string, unknown>;
+  const component = value as Record<string, unknown>;
+  const missing = component.type === 'TemplateProcessing' ? missingToken(component) : undefined;
+  if (missing !== undefined)
+    throw new WhorlError('bad-file', `${origin}: ${path}.special_tokens has no ${JSON.stringify(missing)}`);
+  const { type, precompiled_charsmap: charsmap } = component;
   const fault = type === 'Precompiled' || charsmap !== undefined ? charsmapFault(charsmap) : undefined;
   if (fault !== undefined)
     throw new WhorlError('bad-file', `${origin}: ${path}.precompiled_charsmap ${fault}`);
@@ -114,6 +119,31 @@ function checkPatterns(value: unknown, path: string, origin: string, depth: numb
           `${origin}: ${here} repeats a repetition (${JSON.stringify(piece)}), which can take for ever`,
         );
     } else checkPatterns(inner, here, origin, depth + 1);
+  }
+}
+
+/** A special token that a template names and does not have: the native library would end the process at the first text. */
+function missingToken({ single, pair, special_tokens }: Record<string, unknown>): string | undefined {
+  const known = isRecord(special_tokens) ? special_tokens : {};
+  for (const piece of [single, pair].flat())
+    if (isRecord(piece) && isRecord(piece.SpecialToken)) {
+      const id = String(piece.SpecialToken.id);
+      if (!Object.hasOwn(known, id)) return id;
+    }
+  return undefined;
+}
+
+/** The second part of each merge begins with the prefix, which the native library cuts off without looking. */
+function checkMerges(
+  { continuing_subword_prefix: prefix, merges }: Record<string, unknown>,
+  fail: (what: string) => never,
+): void {
+  if (typeof prefix !== 'string' || prefix === '' || !Array.isArray(merges)) return;
+  for (const [i, merge] of (merges as unknown[]).entries()) {
+    const second: unknown =
+      typeof merge === 'string' ? merge.split(' ')[1] : (merge as unknown[] | null)?.[1];
+    if (typeof second !== 'string' || !second.startsWith(prefix))
+      fail(`model.merges[${i}] does not go on with model.continuing_subword_prefix`);
   }
 }
 

@@ -4,7 +4,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { doctor, fingerprint } from '../../src/index.ts';
 import { familyOf } from '../../src/models/families/index.ts';
@@ -14,6 +14,7 @@ import { tinyEncoderDecoder } from '../methods-fire/encoder-decoder.ts';
 
 const LONG = 300_000;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-doctor-'));
+beforeAll(() => vi.stubEnv('WHORL_CACHE', join(scratch, 'cache')));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const TRAINED = join(packageRoot(), 'test/fixtures/trained');
 const TRAINS = ['rows', 'adapter', 'sft', 'emb', 'lora'];
@@ -93,7 +94,7 @@ test(
 );
 
 test(
-  'experts: all are counted, a token pays for those it takes',
+  'experts: all of them are counted',
   async () => {
     const config = {
       model_type: 'qwen3_moe',
@@ -115,10 +116,6 @@ test(
     const layer = attention + 2 * 512 + 4 * 512 + 4 * 3 * 512 * 128; // norms, router, experts
     expect(model!.parameters).toBe(2 * 5120 * 512 + 2 * layer + 512);
     expect(model).toMatchObject({ family: 'qwen3_moe', tied_head: false, dtype: 'bfloat16', refused: {} });
-    const wide = await doctor({ model: empty('wide', { ...config, num_experts: 8 }) });
-    const cost = (report: typeof model): number => report!.runs.rows!.tokens.most;
-    expect(cost(wide.model)).toBe(cost(model));
-    expect(wide.model!.parameters - model!.parameters).toBe(2 * (4 * 512 + 4 * 3 * 512 * 128));
   },
   LONG,
 );
