@@ -9,7 +9,7 @@ import { binomial } from './t4.ts';
 /** scores[i]: natural log-probabilities of key i's candidates behind it; of membership the one of its decryption. */
 export type Scores = readonly (readonly number[])[];
 
-export interface Ranked<K extends ClaimKind> {
+interface Ranked<K extends ClaimKind> {
   /** More is rarer. */
   readonly statistic: (draw: DrawOf[K]) => number;
   /** P(at least this statistic); undefined where it would take too long to count. */
