@@ -146,6 +146,7 @@ export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from './train/trains.ts';
 export { promptAndAnswer, type TuningExample } from './train/tuning-examples.ts';
 export { type Checked, type CheckOptions, checkCertificate } from './verify/certificate/check.ts';
+export type { SequentialOptions, SequentialReport } from './verify/sequential/stopped.ts';
 export type { Verdict } from './verify/verdict.ts';
 export {
   type EndpointOptions,

@@ -24,7 +24,7 @@ import { changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from './opened-claim.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
-import { askedBefore } from './sequential/local-transcript.ts';
+import { askedBefore, transcriptsBeside } from './sequential/local-transcript.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
 import { askInTurn } from './sequential/stopped.ts';
 import { readStamp } from './stamp.ts';
@@ -151,7 +151,9 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
           ? []
           : [{ path: options.certificate.key, what: 'a new key that signs' }]),
       ]
-    : [],
+    : options.sequential
+      ? [{ path: transcriptsBeside(options.secret), what: 'a transcript: keys, as digests, and answers' }]
+      : [],
   notes: [
     ...notesOn(claim),
     ...sequentialNotes(options.sequential),
@@ -213,13 +215,9 @@ async function askKeys(
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
   const how = { ...deciding, asked, ownerParts, changed };
   const generations = options.sequential ? [] : await generateAll(model, requests, { onEvent });
-  const verdict = options.sequential
+  const { verdict, warnings } = options.sequential
     ? await stoppedVerdict(ready, questions, how)
-    : decide(
-        opened,
-        generations.map(({ generated }) => generated),
-        how,
-      );
+    : { verdict: decide(opened, answersOf(generations), how), warnings: [] };
   const { chatTemplate } = model.tokenizer;
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
@@ -257,12 +255,15 @@ async function askKeys(
       chat_template_sha256,
     },
     ...(quantised && { precision: quantised }),
-    warnings: [...keyWarnings(changed.length, requests.length), ...quantisedWarning(quantised)],
+    warnings: [...warnings, ...keyWarnings(changed.length, requests.length), ...quantisedWarning(quantised)],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,
     }),
   };
 }
+
+const answersOf = (generations: readonly { readonly generated: string }[]): string[] =>
+  generations.map(({ generated }) => generated);
 
 /** Key by key; what was answered in an earlier call is not asked again. */
 async function stoppedVerdict(
@@ -278,7 +279,7 @@ async function stoppedVerdict(
   },
   { model, requests, wrapper, ownerParts, changed }: Questions,
   deciding: DecideOptions & { readonly asked: Asked },
-): Promise<Verdict> {
+): Promise<Pick<Answers, 'verdict' | 'warnings'>> {
   const before = askedBefore(options, {
     ...{ claim: opened.claim.root, ...suspect_digests, wrapper, system: options.system ?? null },
     ...{ precision: quantised ?? null, keys: `${range.from}..${range.to}` },
@@ -295,7 +296,8 @@ async function stoppedVerdict(
       look: ({ stopped: why, asked }) => before.look(why, asked),
     });
     const { from } = range;
-    return decide(opened, answers, { ...deciding, range: { from, to: from + answers.length }, stopped });
+    const how = { ...deciding, range: { from, to: from + answers.length }, stopped };
+    return { verdict: decide(opened, answers, how), warnings: before.warnings };
   } finally {
     before.close();
   }
