@@ -249,5 +249,5 @@ describe('the command', () => {
     writeFileSync(join(here.path, 'transcripts', name!), before.replace('"texts":["', '"texts":["word1 '));
     const edited = await verifying(vanilla, '--sequential');
     expect([edited.code, edited.err]).toEqual([1, expect.stringContaining('was changed in line')]);
-  }, 60_000);
+  }, 300_000);
 });
