@@ -52,18 +52,21 @@ function redraw<K extends AskedKind>(kind: K, name: string, size: SizeOf[K], mat
   console.log(JSON.stringify({ kind, name, times, ever, stopped_of: STOPPED, stopped: whenStopped, excess }));
 }
 
-const of = <K extends AskedKind>(
-  plan: ClaimPlan<K> & { kind: K },
+function of<K extends AskedKind>(
+  kind: K,
+  plan: ClaimPlan<K>,
   name: string,
   answers: readonly string[],
-) => redraw(plan.kind, name, CLAIM_KINDS[plan.kind].size(plan), matchAnswers(plan, answers));
+): void {
+  redraw(kind, name, CLAIM_KINDS[kind].size(plan), matchAnswers(plan, answers));
+}
 
 const [file] = flag('answers');
 if (file !== undefined) {
   const { plan } = (await openRun(flag('run')[0]!)).opened;
   const recorded = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string[]>;
   for (const [name, answers] of Object.entries(recorded))
-    of(plan as ClaimPlan<'drawn-answers'>, name, answers);
+    of(plan.kind as 'drawn-answers', plan as ClaimPlan<'drawn-answers'>, name, answers);
 } else {
   const y = membershipPlan().decryptions[0]!;
   const many = <T>(count: number, one: (i: number) => T): T[] =>
@@ -76,10 +79,16 @@ if (file !== undefined) {
     refuses: () => 'I cannot help with that.',
   };
   for (const [name, answer] of Object.entries(t3)) {
-    of(answersPlan(16, 4), name, many(16, answer));
-    of({ ...answersPlan(16, 4), matcher: 'contains' }, `${name}, any candidate counts`, many(16, answer));
+    of('drawn-answers', answersPlan(16, 4), name, many(16, answer));
+    of(
+      'drawn-answers',
+      { ...answersPlan(16, 4), matcher: 'contains' },
+      `${name}, any candidate counts`,
+      many(16, answer),
+    );
   }
   of(
+    'drawn-answers',
     answersPlan(),
     'a candidate for every key, of 256',
     many(32, (i) => `word${i}`),
@@ -91,5 +100,6 @@ if (file !== undefined) {
     'all but one': (i) => (i === 17 ? '' : y),
     silent: () => '',
   };
-  for (const [name, answer] of Object.entries(t4)) of(membershipPlan(60, 10, 0), name, many(60, answer));
+  for (const [name, answer] of Object.entries(t4))
+    of('drawn-membership', membershipPlan(60, 10, 0), name, many(60, answer));
 }

@@ -171,6 +171,7 @@ export {
   type RivalSideReport,
   rival,
 } from './verify/rival.ts';
+export type { SequentialOptions, SequentialReport } from './verify/sequential/stopped.ts';
 export type { Verdict } from './verify/verdict.ts';
 export {
   type EndpointOptions,

@@ -26,7 +26,7 @@ import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from './opened-claim.ts';
 import { rankRequests, rankScores } from './ranks.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
-import { askedBefore } from './sequential/local-transcript.ts';
+import { askedBefore, transcriptsBeside } from './sequential/local-transcript.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
 import { askInTurn } from './sequential/stopped.ts';
 import { readStamp } from './stamp.ts';
@@ -181,7 +181,9 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
           ? []
           : [{ path: options.certificate.key, what: 'a new key that signs' }]),
       ]
-    : [],
+    : options.sequential
+      ? [{ path: transcriptsBeside(options.secret), what: 'a transcript: keys, as digests, and answers' }]
+      : [],
   notes: [
     ...notesOn(claim),
     ...sequentialNotes(options.sequential),
@@ -247,14 +249,14 @@ async function askKeys(
   const how = { ...deciding, asked, ownerParts, changed };
   const generations = options.sequential ? [] : await generateAll(model, requests, { onEvent });
   const scores = scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
-  const { verdict, further } = options.sequential
-    ? { verdict: await stoppedVerdict(ready, questions, how), further: [] }
-    : decideWithFurther(
-        opened,
-        generations.map(({ generated }) => generated),
-        how,
-        { seed: contents.opening.owner_seed, randomness: contents.randomness, scores },
-      );
+  const { verdict, further, warnings } = options.sequential
+    ? { ...(await stoppedVerdict(ready, questions, how)), further: [] }
+    : {
+        ...decideWithFurther(opened, answersOf(generations), how, {
+          ...{ seed: contents.opening.owner_seed, randomness: contents.randomness, scores },
+        }),
+        warnings: [],
+      };
   const { chatTemplate } = model.tokenizer;
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
@@ -294,6 +296,7 @@ async function askKeys(
     },
     ...(quantised && { precision: quantised }),
     warnings: [
+      ...warnings,
       ...keyWarnings(changed.length, requests.length, byIds),
       ...reorderedWarning(reordered),
       ...quantisedWarning(quantised),
@@ -303,6 +306,9 @@ async function askKeys(
     }),
   };
 }
+
+const answersOf = (generations: readonly { readonly generated: string }[]): string[] =>
+  generations.map(({ generated }) => generated);
 
 /** Key by key; what was answered in an earlier call is not asked again. */
 async function stoppedVerdict(
@@ -318,7 +324,7 @@ async function stoppedVerdict(
   },
   { model, requests, wrapper, ownerParts, changed }: Questions,
   deciding: DecideOptions & { readonly asked: Asked },
-): Promise<Verdict> {
+): Promise<Pick<Answers, 'verdict' | 'warnings'>> {
   const before = askedBefore(options, {
     ...{ claim: opened.claim.root, ...suspect_digests, wrapper, system: options.system ?? null },
     ...{ precision: quantised ?? null, keys: `${range.from}..${range.to}` },
@@ -335,7 +341,8 @@ async function stoppedVerdict(
       look: ({ stopped: why, asked }) => before.look(why, asked),
     });
     const { from } = range;
-    return decide(opened, answers, { ...deciding, range: { from, to: from + answers.length }, stopped });
+    const how = { ...deciding, range: { from, to: from + answers.length }, stopped };
+    return { verdict: decide(opened, answers, how), warnings: before.warnings };
   } finally {
     before.close();
   }

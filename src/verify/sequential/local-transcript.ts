@@ -15,17 +15,23 @@ export interface AskedBefore {
   ): AsyncIterable<string>;
   /** Notes a verdict. @returns how many there were */
   look(stopped: string, keys: number): number;
+  /** What a reader of the verdict must know: answers that were read and not asked for in this call. */
+  readonly warnings: readonly string[];
   close(): void;
 }
+
+export const transcriptsBeside = (secret: string): string => join(dirname(secret), 'transcripts');
 
 /** @throws WhorlError `mismatch` for a transcript that was changed since */
 export function askedBefore({ secret }: VerifyOptions, bound: Bound): AskedBefore {
   const place = sha256Hex(JSON.stringify(bound)).slice(0, 16);
-  const transcript = new Transcript(join(dirname(secret), 'transcripts', `${place}.jsonl`), bound);
+  const transcript = new Transcript(join(transcriptsBeside(secret), `${place}.jsonl`), bound);
+  let read = 0;
   const digest = (request: TextRequest): string => sha256Hex(JSON.stringify(request));
   return {
     async *asked(requests, from, ask) {
       const kept = requests.map((request, i) => transcript.find(from + i, digest(request))?.texts[0]);
+      read += kept.filter((answer) => answer !== undefined).length;
       const left = requests.flatMap((_, i) => (kept[i] === undefined ? [i] : []));
       const answers = left.length === 0 ? [] : await ask(left.map((i) => requests[i]!));
       for (const [n, i] of left.entries()) {
@@ -36,6 +42,13 @@ export function askedBefore({ secret }: VerifyOptions, bound: Bound): AskedBefor
       yield* kept as string[];
     },
     look: (stopped, keys) => transcript.look(stopped, keys),
+    get warnings() {
+      return read === 0
+        ? []
+        : [
+            `${read} answers were given in an earlier call and read from ${transcript.path}: whoever could write there could write them. Without that file all are asked anew.`,
+          ];
+    },
     close: () => transcript.close(),
   };
 }
