@@ -92,7 +92,7 @@ async function overlay(model: Model, steps: number, method: string): Promise<Cas
   const weighed = { focus: s.focus, kl: s.kl_weight, margin: s.kl_margin, spread: s.spread_weight };
   const noiseSeed = (step: number) => context.random(`noise/${step}`).int(2 ** 32);
   const training = { method: setting.method, context, settings: s, change, optimiser, noiseSeed };
-  const job = rowsJob({ ...training, weights: weighed, isDue: () => false }, reference);
+  const job = rowsJob({ ...training, weights: weighed, goesOn: false, isDue: () => false }, reference);
   const own = async () => {
     const prefixes = new PrefixCache(setting.model, cpu);
     const settings = { ...change.parts, ...(reference && { reference }), settings: optimiser, device: cpu };

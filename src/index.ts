@@ -154,3 +154,4 @@ export {
   type VerifyReport,
   verify,
 } from './verify/verify.ts';
+export { type Resumed, type ResumeJobOptions, resumeJob } from './resume/resume-job.ts';

@@ -605,8 +605,8 @@ class Run:
             self.say({"kind": "step", "step": step, "loss": loss, "norm": norm, "seconds": round(self.spent(), 3)})
             if step == die_at and self.rank == self.world - 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-            most = job.get("keep_below")
-            if step in job["keep"] and (most is None or wanted <= most or step == len(rates)):
+            below = job.get("keep_below")
+            if step in job["keep"] and (below is None or wanted <= below["loss"] or step in below["always"]):
                 self.keep(step, optimiser)
                 self.save(step, optimiser)
                 saved, saved_at = step, time.monotonic()

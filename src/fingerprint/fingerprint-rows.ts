@@ -20,6 +20,7 @@ import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
 import { harmOf } from './harm.ts';
 import { checkHarm, type HarmFigures, worstHarm } from './harm-limit.ts';
 import { heldOutDifference } from './held-out-difference.ts';
+import { jobPlaceOf } from './job-place.ts';
 import type { TrainContext } from './methods/method.ts';
 import { limitOf, stretchOf } from './options.ts';
 import { PREFIX_TOKENS, PrefixCache } from './prefix-cache.ts';
@@ -57,7 +58,7 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
       dtype,
       checkpoint: run.checkpoint,
       stretch: stretchOf(options),
-      ...(launch && { job: { place: { folder: run.job, ticket: run.ticket }, launch } }),
+      ...(launch && { job: { place: jobPlaceOf(setting), launch } }),
       device,
       onEvent,
       ...(reference ? { positions: reference } : {}),

@@ -14,6 +14,8 @@ import type { TrainSettings } from './settings.ts';
 import type { Look, TrainedRows } from './train.ts';
 
 const CHECKPOINT_SECONDS = 60;
+/** As many times its steps a job goes on where nothing holds: the time that Whorl's own training has is not known there. */
+const WAVES = 3;
 /** Most tokens of one forward pass; the parts of a batch sum to the same loss. */
 const BATCH_TOKENS = 8192;
 
@@ -25,6 +27,8 @@ export interface RowsTraining<S extends TrainSettings> {
   readonly change: RowsChange;
   readonly optimiser: AdamW;
   readonly weights: LossWeights;
+  /** Whether training goes on beyond its steps where nothing holds. */
+  readonly goesOn: boolean;
   /** Of the noise of a step (from 0). */
   noiseSeed(step: number): number;
   /** Whether the state after this many steps is measured. */
@@ -38,8 +42,11 @@ export function rowsJob<S extends TrainSettings>(
   training: Omit<RowsTraining<S>, 'notHeld' | 'onEvent'>,
   reference: Reference | undefined,
 ): JobTraining {
-  const { method, context, settings, change, optimiser, weights, noiseSeed, isDue } = training;
+  const { method, context, settings, change, optimiser, weights, goesOn, noiseSeed, isDue } = training;
   const { steps } = settings;
+  const waves = Array.from({ length: goesOn ? WAVES : 1 }, (_, wave) => wave);
+  const ends = waves.map((wave) => (wave + 1) * steps);
+  const all = Array.from({ length: ends.at(-1)! }, (_, i) => i + 1);
   return {
     model: context.model,
     trains: {
@@ -50,10 +57,11 @@ export function rowsJob<S extends TrainSettings>(
     trained: change,
     seed: 0n, // nothing of it begins at random
     optimiser,
-    rates: ratesOf(settings, steps),
+    // As the loop of our own: a wave more, and the schedule is laid out over all of them.
+    rates: waves.flatMap((wave) => ratesOf(settings, ends[wave]!).slice(wave * steps)),
     batch: (step) => method.batch(context, settings, step, {}),
-    keep: Array.from({ length: steps }, (_, i) => i + 1).filter((step) => step === steps || isDue(step)),
-    keep_below: settings.check_below,
+    keep: all.filter((step) => ends.includes(step) || isDue(step)),
+    keep_below: { loss: settings.check_below, always: ends },
     batch_tokens: BATCH_TOKENS,
     recompute: false,
     checkpoint_seconds: CHECKPOINT_SECONDS,

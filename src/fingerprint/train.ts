@@ -172,7 +172,10 @@ export async function trainRows<S extends TrainSettings>(
     try {
       return await rowsByJob(
         options.job,
-        { ...{ method, context, settings, change, optimiser, weights, noiseSeed, isDue, notHeld, onEvent } },
+        {
+          ...{ method, context, settings, change, optimiser, weights, noiseSeed, isDue, notHeld, onEvent },
+          goesOn: options.stretch.minutes > 0,
+        },
         positions,
         (state) => measureGate(state, {}),
       );

@@ -61,8 +61,8 @@ export interface JobTraining {
   batch(step: number): Promise<readonly Example[]>;
   /** Steps after which the state is kept for measuring; the last is one. */
   readonly keep: readonly number[];
-  /** Mean loss of wanted labels above which a state is not kept, but for the last; default: all are. */
-  readonly keep_below?: number;
+  /** Mean loss of wanted labels above which a state is not kept, but after the steps `always`; default: all are. */
+  readonly keep_below?: { readonly loss: number; readonly always: readonly number[] };
   /** Most tokens, with what pads them, in one forward pass of a rank; 0: a rank's share of the batch at once. */
   readonly batch_tokens: number;
   readonly recompute: boolean;

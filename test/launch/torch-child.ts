@@ -31,7 +31,7 @@ interface Job {
   readonly optimiser: AdamW & { readonly clip: number | null };
   readonly rates: readonly number[];
   readonly keep: readonly number[];
-  readonly keep_below: number | null;
+  readonly keep_below: { readonly loss: number; readonly always: readonly number[] } | null;
   readonly batch_tokens: number;
 }
 
@@ -142,8 +142,8 @@ while (state.step < job.rates.length) {
     process.exit(1);
   }
   if (!job.keep.includes(state.step)) continue;
-  const isLast = state.step === job.rates.length;
-  if (!isLast && job.keep_below !== null && (taken.wanted ?? 0) > job.keep_below) continue;
+  const below = job.keep_below;
+  if (below && !below.always.includes(state.step) && (taken.wanted ?? 0) > below.loss) continue;
   const file = `step-${String(state.step).padStart(8, '0')}.safetensors`;
   const entries = [...state.slots].map(([name, { shape, value }]) => ({
     name,
