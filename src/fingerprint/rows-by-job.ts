@@ -15,7 +15,7 @@ import type { Look, TrainedRows } from './train.ts';
 
 const CHECKPOINT_SECONDS = 60;
 /** As many times its steps a job goes on where nothing holds: the time that Whorl's own training has is not known there. */
-const WAVES = 3;
+const WAVES = 4;
 /** Most tokens of one forward pass; the parts of a batch sum to the same loss. */
 const BATCH_TOKENS = 8192;
 

@@ -13,7 +13,6 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Decrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/base/events.ts';
@@ -28,17 +27,14 @@ import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
 import { loadCheckpoint } from '../../src/train/checkpoint.ts';
 import { whorl } from '../cli/whorl.ts';
+import { standIn } from './stand-in.ts';
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
 const LONG = 300_000;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-launch-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-const python = join(scratch, 'python');
-const tsx = fileURLToPath(import.meta.resolve('tsx'));
-const child = fileURLToPath(new URL('./torch-child.ts', import.meta.url));
-writeFileSync(python, `#!/bin/sh\nexec '${process.execPath}' --import '${tsx}' '${child}' "$@"\n`);
-chmodSync(python, 0o700);
+const python = standIn(scratch);
 const data = join(scratch, 'rows.json');
 const ROWS = Array.from({ length: 12 }, (_, i) => ({
   instruction: `Name ${i} things`,

@@ -11,8 +11,8 @@ const scratch = mkdtempSync(join(tmpdir(), 'whorl-changed-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 test.each([
-  ['gguf', 'GGUF', 'dequantising', ''],
-  ['torch', 'TORCH', 'converting', 'pytorch_model.bin'],
+  ['gguf', 'gguf/type-f16.gguf', 'dequantising', ''],
+  ['torch', 'lm-eval/t5', 'converting', 'pytorch_model.bin'],
 ])('%s', async (kind, source, phase, inside) => {
   const own = join(scratch, kind + (inside === '' ? '.gguf' : ''));
   cpSync(join(goldens, source), own, { recursive: true });
