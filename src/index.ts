@@ -64,6 +64,7 @@ export {
   proveRun,
 } from './fingerprint/steps.ts';
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
+export { type AskJobOptions, type AskJobWaits, askByJob } from './launch/ask-job.ts';
 export { isWaiting, type LaunchOptions, type WaitingJob } from './launch/job.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';

@@ -4,12 +4,10 @@ Everything random was drawn before: this program only computes. Run it by run.sh
 """
 
 import fcntl
-import hashlib
 import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import time
 import types
@@ -30,16 +28,24 @@ from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint as recomputed
 from transformers import AutoModelForCausalLM
 
-HOME = Path(__file__).resolve().parent
-RESULT = HOME / "result"
+from job_files import (
+    HOME,
+    RESULT,
+    Refused,
+    check_job,
+    check_model,
+    digest,
+    secret_bytes,
+    tell_failure,
+    warned,
+    write_json,
+    write_text,
+)
+
 STATE = HOME / "state"
 # The process that follows this job on the same machine; where it is gone, the job keeps its state and ends.
 FOLLOWER = int(os.environ.get("WHORL_FOLLOWED") or 0)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-class Refused(Exception):
-    """What a person can mend: one line."""
 
 
 def is_alive(pid):
@@ -50,63 +56,6 @@ def is_alive(pid):
     except PermissionError:
         pass
     return True
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def write_text(path, text):
-    """A reader sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def write_json(path, value):
-    write_text(path, json.dumps(value) + "\n")
-
-
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_job():
-    """The id of this job, after every file was found to be what Whorl wrote."""
-    manifest = HOME / "manifest.json"
-    for name, wanted in json.loads(manifest.read_text())["files"].items():
-        path = HOME / name
-        if not path.is_file():
-            raise Refused(f"{name} of the job is not there: copy the whole folder again")
-        if digest(path) != wanted:
-            raise Refused(f"{name} of the job was changed: copy the folder again, or write the job anew")
-    return digest(manifest)
-
-
-def check_model(folder, files):
-    for name, wanted in files.items():
-        path = folder / name
-        if not path.is_file():
-            raise Refused(f"the model has no {name}: set MODEL to the folder of the model that the job is for")
-        if digest(path) != wanted:
-            raise Refused(f"{name} of the model is another one than the job is for: set MODEL to that model's folder")
-
-
-def secret_bytes(name):
-    """A file of the job; where it is encrypted, its plain bytes, which are never written."""
-    locked = HOME / f"{name}.age"
-    if not locked.exists():
-        return (HOME / name).read_bytes()
-    identity = os.environ.get("AGE_IDENTITY")
-    if not identity:
-        raise Refused("the job is encrypted: set AGE_IDENTITY to the file of the identity it was encrypted to")
-    opened = subprocess.run([os.environ.get("AGE", "age"), "-d", "-i", identity, str(locked)], capture_output=True)
-    if opened.returncode != 0:
-        raise Refused("the job cannot be decrypted: AGE_IDENTITY is not the identity it was encrypted to")
-    return opened.stdout
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------
@@ -628,17 +577,6 @@ class Run:
 # --- beginning and end -----------------------------------------------------------------------------------------------
 
 
-def warned(pins):
-    """Lines about packages that are other ones than the job was tried with."""
-    here = {"torch": torch.__version__.split("+")[0], "transformers": version("transformers")}
-    return [f"{name} {here[name]} runs, the job was tried with {pins[name]}" for name in here if here[name] != pins[name]]
-
-
-def pins():
-    lines = (HOME / "requirements.txt").read_text().split()
-    return dict(line.split("==") for line in lines if "==" in line)
-
-
 def main():
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     job_id = check_job()
@@ -669,7 +607,7 @@ def main():
             except BlockingIOError:
                 raise Refused("this job is running already: wait for it, or end it first") from None
         run = Run(job_id, job, device, rank, world)
-        for text in warned(pins()):
+        for text in warned(torch.__version__):
             run.say({"kind": "note", "text": text}, now=True)
         batches = Batches(job)
         objective = open_objective(job, folder, mesh, device)
@@ -681,11 +619,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except Exception as error:  # one line for whoever follows; the traceback is torchrun's to keep
-        RESULT.mkdir(mode=0o700, exist_ok=True)
-        text = str(error).split("\n")[0][:300]
-        told = RESULT / f"failed-{os.environ.get('RANK', '0')}.json"
-        write_json(told, {"rank": int(os.environ.get("RANK", "0")), "error": type(error).__name__, "text": text})
-        if isinstance(error, Refused):
-            sys.exit(f"whorl: {text}")
-        raise
+    except Exception as error:
+        tell_failure(error)

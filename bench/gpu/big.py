@@ -98,7 +98,7 @@ def write(job, trains, files, vocabulary, shapes):
         )
     )
     (job / "launch.env").write_text("MODEL=.\nNPROC=1\nNNODES=1\n")
-    for name in ("train.py", "requirements.txt", "run.sh"):
+    for name in ("train.py", "job_files.py", "requirements.txt", "run.sh"):
         (job / name).write_bytes((LAUNCH / name).read_bytes())
     (job / "manifest.json").write_text(json.dumps({"files": {path.name: digest(path) for path in job.iterdir()}}))
 

@@ -21,9 +21,12 @@ import { MANIFEST, manifestOf } from './manifest.ts';
 import { overlayBytes } from './overlay.ts';
 
 /** Files of the package that go into every job as they are. */
-const PROGRAM = ['train.py', 'requirements.txt', 'run.sh', 'slurm.sh', 'jobset.yaml'] as const;
+const PROGRAM = [
+  ...(['train.py', 'job_files.py', 'requirements.txt', 'run.sh'] as const),
+  ...(['slurm.sh', 'jobset.yaml'] as const),
+] as const;
 
-export const assetText = (name: (typeof PROGRAM)[number]): string =>
+export const assetText = (name: (typeof PROGRAM)[number] | 'ask.py' | 'ask.sh'): string =>
   readFileSync(join(packageRoot(), 'assets', 'launch', name), 'utf8');
 
 /** A job before it is written. */
@@ -91,8 +94,8 @@ export async function planJob(training: JobTraining, launch: LaunchOptions): Pro
 /** At every moment the folder is absent or complete. @returns the job's id */
 export async function writeJob(
   folder: string,
-  { files, secret }: PlannedJob,
-  { encryptTo = [] }: LaunchOptions,
+  { files, secret }: Pick<PlannedJob, 'files' | 'secret'>,
+  { encryptTo = [] }: Pick<LaunchOptions, 'encryptTo'>,
 ): Promise<string> {
   const all = new Map(files);
   for (const [name, bytes] of secret)
@@ -170,7 +173,7 @@ function startOf({ trains, trained, seed }: JobTraining): Uint8Array | undefined
   );
 }
 
-const modelFiles = ({ files }: Model): Readonly<Record<string, string>> =>
+export const modelFiles = ({ files }: Model): Readonly<Record<string, string>> =>
   Object.fromEntries(files.map(({ name, path }) => [name, digestFile(path)]));
 
 /** Which job a folder beside this file is, and what it was asked for. */

@@ -72,6 +72,7 @@ describe('a job', () => {
     expect([...filesOf(one.job).keys()].sort()).toEqual([
       'batches.safetensors',
       'job.json',
+      'job_files.py',
       'jobset.yaml',
       'launch.env',
       'manifest.json',
