@@ -128,6 +128,7 @@ export {
   pipeline,
 } from './pipeline/pipeline.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
+export { type Resumed, type ResumeJobOptions, resumeJob } from './resume/resume-job.ts';
 export { type ImportedRun, type ImportOptions, importOutput } from './runs/import-output.ts';
 export { type LowRankPart, type PeftAdapter, readPeftAdapter } from './sources/checkpoints/peft.ts';
 export { readRows } from './sources/rows/read.ts';
@@ -155,4 +156,3 @@ export {
   type VerifyReport,
   verify,
 } from './verify/verify.ts';
-export { type Resumed, type ResumeJobOptions, resumeJob } from './resume/resume-job.ts';

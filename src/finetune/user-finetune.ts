@@ -241,15 +241,19 @@ function ordered(options: UserFinetuneOptions): Readonly<Record<string, unknown>
   const { out: _, launch: __, onEvent: ___, signal: ____, overwrite: _____, seed, ...more } = options;
   const { model, data } = more;
   const found = (path: string) => (existsSync(path) ? resolve(path) : path);
-  return { ...more, ...(seed !== undefined && { seed: String(seed) }), model: found(model), data: found(data) };
+  return {
+    ...more,
+    ...(seed !== undefined && { seed: String(seed) }),
+    model: found(model),
+    data: found(data),
+  };
 }
 
 /** How an adapter or a model is written. */
 function writerOf({ asked, model, trains, wrote }: Ready): NonNullable<FinetuneOptions['write']> {
   const base = model.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
   const adapter = wrote === 'adapter' ? asked.lora : undefined;
-  if (!adapter)
-    return (state, to) => writeModel(model, { trained: bindTrains(trains, model) }, state, to);
+  if (!adapter) return (state, to) => writeModel(model, { trained: bindTrains(trains, model) }, state, to);
   const shape = { rank: adapter.r, alpha: adapter.alpha, base, decoder: model.decoder };
   return (state, to) => writePeftAdapter(state, shape, to);
 }

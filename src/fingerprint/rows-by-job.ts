@@ -1,7 +1,7 @@
 // Rows trained by torch in a job that is handed over: the same batches, noise and loss, fixed ahead of the first step.
 
-import type { OnEvent } from '../base/events.ts';
 import type { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
 import { isWaiting, type JobTraining, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { type JobPlace, trainByJob } from '../launch/train-by-job.ts';
 import { ratesOf } from '../train/loop.ts';

@@ -3,9 +3,9 @@
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Device } from '../engine/session.ts';
-import { openLanguageModel } from '../lm/open.ts';
 import type { LaunchOptions, WaitingJob } from '../launch/job.ts';
 import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
+import { openLanguageModel } from '../lm/open.ts';
 import type { Example } from '../models/example.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { fromFloat32, toFloat32 } from '../tensor/convert.ts';

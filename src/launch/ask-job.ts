@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
 import { jsonOrNothing } from '../base/json.ts';
 import { sha256Hex } from '../base/sha256.ts';
-import type { OnEvent } from '../base/events.ts';
 import type { TextRequest, TokenGeneration } from '../lm/language-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
@@ -86,18 +86,30 @@ export const askByJob = (options: AskJobOptions): Promise<TokenGeneration[] | As
     const files = new Map<string, string | Uint8Array>([
       ['ask.json', `${JSON.stringify({ ...about, asked: sha256Hex(plain) }, null, 1)}\n`],
       ['launch.env', `MODEL=${model.folder}\n`],
-      ...(['ask.py', 'job_files.py', 'requirements.txt'] as const).map((name) => [name, assetText(name)] as const),
+      ...(['ask.py', 'job_files.py', 'requirements.txt'] as const).map(
+        (name) => [name, assetText(name)] as const,
+      ),
       ['run.sh', assetText('ask.sh')],
     ]);
     if (!existsSync(job))
-      await writeJob(job, { files, secret: new Map([['prompts.safetensors', plain]]) }, { ...(encryptTo && { encryptTo }) });
+      await writeJob(
+        job,
+        { files, secret: new Map([['prompts.safetensors', plain]]) },
+        { ...(encryptTo && { encryptTo }) },
+      );
     checkAsked(job, files);
     const read = () => readAnswers(job, requests, model.decoder.config.vocab_size);
     if (here && !read())
       await runHere(job, python, (line) => {
         if (line.kind === 'note') onEvent({ kind: 'note', text: line.text });
         if (line.kind === 'asked')
-          onEvent({ kind: 'progress', name: 'asking by transformers', done: line.done, total: line.of, keeps: true });
+          onEvent({
+            kind: 'progress',
+            name: 'asking by transformers',
+            done: line.done,
+            total: line.of,
+            keeps: true,
+          });
         return Promise.resolve();
       });
     const found = read();
@@ -169,6 +181,10 @@ function readAnswers(
       (tokens, i) => tokens.length <= requests[i]!.max_new_tokens && tokens.every((id) => id < vocabulary),
     );
   if (!isFit)
-    throw new WhorlError('bad-file', `${file} does not hold an answer to each of ${requests.length} prompts`, again);
+    throw new WhorlError(
+      'bad-file',
+      `${file} does not hold an answer to each of ${requests.length} prompts`,
+      again,
+    );
   return { ...result.data, ...found.data };
 }

@@ -10,7 +10,11 @@ import type { JobTrains, LaunchOptions } from './job.ts';
 const BY_LENGTH = new Set<unknown>(['dynamic', 'longrope']);
 
 /** What is wrong with a launch, as far as it is known. @throws WhorlError `usage`, `unsupported` */
-export function checkLaunch(model: Model, { encryptTo }: Pick<LaunchOptions, 'encryptTo'>, trains?: JobTrains): void {
+export function checkLaunch(
+  model: Model,
+  { encryptTo }: Pick<LaunchOptions, 'encryptTo'>,
+  trains?: JobTrains,
+): void {
   const { decoder, config, ignoredConfigKeys, source } = model;
   if (encryptTo) checkLock({ recipients: encryptTo });
   const { type, rope_type = type } = (config.rope_scaling ?? config.rope_parameters ?? {}) as Record<

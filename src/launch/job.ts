@@ -2,8 +2,8 @@
 
 import { assert } from '../base/error.ts';
 import type { Example } from '../models/example.ts';
-import type { Model } from '../models/model.ts';
 import type { HeadMap } from '../models/head-map.ts';
+import type { Model } from '../models/model.ts';
 import type { AdamW } from '../train/optimiser.ts';
 import type { LossWeights, Reference } from '../train/rows.ts';
 import type { RowsChange } from '../train/rows-change.ts';

@@ -71,5 +71,11 @@ export function findOrder(path: string): JobOrder {
   if (!found.success)
     throw new WhorlError('bad-file', `${file} is damaged`, 'repeat the command that wrote the job');
   const { command, options, launch } = found.data;
-  return { command, options, launch: launch as LaunchOptions, folder: join(work, 'job'), out: WORK[command](work) };
+  return {
+    command,
+    options,
+    launch: launch as LaunchOptions,
+    folder: join(work, 'job'),
+    out: WORK[command](work),
+  };
 }

@@ -72,11 +72,7 @@ export async function planJob(training: JobTraining, launch: LaunchOptions): Pro
     settings,
   };
   const overlay = trains.kind === 'overlay' ? trains : undefined;
-  const batches = await jobBatches(
-    rates.length,
-    (step) => training.batch(step),
-    overlay !== undefined,
-  );
+  const batches = await jobBatches(rates.length, (step) => training.batch(step), overlay !== undefined);
   const secret = new Map([
     [BATCHES, batches.bytes],
     ...(overlay ? [[OVERLAY, overlayBytes(overlay, rates.length)] as const] : []),

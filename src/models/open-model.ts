@@ -132,7 +132,11 @@ function watched(files: readonly string[], path: string): () => void {
   const identities = files.map(fileIdentity);
   return () => {
     if (files.some((file, i) => fileIdentity(file) !== identities[i]))
-      throw new WhorlError('changed', `${path} changed while it was read`, 'start again with a file that stays');
+      throw new WhorlError(
+        'changed',
+        `${path} changed while it was read`,
+        'start again with a file that stays',
+      );
   };
 }
 

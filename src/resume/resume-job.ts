@@ -4,7 +4,11 @@ import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Lock, Unlock } from '../claim/secret-file.ts';
-import { launchFinetune, type UserFinetuneOptions, type UserFinetuneReport } from '../finetune/user-finetune.ts';
+import {
+  launchFinetune,
+  type UserFinetuneOptions,
+  type UserFinetuneReport,
+} from '../finetune/user-finetune.ts';
 import {
   type FingerprintOptions,
   type FingerprintReport,

@@ -52,7 +52,9 @@ export class RowsChange {
   /** Nothing changed yet. */
   start(): TrainState {
     const zeros = ([rows, width]: readonly number[]) => new Float32Array(rows! * width!);
-    return freshState(new Map([...this.shapes].map(([name, shape]) => [name, { shape, data: zeros(shape) }])));
+    return freshState(
+      new Map([...this.shapes].map(([name, shape]) => [name, { shape, data: zeros(shape) }])),
+    );
   }
 
   /** A state whose rows of these ids are vanilla's again, to be learnt anew. */

@@ -294,7 +294,12 @@ describe('a fingerprint', () => {
 });
 
 describe('a fingerprint of rows', () => {
-  const OPEN = { kl_target: '1000', check_below: '1000000', primary_positions: '12', reference_positions: '2' };
+  const OPEN = {
+    kl_target: '1000',
+    check_below: '1000000',
+    primary_positions: '12',
+    reference_positions: '2',
+  };
   const asked = <M extends object>(method: string, name: string, settings: GivenSettings, more: M) => ({
     ...{ model: MODEL, out: join(scratch, name), method, seed: 'rows', maxMinutes: 0, settings },
     maxHarm: Number.POSITIVE_INFINITY,

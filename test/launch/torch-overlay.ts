@@ -34,7 +34,12 @@ export interface Steps {
 }
 
 /** What an example has beside tokens and wanted labels. @param of a thing of its labels */
-export function laidOver(example: Example, parts: Arrays, i: number, of: (name: string) => number[]): Example {
+export function laidOver(
+  example: Example,
+  parts: Arrays,
+  i: number,
+  of: (name: string) => number[],
+): Example {
   const [kinds, others, before] = [of('label_kinds'), of('label_alternatives'), parts.befores![i]!];
   const variant = parts.variants![i]!;
   const labels = example.labels.map(

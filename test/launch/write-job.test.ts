@@ -54,7 +54,14 @@ test('a job of rows goes on as our own loop does where nothing holds: the same r
   const job = (goesOn: boolean) =>
     rowsJob(
       {
-        ...{ method: rowsMethod, context: { model } as TrainContext, settings, change, optimiser: ADAMW, goesOn },
+        ...{
+          method: rowsMethod,
+          context: { model } as TrainContext,
+          settings,
+          change,
+          optimiser: ADAMW,
+          goesOn,
+        },
         weights: { focus: 0, kl: 0, margin: 0, spread: 0 },
         ...{ noiseSeed: () => 0, isDue: (step: number) => step === 3 },
       },

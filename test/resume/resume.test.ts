@@ -37,11 +37,18 @@ test(
   async () => {
     const { job, id } = await waiting('tuned');
     for (const path of [job, dirname(job), join(scratch, 'tuned')])
-      expect(await resumeJob({ job: path })).toMatchObject({ kind: 'waiting', command: 'finetune', job: { id } });
+      expect(await resumeJob({ job: path })).toMatchObject({
+        kind: 'waiting',
+        command: 'finetune',
+        job: { id },
+      });
     const ran = spawnSync('sh', [join(job, 'run.sh')], { env: { ...process.env, PYTHON: python } });
     expect(ran.status).toBe(0);
     const resumed = await resumeJob({ job });
-    expect(resumed).toMatchObject({ kind: 'finetune', report: { steps: 2, wrote: 'model', launched: { ranks: 1 } } });
+    expect(resumed).toMatchObject({
+      kind: 'finetune',
+      report: { steps: 2, wrote: 'model', launched: { ranks: 1 } },
+    });
     await userFinetune({ ...tuned('own'), data });
     expect(weights('tuned').equals(weights('own'))).toBe(true);
     expect(existsSync(dirname(job))).toBe(false);

@@ -92,7 +92,15 @@ async function runFinetune(
   else showFinetune(report);
 }
 
-export function showFinetune({ examples, steps, losses, wrote, out, model, seconds }: UserFinetuneReport): void {
+export function showFinetune({
+  examples,
+  steps,
+  losses,
+  wrote,
+  out,
+  model,
+  seconds,
+}: UserFinetuneReport): void {
   print(
     `${paint.bold(paint.green('fine-tuned'))} on ${countText(examples)} examples in ${countText(steps)} steps, ${durationText(seconds)}`,
   );

@@ -44,7 +44,12 @@ async function runResume(
     }),
   );
   if (own.json) return printJson(resumed.kind === 'waiting' ? resumed.job : resumed.report);
-  show(resumed, lock !== undefined || own.identity !== undefined, (performance.now() - began) / 1000, repeated);
+  show(
+    resumed,
+    lock !== undefined || own.identity !== undefined,
+    (performance.now() - began) / 1000,
+    repeated,
+  );
 }
 
 function show(resumed: Resumed, isLocked: boolean, seconds: number, repeated: () => string): void {
