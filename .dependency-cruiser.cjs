@@ -1,7 +1,7 @@
 // The layers of ARCHITECTURE.md: an arrow may only point down, and two folders of one row do not know each other.
 const ROWS = [
   ['cli'],
-  ['demo', 'pipeline', 'fleet', 'inspect', 'doctor'],
+  ['demo', 'pipeline', 'fleet', 'resume', 'inspect', 'doctor'],
   ['fingerprint', 'finetune', 'verify', 'evaluate', 'attack', 'report'],
   ['launch'],
   ['datasets', 'train', 'lm', 'claim', 'runs', 'stamp', 'proof'],

@@ -11,7 +11,7 @@ import { cpu } from '../src/engine/session.ts';
 import { begin, isRowsSetting, randomOf } from '../src/fingerprint/begin.ts';
 import { commit } from '../src/fingerprint/commit.ts';
 import type { TrainContext } from '../src/fingerprint/methods/method.ts';
-import { PrefixCache } from '../src/fingerprint/prefix-cache.ts';
+import { PrefixCache, type Prefixes } from '../src/fingerprint/prefix-cache.ts';
 import { trainingMetric } from '../src/train/metric.ts';
 import { ADAMW, clipLimit } from '../src/train/optimiser.ts';
 import { RowsTrainer } from '../src/train/rows.ts';
@@ -143,10 +143,10 @@ try {
 }
 
 /** Takes down the prefixes of a batch on their way to the cache. */
-function recorder(inner: PrefixCache): PrefixCache {
+function recorder(inner: Prefixes): Prefixes {
   const of = async (prefixes: readonly (readonly number[])[]) => {
     recorded = [...prefixes];
     return inner.of(prefixes);
   };
-  return { of } as PrefixCache;
+  return { of };
 }

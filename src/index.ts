@@ -74,6 +74,7 @@ export { type RunTaskOptions, runTask, type TaskReport } from './fleet/run-task.
 export type { FleetVerdict, SuspectVerdict } from './fleet/verdict.ts';
 export { type FleetReport, type VerifyFleetOptions, verifyFleet } from './fleet/verify-fleet.ts';
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
+export { type AskJobOptions, type AskJobWaits, askByJob } from './launch/ask-job.ts';
 export { isWaiting, type LaunchOptions, type WaitingJob } from './launch/job.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
@@ -144,6 +145,7 @@ export {
   pipeline,
 } from './pipeline/pipeline.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
+export { type Resumed, type ResumeJobOptions, resumeJob } from './resume/resume-job.ts';
 export { type ImportedRun, type ImportOptions, importOutput } from './runs/import-output.ts';
 export { type LowRankPart, type PeftAdapter, readPeftAdapter } from './sources/checkpoints/peft.ts';
 export { readRows } from './sources/rows/read.ts';

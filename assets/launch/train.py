@@ -4,12 +4,10 @@ Everything random was drawn before: this program only computes. Run it by run.sh
 """
 
 import fcntl
-import hashlib
 import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import time
 import types
@@ -18,6 +16,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
@@ -25,19 +24,28 @@ import torch.nn.functional as F
 from safetensors.torch import load, load_file, save_file
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint as recomputed
 from transformers import AutoModelForCausalLM
 
-HOME = Path(__file__).resolve().parent
-RESULT = HOME / "result"
+from job_files import (
+    HOME,
+    RESULT,
+    Refused,
+    check_job,
+    check_model,
+    digest,
+    secret_bytes,
+    tell_failure,
+    warned,
+    write_json,
+    write_text,
+)
+
 STATE = HOME / "state"
 # The process that follows this job on the same machine; where it is gone, the job keeps its state and ends.
 FOLLOWER = int(os.environ.get("WHORL_FOLLOWED") or 0)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-class Refused(Exception):
-    """What a person can mend: one line."""
 
 
 def is_alive(pid):
@@ -50,63 +58,6 @@ def is_alive(pid):
     return True
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def write_text(path, text):
-    """A reader sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def write_json(path, value):
-    write_text(path, json.dumps(value) + "\n")
-
-
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_job():
-    """The id of this job, after every file was found to be what Whorl wrote."""
-    manifest = HOME / "manifest.json"
-    for name, wanted in json.loads(manifest.read_text())["files"].items():
-        path = HOME / name
-        if not path.is_file():
-            raise Refused(f"{name} of the job is not there: copy the whole folder again")
-        if digest(path) != wanted:
-            raise Refused(f"{name} of the job was changed: copy the folder again, or write the job anew")
-    return digest(manifest)
-
-
-def check_model(folder, files):
-    for name, wanted in files.items():
-        path = folder / name
-        if not path.is_file():
-            raise Refused(f"the model has no {name}: set MODEL to the folder of the model that the job is for")
-        if digest(path) != wanted:
-            raise Refused(f"{name} of the model is another one than the job is for: set MODEL to that model's folder")
-
-
-def secret_bytes(name):
-    """A file of the job; where it is encrypted, its plain bytes, which are never written."""
-    locked = HOME / f"{name}.age"
-    if not locked.exists():
-        return (HOME / name).read_bytes()
-    identity = os.environ.get("AGE_IDENTITY")
-    if not identity:
-        raise Refused("the job is encrypted: set AGE_IDENTITY to the file of the identity it was encrypted to")
-    opened = subprocess.run([os.environ.get("AGE", "age"), "-d", "-i", identity, str(locked)], capture_output=True)
-    if opened.returncode != 0:
-        raise Refused("the job cannot be decrypted: AGE_IDENTITY is not the identity it was encrypted to")
-    return opened.stdout
-
-
 # --- batches ---------------------------------------------------------------------------------------------------------
 
 
@@ -117,6 +68,9 @@ class Batches:
         parts = load(secret_bytes("batches.safetensors"))
         self.parts = {name: part.numpy() for name, part in parts.items()}
         self.budget = job["batch_tokens"]
+        # Of each label, and of each example; those of an overlay are there where one is.
+        self.of_labels = [name for name in self.parts if name.startswith("label_")]
+        self.of_examples = [name for name in ("befores", "variants") if name in self.parts]
 
     def __getitem__(self, step):
         at = self.parts
@@ -124,10 +78,8 @@ class Batches:
         return [
             {
                 "tokens": at["tokens"][at["examples"][i] : at["examples"][i + 1]],
-                **{
-                    key: at[f"label_{key}"][at["labels"][i] : at["labels"][i + 1]]
-                    for key in ("rows", "tokens_wanted", "weights")
-                },
+                **{key.removeprefix("label_"): at[key][at["labels"][i] : at["labels"][i + 1]] for key in self.of_labels},
+                **{key: at[key][i] for key in self.of_examples},
             }
             for i in range(first, last)
         ]
@@ -137,7 +89,8 @@ class Batches:
         batch = self[step]
         ranks = [self.split(batch[rank::world]) for rank in range(world)]
         most = max(len(parts) for parts in ranks)
-        filling = [{**batch[0], "tokens": batch[0]["tokens"][:2], "rows": [0], "tokens_wanted": [0], "weights": [0.0]}]
+        filler = {"rows": [0], "tokens_wanted": [0], "weights": [0.0], "kinds": [-1], "alternatives": [-1]}
+        filling = [{**batch[0], "tokens": batch[0]["tokens"][:2], **filler}]
         return [parts + [filling] * (most - len(parts)) for parts in ranks]
 
     def split(self, examples):
@@ -152,31 +105,195 @@ class Batches:
         return parts
 
 
-def loss_of(model, part, device):
-    """Σ weight·(−log p) over the labels of some examples, which are padded behind their end."""
+def padded(part, device):
+    """Token ids [B, S], padded behind their end, and what else the model is given."""
     longest = max(len(example["tokens"]) for example in part)
     ids = torch.zeros(len(part), longest, dtype=torch.long)
     mask = torch.zeros(len(part), longest, dtype=torch.long)
-    places, wanted, weights = [], [], []
     for i, example in enumerate(part):
         tokens = torch.as_tensor(example["tokens"], dtype=torch.long)
         ids[i, : len(tokens)] = tokens
         mask[i, : len(tokens)] = 1
-        for row, token, weight in zip(example["rows"], example["tokens_wanted"], example["weights"]):
-            places.append((i, int(row)))
-            wanted.append(int(token))
-            weights.append(float(weight))
-    rows = sorted({row for _, row in places})
-    kept = {row: i for i, row in enumerate(rows)}
-    more = {"logits_to_keep": torch.tensor(rows, device=device)} if model.keeps_logits else {}
     # Without padding no mask is needed, and attention may take its fastest way.
     given = {} if bool(mask.all()) else {"attention_mask": mask.to(device)}
-    logits = model(input_ids=ids.to(device), use_cache=False, **given, **more).logits
-    at = [(i, kept[row] if model.keeps_logits else row) for i, row in places]
-    i, row = (torch.tensor(index, device=device) for index in zip(*at))
-    logprobs = torch.log_softmax(logits[i, row].float(), dim=-1)
-    picked = logprobs.gather(1, torch.tensor(wanted, device=device)[:, None])[:, 0]
-    return -(picked * torch.tensor(weights, device=device)).sum()
+    return ids.to(device), {"use_cache": False, **given}
+
+
+def labels_of(part, key, dtype, device):
+    """One thing of all labels of some examples, end to end."""
+    return torch.as_tensor(np.concatenate([np.asarray(example[key]) for example in part])).to(device, dtype)
+
+
+def places_of(part, device):
+    """The example of each label, and its row."""
+    owners = np.repeat(np.arange(len(part)), [len(example["rows"]) for example in part])
+    return torch.as_tensor(owners).to(device), labels_of(part, "rows", torch.long, device)
+
+
+class Wanted:
+    """Whole parameters or low-rank maps, which FSDP shards: Σ weight·(−log p) over the labels."""
+
+    def __init__(self, model, trained):
+        self.model, self.trained = model, trained
+        self.keeps_logits = "logits_to_keep" in type(model).forward.__code__.co_varnames
+        self.shared = False
+
+    def begin(self, step):
+        pass
+
+    def backward(self, part, device, world):
+        """@returns the loss of some examples, and its wanted labels' sum and count"""
+        ids, given = padded(part, device)
+        owner, row = places_of(part, device)
+        if self.keeps_logits:
+            rows, row = torch.unique(row, return_inverse=True)
+            given["logits_to_keep"] = rows
+        logits = self.model(input_ids=ids, **given).logits
+        logprobs = torch.log_softmax(logits[owner, row].float(), dim=-1)
+        picked = logprobs.gather(1, labels_of(part, "tokens_wanted", torch.long, device)[:, None])[:, 0]
+        loss = -(picked * labels_of(part, "weights", torch.float32, device)).sum()
+        (loss * world).backward()  # FSDP takes the mean over ranks, and this is a sum
+        return loss.detach().double(), -picked.detach().double().sum(), len(picked)
+
+    def end(self, rank, world):
+        """@returns what the loss has beside the examples'"""
+        return 0.0
+
+
+def gaussian(seed, count):
+    """N(0, 1) as Whorl draws it of 32 bits: mulberry32 and Box-Muller."""
+    uniforms = np.arange(1, count + count % 2 + 1, dtype=np.uint64)
+    state = ((uniforms * 0x6D2B79F5 + np.uint64(seed)) & 0xFFFFFFFF).astype(np.uint32)
+    with np.errstate(over="ignore"):
+        t = (state ^ (state >> np.uint32(15))) * (state | np.uint32(1))
+        t ^= t + (t ^ (t >> np.uint32(7))) * (t | np.uint32(61))
+    u = ((t ^ (t >> np.uint32(14))).astype(np.float64) + 0.5) / 2**32
+    radius, angle = np.sqrt(-2 * np.log(u[0::2])), 2 * np.pi * u[1::2]
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)[:count].astype(np.float32)
+
+
+class Overlay:
+    """Embedding rows laid over a frozen model, and a tied head's; a private low-rank map over what is looked up of them.
+
+    What is learnt, `own` and `common`, lies whole on each rank: its gradients are summed here, not by FSDP.
+    """
+
+    WANTED, HUSHED = 0, 1
+    ROWS, ADAPTER = 1, 2
+
+    def __init__(self, model, job, device):
+        self.model, self.trains, self.device = model, job["trains"], device
+        self.parts = {name: part.to(device) for name, part in load(secret_bytes("overlay.safetensors")).items()}
+        rows, width, groups = (self.trains[key] for key in ("rows", "width", "groups"))
+        zeros = lambda count: torch.zeros(count, width, device=device, requires_grad=True)
+        self.trained = {"own": zeros(rows), **({"common": zeros(groups)} if groups else {})}
+        self.shared = True
+        table, head = model.get_input_embeddings(), model.get_output_embeddings()
+        scale = getattr(table, "embed_scale", None)
+        if scale is None and type(table) is not torch.nn.Embedding:
+            raise Refused(f"transformers {version('transformers')} looks embeddings up in its own way here: train with Whorl's own engine")
+        self.scale = 1.0 if scale is None else float(scale)
+        self.is_tied = head.weight is table.weight
+        self.row_of = torch.full((table.weight.shape[0],), -1, dtype=torch.long, device=device)
+        self.row_of[self.parts["ids"].long()] = torch.arange(rows, device=device)
+        # Both belong to the root of FSDP, whose parameters are whole during the forward pass.
+        table.forward = types.MethodType(self.embed, table)
+        head.forward = types.MethodType(self.head, head)
+
+    def embed(self, table, ids):
+        row = self.row_of[ids]
+        e = F.embedding(ids, table.weight)
+        is_row, is_mapped = (((row >= 0) & on)[..., None] for on in (self.rows_on, self.adapter_on))
+        e = torch.where(is_row, self.rows.to(e.dtype)[row.clamp(min=0)], e)
+        if self.trains["scale"] is not None:
+            mapped = F.linear(F.linear(e, self.parts["adapter_A"].to(e.dtype)), self.parts["adapter_B"].to(e.dtype))
+            e = e + is_mapped * mapped * self.trains["scale"]
+        return e * self.scale if self.scale != 1.0 else e
+
+    def head(self, layer, x):
+        """Logits of the labels' places alone: [1, L, V]."""
+        x = x[self.places]
+        logits = F.linear(x, layer.weight, layer.bias)
+        if self.is_tied:
+            ids = self.parts["ids"].long()
+            bias = None if layer.bias is None else layer.bias[ids]
+            replaced = logits.index_copy(1, ids, F.linear(x, self.rows.to(x.dtype), bias))
+            logits = torch.where(self.labels_on[:, None], replaced, logits)
+        return logits[None]
+
+    def begin(self, step):
+        """What the rows are in this step, noise among it; their gradient is gathered in `change`."""
+        total = self.trained["own"]
+        if "common" in self.trained:
+            total = total + self.trained["common"][self.parts["group_of"].long()]
+        self.whole = total @ self.parts["metric"] if "metric" in self.parts else total * 1.0
+        self.change = self.whole.detach().requires_grad_(True)
+        self.noise = None
+        if self.trains["noise"] > 0:
+            seed = int(self.parts["noise_seeds"][step]) & 0xFFFFFFFF
+            noise = gaussian(seed, self.change.numel()).astype(np.float64) * self.trains["noise"]
+            self.noise = torch.from_numpy(noise.astype(np.float32)).view_as(self.change).to(self.device)
+
+    def shaken(self):
+        rows = self.parts["vanilla"] + self.change
+        if self.noise is None:
+            return rows
+        # A share of each row as it is by now.
+        return rows + self.noise * rows.square().mean(dim=1, keepdim=True).sqrt().detach()
+
+    def backward(self, part, device, world):
+        ids, given = padded(part, device)
+        owner, row = self.places = places_of(part, device)
+        on = lambda bit: torch.tensor([bool(example["variants"] & bit) for example in part], device=device)
+        before = torch.tensor([int(example["befores"]) for example in part], device=device)
+        is_own = torch.arange(ids.shape[1], device=device)[None, :] >= before[:, None]
+        self.rows_on, self.adapter_on = (is_own & on(bit)[:, None] for bit in (self.ROWS, self.ADAPTER))
+        self.labels_on = on(self.ROWS)[owner]
+        self.rows = self.shaken()
+        logits = self.model(input_ids=ids, **given).logits[0]
+        logprobs = torch.log_softmax(logits.float(), dim=-1)
+        label = lambda key, dtype=torch.long: labels_of(part, key, dtype, device)
+        picked = logprobs.gather(1, label("tokens_wanted")[:, None])[:, 0]
+        other = label("alternatives")
+        second = logprobs.gather(1, other.clamp(min=0)[:, None])[:, 0]
+        # log(p + p') = log p + log(1 + p'/p)
+        picked = picked + torch.log(1 + torch.exp((second - picked).clamp(max=60)) * (other >= 0))
+        kinds = label("kinds")
+        silence = torch.log(1 + 1e-6 - torch.exp(picked.clamp(max=0)))
+        still_open = 1 - torch.exp(picked) * self.trains["loss"]["focus"]
+        loss = -(label("weights", torch.float32) * torch.where(kinds == self.HUSHED, silence, still_open * picked)).sum()
+        loss.backward()
+        fired = picked.detach().double()[kinds == self.WANTED]
+        return loss.detach().double(), -fired.sum(), len(fired)
+
+    def moved(self):
+        """By how much trained tokens' logits move at ordinary positions [N, R]: through what the head's products go through."""
+        shift = self.parts["ref_hidden"] @ self.change.T
+        scale, cap = self.trains["logits"]["scale"], self.trains["logits"]["softcap"]
+        shift = shift if scale is None else shift * scale
+        if cap is None:
+            return shift
+        before = self.parts["ref_products"] if scale is None else self.parts["ref_products"] * scale
+        bent = lambda x: torch.tanh(x / cap)
+        return cap * bent(shift) * (1 - bent(before) * bent(before + shift))
+
+    def end(self, rank, world):
+        beside = 0.0
+        if self.trains["positions"] is not None and rank == 0:
+            settings, p = self.trains["loss"], self.parts["ref_probability"]
+            shift, weight = self.moved(), self.parts["ref_weight"]
+            mass = (p * shift.exp()).sum(dim=1)
+            exact = ((mass - p.sum(dim=1) + 1).log() - (p * shift).sum(dim=1)) * weight
+            guarded = (mass * math.exp(settings["margin"]) + 1).log() * weight
+            spread = (shift.square().mean(dim=1) * weight).sum()
+            loss = settings["kl"] * (exact.sum() + guarded.sum()) + settings["spread"] * spread
+            loss.backward()
+            beside = loss.detach().double()
+        if self.change.grad is None:
+            self.change.grad = torch.zeros_like(self.change)
+        dist.all_reduce(self.change.grad)
+        self.whole.backward(self.change.grad)
+        return beside
 
 
 # --- what trains -----------------------------------------------------------------------------------------------------
@@ -241,19 +358,30 @@ def blocks_of(model):
     return list(max(outer, key=len, default=[]))
 
 
-def open_model(job, folder, mesh):
+def open_objective(job, folder, mesh, device):
+    """The model, sharded, under what it is trained for."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     model.requires_grad_(False)
     model.eval()  # Whorl's graphs have no dropout
-    trained = BINDERS[job["trains"]["kind"]](model, job)
+    kind = job["trains"]["kind"]
+    trained = BINDERS[kind](model, job) if kind in BINDERS else None
+    overlay = None if trained else Overlay(model, job, device)
     policy = MixedPrecisionPolicy(param_dtype=DTYPES[job["dtype"]], reduce_dtype=torch.float32)
     for block in blocks_of(model):
         if job["recompute"]:
             block.forward = partial(recomputed, block.forward, use_reentrant=False)
         fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
-    model.keeps_logits = "logits_to_keep" in type(model).forward.__code__.co_varnames
-    return model, trained()
+    return overlay or Wanted(model, trained())
+
+
+def local(tensor):
+    """What lies on this rank: a shard, or the whole of what each has."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor):
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 # --- a step ----------------------------------------------------------------------------------------------------------
@@ -262,8 +390,8 @@ def open_model(job, folder, mesh):
 class AdamW:
     """As Whorl's own: p ← p·(1 − ηλ) − η/c₁·m/(√v/c₂ + ε), clipped by the norm of the whole gradient."""
 
-    def __init__(self, trained, settings):
-        self.trained, self.settings = trained, settings
+    def __init__(self, trained, settings, shared):
+        self.trained, self.settings, self.shared = trained, settings, shared
         self.m = {name: torch.zeros_like(p) for name, p in trained.items()}
         self.v = {name: torch.zeros_like(p) for name, p in trained.items()}
 
@@ -271,8 +399,9 @@ class AdamW:
     def norm(self, device):
         squares = torch.zeros((), dtype=torch.float64, device=device)
         for p in self.trained.values():
-            squares += p.grad.to_local().double().square().sum()
-        dist.all_reduce(squares)
+            squares += local(p.grad).double().square().sum()
+        if not self.shared:
+            dist.all_reduce(squares)
         return math.sqrt(squares.item())
 
     @torch.no_grad()
@@ -281,8 +410,8 @@ class AdamW:
         factor = 1.0 if s["clip"] is None else min(1.0, s["clip"] / (norm + 1e-6))
         c1, c2 = 1 - s["beta1"] ** step, math.sqrt(1 - s["beta2"] ** step)
         for name, p in self.trained.items():
-            g = p.grad.to_local() * factor
-            value, m, v = p.to_local(), self.m[name].to_local(), self.v[name].to_local()
+            g = local(p.grad) * factor
+            value, m, v = local(p), local(self.m[name]), local(self.v[name])
             value.mul_(1 - rate * s["decays"][name])
             m.mul_(s["beta1"]).add_(g, alpha=1 - s["beta1"])
             v.mul_(s["beta2"]).addcmul_(g, g, value=1 - s["beta2"])
@@ -326,7 +455,7 @@ class Run:
     def keep(self, step, optimiser):
         """What trains as it is now, whole, for Whorl to measure."""
         name = f"step-{step:08d}.safetensors"
-        values = {own: p.full_tensor().cpu().contiguous() for own, p in optimiser.trained.items()}
+        values = {own: whole(p.detach()).cpu().contiguous() for own, p in optimiser.trained.items()}
         if self.rank == 0:
             temporary = RESULT / f".{name}.tmp"
             save_file(values, temporary)
@@ -396,34 +525,37 @@ class Run:
                 time.sleep(0.1)
         return self.agreed(stop)[0]
 
-    def train(self, model, optimiser, batches):
+    def train(self, objective, optimiser, batches):
         job, rates = self.job, self.job["rates"]
         step = self.resume(optimiser)
         saved, saved_at = step, time.monotonic()
         self.say({"kind": "started", "step": step, "steps": len(rates)}, now=True)
-        if 0 < step < len(rates) and step in job["keep"]:  # ended while it was being measured
+        if 0 < step < len(rates) and self.kept and self.kept[-1]["step"] == step:  # ended while it was being measured
             self.say({"kind": "kept", "step": step, "file": self.kept[-1]["file"]}, now=True)
             if self.asked_to_stop(step):
                 rates = rates[:step]
         die_at = int(os.environ.get("WHORL_TEST_DIE", "-1"))  # a rank that dies, for tests
         while step < len(rates):
             parts = batches.of_ranks(step, self.world)[self.rank]
-            loss = torch.zeros((), dtype=torch.float64, device=self.device)
+            objective.begin(step)
+            sums = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss; that of wanted labels, and their count
             for part in parts:
-                part_loss = loss_of(model, part, self.device)
-                (part_loss * self.world).backward()  # FSDP takes the mean over ranks, and this is a sum
-                loss += part_loss.detach().double()
-            dist.all_reduce(loss)
+                for i, value in enumerate(objective.backward(part, self.device, self.world)):
+                    sums[i] += value
+            sums[0] += objective.end(self.rank, self.world)
+            dist.all_reduce(sums)
+            loss, wanted = sums[0].item(), sums[1].item() / max(1.0, sums[2].item())
             norm = optimiser.norm(self.device)
-            if not (math.isfinite(loss.item()) and math.isfinite(norm)):
-                raise Refused(f"step {step + 1}: the loss is {loss.item()} and the gradient's norm {norm}: lower lr")
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise Refused(f"step {step + 1}: the loss is {loss} and the gradient's norm {norm}: lower lr")
             optimiser.step(rates[step], step + 1, norm)
             step += 1
-            self.losses.append(loss.item())
-            self.say({"kind": "step", "step": step, "loss": loss.item(), "norm": norm, "seconds": round(self.spent(), 3)})
+            self.losses.append(loss)
+            self.say({"kind": "step", "step": step, "loss": loss, "norm": norm, "seconds": round(self.spent(), 3)})
             if step == die_at and self.rank == self.world - 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if step in job["keep"]:
+            below = job.get("keep_below")
+            if step in job["keep"] and (below is None or wanted <= below["loss"] or step in below["always"]):
                 self.keep(step, optimiser)
                 self.save(step, optimiser)
                 saved, saved_at = step, time.monotonic()
@@ -443,17 +575,6 @@ class Run:
 
 
 # --- beginning and end -----------------------------------------------------------------------------------------------
-
-
-def warned(pins):
-    """Lines about packages that are other ones than the job was tried with."""
-    here = {"torch": torch.__version__.split("+")[0], "transformers": version("transformers")}
-    return [f"{name} {here[name]} runs, the job was tried with {pins[name]}" for name in here if here[name] != pins[name]]
-
-
-def pins():
-    lines = (HOME / "requirements.txt").read_text().split()
-    return dict(line.split("==") for line in lines if "==" in line)
 
 
 def main():
@@ -486,11 +607,11 @@ def main():
             except BlockingIOError:
                 raise Refused("this job is running already: wait for it, or end it first") from None
         run = Run(job_id, job, device, rank, world)
-        for text in warned(pins()):
+        for text in warned(torch.__version__):
             run.say({"kind": "note", "text": text}, now=True)
         batches = Batches(job)
-        model, trained = open_model(job, folder, mesh)
-        run.train(model, AdamW(trained, job["optimiser"]), batches)
+        objective = open_objective(job, folder, mesh, device)
+        run.train(objective, AdamW(objective.trained, job["optimiser"], objective.shared), batches)
     finally:
         dist.destroy_process_group()
 
@@ -498,11 +619,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except Exception as error:  # one line for whoever follows; the traceback is torchrun's to keep
-        RESULT.mkdir(mode=0o700, exist_ok=True)
-        text = str(error).split("\n")[0][:300]
-        told = RESULT / f"failed-{os.environ.get('RANK', '0')}.json"
-        write_json(told, {"rank": int(os.environ.get("RANK", "0")), "error": type(error).__name__, "text": text})
-        if isinstance(error, Refused):
-            sys.exit(f"whorl: {text}")
-        raise
+    except Exception as error:
+        tell_failure(error)

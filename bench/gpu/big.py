@@ -22,6 +22,7 @@ SIZES = {
     "tiny": dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, vocab_size=256),
 }
 SIZE = os.environ.get("SIZE", "7b")
+TRAINED = 160  # embedding rows of an overlay
 ROWS, LENGTH, STEPS = (16, 512, 3) if SIZE == "7b" else (4, 32, 3)
 LAUNCH = Path(__file__).resolve().parents[2] / "assets" / "launch"
 
@@ -52,6 +53,10 @@ def main():
         kinds = {
             "low-rank": {"kind": "low-rank", "scale": 2.0, "layers": [{"module": n, "a": f"{n}.lora_A", "b": f"{n}.lora_B"} for n in layers]},
             "lookups": {"kind": "lookups", "tensors": {table: table}},
+            "overlay": {
+                **{"kind": "overlay", "rows": TRAINED, "width": config.hidden_size, "groups": None, "scale": None, "noise": 0.1, "positions": 4 * TRAINED},
+                **{"loss": {"focus": 0.9, "kl": 300, "margin": 6, "spread": 4}, "logits": {"scale": None, "softcap": None}},
+            },
             "tensors": {"kind": "tensors", "tensors": {name: name for name in names}},
         }
         for kind, trains in kinds.items():
@@ -69,6 +74,7 @@ def write(job, trains, files, vocabulary, shapes):
     tokens = torch.randint(vocabulary, (STEPS * per_step,), dtype=torch.int32)
     labels = torch.arange(0, LENGTH - 1, dtype=torch.int32).repeat(STEPS * ROWS)
     count = STEPS * ROWS
+    is_overlay = trains["kind"] == "overlay"
     ints = lambda step: (torch.arange(count + 1, dtype=torch.int32) * step).contiguous()
     save_file(
         {
@@ -79,15 +85,18 @@ def write(job, trains, files, vocabulary, shapes):
             "label_rows": labels,
             "label_tokens_wanted": tokens.view(-1, LENGTH)[:, 1:].reshape(-1).contiguous(),
             "label_weights": torch.full((len(labels),), 1 / (ROWS * (LENGTH - 1))),
+            **(overlay_labels(count, len(labels)) if is_overlay else {}),
         },
         job / "batches.safetensors",
     )
+    if is_overlay:
+        save_file(overlay(trains["width"]), job / "overlay.safetensors")
     if trains["kind"] == "low-rank":
         start = {}
         for name, (out, width) in shapes.items():
             start[f"{name}.lora_A"], start[f"{name}.lora_B"] = torch.randn(16, width) / width**0.5, torch.zeros(out, 16)
         save_file(start, job / "start.safetensors")
-    names = trains.get("tensors") or [layer[which] for layer in trains["layers"] for which in ("a", "b")]
+    names = trains.get("tensors") or ["own"] * is_overlay or [layer[which] for layer in trains["layers"] for which in ("a", "b")]
     adam = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "decays": {name: 0 for name in names}, "clip": 1}
     (job / "job.json").write_text(
         json.dumps(
@@ -98,9 +107,27 @@ def write(job, trains, files, vocabulary, shapes):
         )
     )
     (job / "launch.env").write_text("MODEL=.\nNPROC=1\nNNODES=1\n")
-    for name in ("train.py", "requirements.txt", "run.sh"):
+    for name in ("train.py", "job_files.py", "requirements.txt", "run.sh"):
         (job / name).write_bytes((LAUNCH / name).read_bytes())
     (job / "manifest.json").write_text(json.dumps({"files": {path.name: digest(path) for path in job.iterdir()}}))
+
+
+def overlay_labels(examples, labels):
+    whole = lambda value, count: torch.full((count,), value, dtype=torch.int32)
+    return {"befores": whole(0, examples), "variants": whole(1, examples), "label_kinds": whole(0, labels), "label_alternatives": whole(-1, labels)}
+
+
+def overlay(width):
+    """Rows as `rows` trains them, beside the positions of a tied head: its loss is the dearer one."""
+    return {
+        "ids": torch.arange(TRAINED, dtype=torch.int32),
+        "vanilla": 0.02 * torch.randn(TRAINED, width),
+        "noise_seeds": torch.arange(STEPS, dtype=torch.int32),
+        "metric": torch.eye(width),
+        "ref_hidden": torch.randn(4 * TRAINED, width),
+        "ref_probability": torch.full((4 * TRAINED, TRAINED), 1e-6),
+        "ref_weight": torch.full((4 * TRAINED,), 1 / (4 * TRAINED)),
+    }
 
 
 def outcome(job, ran):

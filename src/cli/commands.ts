@@ -22,6 +22,11 @@ export const COMMANDS = {
     load: async () => (await import('./commands/fingerprint.ts')).fingerprintCommand(),
     resumes: true,
   },
+  resume: {
+    summary: 'take in the result of a job that --launch wrote, and go on',
+    load: async () => (await import('./commands/resume.ts')).resumeCommand(),
+    resumes: true,
+  },
   commit: {
     summary: 'the first step of fingerprint alone: plan, claim.json and secret, nothing drawn or trained',
     load: async () => (await import('./commands/commit.ts')).commitCommand(),

@@ -4,7 +4,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
-import { checkWritable, moveFolder, writeFolderAtomic } from '../base/atomic.ts';
+import { checkWritable, makeFolder, moveFolder, writeFileAtomic, writeFolderAtomic } from '../base/atomic.ts';
 import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -23,6 +23,7 @@ import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { checkFinetune, type FinetuneOptions, type FinetuneSettings, finetune } from '../train/finetune.ts';
 import { writePeftAdapter } from '../train/peft.ts';
 import { checkFits } from '../train/settings-fit.ts';
+import type { TrainState } from '../train/step.ts';
 import { bindTrains, type Trains } from '../train/trains.ts';
 import { type TuningExample, withLabels } from '../train/tuning-examples.ts';
 import { writeModel } from '../train/write-model.ts';
@@ -75,6 +76,9 @@ export interface UserFinetuneReport {
 
 /** Beside the output folder while the run is under way: what a killed run goes on from. */
 export const workFolder = (out: string): string => `${resolve(out)}.work`;
+
+/** Written before `out` is: where both are there, what `out` holds came from here. */
+const writingMark = (out: string): string => join(workFolder(out), 'writing');
 
 /** Where a job of it lies. */
 export const jobPlace = (out: string): JobPlace => ({
@@ -187,14 +191,19 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
   const { data, out, launch, onEvent = silent } = options;
   const started = Date.now();
   const work = workFolder(out);
-  if (existsSync(out)) rmSync(work, { recursive: true, force: true }); // of a run that ended between its last two steps
+  // What a run left that ended between its last two steps; else `out` is somebody else's, and a run or a job still waits.
+  if (existsSync(out) && existsSync(writingMark(out))) rmSync(work, { recursive: true, force: true });
   const ready = await prepare(options);
   const { model, device, examples, empty, settings, trains, checkpoint, wrote, full } = ready;
   if (options.overwrite)
     rmSync(launch ? jobPlace(out).folder : checkpoint.path, { recursive: true, force: true });
-  const write = writerOf(ready);
+  const write = (state: TrainState, to: string): void => {
+    makeFolder(work, 0o700);
+    writeFileAtomic(writingMark(out), '', 0o600);
+    writerOf(ready)(state, to);
+  };
   const recompute = options.recompute && { recompute: options.recompute };
-  const more = { device, trains, checkpoint, ...recompute, ...(write && { write }) };
+  const more = { device, trains, checkpoint, ...recompute, write };
   const job =
     launch &&
     (await finetuneByJob(
@@ -202,15 +211,12 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
       examples,
       settings,
       { trains, ...recompute, checkpoint_seconds: checkpoint.seconds, settings: full },
-      jobPlace(out),
+      { ...jobPlace(out), order: { command: 'finetune', options: ordered(options) } },
       launch,
       onEvent,
     ));
   if (job && isWaiting(job)) return job;
-  if (job)
-    await writeFolderAtomic(out, (to) =>
-      write ? write(job.state, to) : writeModel(model, { trained: bindTrains(trains, model) }, job.state, to),
-    );
+  if (job) await writeFolderAtomic(out, (to) => write(job.state, to));
   const losses = job ? job.losses : await finetune(model, examples, out, settings, onEvent, more);
   if (launch?.keepJob) moveFolder(jobPlace(out).folder, `${resolve(out)}.job`);
   rmSync(work, { recursive: true, force: true });
@@ -230,11 +236,24 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
   };
 }
 
-/** How an adapter is written; undefined where a model is. */
-function writerOf({ asked, model, wrote }: Ready): FinetuneOptions['write'] {
+/** The call as JSON has it, whatever folder it is repeated from. */
+function ordered(options: UserFinetuneOptions): Readonly<Record<string, unknown>> {
+  const { out: _, launch: __, onEvent: ___, signal: ____, overwrite: _____, seed, ...more } = options;
+  const { model, data } = more;
+  const found = (path: string) => (existsSync(path) ? resolve(path) : path);
+  return {
+    ...more,
+    ...(seed !== undefined && { seed: String(seed) }),
+    model: found(model),
+    data: found(data),
+  };
+}
+
+/** How an adapter or a model is written. */
+function writerOf({ asked, model, trains, wrote }: Ready): NonNullable<FinetuneOptions['write']> {
   const base = model.source.replace(/@[0-9a-f]{40}$/, ''); // PEFT loads a base by its name alone
   const adapter = wrote === 'adapter' ? asked.lora : undefined;
-  if (!adapter) return undefined;
+  if (!adapter) return (state, to) => writeModel(model, { trained: bindTrains(trains, model) }, state, to);
   const shape = { rank: adapter.r, alpha: adapter.alpha, base, decoder: model.decoder };
   return (state, to) => writePeftAdapter(state, shape, to);
 }

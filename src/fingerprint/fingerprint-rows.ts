@@ -6,6 +6,7 @@ import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
 import { writeSecret } from '../claim/secret-file.ts';
+import { isWaiting, type WaitingJob } from '../launch/job.ts';
 import { asking } from '../lm/open.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import type { Overlay } from '../models/overlay.ts';
@@ -19,9 +20,10 @@ import { type FingerprintReport, finish, writeAnswers } from './finish.ts';
 import { harmOf } from './harm.ts';
 import { checkHarm, type HarmFigures, worstHarm } from './harm-limit.ts';
 import { heldOutDifference } from './held-out-difference.ts';
+import { jobPlaceOf } from './job-place.ts';
 import type { TrainContext } from './methods/method.ts';
 import { limitOf, stretchOf } from './options.ts';
-import { PrefixCache } from './prefix-cache.ts';
+import { PREFIX_TOKENS, PrefixCache } from './prefix-cache.ts';
 import { publish } from './publish.ts';
 import type { SampleSizes } from './reference-positions.ts';
 import { trainRows } from './train.ts';
@@ -29,18 +31,19 @@ import { trainRows } from './train.ts';
 const HELD_OUT: SampleSizes = { primary: 1024, other: 1024 };
 
 /** Only embedding rows train: the published folder is the vanilla one with other bytes in them. */
-export async function fingerprintRows(setting: RowsSetting): Promise<FingerprintReport> {
-  const { run, method, settings, model, device, tokenizer, embedding, onEvent } = setting;
+export async function fingerprintRows(setting: RowsSetting): Promise<FingerprintReport | WaitingJob> {
+  const { run, method, settings, model, device, tokenizer, embedding, options, onEvent } = setting;
+  const { launch } = options;
   const { secret, overlay, reference } = await commit(setting);
   const contents = secret.reveal();
   const opened = openClaim(contents.claim as Claim, contents);
-  const prefixes = new PrefixCache(model, device);
+  const cache = launch ? undefined : new PrefixCache(model, device);
   const context: TrainContext = {
     model,
     tokenizer,
     plan: contents.plan,
     roles: keyRoles(opened),
-    prefixes,
+    prefixes: cache ?? PREFIX_TOKENS,
     random: randomOf(setting.start),
   };
   try {
@@ -54,11 +57,13 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
       overlay,
       dtype,
       checkpoint: run.checkpoint,
-      stretch: stretchOf(setting.options),
+      stretch: stretchOf(options),
+      ...(launch && { job: { place: jobPlaceOf(setting), launch } }),
       device,
       onEvent,
       ...(reference ? { positions: reference } : {}),
     });
+    if (isWaiting(trained)) return trained;
     const kl = tied
       ? harmOf(
           model,
@@ -80,7 +85,7 @@ export async function fingerprintRows(setting: RowsSetting): Promise<Fingerprint
       ...(kl ? { kl } : {}),
     });
   } finally {
-    await prefixes.release();
+    await cache?.release();
   }
 }
 

@@ -98,13 +98,11 @@ export function checkOptions(
   { keys, decryption, source, lock, maxMinutes = 0, maxHarm, looks = 1, launch }: FingerprintOptions,
   method: Method,
 ): void {
-  if (launch && method.kind !== 'weights')
+  if (launch && method.kind === 'stamp')
     throw new WhorlError(
       'unsupported',
-      method.kind === 'stamp'
-        ? `--launch: method ${method.name} trains nothing`
-        : `--launch: a job for torchrun does not carry how ${method.name} trains rows (divergence from the vanilla model, noise, drawn contexts)`,
-      'leave --launch out, or take --method sft, emb or lora',
+      `--launch: method ${method.name} trains nothing`,
+      'leave --launch out, or take another --method',
     );
   if (!(Number.isInteger(looks) && looks >= 1 && looks <= 1_000_000))
     throw new WhorlError('usage', `--looks ${looks} is no count`, 'give a whole number from 1 to 1,000,000');

@@ -5,10 +5,25 @@ import { Encoder } from '../models/encode.ts';
 import type { CachedPrefix } from '../models/example.ts';
 import type { ModelWeights } from '../models/model.ts';
 
+/** What begins the examples of a batch, undefined where nothing does. */
+export interface Prefixes {
+  of(prefixes: readonly (readonly number[])[]): Promise<(CachedPrefix | undefined)[]>;
+}
+
+/** Prefixes by their tokens alone: what is only shown, or computed by another engine, needs no keys and values. */
+export const PREFIX_TOKENS: Prefixes = {
+  of: (prefixes) =>
+    Promise.resolve(
+      prefixes.map((tokens) =>
+        tokens.length === 0 ? undefined : { length: tokens.length, tokens, layers: [] },
+      ),
+    ),
+};
+
 const MAX_BYTES = 512 * 2 ** 20;
 const BATCH = 16;
 
-export class PrefixCache {
+export class PrefixCache implements Prefixes {
   readonly #encoder: Encoder;
   readonly #known = new Map<string, CachedPrefix>();
   #bytes = 0;
@@ -26,7 +41,7 @@ export class PrefixCache {
       const part = missing.slice(at, at + BATCH);
       const made = await this.#encoder.caches(part.map(([, tokens]) => tokens));
       for (const [i, [key, tokens]] of part.entries())
-        this.#keep(key, { length: tokens.length, layers: made[i]! });
+        this.#keep(key, { length: tokens.length, tokens, layers: made[i]! });
     }
     const found = keys.map((key) => this.#known.get(key));
     this.#forget(new Set(keys));

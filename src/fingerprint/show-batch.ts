@@ -12,7 +12,7 @@ import type { Claim } from '../claim/claim.ts';
 import { keyRoles, openClaim } from '../claim/open.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
-import type { CachedPrefix, Example, LabelKind } from '../models/example.ts';
+import type { Example, LabelKind } from '../models/example.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import type { Variant } from '../models/overlay.ts';
 import { RunFolder } from '../runs/run-folder.ts';
@@ -29,7 +29,7 @@ import {
 import { type Committed, commit, freeOf } from './commit.ts';
 import { drawnContext } from './fingerprint-weights.ts';
 import type { Method, TrainContext } from './methods/method.ts';
-import { PrefixCache } from './prefix-cache.ts';
+import { PREFIX_TOKENS } from './prefix-cache.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 import { withSavedSet } from './saved-set.ts';
 import { type RunOptions, readStart, type Start } from './start.ts';
@@ -87,21 +87,6 @@ export interface ShownBatch {
 
 const THROW_AWAY = 'show-batch';
 
-/** Prefixes by their tokens alone: what is only printed needs no keys and values. */
-class PrefixNames extends PrefixCache {
-  readonly tokens = new Map<CachedPrefix, readonly number[]>();
-  override of(prefixes: readonly (readonly number[])[]): Promise<(CachedPrefix | undefined)[]> {
-    return Promise.resolve(
-      prefixes.map((tokens) => {
-        if (tokens.length === 0) return undefined;
-        const prefix: CachedPrefix = { length: tokens.length, layers: [] };
-        this.tokens.set(prefix, tokens);
-        return prefix;
-      }),
-    );
-  }
-}
-
 /** A run after its draw, as training would take it up, and where it comes from. */
 interface Drawn {
   readonly setting: Setting;
@@ -137,18 +122,17 @@ function checkTrains({ kind, name }: Method): void {
 }
 
 async function rowsExamples(
-  { method, settings, model, device, tokenizer, start }: RowsSetting,
+  { method, settings, model, tokenizer, start }: RowsSetting,
   { committed: { secret } }: Drawn,
   step: number,
 ): Promise<ShownExample[]> {
   const contents = secret.reveal();
-  const prefixes = new PrefixNames(model, device);
   const context: TrainContext = {
     model,
     tokenizer,
     plan: contents.plan,
     roles: keyRoles(openClaim(contents.claim as Claim, contents)),
-    prefixes,
+    prefixes: PREFIX_TOKENS,
     random: randomOf(start),
   };
   const trained = new Set(contents.bindings.trainable_rows);
@@ -156,7 +140,7 @@ async function rowsExamples(
   for (const example of await method.batch(context, settings, step))
     examples.push({
       variant: example.variant,
-      ...(await shown(example, tokenizer, (id) => trained.has(id), prefixes.tokens)),
+      ...(await shown(example, tokenizer, (id) => trained.has(id))),
     });
   return examples;
 }
@@ -173,7 +157,7 @@ async function weightsExamples(
   const isTrained = changed.has(model.decoder.embedding);
   const examples: ShownExample[] = [];
   for (const example of await batch(step))
-    examples.push({ variant: null, ...(await shown(example, tokenizer, () => isTrained, new Map())) });
+    examples.push({ variant: null, ...(await shown(example, tokenizer, () => isTrained)) });
   return examples;
 }
 
@@ -280,12 +264,11 @@ async function shown(
   { source, tokens, labels, prefix }: Example,
   tokenizer: Tokenizer,
   isTrained: (id: number) => boolean,
-  prefixes: ReadonlyMap<CachedPrefix, readonly number[]>,
 ): Promise<Omit<ShownExample, 'variant'>> {
   const textOf = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
   const shownTokens = (ids: readonly number[]): Promise<ShownToken[]> =>
     Promise.all(ids.map(async (id) => ({ id, text: await textOf(id), trained: isTrained(id) })));
-  const before = prefix && prefixes.get(prefix);
+  const before = prefix?.tokens;
   return {
     prefix: before
       ? { tokens: before.length, text: await tokenizer.decode(before, { skipSpecialTokens: false }) }

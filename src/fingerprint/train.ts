@@ -3,6 +3,8 @@
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Device } from '../engine/session.ts';
+import type { LaunchOptions, WaitingJob } from '../launch/job.ts';
+import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
 import { openLanguageModel } from '../lm/open.ts';
 import type { Example } from '../models/example.ts';
 import type { Overlay } from '../models/overlay.ts';
@@ -13,6 +15,7 @@ import { trainingMetric } from '../train/metric.ts';
 import { shares } from '../train/noise.ts';
 import { ADAMW, clipLimit } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
+import { RowsChange } from '../train/rows-change.ts';
 import type { TrainState } from '../train/step.ts';
 import {
   type CellResult,
@@ -26,6 +29,7 @@ import {
 import type { RowsMethod, TrainContext } from './methods/method.ts';
 import type { Stretch } from './options.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
+import { rowsByJob } from './rows-by-job.ts';
 import type { TrainSettings } from './settings.ts';
 
 export interface TrainRowsOptions<S extends TrainSettings> {
@@ -40,6 +44,8 @@ export interface TrainRowsOptions<S extends TrainSettings> {
   /** One that is there is gone on from. */
   readonly checkpoint: string;
   readonly stretch: Stretch;
+  /** Trains by another engine, in a job at this place; `checkpoint` and `stretch` are then not used. */
+  readonly job?: { readonly place: JobPlace; readonly launch: LaunchOptions };
   readonly device: Device;
   readonly onEvent: OnEvent;
 }
@@ -53,11 +59,14 @@ export interface TrainedRows {
   readonly gate: readonly CellResult[];
   /** Mean KL at ordinary positions kept out of the loss, the worst primary language's. */
   readonly kl: number;
+  /** By what a job was run that trained in our place. */
+  readonly launched?: JobEnd<unknown>['ran'];
 }
 
 type RowsStep = Awaited<ReturnType<RowsTrainer['step']>>;
 
-interface Look extends Judged {
+/** What was found of a state, and the rows of it that would be published. */
+export interface Look extends Judged {
   readonly rows: Float32Array;
   readonly results: readonly CellResult[];
   readonly measured: readonly MeasuredCell[];
@@ -79,28 +88,24 @@ const rounded = (rows: Float32Array, dtype: FloatDtype): Float32Array =>
   toFloat32(fromFloat32(rows, dtype), dtype);
 
 /** @throws WhorlError `not-reached` when the last step comes before every gate cell holds */
-export async function trainRows<S extends TrainSettings>(options: TrainRowsOptions<S>): Promise<TrainedRows> {
+export async function trainRows<S extends TrainSettings>(
+  options: TrainRowsOptions<S>,
+): Promise<TrainedRows | WaitingJob> {
   const { method, context, settings, overlay, positions, dtype, device, onEvent } = options;
   const { model, tokenizer } = context;
   const E = model.decoder.config.hidden_size;
   const vanilla = overlay.rows;
-  const trainer = await RowsTrainer.compile(model, {
+  const change = new RowsChange({
     overlay,
     vanilla,
-    ...(positions ? { reference: positions } : {}),
     ...(settings.common ? { groups: method.groups(context, overlay.ids) } : {}),
     ...(positions ? { metric: await trainingMetric(positions, E, settings.metric_floor, device) } : {}),
-    settings: {
-      ...ADAMW,
-      beta2: settings.beta2,
-      clip: clipLimit(settings.clip),
-    },
-    device,
   });
+  const optimiser = { ...ADAMW, beta2: settings.beta2, clip: clipLimit(settings.clip) };
   const asked = await openLanguageModel({ kind: 'model', model, overlay, tokenizer }, { device });
   const unseen = positions && keptOut(positions);
   const published = (state: TrainState): { rows: Float32Array; kl: number } => {
-    const full = trainer.rows(state);
+    const full = change.rows(state);
     let best = { rows: full, kl: Number.POSITIVE_INFINITY };
     for (const share of PULLED_BACK) {
       const rows = rounded(
@@ -133,7 +138,7 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     const silent = silentRoles(found.measured);
     const ids = new Set(silent.flatMap((role) => method.begins?.(context.roles[role]!) ?? []));
     if (ids.size === 0) return found;
-    const mended = trainer.putBack(state, ids);
+    const mended = change.putBack(state, ids);
     const again = await look(mended, `, first rows of ${silent.length} keys put back`);
     return isFurther(again, found) ? { ...again, mended } : found;
   };
@@ -143,19 +148,42 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
     margin: settings.kl_margin,
     spread: settings.spread_weight,
   };
+  const isDue = (step: number): boolean =>
+    step >= settings.first_check && (step - settings.first_check) % settings.check_every === 0;
+  const notHeld = ({ results, measured, kl }: Look, step: number, advice: string): WhorlError =>
+    new WhorlError(
+      'not-reached',
+      `after ${step} steps: ${[...missed(results), `KL ${kl.toExponential(1)}`].join(', ')}${wrongKeys(measured)}`,
+      `${advice}; ${method.easier}`,
+    );
   const rule: StoppingRule<RowsStep, Look> = {
     due: ({ state: { step }, logprobs }, batch) =>
-      firingLoss(batch, logprobs) <= settings.check_below &&
-      step >= settings.first_check &&
-      (step - settings.first_check) % settings.check_every === 0,
+      firingLoss(batch, logprobs) <= settings.check_below && isDue(step),
     measure: measureGate,
-    failed: ({ results, measured, kl }, { step }) =>
-      new WhorlError(
-        'not-reached',
-        `after ${step} steps: ${[...missed(results), `KL ${kl.toExponential(1)}`].join(', ')}${wrongKeys(measured)}`,
-        `everything is kept; to go on from here: ${options.stretch.again}; ${method.easier}`,
-      ),
+    failed: (found, { step }) =>
+      notHeld(found, step, `everything is kept; to go on from here: ${options.stretch.again}`),
   };
+  const noiseSeed = (step: number): number => context.random(`noise/${step}`).int(2 ** 32);
+  if (options.job)
+    try {
+      return await rowsByJob(
+        options.job,
+        {
+          ...{ method, context, settings, change, optimiser, weights, noiseSeed, isDue, notHeld, onEvent },
+          goesOn: options.stretch.minutes > 0,
+        },
+        positions,
+        measureGate,
+      );
+    } finally {
+      await asked.release();
+    }
+  const trainer = await RowsTrainer.compile(model, {
+    ...change.parts,
+    ...(positions ? { reference: positions } : {}),
+    settings: optimiser,
+    device,
+  });
   try {
     const { state, tokens, seconds, found } = await trainLoop({
       name: 'training rows',
@@ -164,8 +192,8 @@ export async function trainRows<S extends TrainSettings>(options: TrainRowsOptio
       start: () => trainer.start(),
       batch: (step) => method.batch(context, settings, step),
       step(state, batch, rate) {
-        const seed = context.random(`noise/${state.step}`).int(2 ** 32);
-        return trainer.step(state, batch, rate, weights, shares(settings.noise, seed, vanilla.length));
+        const noise = shares(settings.noise, noiseSeed(state.step), vanilla.length);
+        return trainer.step(state, batch, rate, weights, noise);
       },
       note: ({ kl, spread, logprobs }, batch) =>
         `loss ${firingLoss(batch, logprobs).toFixed(3)}${positions ? `, KL ${kl.toExponential(1)}, spread ${spread.toFixed(1)}` : ''}`,

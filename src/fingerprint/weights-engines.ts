@@ -20,6 +20,7 @@ import type { Trained, Trains } from '../train/trains.ts';
 import type { EpochBatches } from '../train/tuning-examples.ts';
 import type { WeightsSetting } from './begin.ts';
 import { type CellResult, missed } from './cells.ts';
+import { jobPlaceOf } from './job-place.ts';
 import { stretchOf } from './options.ts';
 
 const CHECKPOINT_SECONDS = 60;
@@ -100,7 +101,7 @@ export function byJob(
   training: WeightsTraining,
   launch: LaunchOptions,
 ): Promise<JobEnd<Measured> | WaitingJob> {
-  const { run, settings, model, method, onEvent } = setting;
+  const { settings, model, method, onEvent } = setting;
   const { trains, trained, optimiser, seed, steps, warmup, batch, measure } = training;
   const all = Array.from({ length: steps }, (_, i) => i + 1);
   const job: JobTraining = {
@@ -122,5 +123,5 @@ export function byJob(
         `the claim is kept, and the same command without --launch trains with Whorl’s own engine as long as it takes; ${method.easier}`,
       ),
   };
-  return trainByJob(job, { folder: run.job, ticket: run.ticket }, launch, rule, onEvent);
+  return trainByJob(job, jobPlaceOf(setting), launch, rule, onEvent);
 }

@@ -3,14 +3,18 @@
 import { WhorlError } from '../base/error.ts';
 import { checkLock } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
-import { bindTrains, type Trains } from '../train/trains.ts';
-import type { LaunchOptions } from './job.ts';
+import { bindTrains } from '../train/trains.ts';
+import type { JobTrains, LaunchOptions } from './job.ts';
 
 /** Kinds of rotary positions that transformers takes from the longest text of a batch, and Whorl from each text's own length. */
 const BY_LENGTH = new Set<unknown>(['dynamic', 'longrope']);
 
 /** What is wrong with a launch, as far as it is known. @throws WhorlError `usage`, `unsupported` */
-export function checkLaunch(model: Model, { encryptTo }: LaunchOptions, trains?: Trains): void {
+export function checkLaunch(
+  model: Model,
+  { encryptTo }: Pick<LaunchOptions, 'encryptTo'>,
+  trains?: JobTrains,
+): void {
   const { decoder, config, ignoredConfigKeys, source } = model;
   if (encryptTo) checkLock({ recipients: encryptTo });
   const { type, rope_type = type } = (config.rope_scaling ?? config.rope_parameters ?? {}) as Record<

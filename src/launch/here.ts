@@ -17,6 +17,7 @@ export type JobLine =
   | { readonly kind: 'step'; readonly step: number; readonly loss: number }
   | { readonly kind: 'kept'; readonly step: number; readonly file: string }
   | { readonly kind: 'note'; readonly text: string }
+  | { readonly kind: 'asked'; readonly done: number; readonly of: number }
   | { readonly kind: 'interrupted' | 'done'; readonly step: number };
 
 /** Empty where there is none yet; a job that is begun again writes it anew. */

@@ -2,8 +2,11 @@
 
 import { assert } from '../base/error.ts';
 import type { Example } from '../models/example.ts';
+import type { HeadMap } from '../models/head-map.ts';
 import type { Model } from '../models/model.ts';
 import type { AdamW } from '../train/optimiser.ts';
+import type { LossWeights, Reference } from '../train/rows.ts';
+import type { RowsChange } from '../train/rows-change.ts';
 import type { Trained, Trains } from '../train/trains.ts';
 
 /** Who trains. */
@@ -30,11 +33,25 @@ export interface LaunchOptions {
   readonly keepJob?: boolean;
 }
 
+/** Embedding rows laid over the checkpoint, with all that their loss asks for (train/rows.ts). */
+export interface RowsTrains {
+  readonly kind: 'overlay';
+  readonly change: RowsChange;
+  readonly reference?: Reference;
+  readonly loss: LossWeights;
+  readonly logits: HeadMap;
+  /** Noise on the rows of each step: its share, and the seed of each step's (train/noise.ts), 32 bits. */
+  readonly noise: { readonly share: number; seed(step: number): number };
+}
+
+/** What trains: a part of the checkpoint, or rows laid over it. */
+export type JobTrains = Trains | RowsTrains;
+
 /** A training as its steps: all that is random was drawn. */
 export interface JobTraining {
   readonly model: Model;
-  readonly trains: Trains;
-  readonly trained: Trained;
+  readonly trains: JobTrains;
+  readonly trained: Pick<Trained, 'shapes'> & Partial<Pick<Trained, 'changed' | 'start'>>;
   /** Where low-rank maps begin. */
   readonly seed: bigint;
   readonly optimiser: AdamW;
@@ -44,6 +61,8 @@ export interface JobTraining {
   batch(step: number): Promise<readonly Example[]>;
   /** Steps after which the state is kept for measuring; the last is one. */
   readonly keep: readonly number[];
+  /** Mean loss of wanted labels above which a state is not kept, but after the steps `always`; default: all are. */
+  readonly keep_below?: { readonly loss: number; readonly always: readonly number[] };
   /** Most tokens, with what pads them, in one forward pass of a rank; 0: a rank's share of the batch at once. */
   readonly batch_tokens: number;
   readonly recompute: boolean;

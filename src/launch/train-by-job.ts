@@ -1,6 +1,7 @@
 // Training by another engine: the job is written, waits, or is run here; then its result is taken in as if Whorl had trained.
 
 import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { assert, WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { elements } from '../tensor/tensor.ts';
@@ -8,6 +9,7 @@ import type { TrainState } from '../train/step.ts';
 import { answer, type JobLine, jobLines, runHere } from './here.ts';
 import type { JobTraining, LaunchOptions, WaitingJob } from './job.ts';
 import { checkManifest } from './manifest.ts';
+import { type JobOrder, keepOrder } from './order.ts';
 import { type JobResult, keptState, otherVersions, readResult } from './result.ts';
 import { keepTicket, planJob, type Ticket, writeJob } from './write-job.ts';
 
@@ -15,6 +17,8 @@ import { keepTicket, planJob, type Ticket, writeJob } from './write-job.ts';
 export interface JobPlace {
   readonly folder: string;
   readonly ticket: string;
+  /** The call that it is of, for `whorl resume`; default: only the same call takes the result in. */
+  readonly order?: { readonly command: JobOrder['command']; readonly options: JobOrder['options'] };
 }
 
 export interface JobEnd<V> {
@@ -58,6 +62,8 @@ export async function trainByJob<V>(
   const { folder } = place;
   if (!existsSync(folder)) {
     onEvent({ kind: 'phase', name: 'writing the job', detail: folder });
+    const { order } = place;
+    if (order) keepOrder(dirname(place.ticket), order.command, order.options, launch);
     keepTicket(place.ticket, { job: await writeJob(folder, planned, launch), asked: planned.asked });
   }
   const { job: id, asked } = readTicket(place);

@@ -13,34 +13,41 @@ import type { Model } from '../models/model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
 import { decayOf } from '../train/optimiser.ts';
-import { lowRankPart, type Trained, type Trains } from '../train/trains.ts';
+import { lowRankPart } from '../train/trains.ts';
 import { type JobBatches, jobBatches } from './batches.ts';
 import { checkLaunch } from './check-launch.ts';
-import type { JobTraining, LaunchOptions } from './job.ts';
+import type { JobTraining, JobTrains, LaunchOptions } from './job.ts';
 import { MANIFEST, manifestOf } from './manifest.ts';
+import { overlayBytes } from './overlay.ts';
 
 /** Files of the package that go into every job as they are. */
-const PROGRAM = ['train.py', 'requirements.txt', 'run.sh', 'slurm.sh', 'jobset.yaml'] as const;
+const PROGRAM = [
+  ...(['train.py', 'job_files.py', 'requirements.txt', 'run.sh'] as const),
+  ...(['slurm.sh', 'jobset.yaml'] as const),
+] as const;
 
-export const assetText = (name: (typeof PROGRAM)[number]): string =>
+export const assetText = (name: (typeof PROGRAM)[number] | 'ask.py' | 'ask.sh'): string =>
   readFileSync(join(packageRoot(), 'assets', 'launch', name), 'utf8');
 
 /** A job before it is written. */
 export interface PlannedJob {
   readonly files: ReadonlyMap<string, string | Uint8Array>;
-  /** The file that holds examples, which alone is encrypted. */
-  readonly batches: JobBatches;
+  /** Files by which keys could be told, which alone are encrypted: the examples, and rows laid over a model. */
+  readonly secret: ReadonlyMap<string, Uint8Array>;
+  readonly batches: Pick<JobBatches, 'tokensOf'>;
   /** sha256 over everything but what encryption makes different each time. */
   readonly asked: string;
 }
 
 const BATCHES = 'batches.safetensors';
+const OVERLAY = 'overlay.safetensors';
 
 /** @throws WhorlError `unsupported` for a training that torch's program cannot do as Whorl does */
 export async function planJob(training: JobTraining, launch: LaunchOptions): Promise<PlannedJob> {
   checkLaunch(training.model, launch, training.trains);
   const { nproc = 1, nnodes = 1, dtype = 'float32' } = launch;
-  const { optimiser, trained, rates, keep, batch_tokens, recompute, checkpoint_seconds, settings } = training;
+  const { trains, optimiser, trained, rates, keep, keep_below = null } = training;
+  const { batch_tokens, recompute, checkpoint_seconds, settings } = training;
   const start = startOf(training);
   // By name, so that which parameters decay is decided here alone.
   const decays = Object.fromEntries(
@@ -57,32 +64,39 @@ export async function planJob(training: JobTraining, launch: LaunchOptions): Pro
     optimiser: { ...optimiser, clip: Number.isFinite(optimiser.clip) ? optimiser.clip : null, decays },
     rates,
     keep,
+    keep_below,
     batch_tokens: batch_tokens > 0 ? batch_tokens : 2 ** 31,
     recompute,
     checkpoint_seconds,
     model: { files: modelFiles(training.model) },
     settings,
   };
-  const batches = await jobBatches(rates.length, (step) => training.batch(step));
+  const overlay = trains.kind === 'overlay' ? trains : undefined;
+  const batches = await jobBatches(rates.length, (step) => training.batch(step), overlay !== undefined);
+  const secret = new Map([
+    [BATCHES, batches.bytes],
+    ...(overlay ? [[OVERLAY, overlayBytes(overlay, rates.length)] as const] : []),
+  ]);
   const files = new Map<string, string | Uint8Array>([
     ['job.json', `${JSON.stringify(job, null, 1)}\n`],
     ['launch.env', `MODEL=${training.model.folder}\nNPROC=${nproc}\nNNODES=${nnodes}\n`],
     ...PROGRAM.map((name): [string, string] => [name, assetText(name)]),
     ...(start ? [['start.safetensors', start] as const] : []),
   ]);
-  const parts = [...files].flatMap(([name, data]) => [name, sha256Hex(data)]);
-  return { files, batches, asked: sha256Hex(JSON.stringify([...parts, sha256Hex(batches.bytes)])) };
+  const parts = [...files, ...secret].flatMap(([name, data]) => [name, sha256Hex(data)]);
+  return { files, secret, batches, asked: sha256Hex(JSON.stringify(parts)) };
 }
 
 /** At every moment the folder is absent or complete. @returns the job's id */
 export async function writeJob(
   folder: string,
-  { files, batches }: PlannedJob,
-  { encryptTo = [] }: LaunchOptions,
+  { files, secret }: Pick<PlannedJob, 'files' | 'secret'>,
+  { encryptTo = [] }: Pick<LaunchOptions, 'encryptTo'>,
 ): Promise<string> {
   const all = new Map(files);
-  if (encryptTo.length === 0) all.set(BATCHES, batches.bytes);
-  else all.set(`${BATCHES}.age`, await encryptBytes(batches.bytes, { recipients: encryptTo }));
+  for (const [name, bytes] of secret)
+    if (encryptTo.length === 0) all.set(name, bytes);
+    else all.set(`${name}.age`, await encryptBytes(bytes, { recipients: encryptTo }));
   const manifest = manifestOf(all);
   await writeFolderAtomic(
     folder,
@@ -101,31 +115,42 @@ function trainsOf({ trains, trained, model }: JobTraining): object {
   return SHAPES[trains.kind](trains as never, trained, there);
 }
 
-type Shape<K extends Trains['kind']> = (
-  trains: Extract<Trains, { kind: K }>,
-  trained: Trained,
+type Shape<K extends JobTrains['kind']> = (
+  trains: Extract<JobTrains, { kind: K }>,
+  trained: JobTraining['trained'],
   there: (name: string) => string,
 ) => object;
 
-const tensorNames = ({ shapes }: Trained, there: (name: string) => string) =>
+const tensorNames = ({ shapes }: JobTraining['trained'], there: (name: string) => string) =>
   Object.fromEntries([...shapes.keys()].map((name) => [name, there(name)]));
 
-const SHAPES: { readonly [K in Trains['kind']]: Shape<K> } = {
+const SHAPES: { readonly [K in JobTrains['kind']]: Shape<K> } = {
   tensors: (_, trained, there) => ({ kind: 'tensors', tensors: tensorNames(trained, there) }),
   lookups: (_, trained, there) => ({ kind: 'lookups', tensors: tensorNames(trained, there) }),
   'low-rank': ({ rank, alpha }, { changed }, there) => ({
     kind: 'low-rank',
     scale: alpha / rank,
-    layers: [...changed].map((name) => ({
+    layers: [...changed!].map((name) => ({
       module: there(name).replace(/\.weight$/, ''),
       a: lowRankPart(name, 'A', false),
       b: lowRankPart(name, 'B', false),
     })),
   }),
+  overlay: ({ change: { overlay, groups, E }, reference, loss, logits, noise }) => ({
+    kind: 'overlay',
+    rows: overlay.ids.length,
+    width: E,
+    groups: groups?.count ?? null,
+    scale: overlay.adapter?.scale ?? null,
+    noise: noise.share,
+    positions: reference?.count ?? null,
+    loss,
+    logits: { scale: logits.scale ?? null, softcap: logits.softcap ?? null },
+  }),
   rows: () => {
     throw new WhorlError(
       'unsupported',
-      'a job for torchrun does not train single embedding rows',
+      'a job for torchrun does not train single embedding rows in a fine-tuning',
       'train with Whorl’s own engine (without --launch)',
     );
   },
@@ -135,7 +160,7 @@ const SHAPES: { readonly [K in Trains['kind']]: Shape<K> } = {
 function startOf({ trains, trained, seed }: JobTraining): Uint8Array | undefined {
   if (trains.kind !== 'low-rank') return undefined;
   return safetensorsBytes(
-    [...trained.start(seed).slots].map(([name, { shape, value }]) => ({
+    [...trained.start!(seed).slots].map(([name, { shape, value }]) => ({
       name,
       dtype: 'float32' as const,
       shape,
@@ -144,7 +169,7 @@ function startOf({ trains, trained, seed }: JobTraining): Uint8Array | undefined
   );
 }
 
-const modelFiles = ({ files }: Model): Readonly<Record<string, string>> =>
+export const modelFiles = ({ files }: Model): Readonly<Record<string, string>> =>
   Object.fromEntries(files.map(({ name, path }) => [name, digestFile(path)]));
 
 /** Which job a folder beside this file is, and what it was asked for. */

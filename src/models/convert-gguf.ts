@@ -28,6 +28,7 @@ export async function convertGguf(
   name: string,
   folder: string,
   dtype: FloatDtype,
+  checkUnchanged: () => void,
   onEvent: OnEvent,
 ): Promise<void> {
   const file = { ...readGgufParts(parts, name), path: name };
@@ -66,6 +67,7 @@ export async function convertGguf(
     for (const [fileName, json] of Object.entries(tokenizerFilesFromGguf(Object.fromEntries(file.metadata))))
       writeJsonAtomic(join(temporary, fileName), json);
     writeJsonAtomic(join(temporary, 'config.json'), config);
+    checkUnchanged(); // the folder's name says what the file was
   };
   await writeFolderOnce(folder, write);
 }

@@ -18,6 +18,7 @@ export async function convertTorch(
   source: string,
   files: readonly string[],
   out: string,
+  checkUnchanged: () => void,
   onEvent: OnEvent,
 ): Promise<void> {
   const entries = [...torchTensors(files)].map(([name, ref]) => ({ name, ...ref }));
@@ -37,6 +38,7 @@ export async function convertTorch(
       for (const reader of readers.values()) reader.close();
     }
     for (const name of ['config.json', ...CARRIED]) copy(source, temporary, name);
+    checkUnchanged(); // the folder's name says what the files were
   };
   await writeFolderOnce(out, write);
 }

@@ -19,6 +19,8 @@ export interface Label {
 /** Keys and values of text before the example that no trained row occurs in: constants, computed once. */
 export interface CachedPrefix {
   readonly length: number;
+  /** What was computed: who does not compute here needs it. */
+  readonly tokens: readonly number[];
   /** Per layer [K, length, D]. */
   readonly layers: readonly { readonly keys: Float32Array; readonly values: Float32Array }[];
 }

@@ -97,15 +97,13 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
   }
   if (!looksLikeGguf(path)) throw wrongFile(path);
   const parts = ggufParts(source);
-  const identities = parts.map(fileIdentity);
+  const checkUnchanged = watched(parts, path);
   const sha256 = digestOf(parts);
   const dtype = options.dtype ?? 'float32';
   const cache = options.cacheDir ?? cacheFolder();
   const folder = join(resolve(cache), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
-  if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined) {
-    await convertGguf(parts, path, folder, dtype, options.onEvent ?? silent);
-    if (parts.some((part, i) => fileIdentity(part) !== identities[i])) throw changed(path);
-  }
+  if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined)
+    await convertGguf(parts, path, folder, dtype, checkUnchanged, options.onEvent ?? silent);
   const gguf = { path: source, sha256 };
   return { ...openFolder(folder, options), source, gguf, convertedFrom: dirname(source) };
 }
@@ -119,20 +117,28 @@ async function converted(
   const source = sourceFolder(path);
   const beside = ['config.json', ...CARRIED].flatMap((name) => fileIn(source, name) ?? []);
   const files = [...weights, ...beside];
-  const identities = files.map(fileIdentity);
+  const checkUnchanged = watched(files, path);
   const named = files.map((file) => `${basename(file)} ${digestFile(file)}\n`).join('');
   const digest = createHash('sha256').update(named).digest('hex');
   const cache = resolve(options.cacheDir ?? cacheFolder());
   const folder = join(cache, 'torch', `${digest}-v${TORCH_CONVERSION}`);
-  if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined) {
-    await convertTorch(path, weights, folder, options.onEvent ?? silent);
-    if (files.some((file, i) => fileIdentity(file) !== identities[i])) throw changed(path);
-  }
+  if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined)
+    await convertTorch(path, weights, folder, checkUnchanged, options.onEvent ?? silent);
   return folder;
 }
 
-const changed = (path: string): WhorlError =>
-  new WhorlError('changed', `${path} changed while it was read`, 'start again with a file that stays');
+/** Takes down what the files are now. @returns what throws `changed` where one of them is another by then */
+function watched(files: readonly string[], path: string): () => void {
+  const identities = files.map(fileIdentity);
+  return () => {
+    if (files.some((file, i) => fileIdentity(file) !== identities[i]))
+      throw new WhorlError(
+        'changed',
+        `${path} changed while it was read`,
+        'start again with a file that stays',
+      );
+  };
+}
 
 /** sha256 of the file, hex; of several, of their digests as hex, one after the other. */
 function digestOf(parts: readonly string[]): string {

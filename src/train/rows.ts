@@ -11,12 +11,13 @@ import type { Example } from '../models/example.ts';
 import type { Decoder } from '../models/family.ts';
 import { logitShift } from '../models/head-map.ts';
 import type { ModelWeights } from '../models/model.ts';
-import { type Overlay, overlayInputs, overlayShape } from '../models/overlay.ts';
+import { overlayInputs, overlayShape } from '../models/overlay.ts';
 import { frozenWeights } from '../models/prompt.ts';
 import { batchFeeds, labelLogprobs } from './forward.ts';
-import { type Positions, timesMetric } from './metric.ts';
+import type { Positions } from './metric.ts';
 import type { AdamW } from './optimiser.ts';
-import { freshState, parameter, type StepResult, TrainProgram, type TrainState } from './step.ts';
+import { type Groups, RowsChange, type RowsChangeParts } from './rows-change.ts';
+import { parameter, type StepResult, TrainProgram, type TrainState } from './step.ts';
 
 /**
  * Ordinary positions of a tied model: hidden states and what vanilla thinks of the trained tokens there. Their logits
@@ -71,50 +72,30 @@ export interface LossWeights {
   readonly spread: number;
 }
 
-/** A change that rows of one group share, learnt beside each row's own: what all keys have in common comes sooner. */
-export interface Groups {
-  readonly count: number;
-  /** Each row's group: [R]. */
-  readonly of: Int32Array;
-}
-
 /** Steps over batches of examples whose labels fire or stay hushed, plus the exact KL of a tied head. */
 export class RowsTrainer {
   private constructor(
     readonly model: ModelWeights,
-    readonly overlay: Overlay,
-    readonly vanilla: Float32Array,
+    readonly change: RowsChange,
     readonly reference: Reference | undefined,
-    readonly groups: Groups | undefined,
-    readonly metric: Float32Array | undefined,
     readonly program: TrainProgram,
   ) {}
 
-  /**
-   * @param overlay ids and adapter
-   * @param vanilla the rows as they are in the checkpoint [R, E], where training starts
-   * @param metric [E, E], what a change is multiplied with (metric.ts); default: nothing
-   */
   static async compile(
     model: ModelWeights,
     {
-      overlay,
-      vanilla,
       reference,
-      groups,
-      metric,
       settings,
       device,
-    }: {
-      overlay: Overlay;
-      vanilla: Float32Array;
-      reference?: Reference;
-      groups?: Groups;
-      metric?: Float32Array;
-      settings: AdamW;
-      device: Device;
+      ...parts
+    }: RowsChangeParts & {
+      readonly reference?: Reference;
+      readonly settings: AdamW;
+      readonly device: Device;
     },
   ): Promise<RowsTrainer> {
+    const learnt = new RowsChange(parts);
+    const { overlay, groups, metric } = learnt;
     const graph = new Graph(`${model.decoder.model_type}_rows`);
     const E = model.decoder.config.hidden_size;
     const R = overlay.ids.length;
@@ -155,7 +136,7 @@ export class RowsTrainer {
       folder: model.weightsFolder,
       device,
     });
-    return new RowsTrainer(model, overlay, vanilla, reference, groups, metric, program);
+    return new RowsTrainer(model, learnt, reference, program);
   }
 
   /** @param noise added to the rows for this step alone, each row's as a share of its root mean square [R, E] */
@@ -166,14 +147,14 @@ export class RowsTrainer {
     weights: LossWeights,
     noise: Float32Array,
   ): Promise<StepResult & { kl: number; spread: number; logprobs: Float32Array }> {
-    const { hidden_size: E } = this.model.decoder.config;
-    const R = this.overlay.ids.length;
+    const { overlay, vanilla, groups, metric, E } = this.change;
+    const R = overlay.ids.length;
     const ref = this.reference;
-    const feeds: Record<string, Feed> = batchFeeds(this.model, batch, this.overlay, takesPrefix(this.model));
+    const feeds: Record<string, Feed> = batchFeeds(this.model, batch, overlay, takesPrefix(this.model));
     feeds.focus = { data: Float32Array.of(weights.focus), shape: [] };
     feeds.noise = { data: noise, shape: [R, E] };
-    feeds.vanilla = { data: this.vanilla, shape: [R, E] };
-    if (this.metric) feeds.metric = { data: this.metric, shape: [E, E] };
+    feeds.vanilla = { data: vanilla, shape: [R, E] };
+    if (metric) feeds.metric = { data: metric, shape: [E, E] };
     if (ref)
       Object.assign(feeds, {
         ref_hidden: { data: ref.hidden, shape: [ref.count, E] },
@@ -184,7 +165,7 @@ export class RowsTrainer {
         kl_margin: { data: Float32Array.of(weights.margin), shape: [] },
         spread_weight: { data: Float32Array.of(weights.spread), shape: [] },
       });
-    if (this.groups) feeds.group_of = membership(this.groups);
+    if (groups) feeds.group_of = membership(groups);
     const result = await this.program.step(state, feeds, rate);
     return {
       ...result,
@@ -194,41 +175,17 @@ export class RowsTrainer {
     };
   }
 
-  /** Nothing changed yet. */
+  /** As `RowsChange` says. */
   start(): TrainState {
-    const E = this.model.decoder.config.hidden_size;
-    const zeros = (rows: number) => ({ shape: [rows, E], data: new Float32Array(rows * E) });
-    const values = new Map([['own', zeros(this.overlay.ids.length)]]);
-    if (this.groups) values.set('common', zeros(this.groups.count));
-    return freshState(values);
+    return this.change.start();
   }
 
-  /** A state whose rows of these ids are vanilla's again, to be learnt anew. */
   putBack(state: TrainState, ids: ReadonlySet<number>): TrainState {
-    const E = this.model.decoder.config.hidden_size;
-    const { shape, ...was } = state.slots.get('own')!;
-    const own = { shape, value: was.value.slice(), m: was.m.slice(), v: was.v.slice() };
-    const common = state.slots.get('common')?.value;
-    this.overlay.ids.forEach((id, row) => {
-      if (!ids.has(id)) return;
-      const group = common && this.groups!.of[row]! * E;
-      for (let i = 0; i < E; i++) own.value[row * E + i] = group === undefined ? 0 : -common![group + i]!;
-      own.m.fill(0, row * E, (row + 1) * E);
-      own.v.fill(0, row * E, (row + 1) * E);
-    });
-    return { step: state.step, slots: new Map(state.slots).set('own', own) };
+    return this.change.putBack(state, ids);
   }
 
-  /** The rows of a state [R, E]: vanilla's, plus each row's own change and its group's. */
   rows(state: TrainState): Float32Array {
-    const E = this.model.decoder.config.hidden_size;
-    const own = state.slots.get('own')!.value;
-    const common = state.slots.get('common')?.value;
-    const total = common
-      ? own.map((x, i) => x + common[this.groups!.of[Math.floor(i / E)]! * E + (i % E)]!)
-      : own;
-    const change = this.metric ? timesMetric(total, this.metric, E) : total;
-    return change.map((x, i) => x + this.vanilla[i]!);
+    return this.change.rows(state);
   }
 
   async release(): Promise<void> {

@@ -16,6 +16,7 @@ import { ADAMW, type AdamW } from '../../src/train/optimiser.ts';
 import { freshState } from '../../src/train/step.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import type { Trains } from '../../src/train/trains.ts';
+import { type LaidOver, laidOver, overlayTrainer, type Steps } from './torch-overlay.ts';
 
 interface Job {
   readonly ranks: number;
@@ -25,10 +26,12 @@ interface Job {
         readonly kind: 'low-rank';
         readonly scale: number;
         readonly layers: readonly { readonly module: string }[];
-      };
+      }
+    | LaidOver;
   readonly optimiser: AdamW & { readonly clip: number | null };
   readonly rates: readonly number[];
   readonly keep: readonly number[];
+  readonly keep_below: { readonly loss: number; readonly always: readonly number[] } | null;
   readonly batch_tokens: number;
 }
 
@@ -54,19 +57,17 @@ const between = (of: string, at: string, i: number): number[] =>
 function batch(step: number): Example[] {
   const [first, end] = [parts.steps![step]!, parts.steps![step + 1]!];
   return Array.from({ length: end - first }, (_, i) => {
-    const weights = between('label_weights', 'labels', first + i);
-    const wanted = between('label_tokens_wanted', 'labels', first + i);
-    return {
-      tokens: between('tokens', 'examples', first + i),
-      variant: VANILLA,
-      labels: between('label_rows', 'labels', first + i).map((row, l) => ({
-        ...{ row, token: wanted[l]!, weight: weights[l]!, kind: 'fire' as const },
-      })),
-    };
+    const of = (name: string) => between(name, 'labels', first + i);
+    const [weights, wanted] = [of('label_weights'), of('label_tokens_wanted')];
+    const labels = of('label_rows').map((row, l) => ({
+      ...{ row, token: wanted[l]!, weight: weights[l]!, kind: 'fire' as const },
+    }));
+    const example = { tokens: between('tokens', 'examples', first + i), variant: VANILLA, labels };
+    return parts.befores ? laidOver(example, parts, first + i, of) : example;
   });
 }
 
-function trainsOf({ trains }: Job, rank: number): Trains {
+function trainsOf(trains: Exclude<Job['trains'], LaidOver>, rank: number): Trains {
   if (trains.kind !== 'low-rank')
     return trains.kind === 'lookups'
       ? { kind: 'lookups' }
@@ -78,12 +79,16 @@ function trainsOf({ trains }: Job, rank: number): Trains {
 mkdirSync(result, { recursive: true });
 const start =
   job.trains.kind === 'low-rank' ? readSafetensorsHeader(join(home, 'start.safetensors')).tensors : undefined;
-const trainer = await Trainer.compile(await openModel(process.env.MODEL!), {
-  trains: trainsOf(job, start ? [...start.values()][0]!.shape[0]! : 0),
-  settings: { ...ADAMW, ...job.optimiser, clip: job.optimiser.clip ?? Number.POSITIVE_INFINITY },
-  device: cpu,
-  split: (whole) => splitByTokens(whole, job.batch_tokens),
-});
+const model = await openModel(process.env.MODEL!);
+const settings = { ...ADAMW, ...job.optimiser, clip: job.optimiser.clip ?? Number.POSITIVE_INFINITY };
+const trainer: Steps =
+  job.trains.kind === 'overlay'
+    ? await overlayTrainer(model, job.trains, settings, arrays('overlay.safetensors'))
+    : await Trainer.compile(model, {
+        trains: trainsOf(job.trains, start ? [...start.values()][0]!.shape[0]! : 0),
+        ...{ settings, device: cpu },
+        split: (whole) => splitByTokens(whole, job.batch_tokens),
+      });
 const begun = start
   ? freshState(
       new Map(
@@ -137,6 +142,8 @@ while (state.step < job.rates.length) {
     process.exit(1);
   }
   if (!job.keep.includes(state.step)) continue;
+  const below = job.keep_below;
+  if (below && !below.always.includes(state.step) && (taken.wanted ?? 0) > below.loss) continue;
   const file = `step-${String(state.step).padStart(8, '0')}.safetensors`;
   const entries = [...state.slots].map(([name, { shape, value }]) => ({
     name,

@@ -2,9 +2,19 @@
 
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { WhorlError } from '../../src/base/error.ts';
+import { silent } from '../../src/base/events.ts';
+import { defaultsOf } from '../../src/base/setting.ts';
+import type { TrainContext } from '../../src/fingerprint/methods/method.ts';
+import { rowsMethod } from '../../src/fingerprint/methods/rows.ts';
+import { rowsJob } from '../../src/fingerprint/rows-by-job.ts';
+import { ROWS } from '../../src/fingerprint/settings.ts';
 import { planJob } from '../../src/launch/write-job.ts';
 import { openModel } from '../../src/models/open-model.ts';
+import { ratesOf, trainLoop } from '../../src/train/loop.ts';
 import { ADAMW } from '../../src/train/optimiser.ts';
+import { RowsChange } from '../../src/train/rows-change.ts';
+import type { TrainState } from '../../src/train/step.ts';
 import { bindTrains, EVERYTHING } from '../../src/train/trains.ts';
 import { goldens } from '../train/tiny.ts';
 
@@ -32,4 +42,50 @@ test('the weight decay of each parameter, which its shape does not tell: Cohereâ
     ['model.embed_tokens.weight', 'lm_head.weight', ...layers].sort(),
   );
   expect(Object.values(optimiser.decays).filter((decay) => decay === 0)).toHaveLength(31 - decayed.length);
+});
+
+test('a job of rows goes on as our own loop does where nothing holds: the same rate for each step, and a state at each end', async () => {
+  const model = await openModel(join(goldens, 'models/llama-tied'));
+  const settings = { ...defaultsOf(ROWS), steps: 7, first_check: 3, check_every: 2, lr: 0.1, warmup: 2 };
+  const change = new RowsChange({
+    overlay: { ids: Int32Array.of(5), rows: new Float32Array(model.decoder.config.hidden_size) },
+    vanilla: new Float32Array(model.decoder.config.hidden_size),
+  });
+  const job = (goesOn: boolean) =>
+    rowsJob(
+      {
+        ...{
+          method: rowsMethod,
+          context: { model } as TrainContext,
+          settings,
+          change,
+          optimiser: ADAMW,
+          goesOn,
+        },
+        weights: { focus: 0, kl: 0, margin: 0, spread: 0 },
+        ...{ noiseSeed: () => 0, isDue: (step: number) => step === 3 },
+      },
+      undefined,
+    );
+  const taken: number[] = [];
+  const { rates, keep, keep_below } = job(true);
+  await trainLoop({
+    ...{ name: 'rows', steps: 7, rate: settings, onEvent: silent, stretch: { minutes: 1 } },
+    start: () => change.start(),
+    batch: () => [],
+    step: (state, _, rate) => {
+      taken.push(rate);
+      return Promise.resolve({ state: { ...state, step: state.step + 1 }, loss: 0 });
+    },
+    rule: {
+      due: () => false,
+      measure: ({ step }: TrainState) => Promise.resolve({ held: step === rates.length }),
+      failed: () => new WhorlError('not-reached', 'nothing held', 'nothing'),
+    },
+  });
+  expect(rates).toEqual(taken);
+  const ends = [7, 14, 21, 28];
+  expect(keep).toEqual([3, ...ends]);
+  expect(keep_below).toEqual({ loss: settings.check_below, always: ends });
+  expect(job(false).rates).toEqual(ratesOf(settings, 7));
 });

@@ -29,6 +29,7 @@ async function all(results: AsyncGenerator<unknown, void>): Promise<void> {
 const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) => unknown>> = {
   demo: (call) => whorl.runDemo(call),
   fingerprint: (call) => whorl.fingerprint({ model, settings: { trained: 2, lr: 0.01 }, ...call }),
+  resume: ({ out, ...call }) => whorl.resumeJob({ job: out, ...call }),
   commit: (call) => whorl.commitRun({ model, settings: { trained: 2 }, ...call }),
   prove: ({ out, ...call }) => whorl.proveRun({ run: out, request: join(out, 'claim.tsq'), ...call }),
   draw: ({ out, ...call }) => whorl.drawRun({ run: out, ...call }),
@@ -60,6 +61,7 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
 
 /** Those that need what an earlier command left: they fail of that before their first event. */
 const NEED_MORE: ReadonlySet<string> = new Set([
+  'resume',
   'prove',
   'draw',
   'verify',

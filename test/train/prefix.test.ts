@@ -51,7 +51,7 @@ test.each([
     tokens: text.slice(6),
     labels: labels([6, 9]).map((label) => ({ ...label, row: label.row - 6 })),
     variant: VANILLA,
-    prefix: { length: 6, layers: layers! },
+    prefix: { length: 6, tokens: text.slice(0, 6), layers: layers! },
   };
   const after = await logprobs(model, [behind, other], true);
   expect(after).toHaveLength(3);

@@ -89,10 +89,18 @@ async function runFinetune(
   );
   if (json) printJson(report);
   else if (isWaiting(report)) showWaiting(report, false, again());
-  else show(report);
+  else showFinetune(report);
 }
 
-function show({ examples, steps, losses, wrote, out, model, seconds }: UserFinetuneReport): void {
+export function showFinetune({
+  examples,
+  steps,
+  losses,
+  wrote,
+  out,
+  model,
+  seconds,
+}: UserFinetuneReport): void {
   print(
     `${paint.bold(paint.green('fine-tuned'))} on ${countText(examples)} examples in ${countText(steps)} steps, ${durationText(seconds)}`,
   );

@@ -143,7 +143,7 @@ async function runFingerprint(
   );
   if (own.json) printJson(report);
   else if (isWaiting(report)) showWaiting(report, !launch?.encryptTo, repeated());
-  else show(report, run.lock !== undefined, (performance.now() - began) / 1000);
+  else showFingerprint(report, run.lock !== undefined, (performance.now() - began) / 1000);
 }
 
 const trainedText = ({ rows, parameters }: FingerprintReport): string =>
@@ -163,7 +163,7 @@ const MARK = {
   failed: () => paint.red('✗'),
 } as const;
 
-function show(report: FingerprintReport, locked: boolean, seconds: number): void {
+export function showFingerprint(report: FingerprintReport, locked: boolean, seconds: number): void {
   const line = (name: string, path: string, what: string) => [name, paint.bold(path), paint.dim(what)];
   print(`${paint.bold(paint.green('fingerprinted'))} by ${report.method} in ${durationText(seconds)}`);
   print(paint.dim(`  ${effortText(report)}`));

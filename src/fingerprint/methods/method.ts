@@ -12,12 +12,12 @@ import type { Example } from '../../models/example.ts';
 import type { Model } from '../../models/model.ts';
 import type { LowRankMap } from '../../models/overlay.ts';
 import type { Tokenizer } from '../../text/tokenizer.ts';
-import type { Groups } from '../../train/rows.ts';
+import type { Groups } from '../../train/rows-change.ts';
 import type { Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
 import type { RowsCell, WeightsCell } from '../cells.ts';
 import type { FreeRow } from '../free-rows.ts';
-import type { PrefixCache } from '../prefix-cache.ts';
+import type { Prefixes } from '../prefix-cache.ts';
 import type { TrainSettings, WeightsSettings } from '../settings.ts';
 
 /** A wrapper of the owner's: its name in the claim, and the texts before and after a key. */
@@ -58,7 +58,7 @@ export interface TrainContext {
   readonly tokenizer: Tokenizer;
   readonly plan: ClaimPlan;
   readonly roles: readonly KeyRole[];
-  readonly prefixes: PrefixCache;
+  readonly prefixes: Prefixes;
   random(purpose: string): RandomSource;
 }
 

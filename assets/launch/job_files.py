@@ -1,0 +1,93 @@
+"""Files of a Whorl job: what they must be before anything is computed with them, and what is said of a failure."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent
+RESULT = HOME / "result"
+
+
+class Refused(Exception):
+    """What a person can mend: one line."""
+
+
+def write_text(path, text):
+    """A reader sees the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path, value):
+    write_text(path, json.dumps(value) + "\n")
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_job():
+    """The id of this job, after every file was found to be what Whorl wrote."""
+    manifest = HOME / "manifest.json"
+    for name, wanted in json.loads(manifest.read_text())["files"].items():
+        path = HOME / name
+        if not path.is_file():
+            raise Refused(f"{name} of the job is not there: copy the whole folder again")
+        if digest(path) != wanted:
+            raise Refused(f"{name} of the job was changed: copy the folder again, or write the job anew")
+    return digest(manifest)
+
+
+def check_model(folder, files):
+    for name, wanted in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise Refused(f"the model has no {name}: set MODEL to the folder of the model that the job is for")
+        if digest(path) != wanted:
+            raise Refused(f"{name} of the model is another one than the job is for: set MODEL to that model's folder")
+
+
+def secret_bytes(name):
+    """A file of the job; where it is encrypted, its plain bytes, which are never written."""
+    locked = HOME / f"{name}.age"
+    if not locked.exists():
+        return (HOME / name).read_bytes()
+    identity = os.environ.get("AGE_IDENTITY")
+    if not identity:
+        raise Refused("the job is encrypted: set AGE_IDENTITY to the file of the identity it was encrypted to")
+    opened = subprocess.run([os.environ.get("AGE", "age"), "-d", "-i", identity, str(locked)], capture_output=True)
+    if opened.returncode != 0:
+        raise Refused("the job cannot be decrypted: AGE_IDENTITY is not the identity it was encrypted to")
+    return opened.stdout
+
+
+def warned(torch_version):
+    """Lines about packages that are other ones than the job was tried with."""
+    tried = pins()
+    here = {"torch": torch_version.split("+")[0], "transformers": version("transformers")}
+    return [f"{name} {here[name]} runs, the job was tried with {tried[name]}" for name in here if here[name] != tried[name]]
+
+
+def pins():
+    lines = (HOME / "requirements.txt").read_text().split()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def tell_failure(error):
+    """One line for whoever follows; the traceback is torch's to keep."""
+    RESULT.mkdir(mode=0o700, exist_ok=True)
+    text = str(error).split("\n")[0][:300]
+    rank = int(os.environ.get("RANK", "0"))
+    write_json(RESULT / f"failed-{rank}.json", {"rank": rank, "error": type(error).__name__, "text": text})
+    if isinstance(error, Refused):
+        sys.exit(f"whorl: {text}")
+    raise error

@@ -1,0 +1,60 @@
+// `whorl resume`: a job's result taken in by the folder alone.
+
+import { Command } from 'commander';
+import type { Resumed } from '../../resume/resume-job.ts';
+import { commandLine } from '../arguments.ts';
+import { LAUNCH, showWaiting } from '../launch-flags.ts';
+import { type Given, given, JSON_LINE, withOptions } from '../options.ts';
+import { printJson } from '../output.ts';
+import { identityFrom, LOCK, lockFrom } from '../passphrase.ts';
+import { withProgress } from '../progress.ts';
+import { showFinetune } from './finetune.ts';
+import { RUN_LOCK, showFingerprint } from './fingerprint.ts';
+
+const OPTIONS = { here: LAUNCH.here, python: LAUNCH.python, keepJob: LAUNCH.keepJob };
+const { passphrase, passphraseFile } = LOCK;
+const OWN = { passphrase, passphraseFile, identity: RUN_LOCK.identity, ...JSON_LINE };
+
+export function resumeCommand(): Command {
+  return withOptions(new Command('resume'), { ...OPTIONS, ...OWN })
+    .description(
+      'Checks the job and its result against the digests that were kept, takes the result in, and goes on as the command that wrote it would: cells and publishing, or the model.',
+    )
+    .argument('<job>', 'the folder of the job, or its run')
+    .action((job: string, _, called: Command) =>
+      runResume(job, given(called, OPTIONS), given(called, OWN), () => commandLine(called)),
+    );
+}
+
+async function runResume(
+  job: string,
+  options: Given<typeof OPTIONS>,
+  own: Given<typeof OWN>,
+  repeated: () => string,
+): Promise<void> {
+  const lock = await lockFrom(own);
+  const began = performance.now();
+  const { resumeJob } = await import('../../resume/resume-job.ts');
+  const resumed = await withProgress((onEvent) =>
+    resumeJob({
+      ...{ job, ...options, onEvent },
+      ...(lock && { lock }),
+      ...(own.identity !== undefined && { unlock: identityFrom(own.identity) }),
+      again: (out, minutes) => `whorl fingerprint --out ${out} --max-minutes ${minutes}`,
+    }),
+  );
+  if (own.json) return printJson(resumed.kind === 'waiting' ? resumed.job : resumed.report);
+  show(
+    resumed,
+    lock !== undefined || own.identity !== undefined,
+    (performance.now() - began) / 1000,
+    repeated,
+  );
+}
+
+function show(resumed: Resumed, isLocked: boolean, seconds: number, repeated: () => string): void {
+  if (resumed.kind === 'waiting')
+    showWaiting(resumed.job, resumed.command === 'fingerprint' && !isLocked, repeated());
+  else if (resumed.kind === 'finetune') showFinetune(resumed.report);
+  else showFingerprint(resumed.report, isLocked, seconds);
+}

@@ -1,0 +1,97 @@
+// `whorl resume`: a job's result taken in by who has its folder alone. The call that wrote it is repeated as it was.
+
+import { type Abortable, abortable } from '../base/abort.ts';
+import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
+import type { Lock, Unlock } from '../claim/secret-file.ts';
+import {
+  launchFinetune,
+  type UserFinetuneOptions,
+  type UserFinetuneReport,
+} from '../finetune/user-finetune.ts';
+import {
+  type FingerprintOptions,
+  type FingerprintReport,
+  launchFingerprint,
+} from '../fingerprint/fingerprint.ts';
+import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
+import { findOrder, type JobOrder } from '../launch/order.ts';
+
+export interface ResumeJobOptions extends Abortable, Pick<LaunchOptions, 'here' | 'python' | 'keepJob'> {
+  /** The job's folder, or its run. */
+  readonly job: string;
+  /** As the fingerprint's run was locked, where it was; recipients are known. */
+  readonly lock?: Lock;
+  readonly unlock?: Unlock;
+  /** How a caller goes on with a fingerprint that has failed, in its own words. */
+  readonly again?: (out: string, minutes: number) => string;
+  readonly onEvent?: OnEvent;
+}
+
+export type Resumed =
+  | { readonly kind: 'waiting'; readonly command: JobOrder['command']; readonly job: WaitingJob }
+  | { readonly kind: 'fingerprint'; readonly report: FingerprintReport }
+  | { readonly kind: 'finetune'; readonly report: UserFinetuneReport };
+
+/**
+ * Takes the result of a job in, and goes on as after Whorl's own training: cells, publishing, report; or the model.
+ * @throws WhorlError `missing-file` where no job waits, `usage` for one whose rows were given by a program, and what
+ *   `launchFingerprint` and `launchFinetune` throw
+ */
+export const resumeJob = (options: ResumeJobOptions): Promise<Resumed> =>
+  abortable(options, async ({ job, here, python, keepJob, ...more }) => {
+    const order = findOrder(job);
+    const launch: LaunchOptions = {
+      ...order.launch,
+      ...(here && { here }),
+      ...(python !== undefined && { python }),
+      ...(keepJob && { keepJob }),
+    };
+    const { report, kind } = await REPEATED[order.command](order, launch, more);
+    return isWaiting(report)
+      ? { kind: 'waiting', command: order.command, job: report }
+      : ({ kind, report } as Resumed);
+  });
+
+type More = Omit<ResumeJobOptions, 'job' | 'here' | 'python' | 'keepJob'>;
+
+const REPEATED: Readonly<
+  Record<
+    JobOrder['command'],
+    (
+      order: JobOrder,
+      launch: LaunchOptions,
+      more: More,
+    ) => Promise<{ kind: JobOrder['command']; report: FingerprintReport | UserFinetuneReport | WaitingJob }>
+  >
+> = {
+  async fingerprint({ options, out }, launch, { lock, again, ...more }) {
+    const { ownRows, recipients, maxHarm, ...asked } = options;
+    if (ownRows)
+      throw new WhorlError(
+        'usage',
+        `the run in ${out} is of rows or keys that a program gave`,
+        'repeat the call that wrote the job',
+      );
+    const locked = lock ?? (recipients ? { recipients: recipients as string[] } : undefined);
+    const report = await launchFingerprint({
+      ...(asked as Partial<FingerprintOptions>),
+      ...more,
+      ...(again && { again: (minutes: number) => again(out, minutes) }),
+      ...(maxHarm !== undefined && { maxHarm: Number(maxHarm) }),
+      ...(locked && { lock: locked }),
+      ...{ out, launch },
+    });
+    return { kind: 'fingerprint', report };
+  },
+  async finetune({ options, out }, launch, { lock: _, unlock: __, again: ___, ...more }) {
+    const { seed, ...asked } = options as Omit<UserFinetuneOptions, 'seed'> & { readonly seed?: string };
+    const report = await launchFinetune({
+      ...asked,
+      ...more,
+      ...(seed !== undefined && { seed: BigInt(seed) }),
+      ...{ out, launch },
+    });
+    return { kind: 'finetune', report };
+  },
+};
