@@ -16,7 +16,10 @@ type Own = Given<typeof FLEET & typeof DRY_RUN & typeof JSON_LINE> & {
 };
 
 export async function runEvaluateFleet(
-  { model, ...options }: Omit<EvaluateFleetOptions, 'models' | 'shots' | 'out' | 'data'> & {
+  {
+    model,
+    ...options
+  }: Omit<EvaluateFleetOptions, 'models' | 'shots' | 'out' | 'data'> & {
     readonly model?: string;
     readonly out?: string;
     readonly data?: string;
@@ -27,7 +30,11 @@ export async function runEvaluateFleet(
     if (value !== undefined) throw new WhorlError('usage', `--${name} beside --models`, 'give one of them');
   const { data } = options;
   if (data === undefined)
-    throw new WhorlError('usage', 'no folder of rows is named', 'give --data: rows travel with the tasks of a list');
+    throw new WhorlError(
+      'usage',
+      'no folder of rows is named',
+      'give --data: rows travel with the tasks of a list',
+    );
   const asked = {
     ...options,
     data,

@@ -71,7 +71,17 @@ const byName = (a: { readonly name: string }, b: { readonly name: string }): num
 function planOf(options: EvaluateFleetOptions): FleetPlan {
   const { models, data, taskDir, cacheDir } = options;
   const { applyChatTemplate, systemInstruction, fewshotAsMultiturn } = options;
-  const { tasks, shots, harness = 'main', limit, device, precision, ignoreConfigKeys, dtype, batch_tokens } = options;
+  const {
+    tasks,
+    shots,
+    harness = 'main',
+    limit,
+    device,
+    precision,
+    ignoreConfigKeys,
+    dtype,
+    batch_tokens,
+  } = options;
   chosen(catalogue(taskDir, MODES[harness]), tasks); // their names, before anything is read
   if (device !== undefined && typeof device !== 'string')
     throw new WhorlError(
