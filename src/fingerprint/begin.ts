@@ -17,6 +17,7 @@ import type { Method, RowsMethod, SettingsOf, StampMethod, WeightsMethod } from 
 import { checkOptions, type FingerprintOptions, givenSettings, limitOf, trainedRows } from './options.ts';
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, narrowWords, registryName, settingsFor } from './registry.ts';
+import { type BesideSettings, checkBeside } from './stamp-plan.ts';
 import {
   asCommitted,
   type Beginning,
@@ -99,6 +100,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
   const narrow = narrowWords(method, width, overrides, limit, settings as Readonly<Record<string, unknown>>);
   if (narrow !== undefined) onEvent({ kind: 'note', text: narrow });
   checkFits(settings, model.decoder.config);
+  checkBeside(settings as BesideSettings, model);
   if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))
     throw new WhorlError(
       'usage',

@@ -39,6 +39,7 @@ import {
   type SampleSizes,
 } from './reference-positions.ts';
 import { computedBy, SetUpCache, smallFiles } from './set-up-cache.ts';
+import { type BesideSettings, planBeside } from './stamp-plan.ts';
 import type { Start } from './start.ts';
 
 export interface Committed {
@@ -131,7 +132,8 @@ async function commitTo(setting: Setting): Promise<Commitment> {
     private_part: adapter ? { state: 'committed', digest: adapterDigest(adapter) } : { state: 'none' },
     vanilla: { ...vanilla, ...small, special_tokens: specialTokensDigest(tokenizer) },
   };
-  const plan = withTerms(prepared.plan, options);
+  const beside = planBeside(settings as BesideSettings, model);
+  const plan = withTerms(beside ? { ...prepared.plan, stamp: beside } : prepared.plan, options);
   const { claim, opening } = commitClaim(plan, {
     bindings,
     draw:

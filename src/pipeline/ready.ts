@@ -24,6 +24,7 @@ import { checkDone } from './done-run.ts';
 import {
   FLAVOUR_RULES,
   flavourSettings,
+  OF_PIPELINE,
   ownAround,
   paperModelName,
   pipelineTemplate,
@@ -165,7 +166,7 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
     ...howOf(options),
     out: run.path,
     method: settings.method.name,
-    settings: settings.asked,
+    settings: { ...OF_PIPELINE, ...settings.asked },
     device,
   };
   return {

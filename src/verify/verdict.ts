@@ -3,7 +3,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
-import type { Claim } from '../claim/claim.ts';
+import { type Claim, hasStamp } from '../claim/claim.ts';
 import { OWNER_DRAWS, PROVED_DRAWS, type Trials } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import { MATCHERS } from '../claim/matcher.ts';
@@ -12,7 +12,7 @@ import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { WRAPPERS } from '../text/prompts/wrappers.ts';
 import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
-import { lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
+import { countTimes, lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
 import { T7_NAME, T7_NULL } from './exact/t7.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import {
@@ -25,6 +25,7 @@ import {
   whyUndrawn,
 } from './exactness.ts';
 import type { StampReading } from './stamp.ts';
+import { WAYS_TO_DECIDE } from './ways.ts';
 import { type Word, wordOf } from './word.ts';
 
 export type { Asked };
@@ -34,7 +35,7 @@ export interface Verdict {
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
-  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, or it is made of e-values. */
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists. */
   p_exact: { numerator: string; denominator: string } | null;
   exact: boolean;
   alpha: number;
@@ -64,7 +65,7 @@ export interface Verdict {
   does_not_say: string[];
   asked: Asked;
   claim: { root: string; kind: ClaimKind; created: string; draw: Claim['draw'] };
-  /** What each channel says, where a stamp was read: p is of their product. */
+  /** What each channel says, where a stamp was read: p is that of the keys or of the product, the smaller. */
   channels?: Channels;
   /** SHA-256 of the answers in committed order (as a JSON list). */
   transcript_sha256: string;
@@ -137,7 +138,8 @@ export function decideOnPart<K extends ClaimKind>(
   const size = CLAIM_KINDS[kind].size(plan);
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
   const { evidence = NO_EVIDENCE, look = 1, changed = [] } = options;
-  const looks = told * (plan.most_looks ?? 1);
+  const both = of > 0 && hasStamp(claim as unknown as Claim) ? WAYS_TO_DECIDE : 1;
+  const looks = told * (plan.most_looks ?? 1) * both;
   const ways = waysOf(plan, asked, to - from, of);
   const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
   const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };
@@ -150,9 +152,7 @@ export function decideOnPart<K extends ClaimKind>(
   const joint =
     options.stamp &&
     product(
-      alone && of > 0
-        ? { p: timesCount(alone.p, ways), reachable: timesCount(toPValue(reachable), ways) }
-        : undefined,
+      alone && of > 0 ? { tail: countTimes(tail, ways), reachable: countTimes(reachable, ways) } : undefined,
       whyUndrawn(opened, circumstances).length > 0 ? undefined : options.stamp,
     );
   const multiplicity = joint ? looks : looks * ways;
@@ -177,7 +177,7 @@ export function decideOnPart<K extends ClaimKind>(
       : `${inexact.join(' ')} Counts only.`,
     test: joint && of > 0 ? `${test.name}; ${T7_NAME}` : test.name,
     matcher: MATCHERS[plan.matcher].words,
-    p_exact: p && !joint ? lowestTerms(tail) : null,
+    p_exact: weighed ? lowestTerms(weighed.tail) : null,
     floor: joint ? FLOOR : toPValue(test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,
@@ -200,6 +200,10 @@ export function decideOnPart<K extends ClaimKind>(
     transcript_sha256: sha256Hex(JSON.stringify(answers)),
   };
 }
+
+/** Whether keys were asked in a way that the claim does not permit, so that a stamp alone decided. */
+export const keysCountForNothing = ({ channels, keys: { of } }: Verdict): boolean =>
+  channels !== undefined && channels.keys === null && of > 0;
 
 /** Ways of asking that could have been chosen after the answers: all that the claim commits to are paid for. */
 function waysOf({ query }: ClaimPlan, { wrapper, system }: Asked, asked: number, of: number): number {

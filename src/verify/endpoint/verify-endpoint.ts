@@ -27,12 +27,15 @@ import {
   type Wrapped,
   wrapperInTurns,
 } from '../../text/prompts/wrappers.ts';
+import { type Certifier, certified, certifier, certify, plannedCertificate } from '../certify.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
-import { decide } from '../verdict.ts';
+import { type DecideOptions, decide } from '../verdict.ts';
+import { WAYS_TO_PUT } from '../ways.ts';
 import { type Bound, Transcript } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
+  readonly issuing: Certifier | undefined;
   readonly spec: EndpointSpec;
   readonly settings: EndpointSettings;
   readonly wrapper: string;
@@ -40,9 +43,6 @@ interface Ready extends OpenedClaim {
   /** What a transcript binds, but for the call that is used. */
   readonly bound: Bound;
 }
-
-/** Conversations and completions are two ways of asking, and one could be chosen after the answers: both are paid for. */
-const WAYS = 2;
 
 const NOT_KNOWN: readonly string[] = [
   'its weights, and whether the same ones answered every key',
@@ -73,7 +73,7 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
       max_queries: finite(settings.most.queries),
       max_tokens_total: finite(settings.most.tokens),
     },
-    writes: [{ path, what: 'the transcript: keys, as digests, and answers' }],
+    writes: [{ path, what: 'the transcript: keys, as digests, and answers' }, ...plannedCertificate(options)],
     notes: [...notesOn(prepared), 'Each key that is asked is known to whoever runs the server.'],
     estimate: null,
   };
@@ -113,13 +113,34 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       for await (const { generated } of generateEach(model, requests, asked)) answers.push(generated);
       if (failed.length > 0) throw unanswered(failed, requests.length, path);
       const { prefix, suffix } = wrapped;
-      const verdict = decide(opened, answers, {
+      const deciding: DecideOptions = {
         ...decidingOn(prepared, options.alpha),
-        multiplicity: WAYS,
+        multiplicity: WAYS_TO_PUT,
         asked: { wrapper, system: options.system ?? null, around: [prefix, suffix] },
-      });
+      };
+      const verdict = decide(opened, answers, deciding);
       const identity = await model.identity();
       const { from, to } = transcript.times!;
+      if (prepared.issuing) {
+        const { url, model_name, reported_models, tls_peers } = identity;
+        await certify(prepared.issuing, options.secret, prepared.contents, opened, {
+          ...certified(prepared, verdict, deciding),
+          around: { prefix, suffix },
+          changed: [],
+          suspect: {
+            ...{ endpoint: url, model_name, kind },
+            ...{ reported_models: [...reported_models], tls_peers: [...tls_peers] },
+            ...{ asked_from: from, asked_to: to, transcript_chain: transcript.chain },
+          },
+          body: null,
+          exchanges: requests.map((request, i) => ({
+            prompt: askedText(request),
+            prompt_tokens: null,
+            answer: answers[i]!,
+            answer_tokens: null,
+          })),
+        });
+      }
       return {
         ...verdict,
         suspect: `${identity.model_name} at ${identity.url}`,
@@ -140,7 +161,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         passive: null,
         software: SOFTWARE,
         burnt,
-        certificate: null,
+        certificate: prepared.issuing?.file ?? null,
         warnings: warningsOf(identity.reported_models, kind, wrapper, opened),
         seconds: (Date.now() - started) / 1000,
       };
@@ -163,15 +184,10 @@ async function ready(options: VerifyOptions): Promise<Ready> {
   for (const [name, value] of Object.entries({ body: options.body, vanilla: options.vanilla }))
     if (value !== undefined)
       throw new WhorlError('usage', `--${name} goes with weights, and a server shows none`, 'leave it out');
-  if (options.certificate !== undefined)
-    throw new WhorlError(
-      'unsupported',
-      'a certificate is about weights by their digests, and a server shows none',
-      'verify without --certificate; the transcript is kept beside the secret',
-    );
   const { transcript, attempts: _, sleep: __, ca: ___, ...more } = endpoint!;
   const claim = await openedClaim(options);
   const { opened, contents, range } = claim;
+  const issuing = options.certificate && certifier(options.certificate, opened, options.unlock);
   if (!claim.hasKeys)
     throw new WhorlError(
       'unsupported',
@@ -208,7 +224,7 @@ async function ready(options: VerifyOptions): Promise<Ready> {
     transcript ??
     join(dirname(options.secret), 'transcripts', `${sha256Hex(JSON.stringify(bound)).slice(0, 16)}.jsonl`);
   checkWritable(path);
-  return { ...claim, spec: asked, settings, wrapper, path, bound };
+  return { ...claim, issuing, spec: asked, settings, wrapper, path, bound };
 }
 
 /** A call that was begun goes on in the same way. */
