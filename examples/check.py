@@ -544,7 +544,10 @@ def replay(p, claim, header, dice):
         tail = membership_tail(len(keys), len(there), len(marked), hits)
         best = membership_tail(len(keys), len(there), left, left)
     around = wrappers[asked["wrapper"]]
-    need(around is None or around == [asked["prefix"], asked["suffix"]], "the text of the wrapper")
+    if alone:
+        put = [plan["query"]["wrapper"], None, "", ""]
+        need([asked[name] for name in ("wrapper", "system", "prefix", "suffix")] == put, "no key that was put")
+    need(alone or around is None or around == [asked["prefix"], asked["suffix"]], "the text of the wrapper")
     need(plan["query"]["wrapper"] in wrappers, "the committed wrapper")
     need(asked["system"] is None or asked["system"] in systems, "a permitted system prompt")
     if asked["system"] is not None and around is None:

@@ -108,7 +108,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
       { from, to, of },
       predicate.transcript.map(({ answer }) => answer),
       {
-        asked: { wrapper, system, around: [prefix, suffix] },
+        asked: { wrapper, system, ...(of > 0 && { around: [prefix, suffix] as const }) },
         look,
         changed: predicate.changed,
         evidence,
@@ -358,6 +358,8 @@ function checkTranscript<K extends ClaimKind>(
 ): void {
   if (transcript.length !== plan.keys.length) wrong('the transcript has another number of answers than keys');
   if (look < 1) wrong('its number of looks is no count');
+  if (plan.keys.length === 0 && (wrapper !== plan.query.wrapper || system !== null || prefix + suffix !== ''))
+    wrong('it says how keys were put, and its claim has none');
   plan.keys.forEach(({ text }, i) => {
     if (transcript[i]!.prompt !== `${prefix}${text}${suffix}`)
       wrong(`prompt ${i} is not key ${i} under the wrapper`);

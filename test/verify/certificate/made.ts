@@ -117,10 +117,11 @@ export function made({
   );
   const { from, to } = range ?? { from: 0, to: all.length };
   const name = wrapper ?? plan.query.wrapper;
-  const [prefix, suffix] = plan.query.wrappers![name] ?? ['<user>', '<model>'];
+  const keyless = plan.keys.length === 0;
+  const [prefix, suffix] = keyless ? ['', ''] : (plan.query.wrappers![name] ?? ['<user>', '<model>']);
   const answers = all.slice(from, to);
   const verdict = decide(opened, answers, {
-    asked: { wrapper: name, system: null, around: [prefix, suffix] },
+    asked: { wrapper: name, system: null, ...(!keyless && { around: [prefix, suffix] as const }) },
     range: { from, to },
     changed,
     evidence,
