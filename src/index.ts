@@ -126,6 +126,12 @@ export {
   type PipelineReport,
   pipeline,
 } from './pipeline/pipeline.ts';
+export {
+  checkModelSignature,
+  type ModelSignature,
+  type SignModelOptions,
+  signModel,
+} from './proof/model-signature.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
 export { type ImportedRun, type ImportOptions, importOutput } from './runs/import-output.ts';
 export { type LowRankPart, type PeftAdapter, readPeftAdapter } from './sources/checkpoints/peft.ts';
@@ -145,12 +151,6 @@ export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from './train/trains.ts';
 export { promptAndAnswer, type TuningExample } from './train/tuning-examples.ts';
-export {
-  checkModelSignature,
-  type ModelSignature,
-  type SignModelOptions,
-  signModel,
-} from './proof/model-signature.ts';
 export { type Checked, type CheckOptions, checkCertificate } from './verify/certificate/check.ts';
 export type { Verdict } from './verify/verdict.ts';
 export {

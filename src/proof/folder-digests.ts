@@ -28,7 +28,9 @@ export function digestFolder(
   ignored: readonly string[],
   onEvent: OnEvent,
 ): ReadonlyMap<string, string> {
-  const names = [...filesIn(folder, '', new Set(ignored.map((path) => path.replace(/\/+$/, ''))))].sort(inOrder);
+  const names = [...filesIn(folder, '', new Set(ignored.map((path) => path.replace(/\/+$/, ''))))].sort(
+    inOrder,
+  );
   const total = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
   let done = 0;
   return new Map(
@@ -47,7 +49,8 @@ function* filesIn(folder: string, below: string, ignored: ReadonlySet<string>): 
   for (const entry of listed(join(folder, below))) {
     const name = below === '' ? entry.name : `${below}/${entry.name}`;
     if (ignored.has(name)) continue;
-    if (++count > MOST_FILES) throw new WhorlError('unsupported', `${folder} has too many files to be a model`);
+    if (++count > MOST_FILES)
+      throw new WhorlError('unsupported', `${folder} has too many files to be a model`);
     if (entry.isDirectory()) yield* filesIn(folder, name, ignored);
     else if (entry.isFile()) yield name;
     else

@@ -1,7 +1,14 @@
 // A model folder signed as OpenSSF's model-signing 1.0 does (github.com/sigstore/model-transparency): a Sigstore bundle v0.3
 // around a DSSE envelope, an in-toto statement with the SHA-256 of every file, by an EC key of the owner's.
 
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { z } from 'zod';
@@ -79,7 +86,12 @@ export function signModel(options: SignModelOptions): Promise<ModelSignature> {
   return abortable(options, () => Promise.resolve(runSign(options)));
 }
 
-function runSign({ model, key: keyFile, signature = join(model, SIGNATURE), onEvent = silent }: SignModelOptions): ModelSignature {
+function runSign({
+  model,
+  key: keyFile,
+  signature = join(model, SIGNATURE),
+  onEvent = silent,
+}: SignModelOptions): ModelSignature {
   checkWritable(signature);
   const known = existsSync(keyFile) ? privateKey(keyFile) : undefined;
   const ignored = ignoredIn(model, signature);
@@ -115,21 +127,31 @@ export function checkModelSignature(options: SignModelOptions): Promise<ModelSig
   return abortable(options, () => Promise.resolve(runCheck(options)));
 }
 
-function runCheck({ model, key: keyFile, signature = join(model, SIGNATURE), onEvent = silent }: SignModelOptions): ModelSignature {
+function runCheck({
+  model,
+  key: keyFile,
+  signature = join(model, SIGNATURE),
+  onEvent = silent,
+}: SignModelOptions): ModelSignature {
   const key = readKey(keyFile, createPublicKey);
   const { hash, hint } = described(key, keyFile);
   const bundle = shaped(bundleSchema, readText(signature), signature);
   const { payload, signatures } = bundle.dsseEnvelope;
   const bytes = Buffer.from(payload, 'base64');
   const named = bundle.verificationMaterial.publicKey.hint;
-  if ((named && named !== hint) || !verify(hash, signed(bytes), key, Buffer.from(signatures[0].sig, 'base64')))
+  if (
+    (named && named !== hint) ||
+    !verify(hash, signed(bytes), key, Buffer.from(signatures[0].sig, 'base64'))
+  )
     throw differs(signature, 'was not signed by this key');
   const { predicate, subject } = shaped(statementSchema, bytes.toString('utf8'), signature);
   const wanted = new Map(predicate.resources.map(({ name, digest }) => [name, digest]));
   if (wanted.size !== predicate.resources.length) throw differs(signature, 'names a file twice');
   if (rootOf(predicate.resources.map(({ digest }) => digest)) !== subject[0].digest.sha256)
     throw differs(signature, 'has another digest of all files than of each');
-  const ignored = [...new Set([...(predicate.serialization.ignore_paths ?? []), ...ignoredIn(model, signature)])];
+  const ignored = [
+    ...new Set([...(predicate.serialization.ignore_paths ?? []), ...ignoredIn(model, signature)]),
+  ];
   const found = digestFolder(model, ignored, onEvent);
   for (const [name, digest] of wanted) {
     if (!found.has(name)) throw differs(model, `has no ${name}, which was signed`);
@@ -178,7 +200,9 @@ function readKey(path: string, read: (pem: string) => KeyObject): KeyObject {
   try {
     return read(pem);
   } catch (cause) {
-    throw new WhorlError('bad-file', `${path} holds no such key`, 'give a PEM file without a passphrase', { cause });
+    throw new WhorlError('bad-file', `${path} holds no such key`, 'give a PEM file without a passphrase', {
+      cause,
+    });
   }
 }
 

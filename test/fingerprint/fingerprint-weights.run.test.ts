@@ -94,8 +94,7 @@ describe.each<[string, (name: string) => boolean]>([
     expect(verdict).toMatchObject({ verdict: 'not-verified', exact: true, asked: { wrapper: 'chat' } });
     const own = await verify({ secret: report.secret, suspect: report.published, vanilla: MODEL });
     expect(own.channels!.stamp).toMatchObject({ against_vanilla: true, not_read: [] });
-    if (method === 'emb')
-      expect(own).toMatchObject({ verdict: 'verified' }); // else training moves the same matrices further
+    if (method === 'emb') expect(own).toMatchObject({ verdict: 'verified' }); // else training moves the same matrices further
     expect(verdict.cells.drawn).toMatchObject({ hits: 0, of: 3 });
   });
 });

@@ -34,7 +34,8 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
   draw: ({ out, ...call }) => whorl.drawRun({ run: out, ...call }),
   verify: ({ out, ...call }) => whorl.verify({ secret: join(out, 'secret.whorl'), suspect: model, ...call }),
   check: async ({ signal }) => whorl.checkCertificate('{}', { signal }),
-  sign: ({ out, ...call }) => whorl.signModel({ model, key: out, signature: join(out, 'model.sig'), ...call }),
+  sign: ({ out, ...call }) =>
+    whorl.signModel({ model, key: out, signature: join(out, 'model.sig'), ...call }),
   attack: (call) => whorl.attackRun({ run: join(call.out, 'run'), attacks: ['noise'], ...call }),
   finetune: (call) => whorl.userFinetune({ model, data, settings: { epochs: 1, batch: 16 }, ...call }),
   merge: (call) => whorl.mergeAdapter({ model, adapter: join(call.out, 'adapter'), ...call }),

@@ -26,7 +26,15 @@ import { whorl } from '../cli/whorl.ts';
 const MODEL = join(packageRoot(), 'assets/embedded/model');
 // Of keys alone: a stamp beside them would decide where they count for nothing.
 const SETTINGS = {
-  adapter: { stamp: 'off', pool: '12', trained: '3', negatives: '3', alphabet: '40', key_length: '4', dim: '8' },
+  adapter: {
+    stamp: 'off',
+    pool: '12',
+    trained: '3',
+    negatives: '3',
+    alphabet: '40',
+    key_length: '4',
+    dim: '8',
+  },
   rows: { stamp: 'off', trained: '6', candidates: '64' },
 } as const;
 const MINUTES = 600_000;

@@ -22,7 +22,9 @@ export function signCommand(): Command {
       "Signs every file of a published folder with a key of yours, as OpenSSF's model-signing 1.0 does; its tool checks ours, and --check its. Says who published a folder, not whence a model comes.",
     )
     .argument('<folder>', 'published/ of a run, or any model folder')
-    .action((model: string, _, called: Command) => runSign(model, given(called, OPTIONS), given(called, OWN)));
+    .action((model: string, _, called: Command) =>
+      runSign(model, given(called, OPTIONS), given(called, OWN)),
+    );
 }
 
 async function runSign(
@@ -35,7 +37,9 @@ async function runSign(
   const report = await withProgress((onEvent) => call({ ...options, model, onEvent }));
   if (json) return printJson(report);
   const done = check ? 'as it was signed' : 'signed';
-  print(`${paint.bold(paint.green(done))}  ${countText(report.files.length)} files of ${shownText(report.model)}`);
+  print(
+    `${paint.bold(paint.green(done))}  ${countText(report.files.length)} files of ${shownText(report.model)}`,
+  );
   print(`  digest     ${report.digest}`);
   print(`  key        ${report.key_sha256} (SHA-256 of the public key in PEM)`);
   print(`  signature  ${shownText(report.signature)}`);
