@@ -85,8 +85,6 @@ export interface PlanOf {
   'drawn-direction': z.infer<typeof drawnDirection>;
 }
 export type ClaimKind = keyof PlanOf;
-/** Kinds whose keys are asked. */
-export type AskedKind = Exclude<ClaimKind, 'drawn-direction'>;
 // The second half lets the compiler infer K from a plan.
 export type ClaimPlan<K extends ClaimKind = ClaimKind> = PlanOf[K] & { kind: K };
 

@@ -58,7 +58,7 @@ export function product(
 }
 
 /** 1/e, from a logarithm rounded down to hundredths: below that, two implementations may differ. */
-export function overE(log10_e: number): Ratio {
+function overE(log10_e: number): Ratio {
   if (log10_e >= -FLOOR.log10_p) return LEAST;
   return powerOfTen(Math.max(0, Math.floor(100 * log10_e)));
 }

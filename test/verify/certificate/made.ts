@@ -46,7 +46,7 @@ interface Making {
   readonly server?: boolean;
 }
 
-export const STAMP: StampPlan = {
+const STAMP: StampPlan = {
   direction: 'shake256-normal-v1',
   epsilon: 0.001,
   matrices: [
