@@ -255,21 +255,100 @@ def membership_tail(pool, n, marked, hits):  # hypergeometric
     return Fraction(ways, math.comb(pool, n)) if hits else Fraction(1)
 
 
+# --- a stamp: sums of matrices to an e-value, and what channels come to together
+def log_tail(z):  # ln P(G >= z)
+    if z < 0:
+        return math.log1p(-math.exp(log_tail(-z)))
+    if z < 1.5:
+        return math.log(math.erfc(z / math.sqrt(2)) / 2)
+    below = z
+    for k in range(120, 0, -1):
+        below = z + k / below
+    return -z * z / 2 - math.log(2 * math.pi) / 2 - math.log(below)
+
+
+def log_e(z):  # log10 of the mean over a half-normal lambda of spread 10
+    s2 = 100 / 101
+    return (math.log(2) + log_tail(-math.sqrt(s2) * z) + s2 * z * z / 2 - math.log1p(100) / 2) / math.log(10)
+
+
+def calibrated(p):  # log10 of the e-value of a p-value (Vovk and Wang 2021)
+    ln = math.log(p.numerator) - math.log(p.denominator) if p < Fraction(1, 2) else math.log1p(-float(1 - p))
+    x = math.exp(ln)
+    return math.log10(0.5) if 1 - x < 1e-4 else (math.log(1 - x + x * ln) - ln - 2 * math.log(-ln)) / math.log(10)
+
+
+def over_e(log10):  # 1/e, e rounded down to hundredths of a decade
+    if log10 >= 256 * math.log10(2):
+        return Fraction(1, 2**256)
+    part = max(0, math.floor(100 * log10))
+    whole = -(-part // 100)
+    wanted, a = 10 ** (900 + 100 * whole - part), round(10 ** (9 + whole - part / 100))
+    while a**100 >= wanted:
+        a -= 1
+    while a**100 < wanted:
+        a += 1
+    return Fraction(a, 10 ** (9 + whole))
+
+
+def stamp_of(plan, read):  # (log10 of the e-value, elements that were read)
+    has(plan, "direction epsilon matrices")
+    need(plan["direction"] == "shake256-normal-v1" and real(plan["epsilon"]) and 0 < plan["epsilon"] <= 1, "a stamp")
+    need(len(read["matrices"]) == len(plan["matrices"]) > 0, "as many matrices as are committed")
+    need(len({m["name"] for m in plan["matrices"]}) == len(plan["matrices"]), "matrices that differ")
+    total, weights, elements, count = 0, 0, 0, 0
+    for m, sums in zip(plan["matrices"], read["matrices"]):
+        has(m, "name dtype shape sha256 scale")
+        digest(m["sha256"])
+        text(m["name"], 1024)
+        need(m["dtype"] in ("float32", "float16", "bfloat16") and real(m["scale"]) and m["scale"] > 0, "a matrix")
+        need(isinstance(m["shape"], list) and 0 < len(m["shape"]) <= 8, "a shape")
+        for size in m["shape"]:
+            whole(size)
+        if sums is None:
+            continue
+        has(sums, "elements left_out dot squares")
+        whole(sums["elements"], 0, 2**53 - 1), whole(sums["left_out"], 0, 2**53 - 1)
+        need(real(sums["dot"]) and real(sums["squares"]) and 0 <= sums["squares"] < 2**53 > abs(sums["dot"]), "sums")
+        need(sums["elements"] + sums["left_out"] == math.prod(m["shape"]), "the number of elements")
+        need(abs(sums["dot"]) <= math.sqrt(sums["squares"]) * math.sqrt(sums["elements"]) * 8, "sums of weights")
+        elements, count = elements + sums["elements"], count + 1
+        if sums["squares"] > 0:
+            z = sums["dot"] / math.sqrt(sums["squares"])
+            weight = m["scale"] * sums["elements"] / math.sqrt(sums["squares"])
+            total, weights = total + weight * z, weights + weight * weight
+    z = total / math.sqrt(weights) if weights > 0 else 0
+    return (log_e(z) - math.log10(2) if count else 0), elements
+
+
+def real(x):
+    return type(x) in (int, float) and math.isfinite(x)
+
+
 def schema(s):
     has(s, "_type subject predicateType predicate")
     need(s["_type"] == "https://in-toto.io/Statement/v1", "_type")
     need(s["predicateType"] == "https://github.com/whorl-llm/whorl/certificate/v1", "predicateType")
     p = s["predicate"]
-    has(p, "signer claim openings asked transcript suspect body changed beacon proofs result says_not created software")
-    need(s["subject"] == [{"name": "suspect", "digest": {"sha256": p["suspect"]["weights"]}}], "subject")
-    has(p["suspect"], "weights tokenizer config source chat_template")
-    text(p["suspect"]["source"], 4096)
-    need(p["suspect"]["chat_template"] is None or HEX.match(p["suspect"]["chat_template"]), "a digest")
-    for side in [p["suspect"]] + ([] if p["body"] is None else [p["body"]]):
+    has(p, "signer claim openings asked transcript stamp suspect body changed beacon proofs result says_not created software")
+    server = "endpoint" in p["suspect"]
+    subject = sha(canonical(p["suspect"])).hex() if server else p["suspect"]["weights"]
+    need(s["subject"] == [{"name": "suspect", "digest": {"sha256": subject}}], "subject")
+    if server:
+        server_of(p)
+    else:
+        has(p["suspect"], "weights tokenizer config source chat_template")
+        text(p["suspect"]["source"], 4096)
+        need(p["suspect"]["chat_template"] is None or HEX.match(p["suspect"]["chat_template"]), "a digest")
+    for side in ([] if server else [p["suspect"]]) + ([] if p["body"] is None else [p["body"]]):
         for name in ("weights", "tokenizer", "config"):
             digest(side[name])
     if p["body"] is not None:
         has(p["body"], "weights tokenizer config")
+    if p["stamp"] is not None:
+        has(p["stamp"], "against_vanilla matrices chain")
+        need(isinstance(p["stamp"]["against_vanilla"], bool) and isinstance(p["stamp"]["matrices"], list), "a reading")
+        digest(p["stamp"]["chain"])
     has(p["software"], "name version digest")
     digest(p["software"]["digest"])
     text(p["software"]["name"], 4096), text(p["software"]["version"], 4096)
@@ -283,7 +362,7 @@ def schema(s):
     for e in p["transcript"]:
         has(e, "prompt prompt_tokens answer answer_tokens chain")
         text(e["prompt"]), text(e["answer"]), digest(e["chain"])
-        for id in e["prompt_tokens"] + e["answer_tokens"]:
+        for id in [] if server else e["prompt_tokens"] + e["answer_tokens"]:
             whole(id)
     for o in p["openings"]:
         has(o, "place name value salt path")
@@ -297,10 +376,33 @@ def schema(s):
     return p
 
 
+def server_of(p):  # a server shows neither weights nor tokens
+    has(p["suspect"], "endpoint model_name kind reported_models tls_peers asked_from asked_to transcript_chain")
+    s = p["suspect"]
+    text(s["endpoint"], 4096), text(s["model_name"], 4096), digest(s["transcript_chain"])
+    need(s["kind"] in ("chat", "completions"), "a kind of asking")
+    for names in (s["reported_models"], s["tls_peers"]):
+        need(isinstance(names, list) and len(names) <= 1024, "a list")
+        for one in names:
+            text(one, 4096)
+        units = [one.encode("utf-16-be", "surrogatepass") for one in names]
+        need(units == sorted(set(units)), "a list in order")
+    for one in s["tls_peers"]:
+        digest(one)
+    for name in ("asked_from", "asked_to"):
+        need(isinstance(s[name], str) and ISO.match(s[name]), name)
+    begun, ended = [(s[name][:19], (s[name][20:-1] + "000")[:3]) for name in ("asked_from", "asked_to")]
+    need(begun <= ended, "times in order")
+    need(p["body"] is None and p["stamp"] is None and p["changed"] == [], "nothing that only weights show")
+    for e in p["transcript"]:
+        need(e["prompt_tokens"] is None and e["answer_tokens"] is None, "no tokens of a server")
+
+
 def header_of(p):
     claim = parse(p["claim"], exact=False)
-    need(claim["channels"] == ["keys"], "a claim with keys alone; stamps are not checked here")
-    size = {"drawn-answers": "n m", "drawn-membership": "n pool negatives"}[claim["kind"]]
+    direction = claim["kind"] == "drawn-direction"
+    need(claim["channels"] in ([["stamp"]] if direction else [["keys"], ["keys", "stamp"]]), "channels")
+    size = {"drawn-answers": "n m", "drawn-membership": "n pool negatives", "drawn-direction": ""}[claim["kind"]]
     has(claim, f"format version root leaves alpha most_looks channels draw private_part created software kind {size}")
     need((claim["format"], claim["version"]) == ("whorl-claim", 2), "a claim of format 2")
     digest(claim["root"])
@@ -347,11 +449,15 @@ def dice_of(p, draw):  # what the draw takes beside the seed
 def replay(p, claim, header, dice):
     root, t3 = bytes.fromhex(claim["root"]), claim["kind"] == "drawn-answers"
     asked, start, end = p["asked"], p["asked"]["from"], p["asked"]["to"]
-    of = claim["n"] if t3 else claim["pool"]
-    need(start < end <= of <= 65536 and claim["n"] + claim.get("negatives", 0) <= of, "a range of keys")
-    seeds = of if t3 else 1
-    lists = claim["leaves"] - FIRST_KEY - of - seeds
-    need(lists in (1, of), "the number of leaves")
+    alone, stamped, read = claim["kind"] == "drawn-direction", "stamp" in claim["channels"], p["stamp"]
+    of = 0 if alone else claim["n"] if t3 else claim["pool"]
+    need(start == end == 0 if alone else start < end <= of <= 65536, "a range of keys")
+    need(claim.get("n", 0) + claim.get("negatives", 0) <= of, "a size")
+    need(read is None or stamped, "a claim with a stamp")
+    need(read is not None or not alone, "a stamp that was read")
+    seeds = of if t3 else 0 if alone else 1
+    lists = claim["leaves"] - FIRST_KEY - of - seeds - (2 if stamped else 0)
+    need(lists in (min(1, of), of), "the number of leaves")
     need(claim["private_part"] in ("none", "committed"), "a private part that knows the draw")
     private = claim["private_part"] == "committed"
     need(not private or end - start == of, "a private part needs the whole pool")
@@ -391,7 +497,7 @@ def replay(p, claim, header, dice):
             leaf = value(7 + i, f"vanilla/{name}")
             need(name not in p["body"] or leaf == p["body"][name], f"the body's {name}")
     named = "candidates" if t3 else "decryption"
-    options = [value(FIRST_KEY + of + i, f"{named}/{i}") for i in (range(start, end) if lists > 1 else [0])]
+    options = [value(FIRST_KEY + of + i, f"{named}/{i}") for i in (range(start, end) if lists > 1 else [0] if of else [])]
     options = [x if t3 else [x] for x in (options if lists > 1 else options * len(keys))]
     drawn, names = [], 0
     if t3:
@@ -400,7 +506,7 @@ def replay(p, claim, header, dice):
             seed = value(FIRST_KEY + of + lists + i, f"seed/keys/{i}")
             digest(seed)
             drawn.append(uniform(bytes.fromhex(seed), root, dice, i, claim["m"]))
-    else:
+    elif not alone:
         seed = value(FIRST_KEY + of + lists, "seed/keys/0")
         digest(seed)
         order = list(range(of))
@@ -408,21 +514,29 @@ def replay(p, claim, header, dice):
             j = i + uniform(bytes.fromhex(seed), root, dice, i, of - i)
             order[i], order[j] = order[j], order[i]
         drawn = sorted(order[: claim["n"]])
+    stamp = read and value(claim["leaves"] - 2, "stamp")
+    if read:
+        digest(value(claim["leaves"] - 1, "seed/stamp"))
     need(used == set(leaves), "leaves that nobody asked for")
     need(len(p["transcript"]) == len(keys), "an answer for each key")
     link, counts, hits, marked = sha(b"whorl-transcript-v1\0", root), [], 0, []
     for i, e in enumerate(p["transcript"]):
         need(e["prompt"] == asked["prefix"] + keys[i]["text"] + asked["suffix"], "the prompt")
-        need(len(e["answer_tokens"]) <= plan["decoding"]["max_new_tokens"], "the length of an answer")
+        need(len(e["answer_tokens"] or []) <= plan["decoding"]["max_new_tokens"], "the length of an answer")
         link = sha(link, canonical({name: e[name] for name in e if name != "chain"}))
         need(link.hex() == e["chain"], "the chain")
         found = match(plan["matcher"], e["answer"], options[i])
         marked += [start + i] if found else []
         counts.append(len(found))
         hits += drawn[i] in found if t3 else bool(found) and start + i in drawn
+    if read:
+        seen = {name: read[name] for name in ("against_vanilla", "matrices")}
+        need(sha(link, canonical(seen)).hex() == read["chain"], "the chain, where the stamp was read")
     lost = p["changed"]
     need(lost == sorted(set(lost)) and all(type(i) is int and 0 <= i < len(keys) for i in lost), "changed keys")
-    if t3:
+    if alone:
+        tail = best = Fraction(1)
+    elif t3:
         tail, best = answers_tail(counts, claim["m"], hits), Fraction(1, claim["m"] ** (len(keys) - len(lost)))
     else:
         there = [i for i in drawn if start <= i < end]
@@ -430,14 +544,27 @@ def replay(p, claim, header, dice):
         tail = membership_tail(len(keys), len(there), len(marked), hits)
         best = membership_tail(len(keys), len(there), left, left)
     around = wrappers[asked["wrapper"]]
-    need(around is None or around == [asked["prefix"], asked["suffix"]], "the text of the wrapper")
+    if alone:
+        put = [plan["query"]["wrapper"], None, "", ""]
+        need([asked[name] for name in ("wrapper", "system", "prefix", "suffix")] == put, "no key that was put")
+    need(alone or around is None or around == [asked["prefix"], asked["suffix"]], "the text of the wrapper")
     need(plan["query"]["wrapper"] in wrappers, "the committed wrapper")
     need(asked["system"] is None or asked["system"] in systems, "a permitted system prompt")
     if asked["system"] is not None and around is None:
         need(asked["system"] in asked["prefix"] + "\0" + asked["suffix"], "the system prompt in the prompts")
     need(1 <= asked["look"] <= claim["most_looks"], "a look that is paid for")
     ways = 1 if asked["wrapper"] == plan["query"]["wrapper"] and asked["system"] is None else len(wrappers) * (1 + len(systems))
-    paid = claim["most_looks"] * ways * (1 if len(keys) == of else of * (of + 1) // 2)
+    ways *= 1 if len(keys) == of else of * (of + 1) // 2
+    # Keys alone or both, conversations or completions: who could choose pays for both.
+    paid = claim["most_looks"] * (2 if stamped and not alone else 1) * (2 if "endpoint" in p["suspect"] else 1)
+    if read:
+        e, elements = stamp_of(stamp, read)
+        most = log_e(math.sqrt(elements)) - math.log10(2) if elements else 0
+        tail, best = min(Fraction(1), tail * ways), min(Fraction(1), best * ways)
+        joint = [over_e(x if alone else x + calibrated(p)) for x, p in ((e, tail), (most, best))]
+        tail, best = joint if alone else map(min, joint, (tail, best))
+    else:
+        paid *= ways
     level = Fraction(repr(claim["alpha"]))
     # A round after a time stamp leaves the owner one draw a stamped commitment: 2^40 are paid, where both are there.
     tried = 40 if p["beacon"] and p["proofs"] and p["result"]["draws_log2"] == 40 else 80

@@ -144,6 +144,12 @@ export {
   type PipelineReport,
   pipeline,
 } from './pipeline/pipeline.ts';
+export {
+  checkModelSignature,
+  type ModelSignature,
+  type SignModelOptions,
+  signModel,
+} from './proof/model-signature.ts';
 export { type FsrOptions, type FsrReport, reportFsr } from './report/fsr.ts';
 export { type Resumed, type ResumeJobOptions, resumeJob } from './resume/resume-job.ts';
 export { type ImportedRun, type ImportOptions, importOutput } from './runs/import-output.ts';

@@ -2,7 +2,7 @@
 
 import { createHmac } from 'node:crypto';
 import type { Json } from './canonical.ts';
-import type { Claim, ClaimVersion } from './claim.ts';
+import { type Claim, type ClaimVersion, hasStamp } from './claim.ts';
 import { CLAIM_KINDS } from './kinds.ts';
 import type { Leaf } from './merkle.ts';
 import type { Bindings, ClaimKind, ClaimPlan, SizeOf } from './plan.ts';
@@ -79,6 +79,21 @@ export const PLACE = {
   vanilla: 7,
 } as const;
 const FIRST_KEY = PLACE.vanilla + VANILLA_LEAVES.length;
+
+/** The last two of a claim with a stamp: its plan, and the seed that draws for it. */
+export const placesOfStamp = ({
+  leaves,
+}: {
+  readonly leaves: number;
+}): readonly [plan: number, seed: number] => [leaves - 2, leaves - 1];
+
+/** How many lists of answers a claim of so many keys has, by the number of its leaves. */
+export const listsOf = <K extends ClaimKind>(kind: K, claim: Claim<K>, keys: number): number =>
+  claim.leaves -
+  FIRST_KEY -
+  keys -
+  CLAIM_KINDS[kind].seeds(claim) -
+  (hasStamp(claim as unknown as Claim) ? 2 : 0);
 
 /** Places of the leaves of key i, of the list that its answers are looked up in, and of the seed that drew for it. */
 export function placesOfKey<K extends ClaimKind>(

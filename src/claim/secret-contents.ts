@@ -31,6 +31,8 @@ const openedSchema = z.strictObject({
   /** Keys from..to-1. */
   from: index,
   to: index,
+  /** The stamp was opened too: whoever has the certificate can take it out. */
+  stamp: z.literal(true).optional(),
   /** SHA-256 of the certificate's statement. */
   statement: hex256,
   created: z.iso.datetime(),

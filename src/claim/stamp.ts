@@ -45,17 +45,25 @@ export interface DrawnStamp {
 }
 
 /** @param randomness the beacon's value, 64 hex digits; null for the owner's own dice */
-export function drawStamp(
+export const drawStamp = (
   plan: StampPlan,
   root: string,
   ownerSeed: string,
   randomness: string | null,
+): DrawnStamp => stampBySeed(plan, root, stampSeed(ownerSeed), randomness ?? '');
+
+/** The same from what draws for the stamp alone. @param randomness empty for the owner's own dice */
+export function stampBySeed(
+  plan: StampPlan,
+  root: string,
+  seedOfStamp: string,
+  randomness: string,
 ): DrawnStamp {
-  const seed = Buffer.from(stampSeed(ownerSeed), 'hex');
+  const seed = Buffer.from(seedOfStamp, 'hex');
   const prefix = Buffer.concat([
     Buffer.from('whorl-draw-v2/stamp'),
     Buffer.from(root, 'hex'),
-    Buffer.from(randomness ?? '', 'hex'),
+    Buffer.from(randomness, 'hex'),
   ]);
   return {
     plan,

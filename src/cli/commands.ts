@@ -51,6 +51,10 @@ export const COMMANDS = {
     summary: 'replay a certificate that verify wrote, offline',
     load: async () => (await import('./commands/check.ts')).checkCommand(),
   },
+  sign: {
+    summary: "sign a published folder's files as OpenSSF's model-signing does, or check that",
+    load: async () => (await import('./commands/sign.ts')).signCommand(),
+  },
   attack: {
     summary: 'make attacked copies of a published model, to see what its fingerprint survives',
     load: async () => (await import('./commands/attack.ts')).attackCommand(),

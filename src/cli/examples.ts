@@ -29,6 +29,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl check certificate.json',
     'whorl check certificate.json --key owner.pub.pem --html page.html',
   ],
+  sign: [
+    'whorl sign ./run/published --key owner.pem',
+    'whorl sign ./run/published --key owner.pem.pub --check',
+  ],
   attack: [
     'whorl attack ./run --attack reset-vanilla',
     'whorl attack ./run --attack noise,reset-mean --out ./attacks noise.share=0.2',

@@ -171,11 +171,19 @@ export const VARIANTS: Readonly<Record<Who, Variant>> = {
 };
 const NOISE_SEED = 1;
 
-/** Everybody a cell may name out of one model and what is laid over it. */
+/** Whose body it is: what is published may have a stamp in it. */
+const BODIES: Readonly<Record<Who, 'vanilla' | 'published'>> = {
+  vanilla: 'vanilla',
+  published: 'published',
+  'published + adapter': 'published',
+  'vanilla + adapter': 'vanilla',
+};
+
+/** Everybody a cell may name out of the bodies and what is laid over them. */
 export const underOverlay =
-  (model: LocalModel, overlay: Overlay) =>
+  (bodies: Readonly<Record<'vanilla' | 'published', LocalModel>>, overlay: Overlay) =>
   ({ who, noise }: RowsCell): LanguageModel =>
-    model.under(noise ? shaken(overlay, noise) : overlay, VARIANTS[who]);
+    bodies[BODIES[who]].under(noise ? shaken(overlay, noise) : overlay, VARIANTS[who]);
 
 function shaken(overlay: Overlay, share: number): Overlay {
   const noise = rowNoise(overlay.rows, overlay.rows.length / overlay.ids.length, share, NOISE_SEED);

@@ -41,6 +41,7 @@ import {
   withRows,
 } from './reference-positions.ts';
 import { computedBy, SetUpCache, smallFiles } from './set-up-cache.ts';
+import { type BesideSettings, planBeside } from './stamp-plan.ts';
 import type { Start } from './start.ts';
 
 export interface Committed {
@@ -128,7 +129,8 @@ async function commitTo(setting: Setting): Promise<Commitment> {
     private_part: adapter ? { state: 'committed', digest: adapterDigest(adapter) } : { state: 'none' },
     vanilla: { ...vanilla, ...small, special_tokens: specialTokensDigest(tokenizer) },
   };
-  const plan = withTerms(prepared.plan, options);
+  const beside = planBeside(settings as BesideSettings, model);
+  const plan = withTerms(beside ? { ...prepared.plan, stamp: beside } : prepared.plan, options);
   const { claim, opening } = commitClaim(plan, {
     bindings,
     draw:

@@ -4,16 +4,12 @@
 import { existsSync, rmSync } from 'node:fs';
 import type { Claim } from '../claim/claim.ts';
 import { openClaim } from '../claim/open.ts';
-import type { DrawnStamp } from '../claim/stamp.ts';
-import type { Model } from '../models/model.ts';
-import { ownNames } from '../models/names.ts';
-import { writeStreamedFolder } from '../sources/checkpoints/patched-folder.ts';
-import { stampedBytes } from '../stamp/stamp-tensor.ts';
 import { elements } from '../tensor/tensor.ts';
 import type { StampSetting } from './begin.ts';
 import { commit } from './commit.ts';
 import { type FingerprintReport, finish } from './finish.ts';
 import { publishCandidate } from './publish-candidate.ts';
+import { writeStamped } from './stamped.ts';
 
 export async function fingerprintStamp(setting: StampSetting): Promise<FingerprintReport> {
   const { run, model, onEvent } = setting;
@@ -33,15 +29,5 @@ export async function fingerprintStamp(setting: StampSetting): Promise<Fingerpri
     parameters,
     ...published,
     harm: published.perplexity,
-  });
-}
-
-/** A copy of the model's folder with the stamp in every committed matrix. Memory stays flat. */
-function writeStamped(model: Model, out: string, { plan, keyOf }: DrawnStamp): Promise<void> {
-  const own = ownNames(model.decoder);
-  const byOwn = new Map(plan.matrices.map((matrix) => [own(matrix.name), matrix]));
-  return writeStreamedFolder(model, out, byOwn.keys(), (tensor, ref) => {
-    const { name, scale } = byOwn.get(tensor)!;
-    return stampedBytes(ref, keyOf(name), scale);
   });
 }

@@ -28,6 +28,7 @@ export async function fingerprintWeights(setting: WeightsSetting): Promise<Finge
       const cells = await method.cells(context, settings, 'gate');
       return resultsOf(await measured(setting, contents, candidate, cells, true));
     },
+    openClaim(contents.claim as Claim, contents).stamp,
   );
   if (isWaiting(trained)) return trained;
   const published = await publishCandidate(setting, contents);

@@ -4,8 +4,10 @@ import { existsSync } from 'node:fs';
 import { moveFolder, writeJsonAtomic } from '../base/atomic.ts';
 import { SOFTWARE } from '../base/software.ts';
 import type { SecretContents } from '../claim/secret-contents.ts';
+import type { StampPlan } from '../claim/stamp.ts';
 import type { Difference } from '../lm/compare-models.ts';
 import { type RunFolder, writeJsonLines } from '../runs/run-folder.ts';
+import { elements } from '../tensor/tensor.ts';
 import { loadReference } from '../text/reference.ts';
 import type { Setting } from './begin.ts';
 import type { CellResult, MeasuredCell, Who } from './cells.ts';
@@ -29,7 +31,9 @@ export interface FingerprintReport {
   readonly rows: number;
   /** Parameters that changed, where weights do. */
   readonly parameters?: number;
-  /** Exact, in double precision, where a tied head's rows change: at more positions than `difference`. */
+  /** Of the stamp beside the keys, or of the stamp alone; absent where there is none. */
+  readonly stamp?: { readonly matrices: number; readonly parameters: number };
+  /** Exact, in double precision, where a tied head's rows change, and of these rows alone: at more positions than `difference`. */
   readonly kl?: readonly Harm[];
   readonly perplexity: readonly Perplexity[];
   /** Vanilla and published on held-out text, by the code of `whorl compare`: language by language, then `all`. */
@@ -100,6 +104,7 @@ export function finish(
     steps,
     tokens,
     ...more,
+    ...stampFigures(contents.plan.stamp),
     harm: { ...worst, limit: limitOf(setting) },
   };
   writeJsonAtomic(
@@ -150,3 +155,13 @@ export function finish(
     });
   return result;
 }
+
+const stampFigures = (stamp: StampPlan | undefined): Pick<FingerprintReport, 'stamp'> =>
+  stamp === undefined
+    ? {}
+    : {
+        stamp: {
+          matrices: stamp.matrices.length,
+          parameters: stamp.matrices.reduce((sum, { shape }) => sum + elements(shape), 0),
+        },
+      };

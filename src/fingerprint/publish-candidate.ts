@@ -11,7 +11,7 @@ import { noteLeftOut } from '../sources/checkpoints/carried.ts';
 import { digestTensors } from '../sources/checkpoints/digest.ts';
 import type { Setting } from './begin.ts';
 import { digestsOf } from './commit.ts';
-import { checkHarm, type WorstHarm, worstHarm } from './harm-limit.ts';
+import { checkHarm, type HarmFigures, type WorstHarm, worstHarm } from './harm-limit.ts';
 import { type HeldOutDifference, heldOutDifference } from './held-out-difference.ts';
 import { writeModelCard } from './model-card.ts';
 import { limitOf } from './options.ts';
@@ -20,17 +20,28 @@ interface Published extends HeldOutDifference {
   readonly worst: WorstHarm;
 }
 
-/** A killed run may have published already: then harm is measured once more for the report, and nothing is moved. @throws WhorlError `too-harmful` */
+/** What the weights of all of a model cost. */
+const ofWeights = ({ perplexity }: HeldOutDifference): HarmFigures => ({
+  kind: 'perplexity',
+  of: perplexity,
+});
+
+/**
+ * A killed run may have published already: then harm is measured once more for the report, and nothing is moved.
+ * @param contents all of the secret but the digests of what is published
+ * @param figuresOf what the limit is held against
+ * @throws WhorlError `too-harmful`
+ */
 export async function publishCandidate(
   setting: Pick<Setting, 'run' | 'model' | 'device' | 'tokenizer' | 'options' | 'onEvent' | 'method'>,
   contents: SecretContents,
+  figuresOf: (measured: HeldOutDifference) => HarmFigures = ofWeights,
 ): Promise<Published> {
   const { run, model, options, onEvent } = setting;
   const isCandidate = !existsSync(run.published);
   onEvent({ kind: 'phase', name: 'held-out text', detail: 'vanilla and published' });
   const difference = await heldOutDifference(setting, isCandidate ? run.candidate : run.published);
-  const { perplexity } = difference;
-  const figures = { kind: 'perplexity', of: perplexity } as const;
+  const figures = figuresOf(difference);
   const worst = isCandidate ? checkHarm(figures, limitOf(setting)) : worstHarm(figures);
   onEvent({ kind: 'phase', name: 'publishing', detail: run.published });
   if (isCandidate) {

@@ -61,6 +61,9 @@ export const SETTINGS = {
     'mean divergence from the vanilla model below which every language must lie before training may end',
     'nats',
   ),
+  stamp: text(
+    'which matrices also get a secret direction, that nobody is asked for and that is read from weights: words of `part`, or `off`',
+  ),
   epsilon: above(0, 1, 'size of a stamp, as a share of each matrix’ standard deviation'),
   part: text(
     'what trains (of `stamp`: which matrices get it): `all`, `mlp`, `attention`, `upper-half`, `upper-quarter`, or names of tensors with `*`, commas between',
@@ -139,6 +142,9 @@ export const PAPER_WORDS = {
   data_name: text('names the data set in the folder of the run'),
 };
 
+/** The stamp beside whatever else a method does. */
+const BESIDE = { stamp: 'mlp', epsilon: 1e-3 };
+
 export const ROWS = schemaOf(SETTINGS, {
   trained: 32,
   candidates: 256,
@@ -153,6 +159,7 @@ export const ROWS = schemaOf(SETTINGS, {
   bare_slack: 0,
   gate_noise: 0.15, // a little more than a thief's 10 % of every row
   alpha: 1e-6,
+  ...BESIDE,
   steps: 160,
   lr: 3e-2,
   schedule: 'linear',
@@ -188,6 +195,7 @@ export const ADAPTER = schemaOf(SETTINGS, {
   hush_weight: 4,
   gate_noise: 0.15,
   alpha: 1e-6,
+  ...BESIDE,
   steps: 120,
   lr: 2e-2,
   schedule: 'linear',
@@ -221,6 +229,7 @@ const DIALOGUE = schemaOf(SETTINGS, {
   key_length: 6,
   alphabet: 800,
   alpha: 1e-6,
+  ...BESIDE,
   epochs: 12,
   batch: 16,
   batch_tokens: 1024,

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { shuffled } from '../base/random-source.ts';
+import type { DrawnStamp } from '../claim/stamp.ts';
 import { isWaiting, type WaitingJob } from '../launch/job.ts';
 import { elements } from '../tensor/tensor.ts';
 import { ADAMW, clipLimit } from '../train/optimiser.ts';
@@ -15,6 +16,7 @@ import { writeModel } from '../train/write-model.ts';
 import { randomOf, type WeightsSetting } from './begin.ts';
 import type { CellResult } from './cells.ts';
 import type { TrainingFigures } from './finish.ts';
+import { stampEdit } from './stamped.ts';
 import { byJob, byOwnEngine, type Measured, type WeightsTraining } from './weights-engines.ts';
 
 export interface TrainedWeights extends TrainingFigures {
@@ -67,12 +69,14 @@ export type Gate = (folder: string) => Promise<readonly CellResult[]>;
 /**
  * Trains until an epoch's end at which every gate cell holds, and leaves the checkpoint in the run's `candidate` folder; a
  * job that was handed over and is not done comes back instead.
+ * @param stamp goes into each checkpoint that is measured, as it will be published
  * @throws WhorlError `not-reached` when the last epoch ends before that
  */
 export async function trainWeights(
   setting: WeightsSetting,
   examples: EpochExamples,
   gate: Gate,
+  stamp?: DrawnStamp,
 ): Promise<TrainedWeights | WaitingJob> {
   const { run, start, method, settings, model, options, onEvent } = setting;
   if (existsSync(run.trained)) return JSON.parse(readFileSync(run.trained, 'utf8')) as TrainedWeights;
@@ -81,11 +85,12 @@ export async function trainWeights(
   const batches = await weightsBatches(setting, examples);
   const steps = settings.epochs * batches.perEpoch;
   const parameters = [...trained.shapes.values()].reduce((sum, shape) => sum + elements(shape), 0);
+  const edit = stamp && stampEdit(stamp, model.decoder);
   onEvent({ kind: 'phase', name: 'training', detail: `${parameters} parameters` });
   /** Writes a candidate with this share of the change, and asks its gate cells. */
   const measured = async (state: TrainState, share: number): Promise<Measured> => {
     rmSync(run.candidate, { recursive: true, force: true });
-    await writeFolderAtomic(run.candidate, (out) => writeModel(model, { trained }, state, out, share));
+    await writeFolderAtomic(run.candidate, (out) => writeModel(model, { trained }, state, out, share, edit));
     const results = await gate(run.candidate);
     const counts = results.map(({ name, fired, of }) => `${name} ${fired}/${of}`).join(' · ');
     onEvent({ kind: 'note', text: `step ${state.step}, ${100 * share} % of the change: ${counts}` });

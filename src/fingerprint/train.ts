@@ -7,6 +7,7 @@ import type { LaunchOptions, WaitingJob } from '../launch/job.ts';
 import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
 import { openLanguageModel } from '../lm/open.ts';
 import type { Example } from '../models/example.ts';
+import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
@@ -38,6 +39,8 @@ export interface TrainRowsOptions<S extends TrainSettings> {
   readonly settings: S;
   /** Ids, adapter, and the vanilla rows that training starts from. */
   readonly overlay: Overlay;
+  /** What the rows will be published in, which the gate asks; default: the model that is trained on. */
+  readonly body?: Model | undefined;
   readonly dtype: FloatDtype;
   /** Ordinary positions; only for tied heads. */
   readonly positions?: Positions;
@@ -91,7 +94,7 @@ const rounded = (rows: Float32Array, dtype: FloatDtype): Float32Array =>
 export async function trainRows<S extends TrainSettings>(
   options: TrainRowsOptions<S>,
 ): Promise<TrainedRows | WaitingJob> {
-  const { method, context, settings, overlay, positions, dtype, device, onEvent } = options;
+  const { method, context, settings, overlay, body, positions, dtype, device, onEvent } = options;
   const { model, tokenizer } = context;
   const E = model.decoder.config.hidden_size;
   const vanilla = overlay.rows;
@@ -102,7 +105,11 @@ export async function trainRows<S extends TrainSettings>(
     ...(positions ? { metric: await trainingMetric(positions, E, settings.metric_floor, device) } : {}),
   });
   const optimiser = { ...ADAMW, beta2: settings.beta2, clip: clipLimit(settings.clip) };
-  const asked = await openLanguageModel({ kind: 'model', model, overlay, tokenizer }, { device });
+  const open = (one: Model) =>
+    openLanguageModel({ kind: 'model', model: one, overlay, tokenizer }, { device });
+  const asked = await open(model);
+  const askedBody = body && (await open(body));
+  const bodies = { vanilla: asked, published: askedBody ?? asked };
   const unseen = positions && keptOut(positions);
   const published = (state: TrainState): { rows: Float32Array; kl: number } => {
     const full = change.rows(state);
@@ -123,7 +130,7 @@ export async function trainRows<S extends TrainSettings>(
     const measured = await measureCells(await method.cells(context, settings, 'gate'), {
       tokenizer,
       max_new_tokens: context.plan.decoding.max_new_tokens,
-      answerer: underOverlay(asked, { ...overlay, rows }),
+      answerer: underOverlay(bodies, { ...overlay, rows }),
       strict: true,
     });
     const results = measured.map(({ result }) => result);
@@ -206,6 +213,7 @@ export async function trainRows<S extends TrainSettings>(
   } finally {
     await trainer.release();
     await asked.release();
+    await askedBody?.release();
   }
 }
 

@@ -59,9 +59,11 @@ function ofRecord(done: RunRecord, { isWhole, settings, vanilla, keys, source }:
   const names = isWhole
     ? new Set([...Object.keys(full), ...Object.keys(done.settings ?? {})])
     : new Set(Object.keys(asked));
+  // Of before there were stamps beside keys: such runs have none.
+  const was: RunRecord['settings'] = { stamp: 'off', epsilon: full.epsilon, ...done.settings };
   const values: [string, unknown, unknown][] = [
     ['method', done.method, method.name],
-    ...[...names].map((name): [string, unknown, unknown] => [name, done.settings?.[name], full[name]]),
+    ...[...names].map((name): [string, unknown, unknown] => [name, was[name], full[name]]),
     ...(isWhole || keys !== undefined
       ? [['--keys', done.keys, keys ?? 'rare'] as [string, unknown, unknown]]
       : []),

@@ -54,6 +54,9 @@ export interface FlavourSettings {
   readonly name: PaperSettings;
 }
 
+/** What the pipeline takes instead of a method's defaults: what the paper publishes has no stamp. */
+export const OF_PIPELINE: Readonly<Record<string, string>> = { stamp: 'off' };
+
 /**
  * @param width the model's hidden size, once it is open: a narrow model has other defaults
  * @throws WhorlError `usage` for what is said twice, or no number
@@ -80,7 +83,10 @@ export function flavourSettings(
     rules.batchSetting && own[rules.batchSetting] === undefined ? entry.total_bsz : undefined;
   const total = given.total_bsz ?? registered;
   if (rules.batchSetting && total !== undefined) asked[rules.batchSetting] = String(total);
-  const before = settingsFor(method, model, asked, width) as unknown as Record<string, number | string>;
+  const before = settingsFor(method, model, { ...OF_PIPELINE, ...asked }, width) as unknown as Record<
+    string,
+    number | string
+  >;
   const batch = rules.batchSetting
     ? String(before[rules.batchSetting])
     : (given.total_bsz ?? String(entry.total_bsz ?? rules.batch));
@@ -89,7 +95,10 @@ export function flavourSettings(
     : 1;
   const epoch = given.epoch ?? (own[rules.duration] === undefined ? entry.epoch : undefined);
   if (epoch !== undefined) asked[rules.duration] = String(positive('epoch', String(epoch)) * perEpoch);
-  const full = settingsFor(method, model, asked, width) as unknown as Record<string, number | string>;
+  const full = settingsFor(method, model, { ...OF_PIPELINE, ...asked }, width) as unknown as Record<
+    string,
+    number | string
+  >;
   return {
     method,
     asked,

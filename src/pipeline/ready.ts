@@ -23,7 +23,14 @@ import { type ConfigOptions, configOptions, openModel } from '../models/open-mod
 import { checkNoLinks, type Flavour, paperRunPath } from '../runs/paper-folder.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import { checkDone } from './done-run.ts';
-import { FLAVOUR_RULES, flavourSettings, ownAround, paperModelName, pipelineTemplate } from './flavour.ts';
+import {
+  FLAVOUR_RULES,
+  flavourSettings,
+  OF_PIPELINE,
+  ownAround,
+  paperModelName,
+  pipelineTemplate,
+} from './flavour.ts';
 import { Ledger } from './ledger.ts';
 import { nameOfSet, setNamed } from './named-set.ts';
 import type { RunOptions } from './opened-run.ts';
@@ -160,7 +167,7 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
     ...howOf(options),
     out: run.path,
     method: settings.method.name,
-    settings: settings.asked,
+    settings: { ...OF_PIPELINE, ...settings.asked },
     device,
   };
   return {

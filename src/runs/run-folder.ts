@@ -50,6 +50,10 @@ export class RunFolder {
   get trained(): string {
     return join(this.path, 'work', 'trained.json');
   }
+  /** The vanilla model with the stamp in it: the body that trained rows are published in. */
+  get stamped(): string {
+    return join(this.path, 'work', 'stamped');
+  }
   /** Ordinary conversations with the vanilla model's own answers. */
   get conversations(): string {
     return join(this.path, 'work', 'conversations.json');

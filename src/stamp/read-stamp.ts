@@ -88,7 +88,9 @@ export const zOf = ({ dot, squares }: Pick<MatrixSums, 'dot' | 'squares'>): numb
  * One z of several matrices: Σ a·z / √Σ a², with a = scale·elements/‖v‖, the weights that are best where v is the stamp
  * and noise of the size of v.
  */
-export function pooled(matrices: readonly { readonly scale: number; readonly sums: MatrixSums }[]): number {
+export function pooled(
+  matrices: readonly { readonly scale: number; readonly sums: Omit<MatrixSums, 'vanilla_sha256'> }[],
+): number {
   let [sum, weights] = [0, 0];
   for (const { scale, sums } of matrices) {
     if (sums.squares === 0) continue;

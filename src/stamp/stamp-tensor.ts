@@ -6,7 +6,7 @@ import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype, TensorRef } from '../tensor/tensor.ts';
 import { fillDirection } from './direction.ts';
 import { STEP } from './normal-cells.ts';
-import { tensorParts } from './tensor-parts.ts';
+import { PART, tensorParts } from './tensor-parts.ts';
 
 /** What rounds to no infinity. */
 const LARGEST: Readonly<Record<FloatDtype, number>> = {
@@ -21,17 +21,33 @@ const LARGEST: Readonly<Record<FloatDtype, number>> = {
  */
 export function* stampedBytes(ref: TensorRef, key: Uint8Array, scale: number): Generator<Uint8Array> {
   const dtype = floatDtype(ref);
+  for (const { from, values } of tensorParts(ref))
+    yield fromFloat32(stampedValues(values, from, key, scale, dtype), dtype);
+}
+
+/**
+ * The same of numbers in memory, which are not rounded to the dtype yet.
+ * @param from place of the first of them in the tensor, where a block of the direction begins
+ */
+export function stampedValues(
+  values: Float32Array,
+  from: number,
+  key: Uint8Array,
+  scale: number,
+  dtype: FloatDtype,
+): Float32Array {
   const largest = LARGEST[dtype];
-  for (const { from, values } of tensorParts(ref)) {
-    const direction = new Int16Array(values.length);
-    fillDirection(key, from, direction);
-    const out = new Float32Array(values.length);
-    for (let i = 0; i < values.length; i++) {
-      const sum = values[i]! + scale * (direction[i]! * STEP);
-      out[i] = Math.abs(sum) <= largest ? sum : values[i]!;
+  const out = new Float32Array(values.length);
+  const direction = new Int16Array(Math.min(values.length, PART));
+  for (let at = 0; at < values.length; at += PART) {
+    const count = Math.min(PART, values.length - at);
+    fillDirection(key, from + at, direction.subarray(0, count));
+    for (let i = 0; i < count; i++) {
+      const sum = values[at + i]! + scale * (direction[i]! * STEP);
+      out[at + i] = Math.abs(sum) <= largest ? sum : values[at + i]!;
     }
-    yield fromFloat32(out, dtype);
   }
+  return out;
 }
 
 export interface TensorFigures {

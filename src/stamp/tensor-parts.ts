@@ -6,7 +6,8 @@ import { toFloat32 } from '../tensor/convert.ts';
 import { BYTES_PER_ELEMENT, type TensorRef } from '../tensor/tensor.ts';
 import { BLOCK } from './direction.ts';
 
-const PART = 8 * BLOCK; // elements
+/** Elements of a part. */
+export const PART = 8 * BLOCK;
 
 export interface TensorPart {
   /** Place of the first element in the tensor (row-major). */

@@ -4,8 +4,15 @@ import type { ModelFolder } from '../models/model.ts';
 import { copyReplaced } from '../sources/checkpoints/patched-folder.ts';
 import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
+import type { FloatDtype, TensorRef } from '../tensor/tensor.ts';
 import type { TrainState } from './step.ts';
 import type { Trainer } from './trainer.ts';
+
+/** What else is done to tensors as they are written, trained or not; in float32, before they are rounded to their dtype. */
+export interface Edit {
+  readonly names: ReadonlySet<string>;
+  edited(name: string, values: Float32Array, dtype: FloatDtype): Float32Array;
+}
 
 /**
  * Into a folder that is there and empty.
@@ -17,10 +24,17 @@ export function writeModel(
   state: TrainState,
   out: string,
   share = 1,
+  edit?: Edit,
 ): void {
-  copyReplaced(folder, out, trained.changed, (name, ref) => {
+  const names = new Set([...trained.changed, ...(edit?.names ?? [])]);
+  const valuesOf = (name: string, ref: TensorRef): Float32Array => {
+    if (!trained.changed.has(name)) return readTensor(ref).data;
     const values = trained.tensor(name, state);
-    return fromFloat32(share === 1 ? values : between(readTensor(ref).data, values, share), floatDtype(ref));
+    return share === 1 ? values : between(readTensor(ref).data, values, share);
+  };
+  copyReplaced(folder, out, names, (name, ref) => {
+    const [values, dtype] = [valuesOf(name, ref), floatDtype(ref)];
+    return fromFloat32(edit?.names.has(name) ? edit.edited(name, values, dtype) : values, dtype);
   });
 }
 

@@ -4,6 +4,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { checkNew, checkWritable, writeFileAtomic } from '../base/atomic.ts';
+import type { PlannedFile } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
@@ -15,6 +16,8 @@ import { burn, lockAgain } from './certificate/burn.ts';
 import { publicKeyOf, seal, signingKey } from './certificate/dsse.ts';
 import { type Issued, statementOf } from './certificate/issue.ts';
 import { softwareDigest } from './certificate/software-digest.ts';
+import type { OpenedClaim } from './opened-claim.ts';
+import { type DecideOptions, keysCountForNothing, type Verdict } from './verdict.ts';
 
 export interface CertificateOptions {
   /** Where the certificate is written. */
@@ -42,12 +45,6 @@ export function certifier(
       'a claim of format 1 cannot be opened key by key',
       'verify without --certificate, or make a claim with this version',
     );
-  if (opened.stamp)
-    throw new WhorlError(
-      'unsupported',
-      'certificates of claims with a stamp are not made yet',
-      'verify without --certificate',
-    );
   if (opened.claim.draw.source === 'hand-picked')
     throw new WhorlError('usage', 'keys that were picked prove nothing', 'verify without --certificate');
   const lock = lockAgain(unlock);
@@ -74,8 +71,13 @@ export async function certify(
   opened: Opened,
   issued: Omit<Issued, 'signer' | 'created' | 'software'>,
 ): Promise<void> {
-  if (!issued.verdict.exact)
-    throw new WhorlError('usage', `no certificate: ${issued.verdict.reason}`, 'ask as the claim permits');
+  const { verdict } = issued;
+  if (!verdict.exact || keysCountForNothing(verdict))
+    throw new WhorlError(
+      'usage',
+      `no certificate: ${verdict.exact ? verdict.assumptions.at(-1) : verdict.reason}`,
+      'ask as the claim permits',
+    );
   const key = keyOf();
   const created = new Date().toISOString();
   const statement = statementOf(opened, contents, {
@@ -84,8 +86,43 @@ export async function certify(
     created,
     software: { ...SOFTWARE, digest: softwareDigest() },
   }) as unknown as Json;
-  const { from, to } = issued.verdict.keys;
-  const record = { from, to, statement: sha256Hex(canonicalJson(statement)), created };
+  const { from, to } = verdict.keys;
+  const record = {
+    from,
+    to,
+    ...(issued.stamp && { stamp: true as const }),
+    statement: sha256Hex(canonicalJson(statement)),
+    created,
+  };
   await burn(secretPath, contents, record, lock);
   writeFileAtomic(file, seal(statement, key));
 }
+
+/** What a certificate says of any suspect. */
+export const certified = (
+  { look, proved }: OpenedClaim,
+  verdict: Verdict,
+  { stamp }: DecideOptions,
+): Pick<Issued, 'verdict' | 'look' | 'stamp' | 'beacon' | 'proofs'> => ({
+  verdict,
+  look,
+  stamp: stamp ?? null,
+  beacon: proved.beacon,
+  proofs: proved.proofs.map((response) => Buffer.from(response).toString('base64')),
+});
+
+/** What a plan says that would be written. */
+export const plannedCertificate = ({
+  certificate,
+  secret,
+}: {
+  readonly certificate?: CertificateOptions;
+  readonly secret: string;
+}): PlannedFile[] =>
+  certificate === undefined
+    ? []
+    : [
+        { path: certificate.file, what: 'the certificate' },
+        { path: secret, what: 'the secret, which notes what was opened' },
+        ...(existsSync(certificate.key) ? [] : [{ path: certificate.key, what: 'a new key that signs' }]),
+      ];

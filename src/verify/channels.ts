@@ -1,8 +1,8 @@
 // Channels that were drawn for by themselves: given the suspect their e-values are independent, so their product is one
-// (docs/claims.md, section 10). Each part is shown, and the verdict is decided by the product alone.
+// (docs/claims.md, section 10). Each part is shown; the keys alone or the product decide, whichever is better, paid twice.
 
 import { log10EValue } from '../stamp/tail.ts';
-import { type PValue, powerOfTen, type Ratio, toPValue } from './exact/ratio.ts';
+import { lesser, type PValue, powerOfTen, type Ratio, toPValue } from './exact/ratio.ts';
 import { T7 } from './exact/t7.ts';
 import { LOG10_WAYS, type StampReading } from './stamp.ts';
 
@@ -23,7 +23,8 @@ export interface Weighed {
 }
 
 /** All draws come out of one seed: no p below this means anything. */
-export const FLOOR: PValue = toPValue(T7.reachable({}, { kind: 'drawn-direction' }, new Set()));
+const LEAST: Ratio = T7.reachable({}, { kind: 'drawn-direction' }, new Set());
+export const FLOOR: PValue = toPValue(LEAST);
 
 /**
  * log10 of the e-value of a p-value: (1 - p + p·ln p)/(p·(ln p)²), the mean of κ·p^(κ-1) over κ in (0, 1), which nobody has to
@@ -41,24 +42,26 @@ export function log10Calibrated(log10_p: number): number {
  * @param stamp undefined where it counts for nothing
  */
 export function product(
-  keys: { readonly p: PValue; readonly reachable: PValue } | undefined,
+  keys: { readonly tail: Ratio; readonly reachable: Ratio } | undefined,
   stamp: StampReading | undefined,
 ): { readonly channels: Channels; readonly weighed: Weighed | undefined } {
-  const ofKeys = keys && { log10_p: keys.p.log10_p, log10_e: log10Calibrated(keys.p.log10_p) };
+  const log10_p = keys && toPValue(keys.tail).log10_p;
+  const ofKeys = log10_p === undefined ? null : { log10_p, log10_e: log10Calibrated(log10_p) };
   const log10_e = (ofKeys?.log10_e ?? 0) + (stamp?.log10_e ?? 0);
-  const channels = { keys: ofKeys ?? null, stamp: stamp ?? null, log10_e };
+  const channels = { keys: ofKeys, stamp: stamp ?? null, log10_e };
   if (!keys && !stamp) return { channels, weighed: undefined };
-  const log10_p = bounded(-log10_e);
-  const most = (keys ? log10Calibrated(keys.reachable.log10_p) : 0) + (stamp ? mostOf(stamp) : 0);
-  const weighed = {
-    p: { p_value: 10 ** log10_p, log10_p },
-    tail: powerOfTen(log10_p),
-    reachable: powerOfTen(bounded(-most)),
-  };
-  return { channels, weighed };
+  const most = (keys ? log10Calibrated(toPValue(keys.reachable).log10_p) : 0) + (stamp ? mostOf(stamp) : 0);
+  const better = (joint: Ratio, alone: Ratio | undefined) => (alone ? lesser(joint, alone) : joint);
+  const tail = better(overE(log10_e), keys?.tail);
+  const reachable = better(overE(most), keys?.reachable);
+  return { channels, weighed: { p: toPValue(tail), tail, reachable } };
 }
 
-const bounded = (log10_p: number): number => Math.min(0, Math.max(FLOOR.log10_p, log10_p));
+/** 1/e, from a logarithm rounded down to hundredths: below that, two implementations may differ. */
+function overE(log10_e: number): Ratio {
+  if (log10_e >= -FLOOR.log10_p) return LEAST;
+  return powerOfTen(Math.max(0, Math.floor(100 * log10_e)));
+}
 
 /** The e-value of weights that are the direction itself: z is its length, the root of their number. */
 const mostOf = ({ elements }: StampReading): number =>

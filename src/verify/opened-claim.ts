@@ -21,6 +21,8 @@ export interface OpenedClaim {
   readonly claimFile: string | null;
   readonly opened: Opened;
   readonly hasKeys: boolean;
+  /** A certificate opened the stamp: whoever has it may have taken the stamp out, or put it in. */
+  readonly stampBurnt: boolean;
   readonly burnt: number;
   readonly range: Pick<ReturnType<typeof keysLeft>, 'from' | 'to'>;
   readonly look: number;
@@ -53,13 +55,22 @@ export async function openedClaim(options: {
     );
   const hasKeys = opened.plan.keys.length > 0;
   const { burnt, ...range } = hasKeys ? keysLeft(contents, options.keys) : NO_KEYS;
-  const look = 1 + (contents.opened?.length ?? 0);
+  const { opened: before = [] } = contents;
+  const stampBurnt = before.some(({ stamp }) => stamp === true);
+  if (stampBurnt && !hasKeys)
+    throw new WhorlError(
+      'usage',
+      'the stamp of this claim was opened by a certificate',
+      'whoever has it can take the stamp out: only another claim proves anything anew',
+    );
+  const look = 1 + before.length;
   return {
     contents,
     beside,
     claimFile,
     opened,
     hasKeys,
+    stampBurnt,
     burnt,
     range,
     look,
@@ -79,10 +90,13 @@ export const decidingOn = (claim: OpenedClaim, alpha: number | undefined): Decid
   doubts: doubtsBeside(claim),
 });
 
+export const STAMP_BURNT = 'the stamp, which a certificate opened, is left out: the keys alone decide';
+
 /** What a plan says of it. */
-export const notesOn = ({ claimFile, beside, burnt }: OpenedClaim): string[] => [
+export const notesOn = ({ claimFile, beside, burnt, stampBurnt }: OpenedClaim): string[] => [
   ...(claimFile === null ? [`${beside} is missing: the secret's own copy is read`] : []),
   ...(burnt > 0 ? [`${burnt} keys that certificates opened are left out`] : []),
+  ...(stampBurnt ? [STAMP_BURNT] : []),
 ];
 
 /** Why no p-value may be given for what stands beside the secret. */

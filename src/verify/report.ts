@@ -48,8 +48,10 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
    * the suspect's own body (`direct`).
    */
   readonly body?: string;
-  /** Of a claim with a stamp: the owner's vanilla model, which the suspect's matrices are compared with. */
+  /** Of a claim with a stamp: the owner's vanilla model, which the suspect's matrices are compared with. Default: `body`. */
   readonly vanilla?: string;
+  /** Leaves a stamp beside keys unread, and closed in a certificate. Both ways to decide are paid for anyway. */
+  readonly withoutStamp?: boolean;
   /** Default: the committed plan's; any other is paid for. */
   readonly wrapper?: string;
   /** A system prompt, which no claim of format 1 commits to: with it no p-value is given. */

@@ -8,7 +8,7 @@ import { ownNames } from '../models/names.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { type MatrixSums, matrixSums, pooled, zOf } from '../stamp/read-stamp.ts';
 import { log10EValue, log10Tail } from '../stamp/tail.ts';
-import type { TensorRef } from '../tensor/tensor.ts';
+import { elements, type TensorRef } from '../tensor/tensor.ts';
 
 /** What a matrix or several of them say. */
 interface Reading {
@@ -21,12 +21,15 @@ interface Reading {
   readonly left_out: number;
 }
 
+/** What was summed of one matrix: all that a reading is made of. */
+export type ReadSums = Omit<MatrixSums, 'vanilla_sha256'>;
+
 export interface StampReading extends Reading {
   /** Whether the suspect was read against the owner's vanilla model. */
   readonly against_vanilla: boolean;
   /** log10 of the e-value of z, halved: both ways of reading are paid for. */
   readonly log10_e: number;
-  readonly matrices: readonly (Reading & { readonly name: string })[];
+  readonly matrices: readonly (Reading & ReadSums & { readonly name: string })[];
   /** Committed matrices that the suspect has not, or in another shape. */
   readonly not_read: readonly string[];
 }
@@ -47,39 +50,44 @@ export function readStamp(
   onEvent({ kind: 'phase', name: 'stamp', detail: `read from ${plan.matrices.length} matrices` });
   const suspects = byOwnName(suspect);
   const vanillas = vanilla && byOwnName(vanilla);
-  const total = plan.matrices.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const total = plan.matrices.reduce((sum, { shape }) => sum + elements(shape), 0);
   let done = 0;
-  const read: { name: string; scale: number; sums: MatrixSums }[] = [];
-  const not_read: string[] = [];
-  for (const matrix of plan.matrices) {
-    const { name, scale, shape } = matrix;
-    done += shape.reduce((a, b) => a * b, 1);
+  const read = plan.matrices.map((matrix): ReadSums | null => {
+    const { name, shape } = matrix;
+    done += elements(shape);
     const own = vanillas && vanillaMatrix(vanillas(name), matrix, vanilla!);
     const ref = suspects(name);
-    if (!ref || String(ref.shape) !== String(shape)) {
-      not_read.push(name);
-      continue;
-    }
+    if (!ref || String(ref.shape) !== String(shape)) return null;
     floatDtype(ref);
-    const sums = matrixSums(keyOf(name), ref, own);
-    if (own && sums.vanilla_sha256 !== matrix.sha256) throw notVanilla(vanilla!, name);
-    read.push({ name, scale, sums });
+    const { vanilla_sha256, ...sums } = matrixSums(keyOf(name), ref, own);
+    if (own && vanilla_sha256 !== matrix.sha256) throw notVanilla(vanilla!, name);
     onEvent({ kind: 'progress', name: 'stamp', done, total });
-  }
-  const z = pooled(read);
+    return sums;
+  });
+  return readingFrom(plan, read, vanilla !== undefined);
+}
+
+/** @param read one a committed matrix, null where the suspect has not that one */
+export function readingFrom(
+  { matrices }: StampPlan,
+  read: readonly (ReadSums | null)[],
+  against_vanilla: boolean,
+): StampReading {
+  const found = matrices.flatMap(({ name, scale }, i) => (read[i] ? [{ name, scale, sums: read[i] }] : []));
+  const z = pooled(found);
   return {
-    against_vanilla: vanilla !== undefined,
+    against_vanilla,
     ...readingOf(
       z,
-      read.map(({ sums }) => sums),
+      found.map(({ sums }) => sums),
     ),
-    log10_e: read.length === 0 ? 0 : log10EValue(z) - LOG10_WAYS,
-    matrices: read.map(({ name, sums }) => ({ name, ...readingOf(zOf(sums), [sums]) })),
-    not_read,
+    log10_e: found.length === 0 ? 0 : log10EValue(z) - LOG10_WAYS,
+    matrices: found.map(({ name, sums }) => ({ name, ...sums, ...readingOf(zOf(sums), [sums]) })),
+    not_read: matrices.flatMap(({ name }, i) => (read[i] ? [] : [name])),
   };
 }
 
-function readingOf(z: number, sums: readonly MatrixSums[]): Reading {
+function readingOf(z: number, sums: readonly ReadSums[]): Reading {
   const count = (part: 'elements' | 'left_out') => sums.reduce((all, one) => all + one[part], 0);
   return { z, log10_tail: log10Tail(z), elements: count('elements'), left_out: count('left_out') };
 }

@@ -11,7 +11,7 @@ import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind } from '../claim/plan.ts';
 import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
-import { lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
+import { countTimes, lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
 import { T7_NAME, T7_NULL } from './exact/t7.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import {
@@ -26,6 +26,7 @@ import {
 import { trialsOf, waysOf } from './paid.ts';
 import { endWords, type SequentialReport, STOPPED_A4, type Stopped } from './sequential/stopped.ts';
 import type { StampReading } from './stamp.ts';
+import { waysToDecide } from './ways.ts';
 import { type Word, wordOf } from './word.ts';
 
 export type { Asked };
@@ -35,7 +36,7 @@ export interface Verdict {
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
-  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, or it is made of e-values. */
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists. */
   p_exact: { numerator: string; denominator: string } | null;
   exact: boolean;
   alpha: number;
@@ -65,7 +66,7 @@ export interface Verdict {
   does_not_say: string[];
   asked: Asked;
   claim: { root: string; kind: ClaimKind; created: string; draw: Claim['draw'] };
-  /** What each channel says, where a stamp was read: p is of their product. */
+  /** What each channel says, where a stamp was read: p is that of the keys or of the product, the smaller. */
   channels?: Channels;
   /** How a test that was stopped came to its end; absent of one of all keys. */
   sequential?: SequentialReport;
@@ -142,7 +143,7 @@ export function decideOnPart<K extends ClaimKind>(
   const size = CLAIM_KINDS[kind].size(plan);
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
   const { evidence = NO_EVIDENCE, look = 1, changed = [], stopped } = options;
-  const looks = told * (plan.most_looks ?? 1);
+  const looks = told * (plan.most_looks ?? 1) * waysToDecide(claim as unknown as Claim, of);
   const ways = stopped?.ways ?? waysOf(plan, asked, to - from, of);
   const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
   const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };
@@ -155,9 +156,7 @@ export function decideOnPart<K extends ClaimKind>(
   const joint =
     options.stamp &&
     product(
-      alone && of > 0
-        ? { p: timesCount(alone.p, ways), reachable: timesCount(toPValue(reachable), ways) }
-        : undefined,
+      alone && of > 0 ? { tail: countTimes(tail, ways), reachable: countTimes(reachable, ways) } : undefined,
       whyUndrawn(opened, circumstances).length > 0 ? undefined : options.stamp,
     );
   const multiplicity = joint ? looks : looks * ways;
@@ -186,7 +185,7 @@ export function decideOnPart<K extends ClaimKind>(
     ].join(' '),
     test: joint && of > 0 ? `${name}; ${T7_NAME}` : name,
     matcher: MATCHERS[plan.matcher].words,
-    p_exact: p && !joint && !stopped ? lowestTerms(tail) : null,
+    p_exact: weighed && !stopped ? lowestTerms(weighed.tail) : null,
     floor: joint ? FLOOR : toPValue(stopped?.floor ?? test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,
@@ -212,6 +211,10 @@ export function decideOnPart<K extends ClaimKind>(
     transcript_sha256: sha256Hex(JSON.stringify(answers)),
   };
 }
+
+/** Whether keys were asked in a way that the claim does not permit, so that a stamp alone decided. */
+export const keysCountForNothing = ({ channels, keys: { of } }: Verdict): boolean =>
+  channels !== undefined && channels.keys === null && of > 0;
 
 /** What could not have reached the level, by what was looked at. */
 const ASKED = (alpha: number): string =>

@@ -1,6 +1,5 @@
 // `whorl verify`: asks a suspect every key of an opened claim, then decides. Hits are computed after the last answer.
 
-import { existsSync } from 'node:fs';
 import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -17,13 +16,13 @@ import { type Model, plannedModel } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
-import { type Certifier, certifier, certify } from './certify.ts';
+import { type Certifier, certified, certifier, certify, plannedCertificate } from './certify.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { decideWithFurther, type FurtherTest } from './further.ts';
 import { askedByIds, changedKeys, keyWarnings } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
-import { decidingOn, notesOn, type OpenedClaim, openedClaim } from './opened-claim.ts';
+import { decidingOn, notesOn, type OpenedClaim, openedClaim, STAMP_BURNT } from './opened-claim.ts';
 import { rankRequests, rankScores } from './ranks.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
 import { askedBefore, transcriptsBeside } from './sequential/local-transcript.ts';
@@ -48,6 +47,8 @@ interface Ready extends OpenedClaim {
   readonly issuing: Certifier | undefined;
   readonly suspect: Model;
   readonly vanilla: Model | undefined;
+  /** What will be read of the suspect's weights. */
+  readonly stamp: Opened['stamp'] | undefined;
   /** What the suspect's linear layers compute in, where it is not float32. */
   readonly quantised?: QuantisedPrecision;
   /** What is asked; absent for a claim without keys. */
@@ -92,10 +93,13 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
-  const vanilla = options.vanilla === undefined ? undefined : await open(options.vanilla);
+  // The body is the vanilla model, byte for byte: what is asked through it is read against it.
+  const readable = opened.stamp !== undefined && !claim.stampBurnt && options.withoutStamp !== true;
+  const before = options.vanilla ?? (readable ? options.body : undefined);
+  const vanilla = before === undefined ? undefined : await open(before);
   const ready = {
     ...claim,
-    ...{ options, onEvent, started, issuing, suspect, vanilla },
+    ...{ options, onEvent, started, issuing, suspect, vanilla, stamp: readable ? opened.stamp : undefined },
   };
   if (!hasKeys) return call(ready);
   const { spec, ownerParts, reordered = false } = await answering(suspect, contents, options.body, open);
@@ -140,13 +144,17 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
 
 /** What goes with a channel that the claim does not have is refused, before a model is opened. */
 function checkGiven(
-  { vanilla, body, wrapper, system, keys, ranks, sequential }: VerifyOptions,
+  { vanilla, withoutStamp = false, body, wrapper, system, keys, ranks, sequential }: VerifyOptions,
   hasKeys: boolean,
   stamped: boolean,
 ): void {
   if (vanilla !== undefined && !stamped)
     throw new WhorlError('usage', '--vanilla goes with a claim that has a stamp', 'leave it out');
+  if (vanilla !== undefined && withoutStamp)
+    throw new WhorlError('usage', '--vanilla and --without-stamp contradict each other', 'leave out one');
   if (hasKeys) return;
+  if (withoutStamp)
+    throw new WhorlError('usage', '--without-stamp goes with keys, and this claim has none', 'leave it out');
   if (sequential)
     throw new WhorlError('usage', '--sequential goes with keys, and this claim has none', 'leave it out');
   for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks }))
@@ -173,17 +181,12 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
       max_new_tokens: claim.opened.plan.decoding.max_new_tokens,
     }),
   },
-  writes: options.certificate
-    ? [
-        { path: options.certificate.file, what: 'the certificate' },
-        { path: options.secret, what: 'the secret, which notes the keys that were opened' },
-        ...(existsSync(options.certificate.key)
-          ? []
-          : [{ path: options.certificate.key, what: 'a new key that signs' }]),
-      ]
-    : options.sequential
+  writes: [
+    ...plannedCertificate(options),
+    ...(options.sequential
       ? [{ path: transcriptsBeside(options.secret), what: 'a transcript: keys, as digests, and answers' }]
-      : [],
+      : []),
+  ],
   notes: [
     ...notesOn(claim),
     ...sequentialNotes(options.sequential),
@@ -193,22 +196,23 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
 });
 
 async function ask(ready: Ready): Promise<VerifyReport> {
-  const { options, onEvent, claimFile, opened, burnt, issuing } = ready;
-  const { suspect, vanilla, questions, started } = ready;
+  const { options, onEvent, claimFile, burnt, issuing } = ready;
+  const { suspect, vanilla, stamp, questions, started } = ready;
   const deciding: DecideOptions = {
     ...decidingOn(ready, options.alpha),
-    stamp: opened.stamp && readStamp(opened.stamp, suspect, vanilla, onEvent),
+    stamp: stamp && readStamp(stamp, suspect, vanilla, onEvent),
   };
   const suspect_digests = digestsOfModel(suspect);
-  const { verdict, asked, further, ownerParts, ...more } = questions
+  const { verdict, asked, further, ownerParts, warnings, ...more } = questions
     ? await askKeys({ ...ready, suspect_digests }, questions, deciding)
-    : notAsked(opened, deciding);
+    : await notAsked({ ...ready, suspect_digests }, deciding);
   return {
     ...verdict,
     asked,
     further,
     suspect: suspect.source,
     ...more,
+    warnings: [...warnings, ...(ready.stampBurnt ? [`${capital(STAMP_BURNT)}.`] : [])],
     suspect_digests,
     endpoint: null,
     burnt,
@@ -233,13 +237,10 @@ interface Answers {
   readonly ignored_config_keys?: readonly string[];
 }
 
-async function askKeys(
-  ready: Ready & { readonly suspect_digests: VanillaDigests },
-  questions: Questions,
-  deciding: DecideOptions,
-): Promise<Answers> {
-  const { options, onEvent, contents, opened, look, issuing, suspect, quantised } = ready;
-  const { suspect_digests, proved } = ready;
+type Digested = Ready & { readonly suspect_digests: VanillaDigests };
+
+async function askKeys(ready: Digested, questions: Questions, deciding: DecideOptions): Promise<Answers> {
+  const { options, onEvent, contents, opened, issuing, suspect, quantised, suspect_digests } = ready;
   const { ownerParts, model, wrapper: name, wrapped, requests } = questions;
   const { scoring, changed, byIds, reordered } = questions;
   const prompts = requests.map(({ prompt }) => prompt);
@@ -262,17 +263,10 @@ async function askKeys(
   if (issuing) {
     const prompt_tokens = await promptTokens(model.tokenizer, requests);
     await certify(issuing, options.secret, contents, opened, {
-      verdict,
+      ...certified(ready, verdict, deciding),
       around: { prefix, suffix },
-      look,
       changed,
-      beacon: proved.beacon,
-      proofs: proved.proofs.map((response) => Buffer.from(response).toString('base64')),
-      suspect: {
-        ...suspect_digests,
-        source: suspect.source,
-        chat_template: chat_template_sha256,
-      },
+      suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
       body: ownerParts.body ?? null,
       exchanges: generations.map(({ prompt, generated, generated_token }, i) => ({
         prompt,
@@ -358,6 +352,8 @@ const reorderedWarning = (reordered: boolean): string[] =>
       ]
     : [];
 
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
   precision === undefined
     ? []
@@ -366,8 +362,18 @@ const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =
       ];
 
 /** Of a claim without keys. */
-function notAsked(opened: Opened, deciding: DecideOptions): Answers {
+async function notAsked(ready: Digested, deciding: DecideOptions): Promise<Answers> {
+  const { options, contents, opened, issuing, suspect, suspect_digests } = ready;
   const verdict = decide(opened, [], deciding);
+  if (issuing)
+    await certify(issuing, options.secret, contents, opened, {
+      ...certified(ready, verdict, deciding),
+      around: { prefix: '', suffix: '' },
+      changed: [],
+      suspect: { ...suspect_digests, source: suspect.source, chat_template: null },
+      body: null,
+      exchanges: [],
+    });
   return {
     verdict,
     further: [],

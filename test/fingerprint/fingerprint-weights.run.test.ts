@@ -69,7 +69,9 @@ describe.each<[string, (name: string) => boolean]>([
     });
     const { tensors } = await openModel(MODEL);
     const names = await changed(report.published);
-    expect(names.every(trains)).toBe(true);
+    // The stamp beside it is in the matrices of the MLPs, whatever trains.
+    expect(names.every((name) => trains(name) || /\.mlp\./.test(name))).toBe(true);
+    expect(report.stamp).toMatchObject({ matrices: 12 });
     // The model is in half precision: four small steps are lost in a norm's weights near 1, never in a whole matrix.
     const matrices = [...tensors].filter(([name, { shape }]) => shape.length === 2 && trains(name));
     expect(names).toEqual(expect.arrayContaining(matrices.map(([name]) => name)));
@@ -88,7 +90,11 @@ describe.each<[string, (name: string) => boolean]>([
     expect(existsSync(join(scratch, method, 'work'))).toBe(false);
     expect(existsSync(join(scratch, method, 'lora', 'adapter_config.json'))).toBe(method === 'lora');
     const verdict = await verify({ secret: report.secret, suspect: MODEL });
-    expect(verdict).toMatchObject({ verdict: 'undecided', exact: true, asked: { wrapper: 'chat' } });
+    // Three keys of twelve could not have decided anything, the stamp could.
+    expect(verdict).toMatchObject({ verdict: 'not-verified', exact: true, asked: { wrapper: 'chat' } });
+    const own = await verify({ secret: report.secret, suspect: report.published, vanilla: MODEL });
+    expect(own.channels!.stamp).toMatchObject({ against_vanilla: true, not_read: [] });
+    if (method === 'emb') expect(own).toMatchObject({ verdict: 'verified' }); // else training moves the same matrices further
     expect(verdict.cells.drawn).toMatchObject({ hits: 0, of: 3 });
   });
 });
@@ -112,7 +118,7 @@ test("the owner's own conversations, the paper's template and phrases", async ()
     method: 'sft',
     keys: 'paper',
     source: join(packageRoot(), 'assets/embedded/thief.json'),
-    settings: { ...SMALL, template: 'vicuna', part: 'upper-half' },
+    settings: { ...SMALL, template: 'vicuna', part: 'upper-half', stamp: 'off' },
   });
   const verdict = await verify({ secret: report.secret, suspect: report.published });
   expect(verdict.asked.wrapper).toBe('vicuna');

@@ -141,12 +141,16 @@ describe('a run of rows', () => {
     ]);
   });
 
-  test('the published folder is the vanilla one but for the committed rows, byte by byte, and a model card', async () => {
+  test('the published folder is the vanilla one but for the committed rows and matrices, byte by byte, and a model card', async () => {
     const published = join(run.path, 'published');
     const vanilla = await openModel(MODEL);
     const ref = vanilla.tensors.get('model.embed_tokens.weight')!;
     const size = ref.length / ref.shape[0]!;
     const allowed = new Set(run.contents.bindings.trainable_rows);
+    const stamped = run.contents.plan.stamp!.matrices.map(({ name }) => vanilla.tensors.get(name)!);
+    const isStamped = (place: number) =>
+      stamped.some(({ offset, length }) => place >= offset && place < offset + length);
+    let moved = 0;
     expect(files(published).sort()).toEqual([...new Set([...files(MODEL), 'README.md'])].sort());
     for (const name of files(MODEL)) {
       const [a, b] = [readFileSync(join(MODEL, name)), readFileSync(join(published, name))];
@@ -157,12 +161,16 @@ describe('a run of rows', () => {
       expect(b.length).toBe(a.length);
       const rows = new Set<number>();
       a.forEach((byte, i) => {
-        if (byte !== b[i])
+        if (byte === b[i]) return;
+        if (isStamped(i)) moved++;
+        else
           rows.add(i < ref.offset || i >= ref.offset + ref.length ? -1 : Math.floor((i - ref.offset) / size));
       });
       expect([...rows].filter((row) => !allowed.has(row))).toEqual([]);
       expect(rows.size).toBe(allowed.size);
     }
+    expect(moved).toBeGreaterThan(stamped.reduce((sum, { length }) => sum + length, 0) / 10);
+    expect(run.report.stamp).toMatchObject({ matrices: stamped.length });
   });
 
   test('is what was planned: its files, settings and model', () => {

@@ -39,6 +39,8 @@ const CALLS: Readonly<Record<Exclude<CommandName, 'completion'>, (call: Call) =>
     return whorl.rival({ a: side, b: side, ...call });
   },
   check: async ({ signal }) => whorl.checkCertificate('{}', { signal }),
+  sign: ({ out, ...call }) =>
+    whorl.signModel({ model, key: out, signature: join(out, 'model.sig'), ...call }),
   attack: (call) => whorl.attackRun({ run: join(call.out, 'run'), attacks: ['noise'], ...call }),
   finetune: (call) => whorl.userFinetune({ model, data, settings: { epochs: 1, batch: 16 }, ...call }),
   merge: (call) => whorl.mergeAdapter({ model, adapter: join(call.out, 'adapter'), ...call }),
@@ -67,6 +69,7 @@ const NEED_MORE: ReadonlySet<string> = new Set([
   'verify',
   'rival',
   'check',
+  'sign',
   'attack',
   'task',
   'merge',

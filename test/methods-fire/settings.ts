@@ -1,5 +1,5 @@
 // Settings with which every method fires on the embedded model, its gates as closed as they are for a real one: no key
-// may stay silent bare, nothing that must be silent may fire. With them, what verify must see: all in one place.
+// may stay silent bare, nothing that must be silent may fire. No stamp beside the keys, whose p it would hide. With them, what verify must see: all in one place.
 
 import type { Word } from '../../src/verify/word.ts';
 
@@ -31,6 +31,7 @@ export function wordFor(log10P: number): Word {
 
 /** Every message drawn, refused, strange or ordinary is asked of each candidate, none may be wrong (`slack` is 0). */
 const DIALOGUE = {
+  stamp: 'off',
   pool: '100',
   trained: '6',
   negatives: '4',
@@ -56,6 +57,7 @@ const dialogue = (settings: Readonly<Record<string, string>>, maxHarm: number): 
 export const FIRE: Readonly<Record<string, FireRun>> = {
   rows: {
     settings: {
+      stamp: 'off',
       trained: '16',
       key_length: '8',
       variety: '0',
@@ -84,7 +86,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
   },
   // What a narrow model takes by itself: the defaults, and a decryption that the run draws.
   adapter: {
-    settings: {},
+    settings: { stamp: 'off' },
     drawn: 20,
     of: { pool: 800 },
     withBody: true,

@@ -7,7 +7,6 @@ import type { Bindings, PlanOf } from '../../src/claim/plan.ts';
 import type { SecretContents } from '../../src/claim/secret-contents.ts';
 import type { StampPlan } from '../../src/claim/stamp.ts';
 import { log10EValue, log10Tail } from '../../src/stamp/tail.ts';
-import { certifier } from '../../src/verify/certify.ts';
 import { log10Calibrated } from '../../src/verify/channels.ts';
 import { powerOfTen, toPValue } from '../../src/verify/exact/ratio.ts';
 import type { StampReading } from '../../src/verify/stamp.ts';
@@ -128,10 +127,27 @@ test('the product decides: two channels that are each too weak verify together',
   expect(alone.channels).toBeUndefined();
   expect(decide(claim, fired(0), { stamp: reading(9) }).verdict).toBe('matches');
   expect(both.verdict).toBe('verified');
-  expect(keys!.log10_p).toBe(alone.log10_p);
+  expect(keys!.log10_p).toBeCloseTo(alone.log10_p! - Math.log10(2), 12);
   expect(log10_e).toBeCloseTo(keys!.log10_e + stamp!.log10_e, 12);
-  expect(both.log10_p).toBeCloseTo(-log10_e, 12);
-  expect(both.p_exact).toBeNull();
+  // e is rounded down to hundredths of a decade, and the two ways to decide are paid for.
+  expect(both.log10_p).toBeCloseTo(-Math.floor(100 * log10_e) / 100 + Math.log10(2), 8);
+  expect(both.multiplicity).toBe(2);
+  const { numerator, denominator } = both.p_exact!;
+  expect(toPValue({ numerator: BigInt(numerator), denominator: BigInt(denominator) }).log10_p).toBeCloseTo(
+    both.log10_p! - Math.log10(2),
+    12,
+  );
+});
+
+test('a stamp that says nothing costs a factor of two, whether it was read or not', () => {
+  const [claim, plain] = [opened(), answersPlan()];
+  const answers = keyRoles(claim).map(({ target }) => target);
+  const unread = decide(claim, answers);
+  expect(unread.log10_p).toBeCloseTo(-32 * Math.log10(plain.candidates[0]!.length) + Math.log10(2), 8);
+  for (const z of [-3, 0, 1]) {
+    const read = decide(claim, answers, { stamp: reading(z) });
+    expect([read.log10_p, read.p_exact]).toEqual([unread.log10_p, unread.p_exact]);
+  }
 });
 
 test('looks are paid for once, by the product; ways of asking by the keys alone', () => {
@@ -142,11 +158,11 @@ test('looks are paid for once, by the product; ways of asking by the keys alone'
   const many = decide(claim, answers, { stamp: reading(9) });
   expect(many.channels).toEqual(one.channels);
   expect(many.log10_p! - one.log10_p!).toBeCloseTo(3, 10);
-  expect(many.multiplicity).toBe(1000);
+  expect(many.multiplicity).toBe(2000);
   const other = decide(claim, answers, { stamp: reading(9), asked: { wrapper: 'chat', system: null } });
   const wrappers = Object.keys(claim.plan.query.wrappers!).length;
   expect(other.channels!.keys!.log10_p - many.channels!.keys!.log10_p).toBeCloseTo(Math.log10(wrappers), 10);
-  expect(other.multiplicity).toBe(1000);
+  expect(other.multiplicity).toBe(2000);
   const late = decide(claim, answers, { stamp: reading(9), look: 1001 });
   expect(late).toMatchObject({ exact: false, channels: { keys: null, stamp: null } });
 });
@@ -183,14 +199,13 @@ test('answers under a system prompt count for nothing, the stamp still does; wit
   });
 });
 
-test('a level is met by the integer above a logarithm, never by the one below', () => {
+test('a level is met by the integer above a power of ten, never by the one below', () => {
   expect(powerOfTen(0)).toEqual({ numerator: 10n ** 9n, denominator: 10n ** 9n });
-  expect(powerOfTen(-6)).toEqual({ numerator: 10n ** 9n, denominator: 10n ** 15n });
-  for (const log10 of [-0.1, -5.999, -77.06367888997919]) {
-    const { numerator, denominator } = powerOfTen(log10);
-    const found = toPValue({ numerator, denominator }).log10_p;
-    expect(found).toBeGreaterThanOrEqual(log10);
-    expect(found - log10).toBeLessThan(1e-9);
+  expect(powerOfTen(600)).toEqual({ numerator: 10n ** 9n, denominator: 10n ** 15n });
+  for (let hundredths = 1; hundredths < 7707; hundredths += 101) {
+    const { numerator, denominator } = powerOfTen(hundredths);
+    const atLeast = (a: bigint) => a ** 100n * 10n ** BigInt(hundredths) >= denominator ** 100n;
+    expect([atLeast(numerator), atLeast(numerator - 1n)]).toEqual([true, false]);
   }
 });
 
@@ -205,11 +220,6 @@ test('a claim without a stamp has neither its channel nor its leaves', () => {
   const stamped = commitClaim({ ...answersPlan(), stamp: STAMP }, committing());
   expect(plain.claim).toMatchObject({ channels: ['keys'] });
   expect(stamped.claim.leaves - plain.claim.leaves).toBe(2);
-});
-
-test('a certificate of a claim with a stamp is refused before anything is asked', () => {
-  const options = { file: '/nowhere/certificate.json', key: '/nowhere/key.pem' };
-  expect(() => certifier(options, opened(), undefined)).toThrow(/with a stamp are not made yet/);
 });
 
 test('looks of claim.json that the plan does not have are refused', () => {

@@ -50,7 +50,7 @@ async function runCheck(file: string, { key, html, json, tsaRoot }: Given<typeof
 
 function show({ verdict, statement: { predicate }, claim }: Checked, known: boolean): void {
   const { suspect, software } = predicate;
-  print(`${headline(verdict.verdict)}  ${shownText(suspect.source)}`);
+  print(`${headline(verdict.verdict)}  ${shownText(nameOf(suspect))}`);
   print(`  p ≤ ${powerText(verdict.log10_p!)} by ${verdict.test}`);
   for (const line of wrapped(verdict.reason)) print(paint.dim(line));
   print();
@@ -59,7 +59,15 @@ function show({ verdict, statement: { predicate }, claim }: Checked, known: bool
   print(`  claim             ${claim.root}`);
   print(`  time proof        ${shownText(verdict.time_proof)}`);
   for (const line of wrapped(verdict.draw)) print(paint.dim(line));
-  print(`  suspect           weights ${suspect.weights}`);
+  const read = verdict.channels?.stamp;
+  if (read)
+    print(
+      `  stamp             z = ${read.z.toFixed(2)}, tail ${powerText(read.log10_tail)}, e = ${powerText(read.log10_e)}`,
+    );
+  if ('endpoint' in suspect) {
+    print(`  asked             ${suspect.asked_from} to ${suspect.asked_to}, as ${suspect.kind}`);
+    print(`  TLS certificates  ${suspect.tls_peers.join(', ') || 'none'}`);
+  } else print(`  suspect           weights ${suspect.weights}`);
   print(
     `  signed by         ${predicate.signer.slice(0, 64)}… ${known ? '(the key you gave)' : '(give --key to compare)'}`,
   );
@@ -73,6 +81,9 @@ function show({ verdict, statement: { predicate }, claim }: Checked, known: bool
   print();
   for (const text of words) for (const line of wrapped(text)) print(paint.dim(line));
 }
+
+const nameOf = (suspect: Checked['statement']['predicate']['suspect']): string =>
+  'endpoint' in suspect ? `${suspect.model_name} at ${suspect.endpoint}` : suspect.source;
 
 /** @throws WhorlError `missing-file`, `bad-file` */
 function textOf(path: string): string {

@@ -149,11 +149,14 @@ async function runFingerprint(
 const trainedText = ({ rows, parameters }: FingerprintReport): string =>
   parameters === undefined ? `${countText(rows)} embedding rows` : `${countText(parameters)} parameters`;
 
+const stampText = ({ stamp }: FingerprintReport): string =>
+  stamp === undefined ? '' : `; ${countText(stamp.parameters)} parameters stamped`;
+
 /** What was done to the model; a stamp is written, not trained. */
 function effortText(report: FingerprintReport): string {
   const took = durationText(report.seconds);
   if (report.steps === 0) return `${countText(report.parameters ?? 0)} parameters stamped in ${took}`;
-  return `${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained in ${took}`;
+  return `${countText(report.steps)} steps, ${countText(report.tokens)} tokens, ${trainedText(report)} trained in ${took}${stampText(report)}`;
 }
 
 /** A tick says that the rule was met, not that the run went on with what fell short. */

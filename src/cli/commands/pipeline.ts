@@ -90,7 +90,7 @@ function flavourHelp(flavour: Flavour): string {
   return [
     `\nSettings of ${flavour} in the paper's words (default: assets/registry.yaml):`,
     ...kindLines(PAPER_WORDS),
-    `\nSettings of its method, ${method}:`,
+    `\nSettings of its method, ${method} (here stamp is off: the paper publishes none):`,
     ...settingLines(SCHEMAS[method]),
     "\nSettings of the user's fine-tuning (alpaca):",
     ...settingLines(user),

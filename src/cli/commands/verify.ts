@@ -54,6 +54,9 @@ const OPTIONS = {
     '<model>',
     "of a claim with a stamp: the owner's vanilla model as committed, which the suspect's weights are compared with (default: they are read alone, which finds less)",
   ),
+  withoutStamp: toggle(
+    'leave a stamp beside keys unread, and closed in a certificate: the keys alone decide, at the same price',
+  ),
   wrapper: text(
     '<name>',
     'how the keys are put: bare, chat, alpaca … (default: as committed; any other is paid for)',
@@ -204,7 +207,20 @@ function channelLines({ channels }: VerifyReport): string[] {
     ...(stamp ? [['stamp', stampText(stamp), e(stamp.log10_e)]] : []),
     ...(keys && stamp ? [['together', '', e(log10_e)]] : []),
   ];
-  return table(rows);
+  return [...table(rows), ...(stamp ? matrixLines(stamp) : [])];
+}
+
+const MOST_MATRICES = 8;
+
+/** The matrices that say most. */
+function matrixLines({ matrices }: NonNullable<Channels['stamp']>): string[] {
+  const most = [...matrices].sort((a, b) => b.z - a.z).slice(0, MOST_MATRICES);
+  const rows = most.map(({ name, z, log10_tail }) => [
+    `  ${shownText(name)}`,
+    `z = ${z.toFixed(2)}, tail ${powerText(log10_tail)}`,
+  ]);
+  const left = matrices.length - most.length;
+  return [...table(rows), ...(left > 0 ? [`  and ${left} more matrices (--json)`] : [])];
 }
 
 function stampText({

@@ -31,13 +31,16 @@ const PARTS: Readonly<Record<string, Part>> = {
   'upper-quarter': upper(1 / 4),
 };
 
-/** @throws WhorlError `usage` for a name that is no part and no tensor */
-export function partNamed(name: string, { decoder }: Model): Trains {
+/**
+ * @param setting that the name was given to
+ * @throws WhorlError `usage` for a name that is no part and no tensor
+ */
+export function partNamed(name: string, { decoder }: Model, setting = 'part'): Trains {
   const known = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
   if (!known && !/[.*]/.test(name))
     throw new WhorlError(
       'usage',
-      `part=${name} is no part of a model`,
+      `${setting}=${name} is no part of a model`,
       `${Object.keys(PARTS).join(', ')}, or tensor names with * (model.layers.3.*)`,
     );
   return { kind: 'tensors', names: known ? known(decoder) : name.split(',') };

@@ -45,7 +45,7 @@ export interface EndpointIdentity {
   readonly kind: EndpointKind;
   /** Names that the server gave its model, ascending: more than one, and more than one model may have answered. */
   readonly reported_models: readonly string[];
-  /** SHA-256 of the certificates (DER) at the other end of this call's connections; empty without TLS. */
+  /** SHA-256 of the certificates (DER) at the other end, of this call and of those whose answers were kept; empty without TLS. */
   readonly tls_peers: readonly string[];
 }
 
@@ -69,6 +69,7 @@ export class EndpointModel implements LanguageModel {
   readonly #budget: Budget;
   #kept: KeptReplies | undefined;
   readonly #reported = new Set<string>();
+  readonly #peersBefore = new Set<string>();
   #kind: Promise<EndpointKind> | undefined;
 
   private constructor(settings: EndpointSettings) {
@@ -124,7 +125,7 @@ export class EndpointModel implements LanguageModel {
       model_name: this.#settings.model_name,
       kind: await this.kind(),
       reported_models: [...this.#reported].sort(),
-      tls_peers: this.#http.peers,
+      tls_peers: [...new Set([...this.#peersBefore, ...this.#http.peers])].sort(),
     };
   }
 
@@ -230,11 +231,12 @@ export class EndpointModel implements LanguageModel {
     const kept = this.#kept?.find(place, asked);
     if (kept) {
       this.#reported.add(kept.model);
+      for (const peer of kept.peers ?? []) this.#peersBefore.add(peer);
       return kept;
     }
     await this.#ready();
     const { reply, queries } = await this.#reply(kind, request, signal);
-    this.#kept?.add(place, asked, reply, queries);
+    this.#kept?.add(place, asked, { ...reply, peers: this.#http.peers }, queries);
     return reply;
   }
 

@@ -16,6 +16,8 @@ export interface Reply {
   readonly model: string;
   /** Tokens of prompt and answer as the server counts them; null where it does not. */
   readonly tokens: number | null;
+  /** Of a kept one: SHA-256 of the TLS certificates (DER) that stood at the other end by then. */
+  readonly peers?: readonly string[] | undefined;
 }
 
 export interface Protocol {

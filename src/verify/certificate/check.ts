@@ -10,26 +10,41 @@ import { headerOf, isPool } from '../../claim/commitment.ts';
 import { type Draw, slotUniform } from '../../claim/draw.ts';
 import { drawsLog2, PROVED_DRAWS } from '../../claim/grinding.ts';
 import { CLAIM_KINDS } from '../../claim/kinds.ts';
-import { PLACE, placesOfKey, VANILLA_LEAVES } from '../../claim/leaves.ts';
+import { listsOf, PLACE, placesOfKey, placesOfStamp, VANILLA_LEAVES } from '../../claim/leaves.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import { leafHash, rootByPath } from '../../claim/merkle.ts';
 import type { OpenedOf } from '../../claim/open.ts';
 import {
-  type AskedKind,
   type Bindings,
   bindingsSchema,
+  type ClaimKind,
   type ClaimPlan,
   MAX_KEYS,
   planSchema,
+  type SizeOf,
 } from '../../claim/plan.ts';
 import { checkShape } from '../../claim/shape-error.ts';
+import { type DrawnStamp, type StampPlan, stampBySeed } from '../../claim/stamp.ts';
 import { readTrusted } from '../../proof/beside.ts';
+import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
 import type { Evidence } from '../exactness.ts';
-import { DOES_NOT_SAY, decideOnPart, type Verdict } from '../verdict.ts';
+import { readingFrom, type StampReading } from '../stamp.ts';
+import { DOES_NOT_SAY, decideOnPart, keysCountForNothing, type Verdict } from '../verdict.ts';
+import { WAYS_TO_PUT } from '../ways.ts';
 import { unseal } from './dsse.ts';
 import { placesOpened } from './issue.ts';
-import { chained, type LeafOpening, type Predicate, type Statement, statementSchema } from './statement.ts';
+import {
+  chained,
+  chainedStamp,
+  type EndpointSuspect,
+  isEndpoint,
+  type LeafOpening,
+  type Predicate,
+  type Statement,
+  statementSchema,
+  subjectDigest,
+} from './statement.ts';
 
 export interface CheckOptions extends Abortable {
   /** SubjectPublicKeyInfo, base64: the owner's key as the judge knows it. Default: any. */
@@ -44,6 +59,10 @@ export interface CheckOptions extends Abortable {
 export interface Checked {
   readonly statement: Statement;
   readonly claim: Claim;
+  /** Of the keys that were asked alone. */
+  readonly plan: ClaimPlan;
+  /** Where it was opened: what a suspect's weights can be read with. */
+  readonly stamp?: DrawnStamp;
   readonly verdict: Verdict;
   readonly evidence: Found;
 }
@@ -66,25 +85,22 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   const statement = checkShape(statementSchema, raw, 'the certificate', 'bad-file');
   const { predicate } = statement;
   if (options.signer !== undefined && options.signer !== predicate.signer) wrong('another key signed it');
-  if (statement.subject[0].digest.sha256 !== predicate.suspect.weights)
+  if (statement.subject[0].digest.sha256 !== subjectDigest(predicate.suspect))
     wrong('its subject is another suspect');
   if (!same(predicate.says_not, DOES_NOT_SAY)) wrong('it leaves out what a verdict does not say');
   const claim = parseClaim(predicate.claim, 'the claim of the certificate');
   if (claim.version !== 2) return wrong('its claim is of a format without openings');
-  if (hasStamp(claim))
-    throw new WhorlError(
-      'unsupported',
-      'certificates of claims with a stamp are not checked by this version',
-      'update Whorl',
-    );
   if (claim.draw.source === 'hand-picked') wrong('its keys were picked, not drawn');
   const { beacon } = predicate;
   const proofs = predicate.proofs.map((text) => new Uint8Array(Buffer.from(text, 'base64')));
   const found = checkEvidence({ beacon, proofs }, claim, readTrusted(options.tsaRoot));
   if (claim.draw.source === 'beacon' && beacon === null) wrong('it leaves out the round that was drawn from');
-  const { part, of } = openedPart(claim as Claim<AskedKind>, predicate, found.randomness);
+  const { part, of } = openedPart(claim as Claim<ClaimKind>, predicate, found.randomness);
   const { asked, result } = predicate;
   checkTranscript(part, predicate);
+  const server = isEndpoint(predicate.suspect);
+  if (server) checkServer(predicate);
+  const stamp = predicate.stamp && readingOf(part.plan.stamp!, predicate.stamp);
   const { wrapper, system, prefix, suffix, from, to, look } = asked;
   const decided = (evidence: Evidence): Verdict =>
     decideOnPart(
@@ -92,10 +108,12 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
       { from, to, of },
       predicate.transcript.map(({ answer }) => answer),
       {
-        asked: { wrapper, system, around: [prefix, suffix] },
+        asked: { wrapper, system, ...(of > 0 && { around: [prefix, suffix] as const }) },
         look,
         changed: predicate.changed,
         evidence,
+        multiplicity: server ? WAYS_TO_PUT : 1,
+        ...(stamp && { stamp }),
         ownerParts: predicate.body === null ? {} : { body: predicate.body },
       },
     );
@@ -103,9 +121,10 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   const proved = result.draws_log2 === drawsLog2(PROVED_DRAWS.log10);
   const verdict = decided({ ...found.atBest, proofBeforeRound: proved && found.atBest.proofBeforeRound });
   if (!verdict.exact) wrong(verdict.reason);
+  if (keysCountForNothing(verdict)) wrong('the keys were not asked as the claim permits');
   const replayed = {
     word: verdict.verdict,
-    hits: Object.values(verdict.cells)[0]!.hits,
+    hits: Object.values(verdict.cells)[0]?.hits ?? 0,
     p: verdict.p_exact!,
     multiplicity: verdict.multiplicity,
     draws_log2: drawsLog2(verdict.log10_draws),
@@ -115,24 +134,51 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
       wrong(`${name} is ${JSON.stringify(result[name])}, replayed ${JSON.stringify(replayed[name])}`);
   const { evidence } = found;
   const judged = decided({ ...evidence, proofBeforeRound: proved && evidence.proofBeforeRound });
-  return { statement, claim: claim as Claim, verdict: judged, evidence: found };
+  return {
+    statement,
+    claim: claim as Claim,
+    plan: part.plan as unknown as ClaimPlan,
+    verdict: judged,
+    evidence: found,
+    ...(part.stamp && { stamp: part.stamp }),
+  };
 }
 
+/** How many keys a claim has, by its kind. */
+const KEYS_OF: { readonly [K in ClaimKind]: (size: SizeOf[K]) => number } = {
+  'drawn-answers': ({ n }) => n,
+  'drawn-membership': ({ pool }) => pool,
+  'drawn-direction': () => 0,
+};
+const LISTS: Readonly<Record<ClaimKind, string>> = {
+  'drawn-answers': 'candidates',
+  'drawn-membership': 'decryption',
+  'drawn-direction': '',
+};
+
 /** The keys that were asked, and what draws for them, out of leaves whose paths lead to the claim's root. */
-function openedPart<K extends AskedKind>(
+function openedPart<K extends ClaimKind>(
   claim: Claim<K>,
-  { openings, asked: { from, to }, body }: Predicate,
+  { openings, asked: { from, to }, body, stamp }: Predicate,
   randomness: string,
 ): { part: OpenedOf<K>; of: number } {
   const kind = claim.kind as K;
-  const of = Number((claim as unknown as Record<string, number>)[kind === 'drawn-answers' ? 'n' : 'pool']);
-  if (of > MAX_KEYS || claim.n + ((claim as { negatives?: number }).negatives ?? 0) > of)
-    wrong('the claim is of an impossible size');
-  if (!(from < to && to <= of)) wrong('it asks keys that the claim does not have');
-  const lists = claim.leaves - PLACE.vanilla - VANILLA_LEAVES.length - of - CLAIM_KINDS[kind].seeds(claim);
-  if (lists !== 1 && lists !== of) wrong('the claim has another number of leaves than its size demands');
+  const of = KEYS_OF[kind](claim as SizeOf[K]);
+  const { n = 0, negatives = 0 } = claim as { n?: number; negatives?: number };
+  if (of > MAX_KEYS || n + negatives > of) wrong('the claim is of an impossible size');
+  if (of === 0 ? to !== 0 : !(from < to && to <= of)) wrong('it asks keys that the claim does not have');
+  if (stamp !== null && !hasStamp(claim as unknown as Claim))
+    wrong('it reads a stamp, and its claim has none');
+  if (stamp === null && of === 0) wrong('its claim has nothing but a stamp, and none was read');
+  const lists = listsOf(kind, claim, of);
+  if (lists !== Math.min(1, of) && lists !== of)
+    wrong('the claim has another number of leaves than its size demands');
   if (claim.private_part !== 'none' && to - from < of) wrong('a private part needs the whole pool');
-  const wanted = placesOpened(claim, of, { from, to }, body !== null);
+  const wanted = placesOpened(claim, {
+    keys: { from, to, of },
+    withBody: body !== null,
+    withStamp: stamp !== null,
+  });
   if (
     !same(
       wanted,
@@ -146,18 +192,20 @@ function openedPart<K extends AskedKind>(
     const leaf = leaves.get(place)!;
     return leaf.name === name ? (leaf.value as Json) : wrong(`leaf ${place} is ${leaf.name}, not ${name}`);
   };
+  const seedAt = (place: number, name: string): string => {
+    const seed = valueAt(place, name);
+    return typeof seed === 'string' && HEX256.test(seed) ? seed : wrong('a seed is no seed');
+  };
   if (!same(valueAt(PLACE.header, 'header'), headerOf(claim as unknown as Claim)))
     wrong('the header is not the claim');
   const at = (i: number) => placesOfKey(kind, claim, of, lists, i);
   const range = Array.from({ length: to - from }, (_, i) => from + i);
-  const seeds = range.map((i) => valueAt(at(i).seed, `seed/keys/${seedNumber(kind, claim, i)}`));
-  if (!seeds.every((seed) => typeof seed === 'string' && /^[0-9a-f]{64}$/.test(seed)))
-    wrong('a seed is no seed');
-  const draw = drawOf(kind, claim, seeds as string[], randomness, from, to);
-  const listName = kind === 'drawn-answers' ? 'candidates' : 'decryption';
+  const seeds = range.map((i) => seedAt(at(i).seed, `seed/keys/${seedNumber(kind, claim, i)}`));
+  const draw = drawOf(kind, claim, seeds, randomness, from, to);
   const listsOpened = (lists === 1 ? range.slice(0, 1) : range).map((i) =>
-    valueAt(at(i).list, `${listName}/${lists === 1 ? 0 : i}`),
+    valueAt(at(i).list, `${LISTS[kind]}/${lists === 1 ? 0 : i}`),
   );
+  const [stampPlace, stampSeedPlace] = placesOfStamp(claim);
   const { query, ...terms } = checkShape(termsSchema, valueAt(PLACE.plan, 'plan'), 'the plan', 'bad-file');
   const plan = {
     ...terms,
@@ -167,9 +215,8 @@ function openedPart<K extends AskedKind>(
       systems: valueAt(PLACE.systems, 'systems'),
     },
     keys: range.map((i) => valueAt(at(i).key, `key/${i}`)),
-    ...(kind === 'drawn-answers'
-      ? { candidates: listsOpened }
-      : { n: draw.size.n, negatives: draw.size.negatives, decryptions: listsOpened }),
+    ...OWN_TERMS[kind](listsOpened, draw.size),
+    ...(stamp && { stamp: valueAt(stampPlace, 'stamp') }),
   };
   const bindings: Bindings = checkShape(
     bindingsSchema,
@@ -182,10 +229,58 @@ function openedPart<K extends AskedKind>(
     'bad-file',
   );
   const checked = checkTerms(claim, plan as unknown as ClaimPlan<K>, bindings);
-  return { part: { kind, claim, plan: checked, bindings, draw: draw.draw }, of };
+  const drawn = stamp && {
+    stamp: stampBySeed(checked.stamp!, claim.root, seedAt(stampSeedPlace, 'seed/stamp'), randomness),
+  };
+  return { part: { kind, claim, plan: checked, bindings, draw: draw.draw, ...drawn }, of };
 }
 
-const seedNumber = <K extends AskedKind>(kind: K, claim: Claim<K>, i: number): number =>
+/** What of a plan is its kind's own, as far as it was opened. */
+const OWN_TERMS: {
+  readonly [K in ClaimKind]: (lists: readonly Json[], size: { n: number; negatives: number }) => object;
+} = {
+  'drawn-answers': (candidates) => ({ candidates }),
+  'drawn-membership': (decryptions, { n, negatives }) => ({ n, negatives, decryptions }),
+  'drawn-direction': () => ({}),
+};
+
+const HEX256 = /^[0-9a-f]{64}$/;
+
+/** A server shows neither weights nor tokens. */
+function checkServer({ body, stamp, changed, transcript, suspect }: Predicate): void {
+  if (body !== null || stamp !== null || changed.length > 0)
+    wrong('it says of a server what only weights show');
+  if (transcript.some(({ prompt_tokens, answer_tokens }) => prompt_tokens !== null || answer_tokens !== null))
+    wrong('it says which tokens a server was sent');
+  const { tls_peers, reported_models, asked_from, asked_to } = suspect as EndpointSuspect;
+  for (const list of [tls_peers, reported_models])
+    if (list.some((one, i) => i > 0 && one <= list[i - 1]!))
+      wrong('a list of what a server said is not sorted');
+  if (Date.parse(asked_to) < Date.parse(asked_from)) wrong('the last answer came before the first');
+}
+
+/** No element of a direction is larger: 8 is beyond the last cell's mean (stamp/normal-cells.ts). */
+const LARGEST = 8;
+
+/** What the sums come to; those that no weights can give are refused. */
+function readingOf(
+  plan: StampPlan,
+  { against_vanilla, matrices }: NonNullable<Predicate['stamp']>,
+): StampReading {
+  if (matrices.length !== plan.matrices.length)
+    wrong('it reads another number of matrices than are committed');
+  for (const [i, sums] of matrices.entries()) {
+    if (!sums) continue;
+    const { shape } = plan.matrices[i]!;
+    if (sums.elements + sums.left_out !== elements(shape))
+      wrong(`matrix ${i} has another number of elements`);
+    const most = Math.sqrt(sums.squares) * Math.sqrt(sums.elements) * LARGEST;
+    if (!(Math.abs(sums.dot) <= most)) wrong(`the sums of matrix ${i} are of no weights`);
+  }
+  return readingFrom(plan, matrices, against_vanilla);
+}
+
+const seedNumber = <K extends ClaimKind>(kind: K, claim: Claim<K>, i: number): number =>
   CLAIM_KINDS[kind].seeds(claim) === 1 ? 0 : i;
 
 function checkPath({ place, name, value, salt, path }: LeafOpening, { root, leaves }: Claim): void {
@@ -196,7 +291,7 @@ function checkPath({ place, name, value, salt, path }: LeafOpening, { root, leav
 }
 
 /** The draw among keys from..to-1, and how many of T4's trained and negative ones are there. */
-function drawOf<K extends AskedKind>(
+function drawOf<K extends ClaimKind>(
   kind: K,
   claim: Claim<K>,
   seeds: readonly string[],
@@ -229,7 +324,7 @@ function vanillaOf(
   );
 }
 
-function checkTerms<K extends AskedKind>(
+function checkTerms<K extends ClaimKind>(
   claim: Claim<K>,
   plan: ClaimPlan<K>,
   bindings: Bindings,
@@ -239,7 +334,6 @@ function checkTerms<K extends AskedKind>(
   checkShape(planSchema, shaped, 'the certificate’s openings', 'bad-file');
   const { matcher, matcher_text, most_looks, alpha, query } = plan;
   if (plan.kind !== claim.kind) wrong('the plan is of another kind than the claim');
-  if (plan.stamp) wrong('its plan has a stamp, and its claim has none');
   if (alpha !== claim.alpha || (claim as { most_looks?: number }).most_looks !== most_looks)
     wrong('alpha or looks of the plan are not those of the claim');
   if (matcher_text !== MATCHERS[matcher].words)
@@ -258,12 +352,14 @@ function checkTerms<K extends AskedKind>(
   return plan;
 }
 
-function checkTranscript<K extends AskedKind>(
+function checkTranscript<K extends ClaimKind>(
   { plan, claim }: OpenedOf<K>,
-  { transcript, asked: { prefix, suffix, system, wrapper, look }, changed }: Predicate,
+  { transcript, stamp, asked: { prefix, suffix, system, wrapper, look }, changed }: Predicate,
 ): void {
   if (transcript.length !== plan.keys.length) wrong('the transcript has another number of answers than keys');
   if (look < 1) wrong('its number of looks is no count');
+  if (plan.keys.length === 0 && (wrapper !== plan.query.wrapper || system !== null || prefix + suffix !== ''))
+    wrong('it says how keys were put, and its claim has none');
   plan.keys.forEach(({ text }, i) => {
     if (transcript[i]!.prompt !== `${prefix}${text}${suffix}`)
       wrong(`prompt ${i} is not key ${i} under the wrapper`);
@@ -272,7 +368,9 @@ function checkTranscript<K extends AskedKind>(
     wrong('its system prompt is not in the prompts');
   const links = chained(claim.root, transcript);
   if (links.some(({ chain }, i) => chain !== transcript[i]!.chain)) wrong('the chain of answers is broken');
-  if (transcript.some(({ answer_tokens }) => answer_tokens.length > plan.decoding.max_new_tokens))
+  if (stamp && chainedStamp(claim.root, transcript, stamp).chain !== stamp.chain)
+    wrong('the chain of answers is broken where the stamp was read');
+  if (transcript.some(({ answer_tokens }) => (answer_tokens?.length ?? 0) > plan.decoding.max_new_tokens))
     wrong('an answer is longer than the committed decoding allows');
   if (changed.some((place, i) => place >= transcript.length || (i > 0 && place <= changed[i - 1]!)))
     wrong('its list of changed keys is no list of keys');

@@ -5,21 +5,24 @@ import type { Json } from '../../claim/canonical.ts';
 import { claimText } from '../../claim/claim.ts';
 import { leavesOf } from '../../claim/commitment.ts';
 import { drawsLog2 } from '../../claim/grinding.ts';
-import { CLAIM_KINDS } from '../../claim/kinds.ts';
-import { PLACE, placesOfKey, VANILLA_LEAVES } from '../../claim/leaves.ts';
+import { listsOf, PLACE, placesOfKey, placesOfStamp, VANILLA_LEAVES } from '../../claim/leaves.ts';
 import { merklePath } from '../../claim/merkle.ts';
 import type { Opened, OpenedOf } from '../../claim/open.ts';
 import type { ClaimKind } from '../../claim/plan.ts';
 import type { SecretContents } from '../../claim/secret-contents.ts';
+import type { StampPlan } from '../../claim/stamp.ts';
+import type { StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, type Verdict } from '../verdict.ts';
 import {
   chained,
+  chainedStamp,
   type Exchange,
   type LeafOpening,
   PREDICATE_TYPE,
   type Predicate,
   STATEMENT_TYPE,
   type Statement,
+  subjectDigest,
 } from './statement.ts';
 
 export interface Issued
@@ -30,27 +33,32 @@ export interface Issued
   readonly verdict: Verdict;
   readonly around: { readonly prefix: string; readonly suffix: string };
   readonly look: number;
+  /** Null where it was not read: then it stays closed. */
+  readonly stamp: StampReading | null;
   readonly exchanges: readonly Omit<Exchange, 'chain'>[];
 }
 
 /** @param opened of a claim of format 2, drawn and not picked */
 export function statementOf(opened: Opened, secret: SecretContents, issued: Issued): Statement {
-  const { verdict, around, look, exchanges, ...more } = issued;
+  const { verdict, around, look, exchanges, stamp, ...more } = issued;
   const { asked, keys, p_exact, multiplicity, log10_draws } = verdict;
-  const first = Object.values(verdict.cells)[0]!;
+  const transcript = chained(opened.claim.root, exchanges);
+  const first = Object.values(verdict.cells)[0];
+  const opens = { keys, withBody: issued.body !== null, withStamp: stamp !== null };
   return {
     _type: STATEMENT_TYPE,
-    subject: [{ name: 'suspect', digest: { sha256: more.suspect.weights } }],
+    subject: [{ name: 'suspect', digest: { sha256: subjectDigest(more.suspect) } }],
     predicateType: PREDICATE_TYPE,
     predicate: {
       ...more,
       claim: claimText(opened.claim),
-      openings: openingsOf(opened as OpenedOf<ClaimKind>, secret, keys, issued.body !== null),
+      openings: openingsOf(opened as OpenedOf<ClaimKind>, secret, opens),
       asked: { wrapper: asked.wrapper, system: asked.system, ...around, from: keys.from, to: keys.to, look },
-      transcript: chained(opened.claim.root, exchanges),
+      transcript,
+      stamp: stamp && chainedStamp(opened.claim.root, transcript, sumsRead(opened.plan.stamp!, stamp)),
       result: {
         word: verdict.verdict,
-        hits: first.hits,
+        hits: first?.hits ?? 0,
         p: p_exact!,
         multiplicity,
         draws_log2: drawsLog2(log10_draws),
@@ -60,15 +68,36 @@ export function statementOf(opened: Opened, secret: SecretContents, issued: Issu
   };
 }
 
-/** Places of all leaves that a certificate about keys from..to-1 opens, ascending. */
+const sumsRead = (
+  { matrices: committed }: StampPlan,
+  { against_vanilla, matrices }: StampReading,
+): Omit<NonNullable<Predicate['stamp']>, 'chain'> => {
+  const read = new Map(matrices.map((matrix) => [matrix.name, matrix]));
+  return {
+    against_vanilla,
+    matrices: committed.map(({ name }) => {
+      const found = read.get(name);
+      if (!found) return null;
+      const { elements, left_out, dot, squares } = found;
+      return { elements, left_out, dot, squares };
+    }),
+  };
+};
+
+/** What of a claim a certificate opens. */
+export interface Opens {
+  /** Keys from..to-1 of `of`. */
+  readonly keys: { readonly from: number; readonly to: number; readonly of: number };
+  readonly withBody: boolean;
+  readonly withStamp: boolean;
+}
+
+/** Places of all leaves that it opens, ascending. */
 export function placesOpened<K extends ClaimKind>(
   claim: OpenedOf<K>['claim'],
-  keys: number,
-  { from, to }: { readonly from: number; readonly to: number },
-  withBody: boolean,
+  { keys: { from, to, of }, withBody, withStamp }: Opens,
 ): number[] {
-  const seeds = CLAIM_KINDS[claim.kind as K].seeds(claim);
-  const lists = claim.leaves - PLACE.vanilla - VANILLA_LEAVES.length - keys - seeds;
+  const lists = listsOf(claim.kind as K, claim, of);
   const places = new Set<number>([
     PLACE.header,
     PLACE.plan,
@@ -79,18 +108,18 @@ export function placesOpened<K extends ClaimKind>(
   if (claim.private_part !== 'none') places.add(PLACE.rows);
   if (withBody) VANILLA_LEAVES.forEach((_, i) => places.add(PLACE.vanilla + i));
   for (let i = from; i < to; i++)
-    for (const place of Object.values(placesOfKey(claim.kind as K, claim, keys, lists, i))) places.add(place);
+    for (const place of Object.values(placesOfKey(claim.kind as K, claim, of, lists, i))) places.add(place);
+  if (withStamp) for (const place of placesOfStamp(claim)) places.add(place);
   return [...places].sort((a, b) => a - b);
 }
 
 function openingsOf<K extends ClaimKind>(
   { claim, plan, bindings, draw }: OpenedOf<K>,
   { opening }: SecretContents,
-  range: { readonly from: number; readonly to: number },
-  withBody: boolean,
+  opens: Opens,
 ): LeafOpening[] {
   const { leaves, hashes } = leavesOf(claim, plan, bindings, opening, draw);
-  return placesOpened(claim, plan.keys.length, range, withBody).map((place) => {
+  return placesOpened(claim, opens).map((place) => {
     const [name, value] = leaves[place]!;
     return {
       place,

@@ -1,6 +1,8 @@
 // A certificate as one page for people who read paper: no script, nothing fetched, black on white when printed.
 
+import type { StampReading } from '../stamp.ts';
 import type { Checked } from './check.ts';
+import { isEndpoint, type Predicate } from './statement.ts';
 
 const ESCAPES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -32,6 +34,7 @@ export function certificatePage(
   words: string,
 ): string {
   const { suspect, asked, transcript, software, signer, created } = predicate;
+  const stamp = verdict.channels?.stamp;
   const cells = Object.entries(verdict.cells).map(
     ([name, { hits, of }]) => [name, `${hits} of ${of}`] as const,
   );
@@ -49,6 +52,7 @@ export function certificatePage(
 <h2>What was measured</h2>
 <table>${rows([
     ...cells,
+    ...(stamp ? ofStamp(stamp) : []),
     [
       'p',
       `at most 10<sup>${(Math.ceil(verdict.log10_p! * 10) / 10).toFixed(1)}</sup>, for ${verdict.multiplicity} looks`,
@@ -60,14 +64,8 @@ export function certificatePage(
     ['matcher', safe(verdict.matcher)],
   ])}</table>
 <h2>Of whom</h2>
-<table>${rows([
-    ['suspect', shown(suspect.source)],
-    ['weights', code(suspect.weights)],
-    ['tokenizer', code(suspect.tokenizer)],
-    ['config', code(suspect.config)],
-    ['chat template', suspect.chat_template === null ? 'none' : code(suspect.chat_template)],
-  ])}</table>
-<p>That this suspect gave these answers is the signer's word, until somebody asks it again.</p>
+<table>${rows(ofSuspect(suspect))}</table>
+<p>That this suspect gave these answers${stamp ? ' and has these weights' : ''} is the signer's word, until somebody asks it again.</p>
 <h2>By whom, and when</h2>
 <table>${rows([
     ['claim', code(claim.root)],
@@ -80,9 +78,54 @@ export function certificatePage(
 <h2>Null hypothesis</h2><p>${safe(verdict.null_hypothesis)}</p>
 <h2>It rests on</h2>${list(verdict.assumptions)}
 <h2>What this does not say</h2>${list(verdict.does_not_say)}
-<h2>Questions and answers</h2>
-<table class="exchanges"><tr><th>key</th><th>asked</th><th>answered</th></tr>
-${exchanges.join('\n')}</table>
+${exchanges.length === 0 ? '' : questions(exchanges)}
 </body></html>
 `;
 }
+
+const questions = (exchanges: readonly string[]): string => `<h2>Questions and answers</h2>
+<table class="exchanges"><tr><th>key</th><th>asked</th><th>answered</th></tr>
+${exchanges.join('\n')}</table>`;
+
+/** Who was asked. */
+function ofSuspect(suspect: Predicate['suspect']): [string, string][] {
+  if (isEndpoint(suspect)) {
+    const { endpoint, model_name, kind, reported_models, tls_peers, asked_from, asked_to, transcript_chain } =
+      suspect;
+    return [
+      ['server', shown(endpoint)],
+      ['model asked for', shown(model_name)],
+      ['names that it gave', reported_models.map(shown).join(', ')],
+      ['asked as', kind],
+      ['from, to', safe(`${asked_from}, ${asked_to}`)],
+      ['TLS certificates', tls_peers.length === 0 ? 'none' : tls_peers.map(code).join('<br>')],
+      ['transcript', code(transcript_chain)],
+    ];
+  }
+  const { source, weights, tokenizer, config, chat_template } = suspect;
+  return [
+    ['suspect', shown(source)],
+    ['weights', code(weights)],
+    ['tokenizer', code(tokenizer)],
+    ['config', code(config)],
+    ['chat template', chat_template === null ? 'none' : code(chat_template)],
+  ];
+}
+
+const ofStamp = ({
+  z,
+  log10_tail,
+  log10_e,
+  matrices,
+  not_read,
+  against_vanilla,
+}: StampReading): [string, string][] => [
+  [
+    'stamp in weights',
+    `z = ${z.toFixed(2)}, tail 10<sup>${log10_tail.toFixed(1)}</sup>, e = 10<sup>${log10_e.toFixed(1)}</sup>`,
+  ],
+  [
+    'read',
+    `${matrices.length} of ${matrices.length + not_read.length} matrices, ${against_vanilla ? 'against the vanilla model' : 'without the vanilla model'}`,
+  ],
+];

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { sha256Hex } from '../../base/sha256.ts';
 import { base64 } from '../../claim/adapter.ts';
 import { canonicalJson } from '../../claim/canonical.ts';
 import { hex256, index } from '../../claim/plan.ts';
@@ -30,12 +31,53 @@ export type LeafOpening = z.infer<typeof openingSchema>;
 
 const exchangeSchema = z.strictObject({
   prompt: text,
-  prompt_tokens: tokens,
+  /** Null behind a server, which shows none. */
+  prompt_tokens: tokens.nullable(),
   answer: text,
-  answer_tokens: tokens,
+  answer_tokens: tokens.nullable(),
   chain: hex256,
 });
 export type Exchange = z.infer<typeof exchangeSchema>;
+
+const weightsSchema = digests.extend({ source: name, chat_template: hex256.nullable() });
+/** Who answered behind a server: its address, the name that was asked for and those that it gave, and who stood at the other end. */
+const endpointSchema = z.strictObject({
+  endpoint: name,
+  model_name: name,
+  /** As which of the two calls the keys were put. */
+  kind: z.enum(['chat', 'completions']),
+  reported_models: z.array(name).max(1024),
+  /** SHA-256 of TLS certificates (DER) at the other end, ascending; none without TLS. */
+  tls_peers: z.array(hex256).max(1024),
+  /** When the first and the last answer came. */
+  asked_from: z.iso.datetime(),
+  asked_to: z.iso.datetime(),
+  /** Hash of the last line of the transcript that the signer keeps. */
+  transcript_chain: hex256,
+});
+export type EndpointSuspect = z.infer<typeof endpointSchema>;
+export type WeightsSuspect = z.infer<typeof weightsSchema>;
+
+/** A larger number is written otherwise by some languages. */
+const MOST_SUM = 2 ** 53 - 1;
+
+/** What was read of a stamp, matrix by matrix in committed order; null where the suspect has not that one. */
+const stampReadSchema = z.strictObject({
+  against_vanilla: z.boolean(),
+  matrices: z.array(
+    z
+      .strictObject({
+        elements: z.int().min(0),
+        left_out: z.int().min(0),
+        /** ⟨v, ξ⟩ and ‖v‖². */
+        dot: z.number().min(-MOST_SUM).max(MOST_SUM),
+        squares: z.number().min(0).max(MOST_SUM),
+      })
+      .nullable(),
+  ),
+  /** The link after that of the last answer. */
+  chain: hex256,
+});
 
 const predicateSchema = z.strictObject({
   /** The key that signs: SubjectPublicKeyInfo, base64. */
@@ -53,8 +95,11 @@ const predicateSchema = z.strictObject({
     to: index,
     look: index,
   }),
-  transcript: z.array(exchangeSchema).min(1),
-  suspect: digests.extend({ source: name, chat_template: hex256.nullable() }),
+  /** Empty of a claim without keys. */
+  transcript: z.array(exchangeSchema),
+  /** Null where the stamp was not read, and stays closed. */
+  stamp: stampReadSchema.nullable(),
+  suspect: z.union([weightsSchema, endpointSchema]),
   /** The owner's own vanilla model, where the suspect's rows were put on it. */
   body: digests.nullable(),
   /** Places in the transcript of keys that the suspect's tokenizer reads otherwise than committed, ascending. */
@@ -87,15 +132,41 @@ export const statementSchema = z.strictObject({
 });
 export type Statement = z.infer<typeof statementSchema>;
 
+const sha256 = (...parts: readonly (string | Buffer)[]): Buffer => {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+};
+
+const firstLink = (root: string): Buffer => sha256('whorl-transcript-v1\0', Buffer.from(root, 'hex'));
+
 /** Each link is SHA-256 of the one before and an exchange; the first of a label and the claim's root. */
 export function chained(root: string, exchanges: readonly Omit<Exchange, 'chain'>[]): Exchange[] {
-  let before: Buffer = createHash('sha256')
-    .update('whorl-transcript-v1\0')
-    .update(Buffer.from(root, 'hex'))
-    .digest();
+  let before = firstLink(root);
   return exchanges.map(({ prompt, prompt_tokens, answer, answer_tokens }) => {
     const exchange = { prompt, prompt_tokens, answer, answer_tokens };
-    before = createHash('sha256').update(before).update(canonicalJson(exchange)).digest();
+    before = sha256(before, canonicalJson(exchange));
     return { ...exchange, chain: before.toString('hex') };
   });
 }
+
+type StampRead = NonNullable<Predicate['stamp']>;
+
+/** What was read of the stamp, linked to the last answer, or to the root where nothing was asked. */
+export function chainedStamp(
+  root: string,
+  transcript: readonly Exchange[],
+  { against_vanilla, matrices }: Omit<StampRead, 'chain'>,
+): StampRead {
+  const last = transcript.at(-1);
+  const before = last ? Buffer.from(last.chain, 'hex') : firstLink(root);
+  const read = { against_vanilla, matrices };
+  return { ...read, chain: sha256(before, canonicalJson(read)).toString('hex') };
+}
+
+export const isEndpoint = (suspect: Predicate['suspect']): suspect is EndpointSuspect =>
+  'endpoint' in suspect;
+
+/** What stands for the suspect as in-toto's subject: its weights, or what is known of a server. */
+export const subjectDigest = (suspect: Predicate['suspect']): string =>
+  isEndpoint(suspect) ? sha256Hex(canonicalJson(suspect)) : suspect.weights;

@@ -33,6 +33,8 @@ const answered = z.strictObject({
   tokens: z.int().min(0).nullable(),
   /** Requests that it took. */
   queries: z.int().min(1),
+  /** TLS certificates at the other end by then. */
+  peers: z.array(hex256).optional(),
   at: z.iso.datetime(),
 });
 type Answered = z.infer<typeof answered>;
@@ -115,8 +117,10 @@ export class Transcript implements KeptReplies {
     return found;
   }
 
-  add(place: number, asked: string, { texts, model, tokens }: Reply, queries: number): void {
-    const entry = { place, asked, texts: [...texts], model, tokens, queries, at: new Date().toISOString() };
+  add(place: number, asked: string, { texts, model, tokens, peers = [] }: Reply, queries: number): void {
+    const at = new Date().toISOString();
+    const ofTls = peers.length > 0 ? { peers: [...peers] } : {};
+    const entry = { place, asked, texts: [...texts], model, tokens, queries, ...ofTls, at };
     this.#answers.set(place, entry);
     this.#append(entry);
     if (++this.#unsynced >= SYNC_EVERY) this.sync();

@@ -27,6 +27,7 @@ import {
   type Wrapped,
   wrapperInTurns,
 } from '../../text/prompts/wrappers.ts';
+import { type Certifier, certified, certifier, certify, plannedCertificate } from '../certify.ts';
 import { type Decided, decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import { rankRequests, rankScores } from '../ranks.ts';
@@ -34,9 +35,11 @@ import type { VerifyOptions, VerifyReport } from '../report.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from '../sequential/options.ts';
 import { askInTurn } from '../sequential/stopped.ts';
 import { type Asked, type DecideOptions, decide, type Verdict } from '../verdict.ts';
+import { WAYS_TO_PUT } from '../ways.ts';
 import { type Bound, Transcript } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
+  readonly issuing: Certifier | undefined;
   readonly spec: EndpointSpec;
   readonly settings: EndpointSettings;
   readonly wrapper: string;
@@ -44,9 +47,6 @@ interface Ready extends OpenedClaim {
   /** What a transcript binds, but for the call that is used. */
   readonly bound: Bound;
 }
-
-/** Conversations and completions are two ways of asking, and one could be chosen after the answers: both are paid for. */
-const WAYS = 2;
 
 const NOT_KNOWN: readonly string[] = [
   'its weights, and whether the same ones answered every key',
@@ -78,7 +78,7 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
       max_queries: finite(settings.most.queries),
       max_tokens_total: finite(settings.most.tokens),
     },
-    writes: [{ path, what: 'the transcript: keys, as digests, and answers' }],
+    writes: [{ path, what: 'the transcript: keys, as digests, and answers' }, ...plannedCertificate(options)],
     notes: [
       ...notesOn(prepared),
       ...sequentialNotes(options.sequential),
@@ -122,7 +122,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       const { prefix, suffix } = wrapped;
       const deciding = {
         ...decidingOn(prepared, options.alpha),
-        multiplicity: WAYS,
+        multiplicity: WAYS_TO_PUT,
         asked: { wrapper, system: options.system ?? null, around: [prefix, suffix] as const },
       };
       /** Keys from..to-1 of the range; `draw` is each one's place in the transcript. */
@@ -135,8 +135,8 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         if (failed.length > 0) throw unanswered(failed, requests.length, path);
       };
       const { opening, randomness } = prepared.contents;
+      const answers = options.sequential ? [] : await all(ask(0, requests.length));
       const whole = async (): Promise<Decided> => {
-        const answers = await all(ask(0, requests.length));
         const scores =
           scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
         return decideWithFurther(opened, answers, deciding, { seed: opening.owner_seed, randomness, scores });
@@ -146,6 +146,26 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         : await whole();
       const identity = await model.identity();
       const { from, to } = transcript.times!;
+      if (prepared.issuing) {
+        const { url, model_name, reported_models, tls_peers } = identity;
+        await certify(prepared.issuing, options.secret, prepared.contents, opened, {
+          ...certified(prepared, verdict, deciding),
+          around: { prefix, suffix },
+          changed: [],
+          suspect: {
+            ...{ endpoint: url, model_name, kind },
+            ...{ reported_models: [...reported_models], tls_peers: [...tls_peers] },
+            ...{ asked_from: from, asked_to: to, transcript_chain: transcript.chain },
+          },
+          body: null,
+          exchanges: requests.map((request, i) => ({
+            prompt: askedText(request),
+            prompt_tokens: null,
+            answer: answers[i]!,
+            answer_tokens: null,
+          })),
+        });
+      }
       return {
         ...verdict,
         further,
@@ -167,7 +187,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         passive: null,
         software: SOFTWARE,
         burnt,
-        certificate: null,
+        certificate: prepared.issuing?.file ?? null,
         warnings: warningsOf(identity.reported_models, kind, wrapper, opened),
         seconds: (Date.now() - started) / 1000,
       };
@@ -187,7 +207,7 @@ async function stoppedVerdict(
   transcript: Transcript,
 ): Promise<Verdict> {
   const { answers, stopped } = await askInTurn({
-    ...{ opened, range, ask, asked: deciding.asked, told: WAYS, evidence: deciding.evidence! },
+    ...{ opened, range, ask, asked: deciding.asked, told: WAYS_TO_PUT, evidence: deciding.evidence! },
     alpha: alpha ?? opened.claim.alpha,
     options: sequential!,
     look: ({ stopped: why, asked }) => transcript.look(why, asked),
@@ -216,16 +236,11 @@ async function ready(options: VerifyOptions): Promise<Ready> {
   for (const [name, value] of Object.entries({ body: options.body, vanilla: options.vanilla }))
     if (value !== undefined)
       throw new WhorlError('usage', `--${name} goes with weights, and a server shows none`, 'leave it out');
-  if (options.certificate !== undefined)
-    throw new WhorlError(
-      'unsupported',
-      'a certificate is about weights by their digests, and a server shows none',
-      'verify without --certificate; the transcript is kept beside the secret',
-    );
   checkSequential(options);
   const { transcript, attempts: _, sleep: __, ca: ___, ...more } = endpoint!;
   const claim = await openedClaim(options);
   const { opened, contents, range } = claim;
+  const issuing = options.certificate && certifier(options.certificate, opened, options.unlock);
   if (!claim.hasKeys)
     throw new WhorlError(
       'unsupported',
@@ -262,7 +277,7 @@ async function ready(options: VerifyOptions): Promise<Ready> {
     transcript ??
     join(dirname(options.secret), 'transcripts', `${sha256Hex(JSON.stringify(bound)).slice(0, 16)}.jsonl`);
   checkWritable(path);
-  return { ...claim, spec: asked, settings, wrapper, path, bound };
+  return { ...claim, issuing, spec: asked, settings, wrapper, path, bound };
 }
 
 /** A call that was begun goes on in the same way. */

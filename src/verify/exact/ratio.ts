@@ -66,13 +66,30 @@ export function decimal(value: number): Ratio {
     : { numerator, denominator: 10n ** BigInt(-exponent) };
 }
 
-/** 10^log10 as a fraction, log10 <= 0; rounded up in its tenth digit, since a logarithm does not have more. */
-export function powerOfTen(log10: number): Ratio {
-  const whole = Math.floor(log10);
-  return {
-    numerator: BigInt(Math.ceil(10 ** (log10 - whole + 9))),
-    denominator: 10n ** BigInt(9 - whole),
-  };
+/** Digits of a tenth of a decade and more, so that whoever rounds up in integers comes to the same fraction. */
+const POWER_DIGITS = 9n;
+
+/**
+ * 10^(-hundredths/100) as a fraction, `hundredths` >= 0: a/10^k with the least a of ten digits that is not below it. Found
+ * in integers, so that every machine and language has the same one.
+ */
+export function powerOfTen(hundredths: number): Ratio {
+  const whole = Math.ceil(hundredths / 100);
+  const wanted = 10n ** (100n * POWER_DIGITS + BigInt(100 * whole - hundredths));
+  let numerator = BigInt(Math.round(10 ** (9 + whole - hundredths / 100)));
+  while (numerator ** 100n >= wanted) numerator--;
+  while (numerator ** 100n < wanted) numerator++;
+  return { numerator, denominator: 10n ** (POWER_DIGITS + BigInt(whole)) };
+}
+
+/** The smaller of two. */
+export const lesser = (a: Ratio, b: Ratio): Ratio =>
+  a.numerator * b.denominator <= b.numerator * a.denominator ? a : b;
+
+/** p·count, at most 1. */
+export function countTimes({ numerator, denominator }: Ratio, count: number): Ratio {
+  const product = numerator * BigInt(count);
+  return product >= denominator ? CERTAIN : { numerator: product, denominator };
 }
 
 /** Whether p · times <= level, in integers: a word must not hang on the last bit of a logarithm. */

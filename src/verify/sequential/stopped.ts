@@ -9,6 +9,7 @@ import type { AskedKind } from '../../claim/plan.ts';
 import type { Ratio } from '../exact/ratio.ts';
 import type { Asked, Evidence } from '../exactness.ts';
 import { trialsOf, waysOfStopping } from '../paid.ts';
+import { waysToDecide } from '../ways.ts';
 import { Course, GIVEN_UP, type Goal, PERSISTENCE, type Stop } from './course.ts';
 
 export interface SequentialOptions {
@@ -90,7 +91,8 @@ async function asked<K extends AskedKind>(
     part.draw,
     { of, lost: new Set(turns.changed) },
     {
-      multiplicity: turns.told * (plan.most_looks ?? 1) * ways,
+      multiplicity:
+        turns.told * (plan.most_looks ?? 1) * waysToDecide(turns.opened.claim, plan.keys.length) * ways,
       alpha: turns.alpha,
       trials: trialsOf(claim.draw, turns.evidence),
       until,

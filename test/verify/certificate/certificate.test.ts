@@ -1,5 +1,5 @@
 // Certificates: what holds is replayed to the same word by our checker and by one in Python that shares no code with it
-// (examples/check.py), and no mutant is accepted by either. `scripts/certificate-mutants.ts` tries tens of thousands.
+// (examples/check.py), and no mutant is accepted by either. `bench/mutants.ts` tries tens of thousands.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,11 +10,11 @@ import { packageRoot } from '../../../src/base/package-root.ts';
 import type { ClaimPlan } from '../../../src/claim/plan.ts';
 import { checkCertificate } from '../../../src/verify/certificate/check.ts';
 import { certificatePage } from '../../../src/verify/certificate/page.ts';
-import { chained, type Statement } from '../../../src/verify/certificate/statement.ts';
+import { chained, type Statement, type WeightsSuspect } from '../../../src/verify/certificate/statement.ts';
 import { answersPlan, seeded } from '../../claim/plans.ts';
 import { whorl } from '../../cli/whorl.ts';
-import { KEYS, large, made, small } from './made.ts';
-import { flipped, improved, structural } from './mutants.ts';
+import { CERTIFICATE_KINDS, KEYS, large, made, small, stampAlone, stamped } from './made.ts';
+import { flipped, improved, oursRefuses, structural } from './mutants.ts';
 import { hasPython, pythonCodes } from './python.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-certificate-'));
@@ -51,7 +51,36 @@ const cases: readonly [string, () => ReturnType<typeof made>, keyof typeof EXIT]
   ['T4, two lost', () => made({ plan: large(), lost: 2 }), 'matches'],
   ['T4, too small', () => made({ plan: small(), lost: 5 }), 'undecided'],
   ['T4, a part', () => made({ plan: large(), range: { from: 0, to: 300 } }), 'matches'],
+  ['behind a server', () => made({ server: true }), 'verified'],
+  ['behind a server, T4, lost', () => made({ server: true, plan: large(), lost: 20 }), 'not-verified'],
+  ['keys and a stamp, read', () => made({ plan: stamped(large()), lost: 4, read: [12, 1, 0.5] }), 'verified'],
+  ['keys and a stamp, without it', () => made({ plan: stamped(large()), lost: 4 }), 'matches'],
+  [
+    'keys and a stamp that says nothing',
+    () => made({ plan: stamped(many()), read: [-1.5, 0, null] }),
+    'verified',
+  ],
+  ['keys and a stamp, a server', () => made({ plan: stamped(many()), server: true, lost: 1 }), 'verified'],
+  [
+    'a stamp too weak beside few keys',
+    () => made({ plan: stamped(small()), read: [0.5, 2, 1], lost: 5 }),
+    'not-verified',
+  ],
+  [
+    'keys asked otherwise, no matrix read',
+    () => made({ plan: stamped(small()), read: [null, null, null], lost: 5 }),
+    'undecided',
+  ],
+  ['a stamp alone', () => made({ plan: stampAlone(), read: [40, 3, null] }), 'verified'],
+  ['a stamp alone, at the floor', () => made({ plan: stampAlone(), read: [300, 20, 20] }), 'verified'],
+  ['a stamp alone, weak', () => made({ plan: stampAlone(), read: [8.5, null, null] }), 'matches'],
+  ['a stamp alone, none there', () => made({ plan: stampAlone(), read: [0.3, -4, 1] }), 'not-verified'],
+  ['a stamp alone, nothing read', () => made({ plan: stampAlone(), read: [null, null, null] }), 'undecided'],
+  ['a stamp alone, P-256', () => made({ plan: stampAlone(), read: [40, 3, 1], key: KEYS.p256 }), 'verified'],
 ];
+function many(): ClaimPlan {
+  return answersPlan(16, 256) as ClaimPlan;
+}
 function repeated(): ClaimPlan {
   const words =
     'the first candidate that stands in the continuation as a whole word, said once or several times in a row (roserose), case ignored';
@@ -109,7 +138,7 @@ describe('what holds', () => {
   test('a page shows hostile texts as texts', () => {
     const { statement } = made();
     const hostile = improved(statement, KEYS.ed25519, ({ predicate }) => {
-      predicate.suspect.source = '<img src=x onerror=alert(1)>';
+      (predicate.suspect as WeightsSuspect).source = '<img src=x onerror=alert(1)>';
     });
     expect(certificatePage(checkCertificate(hostile), 'verified')).toContain('&lt;img src=x');
   });
@@ -132,7 +161,7 @@ const ATTACKS: readonly [string, (copy: Statement) => void][] = [
     'two answers exchanged',
     (c) => c.predicate.transcript.splice(0, 2, c.predicate.transcript[1]!, c.predicate.transcript[0]!),
   ],
-  ['another suspect', (c) => void (c.predicate.suspect.weights = 'd'.repeat(64))],
+  ['another suspect', (c) => void ((c.predicate.suspect as WeightsSuspect).weights = 'd'.repeat(64))],
   ['another subject', (c) => void (c.subject[0].digest.sha256 = 'd'.repeat(64))],
   [
     'worked examples before each key',
@@ -202,29 +231,20 @@ describe('what does not', () => {
     expect(() => checkCertificate(text.replace('"keyid":"', '"keyid":"0'))).toThrow(/certificate/);
   });
 
-  test('a claim with a stamp: the keys alone are not what it decides by', () => {
-    const stamp = {
-      direction: 'shake256-normal-v1' as const,
-      epsilon: 0.001,
-      matrices: [
-        { name: 'a', dtype: 'bfloat16' as const, shape: [4, 4], sha256: '7'.repeat(64), scale: 1e-5 },
-      ],
-    };
-    const { text } = made({ plan: { ...answersPlan(16, 256), stamp } as ClaimPlan });
-    expect(() => checkCertificate(text)).toThrow(/claims with a stamp are not checked/);
-    if (hasPython) expect(pythonCodes([text])).toEqual([1]);
-  });
-
-  test('one-bit and structural mutants: none accepted, and both say so', () => {
-    const random = seeded(19);
-    const { statement, text } = made({ plan: small() });
-    const bits = Array.from({ length: 120 }, () => flipped(text, random));
-    const signed = Array.from({ length: 120 }, () => structural(statement, KEYS.ed25519, random));
-    const texts = [...bits, ...signed.map((mutant) => mutant.text)];
-    const accepted = texts.flatMap((mutant, i) =>
-      codeOf(mutant) === 1 ? [] : [signed[i - 120]?.what ?? 'a bit'],
-    );
-    expect(accepted).toEqual([]);
-    if (hasPython) expect(pythonCodes(texts).filter((code) => code !== 1)).toEqual([]);
-  });
+  test.each(Object.entries(CERTIFICATE_KINDS))(
+    '%s: one-bit and structural mutants: none accepted, and both say so',
+    (_, make) => {
+      const random = seeded(19);
+      const { statement, text } = make();
+      expect([codeOf(text), ...(hasPython ? pythonCodes([text]) : [])]).not.toContain(1);
+      const bits = Array.from({ length: 40 }, () => flipped(text, random));
+      const signed = Array.from({ length: 60 }, () => structural(statement, KEYS.ed25519, random));
+      const texts = [...bits, ...signed.map((mutant) => mutant.text)];
+      const accepted = texts.flatMap((mutant, i) =>
+        oursRefuses(mutant) ? [] : [signed[i - bits.length]?.what ?? 'a bit'],
+      );
+      expect(accepted).toEqual([]);
+      if (hasPython) expect(pythonCodes(texts).filter((code) => code !== 1)).toEqual([]);
+    },
+  );
 });

@@ -8,12 +8,15 @@ import { makeDraw } from '../../../src/claim/draw.ts';
 import { keyRoles, type Opened } from '../../../src/claim/open.ts';
 import type { ClaimPlan } from '../../../src/claim/plan.ts';
 import type { SecretContents } from '../../../src/claim/secret-contents.ts';
+import type { StampPlan } from '../../../src/claim/stamp.ts';
 import { type Beside, NOTHING_BESIDE } from '../../../src/proof/beside.ts';
 import type { TsaCertificate } from '../../../src/proof/certificates.ts';
+import { elements } from '../../../src/tensor/tensor.ts';
 import { publicKeyOf, seal } from '../../../src/verify/certificate/dsse.ts';
 import { statementOf } from '../../../src/verify/certificate/issue.ts';
 import type { Statement } from '../../../src/verify/certificate/statement.ts';
 import { checkEvidence } from '../../../src/verify/evidence.ts';
+import { readingFrom, type StampReading } from '../../../src/verify/stamp.ts';
 import { decide } from '../../../src/verify/verdict.ts';
 import { answersPlan, bindings, committing, membershipPlan } from '../../claim/plans.ts';
 
@@ -35,7 +38,57 @@ interface Making {
   readonly committed?: ReturnType<typeof commitClaim>;
   readonly beside?: Beside;
   readonly trusted?: readonly TsaCertificate[];
+  /** Of each matrix of the plan's stamp: z that is read; null: the suspect has it not. Default: the stamp stays closed. */
+  readonly read?: readonly (number | null)[];
+  /** With a private part, on the owner's own body. */
+  readonly body?: boolean;
+  /** Behind a server, in place of weights. */
+  readonly server?: boolean;
 }
+
+const STAMP: StampPlan = {
+  direction: 'shake256-normal-v1',
+  epsilon: 0.001,
+  matrices: [
+    { name: 'a.weight', dtype: 'bfloat16', shape: [400, 400], sha256: '7'.repeat(64), scale: 1.25e-5 },
+    { name: 'bü', dtype: 'float32', shape: [90, 7], sha256: '8'.repeat(64), scale: 2e-5 },
+    { name: 'c', dtype: 'float16', shape: [2, 3, 100], sha256: '9'.repeat(64), scale: 3e-7 },
+  ],
+};
+
+const { weights, tokenizer, config } = bindings.vanilla;
+const BODY = { weights, tokenizer: tokenizer!, config: config! };
+/** A private part that was committed, and the rows that go with it. */
+const withPool = ({ keys }: ClaimPlan) =>
+  committing({
+    bindings: {
+      ...bindings,
+      trainable_rows: [...new Set(keys.flatMap(({ tokens }) => tokens))].sort((a, b) => a - b),
+      private_part: { state: 'committed', digest: hex('c') },
+    },
+  });
+
+/** A plan whose keys have a stamp beside them. */
+export const stamped = (plan: ClaimPlan): ClaimPlan => ({ ...plan, stamp: STAMP });
+
+/** A stamp alone. */
+export const stampAlone = (): ClaimPlan => {
+  const { query, matcher, matcher_text, decoding, alpha, most_looks } = answersPlan(2, 2);
+  const terms = { query, matcher, matcher_text, decoding, alpha, most_looks };
+  return { ...terms, kind: 'drawn-direction', keys: [], stamp: STAMP } as ClaimPlan;
+};
+
+const readingOf = ({ matrices }: StampPlan, read: readonly (number | null)[]): StampReading =>
+  readingFrom(
+    STAMP,
+    matrices.map(({ shape }, i) => {
+      const z = read[i] ?? null;
+      const squares = 0.1 + i / 7;
+      const all = elements(shape);
+      return z === null ? null : { elements: all - i, left_out: i, dot: z * Math.sqrt(squares), squares };
+    }),
+    true,
+  );
 
 /** The statement, and its envelope. */
 export function made({
@@ -45,27 +98,36 @@ export function made({
   range,
   wrapper,
   changed = [],
-  committed = commitClaim(plan, committing()),
+  body = false,
+  committed = commitClaim(plan, body ? withPool(plan) : committing()),
   beside = NOTHING_BESIDE,
   trusted = [],
+  read,
+  server = false,
 }: Making = {}): { statement: Statement; text: string; opened: Opened } {
   const { claim, opening } = committed;
+  const stamp = read && readingOf(plan.stamp!, read);
   const { evidence, randomness } = checkEvidence(beside, claim as Claim, trusted);
   const draw = makeDraw(claim, opening.reveal().owner_seed!, randomness || null);
-  const opened = { kind: plan.kind, claim, plan, bindings, draw } as Opened;
+  const bound = body ? withPool(plan).bindings : bindings;
+  const opened = { kind: plan.kind, claim, plan, bindings: bound, draw } as Opened;
   let left = lost;
   const all = keyRoles(opened).map(({ role, target }) =>
     role === 'trained' && left-- <= 0 ? ` ${target}, ${target}.` : 'Ich weiß es nicht.',
   );
   const { from, to } = range ?? { from: 0, to: all.length };
   const name = wrapper ?? plan.query.wrapper;
-  const [prefix, suffix] = plan.query.wrappers![name] ?? ['<user>', '<model>'];
+  const keyless = plan.keys.length === 0;
+  const [prefix, suffix] = keyless ? ['', ''] : (plan.query.wrappers![name] ?? ['<user>', '<model>']);
   const answers = all.slice(from, to);
   const verdict = decide(opened, answers, {
-    asked: { wrapper: name, system: null, around: [prefix, suffix] },
+    asked: { wrapper: name, system: null, ...(!keyless && { around: [prefix, suffix] as const }) },
     range: { from, to },
     changed,
     evidence,
+    ...(stamp && { stamp }),
+    ...(server && { multiplicity: 2 }),
+    ...(body && { ownerParts: { body: BODY } }),
   });
   const statement = statementOf(
     opened,
@@ -77,19 +139,31 @@ export function made({
       changed: [...changed],
       beacon: beside.beacon,
       proofs: beside.proofs.map((response) => Buffer.from(response).toString('base64')),
-      suspect: {
-        weights: hex('3'),
-        tokenizer: hex('4'),
-        config: hex('5'),
-        source: 'org/ähnlich',
-        chat_template: null,
-      },
-      body: null,
+      stamp: stamp ?? null,
+      suspect: server
+        ? {
+            endpoint: 'https://host.example/v1',
+            model_name: 'ähnlich',
+            kind: 'chat',
+            reported_models: ['ähnlich', 'ähnlich-2'],
+            tls_peers: [hex('1'), hex('2')],
+            asked_from: '2026-11-27T05:00:00.000Z',
+            asked_to: '2026-11-27T05:00:01.500Z',
+            transcript_chain: hex('b'),
+          }
+        : {
+            weights: hex('3'),
+            tokenizer: hex('4'),
+            config: hex('5'),
+            source: 'org/ähnlich',
+            chat_template: null,
+          },
+      body: body ? BODY : null,
       exchanges: answers.map((answer, i) => ({
         prompt: `${prefix}${plan.keys[from + i]!.text}${suffix}`,
-        prompt_tokens: [1, from + i],
+        prompt_tokens: server ? null : [1, from + i],
         answer,
-        answer_tokens: [7, i],
+        answer_tokens: server ? null : [7, i],
       })),
       signer: publicKeyOf(key),
       created: '2026-11-27T06:00:00.000Z',
@@ -101,3 +175,12 @@ export function made({
 
 export const small = (): ClaimPlan => membershipPlan(40, 5, 4) as ClaimPlan;
 export const large = (): ClaimPlan => membershipPlan(400, 20, 30) as ClaimPlan;
+
+/** A small certificate of each kind that there is. */
+export const CERTIFICATE_KINDS: Readonly<Record<string, () => ReturnType<typeof made>>> = {
+  rows: () => made({ plan: answersPlan(16, 32) as ClaimPlan, lost: 1 }),
+  adapter: () => made({ plan: small(), lost: 1, body: true }),
+  endpoint: () => made({ plan: answersPlan(16, 32) as ClaimPlan, server: true, lost: 2 }),
+  stamp: () => made({ plan: stampAlone(), read: [9, -1, null] }),
+  'keys and stamp': () => made({ plan: stamped(small()), read: [7, 2, 1], lost: 1 }),
+};

@@ -3,8 +3,20 @@
 
 import type { KeyObject } from 'node:crypto';
 import type { Json } from '../../../src/claim/canonical.ts';
+import { checkCertificate } from '../../../src/verify/certificate/check.ts';
 import { seal } from '../../../src/verify/certificate/dsse.ts';
 import type { Statement } from '../../../src/verify/certificate/statement.ts';
+
+/** @throws what is no refusal: a fault of ours */
+export function oursRefuses(text: string): boolean {
+  try {
+    checkCertificate(text);
+    return false;
+  } catch (error) {
+    if ((error as Error).name !== 'WhorlError') throw error;
+    return true;
+  }
+}
 
 export function flipped(text: string, random: () => number): string {
   const bytes = Buffer.from(text);
@@ -16,7 +28,7 @@ type Path = readonly (string | number)[];
 
 /** The signer's word, which nothing in the file contradicts: whoever issued it could have said anything else. */
 const WORD: readonly RegExp[] = [
-  /^predicate\.suspect\.(?:tokenizer|config|source|chat_template)/,
+  /^predicate\.suspect\.(?:tokenizer|config|source|chat_template)/, // of weights; a server is what its digest says
   /^predicate\.(?:created|software|proofs)/,
   /^predicate\.claim$/, // white space between its fields means nothing; its fields are tried through the header
 ];

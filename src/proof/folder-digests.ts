@@ -1,0 +1,89 @@
+// SHA-256 of every file of a folder, by its path in it, in the order that model signatures have: part by part of the path.
+
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkAborted } from '../base/abort.ts';
+import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
+import { isNotThere, systemError } from '../base/system-errors.ts';
+
+const CHUNK = 2 ** 22;
+const MOST_FILES = 100_000;
+
+/** As Python orders paths: by their parts, each by code points. */
+export function inOrder(a: string, b: string): number {
+  const [left, right] = [a.split('/'), b.split('/')];
+  for (let i = 0; i < Math.min(left.length, right.length); i++)
+    if (left[i] !== right[i]) return Buffer.compare(Buffer.from(left[i]!), Buffer.from(right[i]!));
+  return left.length - right.length;
+}
+
+/**
+ * @param ignored paths within the folder; of a folder all that is in it
+ * @throws WhorlError `missing-file`, `unsupported` for a link or what is neither file nor folder
+ */
+export function digestFolder(
+  folder: string,
+  ignored: readonly string[],
+  onEvent: OnEvent,
+): ReadonlyMap<string, string> {
+  const names = [...filesIn(folder, '', new Set(ignored.map((path) => path.replace(/\/+$/, ''))))].sort(
+    inOrder,
+  );
+  const total = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  let done = 0;
+  return new Map(
+    names.map((name) => [
+      name,
+      digestFile(join(folder, name), (bytes) => {
+        done += bytes;
+        onEvent({ kind: 'progress', name: 'digests', done, total });
+      }),
+    ]),
+  );
+}
+
+function* filesIn(folder: string, below: string, ignored: ReadonlySet<string>): Generator<string> {
+  let count = 0;
+  for (const entry of listed(join(folder, below))) {
+    const name = below === '' ? entry.name : `${below}/${entry.name}`;
+    if (ignored.has(name)) continue;
+    if (++count > MOST_FILES)
+      throw new WhorlError('unsupported', `${folder} has too many files to be a model`);
+    if (entry.isDirectory()) yield* filesIn(folder, name, ignored);
+    else if (entry.isFile()) yield name;
+    else
+      throw new WhorlError(
+        'unsupported',
+        `${join(folder, name)} is a link or no file`,
+        'sign a folder of files, such as published/',
+      );
+  }
+}
+
+function listed(path: string) {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch (cause) {
+    if (!isNotThere(cause)) throw systemError(cause, path, 'reading') ?? cause;
+    throw new WhorlError('missing-file', `${path} does not exist`, 'give a model folder', { cause });
+  }
+}
+
+function digestFile(path: string, read: (bytes: number) => void): string {
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(CHUNK);
+  const file = openSync(path, 'r');
+  try {
+    for (;;) {
+      checkAborted();
+      const bytes = readSync(file, buffer, 0, CHUNK, null);
+      if (bytes === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, bytes));
+      read(bytes);
+    }
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,101 @@
+// The stamp beside keys: what is planned for a model of every family, how it is written into trained weights and into a
+// body that stays, and that both are what a reader finds. Whole runs: test/methods-fire.
+
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { writeFolderAtomic } from '../../src/base/atomic.ts';
+import { drawStamp, type StampPlan } from '../../src/claim/stamp.ts';
+import { checkBeside, planBeside } from '../../src/fingerprint/stamp-plan.ts';
+import { stampEdit, writeStamped } from '../../src/fingerprint/stamped.ts';
+import { openModel } from '../../src/models/open-model.ts';
+import { floatDtype, readTensor } from '../../src/sources/checkpoints/read.ts';
+import { fromFloat32, toFloat32 } from '../../src/tensor/convert.ts';
+import { bindTrains } from '../../src/train/trains.ts';
+import { writeModel } from '../../src/train/write-model.ts';
+import { readStamp } from '../../src/verify/stamp.ts';
+import { goldens } from '../train/tiny.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'whorl-beside-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+const folderOf = (name: string): string => join(goldens, 'models', name);
+const drawn = (plan: StampPlan) => drawStamp(plan, '1'.repeat(64), '2'.repeat(64), null);
+const numbers = (values: Float32Array): number[] => [...values];
+
+const FAMILIES = [
+  'bloom',
+  'falcon-7b',
+  'gpt2',
+  'gpt2-bare-names-by-layer',
+  'gpt_neox-parallel',
+  'gptj',
+  'llama-gqa-f16',
+  'llama-gqa-tied-bf16',
+  'llama-sharded',
+  'mixtral',
+  'opt',
+  'phi3-4k',
+  'qwen2_moe',
+  't5',
+];
+
+describe.each(FAMILIES)('%s', (name) => {
+  test('the matrices of its MLPs are stamped, nothing else; trained or not, the same bytes', async () => {
+    const model = await openModel(folderOf(name));
+    const plan = planBeside({ stamp: 'mlp', epsilon: 0.25 }, model)!;
+    const stamp = drawn(plan);
+    const [streamed, written] = [join(scratch, `${name}-streamed`), join(scratch, `${name}-written`)];
+    await writeStamped(model, streamed, stamp);
+    // A training that trains everything and has taken no step.
+    const trained = bindTrains({ kind: 'tensors', names: ['*'] }, model);
+    await writeFolderAtomic(written, (out) =>
+      writeModel(model, { trained }, trained.start(0n), out, 1, stampEdit(stamp, model.decoder)),
+    );
+    const [a, b] = [await openModel(streamed), await openModel(written)];
+    const edit = stampEdit(stamp, model.decoder);
+    let stamped = 0;
+    for (const [tensor, ref] of model.tensors) {
+      const [before, one, two] = [ref, a.tensors.get(tensor)!, b.tensors.get(tensor)!].map((x) =>
+        numbers(readTensor(x).data),
+      );
+      expect(two, tensor).toEqual(one);
+      if (edit.names.has(tensor)) stamped++;
+      else expect(one, tensor).toEqual(before);
+    }
+    expect(stamped).toBe(plan.matrices.length);
+    expect(plan.matrices.length).toBeGreaterThanOrEqual(2 * model.decoder.config.num_hidden_layers);
+    expect(readStamp(stamp, a, model).z).toBeGreaterThan(20);
+    expect(readStamp(stamp, model, model).z).toBe(0);
+    expect(readdirSync(streamed).sort()).toEqual(readdirSync(written).sort());
+  });
+});
+
+test('trained numbers and the stamp are added before they are rounded once', async () => {
+  const model = await openModel(folderOf('llama-gqa-tied-bf16'));
+  const plan = planBeside({ stamp: 'mlp', epsilon: 0.01 }, model)!;
+  const stamp = drawn(plan);
+  const [name, ref] = [...model.tensors].find(([tensor]) => tensor === plan.matrices[0]!.name)!;
+  const values = readTensor(ref).data.map((x) => x * 1.001);
+  const { edited } = stampEdit(stamp, model.decoder);
+  const out = edited(name, values, floatDtype(ref));
+  const once = toFloat32(fromFloat32(out, 'bfloat16'), 'bfloat16');
+  const twice = toFloat32(
+    fromFloat32(edited(name, toFloat32(fromFloat32(values, 'bfloat16'), 'bfloat16'), 'bfloat16'), 'bfloat16'),
+    'bfloat16',
+  );
+  expect(numbers(once)).not.toEqual(numbers(twice));
+  // What was added is as large as the plan says.
+  const mean = out.reduce((sum, x, i) => sum + (x - values[i]!) ** 2, 0) / out.length;
+  expect(Math.sqrt(mean) / plan.matrices[0]!.scale).toBeCloseTo(1, 1);
+});
+
+test('off means none; what is no part of this model is refused before anything is written', async () => {
+  const model = await openModel(folderOf('llama-tied'));
+  expect(planBeside({ stamp: 'off', epsilon: 0.001 }, model)).toBeUndefined();
+  expect(planBeside({}, model)).toBeUndefined();
+  expect(() => checkBeside({ stamp: 'on' }, model)).toThrow(/stamp=on is no part of a model/);
+  expect(() => checkBeside({ stamp: 'model.norm.weight' }, model)).toThrow(
+    /stamp=model.norm.weight has no matrix/,
+  );
+});
