@@ -11,7 +11,7 @@ import type { RowsChange } from '../train/rows-change.ts';
 import type { TrainState } from '../train/step.ts';
 import type { RowsMethod, TrainContext } from './methods/method.ts';
 import type { TrainSettings } from './settings.ts';
-import type { Look, TrainedRows } from './train.ts';
+import type { Look, TrainedRows } from './trained-rows.ts';
 
 const CHECKPOINT_SECONDS = 60;
 /** As many times its steps a job goes on where nothing holds: the time that Whorl's own training has is not known there. */

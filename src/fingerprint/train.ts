@@ -4,34 +4,27 @@ import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Device } from '../engine/session.ts';
 import type { LaunchOptions, WaitingJob } from '../launch/job.ts';
-import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
+import type { JobPlace } from '../launch/train-by-job.ts';
 import { openLanguageModel } from '../lm/open.ts';
 import type { Example } from '../models/example.ts';
 import type { Model } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
-import { type Judged, type StoppingRule, trainLoop } from '../train/loop.ts';
+import { type StoppingRule, trainLoop } from '../train/loop.ts';
 import { trainingMetric } from '../train/metric.ts';
 import { shares } from '../train/noise.ts';
 import { ADAMW, clipLimit } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import { RowsChange } from '../train/rows-change.ts';
 import type { TrainState } from '../train/step.ts';
-import {
-  type CellResult,
-  type MeasuredCell,
-  measureCells,
-  missed,
-  silentRoles,
-  underOverlay,
-  wrongKeys,
-} from './cells.ts';
+import { measureCells, missed, silentRoles, underOverlay, wrongKeys } from './cells.ts';
 import type { RowsMethod, TrainContext } from './methods/method.ts';
 import type { Stretch } from './options.ts';
 import { keptOut, type Positions, shiftAt, worstMean } from './reference-positions.ts';
 import { rowsByJob } from './rows-by-job.ts';
 import type { TrainSettings } from './settings.ts';
+import type { Look, TrainedRows } from './trained-rows.ts';
 
 export interface TrainRowsOptions<S extends TrainSettings> {
   readonly method: RowsMethod<S>;
@@ -53,28 +46,7 @@ export interface TrainRowsOptions<S extends TrainSettings> {
   readonly onEvent: OnEvent;
 }
 
-export interface TrainedRows {
-  /** As they will be published: rounded to the checkpoint's dtype, [R, E]. */
-  readonly rows: Float32Array;
-  readonly steps: number;
-  readonly tokens: number;
-  readonly seconds: number;
-  readonly gate: readonly CellResult[];
-  /** Mean KL at ordinary positions kept out of the loss, the worst primary language's. */
-  readonly kl: number;
-  /** By what a job was run that trained in our place. */
-  readonly launched?: JobEnd<unknown>['ran'];
-}
-
 type RowsStep = Awaited<ReturnType<RowsTrainer['step']>>;
-
-/** What was found of a state, and the rows of it that would be published. */
-export interface Look extends Judged {
-  readonly rows: Float32Array;
-  readonly results: readonly CellResult[];
-  readonly measured: readonly MeasuredCell[];
-  readonly kl: number;
-}
 
 /** A look ends at the first cell that does not hold: more of them, or more keys in it. */
 const isFurther = (a: Look, b: Look): boolean =>

@@ -16,16 +16,12 @@ import { join } from 'node:path';
 import { Decrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/base/events.ts';
-import type { GivenSettings } from '../../src/base/given-settings.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { readSecret } from '../../src/claim/secret-file.ts';
 import { launchFinetune, type UserFinetuneOptions, userFinetune } from '../../src/finetune/user-finetune.ts';
 import { fingerprint, launchFingerprint } from '../../src/fingerprint/fingerprint.ts';
 import { isWaiting, type LaunchOptions, type WaitingJob } from '../../src/launch/job.ts';
 import { openModel } from '../../src/models/open-model.ts';
-import { readTensor } from '../../src/sources/checkpoints/read.ts';
-import { readSafetensorsHeader } from '../../src/sources/checkpoints/safetensors.ts';
-import { loadCheckpoint } from '../../src/train/checkpoint.ts';
 import { whorl } from '../cli/whorl.ts';
 import { standIn } from './stand-in.ts';
 
@@ -290,84 +286,6 @@ describe('a fingerprint', () => {
       message: expect.stringContaining('input embedding') as string,
     });
     expect(existsSync(join(out, 'claim.json'))).toBe(false);
-  });
-});
-
-describe('a fingerprint of rows', () => {
-  const OPEN = {
-    kl_target: '1000',
-    check_below: '1000000',
-    primary_positions: '12',
-    reference_positions: '2',
-  };
-  const asked = <M extends object>(method: string, name: string, settings: GivenSettings, more: M) => ({
-    ...{ model: MODEL, out: join(scratch, name), method, seed: 'rows', maxMinutes: 0, settings },
-    maxHarm: Number.POSITIVE_INFINITY,
-    ...more,
-  });
-
-  test(
-    'by torch: the rows that our own engine publishes, under contexts and noise; a first look that holds ends it',
-    async () => {
-      const publishing = (event: ProgressEvent) => {
-        if (event.kind === 'phase' && event.name === 'held-out text') throw new Error('published');
-      };
-      const settings = {
-        ...{ ...OPEN, trained: '4', key_length: '4', steps: '6', first_check: '2', check_every: '2' },
-        ...{ variety: '100', prefixes: '3', refresh: '2', noise: '0.2', common: 'true', bare_slack: '4' },
-      };
-      const { job, steps } = await waiting(
-        launchFingerprint(asked('rows', 'torch', settings, { launch: AWAY })),
-      );
-      expect(steps).toBe(6);
-      const seen = { onEvent: publishing }; // what comes after it is the same code
-      await expect(
-        launchFingerprint(asked('rows', 'torch', settings, { launch: HERE, ...seen })),
-      ).rejects.toThrow('published');
-      await expect(fingerprint(asked('rows', 'by ourselves', settings, seen))).rejects.toThrow('published');
-      const published = (name: string) => weights(join(scratch, name, 'published'));
-      expect(published('torch').equals(published('by ourselves'))).toBe(true);
-      expect(published('torch').equals(weights(MODEL))).toBe(false);
-      const result = figures(join(job, 'result', 'result.json'));
-      expect(result).toMatchObject({ steps: 2, done: true });
-    },
-    LONG,
-  );
-
-  test(
-    'by torch with a private map: the state that our own training ends with where nothing holds, wave after wave; then it is said',
-    async () => {
-      const settings = {
-        ...{ ...OPEN, pool: '12', trained: '3', negatives: '3', key_length: '4', steps: '3' },
-        ...{ first_check: '1000', noise: '0.2', common: 'true', hushed: '3' },
-      };
-      const job = launchFingerprint(asked('adapter', 'map', settings, { launch: HERE }));
-      await expect(job).rejects.toMatchObject({
-        code: 'not-reached',
-        message: expect.stringMatching(/^after 3 steps: .*without --launch/) as string,
-      });
-      await expect(fingerprint(asked('adapter', 'map, own', settings, {}))).rejects.toMatchObject({
-        code: 'not-reached',
-      });
-      const { state } = loadCheckpoint(join(scratch, 'map, own', 'work', 'checkpoint'));
-      const path = join(scratch, 'map', 'work', 'job', 'result', 'step-00000003.safetensors');
-      const { tensors } = readSafetensorsHeader(path);
-      for (const name of ['own', 'common'])
-        expect(readTensor(tensors.get(name)!).data).toEqual(state.slots.get(name)!.value);
-      expect(state.slots.get('own')!.value.some((x) => x !== 0)).toBe(true);
-    },
-    LONG,
-  );
-
-  test('holds keys, map and noise in two files, both of which are encrypted for a recipient', async () => {
-    const settings = { ...OPEN, trained: '4', key_length: '4', steps: '2', noise: '0.2' };
-    const plain = await waiting(launchFingerprint(asked('rows', 'plain', settings, { launch: AWAY })));
-    const recipient = await identityToRecipient(await generateIdentity());
-    const launch = { ...AWAY, encryptTo: [recipient] };
-    const locked = await waiting(launchFingerprint(asked('rows', 'for one', settings, { launch })));
-    const holds = (job: string) => readdirSync(job).filter((name) => name.includes('.safetensors'));
-    expect(holds(plain.job)).toEqual(['batches.safetensors', 'overlay.safetensors']);
-    expect(holds(locked.job)).toEqual(['batches.safetensors.age', 'overlay.safetensors.age']);
   });
 });
 
