@@ -4,8 +4,7 @@ import { WhorlError } from '../base/error.ts';
 import type { FramingOptions } from '../evaluate/chat.ts';
 import { type EvaluateModelOptions, evaluateModel } from '../evaluate/evaluate-model.ts';
 import { digestTree } from './digests.ts';
-import type { TaskRun } from './run-task.ts';
-import { modelOf, outFolder, type Task } from './task.ts';
+import { modelOf, outFolder, type Task, type TaskRun } from './task.ts';
 
 /** What all models are asked, and what results depend on. */
 export type Evaluated = Pick<

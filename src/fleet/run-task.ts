@@ -11,7 +11,7 @@ import { digestModel } from './digests.ts';
 import { evalTask } from './eval-task.ts';
 import { takeLock } from './lock.ts';
 import { readResult, writeFailure, writeResult } from './result.ts';
-import { type Command, readTask, type Task } from './task.ts';
+import { type Command, readTask, type Task, type TaskRun } from './task.ts';
 import { verifyTask } from './verify-task.ts';
 
 export interface RunTaskOptions extends Abortable {
@@ -25,11 +25,6 @@ export interface RunTaskOptions extends Abortable {
   /** Threads of one operation. */
   readonly threads?: number;
   readonly onEvent?: OnEvent;
-}
-
-/** What a task is run with. */
-export interface TaskRun extends Omit<RunTaskOptions, 'signal' | 'model' | 'onEvent'> {
-  readonly onEvent: OnEvent;
 }
 
 export interface TaskReport {

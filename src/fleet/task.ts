@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { makeFolder, writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
+import type { OnEvent } from '../base/events.ts';
 import { jsonOrNothing } from '../base/json.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { canonicalJson, type Json } from '../claim/canonical.ts';
+import type { Unlock } from '../claim/secret-file.ts';
 import { hex256 } from '../claim/shapes.ts';
 import type { Who } from './suspects.ts';
 
@@ -117,3 +119,13 @@ export function keepTask(folder: string, task: Task): void {
 /** What a model is called where a call asks for one name. */
 export const modelOf = (who: Who): string =>
   who.kind === 'files' ? who.path : who.kind === 'hub' ? who.id : who.url;
+
+/** What a task is run with. */
+export interface TaskRun {
+  readonly folder: string;
+  /** Files that lie elsewhere than the task says. */
+  readonly files?: Readonly<Record<string, string>>;
+  readonly unlock?: Unlock;
+  readonly threads?: number;
+  readonly onEvent: OnEvent;
+}

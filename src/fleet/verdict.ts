@@ -12,7 +12,7 @@ import { type Word, wordOf } from '../verify/word.ts';
 import type { Failure } from './result.ts';
 
 /** A suspect's own report without what differs from one asking to the next: times, seconds, paths of what was kept. */
-export type Alone = Omit<VerifyReport, 'seconds' | 'endpoint' | 'claim_file' | 'certificate'> & {
+type Alone = Omit<VerifyReport, 'seconds' | 'endpoint' | 'claim_file' | 'certificate'> & {
   readonly endpoint: Pick<NonNullable<VerifyReport['endpoint']>, 'url' | 'model_name' | 'kind'> | null;
 };
 

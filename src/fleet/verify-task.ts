@@ -7,8 +7,7 @@ import { decidingOn, openedClaim } from '../verify/opened-claim.ts';
 import type { VerifyOptions } from '../verify/report.ts';
 import { verify } from '../verify/verify.ts';
 import { digestOrName } from './digests.ts';
-import type { TaskRun } from './run-task.ts';
-import { modelOf, type Task, transcriptFile } from './task.ts';
+import { modelOf, type Task, type TaskRun, transcriptFile } from './task.ts';
 
 /** What all suspects are asked with, and what the verdict depends on. */
 export type Asked = Pick<

@@ -168,7 +168,7 @@ describe('a cluster', () => {
   test('a call that takes over follows jobs that run, and begins none twice', async () => {
     const all = places(2);
     let may = false;
-    const { address, jobs } = await ray((job) => {
+    const { address, jobs, asked } = await ray((job) => {
       if (!may) return 'RUNNING';
       const { folder, task } = placeOf(all, job);
       writeResult(folder, task, {});
@@ -180,6 +180,7 @@ describe('a cluster', () => {
     may = true;
     expect(await runAll(all, fast(address), 'suspects', silent)).toEqual({ done: 2, failed: 0 });
     expect(jobs.size).toBe(2);
+    expect(asked.filter((line) => line.startsWith('POST'))).toHaveLength(2);
     // Another fleet in the same folder has other names.
     rmSync(join(all[0]!.folder, 'result.json'));
     await runAll(all, fast(address, 'fedcba9876543210'), 'suspects', silent);
