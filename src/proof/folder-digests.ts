@@ -1,7 +1,7 @@
 // SHA-256 of every file of a folder, by its path in it, in the order that model signatures have: part by part of the path.
 
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkAborted } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
@@ -23,25 +23,26 @@ export function inOrder(a: string, b: string): number {
  * @param ignored paths within the folder; of a folder all that is in it
  * @throws WhorlError `missing-file`, `unsupported` for a link or what is neither file nor folder
  */
-export function digestFolder(
+export async function digestFolder(
   folder: string,
   ignored: readonly string[],
   onEvent: OnEvent,
-): ReadonlyMap<string, string> {
+): Promise<ReadonlyMap<string, string>> {
   const names = [...filesIn(folder, '', new Set(ignored.map((path) => path.replace(/\/+$/, ''))))].sort(
     inOrder,
   );
   const total = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  const digests = new Map<string, string>();
   let done = 0;
-  return new Map(
-    names.map((name) => [
+  for (const name of names)
+    digests.set(
       name,
-      digestFile(join(folder, name), (bytes) => {
+      await digestFile(join(folder, name), (bytes) => {
         done += bytes;
         onEvent({ kind: 'progress', name: 'digests', done, total });
       }),
-    ]),
-  );
+    );
+  return digests;
 }
 
 function* filesIn(folder: string, below: string, ignored: ReadonlySet<string>): Generator<string> {
@@ -71,19 +72,12 @@ function listed(path: string) {
   }
 }
 
-function digestFile(path: string, read: (bytes: number) => void): string {
+async function digestFile(path: string, read: (bytes: number) => void): Promise<string> {
   const hash = createHash('sha256');
-  const buffer = Buffer.alloc(CHUNK);
-  const file = openSync(path, 'r');
-  try {
-    for (;;) {
-      checkAborted();
-      const bytes = readSync(file, buffer, 0, CHUNK, null);
-      if (bytes === 0) return hash.digest('hex');
-      hash.update(buffer.subarray(0, bytes));
-      read(bytes);
-    }
-  } finally {
-    closeSync(file);
+  for await (const part of createReadStream(path, { highWaterMark: CHUNK })) {
+    checkAborted();
+    hash.update(part as Buffer);
+    read((part as Buffer).length);
   }
+  return hash.digest('hex');
 }

@@ -83,19 +83,19 @@ const statementSchema = z.object({
 
 /** @throws WhorlError `missing-file`, `unsupported` for a folder with links or a key of another kind */
 export function signModel(options: SignModelOptions): Promise<ModelSignature> {
-  return abortable(options, () => Promise.resolve(runSign(options)));
+  return abortable(options, () => runSign(options));
 }
 
-function runSign({
+async function runSign({
   model,
   key: keyFile,
   signature = join(model, SIGNATURE),
   onEvent = silent,
-}: SignModelOptions): ModelSignature {
+}: SignModelOptions): Promise<ModelSignature> {
   checkWritable(signature);
   const known = existsSync(keyFile) ? privateKey(keyFile) : undefined;
   const ignored = ignoredIn(model, signature);
-  const files = digestFolder(model, ignored, onEvent);
+  const files = await digestFolder(model, ignored, onEvent);
   const key = known ?? newKey(keyFile);
   const statement = {
     _type: STATEMENT_TYPE,
@@ -124,15 +124,15 @@ function runSign({
 
 /** @throws WhorlError `mismatch` naming the first file that is not as signed, or another key; `bad-file` for what is no such signature */
 export function checkModelSignature(options: SignModelOptions): Promise<ModelSignature> {
-  return abortable(options, () => Promise.resolve(runCheck(options)));
+  return abortable(options, () => runCheck(options));
 }
 
-function runCheck({
+async function runCheck({
   model,
   key: keyFile,
   signature = join(model, SIGNATURE),
   onEvent = silent,
-}: SignModelOptions): ModelSignature {
+}: SignModelOptions): Promise<ModelSignature> {
   const key = readKey(keyFile, createPublicKey);
   const { hash, hint } = described(key, keyFile);
   const bundle = shaped(bundleSchema, readText(signature), signature);
@@ -152,7 +152,7 @@ function runCheck({
   const ignored = [
     ...new Set([...(predicate.serialization.ignore_paths ?? []), ...ignoredIn(model, signature)]),
   ];
-  const found = digestFolder(model, ignored, onEvent);
+  const found = await digestFolder(model, ignored, onEvent);
   for (const [name, digest] of wanted) {
     if (!found.has(name)) throw differs(model, `has no ${name}, which was signed`);
     if (found.get(name) !== digest) throw differs(model, `has another ${name} than was signed`);
