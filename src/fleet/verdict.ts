@@ -128,19 +128,20 @@ const digestsOf = ({ suspect_digests, transcript_sha256 }: VerifyReport): string
 /** p, paid for its own looks; undefined where none may be given. */
 function paidOf({ p_exact, log10_p, multiplicity }: VerifyReport): Ratio | undefined {
   if (log10_p === null) return undefined;
-  // A p that is made of e-values has no fraction.
-  if (p_exact === null) return powerOfTen(log10_p);
+  // A test that was stopped has no fraction.
+  if (p_exact === null) return roundedUp(log10_p);
   return {
     numerator: BigInt(p_exact.numerator) * BigInt(multiplicity),
     denominator: BigInt(p_exact.denominator),
   };
 }
 
-/** 1/p of what is an e-value already, else p's e-value by the mixture that claims with two channels use. */
-function log10EOf({ log10_p, channels }: VerifyReport): number {
-  if (log10_p === null) return Number.NEGATIVE_INFINITY;
-  return channels ? -log10_p : log10Calibrated(log10_p);
-}
+/** p's e-value by the mixture that claims with two channels use: of those p is the smaller of two, and 1/p no e-value. */
+const log10EOf = ({ log10_p }: VerifyReport): number =>
+  log10_p === null ? Number.NEGATIVE_INFINITY : log10Calibrated(log10_p);
+
+/** A fraction of a logarithm, rounded up to hundredths of a decade. */
+const roundedUp = (log10_p: number): Ratio => powerOfTen(Math.max(0, Math.floor(-100 * log10_p)));
 
 function trialsOf({ log10_draws }: VerifyReport): Trials {
   const found = [OWNER_DRAWS, PROVED_DRAWS].find(({ log10 }) => log10 === log10_draws);
@@ -153,7 +154,7 @@ function trialsOf({ log10_draws }: VerifyReport): Trials {
 function wordFor(report: VerifyReport, adjusted: Ratio, tests: number, trials: Trials): Word {
   const { exact, verdict, alpha, floor, multiplicity } = report;
   if (!exact) return verdict;
-  const { numerator, denominator } = powerOfTen(floor.log10_p);
+  const { numerator, denominator } = roundedUp(floor.log10_p);
   const least = { numerator: numerator * BigInt(multiplicity) * BigInt(tests), denominator };
   const word = wordOf({ tail: adjusted, reachable: least, multiplicity: 1n, alpha, trials });
   return word === 'not-verified' && verdict === 'undecided' ? verdict : word;

@@ -240,7 +240,7 @@ export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
   EMB,
-  { settings: { ...NARROW, pool: 600, first_check: 5, lr: 1e-2 }, harm: 4 }, // 1.7 to 2.8 over four draws
+  { settings: { ...NARROW, first_check: 5, lr: 1e-2 }, harm: 4 }, // 1.2 to 3.3
   () => EMBEDDING,
 );
 
