@@ -55,7 +55,7 @@ describe('refused', () => {
     [
       'eval without a model',
       () => whorl('eval', '--tasks', 'piqa', '--data', folder, '--out', at('out')),
-      /no model is named/,
+      /--model is not given/,
     ],
     [
       'eval with both',
