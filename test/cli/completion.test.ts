@@ -19,7 +19,7 @@ test('every command is offered', async () => {
 test.each([
   [
     ['verify', '--su'],
-    ['--suspect', ':4'],
+    ['--suspect', '--suspects', ':4'],
   ],
   [
     ['verify', '--device', 'c'],
