@@ -4,11 +4,11 @@
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import type { Claim } from '../claim/claim.ts';
-import type { Trials } from '../claim/grinding.ts';
+import { looksOf, type Trials } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import { MATCHERS } from '../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
-import type { ClaimKind } from '../claim/plan.ts';
+import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
 import { countTimes, lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
@@ -26,7 +26,6 @@ import {
 import { trialsOf, waysOf } from './paid.ts';
 import { endWords, type SequentialReport, STOPPED_A4, type Stopped } from './sequential/stopped.ts';
 import type { StampReading } from './stamp.ts';
-import { waysToDecide } from './ways.ts';
 import { type Word, wordOf } from './word.ts';
 
 export type { Asked };
@@ -143,7 +142,7 @@ export function decideOnPart<K extends ClaimKind>(
   const size = CLAIM_KINDS[kind].size(plan);
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
   const { evidence = NO_EVIDENCE, look = 1, changed = [], stopped } = options;
-  const looks = told * (plan.most_looks ?? 1) * waysToDecide(claim as unknown as Claim, of);
+  const looks = looksOf(claim as unknown as Claim, plan as ClaimPlan, told, of);
   const ways = stopped?.ways ?? waysOf(plan, asked, to - from, of);
   const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
   const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };

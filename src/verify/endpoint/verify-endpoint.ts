@@ -30,12 +30,12 @@ import {
 import { type Certifier, certified, certifier, certify, plannedCertificate } from '../certify.ts';
 import { type Decided, decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
+import { WAYS_TO_PUT } from '../paid.ts';
 import { rankRequests, rankScores } from '../ranks.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from '../sequential/options.ts';
 import { askInTurn } from '../sequential/stopped.ts';
 import { type Asked, type DecideOptions, decide, type Verdict } from '../verdict.ts';
-import { WAYS_TO_PUT } from '../ways.ts';
 import { type Bound, Transcript } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
