@@ -35,8 +35,10 @@ export interface Verdict {
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
-  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists. */
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, and of a test that was stopped. */
   p_exact: { numerator: string; denominator: string } | null;
+  /** The least p of one look that could have come out of what was asked and read as committed, written so too. */
+  reachable_exact: { numerator: string; denominator: string } | null;
   exact: boolean;
   alpha: number;
   /** Share of the keys that should fire and did, 0 to 1; 0 where there are none. */
@@ -185,6 +187,7 @@ export function decideOnPart<K extends ClaimKind>(
     test: joint && of > 0 ? `${name}; ${T7_NAME}` : name,
     matcher: MATCHERS[plan.matcher].words,
     p_exact: weighed && !stopped ? lowestTerms(weighed.tail) : null,
+    reachable_exact: weighed && !stopped ? lowestTerms(weighed.reachable) : null,
     floor: joint ? FLOOR : toPValue(stopped?.floor ?? test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,
