@@ -7,6 +7,7 @@ import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
 import { keyRoles, type Opened, openClaim } from '../../src/claim/open.ts';
 import type { PlanOf } from '../../src/claim/plan.ts';
+import type { StampPlan } from '../../src/claim/stamp.ts';
 import { fleetVerdict, type Suspect, wordOfAll } from '../../src/fleet/verdict.ts';
 import { log10EValue, log10Tail } from '../../src/stamp/tail.ts';
 import { log10Calibrated } from '../../src/verify/channels.ts';
@@ -150,13 +151,11 @@ describe('e-BH', () => {
   });
 
   test('of two channels their product, paid for looks: 1/p is no e-value where p is the smaller of two', () => {
-    const matrices = [
-      { name: 'a', dtype: 'bfloat16', shape: [4, 4], sha256: '7'.repeat(64), scale: 1e-5 },
-    ] as const;
-    const stamp = { direction: 'shake256-normal-v1', epsilon: 0.001, matrices: [...matrices] } as const;
-    const claim = opened(8, 16, 1e-6, { stamp: { ...stamp }, most_looks: 3 } as Partial<
-      PlanOf['drawn-answers']
-    >);
+    const stamp: StampPlan = {
+      ...{ direction: 'shake256-normal-v1', epsilon: 0.001 },
+      matrices: [{ name: 'a', dtype: 'bfloat16', shape: [4, 4], sha256: '7'.repeat(64), scale: 1e-5 }],
+    };
+    const claim = opened(8, 16, 1e-6, { stamp, most_looks: 3 });
     const reading = (z: number): StampReading => ({
       ...{ against_vanilla: true, z, log10_tail: log10Tail(z), log10_e: log10EValue(z) - Math.log10(2) },
       ...{ elements: 16, left_out: 0, matrices: [], not_read: [] },
