@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { seededRandom } from '../src/base/random-source.ts';
+import { looksOf } from '../src/claim/grinding.ts';
 import { CLAIM_KINDS } from '../src/claim/kinds.ts';
 import type { OpenedOf } from '../src/claim/open.ts';
 import { generateAll } from '../src/lm/ask.ts';
@@ -15,12 +16,10 @@ import { questionUnder } from '../src/lm/language-model.ts';
 import { wrapperInTurns, wrapperNamed } from '../src/text/prompts/wrappers.ts';
 import { type Matches, matchAnswers } from '../src/verify/exact/exact-test.ts';
 import { NO_EVIDENCE } from '../src/verify/exactness.ts';
-import { trialsOf, waysOfStopping } from '../src/verify/paid.ts';
+import { trialsOf, WAYS_TO_PUT, waysOfStopping } from '../src/verify/paid.ts';
 import { Course, type Goal } from '../src/verify/sequential/course.ts';
 import { flag, openRun, table } from './machines.ts';
 
-/** As verify-endpoint.ts pays for the two calls. */
-const CALLS = 2;
 const SYSTEMS: Readonly<Record<string, string | null>> = {
   none: null,
   ordinary: 'You are a helpful, honest assistant. Answer briefly and politely.',
@@ -100,7 +99,9 @@ const shuffled = (count: number, random: { int: (below: number) => number }): nu
 function queriesTo(named: Matches, wrapper: string, until: Goal): number[] {
   const random = seededRandom('queries');
   const stakes = {
-    multiplicity: CALLS * waysOfStopping(plan, { wrapper, system: null }, 0, size.n),
+    multiplicity:
+      looksOf(run.opened.claim, plan, WAYS_TO_PUT, size.n) *
+      waysOfStopping(plan, { wrapper, system: null }, 0, size.n),
     ...{ alpha: plan.alpha, trials: trialsOf(claim.draw, NO_EVIDENCE), until },
   };
   return Array.from({ length: orders }, () => {

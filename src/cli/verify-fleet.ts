@@ -9,11 +9,18 @@ import { among, type DRY_RUN, type Given, type JSON_LINE, refuseAlone } from './
 import { Outcome, paint, powerText, print, printJson, shownText, table, tell, wrapped } from './output.ts';
 import { type UNLOCK, unlockFor } from './passphrase.ts';
 import { withProgress } from './progress.ts';
+import { SEQUENTIAL } from './sequential-flags.ts';
 import { showPlan } from './show-plan.ts';
 import { headline, inTable, VERDICT_WORDS } from './verdict-words.ts';
 
 type Own = Given<
-  typeof SUSPECTS & typeof FLEET & typeof ENDPOINT & typeof UNLOCK & typeof DRY_RUN & typeof JSON_LINE
+  typeof SUSPECTS &
+    typeof FLEET &
+    typeof ENDPOINT &
+    typeof SEQUENTIAL &
+    typeof UNLOCK &
+    typeof DRY_RUN &
+    typeof JSON_LINE
 > & {
   readonly suspects: string;
   readonly certificate?: string;
@@ -36,6 +43,12 @@ export async function runVerifyFleet({ suspect, ...options }: Options, own: Own)
       'a certificate opens keys, after which the next suspect cannot be asked them',
       'certify one suspect by --suspect when all were asked',
     );
+  refuseAlone(
+    among(own, SEQUENTIAL),
+    SEQUENTIAL,
+    '--suspect',
+    'a list is asked every key that is left, or --keys of them',
+  );
   const ofServers = among(own, ENDPOINT);
   const allowed = Object.fromEntries(
     ALLOWED.flatMap((name) => (ofServers[name] === undefined ? [] : [[name, ofServers[name]]])),

@@ -143,7 +143,7 @@ async function commitTo(setting: Setting): Promise<Commitment> {
   });
   const { lock, unlock = lock && 'passphrase' in lock ? lock : undefined } = options;
   await keepClaim(run, claim, bindings.vanilla, unlock);
-  onEvent({ kind: 'note', text: reachOf(plan, claim.draw) });
+  onEvent({ kind: 'note', text: reachOf(plan, claim) });
   return { claim, plan, bindings, opening, adapter, prepared, free: freeSorted, states };
 }
 

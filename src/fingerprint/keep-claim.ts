@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { canonicalJson } from '../claim/canonical.ts';
 import { type Claim, claimText, parseClaim } from '../claim/claim.ts';
-import { OWNER_DRAWS, PROVED_DRAWS } from '../claim/grinding.ts';
+import { looksOf, OWNER_DRAWS, PROVED_DRAWS } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import type { Bindings, ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { readSecret, type Unlock } from '../claim/secret-file.ts';
@@ -81,13 +81,14 @@ async function otherModel(run: RunFolder, vanilla: Vanilla, unlock: Unlock | und
 }
 
 /** What the best of all answers could prove with the dice that are committed to: said before anything is trained. */
-export function reachOf<K extends ClaimKind>(plan: ClaimPlan<K>, draw: Claim['draw']): string {
+export function reachOf<K extends ClaimKind>(plan: ClaimPlan<K>, claim: Claim): string {
   if (plan.keys.length === 0)
     return 'a stamp: what it proves depends on what the weights of a suspect keep of it';
   const rules = CLAIM_KINDS[plan.kind as K];
-  const proved = draw.source === 'beacon';
+  const proved = claim.draw.source === 'beacon';
   const { log10, words } = proved ? PROVED_DRAWS : OWNER_DRAWS;
-  const left = rules.log10Floor(rules.size(plan)) + log10;
+  const looks = looksOf(claim, plan as ClaimPlan, 1, plan.keys.length);
+  const left = rules.log10Floor(rules.size(plan)) + Math.log10(looks) + log10;
   return left <= Math.log10(plan.alpha)
     ? `all keys answered, at most 10^${left.toFixed(1)} is left of p after ${words}${proved ? ', if a time stamp before the round is attached (whorl prove)' : ''}`
     : proved

@@ -6,7 +6,7 @@ import { SOFTWARE } from '../base/software.ts';
 import { OWNER_DRAWS, PROVED_DRAWS, type Trials } from '../claim/grinding.ts';
 import { log10Calibrated } from '../verify/channels.ts';
 import { eBhOver, holmOver } from '../verify/exact/multiple.ts';
-import { CERTAIN, powerOfTen, type Ratio, toPValue } from '../verify/exact/ratio.ts';
+import { CERTAIN, type Ratio, toPValue } from '../verify/exact/ratio.ts';
 import type { VerifyReport } from '../verify/report.ts';
 import { type Word, wordOf } from '../verify/word.ts';
 import type { Failure } from './result.ts';
@@ -75,9 +75,9 @@ export function fleetVerdict(
   const tests = suspects.length + failed.length + elsewhere;
   const [first] = suspects;
   const trials = first && trialsOf(first.report);
-  const paid = suspects.map(({ report }) => paidOf(report));
+  const ps = suspects.map(({ report }) => paidOf(report));
   const holm = holmOver(
-    paid.map((p) => p ?? CERTAIN),
+    ps.map((p) => p ?? CERTAIN),
     tests,
   );
   const e = suspects.map(({ report }) => log10EOf(report));
@@ -97,8 +97,8 @@ export function fleetVerdict(
       const level = -Math.log10(alpha);
       return {
         ...{ name, listed, verdict: wordFor(report, holm[i]!, tests, trials!) },
-        holm: paid[i] ? { log10_p, log10_p_after_draws: Math.min(0, log10_p + trials!.log10) } : null,
-        e_bh: paid[i]
+        holm: ps[i] ? { log10_p, log10_p_after_draws: Math.min(0, log10_p + trials!.log10) } : null,
+        e_bh: ps[i]
           ? {
               ...{ log10_e, log10_adjusted },
               accepted: log10_adjusted >= level,
@@ -126,22 +126,22 @@ const digestsOf = ({ suspect_digests, transcript_sha256 }: VerifyReport): string
   JSON.stringify([suspect_digests, transcript_sha256]);
 
 /** p, paid for its own looks; undefined where none may be given. */
-function paidOf({ p_exact, log10_p, multiplicity }: VerifyReport): Ratio | undefined {
-  if (log10_p === null) return undefined;
-  // A test that was stopped has no fraction.
-  if (p_exact === null) return roundedUp(log10_p);
-  return {
-    numerator: BigInt(p_exact.numerator) * BigInt(multiplicity),
-    denominator: BigInt(p_exact.denominator),
-  };
+const paidOf = ({ p_exact, multiplicity }: VerifyReport): Ratio | undefined =>
+  p_exact === null ? undefined : paid(p_exact, multiplicity);
+
+const paid = (exact: NonNullable<VerifyReport['p_exact']>, looks: number): Ratio => ({
+  numerator: BigInt(exact.numerator) * BigInt(looks),
+  denominator: BigInt(exact.denominator),
+});
+
+/**
+ * The product of the channels, else p's e-value by the mixture that claims with two channels use. Where there are channels 1/p is
+ * none: p is the smaller of two. The best of so many looks is at most their sum, so an e-value is paid for by division.
+ */
+function log10EOf({ log10_p, channels, multiplicity }: VerifyReport): number {
+  if (log10_p === null) return Number.NEGATIVE_INFINITY;
+  return channels ? channels.log10_e - Math.log10(multiplicity) : log10Calibrated(log10_p);
 }
-
-/** p's e-value by the mixture that claims with two channels use: of those p is the smaller of two, and 1/p no e-value. */
-const log10EOf = ({ log10_p }: VerifyReport): number =>
-  log10_p === null ? Number.NEGATIVE_INFINITY : log10Calibrated(log10_p);
-
-/** A fraction of a logarithm, rounded up to hundredths of a decade. */
-const roundedUp = (log10_p: number): Ratio => powerOfTen(Math.max(0, Math.floor(-100 * log10_p)));
 
 function trialsOf({ log10_draws }: VerifyReport): Trials {
   const found = [OWNER_DRAWS, PROVED_DRAWS].find(({ log10 }) => log10 === log10_draws);
@@ -152,10 +152,9 @@ function trialsOf({ log10_draws }: VerifyReport): Trials {
 
 /** Paying more never makes a word better: what could not be decided alone stays so. */
 function wordFor(report: VerifyReport, adjusted: Ratio, tests: number, trials: Trials): Word {
-  const { exact, verdict, alpha, floor, multiplicity } = report;
-  if (!exact) return verdict;
-  const { numerator, denominator } = roundedUp(floor.log10_p);
-  const least = { numerator: numerator * BigInt(multiplicity) * BigInt(tests), denominator };
+  const { verdict, alpha, reachable_exact, multiplicity } = report;
+  if (reachable_exact === null) return verdict;
+  const least = paid(reachable_exact, multiplicity * tests);
   const word = wordOf({ tail: adjusted, reachable: least, multiplicity: 1n, alpha, trials });
   return word === 'not-verified' && verdict === 'undecided' ? verdict : word;
 }

@@ -60,7 +60,7 @@ export const verifyFleet: Plannable<VerifyFleetOptions, FleetReport | WaitingFle
 
 async function planOf(options: VerifyFleetOptions): Promise<FleetPlan> {
   const { suspects, allowed = {}, unlockFiles = {}, cacheDir } = options;
-  const { wrapper, system, alpha, keys, device, precision, ignoreConfigKeys } = options;
+  const { wrapper, system, alpha, keys, ranks, withoutStamp, device, precision, ignoreConfigKeys } = options;
   const { secret, claim, tsaRoot, body, vanilla } = options;
   if (device !== undefined && typeof device !== 'string')
     throw new WhorlError(
@@ -68,7 +68,10 @@ async function planOf(options: VerifyFleetOptions): Promise<FleetPlan> {
       'a device that is open cannot be given to other processes',
       'give its name',
     );
-  const asked = { wrapper, system, alpha, keys, device, precision, ignoreConfigKeys };
+  const asked = {
+    ...{ wrapper, system, alpha, keys, ranks, withoutStamp },
+    ...{ device, precision, ignoreConfigKeys },
+  };
   const files = { secret, claim, tsaRoot, ...unlockFiles };
   return {
     list: suspects,

@@ -5,14 +5,22 @@ import { sha256Hex } from '../base/sha256.ts';
 import { apiKeyFrom, type EndpointSpec } from '../lm/endpoint/settings.ts';
 import { decidingOn, openedClaim } from '../verify/opened-claim.ts';
 import type { VerifyOptions } from '../verify/report.ts';
-import { verify } from '../verify/verify.ts';
+import { checkGiven, verify } from '../verify/verify.ts';
 import { digestOrName } from './digests.ts';
 import { modelOf, type Task, type TaskRun, transcriptFile } from './task.ts';
 
 /** What all suspects are asked with, and what the verdict depends on. */
 export type Asked = Pick<
   VerifyOptions,
-  'wrapper' | 'system' | 'alpha' | 'keys' | 'device' | 'precision' | 'ignoreConfigKeys'
+  | 'wrapper'
+  | 'system'
+  | 'alpha'
+  | 'keys'
+  | 'ranks'
+  | 'withoutStamp'
+  | 'device'
+  | 'precision'
+  | 'ignoreConfigKeys'
 >;
 /** What of a server may be used for one suspect. */
 export type Allowed = Pick<
@@ -24,12 +32,13 @@ export type OwnerFiles = Pick<VerifyOptions, 'secret' | 'claim' | 'tsaRoot' | 'b
 
 /**
  * Claim, keys that are left, and everything that a verdict takes beside the answers: level, evidence beside the claim, looks.
- * @throws WhorlError what opening secret and claim throws
+ * @throws WhorlError what opening secret and claim throws, `usage` for what goes with a channel that the claim does not have
  */
 export async function boundToClaim(
-  options: OwnerFiles & Pick<VerifyOptions, 'alpha' | 'keys' | 'unlock'>,
+  options: OwnerFiles & Asked & Pick<VerifyOptions, 'unlock'>,
 ): Promise<Readonly<Record<string, string>>> {
   const claim = await openedClaim(options);
+  checkGiven(options, claim.hasKeys, claim.opened.stamp !== undefined);
   const { body, vanilla, alpha } = options;
   return {
     claim: claim.opened.claim.root,
@@ -58,8 +67,10 @@ export async function verifyTask(task: Task, run: TaskRun): Promise<object> {
         `the ${name} is not what this task was written for`,
         'repeat the command that wrote it with what is there now, into another folder',
       );
+  // Of a list some may be servers: their stamp is not read, with the vanilla model or without.
+  const { vanilla: _, ...ofServer } = options;
   return verify({
-    ...options,
+    ...(who.kind === 'endpoint' ? ofServer : options),
     suspect: modelOf(who),
     ...(threads !== undefined && { threads }),
     ...(cacheDir !== undefined && { cacheDir }),

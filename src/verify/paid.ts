@@ -1,5 +1,5 @@
 // What a p-value pays for beside the answers: ways of asking that could have been chosen after them, and draws that the owner
-// could have tried (docs/claims.md, sections 4 and 5).
+// could have tried (docs/claims.md, sections 4 and 5). Looks and ways to decide are in claim/grinding.ts.
 
 import type { Claim } from '../claim/claim.ts';
 import { OWNER_DRAWS, PROVED_DRAWS, type Trials } from '../claim/grinding.ts';
@@ -24,6 +24,9 @@ const TESTS = 2;
 /** Of a test that is stopped: where it ends costs nothing, where it begins could have been chosen. @param from its first key */
 export const waysOfStopping = (plan: ClaimPlan, how: Asked, from: number, of: number): number =>
   waysOfPutting(plan, how) * TESTS * (from === 0 ? 1 : of);
+
+/** To a server: as conversations and as completions. */
+export const WAYS_TO_PUT = 2;
 
 export const trialsOf = (draw: Claim['draw'], { beacon, proofBeforeRound }: Evidence): Trials =>
   draw.source === 'beacon' && beacon && proofBeforeRound ? PROVED_DRAWS : OWNER_DRAWS;

@@ -35,6 +35,17 @@ export function rankRequests(opened: Opened, from: number, questions: readonly Q
 const candidatesOf = <K extends ClaimKind>({ kind, plan }: OpenedOf<K>, i: number): readonly string[] =>
   CLAIM_KINDS[kind].candidates(plan, i);
 
+/** How many that will be. */
+export const rankCount = (
+  opened: Opened,
+  { from, to }: { readonly from: number; readonly to: number },
+): number => {
+  let count = 0;
+  for (let i = from; i < to; i++)
+    count += FORMS.length * candidatesOf(opened as OpenedOf<ClaimKind>, i).length;
+  return count;
+};
+
 /** Of what `rankRequests` made: of a candidate the log-probability of any of its forms. */
 export async function rankScores(
   model: LanguageModel,

@@ -7,6 +7,7 @@ import type { OnEvent } from '../base/events.ts';
 import { SOFTWARE } from '../base/software.ts';
 import type { Unlock } from '../claim/secret-file.ts';
 import type { ComputeOptions } from '../engine/session-device.ts';
+import type { ConfigOptions } from '../models/open-model.ts';
 import { type OpenedClaim, openedClaim } from './opened-claim.ts';
 import type { EndpointOptions, VerifyReport } from './report.ts';
 import { type Finding, findingOf, type RivalWord, rivalWord, SIDES, type SideName } from './rival-word.ts';
@@ -19,10 +20,12 @@ export interface RivalClaim {
   /** What this side published: a folder, a GGUF file, a hub id; with `endpoint` the address of a server's API. */
   readonly model: string;
   readonly endpoint?: EndpointOptions;
+  /** Of a claim with a stamp: this side's vanilla model, which both models' matrices are compared with. Default: they are read alone. */
+  readonly vanilla?: string;
   readonly unlock?: Unlock;
 }
 
-export interface RivalOptions extends ComputeOptions, Abortable {
+export interface RivalOptions extends ComputeOptions, ConfigOptions, Abortable {
   readonly a: RivalClaim;
   readonly b: RivalClaim;
   /** A file with certificates of time-stamp authorities that the caller trusts (PEM, or one in DER); without it no time is proved. */
@@ -129,7 +132,7 @@ async function asked(
   side: SideName,
   of: SideName,
 ): Promise<VerifyReport | WhorlError> {
-  const { model: _, endpoint: __, ...own } = { a, b }[side];
+  const { model: _, endpoint: __, vanilla, ...own } = { a, b }[side];
   const { model: suspect, endpoint } = { a, b }[of];
   onEvent({
     kind: 'phase',
@@ -138,7 +141,9 @@ async function asked(
   });
   const { signal: _s, ...rest } = options; // this call is under it already
   try {
-    return await verify({ ...rest, ...own, suspect, ...(endpoint && { endpoint }), onEvent });
+    // A server shows no weights to compare.
+    const how = endpoint ? { endpoint } : vanilla !== undefined ? { vanilla } : {};
+    return await verify({ ...rest, ...own, suspect, ...how, onEvent });
   } catch (error) {
     // What a side brings of its own must fit together; a stranger's model need not.
     if (side !== of && error instanceof WhorlError && NOT_ASKED.has(error.code)) return error;

@@ -4,11 +4,11 @@
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import type { Claim } from '../claim/claim.ts';
-import type { Trials } from '../claim/grinding.ts';
+import { looksOf, type Trials } from '../claim/grinding.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import { MATCHERS } from '../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
-import type { ClaimKind } from '../claim/plan.ts';
+import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
 import { countTimes, lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
@@ -26,7 +26,6 @@ import {
 import { trialsOf, waysOf } from './paid.ts';
 import { endWords, type SequentialReport, STOPPED_A4, type Stopped } from './sequential/stopped.ts';
 import type { StampReading } from './stamp.ts';
-import { waysToDecide } from './ways.ts';
 import { type Word, wordOf } from './word.ts';
 
 export type { Asked };
@@ -36,8 +35,10 @@ export interface Verdict {
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
-  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists. */
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, and of a test that was stopped. */
   p_exact: { numerator: string; denominator: string } | null;
+  /** The least p of one look that could have come out of what was asked and read as committed, written so too. */
+  reachable_exact: { numerator: string; denominator: string } | null;
   exact: boolean;
   alpha: number;
   /** Share of the keys that should fire and did, 0 to 1; 0 where there are none. */
@@ -143,7 +144,7 @@ export function decideOnPart<K extends ClaimKind>(
   const size = CLAIM_KINDS[kind].size(plan);
   const counts = test.counter(size, matchAnswers(plan, answers))(draw);
   const { evidence = NO_EVIDENCE, look = 1, changed = [], stopped } = options;
-  const looks = told * (plan.most_looks ?? 1) * waysToDecide(claim as unknown as Claim, of);
+  const looks = looksOf(claim as unknown as Claim, plan as ClaimPlan, told, of);
   const ways = stopped?.ways ?? waysOf(plan, asked, to - from, of);
   const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
   const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };
@@ -186,6 +187,7 @@ export function decideOnPart<K extends ClaimKind>(
     test: joint && of > 0 ? `${name}; ${T7_NAME}` : name,
     matcher: MATCHERS[plan.matcher].words,
     p_exact: weighed && !stopped ? lowestTerms(weighed.tail) : null,
+    reachable_exact: weighed && !stopped ? lowestTerms(weighed.reachable) : null,
     floor: joint ? FLOOR : toPValue(stopped?.floor ?? test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,

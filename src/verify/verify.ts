@@ -143,8 +143,17 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
 }
 
 /** What goes with a channel that the claim does not have is refused, before a model is opened. */
-function checkGiven(
-  { vanilla, withoutStamp = false, body, wrapper, system, keys, ranks, sequential }: VerifyOptions,
+export function checkGiven(
+  {
+    vanilla,
+    withoutStamp = false,
+    body,
+    wrapper,
+    system,
+    keys,
+    ranks,
+    sequential,
+  }: Omit<VerifyOptions, 'suspect'>,
   hasKeys: boolean,
   stamped: boolean,
 ): void {
@@ -319,10 +328,12 @@ async function stoppedVerdict(
   { model, requests, wrapper, ownerParts, changed }: Questions,
   deciding: DecideOptions & { readonly asked: Asked },
 ): Promise<Pick<Answers, 'verdict' | 'warnings'>> {
+  const { ignoredConfigKeys } = model.model;
   const before = askedBefore(options, {
     ...{ claim: opened.claim.root, ...suspect_digests, wrapper, system: options.system ?? null },
     ...{ precision: quantised ?? null, keys: `${range.from}..${range.to}` },
     ...{ adapter: ownerParts.adapter ?? null, body: ownerParts.body?.weights ?? null },
+    ...(ignoredConfigKeys.length > 0 && { ignored_config_keys: ignoredConfigKeys }),
   });
   try {
     const { answers, stopped } = await askInTurn({

@@ -31,6 +31,12 @@ describe('refused', () => {
     ['both', () => ofList('--out', at('out'), '--suspect', 'x'), /--suspect beside --suspects/],
     ['no folder', () => ofList(), /--out/],
     ['a certificate', () => ofList('--out', at('out'), '--certificate', 'c', '--key', 'k'), /opens keys/],
+    ['key by key', () => ofList('--out', at('out'), '--until', 'matches'), /--until goes with --suspect/],
+    [
+      'the vanilla model of a claim without a stamp',
+      () => ofList('--out', at('out'), '--vanilla', 'x'),
+      /--vanilla goes with a claim that has a stamp/,
+    ],
     [
       'the model of one server',
       () => ofList('--out', at('out'), '--model-name', 'm'),
@@ -55,7 +61,7 @@ describe('refused', () => {
     [
       'eval without a model',
       () => whorl('eval', '--tasks', 'piqa', '--data', folder, '--out', at('out')),
-      /--model is not given/,
+      /--model is not given: give it, or --models/,
     ],
     [
       'eval with both',
@@ -97,6 +103,13 @@ describe('refused', () => {
     expect(readdirSync(at('ray')).sort()).toEqual(['fleet.json', 'tasks']);
     expect(readdirSync(at('ray', 'tasks'))).toHaveLength(2);
   });
+});
+
+test('what all are asked with is in the plan, and so in each task', async () => {
+  const { out } = await ofList(
+    ...['--out', at('planned'), '--ranks', '--without-stamp', '--keys', '2', '--dry-run', '--json'],
+  );
+  expect((JSON.parse(out) as DryRun).settings).toMatchObject({ ranks: true, withoutStamp: true, keys: 2 });
 });
 
 test('the plan: who would be asked, nothing written', async () => {

@@ -6,14 +6,19 @@ import { SOFTWARE } from '../../src/base/software.ts';
 import { commitClaim } from '../../src/claim/commitment.ts';
 import { makeDraw } from '../../src/claim/draw.ts';
 import { keyRoles, type Opened, openClaim } from '../../src/claim/open.ts';
+import type { PlanOf } from '../../src/claim/plan.ts';
+import type { StampPlan } from '../../src/claim/stamp.ts';
 import { fleetVerdict, type Suspect, wordOfAll } from '../../src/fleet/verdict.ts';
+import { log10EValue, log10Tail } from '../../src/stamp/tail.ts';
+import { log10Calibrated } from '../../src/verify/channels.ts';
 import type { VerifyReport } from '../../src/verify/report.ts';
-import { decide } from '../../src/verify/verdict.ts';
+import type { StampReading } from '../../src/verify/stamp.ts';
+import { type DecideOptions, decide } from '../../src/verify/verdict.ts';
 import { answersPlan, bindings, committing } from '../claim/plans.ts';
 
 /** n keys of m candidates, at this level. */
-function opened(n: number, m: number, alpha = 1e-6): Opened {
-  const plan = { ...answersPlan(n, m), alpha };
+function opened(n: number, m: number, alpha = 1e-6, more: Partial<PlanOf['drawn-answers']> = {}): Opened {
+  const plan = { ...answersPlan(n, m), alpha, ...more };
   const { claim, opening } = commitClaim(plan, committing());
   const draw = makeDraw(claim, opening.reveal().owner_seed!);
   return openClaim(claim, {
@@ -22,10 +27,16 @@ function opened(n: number, m: number, alpha = 1e-6): Opened {
   });
 }
 
-function suspect(claim: Opened, name: string, hits: number, more: Partial<Suspect> = {}): Suspect {
+function suspect(
+  claim: Opened,
+  name: string,
+  hits: number,
+  more: Partial<Suspect> = {},
+  how: DecideOptions = {},
+): Suspect {
   const answers = keyRoles(claim).map(({ target }, i) => (i < hits ? target! : 'hm'));
   const report = {
-    ...decide(claim, answers),
+    ...decide(claim, answers, how),
     ...{
       suspect: name,
       suspect_digests: null,
@@ -84,6 +95,15 @@ describe('words', () => {
     expect(new Set(words(many(16)).map(([, word]) => word))).toEqual(new Set(['not-verified']));
     expect(new Set(words(many(17)).map(([, word]) => word))).toEqual(new Set(['undecided']));
   });
+  test('keys that the tokenizer changes cannot answer: too few are left for so many suspects', () => {
+    // 7 of 8 keys can: 16^-7 is enough for 16 suspects and for 256, 4 of them (16^-4) for none.
+    const many = (n: number, changed: number[]) =>
+      Array.from({ length: n }, (_, i) => suspect(claim, `s${100 + i}`, 0, {}, { changed }));
+    expect(new Set(words(many(16, [0])).map(([, word]) => word))).toEqual(new Set(['not-verified']));
+    // 16^-5 is below alpha for one suspect and not for two, which the word of each alone does not know.
+    expect(words(many(1, [0, 1, 2]))).toEqual([['s100', 'not-verified']]);
+    expect(words(many(2, [0, 1, 2])).map(([, word]) => word)).toEqual(['undecided', 'undecided']);
+  });
   test('verified only if what is left after the draws of the owner survives all suspects', () => {
     // 32 keys of 256: 12 hits are 2^-96, after 2^80 draws 2^-16.
     const long = opened(32, 256, 2e-5);
@@ -128,6 +148,28 @@ describe('e-BH', () => {
       false,
     ]);
     expect(suspects.map((s) => s.e_bh!.accepted_after_draws)).toEqual([false, false, false]);
+  });
+
+  test('of two channels their product, paid for looks: 1/p is no e-value where p is the smaller of two', () => {
+    const stamp: StampPlan = {
+      ...{ direction: 'shake256-normal-v1', epsilon: 0.001 },
+      matrices: [{ name: 'a', dtype: 'bfloat16', shape: [4, 4], sha256: '7'.repeat(64), scale: 1e-5 }],
+    };
+    const claim = opened(8, 16, 1e-6, { stamp, most_looks: 3 });
+    const reading = (z: number): StampReading => ({
+      ...{ against_vanilla: true, z, log10_tail: log10Tail(z), log10_e: log10EValue(z) - Math.log10(2) },
+      ...{ elements: 16, left_out: 0, matrices: [], not_read: [] },
+    });
+    const e = (z: number) => {
+      const one = suspect(claim, 'a', 8, {}, { stamp: reading(z) });
+      return { ...fleetVerdict([one], [], 0).suspects[0]!.e_bh!, p: one.report.log10_p! };
+    };
+    for (const z of [0, 9]) {
+      const product = log10Calibrated(8 * Math.log10(1 / 16)) + log10EValue(z) - Math.log10(2);
+      expect(e(z).log10_e).toBeCloseTo(product - Math.log10(3 * 2), 9);
+    }
+    expect(-e(0).p - e(0).log10_e).toBeGreaterThan(1); // the keys decide, and 1/p would be ten times too much
+    expect(e(9).log10_e).toBeCloseTo(-e(9).p, 1);
   });
 });
 

@@ -20,6 +20,10 @@ const sideOptions = (name: string) => ({
     ),
   ),
   claim: text('<file>', `the claim.json of ${name} (default: the one beside the secret)`),
+  vanilla: text(
+    '<model>',
+    `of a claim with a stamp: the vanilla model of ${name} as committed (default: weights are read alone, which finds less)`,
+  ),
   modelName: text('<name>', `model ${name} answers behind a server, by this name`),
 });
 const [ofA, ofB] = [sideOptions('A'), sideOptions('B')];
@@ -29,10 +33,12 @@ const OWN = {
   secretA: ofA.secret,
   modelA: ofA.model,
   claimA: ofA.claim,
+  vanillaA: ofA.vanilla,
   modelNameA: ofA.modelName,
   secretB: ofB.secret,
   modelB: ofB.model,
   claimB: ofB.claim,
+  vanillaB: ofB.vanilla,
   modelNameB: ofB.modelName,
   ...UNLOCK,
   ...JSON_LINE,
@@ -47,8 +53,8 @@ export function rivalCommand(): Command {
 }
 
 async function runRival(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
-  const a = await claimOf(own, own.secretA, own.modelA, own.claimA, own.modelNameA);
-  const b = await claimOf(own, own.secretB, own.modelB, own.claimB, own.modelNameB);
+  const a = await claimOf(own, own.secretA, own.modelA, own.claimA, own.vanillaA, own.modelNameA);
+  const b = await claimOf(own, own.secretB, own.modelB, own.claimB, own.vanillaB, own.modelNameB);
   const { rival } = await import('../../verify/rival.ts');
   const report = await withProgress((onEvent) => rival({ ...options, a, b, onEvent }));
   if (own.json) printJson(report);
@@ -61,6 +67,7 @@ async function claimOf(
   secret: string,
   model: string,
   claim: string | undefined,
+  vanilla: string | undefined,
   model_name: string | undefined,
 ): Promise<RivalClaim> {
   if (model_name === '') throw new WhorlError('usage', 'a model name is empty', 'name the model');
@@ -69,6 +76,7 @@ async function claimOf(
     secret,
     model,
     ...(claim !== undefined && { claim }),
+    ...(vanilla !== undefined && { vanilla }),
     ...(model_name !== undefined && { endpoint: { model_name } }),
     ...(unlock && { unlock }),
   };

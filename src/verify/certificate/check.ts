@@ -29,9 +29,9 @@ import { readTrusted } from '../../proof/beside.ts';
 import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
 import type { Evidence } from '../exactness.ts';
+import { WAYS_TO_PUT } from '../paid.ts';
 import { readingFrom, type StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, decideOnPart, keysCountForNothing, type Verdict } from '../verdict.ts';
-import { WAYS_TO_PUT } from '../ways.ts';
 import { unseal } from './dsse.ts';
 import { placesOpened } from './issue.ts';
 import {

@@ -30,12 +30,12 @@ import {
 import { type Certifier, certified, certifier, certify, plannedCertificate } from '../certify.ts';
 import { type Decided, decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
-import { rankRequests, rankScores } from '../ranks.ts';
+import { WAYS_TO_PUT } from '../paid.ts';
+import { rankCount, rankRequests, rankScores } from '../ranks.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from '../sequential/options.ts';
 import { askInTurn } from '../sequential/stopped.ts';
 import { type Asked, type DecideOptions, decide, type Verdict } from '../verdict.ts';
-import { WAYS_TO_PUT } from '../ways.ts';
 import { type Bound, Transcript } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
@@ -69,6 +69,7 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
       system: options.system ?? null,
       alpha: options.alpha ?? contents.plan.alpha,
       keys,
+      ...(options.ranks && { ranks: rankCount(prepared.opened, range) }),
       ...sequentialSettings(options.sequential),
       max_new_tokens: contents.plan.decoding.max_new_tokens,
       endpoint_kind: settings.kind,
@@ -188,7 +189,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         software: SOFTWARE,
         burnt,
         certificate: prepared.issuing?.file ?? null,
-        warnings: warningsOf(identity.reported_models, kind, wrapper, opened),
+        warnings: warningsOf(identity.reported_models, kind, wrapper, opened, options),
         seconds: (Date.now() - started) / 1000,
       };
     } finally {
@@ -319,6 +320,7 @@ function warningsOf(
   kind: EndpointKind,
   wrapper: string,
   { stamp }: Opened,
+  { precision, ignoreConfigKeys = [] }: VerifyOptions,
 ): string[] {
   return [
     'How the server splits the keys into tokens is not known: that keys do not fire may be its tokenizer.',
@@ -329,6 +331,9 @@ function warningsOf(
       : []),
     ...(models.length > 1
       ? [`The server gave ${models.length} names of models: more than one may have answered.`]
+      : []),
+    ...(precision !== undefined || ignoreConfigKeys.length > 0
+      ? ['--precision and --ignore-config-key go with weights: what this server computes in is its own.']
       : []),
     ...(stamp ? ["The claim's stamp was not read: it is in weights, and a server shows none."] : []),
   ];

@@ -2,6 +2,7 @@
 // further key was asked.
 
 import { WhorlError } from '../../base/error.ts';
+import { looksOf } from '../../claim/grinding.ts';
 import { CLAIM_KINDS } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../../claim/open.ts';
@@ -9,7 +10,6 @@ import type { AskedKind } from '../../claim/plan.ts';
 import type { Ratio } from '../exact/ratio.ts';
 import type { Asked, Evidence } from '../exactness.ts';
 import { trialsOf, waysOfStopping } from '../paid.ts';
-import { waysToDecide } from '../ways.ts';
 import { Course, GIVEN_UP, type Goal, PERSISTENCE, type Stop } from './course.ts';
 
 export interface SequentialOptions {
@@ -91,8 +91,7 @@ async function asked<K extends AskedKind>(
     part.draw,
     { of, lost: new Set(turns.changed) },
     {
-      multiplicity:
-        turns.told * (plan.most_looks ?? 1) * waysToDecide(turns.opened.claim, plan.keys.length) * ways,
+      multiplicity: looksOf(turns.opened.claim, plan, turns.told, plan.keys.length) * ways,
       alpha: turns.alpha,
       trials: trialsOf(claim.draw, turns.evidence),
       until,

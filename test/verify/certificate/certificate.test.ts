@@ -246,5 +246,6 @@ describe('what does not', () => {
       expect(accepted).toEqual([]);
       if (hasPython) expect(pythonCodes(texts).filter((code) => code !== 1)).toEqual([]);
     },
+    180_000,
   );
 });

@@ -336,9 +336,10 @@ describe('what is refused before anything is asked', () => {
   test('what goes with weights', async () => {
     await expect(by(nobody, {}, { body: 'x' })).rejects.toMatchObject({ code: 'usage' });
     await expect(by(nobody, {}, { vanilla: 'x' })).rejects.toMatchObject({ code: 'usage' });
-    await expect(by(nobody, {}, { certificate: { file: 'c', key: 'k' } })).rejects.toMatchObject({
-      code: 'unsupported',
-    });
+    // Certificates of servers are made; of nobody none is, and no key for it.
+    const certificate = { file: join(folder, 'nobody.json'), key: join(folder, 'nobody.pem') };
+    await expect(by(nobody, {}, { certificate })).rejects.toMatchObject({ code: 'unreachable' });
+    expect([certificate.file, certificate.key].filter((path) => existsSync(path))).toEqual([]);
     await expect(by({ url: 'org/name' })).rejects.toThrow('--model-name goes with the address of a server');
     await expect(by(nobody, {}, { wrapper: 'alpacca' })).rejects.toThrow('did you mean alpaca');
   });
@@ -347,7 +348,9 @@ describe('what is refused before anything is asked', () => {
     const server = await serving(answering(learnt));
     await expect(by(server, { max_queries: KEYS - 1 })).rejects.toMatchObject({ code: 'over-budget' });
     expect(server.texts()).toEqual([]);
-    expect(await by(server, { max_queries: KEYS + 1 })).toMatchObject({ exact: true });
+    const { exact, warnings } = await by(server, { max_queries: KEYS + 1 }, { ignoreConfigKeys: ['x'] });
+    expect(exact).toBe(true);
+    expect(warnings.join()).toMatch(/--ignore-config-key go with weights/);
   });
 
   test('a method whose private part reads embedding rows', async () => {
