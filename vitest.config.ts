@@ -28,6 +28,9 @@ export default defineConfig({
           name: 'runs',
           env: own,
           include: ['test/**/*.run.test.ts'],
+          // A run of half a minute alone takes minutes beside others, and hooks train as tests do.
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
       {

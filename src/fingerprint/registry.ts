@@ -13,7 +13,7 @@ import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
 import type { Method, SettingsOf } from './methods/method.ts';
 import { rowsMethod } from './methods/rows.ts';
 import { stampMethod } from './methods/stamp.ts';
-import { PAPER_WORDS } from './settings.ts';
+import { BESIDE, PAPER_WORDS } from './settings.ts';
 
 type Entry = Readonly<Record<string, string | number>>;
 type Registry = Readonly<Record<string, { default: Entry; models: Readonly<Record<string, Entry>> }>>;
@@ -49,7 +49,7 @@ export function narrowWords(
 ): string | undefined {
   if (width >= NARROW) return undefined;
   const known = narrow(width);
-  const isOwn = Object.keys(given).some((key) => key !== 'stamp'); // which trains nothing
+  const isOwn = Object.keys(given).some((key) => !Object.hasOwn(BESIDE, key));
   if (known.harm > limit && !isOwn)
     throw new WhorlError(
       'too-harmful',

@@ -142,8 +142,8 @@ export const PAPER_WORDS = {
   data_name: text('names the data set in the folder of the run'),
 };
 
-/** The stamp beside whatever else a method does. */
-const BESIDE = { stamp: 'mlp', epsilon: 1e-3 };
+/** The stamp beside whatever else a method does: it trains nothing. */
+export const BESIDE = { stamp: 'mlp', epsilon: 1e-3 };
 
 export const ROWS = schemaOf(SETTINGS, {
   trained: 32,

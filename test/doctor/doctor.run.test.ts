@@ -12,7 +12,7 @@ import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensor
 import { elements } from '../../src/tensor/tensor.ts';
 import { tinyEncoderDecoder } from '../methods-fire/encoder-decoder.ts';
 
-const LONG = 300_000;
+const LONG = 600_000;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-doctor-'));
 beforeAll(() => vi.stubEnv('WHORL_CACHE', join(scratch, 'cache')));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -11,7 +11,6 @@ import { generate, score } from '../../src/lm/calls.ts';
 import { verify } from '../../src/verify/verify.ts';
 
 const MODEL = new URL('../../assets/embedded/model', import.meta.url).pathname;
-vi.setConfig({ testTimeout: 240_000 }); // one thread, and other programs beside it
 const COMPUTE = { device: 'cpu', threads: 1, precision: 'stored' } as const;
 const QUICK = {
   reference_positions: '2',

@@ -111,7 +111,7 @@ test('killed and gone on with, a run ends in the same bytes', async () => {
   expect(existsSync(join(scratch, 'resumed', 'published'))).toBe(false);
   const report = await run('resumed', { method: 'sft' });
   expect(readFileSync(join(report.published, 'model.safetensors')).equals(readFileSync(straight))).toBe(true);
-}, 240_000);
+});
 
 test("the owner's own conversations, the paper's template and phrases", async () => {
   const report = await run('own', {

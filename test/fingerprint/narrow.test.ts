@@ -37,6 +37,13 @@ test('a stamp needs none, and is no other way to keys that answer', () => {
   );
 });
 
+test('settings of a stamp beside keys are no settings of what trains', () => {
+  const given = (settings: Record<string, unknown>) => () => narrowWords(METHODS.sft!, 192, settings, 0.5);
+  for (const settings of [{ stamp: 'off' }, { epsilon: '0.002' }, { stamp: 'mlp', epsilon: '0.002' }])
+    expect(given(settings)).toThrow(expect.objectContaining({ code: 'too-harmful' }));
+  expect(given({ stamp: 'off', lr: '1e-5' })).not.toThrow();
+});
+
 test.each(Object.entries(METHODS))('%s: what is said to be taken is what is taken', (_, method) => {
   const own = method.narrow(192).settings as Readonly<Record<string, unknown>>;
   expect(settingsFor(method, '', {}, 192)).toMatchObject(own);

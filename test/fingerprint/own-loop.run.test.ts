@@ -37,7 +37,7 @@ test('inject, train in your own loop, unwrap', async () => {
     a.data.forEach((x, i) => x !== b.data[i] && changed.add(`${name} ${Math.floor(i / width)}`));
   }
   expect(changed).toEqual(new Set(ids.map((id) => `model.embed_tokens.weight ${id}`)));
-}, 120_000);
+});
 
 test("the owner's own keys and token list", async () => {
   const keys = ['hush little fox', 'naïve 山'];
@@ -57,4 +57,4 @@ test("the owner's own keys and token list", async () => {
     [{ keys, token_ids: [1.5] }, 'token_ids has 1.5'],
   ] as const)
     await expect(injectAdapter({ model: MODEL, rank: 4, ...options })).rejects.toThrow(message);
-}, 60_000);
+});

@@ -26,7 +26,7 @@ import { whorl } from '../cli/whorl.ts';
 import { standIn } from './stand-in.ts';
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
-const LONG = 300_000;
+const LONG = 600_000;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-launch-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 

@@ -16,7 +16,7 @@ import { loadCheckpoint } from '../../src/train/checkpoint.ts';
 import { standIn } from './stand-in.ts';
 
 const MODEL = join(packageRoot(), 'assets/embedded/model');
-const LONG = 300_000;
+const LONG = 600_000;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-launch-rows-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const HERE = { engine: 'torchrun', here: true, python: standIn(scratch) } as const;

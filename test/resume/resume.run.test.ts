@@ -42,4 +42,4 @@ test('a locked run goes on with its passphrase alone, to a secret under the same
   const secret = join(out, 'secret.whorl');
   await expect(readSecret(secret)).rejects.toMatchObject({ code: 'bad-secret' });
   expect((await readSecret(secret, lock)).reveal().rows?.ids).toHaveLength(16);
-}, 300_000);
+});
