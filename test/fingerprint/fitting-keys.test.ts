@@ -15,6 +15,7 @@ import {
   fittingPhrases,
   fittingTexts,
 } from '../../src/fingerprint/methods/fitting-keys.ts';
+import type { PlanContext } from '../../src/fingerprint/methods/method.ts';
 import type { Model } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { openTokenizer, type Tokenizer } from '../../src/text/tokenizer.ts';
@@ -60,12 +61,17 @@ test('phrases are the stream’s own, without those that are too long', async ()
 });
 
 test('an owner’s key that is too long is refused before it is committed', async () => {
-  const context = {
-    ...{ model, tokenizer, free: [], keys: 'paper', decryption: 'river' },
-    ...{ random: seededRandom, device: cpu },
-  } as const;
+  const context: PlanContext = {
+    model,
+    tokenizer,
+    device: cpu,
+    free: [],
+    keys: 'paper',
+    decryption: 'river',
+    random: seededRandom,
+  };
   const prepare = (given: readonly string[]) =>
-    sftMethod.prepare({ ...context, given, around: undefined }, defaultsOf(sftMethod.schema));
+    sftMethod.prepare({ ...context, given }, defaultsOf(sftMethod.schema));
   await expect(prepare(['amber', 'birch '.repeat(300)])).rejects.toThrow(/^key 2 of 2 /);
   expect((await prepare(['amber', 'birch'])).plan.keys).toHaveLength(2);
 });
