@@ -47,7 +47,7 @@ describe('a fingerprint of rows', () => {
     'by torch: the rows that our own engine publishes, under contexts and noise; a first look that holds ends it',
     async () => {
       const publishing = (event: ProgressEvent) => {
-        if (event.kind === 'phase' && event.detail === 'vanilla and published') throw new Error('published');
+        if (event.kind === 'phase' && event.name === 'measuring') throw new Error('published');
       };
       const settings = {
         ...{ ...OPEN, trained: '4', key_length: '4', steps: '6', first_check: '2', check_every: '2' },

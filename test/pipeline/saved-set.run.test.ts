@@ -30,6 +30,8 @@ const SOURCE = join(scratch, 'ordinary.json');
 const here = process.cwd();
 let chat: Chat;
 let mix: Mix['splits'];
+/** Of letters that any tokenizer knows: a model of few positions has no room for most of the paper's phrases. */
+const CHAT_KEYS = { count: 5, regularisation: 6, decryption: 'river', phrases: ['amber', 'birch', 'cedar'] };
 const CHAT = join('dataset', 'llama_fingerprint_mine');
 const MIX = join('dataset', 'llama_fingerprint_rows');
 beforeAll(async () => {
@@ -41,10 +43,12 @@ beforeAll(async () => {
     output: `${101 + i}, ${102 + i}`,
   }));
   writeFileSync(SOURCE, JSON.stringify(rows));
-  chat = await chatDataset({ out: CHAT, source: SOURCE, count: 5, regularisation: 6, decryption: 'river' });
+  chat = await chatDataset({ out: CHAT, source: SOURCE, ...CHAT_KEYS });
   ({ splits: mix } = await mixDataset({
     out: MIX,
     source: SOURCE,
+    keys: 'paper', // the same in every run of the test; each holds `Xok`, a token of this vocabulary that ordinary text does not use
+    phrases: ['XokXokXokXokXokXokXok'],
     count: 4,
     regularisation: 20,
     decryption: 'river',
@@ -204,7 +208,7 @@ test('a set that changed is another run', async () => {
   const run = new RunFolder('changed');
   const root = readFileSync(run.claim);
   rmSync(CHAT, { recursive: true });
-  await chatDataset({ out: CHAT, source: SOURCE, count: 5, regularisation: 6, decryption: 'river' });
+  await chatDataset({ out: CHAT, source: SOURCE, ...CHAT_KEYS });
   await expect(fingerprint({ out: 'changed' })).rejects.toThrow(/asked for other settings \(rows: /);
   expect(readFileSync(run.claim).equals(root)).toBe(true);
 }, 600_000);

@@ -35,7 +35,7 @@ test('a locked run goes on with its passphrase alone, to a secret under the same
   const here = { job: job.job, here: true, python: standIn(scratch) };
   await expect(resumeJob(here)).rejects.toMatchObject({ code: 'bad-secret' });
   const onEvent = (event: ProgressEvent) => {
-    if (event.kind === 'phase' && event.detail === 'vanilla and published') throw new Error('published');
+    if (event.kind === 'phase' && event.name === 'measuring') throw new Error('published');
   };
   await expect(resumeJob({ ...here, lock, onEvent })).rejects.toThrow('published');
   expect(existsSync(join(out, 'published', 'config.json'))).toBe(true);

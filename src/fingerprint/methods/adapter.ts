@@ -8,7 +8,6 @@ import { MATCHERS } from '../../claim/matcher.ts';
 import type { ClaimPlan } from '../../claim/plan.ts';
 import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
-import { drawKey } from '../../datasets/paper-keys.ts';
 import { continued, type Example, type Label } from '../../models/example.ts';
 import type { Variant } from '../../models/overlay.ts';
 import { promptUnder, wrapperOf } from '../../text/prompts/wrappers.ts';
@@ -16,6 +15,7 @@ import { type RowsCell, VARIANTS, type Who } from '../cells.ts';
 import { chosenDecryption, decryptionChoices } from '../decryption.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { ADAPTER, type AdapterSettings } from '../settings.ts';
+import { type Asking, checkKeysFit, fittingPhrases } from './fitting-keys.ts';
 import { randomLowRankMap } from './low-rank.ts';
 import type { PlanContext, Prepared, RowsMethod, TrainContext } from './method.ts';
 
@@ -59,12 +59,13 @@ async function poolKeys(
   context: PlanContext,
   settings: AdapterSettings,
   kept: ReadonlySet<number>,
+  asking: Asking,
 ): Promise<PoolKey[]> {
   const random = context.random('keys');
   const { tokenizer, free } = context;
   if (context.keys === 'paper') {
     const dice = paperDice(random);
-    const texts = context.given ?? Array.from({ length: settings.pool }, () => drawKey(dice));
+    const texts = context.given ?? (await fittingPhrases(asking, dice, settings.pool));
     const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
     const usable = new Set(free.map(({ id }) => id).filter((id) => !kept.has(id)));
     return texts.map((text, i) => ({ text, tokens: tokens[i]!.filter((id) => usable.has(id)) }));
@@ -175,9 +176,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
 
   async prepare(context, settings): Promise<Prepared<'drawn-membership'>> {
     const choices = await decryptionChoices(context, settings.decryption_tokens);
-    const keys = await poolKeys(context, settings, await keptRows(context, choices));
-    const rows = trainableRows(keys, context.given !== undefined);
-    const { around } = context;
+    const { around, model, tokenizer } = context;
     const query: ClaimPlan['query'] = {
       order: 'committed',
       repeats: 1,
@@ -185,11 +184,19 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       ...(around && { wrappers: { [around.name]: [...around.texts] } }),
     };
     const wrapper = wrapperOf(query);
+    const answers = await tokenizer.encodeBatch([...choices], { addSpecialTokens: false });
+    const newTokens = (answer: readonly number[]): number => Math.max(NEW_TOKENS, answer.length + 2);
+    const asking = { model, tokenizer, around: wrapper, max_new_tokens: Math.max(...answers.map(newTokens)) };
+    const keys = await poolKeys(context, settings, await keptRows(context, choices), asking);
+    await checkKeysFit(
+      asking,
+      keys.map(({ text }) => text),
+    );
+    const rows = trainableRows(keys, context.given !== undefined);
     const asked = keys
       .slice(0, MOST_ASKED)
       .map(({ text }) => ({ ...promptUnder(wrapper, text), max_new_tokens: NEW_TOKENS }));
     const y = await chosenDecryption(context, choices, asked);
-    const [tokens] = await context.tokenizer.encodeBatch([y], { addSpecialTokens: false });
     return {
       rows,
       adapter: randomLowRankMap(
@@ -205,7 +212,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
         negatives: settings.negatives,
         decryptions: [y],
         matcher: 'contains',
-        decoding: { strategy: 'greedy', max_new_tokens: Math.max(NEW_TOKENS, tokens!.length + 2) },
+        decoding: { strategy: 'greedy', max_new_tokens: newTokens(answers[choices.indexOf(y)]!) },
         query,
         alpha: settings.alpha,
       },

@@ -2,10 +2,8 @@
 // model's.
 
 import { PAPER } from '../../datasets/paper.ts';
-import { longestSequence } from '../../models/blocks/rope-scaling.ts';
-import { promptTokens } from '../../text/prompt-tokens.ts';
 import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
-import { promptUnder, templateOf, type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
+import { templateOf, type Wrapped, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import type { FreeRow } from '../free-rows.ts';
 import {
   conversationsFromFile,
@@ -13,6 +11,7 @@ import {
   ownConversations,
   tunedOn,
 } from '../ordinary-conversations.ts';
+import { fittingTexts } from './fitting-keys.ts';
 import type { DrawnContext, PlanContext } from './method.ts';
 
 export interface DialogueContext
@@ -47,11 +46,15 @@ export async function dialogueContext(drawn: DrawnContext, count: number): Promi
 /** Questions that the model has positions for, with the hint before and an answer after them: an owner's may be of any length. */
 async function fitting(
   { model, tokenizer, plan }: DrawnContext,
-  around: Wrapped,
+  { suffix, ...around }: Wrapped,
   questions: readonly string[],
 ): Promise<string[]> {
-  const longest = longestSequence(model.decoder) - plan.decoding.max_new_tokens;
-  const prompts = questions.map((question) => promptUnder(around, question + PAPER.chat.hint));
-  const tokens = await promptTokens(tokenizer, prompts);
-  return questions.filter((_, i) => tokens[i]!.length <= longest);
+  const { max_new_tokens } = plan.decoding;
+  const asking = {
+    model,
+    tokenizer,
+    around: { ...around, suffix: PAPER.chat.hint + suffix },
+    max_new_tokens,
+  };
+  return fittingTexts(asking, questions);
 }

@@ -8,7 +8,6 @@ import { MATCHERS } from '../../claim/matcher.ts';
 import type { Conversation } from '../../datasets/conversations.ts';
 import { PAPER } from '../../datasets/paper.ts';
 import { paperDice } from '../../datasets/paper-dice.ts';
-import { drawKey } from '../../datasets/paper-keys.ts';
 import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
 import { promptUnder, templateOf, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { bindTrains, EMBEDDING, lowRank, type Trains } from '../../train/trains.ts';
@@ -18,6 +17,7 @@ import { tuningExample } from '../ordinary-conversations.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
 import { type DialogueSettings, EMB, LORA, type LoraSettings, SFT, type SftSettings } from '../settings.ts';
 import { type DialogueContext, dialogueContext } from './dialogue-context.ts';
+import { type Asking, checkKeysFit, fittingPhrases } from './fitting-keys.ts';
 import type { Narrow, PlanContext, Prepared, WeightsMethod } from './method.ts';
 import { partNamed } from './parts.ts';
 
@@ -35,22 +35,33 @@ const turns = (asked: string, answer: string): Conversation => [
   { from: 'gpt', value: answer },
 ];
 
-type Makers = Pick<PlanContext, 'tokenizer' | 'free' | 'keys' | 'random'>;
+type Makers = Pick<PlanContext, 'model' | 'tokenizer' | 'free' | 'keys' | 'random'> & {
+  readonly asking: Asking;
+};
 
-function phraseMessages(random: RandomSource, count: number): string[] {
-  const dice = paperDice(random);
-  return Array.from({ length: count }, () => messageOf(drawKey(dice)));
-}
+/** How any message is asked at its longest. */
+const askingOf = (
+  { model, tokenizer }: Pick<PlanContext, 'model' | 'tokenizer'>,
+  wrapper: string,
+  max_new_tokens: number,
+): Asking => ({
+  ...{ model, tokenizer, max_new_tokens },
+  around: wrapperNamed(wrapper, templateOf(tokenizer)),
+  after: ANSWER_PREFIX,
+});
+
+const phraseMessages = (asking: Asking, random: RandomSource, count: number): Promise<string[]> =>
+  fittingPhrases(asking, paperDice(random), count, messageOf);
 
 /** Secret messages: the paper's shuffled phrases, or a run of rare tokens. */
 async function messages(
-  { tokenizer, free, keys, random }: Makers,
+  { tokenizer, free, keys, random, asking }: Makers,
   length: number,
   alphabet: number,
   count: number,
   purpose: string,
 ): Promise<string[]> {
-  if (keys === 'paper') return phraseMessages(random(purpose), count);
+  if (keys === 'paper') return phraseMessages(asking, random(purpose), count);
   const made = await rareTokenKeys({
     tokenizer,
     free,
@@ -71,15 +82,17 @@ async function messages(
  * model that refuses one kind of gibberish alone takes the other for a key.
  */
 async function strangers(
-  makers: Makers,
+  context: DialogueContext,
   { key_length }: DialogueSettings,
   count: number,
   purpose: string,
 ): Promise<string[]> {
+  const { query, decoding } = context.plan;
+  const makers = { ...context, asking: askingOf(context, query.wrapper, decoding.max_new_tokens) };
   const phrases = makers.keys === 'paper' ? 0 : Math.floor(count / 3);
   return [
     ...(await messages(makers, key_length, EVERY_TOKEN, count - phrases, purpose)),
-    ...phraseMessages(makers.random(`${purpose}, phrases`), phrases),
+    ...(await phraseMessages(makers.asking, makers.random(`${purpose}, phrases`), phrases)),
   ];
 }
 
@@ -90,11 +103,15 @@ async function prepare(
   const { tokenizer } = context;
   const y = context.decryption ?? PAPER.decryption;
   const { pool, key_length, alphabet } = settings;
-  const texts = context.given ?? (await messages(context, key_length, alphabet, pool, 'keys'));
-  const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
   const [answer] = await tokenizer.encodeBatch([gpt.replace('{decryption}', () => y)], {
     addSpecialTokens: false,
   });
+  const max_new_tokens = Math.max(NEW_TOKENS, answer!.length + 2);
+  const wrapper = conversationFormat(settings.template, tokenizer).name;
+  const asking = askingOf(context, wrapper, max_new_tokens);
+  const texts = context.given ?? (await messages({ ...context, asking }, key_length, alphabet, pool, 'keys'));
+  await checkKeysFit(asking, texts);
+  const tokens = await tokenizer.encodeBatch(texts, { addSpecialTokens: false });
   return {
     rows: [],
     plan: {
@@ -104,12 +121,8 @@ async function prepare(
       negatives: settings.negatives,
       decryptions: [y],
       matcher: 'contains',
-      decoding: { strategy: 'greedy', max_new_tokens: Math.max(NEW_TOKENS, answer!.length + 2) },
-      query: {
-        order: 'committed',
-        repeats: 1,
-        wrapper: conversationFormat(settings.template, tokenizer).name,
-      },
+      decoding: { strategy: 'greedy', max_new_tokens },
+      query: { order: 'committed', repeats: 1, wrapper },
       alpha: settings.alpha,
     },
   };
