@@ -46,6 +46,11 @@ export const rankCount = (
   return count;
 };
 
+const HARMLESS: ScoreRequest = { context: 'Hello', continuation: ' world' };
+
+/** Scores something harmless: who gives no log-probabilities learns no key by it. @throws WhorlError `unsupported` */
+export const checkScores = (model: LanguageModel): Promise<unknown> => scoreAll(model, [HARMLESS]);
+
 /** Of what `rankRequests` made: of a candidate the log-probability of any of its forms. */
 export async function rankScores(
   model: LanguageModel,

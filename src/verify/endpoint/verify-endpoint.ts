@@ -31,7 +31,7 @@ import { type Certifier, certified, certifier, certify, plannedCertificate } fro
 import { type Decided, decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
-import { rankCount, rankRequests, rankScores } from '../ranks.ts';
+import { checkScores, rankCount, rankRequests, rankScores } from '../ranks.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from '../sequential/options.ts';
 import { askInTurn } from '../sequential/stopped.ts';
@@ -116,7 +116,9 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       const requests = requestsOf(opened, range, wrapped);
       const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
       const left = requests.length - transcript.answers;
-      if (!options.sequential) checkEnough(left + scoring.length, model.spent, settings);
+      const trying = scoring.length > 0 && left > 0 ? 1 : 0;
+      if (!options.sequential) checkEnough(left + trying + scoring.length, model.spent, settings);
+      if (trying) await checkScores(model);
       const most = options.sequential ? 'at most ' : '';
       const detail = `${most}${left} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
       onEvent({ kind: 'phase', name: 'asking', detail });
