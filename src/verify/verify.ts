@@ -16,7 +16,7 @@ import { type Model, plannedModel } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
-import { type Certifier, certified, certifier, certify, plannedCertificate } from './certify.ts';
+import { type Certifier, certifier, certify, plannedCertificate } from './certify.ts';
 import { transcriptsBeside } from './endpoint/transcript.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
@@ -273,8 +273,8 @@ async function askKeys(ready: Digested, questions: Questions, deciding: Deciding
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
     const prompt_tokens = await promptTokens(model.tokenizer, requests);
-    await certify(issuing, options.secret, contents, opened, {
-      ...certified(ready, verdict, deciding),
+    await certify(issuing, options.secret, ready, {
+      ...{ verdict, stamp: deciding.stamp ?? null },
       around: { prefix, suffix },
       changed,
       suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
@@ -363,11 +363,11 @@ const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =
 
 /** Of a claim without keys. */
 async function notAsked(ready: Digested, deciding: Deciding): Promise<Answers> {
-  const { options, contents, opened, issuing, suspect, suspect_digests } = ready;
+  const { options, opened, issuing, suspect, suspect_digests } = ready;
   const verdict = decide(opened, [], deciding);
   if (issuing)
-    await certify(issuing, options.secret, contents, opened, {
-      ...certified(ready, verdict, deciding),
+    await certify(issuing, options.secret, ready, {
+      ...{ verdict, stamp: deciding.stamp ?? null },
       around: { prefix: '', suffix: '' },
       changed: [],
       suspect: { ...suspect_digests, source: suspect.source, chat_template: null },

@@ -26,7 +26,7 @@ import {
   type Wrapped,
   wrapperInTurns,
 } from '../../text/prompts/wrappers.ts';
-import { type Certifier, certified, certifier, certify, plannedCertificate } from '../certify.ts';
+import { type Certifier, certifier, certify, plannedCertificate } from '../certify.ts';
 import { decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
@@ -149,8 +149,8 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       const { from, to } = transcript.times!;
       if (prepared.issuing) {
         const { url, model_name, reported_models, tls_peers } = identity;
-        await certify(prepared.issuing, options.secret, prepared.contents, opened, {
-          ...certified(prepared, verdict, deciding),
+        await certify(prepared.issuing, options.secret, prepared, {
+          ...{ verdict, stamp: null },
           around: { prefix, suffix },
           changed: [],
           suspect: {
