@@ -170,7 +170,7 @@ const differs = (where: string, what: string): WhorlError =>
 /** Paths within the folder, as the signature names them. */
 function ignoredIn(model: string, signature: string): string[] {
   const own = relative(resolve(model), resolve(signature)).replaceAll('\\', '/');
-  return [...NOT_SIGNED, ...(own === '' || own.startsWith('..') ? [] : [own])].sort(inOrder);
+  return [...NOT_SIGNED, ...(own === '' || own === '..' || own.startsWith('../') ? [] : [own])].sort(inOrder);
 }
 
 const rootOf = (digests: Iterable<string>): string =>

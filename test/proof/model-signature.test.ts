@@ -120,6 +120,13 @@ describe('ours', () => {
     await expect(signModel({ model: folder(), key: huge })).rejects.toThrow(/is no file of at most/);
   });
 
+  test('a signature in the folder is not signed itself, whatever its name', async () => {
+    const [model, key] = [folder(), written('dots.pem', pem('P-256'))];
+    const signature = join(model, '..sig');
+    const made = await signModel({ model, key, signature });
+    expect(await checkModelSignature({ model, key, signature })).toEqual(made);
+  });
+
   test('a link is refused, and so is what is no signature', async () => {
     const model = folder();
     const key = written('own.pem', pem('P-256'));
