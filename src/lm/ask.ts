@@ -85,7 +85,8 @@ export const scoreAll = (
   options?: AskOptions,
 ): Promise<Score[]> => all(scoreEach(model, requests, options));
 
-async function all<T>(results: AsyncIterable<T>): Promise<T[]> {
+/** Of anything that comes one by one. */
+export async function all<T>(results: AsyncIterable<T>): Promise<T[]> {
   const out: T[] = [];
   for await (const result of results) out.push(result);
   return out;

@@ -45,14 +45,18 @@ export async function digestFolder(
   return digests;
 }
 
-function* filesIn(folder: string, below: string, ignored: ReadonlySet<string>): Generator<string> {
-  let count = 0;
+function* filesIn(
+  folder: string,
+  below: string,
+  ignored: ReadonlySet<string>,
+  seen = { entries: 0 },
+): Generator<string> {
   for (const entry of listed(join(folder, below))) {
     const name = below === '' ? entry.name : `${below}/${entry.name}`;
     if (ignored.has(name)) continue;
-    if (++count > MOST_FILES)
+    if (++seen.entries > MOST_FILES)
       throw new WhorlError('unsupported', `${folder} has too many files to be a model`);
-    if (entry.isDirectory()) yield* filesIn(folder, name, ignored);
+    if (entry.isDirectory()) yield* filesIn(folder, name, ignored, seen);
     else if (entry.isFile()) yield name;
     else
       throw new WhorlError(

@@ -9,20 +9,20 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { checkWritable, writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
-import { type OnEvent, silent } from '../base/events.ts';
+import type { OnEvent } from '../base/events.ts';
 import { jsonOrNothing } from '../base/json.ts';
 import { sha256Hex } from '../base/sha256.ts';
-import { isNotThere, systemError } from '../base/system-errors.ts';
+import { readSmall } from './beside.ts';
 import { digestFolder, inOrder } from './folder-digests.ts';
+import { PAYLOAD_TYPE, signedBytes } from './pae.ts';
 
 const MEDIA_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
-const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
 const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 const PREDICATE_TYPE = 'https://model_signing/signature/v1.0';
 const SIGNATURE = 'model.sig';
@@ -45,6 +45,8 @@ export interface SignModelOptions extends Abortable {
   readonly signature?: string;
   readonly onEvent?: OnEvent;
 }
+
+type Called = SignModelOptions & { readonly onEvent: OnEvent };
 
 export interface ModelSignature {
   readonly model: string;
@@ -83,15 +85,15 @@ const statementSchema = z.object({
 
 /** @throws WhorlError `missing-file`, `unsupported` for a folder with links or a key of another kind */
 export function signModel(options: SignModelOptions): Promise<ModelSignature> {
-  return abortable(options, () => runSign(options));
+  return abortable(options, runSign);
 }
 
 async function runSign({
   model,
   key: keyFile,
   signature = join(model, SIGNATURE),
-  onEvent = silent,
-}: SignModelOptions): Promise<ModelSignature> {
+  onEvent,
+}: Called): Promise<ModelSignature> {
   checkWritable(signature);
   const known = existsSync(keyFile) ? privateKey(keyFile) : undefined;
   const ignored = ignoredIn(model, signature);
@@ -108,7 +110,7 @@ async function runSign({
   };
   const payload = Buffer.from(JSON.stringify(statement));
   const { hash, hint } = described(createPublicKey(key), keyFile);
-  const sig = sign(hash, signed(payload), key).toString('base64');
+  const sig = sign(hash, signedBytes(payload), key).toString('base64');
   const bundle = {
     mediaType: MEDIA_TYPE,
     verificationMaterial: { publicKey: { hint }, tlogEntries: [] },
@@ -124,15 +126,15 @@ async function runSign({
 
 /** @throws WhorlError `mismatch` naming the first file that is not as signed, or another key; `bad-file` for what is no such signature */
 export function checkModelSignature(options: SignModelOptions): Promise<ModelSignature> {
-  return abortable(options, () => runCheck(options));
+  return abortable(options, runCheck);
 }
 
 async function runCheck({
   model,
   key: keyFile,
   signature = join(model, SIGNATURE),
-  onEvent = silent,
-}: SignModelOptions): Promise<ModelSignature> {
+  onEvent,
+}: Called): Promise<ModelSignature> {
   const key = readKey(keyFile, createPublicKey);
   const { hash, hint } = described(key, keyFile);
   const bundle = shaped(bundleSchema, readText(signature), signature);
@@ -141,7 +143,7 @@ async function runCheck({
   const named = bundle.verificationMaterial.publicKey.hint;
   if (
     (named && named !== hint) ||
-    !verify(hash, signed(bytes), key, Buffer.from(signatures[0].sig, 'base64'))
+    !verify(hash, signedBytes(bytes), key, Buffer.from(signatures[0].sig, 'base64'))
   )
     throw differs(signature, 'was not signed by this key');
   const { predicate, subject } = shaped(statementSchema, bytes.toString('utf8'), signature);
@@ -168,15 +170,11 @@ const differs = (where: string, what: string): WhorlError =>
 /** Paths within the folder, as the signature names them. */
 function ignoredIn(model: string, signature: string): string[] {
   const own = relative(resolve(model), resolve(signature)).replaceAll('\\', '/');
-  return [...NOT_SIGNED, ...(own === '' || own.startsWith('..') ? [] : [own])].sort(inOrder);
+  return [...NOT_SIGNED, ...(own === '' || own === '..' || own.startsWith('../') ? [] : [own])].sort(inOrder);
 }
 
 const rootOf = (digests: Iterable<string>): string =>
   sha256Hex(Buffer.concat([...digests].map((digest) => Buffer.from(digest, 'hex'))));
-
-/** DSSE's encoding of what is signed (secure-systems-lab/dsse, protocol.md). */
-const signed = (payload: Buffer): Buffer =>
-  Buffer.concat([Buffer.from(`DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${payload.length} `), payload]);
 
 function described(key: KeyObject, path: string): { hash: string; hint: string } {
   const hash = HASHES[key.asymmetricKeyDetails?.namedCurve ?? ''];
@@ -214,17 +212,7 @@ function newKey(path: string): KeyObject {
   return key;
 }
 
-function readText(path: string): string {
-  try {
-    const bytes = readFileSync(path);
-    if (bytes.length > MAX_BUNDLE) throw new WhorlError('bad-file', `${path} is too large`);
-    return bytes.toString('utf8');
-  } catch (cause) {
-    if (cause instanceof WhorlError) throw cause;
-    if (!isNotThere(cause)) throw systemError(cause, path, 'reading') ?? cause;
-    throw new WhorlError('missing-file', `${path} does not exist`, 'give its path', { cause });
-  }
-}
+const readText = (path: string): string => Buffer.from(readSmall(path, MAX_BUNDLE)).toString('utf8');
 
 function shaped<T extends z.ZodType>(schema: T, text: string, path: string): z.output<T> {
   const read = schema.safeParse(jsonOrNothing(text));

@@ -10,14 +10,13 @@ import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { canonicalJson, type Json } from '../claim/canonical.ts';
 import type { Opened } from '../claim/open.ts';
-import type { SecretContents } from '../claim/secret-contents.ts';
 import type { Lock, Unlock } from '../claim/secret-file.ts';
 import { burn, lockAgain } from './certificate/burn.ts';
 import { publicKeyOf, seal, signingKey } from './certificate/dsse.ts';
 import { type Issued, statementOf } from './certificate/issue.ts';
 import { softwareDigest } from './certificate/software-digest.ts';
 import type { OpenedClaim } from './opened-claim.ts';
-import { type DecideOptions, keysCountForNothing, type Verdict } from './verdict.ts';
+import { keysCountForNothing } from './verdict.ts';
 
 export interface CertificateOptions {
   /** Where the certificate is written. */
@@ -67,9 +66,8 @@ function newKey(path: string): KeyObject {
 export async function certify(
   { file, key: keyOf, lock }: Certifier,
   secretPath: string,
-  contents: SecretContents,
-  opened: Opened,
-  issued: Omit<Issued, 'signer' | 'created' | 'software'>,
+  { contents, opened, look, proved }: OpenedClaim,
+  issued: Omit<Issued, 'look' | 'beacon' | 'proofs' | 'signer' | 'created' | 'software'>,
 ): Promise<void> {
   const { verdict } = issued;
   if (!verdict.exact || keysCountForNothing(verdict))
@@ -82,6 +80,9 @@ export async function certify(
   const created = new Date().toISOString();
   const statement = statementOf(opened, contents, {
     ...issued,
+    look,
+    beacon: proved.beacon,
+    proofs: proved.proofs.map((response) => Buffer.from(response).toString('base64')),
     signer: publicKeyOf(key),
     created,
     software: { ...SOFTWARE, digest: softwareDigest() },
@@ -97,19 +98,6 @@ export async function certify(
   await burn(secretPath, contents, record, lock);
   writeFileAtomic(file, seal(statement, key));
 }
-
-/** What a certificate says of any suspect. */
-export const certified = (
-  { look, proved }: OpenedClaim,
-  verdict: Verdict,
-  { stamp }: DecideOptions,
-): Pick<Issued, 'verdict' | 'look' | 'stamp' | 'beacon' | 'proofs'> => ({
-  verdict,
-  look,
-  stamp: stamp ?? null,
-  beacon: proved.beacon,
-  proofs: proved.proofs.map((response) => Buffer.from(response).toString('base64')),
-});
 
 /** What a plan says that would be written. */
 export const plannedCertificate = ({

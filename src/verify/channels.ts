@@ -17,7 +17,6 @@ export interface Channels {
 
 /** A p-value of one look, and the least that could have come out. */
 export interface Weighed {
-  readonly p: PValue;
   readonly tail: Ratio;
   readonly reachable: Ratio;
 }
@@ -42,7 +41,7 @@ export function log10Calibrated(log10_p: number): number {
  * @param stamp undefined where it counts for nothing
  */
 export function product(
-  keys: { readonly tail: Ratio; readonly reachable: Ratio } | undefined,
+  keys: Weighed | undefined,
   stamp: StampReading | undefined,
 ): { readonly channels: Channels; readonly weighed: Weighed | undefined } {
   const log10_p = keys && toPValue(keys.tail).log10_p;
@@ -54,7 +53,7 @@ export function product(
   const better = (joint: Ratio, alone: Ratio | undefined) => (alone ? lesser(joint, alone) : joint);
   const tail = better(overE(log10_e), keys?.tail);
   const reachable = better(overE(most), keys?.reachable);
-  return { channels, weighed: { p: toPValue(tail), tail, reachable } };
+  return { channels, weighed: { tail, reachable } };
 }
 
 /** 1/e, from a logarithm rounded down to hundredths: below that, two implementations may differ. */

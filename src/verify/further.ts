@@ -14,7 +14,7 @@ import { contradicts, countDecoys, DECOYS, type Decoys, decoyRatio } from './exa
 import { RANK_TESTS, type Scores } from './exact/t6.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import { waysOf } from './paid.ts';
-import { type DecideOptions, decide, type Verdict } from './verdict.ts';
+import { type DecideOptions, decide, keysCountForNothing, type Verdict } from './verdict.ts';
 
 export interface FurtherTest {
   readonly test: string;
@@ -53,8 +53,7 @@ export function decideWithFurther(
   beside: Beside,
 ): Decided {
   const verdict = decide(opened, answers, options);
-  const { channels, keys, exact } = verdict;
-  if (!exact || keys.of === 0 || channels?.keys === null || beside.seed === null)
+  if (!verdict.exact || verdict.keys.of === 0 || keysCountForNothing(verdict) || beside.seed === null)
     return { verdict, further: [] };
   const { further, doubt } = furtherOf(opened as OpenedOf<ClaimKind>, answers, verdict, beside, beside.seed);
   if (doubt === undefined) return { verdict, further };

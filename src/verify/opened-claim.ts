@@ -82,7 +82,10 @@ export async function openedClaim(options: {
 const REPEATABLE = new Date(0).toISOString();
 
 /** What it brings into a decision, whoever answers. @param alpha the caller's level, where there is one */
-export const decidingOn = (claim: OpenedClaim, alpha: number | undefined): DecideOptions => ({
+export const decidingOn = (
+  claim: OpenedClaim,
+  alpha: number | undefined,
+): DecideOptions & Pick<OpenedClaim, 'range'> => ({
   ...(alpha === undefined ? {} : { alpha }),
   range: claim.range,
   look: claim.look,

@@ -46,13 +46,19 @@ export const rankCount = (
   return count;
 };
 
-/** Of what `rankRequests` made: of a candidate the log-probability of any of its forms. */
+const HARMLESS: ScoreRequest = { context: 'Hello', continuation: ' world' };
+
+/** Scores something harmless: who gives no log-probabilities learns no key by it. @throws WhorlError `unsupported` */
+export const checkScores = (model: LanguageModel): Promise<unknown> => scoreAll(model, [HARMLESS]);
+
+/** Of what `rankRequests` made: of a candidate the log-probability of any of its forms. Undefined where nothing is asked for. */
 export async function rankScores(
   model: LanguageModel,
   requests: readonly ScoreRequest[],
   keys: number,
   onEvent: OnEvent,
-): Promise<Scores> {
+): Promise<Scores | undefined> {
+  if (requests.length === 0) return undefined;
   const scores = await scoreAll(model, requests, { name: 'ranking', onEvent });
   const each = requests.length / keys;
   return Array.from({ length: keys }, (_, i) =>

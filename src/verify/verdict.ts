@@ -152,7 +152,7 @@ export function decideOnPart<K extends ClaimKind>(
   const trials = trialsOf(claim.draw, evidence);
   const tail = stopped?.tail ?? test.tail(counts);
   const reachable = stopped?.reachable ?? test.reachable(size, draw, new Set(changed));
-  const alone: Weighed | undefined = inexact.length > 0 ? undefined : { p: toPValue(tail), tail, reachable };
+  const alone: Weighed | undefined = inexact.length > 0 ? undefined : { tail, reachable };
   // Ways of asking are paid for by the answers' p, looks by whatever decides.
   const joint =
     options.stamp &&
@@ -162,7 +162,7 @@ export function decideOnPart<K extends ClaimKind>(
     );
   const multiplicity = joint ? looks : looks * ways;
   const weighed = joint ? joint.weighed : alone;
-  const p = weighed && timesCount(weighed.p, multiplicity);
+  const p = weighed && timesCount(toPValue(weighed.tail), multiplicity);
   const left = p && Math.min(0, p.log10_p + trials.log10);
   const name = stopped?.name ?? test.name;
   const cut = stopped?.report.stopped === 'budget';

@@ -16,7 +16,8 @@ import { type Model, plannedModel } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
-import { type Certifier, certified, certifier, certify, plannedCertificate } from './certify.ts';
+import { type Certifier, certifier, certify, plannedCertificate } from './certify.ts';
+import { transcriptsBeside } from './endpoint/transcript.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { decideWithFurther, type FurtherTest } from './further.ts';
@@ -25,11 +26,11 @@ import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim, STAMP_BURNT } from './opened-claim.ts';
 import { rankRequests, rankScores } from './ranks.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
-import { askedBefore, transcriptsBeside } from './sequential/local-transcript.ts';
+import { decideInTurn } from './sequential/in-turn.ts';
+import { askedBefore } from './sequential/local-transcript.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
-import { askInTurn } from './sequential/stopped.ts';
 import { readStamp } from './stamp.ts';
-import { type Asked, type DecideOptions, decide, type Verdict } from './verdict.ts';
+import { type Asked, decide, type Verdict } from './verdict.ts';
 
 export type { EndpointOptions, EndpointReport, VerifyOptions, VerifyReport };
 
@@ -207,7 +208,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
 async function ask(ready: Ready): Promise<VerifyReport> {
   const { options, onEvent, claimFile, burnt, issuing } = ready;
   const { suspect, vanilla, stamp, questions, started } = ready;
-  const deciding: DecideOptions = {
+  const deciding: Deciding = {
     ...decidingOn(ready, options.alpha),
     stamp: stamp && readStamp(stamp, suspect, vanilla, onEvent),
   };
@@ -247,8 +248,9 @@ interface Answers {
 }
 
 type Digested = Ready & { readonly suspect_digests: VanillaDigests };
+type Deciding = ReturnType<typeof decidingOn>;
 
-async function askKeys(ready: Digested, questions: Questions, deciding: DecideOptions): Promise<Answers> {
+async function askKeys(ready: Digested, questions: Questions, deciding: Deciding): Promise<Answers> {
   const { options, onEvent, contents, opened, issuing, suspect, quantised, suspect_digests } = ready;
   const { ownerParts, model, wrapper: name, wrapped, requests } = questions;
   const { scoring, changed, byIds, reordered } = questions;
@@ -258,7 +260,7 @@ async function askKeys(ready: Digested, questions: Questions, deciding: DecideOp
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
   const how = { ...deciding, asked, ownerParts, changed };
   const generations = options.sequential ? [] : await generateAll(model, requests, { onEvent });
-  const scores = scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
+  const scores = await rankScores(model, scoring, requests.length, onEvent);
   const { verdict, further, warnings } = options.sequential
     ? { ...(await stoppedVerdict(ready, questions, how)), further: [] }
     : {
@@ -271,8 +273,8 @@ async function askKeys(ready: Digested, questions: Questions, deciding: DecideOp
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
     const prompt_tokens = await promptTokens(model.tokenizer, requests);
-    await certify(issuing, options.secret, contents, opened, {
-      ...certified(ready, verdict, deciding),
+    await certify(issuing, options.secret, ready, {
+      ...{ verdict, stamp: deciding.stamp ?? null },
       around: { prefix, suffix },
       changed,
       suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
@@ -315,18 +317,9 @@ const answersOf = (generations: readonly { readonly generated: string }[]): stri
 
 /** Key by key; what was answered in an earlier call is not asked again. */
 async function stoppedVerdict(
-  {
-    options,
-    onEvent,
-    opened,
-    range,
-    suspect_digests,
-    quantised,
-  }: Ready & {
-    readonly suspect_digests: VanillaDigests;
-  },
-  { model, requests, wrapper, ownerParts, changed }: Questions,
-  deciding: DecideOptions & { readonly asked: Asked },
+  { options, onEvent, opened, range, suspect_digests, quantised }: Digested,
+  { model, requests, wrapper, ownerParts }: Questions,
+  deciding: Deciding & { readonly asked: Asked },
 ): Promise<Pick<Answers, 'verdict' | 'warnings'>> {
   const { ignoredConfigKeys } = model.model;
   const before = askedBefore(options, {
@@ -336,18 +329,14 @@ async function stoppedVerdict(
     ...(ignoredConfigKeys.length > 0 && { ignored_config_keys: ignoredConfigKeys }),
   });
   try {
-    const { answers, stopped } = await askInTurn({
-      ...{ opened, range, changed, asked: deciding.asked, told: 1, evidence: deciding.evidence! },
-      alpha: options.alpha ?? opened.claim.alpha,
+    const verdict = await decideInTurn(opened, deciding, {
       options: options.sequential!,
       atATime: AT_A_TIME,
       ask: (from, to) =>
         before.asked(requests.slice(from, to), from, (left) => generateAll(model, left, { onEvent })),
-      look: ({ stopped: why, asked }) => before.look(why, asked),
+      look: before.look,
     });
-    const { from } = range;
-    const how = { ...deciding, range: { from, to: from + answers.length }, stopped };
-    return { verdict: decide(opened, answers, how), warnings: before.warnings };
+    return { verdict, warnings: before.warnings };
   } finally {
     before.close();
   }
@@ -373,12 +362,12 @@ const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =
       ];
 
 /** Of a claim without keys. */
-async function notAsked(ready: Digested, deciding: DecideOptions): Promise<Answers> {
-  const { options, contents, opened, issuing, suspect, suspect_digests } = ready;
+async function notAsked(ready: Digested, deciding: Deciding): Promise<Answers> {
+  const { options, opened, issuing, suspect, suspect_digests } = ready;
   const verdict = decide(opened, [], deciding);
   if (issuing)
-    await certify(issuing, options.secret, contents, opened, {
-      ...certified(ready, verdict, deciding),
+    await certify(issuing, options.secret, ready, {
+      ...{ verdict, stamp: deciding.stamp ?? null },
       around: { prefix: '', suffix: '' },
       changed: [],
       suspect: { ...suspect_digests, source: suspect.source, chat_template: null },

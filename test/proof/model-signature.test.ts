@@ -3,7 +3,15 @@
 
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -104,6 +112,19 @@ describe('ours', () => {
     await expect(signModel({ model, key: written('ed.pem', pem('ed25519')) })).rejects.toThrow(
       /is no EC key/,
     );
+  });
+
+  test('a file that no key and no signature can be is refused before it is read', async () => {
+    const huge = written('huge', '');
+    truncateSync(huge, 2 ** 33); // a hole: no byte of it is written
+    await expect(signModel({ model: folder(), key: huge })).rejects.toThrow(/is no file of at most/);
+  });
+
+  test('a signature in the folder is not signed itself, whatever its name', async () => {
+    const [model, key] = [folder(), written('dots.pem', pem('P-256'))];
+    const signature = join(model, '..sig');
+    const made = await signModel({ model, key, signature });
+    expect(await checkModelSignature({ model, key, signature })).toEqual(made);
   });
 
   test('a link is refused, and so is what is no signature', async () => {

@@ -16,7 +16,7 @@ import { bindings } from '../claim/plans.ts';
 import { finished } from '../cli/finished-run.ts';
 import { scratch, tinyModel } from '../cli/tiny-model.ts';
 import { whorl } from '../cli/whorl.ts';
-import { over, type Server, serve } from '../lm/openai-server.ts';
+import { answering, over, type Server, serve } from '../lm/openai-server.ts';
 
 let folder: string;
 let run: RunFolder;
@@ -79,6 +79,19 @@ test('behind a server that gives log-probabilities the same lines; it is asked w
   await expect(verify({ secret, suspect: server.url, endpoint: chat, ranks: true })).rejects.toMatchObject({
     code: 'unsupported',
   });
+});
+
+test('a server that gives no log-probabilities is asked no key', async () => {
+  const silent = await serve(answering(() => 'hm'));
+  try {
+    const endpoint = { model_name: 'm', transcript: join(folder, 'w.jsonl') };
+    await expect(
+      verify({ secret: run.secret, suspect: silent.url, endpoint, ranks: true }),
+    ).rejects.toMatchObject({ code: 'unsupported' });
+    expect(silent.texts().filter((text) => text.includes('key'))).toEqual([]);
+  } finally {
+    await silent.close();
+  }
 });
 
 test('for people, and as a plan', async () => {

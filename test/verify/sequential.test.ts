@@ -10,12 +10,12 @@ import { OWNER_DRAWS } from '../../src/claim/grinding.ts';
 import type { Opened } from '../../src/claim/open.ts';
 import type { AskedKind, ClaimPlan, DrawOf, SizeOf } from '../../src/claim/plan.ts';
 import { atMost, decimal, lowestTerms, type Ratio } from '../../src/verify/exact/ratio.ts';
-import { NO_EVIDENCE } from '../../src/verify/exactness.ts';
 import { BETS } from '../../src/verify/sequential/bets.ts';
 import { Course, GIVEN_UP, type Goal, PERSISTENCE, type Stakes } from '../../src/verify/sequential/course.ts';
 import { EProcess } from '../../src/verify/sequential/e-process.ts';
-import { askInTurn, type SequentialOptions } from '../../src/verify/sequential/stopped.ts';
-import { decide, type Verdict } from '../../src/verify/verdict.ts';
+import { decideInTurn } from '../../src/verify/sequential/in-turn.ts';
+import type { SequentialOptions } from '../../src/verify/sequential/stopped.ts';
+import type { Verdict } from '../../src/verify/verdict.ts';
 import { answersPlan, bindings, committing, membershipPlan, seeded } from '../claim/plans.ts';
 
 interface Figures {
@@ -183,8 +183,9 @@ async function verdictOf(
   const { atATime = 1, told = 1, changed = [], ...rest } = options;
   const range = { from: 0, to: opened.plan.keys.length };
   let looks = 0;
-  const { answers, stopped } = await askInTurn({
-    ...{ opened, range, asked, told, alpha: ALPHA, evidence: NO_EVIDENCE, options: rest, atATime, changed },
+  const deciding = { range, asked, multiplicity: told, alpha: ALPHA, changed };
+  const verdict = await decideInTurn(opened, deciding, {
+    ...{ options: rest, atATime },
     async *ask(from, to) {
       for (let key = from; key < to; key++) {
         keys.push(key);
@@ -193,8 +194,7 @@ async function verdictOf(
     },
     look: () => ++looks,
   });
-  const deciding = { asked, multiplicity: told, changed, stopped, range: { from: 0, to: answers.length } };
-  return { verdict: decide(opened, answers, deciding), keys };
+  return { verdict, keys };
 }
 
 describe('when it stops', () => {
@@ -396,13 +396,15 @@ test(`a suspect of persistence ${PERSISTENCE} is given up in at most ${100 * GIV
 
 test('a beginning after burnt keys is paid for: it could have been chosen', async () => {
   const { opened, learnt } = made(answersPlan());
-  const range = { from: 8, to: 32 };
-  const { answers, stopped } = await askInTurn({
-    ...{ opened, range, asked, told: 1, alpha: ALPHA, evidence: NO_EVIDENCE, options: {}, look: () => 1 },
-    async *ask(from, to) {
-      for (let i = from; i < to; i++) yield await Promise.resolve(learnt(8 + i));
+  const verdict = await decideInTurn(
+    opened,
+    { asked, alpha: ALPHA, range: { from: 8, to: 32 } },
+    {
+      ...{ options: {}, look: () => 1 },
+      async *ask(from, to) {
+        for (let i = from; i < to; i++) yield await Promise.resolve(learnt(8 + i));
+      },
     },
-  });
-  const verdict = decide(opened, answers, { asked, stopped, range: { from: 8, to: 8 + answers.length } });
+  );
   expect(verdict).toMatchObject({ verdict: 'verified', multiplicity: 64, keys: { from: 8, of: 32 } });
 });

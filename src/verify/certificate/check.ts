@@ -19,6 +19,7 @@ import {
   bindingsSchema,
   type ClaimKind,
   type ClaimPlan,
+  hex256,
   MAX_KEYS,
   planSchema,
   type SizeOf,
@@ -193,8 +194,8 @@ function openedPart<K extends ClaimKind>(
     return leaf.name === name ? (leaf.value as Json) : wrong(`leaf ${place} is ${leaf.name}, not ${name}`);
   };
   const seedAt = (place: number, name: string): string => {
-    const seed = valueAt(place, name);
-    return typeof seed === 'string' && HEX256.test(seed) ? seed : wrong('a seed is no seed');
+    const seed = hex256.safeParse(valueAt(place, name));
+    return seed.success ? seed.data : wrong('a seed is no seed');
   };
   if (!same(valueAt(PLACE.header, 'header'), headerOf(claim as unknown as Claim)))
     wrong('the header is not the claim');
@@ -243,8 +244,6 @@ const OWN_TERMS: {
   'drawn-membership': (decryptions, { n, negatives }) => ({ n, negatives, decryptions }),
   'drawn-direction': () => ({}),
 };
-
-const HEX256 = /^[0-9a-f]{64}$/;
 
 /** A server shows neither weights nor tokens. */
 function checkServer({ body, stamp, changed, transcript, suspect }: Predicate): void {

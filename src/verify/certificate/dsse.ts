@@ -8,8 +8,7 @@ import { sha256Hex } from '../../base/sha256.ts';
 import { canonicalJson, type Json } from '../../claim/canonical.ts';
 import { hex256 } from '../../claim/plan.ts';
 import { checkShape } from '../../claim/shape-error.ts';
-
-const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
+import { PAYLOAD_TYPE, signedBytes } from '../../proof/pae.ts';
 
 const envelopeSchema = z.strictObject({
   payloadType: z.literal(PAYLOAD_TYPE),
@@ -46,16 +45,12 @@ function hashFor(key: KeyObject): 'sha256' | null {
   throw new WhorlError('unsupported', 'a certificate is signed by Ed25519 or P-256');
 }
 
-/** What is signed: the type and the payload with their lengths in bytes. */
-const signed = (payload: Buffer): Buffer =>
-  Buffer.concat([Buffer.from(`DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${payload.length} `), payload]);
-
 const keyIdOf = (publicKey: string): string => sha256Hex(Buffer.from(publicKey, 'base64'));
 
 /** The text of an envelope around a statement. */
 export function seal(statement: Json, key: KeyObject): string {
   const payload = Buffer.from(canonicalJson(statement));
-  const sig = sign(hashFor(key), signed(payload), key).toString('base64');
+  const sig = sign(hashFor(key), signedBytes(payload), key).toString('base64');
   const envelope = {
     payloadType: PAYLOAD_TYPE,
     payload: payload.toString('base64'),
@@ -104,7 +99,7 @@ export function unseal(text: string, keyIn: (statement: Json) => string): Json {
   try {
     const key = createPublicKey({ key: der, format: 'der', type: 'spki' });
     if (publicKeyOf(key) !== publicKey) refuse('has a key in another form than SPKI');
-    ok = verify(hashFor(key), signed(payload), key, bytesOf(sig, 'signature'));
+    ok = verify(hashFor(key), signedBytes(payload), key, bytesOf(sig, 'signature'));
   } catch (cause) {
     refuse('has a key or a signature that cannot be read', cause);
   }

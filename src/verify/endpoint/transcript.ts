@@ -3,6 +3,7 @@
 
 import { constants } from 'node:buffer';
 import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { PartialFile, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
@@ -16,6 +17,11 @@ import { withReader } from '../../sources/bounded-reader.ts';
 
 /** What all answers of a transcript have in common. */
 export type Bound = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
+
+/** Where transcripts lie unless it is said, one for all that is bound. */
+export const transcriptsBeside = (secret: string): string => join(dirname(secret), 'transcripts');
+export const transcriptBeside = (secret: string, bound: Bound): string =>
+  join(transcriptsBeside(secret), `${sha256Hex(JSON.stringify(bound)).slice(0, 16)}.jsonl`);
 
 const FORMAT = 'whorl-endpoint-transcript-v1';
 /** Bytes: it is read as one text. */

@@ -1,7 +1,6 @@
 // A suspect behind a server: the keys are put to it as texts or as what a user says, answers are kept as they come, and the
 // verdict is decided after the last one. What is refused is refused before a key leaves this machine.
 
-import { dirname, join } from 'node:path';
 import { checkWritable } from '../../base/atomic.ts';
 import type { DryRun } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
@@ -9,7 +8,7 @@ import { silent } from '../../base/events.ts';
 import { sha256Hex } from '../../base/sha256.ts';
 import { SOFTWARE } from '../../base/software.ts';
 import type { Opened } from '../../claim/open.ts';
-import { generateEach } from '../../lm/ask.ts';
+import { all, generateEach } from '../../lm/ask.ts';
 import type { Spent } from '../../lm/endpoint/budget.ts';
 import { EndpointModel } from '../../lm/endpoint/endpoint-model.ts';
 import {
@@ -27,16 +26,15 @@ import {
   type Wrapped,
   wrapperInTurns,
 } from '../../text/prompts/wrappers.ts';
-import { type Certifier, certified, certifier, certify, plannedCertificate } from '../certify.ts';
-import { type Decided, decideWithFurther } from '../further.ts';
+import { type Certifier, certifier, certify, plannedCertificate } from '../certify.ts';
+import { decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
-import { rankCount, rankRequests, rankScores } from '../ranks.ts';
+import { checkScores, rankCount, rankRequests, rankScores } from '../ranks.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
+import { decideInTurn } from '../sequential/in-turn.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from '../sequential/options.ts';
-import { askInTurn } from '../sequential/stopped.ts';
-import { type Asked, type DecideOptions, decide, type Verdict } from '../verdict.ts';
-import { type Bound, Transcript } from './transcript.ts';
+import { type Bound, Transcript, transcriptBeside } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
   readonly issuing: Certifier | undefined;
@@ -116,7 +114,9 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       const requests = requestsOf(opened, range, wrapped);
       const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
       const left = requests.length - transcript.answers;
-      if (!options.sequential) checkEnough(left + scoring.length, model.spent, settings);
+      const trying = scoring.length > 0 && left > 0 ? 1 : 0;
+      if (!options.sequential) checkEnough(left + trying + scoring.length, model.spent, settings);
+      if (trying) await checkScores(model);
       const most = options.sequential ? 'at most ' : '';
       const detail = `${most}${left} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
       onEvent({ kind: 'phase', name: 'asking', detail });
@@ -137,20 +137,20 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       };
       const { opening, randomness } = prepared.contents;
       const answers = options.sequential ? [] : await all(ask(0, requests.length));
-      const whole = async (): Promise<Decided> => {
-        const scores =
-          scoring.length > 0 ? await rankScores(model, scoring, requests.length, onEvent) : undefined;
-        return decideWithFurther(opened, answers, deciding, { seed: opening.owner_seed, randomness, scores });
-      };
+      const scores = await rankScores(model, scoring, requests.length, onEvent);
+      const look = (stopped: string, keys: number): number => transcript.look(stopped, keys);
       const { verdict, further } = options.sequential
-        ? { verdict: await stoppedVerdict(prepared, options, deciding, ask, transcript), further: [] }
-        : await whole();
+        ? {
+            verdict: await decideInTurn(opened, deciding, { options: options.sequential, ask, look }),
+            further: [],
+          }
+        : decideWithFurther(opened, answers, deciding, { seed: opening.owner_seed, randomness, scores });
       const identity = await model.identity();
       const { from, to } = transcript.times!;
       if (prepared.issuing) {
         const { url, model_name, reported_models, tls_peers } = identity;
-        await certify(prepared.issuing, options.secret, prepared.contents, opened, {
-          ...certified(prepared, verdict, deciding),
+        await certify(prepared.issuing, options.secret, prepared, {
+          ...{ verdict, stamp: null },
           around: { prefix, suffix },
           changed: [],
           suspect: {
@@ -198,32 +198,6 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
   } finally {
     await model.release();
   }
-}
-
-async function stoppedVerdict(
-  { opened, range }: Ready,
-  { sequential, alpha }: VerifyOptions,
-  deciding: DecideOptions & { readonly asked: Asked },
-  ask: (from: number, to: number) => AsyncIterable<string>,
-  transcript: Transcript,
-): Promise<Verdict> {
-  const { answers, stopped } = await askInTurn({
-    ...{ opened, range, ask, asked: deciding.asked, told: WAYS_TO_PUT, evidence: deciding.evidence! },
-    alpha: alpha ?? opened.claim.alpha,
-    options: sequential!,
-    look: ({ stopped: why, asked }) => transcript.look(why, asked),
-  });
-  return decide(opened, answers, {
-    ...deciding,
-    range: { from: range.from, to: range.from + answers.length },
-    stopped,
-  });
-}
-
-async function all<T>(list: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const one of list) found.push(one);
-  return found;
 }
 
 async function ready(options: VerifyOptions): Promise<Ready> {
@@ -274,9 +248,7 @@ async function ready(options: VerifyOptions): Promise<Ready> {
     keys: `${range.from}..${range.to}`,
     max_new_tokens: plan.decoding.max_new_tokens,
   };
-  const path =
-    transcript ??
-    join(dirname(options.secret), 'transcripts', `${sha256Hex(JSON.stringify(bound)).slice(0, 16)}.jsonl`);
+  const path = transcript ?? transcriptBeside(options.secret, bound);
   checkWritable(path);
   return { ...claim, issuing, spec: asked, settings, wrapper, path, bound };
 }

@@ -1,9 +1,8 @@
 // What a suspect whose weights lie here answered key by key, kept as a server's answers are: another call goes on from it.
 
-import { dirname, join } from 'node:path';
 import { sha256Hex } from '../../base/sha256.ts';
 import type { TextRequest } from '../../lm/language-model.ts';
-import { type Bound, Transcript } from '../endpoint/transcript.ts';
+import { type Bound, Transcript, transcriptBeside } from '../endpoint/transcript.ts';
 import type { VerifyOptions } from '../report.ts';
 
 export interface AskedBefore {
@@ -20,12 +19,9 @@ export interface AskedBefore {
   close(): void;
 }
 
-export const transcriptsBeside = (secret: string): string => join(dirname(secret), 'transcripts');
-
 /** @throws WhorlError `mismatch` for a transcript that was changed since */
 export function askedBefore({ secret }: VerifyOptions, bound: Bound): AskedBefore {
-  const place = sha256Hex(JSON.stringify(bound)).slice(0, 16);
-  const transcript = new Transcript(join(transcriptsBeside(secret), `${place}.jsonl`), bound);
+  const transcript = new Transcript(transcriptBeside(secret, bound), bound);
   let read = 0;
   const digest = (request: TextRequest): string => sha256Hex(JSON.stringify(request));
   return {

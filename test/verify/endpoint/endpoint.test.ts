@@ -6,7 +6,6 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -16,52 +15,29 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Secret } from '../../../src/base/secret.ts';
 import { sha256Hex } from '../../../src/base/sha256.ts';
 import { adapterDigest, encodeAdapter } from '../../../src/claim/adapter.ts';
-import { parseClaim } from '../../../src/claim/claim.ts';
-import { keyRoles, openClaim } from '../../../src/claim/open.ts';
-import { readSecret } from '../../../src/claim/secret-file.ts';
 import type { RunFolder } from '../../../src/runs/run-folder.ts';
 import { wrapperTexts } from '../../../src/text/prompts/wrappers.ts';
 import { Transcript } from '../../../src/verify/endpoint/transcript.ts';
-import { type EndpointOptions, type VerifyReport, verify } from '../../../src/verify/verify.ts';
+import type { EndpointOptions, VerifyReport } from '../../../src/verify/verify.ts';
 import { bindings } from '../../claim/plans.ts';
 import { finished } from '../../cli/finished-run.ts';
-import { scratch, tinyModel } from '../../cli/tiny-model.ts';
 import { whorl } from '../../cli/whorl.ts';
-import { type Answer, answering, json, type Server, said, serve, textOf } from '../../lm/openai-server.ts';
+import { type Answer, answering, json, type Server, said, textOf } from '../../lm/openai-server.ts';
+import { type LearntRun, learntRun } from './learnt-run.ts';
 
 const KEYS = 8;
+let made: LearntRun;
 let folder: string;
 let run: RunFolder;
-/** What a model that learnt its part says to a text that holds a key. */
-let learnt: (text: string) => string;
-const servers: Server[] = [];
+let learnt: LearntRun['learnt'];
 beforeAll(async () => {
-  folder = scratch();
-  run = await finished(join(folder, 'run'), tinyModel(folder), bindings);
-  const contents = (await readSecret(run.secret)).reveal();
-  const opened = openClaim(parseClaim(readFileSync(run.claim, 'utf8'), 'claim'), contents);
-  const targets = keyRoles(opened).map(({ target }) => target);
-  learnt = (text) => ` ${targets[opened.plan.keys.findIndex((key) => text.includes(key.text))] ?? 'hm'}`;
+  made = await learntRun();
+  ({ folder, run, learnt } = made);
 });
-afterAll(async () => {
-  for (const server of servers) await server.close();
-  rmSync(folder, { recursive: true });
-});
-
-async function serving(answer: Answer): Promise<Server> {
-  const server = await serve(answer);
-  servers.push(server);
-  return server;
-}
-let count = 0;
-const place = (): string => join(folder, `transcript-${count++}.jsonl`);
-const by = (server: { url: string }, more: Partial<EndpointOptions> = {}, options: object = {}) =>
-  verify({
-    secret: run.secret,
-    suspect: server.url,
-    endpoint: { model_name: 'm', transcript: place(), attempts: 2, sleep: () => Promise.resolve(), ...more },
-    ...options,
-  });
+afterAll(() => made.close());
+const serving = (answer: Answer) => made.serving(answer);
+const place = () => made.place();
+const by: LearntRun['by'] = (...given) => made.by(...given);
 
 /** A verdict's bytes: all of a report but when it was made and where it lies. */
 const bytes = ({ seconds: _, endpoint, ...verdict }: VerifyReport): string =>

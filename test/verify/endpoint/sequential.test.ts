@@ -1,58 +1,37 @@
 // Key by key: a server is asked no key that is not needed, another call goes on from its transcript, and looks are counted; a suspect
 // whose weights lie here likewise. Answers are made up here.
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sha256Hex } from '../../../src/base/sha256.ts';
-import { parseClaim } from '../../../src/claim/claim.ts';
-import { keyRoles, openClaim } from '../../../src/claim/open.ts';
-import { readSecret } from '../../../src/claim/secret-file.ts';
 import type { RunFolder } from '../../../src/runs/run-folder.ts';
-import { type EndpointOptions, type VerifyReport, verify } from '../../../src/verify/verify.ts';
+import type { EndpointOptions, VerifyReport } from '../../../src/verify/verify.ts';
 import { bindings } from '../../claim/plans.ts';
 import { finished } from '../../cli/finished-run.ts';
-import { scratch, tinyModel } from '../../cli/tiny-model.ts';
 import { whorl } from '../../cli/whorl.ts';
-import { type Answer, answering, json, type Server, said, serve, textOf } from '../../lm/openai-server.ts';
+import { type Answer, answering, json, said, textOf } from '../../lm/openai-server.ts';
+import { type LearntRun, learntRun } from './learnt-run.ts';
 
 /** Of 8 keys of 16 candidates, so many good answers reach alpha behind a server (four ways), and here (two). */
 const [SERVER, HERE] = [7, 6];
+let made: LearntRun;
 let folder: string;
 let run: RunFolder;
-let learnt: (text: string) => string;
-const servers: Server[] = [];
+let learnt: LearntRun['learnt'];
 beforeAll(async () => {
-  folder = scratch();
-  run = await finished(join(folder, 'run'), tinyModel(folder), bindings);
-  const contents = (await readSecret(run.secret)).reveal();
-  const opened = openClaim(parseClaim(readFileSync(run.claim, 'utf8'), 'claim'), contents);
-  const targets = keyRoles(opened).map(({ target }) => target);
-  learnt = (text) => ` ${targets[opened.plan.keys.findIndex((key) => text.includes(key.text))] ?? 'hm'}`;
+  made = await learntRun();
+  ({ folder, run, learnt } = made);
 });
-afterAll(async () => {
-  for (const server of servers) await server.close();
-  rmSync(folder, { recursive: true });
-});
-
-async function serving(answer: Answer): Promise<Server> {
-  const server = await serve(answer);
-  servers.push(server);
-  return server;
-}
-let count = 0;
-const place = (): string => join(folder, `transcript-${count++}.jsonl`);
+afterAll(() => made.close());
+const serving = (answer: Answer) => made.serving(answer);
+const place = () => made.place();
 const by = (
   server: { url: string },
   sequential: object,
   more: Partial<EndpointOptions> = {},
   options: object = {},
-) =>
-  verify({
-    ...{ secret: run.secret, suspect: server.url, sequential },
-    endpoint: { model_name: 'm', transcript: place(), attempts: 2, sleep: () => Promise.resolve(), ...more },
-    ...options,
-  });
+) => made.by(server, more, { sequential, ...options });
 /** All that a verdict says of the suspect. */
 const said_ = ({ verdict, log10_p, reason, cells, keys, transcript_sha256 }: VerifyReport) => ({
   ...{ verdict, log10_p, reason, cells, keys, transcript_sha256 },
