@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isAlive } from '../../src/base/processes.ts';
 import { parseClaim } from '../../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../../src/claim/open.ts';
 import { readSecret } from '../../src/claim/secret-file.ts';
@@ -87,14 +88,6 @@ const resultOf = (out: string, name: string): string => join(taskOf(out, name), 
 /** The process that works on the suspect of this name. */
 const processOf = (out: string, name: string): number =>
   (JSON.parse(readFileSync(join(taskOf(out, name), 'lock'), 'utf8')) as { pid: number }).pid;
-const exists = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 describe('killed', () => {
   let whole: string;
@@ -158,7 +151,7 @@ describe('killed', () => {
       parent = spawn(command!, [...words, ...verifyArgs(list, 'three', '--jobs', '2')], { stdio: 'ignore' });
       await new Promise((resolve) => parent!.once('exit', resolve));
       expect(worker).toBeGreaterThan(0);
-      while (exists(worker)) await new Promise((resolve) => setTimeout(resolve, 50));
+      while (isAlive(worker)) await new Promise((resolve) => setTimeout(resolve, 50));
       before = () => {};
       expect(existsSync(at('three', 'verdict.json'))).toBe(false);
       expect(existsSync(resultOf('three', 'honest-1'))).toBe(false); // it did not go on alone
