@@ -6,10 +6,10 @@ import { basename, dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
+import { shellWords } from '../base/shell.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { inspectSecret } from '../claim/secret-file.ts';
 import type { TaskPlace } from './folder.ts';
-import { quoted } from './program.ts';
 import type { Task } from './task.ts';
 
 /** Where things lie on the other machine. */
@@ -45,7 +45,7 @@ function commandOf(task: Task, folder: string): string {
     const path = `${THERE}/${what}/${rest.join('/')}`;
     return what === 'model' ? ['--model', path] : ['--file', `${what}=${path}`];
   });
-  return quoted(['whorl', 'task', folder, ...given]);
+  return shellWords(['whorl', 'task', folder, ...given]);
 }
 
 /** Writes a YAML for each and a script that runs one after the other. @returns the script */
@@ -72,9 +72,9 @@ export function writeSkyPilot(out: string, places: readonly TaskPlace[]): Promis
     writeFileAtomic(file, stringify(yaml), 0o600);
     const cluster = yaml.name;
     lines.push(
-      quoted(['sky', 'launch', '--yes', '--cluster', cluster, file]),
-      quoted(['rsync', '--archive', `${cluster}:${there}/`, `${here}/`]),
-      quoted(['sky', 'down', '--yes', cluster]),
+      shellWords(['sky', 'launch', '--yes', '--cluster', cluster, file]),
+      shellWords(['rsync', '--archive', `${cluster}:${there}/`, `${here}/`]),
+      shellWords(['sky', 'down', '--yes', cluster]),
     );
   }
   const script = join(folder, 'run.sh');
@@ -105,11 +105,11 @@ export async function writeHuggingFaceJobs(out: string, places: readonly TaskPla
   for (const { task, folder } of places) {
     const at = `tasks/${task.id}`;
     const put = (from: string, to: string) =>
-      `hf upload "$REPO" ${quoted([from, to])} --repo-type dataset --quiet`;
+      `hf upload "$REPO" ${shellWords([from, to])} --repo-type dataset --quiet`;
     const inside = [
       'pip install --quiet huggingface_hub',
       INSTALL,
-      `hf download "$REPO" --repo-type dataset --local-dir ${THERE} --include ${quoted([`${at}/*`])}`,
+      `hf download "$REPO" --repo-type dataset --local-dir ${THERE} --include ${shellWords([`${at}/*`])}`,
       // Below the task, so that one `include` brings all of it.
       commandOf(task, `${THERE}/${at}/task`)
         .replaceAll(`${THERE}/`, `${THERE}/${at}/`)
@@ -119,9 +119,9 @@ export async function writeHuggingFaceJobs(out: string, places: readonly TaskPla
     lines.push(
       put(folder, `${at}/task`),
       ...[...filesOf(task)].map(([name, path]) => put(path, `${at}/${name}`)),
-      `hf jobs run --flavor cpu-upgrade --secrets HF_TOKEN --secrets WHORL_PASSPHRASE --env REPO="$REPO" nikolaik/python-nodejs:python3.12-nodejs22 sh -c ${quoted([inside.join(' && ')])}`,
-      `hf download "$REPO" --repo-type dataset --local-dir ${quoted([join(out, 'hf-jobs', 'results')])} --include ${quoted([`${at}/task/*`])}`,
-      `cp -R ${quoted([`${join(out, 'hf-jobs', 'results', at)}/task/.`, `${folder}/`])}`,
+      `hf jobs run --flavor cpu-upgrade --secrets HF_TOKEN --secrets WHORL_PASSPHRASE --env REPO="$REPO" nikolaik/python-nodejs:python3.12-nodejs22 sh -c ${shellWords([inside.join(' && ')])}`,
+      `hf download "$REPO" --repo-type dataset --local-dir ${shellWords([join(out, 'hf-jobs', 'results')])} --include ${shellWords([`${at}/task/*`])}`,
+      `cp -R ${shellWords([`${join(out, 'hf-jobs', 'results', at)}/task/.`, `${folder}/`])}`,
     );
   }
   const script = join(out, 'hf-jobs', 'run.sh');
