@@ -36,16 +36,16 @@ function filesOf({ files, who }: Task): ReadonlyMap<string, string> {
   return needed;
 }
 
-/** `whorl task` there, with every file where it lies there. */
-function commandOf(task: Task, folder: string): string {
+/** `whorl task` there, with the task and every file of it below this folder. */
+function commandOf(task: Task, there: string): string {
   const files = filesOf(task);
   const names = [...files.keys()].filter((name) => !/^claim\/(beacon\.json|proofs)$/.test(name));
   const given = names.flatMap((name) => {
-    const [what, ...rest] = name.split('/');
-    const path = `${THERE}/${what}/${rest.join('/')}`;
+    const [what] = name.split('/');
+    const path = `${there}/${name}`;
     return what === 'model' ? ['--model', path] : ['--file', `${what}=${path}`];
   });
-  return shellWords(['whorl', 'task', folder, ...given]);
+  return shellWords(['whorl', 'task', `${there}/task`, ...given]);
 }
 
 /** Writes a YAML for each and a script that runs one after the other. @returns the script */
@@ -66,7 +66,7 @@ export function writeSkyPilot(out: string, places: readonly TaskPlace[]): Promis
         ...[...filesOf(task)].map(([name, path]) => [`${THERE}/${name}`, path]),
       ]) as Record<string, string>,
       setup: INSTALL,
-      run: commandOf(task, there),
+      run: commandOf(task, THERE),
     };
     const file = join(folder, `${task.id}.yaml`);
     writeFileAtomic(file, stringify(yaml), 0o600);
@@ -111,9 +111,7 @@ export async function writeHuggingFaceJobs(out: string, places: readonly TaskPla
       INSTALL,
       `hf download "$REPO" --repo-type dataset --local-dir ${THERE} --include ${shellWords([`${at}/*`])}`,
       // Below the task, so that one `include` brings all of it.
-      commandOf(task, `${THERE}/${at}/task`)
-        .replaceAll(`${THERE}/`, `${THERE}/${at}/`)
-        .replace(`${at}/${at}`, at),
+      commandOf(task, `${THERE}/${at}`),
       `hf upload "$REPO" ${THERE}/${at}/task ${at}/task --repo-type dataset`,
     ];
     lines.push(
