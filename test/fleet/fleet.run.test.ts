@@ -300,19 +300,8 @@ test(
     const row = { goal: 'to sit', sol1: 'take a chair', sol2: 'take a pear', label: 0 };
     writeFileSync(at('data', 'piqa', 'validation.jsonl'), `${JSON.stringify(row)}\n`.repeat(3));
     const list = listOf('models.txt', ['tiny', 'run/published', 'broken']);
-    const args = [
-      'eval',
-      '--tasks',
-      'piqa',
-      '--shots',
-      '0',
-      '--data',
-      at('data'),
-      '--models',
-      list,
-      '--out',
-      at('evaluated'),
-    ];
+    const asked = ['eval', '--tasks', 'piqa', '--shots', '0', '--data', at('data')];
+    const args = [...asked, '--models', list, '--out', at('evaluated')];
     const first = await whorl(...args, '--jobs', '2', '--json');
     expect(first.code).toBe(1);
     const results = JSON.parse(first.out) as {
@@ -321,20 +310,7 @@ test(
     };
     expect(results.failed.map(({ name }) => name)).toEqual(['broken']);
     expect(results.models.map(({ name }) => name)).toEqual(['run/published', 'tiny']);
-    const alone = await whorl(
-      'eval',
-      '--tasks',
-      'piqa',
-      '--shots',
-      '0',
-      '--data',
-      at('data'),
-      '--model',
-      model,
-      '--out',
-      at('alone'),
-      '--json',
-    );
+    const alone = await whorl(...asked, '--model', model, '--out', at('alone'), '--json');
     expect(results.models[1]!.results['0']!.results).toEqual(
       (JSON.parse(alone.out) as Record<string, object>)['0'],
     );
