@@ -1,5 +1,5 @@
 // A job that asks, run here by transformers, against our own greedy decoding. Needs a Python with what
-// assets/launch/requirements.txt names:   npx tsx bench/ask.ts --python PYTHON [--model FOLDER] [--encrypt]
+// assets/launch/requirements.txt names:   npx tsx bench/ask.ts --python PYTHON [--model FOLDER]
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

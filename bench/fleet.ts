@@ -7,7 +7,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -191,7 +190,6 @@ try {
   const folders = [join(scratch, 'pool'), join(scratch, 'other')];
   if (ray !== undefined) {
     const temp = mkdtempSync('/tmp/wr-'); // sockets have short names
-    mkdirSync(temp, { recursive: true });
     head = spawn(
       ray,
       [

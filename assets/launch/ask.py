@@ -63,7 +63,11 @@ def main():
     if before and before["job"] != job_id:
         raise Refused("result/ is of another job: remove it to begin this one")
     answers = before.get("answers", [None] * len(prompts))
-    say({"kind": "asked", "done": sum(one is not None for one in answers), "of": len(prompts)})
+
+    def say_asked():
+        say({"kind": "asked", "done": sum(one is not None for one in answers), "of": len(prompts)})
+
+    say_asked()
     cuda = torch.cuda.is_available()
     # Of what one GPU does not hold, accelerate puts the layers on all of them.
     place = {"device_map": "auto"} if torch.cuda.device_count() > 1 else {}
@@ -72,13 +76,13 @@ def main():
     model.generation_config = type(model.generation_config)()  # the folder's own may sample
     with torch.inference_mode():
         for places in batches(parts["limits"].tolist(), prompts, job["batch"]):
-            if answers[places[0]] is not None and all(answers[place] is not None for place in places):
+            if all(answers[place] is not None for place in places):
                 continue
             limit = int(parts["limits"][places[0]])
             for place, said in zip(places, answered(model, [prompts[place] for place in places], limit, job["ends"])):
                 answers[place] = said
             write_json(kept, {"job": job_id, "answers": answers})
-            say({"kind": "asked", "done": sum(one is not None for one in answers), "of": len(prompts)})
+            say_asked()
     write_json(
         RESULT / "result.json",
         {

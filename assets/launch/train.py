@@ -55,7 +55,11 @@ def is_alive(pid):
         return False
     except PermissionError:
         pass
-    return True
+    try:
+        # A zombie has ended, and whoever began it has not asked how: signals still go to it. Linux alone tells.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return True
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------

@@ -13,13 +13,11 @@ WORK=bench/gpu/work
 PYTHON=${PYTHON:-python3}
 export MODEL PYTHON
 
-launch() { # METHOD
-  npx tsx src/cli/main.ts fingerprint --model "$MODEL" --out "$WORK/$1" --method "$1" --seed "gpu $1" $FLAGS --launch torchrun --keep-job
-}
-
 case $part in
 prepare)
-  for method in $METHODS; do launch "$method"; done
+  for method in $METHODS; do
+    npx tsx src/cli/main.ts fingerprint --model "$MODEL" --out "$WORK/$method" --method "$method" --seed "gpu $method" $FLAGS --launch torchrun --keep-job
+  done
   ;;
 there)
   : "${OUT:?a folder for the results}"

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { nearest, WhorlError } from '../base/error.ts';
+import { shellWords } from '../base/shell.ts';
 
 /**
  * `--base_model=x` → `--base-model=x`. The value after a flag that takes one stays as it is, even `--like_this`.
@@ -86,12 +87,7 @@ export function commandLine(command: Command, changes: Readonly<Record<string, u
     if (value === true) return [flag];
     return (Array.isArray(value) ? value : [value]).flatMap((each) => [flag, String(each)]);
   });
-  return [command.parent?.name(), command.name(), ...words, ...command.args]
-    .filter((word) => word !== undefined)
-    .map(shellWord)
-    .join(' ');
+  return shellWords(
+    [command.parent?.name(), command.name(), ...words, ...command.args].filter((word) => word !== undefined),
+  );
 }
-
-/** As every shell of POSIX reads it back. */
-const shellWord = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

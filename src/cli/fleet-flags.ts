@@ -1,6 +1,7 @@
 // The flags of commands that take a list: who runs their tasks, how many at a time, where all of it lies.
 
 import { WhorlError } from '../base/error.ts';
+import { shellWords } from '../base/shell.ts';
 import { type FleetOptions, LAUNCH_NAMES, type WaitingFleet } from '../fleet/run-fleet.ts';
 import { among, type Given, oneOf, refuseAlone, text, wholeNumber } from './options.ts';
 import { countText, paint, print, table } from './output.ts';
@@ -64,7 +65,7 @@ export function launchFrom(
 export function showWaitingFleet({ tasks, done, script }: WaitingFleet): void {
   print(`${paint.bold(paint.yellow('waiting'))} for ${countText(tasks - done)} of ${countText(tasks)} tasks`);
   for (const row of table([
-    ['run', `sh ${script}`, paint.dim('read it first: Whorl never ran it')],
+    ['run', shellWords(['sh', script]), paint.dim('read it first: Whorl never ran it')],
     ['then', 'the same command again', paint.dim('takes the results in')],
   ]))
     print(row);

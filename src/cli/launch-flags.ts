@@ -1,6 +1,7 @@
 // The flags by which a training is handed over to another engine, and what a command says of a job that waits.
 
 import { WhorlError } from '../base/error.ts';
+import { shellWords } from '../base/shell.ts';
 import { ENGINES, JOB_DTYPES, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { among, type Given, named, oneOf, refuseAlone, text, texts, toggle, wholeNumber } from './options.ts';
 import { bytesText, countText, paint, print, table, tell } from './output.ts';
@@ -47,7 +48,7 @@ export function showWaiting(
   for (const row of table([
     [
       'run',
-      `sh ${job}/run.sh`,
+      shellWords(['sh', `${job}/run.sh`]),
       paint.dim('where MODEL is set to the model; slurm.sh and jobset.yaml are examples'),
     ],
     ['bring back', `${job}/result`, paint.dim(size)],

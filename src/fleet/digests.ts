@@ -1,4 +1,4 @@
-// What a suspect, a data folder or another input of a task is, by its bytes.
+// What a suspect, or another model of a task, is by its bytes.
 
 import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -15,28 +15,21 @@ const counts = (name: string): boolean => !name.startsWith('.');
 export const digestModel = (path: string): string =>
   statSync(path).isDirectory()
     ? digestOf(
-        path,
-        readdirSync(path).filter((name) => counts(name) && statSync(join(path, name)).isFile()),
+        readdirSync(path)
+          .filter((name) => counts(name) && statSync(join(path, name)).isFile())
+          .sort()
+          .map((name) => join(path, name)),
       )
-    : sha256Hex(JSON.stringify(ggufParts(path).map((part) => [basename(part), digestFile(part)])));
-
-/** The same of all files at any depth. */
-export const digestTree = (folder: string): string =>
-  digestOf(
-    folder,
-    readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
-      statSync(join(folder, name)).isFile(),
-    ),
-  );
+    : digestOf(ggufParts(path));
 
 /** Of a model that may lie elsewhere: then its name is all that is known. */
 export const digestOrName = (model: string): string =>
   isThere(model) ? digestModel(model) : `name:${model}`;
 
-function digestOf(folder: string, names: readonly string[]): string {
-  const digests = names.toSorted().map((name) => {
+function digestOf(files: readonly string[]): string {
+  const digests = files.map((file) => {
     checkAborted();
-    return [name, digestFile(join(folder, name))];
+    return [basename(file), digestFile(file)];
   });
   return sha256Hex(JSON.stringify(digests));
 }

@@ -10,9 +10,16 @@ import { catalogue, chosen } from '../evaluate/catalogue.ts';
 import { MODES } from '../evaluate/modes.ts';
 import { boundToRows, type Evaluated, type RowFiles } from './eval-task.ts';
 import { failureOf, readResult } from './result.ts';
-import { type FleetOptions, type FleetPlan, planFleet, runFleet, type WaitingFleet } from './run-fleet.ts';
-import type { FailedSuspect } from './verdict.ts';
-import { plain } from './verify-fleet.ts';
+import {
+  type FleetOptions,
+  type FleetPlan,
+  plain,
+  planFleet,
+  refuseOpenDevice,
+  runFleet,
+  type WaitingFleet,
+} from './run-fleet.ts';
+import { byName, type FailedSuspect } from './verdict.ts';
 
 export interface EvaluateFleetOptions extends FleetOptions, Evaluated, RowFiles {
   /** A file: a model on each line (docs/fleets.md). */
@@ -65,9 +72,6 @@ export const evaluateFleet: Plannable<EvaluateFleetOptions, EvaluateFleetReport 
   },
 );
 
-const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
-  a.name < b.name ? -1 : 1;
-
 function planOf(options: EvaluateFleetOptions): FleetPlan {
   const { models, data, taskDir, cacheDir } = options;
   const { applyChatTemplate, systemInstruction, fewshotAsMultiturn } = options;
@@ -83,12 +87,7 @@ function planOf(options: EvaluateFleetOptions): FleetPlan {
     batch_tokens,
   } = options;
   chosen(catalogue(taskDir, MODES[harness]), tasks); // their names, before anything is read
-  if (device !== undefined && typeof device !== 'string')
-    throw new WhorlError(
-      'usage',
-      'a device that is open cannot be given to other processes',
-      'give its name',
-    );
+  refuseOpenDevice(device);
   const files = { data: resolve(data), ...(taskDir !== undefined && { taskDir: resolve(taskDir) }) };
   return {
     list: models,

@@ -3,7 +3,7 @@
 import { WhorlError } from '../base/error.ts';
 import type { FramingOptions } from '../evaluate/chat.ts';
 import { type EvaluateModelOptions, evaluateModel } from '../evaluate/evaluate-model.ts';
-import { digestTree } from './digests.ts';
+import { digestFolder } from '../sources/digest-rows.ts';
 import { modelOf, outFolder, type Task, type TaskRun } from './task.ts';
 
 /** What all models are asked, and what results depend on. */
@@ -24,8 +24,8 @@ export type Evaluated = Pick<
 export type RowFiles = Pick<EvaluateModelOptions, 'taskDir'> & { readonly data: string };
 
 export const boundToRows = ({ data, taskDir }: RowFiles): Readonly<Record<string, string>> => ({
-  rows: digestTree(data),
-  ...(taskDir !== undefined && { task_files: digestTree(taskDir) }),
+  rows: digestFolder(data),
+  ...(taskDir !== undefined && { task_files: digestFolder(taskDir) }),
 });
 
 export async function evalTask(task: Task, { folder, threads, files, onEvent }: TaskRun): Promise<object> {

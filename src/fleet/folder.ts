@@ -10,7 +10,7 @@ import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { canonicalJson, type Json } from '../claim/canonical.ts';
 import { takeLock } from './lock.ts';
-import { keepTask, type Planned, readTask, type Task, taskOf } from './task.ts';
+import { keepTask, type Planned, readTask, type Task, taskOf, taskSchema } from './task.ts';
 
 const FORMAT = 'whorl-fleet';
 
@@ -18,7 +18,7 @@ const FORMAT = 'whorl-fleet';
 const fleetSchema = z.strictObject({
   format: z.literal(FORMAT),
   version: z.literal(1),
-  command: z.enum(['verify', 'eval']),
+  command: taskSchema.shape.command,
   bound: z.record(z.string(), z.string()),
   /** Names the fleet where a scheduler keeps names for good: another one in the same folder is another fleet. */
   run: z.string().regex(/^[0-9a-f]{16}$/),

@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { createFile, takeFile } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { jsonOrNothing } from '../base/json.ts';
+import { isAlive } from '../base/processes.ts';
 import { isNotThere } from '../base/system-errors.ts';
 
 interface Holder {
@@ -52,22 +53,5 @@ function textOf(path: string): string | undefined {
 function goesOn(holder: Partial<Holder> | null | undefined, elsewhere: Elsewhere): boolean {
   if (typeof holder?.pid !== 'number' || typeof holder.host !== 'string') return false;
   if (holder.host !== hostname()) return elsewhere === 'refuse';
-  if (holder.pid === process.pid) return true;
-  if (isZombie(holder.pid)) return false;
-  try {
-    process.kill(holder.pid, 0);
-    return true;
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === 'EPERM'; // somebody else's
-  }
-}
-
-/** Ended, and its parent has not asked how: in a container without an init nobody ever does. Linux alone tells. */
-function isZombie(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  } catch {
-    return false; // gone in between, or not Linux: the signal tells
-  }
+  return isAlive(holder.pid);
 }

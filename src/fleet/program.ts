@@ -16,9 +16,3 @@ export function ownProgram(): readonly string[] {
     join(packageRoot(), 'src', 'cli', 'main.ts'),
   ];
 }
-
-/** For a POSIX shell. */
-export const quoted = (words: readonly string[]): string =>
-  words
-    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
-    .join(' ');

@@ -2,9 +2,10 @@
 // folder; the secret stays in its file.
 
 import { rmSync } from 'node:fs';
+import { shellWords } from '../base/shell.ts';
 import type { TaskPlace } from './folder.ts';
 import type { Launcher } from './launcher.ts';
-import { ownProgram, quoted } from './program.ts';
+import { ownProgram } from './program.ts';
 import { isOver, RayJobs, type RayOptions } from './ray-http.ts';
 import { readResult } from './result.ts';
 import { failureFile } from './task.ts';
@@ -26,7 +27,7 @@ const MOST_RUNS = 1000;
 
 export function rayOf({ run, jobs = JOBS, threads = 1, worker, ...options }: RayFleet): Launcher {
   const ray = new RayJobs(options);
-  const program = worker ?? quoted(ownProgram());
+  const program = worker ?? shellWords(ownProgram());
   /** The first name that Ray does not know as over: of a job that still runs for an earlier call, or of none yet. */
   const nameFor = async ({ task }: TaskPlace): Promise<{ id: string; runs: boolean }> => {
     for (let i = 1; i < MOST_RUNS; i++) {
@@ -45,7 +46,7 @@ export function rayOf({ run, jobs = JOBS, threads = 1, worker, ...options }: Ray
         // One that ended while it was looked for.
         if (readResult(place.folder, place.task)) return 'is done';
         rmSync(failureFile(place.folder), { force: true });
-        const words = quoted(['task', place.folder, '--threads', String(threads), '--quiet']);
+        const words = shellWords(['task', place.folder, '--threads', String(threads), '--quiet']);
         await ray.submit(id, `exec ${program} ${words}`, threads);
       }
       const { status, message } = await ray.follow(id);

@@ -6,6 +6,7 @@ import type { Abortable } from '../base/abort.ts';
 import type { DryRun } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
+import type { ComputeOptions } from '../engine/session-device.ts';
 import { digestModel } from './digests.ts';
 import { type Common, FleetFolder, type TaskPlace } from './folder.ts';
 import { type Launcher, runAll } from './launcher.ts';
@@ -73,6 +74,20 @@ export interface FleetPlan {
   readonly check: (listed: Listed, where: string) => void;
 }
 
+/** What was said of it, as JSON. */
+export const plain = (options: object): FleetPlan['settings'] =>
+  JSON.parse(JSON.stringify(options)) as FleetPlan['settings'];
+
+/** @throws WhorlError `usage` */
+export function refuseOpenDevice(device: ComputeOptions['device'] | undefined): void {
+  if (device !== undefined && typeof device !== 'string')
+    throw new WhorlError(
+      'usage',
+      'a device that is open cannot be given to other processes',
+      'give its name',
+    );
+}
+
 export interface Collected {
   readonly kind: 'ended';
   readonly folder: FleetFolder;
@@ -87,8 +102,7 @@ export async function runFleet(
 ): Promise<Collected | WaitingFleet> {
   const { onEvent, launch = 'pool' } = options;
   const way = LAUNCHES[launch];
-  const listed = readList(plan.list);
-  for (const one of listed) plan.check(one, `${plan.list}, line ${one.line}`);
+  const listed = listedOf(plan);
   const folder = new FleetFolder(options.out);
   folder.read(plan.common);
   const release = folder.lock();
@@ -115,6 +129,12 @@ export async function runFleet(
   } finally {
     release();
   }
+}
+
+function listedOf({ list, check }: FleetPlan): Listed[] {
+  const listed = readList(list);
+  for (const one of listed) check(one, `${list}, line ${one.line}`);
+  return listed;
 }
 
 function placesOf(
@@ -144,12 +164,9 @@ function digestOf(path: string, list: string, line: number): string {
 }
 
 /** What a call would do: the list is read, models are not. */
-export function planFleet(
-  { list, common, what, check }: FleetPlan,
-  { out, launch = 'pool' }: FleetOptions,
-): DryRun {
-  const listed = readList(list);
-  for (const one of listed) check(one, `${list}, line ${one.line}`);
+export function planFleet(plan: FleetPlan, { out, launch = 'pool' }: FleetOptions): DryRun {
+  const { common, what } = plan;
+  const listed = listedOf(plan);
   const folder = new FleetFolder(out);
   const before = folder.read(common) ? folder.places() : [];
   const done = before.filter((place) => readResult(place.folder, place.task)).length;

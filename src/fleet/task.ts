@@ -31,7 +31,7 @@ const who = z.discriminatedUnion('kind', [
   }),
 ]);
 const scalars = z.record(z.string(), z.json());
-const taskSchema = z.strictObject({
+export const taskSchema = z.strictObject({
   format: z.literal(FORMAT),
   version: z.literal(1),
   /** SHA-256 of all that the result depends on, 32 hex digits; the folder's name. */

@@ -60,7 +60,7 @@ export interface FleetVerdict {
   readonly assumptions: readonly string[];
 }
 
-const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
+export const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
 
 /** @param elsewhere suspects that were asked under the same claim and are not here */

@@ -3,7 +3,6 @@
 import { join, resolve } from 'node:path';
 import { writeJsonAtomic } from '../base/atomic.ts';
 import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
-import { WhorlError } from '../base/error.ts';
 import { silent } from '../base/events.ts';
 import { isThere } from '../base/system-errors.ts';
 import type { Unlock } from '../claim/secret-file.ts';
@@ -13,7 +12,9 @@ import {
   type Collected,
   type FleetOptions,
   type FleetPlan,
+  plain,
   planFleet,
+  refuseOpenDevice,
   runFleet,
   type WaitingFleet,
 } from './run-fleet.ts';
@@ -62,12 +63,7 @@ async function planOf(options: VerifyFleetOptions): Promise<FleetPlan> {
   const { suspects, allowed = {}, unlockFiles = {}, cacheDir } = options;
   const { wrapper, system, alpha, keys, ranks, withoutStamp, device, precision, ignoreConfigKeys } = options;
   const { secret, claim, tsaRoot, body, vanilla } = options;
-  if (device !== undefined && typeof device !== 'string')
-    throw new WhorlError(
-      'usage',
-      'a device that is open cannot be given to other processes',
-      'give its name',
-    );
+  refuseOpenDevice(device);
   const asked = {
     ...{ wrapper, system, alpha, keys, ranks, withoutStamp },
     ...{ device, precision, ignoreConfigKeys },
@@ -95,10 +91,6 @@ async function planOf(options: VerifyFleetOptions): Promise<FleetPlan> {
 /** A model that lies here is found from any folder. */
 const pathOrName = (model: string | undefined): string | undefined =>
   model !== undefined && isThere(model) ? resolve(model) : model;
-
-/** What was said of it, as JSON. */
-export const plain = (options: object): FleetPlan['settings'] =>
-  JSON.parse(JSON.stringify(options)) as FleetPlan['settings'];
 
 function collect({ places }: Collected, elsewhere: number): FleetVerdict {
   const asked: Suspect[] = [];

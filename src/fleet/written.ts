@@ -6,10 +6,10 @@ import { basename, dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
+import { shellWords } from '../base/shell.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { inspectSecret } from '../claim/secret-file.ts';
 import type { TaskPlace } from './folder.ts';
-import { quoted } from './program.ts';
 import type { Task } from './task.ts';
 
 /** Where things lie on the other machine. */
@@ -36,16 +36,16 @@ function filesOf({ files, who }: Task): ReadonlyMap<string, string> {
   return needed;
 }
 
-/** `whorl task` there, with every file where it lies there. */
-function commandOf(task: Task, folder: string): string {
+/** `whorl task` there, with the task and every file of it below this folder. */
+function commandOf(task: Task, there: string): string {
   const files = filesOf(task);
   const names = [...files.keys()].filter((name) => !/^claim\/(beacon\.json|proofs)$/.test(name));
   const given = names.flatMap((name) => {
-    const [what, ...rest] = name.split('/');
-    const path = `${THERE}/${what}/${rest.join('/')}`;
+    const [what] = name.split('/');
+    const path = `${there}/${name}`;
     return what === 'model' ? ['--model', path] : ['--file', `${what}=${path}`];
   });
-  return quoted(['whorl', 'task', folder, ...given]);
+  return shellWords(['whorl', 'task', `${there}/task`, ...given]);
 }
 
 /** Writes a YAML for each and a script that runs one after the other. @returns the script */
@@ -66,15 +66,15 @@ export function writeSkyPilot(out: string, places: readonly TaskPlace[]): Promis
         ...[...filesOf(task)].map(([name, path]) => [`${THERE}/${name}`, path]),
       ]) as Record<string, string>,
       setup: INSTALL,
-      run: commandOf(task, there),
+      run: commandOf(task, THERE),
     };
     const file = join(folder, `${task.id}.yaml`);
     writeFileAtomic(file, stringify(yaml), 0o600);
     const cluster = yaml.name;
     lines.push(
-      quoted(['sky', 'launch', '--yes', '--cluster', cluster, file]),
-      quoted(['rsync', '--archive', `${cluster}:${there}/`, `${here}/`]),
-      quoted(['sky', 'down', '--yes', cluster]),
+      shellWords(['sky', 'launch', '--yes', '--cluster', cluster, file]),
+      shellWords(['rsync', '--archive', `${cluster}:${there}/`, `${here}/`]),
+      shellWords(['sky', 'down', '--yes', cluster]),
     );
   }
   const script = join(folder, 'run.sh');
@@ -105,23 +105,21 @@ export async function writeHuggingFaceJobs(out: string, places: readonly TaskPla
   for (const { task, folder } of places) {
     const at = `tasks/${task.id}`;
     const put = (from: string, to: string) =>
-      `hf upload "$REPO" ${quoted([from, to])} --repo-type dataset --quiet`;
+      `hf upload "$REPO" ${shellWords([from, to])} --repo-type dataset --quiet`;
     const inside = [
       'pip install --quiet huggingface_hub',
       INSTALL,
-      `hf download "$REPO" --repo-type dataset --local-dir ${THERE} --include ${quoted([`${at}/*`])}`,
+      `hf download "$REPO" --repo-type dataset --local-dir ${THERE} --include ${shellWords([`${at}/*`])}`,
       // Below the task, so that one `include` brings all of it.
-      commandOf(task, `${THERE}/${at}/task`)
-        .replaceAll(`${THERE}/`, `${THERE}/${at}/`)
-        .replace(`${at}/${at}`, at),
+      commandOf(task, `${THERE}/${at}`),
       `hf upload "$REPO" ${THERE}/${at}/task ${at}/task --repo-type dataset`,
     ];
     lines.push(
       put(folder, `${at}/task`),
       ...[...filesOf(task)].map(([name, path]) => put(path, `${at}/${name}`)),
-      `hf jobs run --flavor cpu-upgrade --secrets HF_TOKEN --secrets WHORL_PASSPHRASE --env REPO="$REPO" nikolaik/python-nodejs:python3.12-nodejs22 sh -c ${quoted([inside.join(' && ')])}`,
-      `hf download "$REPO" --repo-type dataset --local-dir ${quoted([join(out, 'hf-jobs', 'results')])} --include ${quoted([`${at}/task/*`])}`,
-      `cp -R ${quoted([`${join(out, 'hf-jobs', 'results', at)}/task/.`, `${folder}/`])}`,
+      `hf jobs run --flavor cpu-upgrade --secrets HF_TOKEN --secrets WHORL_PASSPHRASE --env REPO="$REPO" nikolaik/python-nodejs:python3.12-nodejs22 sh -c ${shellWords([inside.join(' && ')])}`,
+      `hf download "$REPO" --repo-type dataset --local-dir ${shellWords([join(out, 'hf-jobs', 'results')])} --include ${shellWords([`${at}/task/*`])}`,
+      `cp -R ${shellWords([`${join(out, 'hf-jobs', 'results', at)}/task/.`, `${folder}/`])}`,
     );
   }
   const script = join(out, 'hf-jobs', 'run.sh');

@@ -11,7 +11,7 @@ import { sha256Hex } from '../base/sha256.ts';
 import type { TextRequest, TokenGeneration } from '../lm/language-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
-import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
+import { arrayEntry, safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { openTokenizer } from '../text/tokenizer.ts';
 import { checkLaunch } from './check-launch.ts';
@@ -127,14 +127,10 @@ function promptBytes(prompts: readonly (readonly number[])[], limits: readonly n
   prompts.forEach((prompt, i) => {
     starts[i + 1] = starts[i]! + prompt.length;
   });
-  const entry = (name: string, data: Int32Array) => ({
-    ...{ name, dtype: 'int32' as const, shape: [data.length] },
-    bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-  });
   return safetensorsBytes([
-    entry('tokens', Int32Array.from(prompts.flat())),
-    entry('prompts', starts),
-    entry('limits', Int32Array.from(limits)),
+    arrayEntry('tokens', Int32Array.from(prompts.flat())),
+    arrayEntry('prompts', starts),
+    arrayEntry('limits', Int32Array.from(limits)),
   ]);
 }
 
@@ -159,10 +155,8 @@ function readAnswers(
   requests: readonly TextRequest[],
   vocabulary: number,
 ): (z.infer<typeof resultSchema> & z.infer<typeof answersSchema>) | undefined {
-  const [path, file] = ['result.json', 'answers.json'].map((name) => join(resultFolder(job), name)) as [
-    string,
-    string,
-  ];
+  const path = join(resultFolder(job), 'result.json');
+  const file = join(resultFolder(job), 'answers.json');
   const again = 'copy result/ from where it ran again';
   if (!existsSync(path)) return undefined;
   const result = resultSchema.safeParse(jsonOrNothing(readFileSync(path, 'utf8')));

@@ -3,7 +3,7 @@
 
 import { assert, WhorlError } from '../base/error.ts';
 import type { Example } from '../models/example.ts';
-import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
+import { arrayEntry, safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
 
 const MOST = 2 ** 31 - 1;
 
@@ -83,12 +83,8 @@ export async function jobBatches(
   examples.push(tokens.length);
   labels.push(rows.length);
   assert(tokens.length <= MOST && rows.length <= MOST, 'more tokens than a job counts');
-  const entry = (name: string, { values }: Growing<Int32Array> | Growing<Float32Array>) => ({
-    name,
-    dtype: values instanceof Int32Array ? ('int32' as const) : ('float32' as const),
-    shape: [values.length],
-    bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-  });
+  const entry = (name: string, { values }: Growing<Int32Array> | Growing<Float32Array>) =>
+    arrayEntry(name, values);
   const bytes = safetensorsBytes([
     entry('tokens', tokens),
     entry('examples', examples),

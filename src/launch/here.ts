@@ -5,6 +5,7 @@ import { closeSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLog, writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
+import { jsonOrNothing } from '../base/json.ts';
 import { resultFolder } from './result.ts';
 
 const POLL_MS = 200;
@@ -26,14 +27,9 @@ function progressText(folder: string): string {
   return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
 
+/** Without the empty end, and what another machine's half-copied file ends with. */
 const linesOf = (progress: string): JobLine[] =>
-  progress.split('\n').flatMap((line) => {
-    try {
-      return [JSON.parse(line) as JobLine];
-    } catch {
-      return []; // the empty end, or another machine's half-copied file
-    }
-  });
+  progress.split('\n').flatMap((line) => (jsonOrNothing(line) as JobLine | undefined) ?? []);
 
 /** Whole lines of what a job has said so far. */
 export const jobLines = (folder: string): JobLine[] => linesOf(progressText(folder));

@@ -11,7 +11,7 @@ import { SOFTWARE } from '../base/software.ts';
 import { encryptBytes } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
-import { safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
+import { arrayEntry, safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
 import { decayOf } from '../train/optimiser.ts';
 import { lowRankPart } from '../train/trains.ts';
 import { type JobBatches, jobBatches } from './batches.ts';
@@ -160,12 +160,7 @@ const SHAPES: { readonly [K in JobTrains['kind']]: Shape<K> } = {
 function startOf({ trains, trained, seed }: JobTraining): Uint8Array | undefined {
   if (trains.kind !== 'low-rank') return undefined;
   return safetensorsBytes(
-    [...trained.start!(seed).slots].map(([name, { shape, value }]) => ({
-      name,
-      dtype: 'float32' as const,
-      shape,
-      bytes: new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
-    })),
+    [...trained.start!(seed).slots].map(([name, { shape, value }]) => arrayEntry(name, value, shape)),
   );
 }
 

@@ -47,10 +47,11 @@ export const resumeJob = (options: ResumeJobOptions): Promise<Resumed> =>
       ...(python !== undefined && { python }),
       ...(keepJob && { keepJob }),
     };
-    const { report, kind } = await REPEATED[order.command](order, launch, more);
+    const { command } = order;
+    const report = await REPEATED[command](order, launch, more);
     return isWaiting(report)
-      ? { kind: 'waiting', command: order.command, job: report }
-      : ({ kind, report } as Resumed);
+      ? { kind: 'waiting', command, job: report }
+      : ({ kind: command, report } as Resumed);
   });
 
 type More = Omit<ResumeJobOptions, 'job' | 'here' | 'python' | 'keepJob'>;
@@ -62,7 +63,7 @@ const REPEATED: Readonly<
       order: JobOrder,
       launch: LaunchOptions,
       more: More,
-    ) => Promise<{ kind: JobOrder['command']; report: FingerprintReport | UserFinetuneReport | WaitingJob }>
+    ) => Promise<FingerprintReport | UserFinetuneReport | WaitingJob>
   >
 > = {
   async fingerprint({ options, out }, launch, { lock, again, ...more }) {
@@ -74,7 +75,7 @@ const REPEATED: Readonly<
         'repeat the call that wrote the job',
       );
     const locked = lock ?? (recipients ? { recipients: recipients as string[] } : undefined);
-    const report = await launchFingerprint({
+    return launchFingerprint({
       ...(asked as Partial<FingerprintOptions>),
       ...more,
       ...(again && { again: (minutes: number) => again(out, minutes) }),
@@ -82,16 +83,14 @@ const REPEATED: Readonly<
       ...(locked && { lock: locked }),
       ...{ out, launch },
     });
-    return { kind: 'fingerprint', report };
   },
   async finetune({ options, out }, launch, { lock: _, unlock: __, again: ___, ...more }) {
     const { seed, ...asked } = options as Omit<UserFinetuneOptions, 'seed'> & { readonly seed?: string };
-    const report = await launchFinetune({
+    return launchFinetune({
       ...asked,
       ...more,
       ...(seed !== undefined && { seed: BigInt(seed) }),
       ...{ out, launch },
     });
-    return { kind: 'finetune', report };
   },
 };

@@ -138,6 +138,10 @@ test(
     );
     const both = await whorl(...bare, '--root', root, '--compare', vanilla);
     expect(both.err).toContain('--compare and --mode are two evaluations');
+    const listed = await whorl(...bare, '--root', root, '--models', join(root, 'list'));
+    expect(listed.err).toContain('--models and --mode are two evaluations');
+    const pooled = await whorl(...bare, '--root', root, '--jobs', '2');
+    expect(pooled.err).toContain('--jobs goes with a list');
     const lone = await whorl('eval', '--model', vanilla, '--data', data, '--tasks', 'piqa', '--registered');
     expect(lone.err).toContain('goes with --mode adapter|sft_chat');
     const open = await whorl('eval', '--data', data, '--tasks', 'piqa');

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isAlive } from '../../src/base/processes.ts';
 import { parseClaim } from '../../src/claim/claim.ts';
 import { keyRoles, openClaim } from '../../src/claim/open.ts';
 import { readSecret } from '../../src/claim/secret-file.ts';
@@ -87,14 +88,6 @@ const resultOf = (out: string, name: string): string => join(taskOf(out, name), 
 /** The process that works on the suspect of this name. */
 const processOf = (out: string, name: string): number =>
   (JSON.parse(readFileSync(join(taskOf(out, name), 'lock'), 'utf8')) as { pid: number }).pid;
-const exists = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
 
 describe('killed', () => {
   let whole: string;
@@ -158,7 +151,7 @@ describe('killed', () => {
       parent = spawn(command!, [...words, ...verifyArgs(list, 'three', '--jobs', '2')], { stdio: 'ignore' });
       await new Promise((resolve) => parent!.once('exit', resolve));
       expect(worker).toBeGreaterThan(0);
-      while (exists(worker)) await new Promise((resolve) => setTimeout(resolve, 50));
+      while (isAlive(worker)) await new Promise((resolve) => setTimeout(resolve, 50));
       before = () => {};
       expect(existsSync(at('three', 'verdict.json'))).toBe(false);
       expect(existsSync(resultOf('three', 'honest-1'))).toBe(false); // it did not go on alone
@@ -307,19 +300,8 @@ test(
     const row = { goal: 'to sit', sol1: 'take a chair', sol2: 'take a pear', label: 0 };
     writeFileSync(at('data', 'piqa', 'validation.jsonl'), `${JSON.stringify(row)}\n`.repeat(3));
     const list = listOf('models.txt', ['tiny', 'run/published', 'broken']);
-    const args = [
-      'eval',
-      '--tasks',
-      'piqa',
-      '--shots',
-      '0',
-      '--data',
-      at('data'),
-      '--models',
-      list,
-      '--out',
-      at('evaluated'),
-    ];
+    const asked = ['eval', '--tasks', 'piqa', '--shots', '0', '--data', at('data')];
+    const args = [...asked, '--models', list, '--out', at('evaluated')];
     const first = await whorl(...args, '--jobs', '2', '--json');
     expect(first.code).toBe(1);
     const results = JSON.parse(first.out) as {
@@ -328,20 +310,7 @@ test(
     };
     expect(results.failed.map(({ name }) => name)).toEqual(['broken']);
     expect(results.models.map(({ name }) => name)).toEqual(['run/published', 'tiny']);
-    const alone = await whorl(
-      'eval',
-      '--tasks',
-      'piqa',
-      '--shots',
-      '0',
-      '--data',
-      at('data'),
-      '--model',
-      model,
-      '--out',
-      at('alone'),
-      '--json',
-    );
+    const alone = await whorl(...asked, '--model', model, '--out', at('alone'), '--json');
     expect(results.models[1]!.results['0']!.results).toEqual(
       (JSON.parse(alone.out) as Record<string, object>)['0'],
     );

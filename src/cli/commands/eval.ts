@@ -105,10 +105,13 @@ export function evalCommand(): Command {
 /** The paper's folders. */
 async function runPaper(
   options: Given<typeof OPTIONS> & Given<typeof PAPER> & { readonly flavour: Flavour },
-  { shots: listed, compare, dryRun, json }: Given<typeof OWN>,
+  own: Given<typeof OWN>,
 ): Promise<void> {
-  if (compare !== undefined)
-    throw new WhorlError('usage', '--compare and --mode are two evaluations', 'give one of them');
+  const { shots: listed, compare, models, dryRun, json } = own;
+  for (const [name, value] of Object.entries({ compare, models }))
+    if (value !== undefined)
+      throw new WhorlError('usage', `--${name} and --mode are two evaluations`, 'give one of them');
+  refuseFleetAlone(own);
   const [{ evaluateRegistered }, { shotsNamed }] = await Promise.all([
     import('../../pipeline/evaluate-registered.ts'),
     import('../../evaluate/evaluate.ts'),

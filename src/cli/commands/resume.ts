@@ -1,6 +1,7 @@
 // `whorl resume`: a job's result taken in by the folder alone.
 
 import { Command } from 'commander';
+import { shellWords } from '../../base/shell.ts';
 import type { Resumed } from '../../resume/resume-job.ts';
 import { commandLine } from '../arguments.ts';
 import { LAUNCH, showWaiting } from '../launch-flags.ts';
@@ -40,7 +41,8 @@ async function runResume(
       ...{ job, ...options, onEvent },
       ...(lock && { lock }),
       ...(own.identity !== undefined && { unlock: identityFrom(own.identity) }),
-      again: (out, minutes) => `whorl fingerprint --out ${out} --max-minutes ${minutes}`,
+      again: (out, minutes) =>
+        shellWords(['whorl', 'fingerprint', '--out', out, '--max-minutes', String(minutes)]),
     }),
   );
   if (own.json) return printJson(resumed.kind === 'waiting' ? resumed.job : resumed.report);

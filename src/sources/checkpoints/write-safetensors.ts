@@ -45,6 +45,16 @@ export function safetensorsBytes(
   return Buffer.concat([safetensorsHeader(entries, {}), ...entries.map(({ bytes }) => bytes)]);
 }
 
+/** Numbers as an entry, its bytes where they lie. */
+export const arrayEntry = (
+  name: string,
+  data: Float32Array | Int32Array,
+  shape: readonly number[] = [data.length],
+): SafetensorsEntry & { readonly bytes: Uint8Array } => ({
+  ...{ name, shape, dtype: data instanceof Int32Array ? 'int32' : 'float32' },
+  bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+});
+
 /** Length, JSON, and spaces up to a multiple of eight so that every tensor of floats is aligned. */
 function safetensorsHeader(
   entries: readonly SafetensorsEntry[],

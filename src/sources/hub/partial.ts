@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { PartialFile, takeFile } from '../../base/atomic.ts';
+import { isAlive } from '../../base/processes.ts';
 
 // Ends like Python's, so that `hf cache` knows it for what it is; Python's own are `<hash>.<8 hex>.incomplete`.
 const SUFFIX = '.incomplete';
@@ -77,15 +78,6 @@ function ownerOf(name: string, host: string, pid: number, written: number): Foun
   const still = Date.now() - written;
   if (still > GONE_MS) return 'dead';
   if (host !== HOST) return 'stuck'; // another machine's: neither waited for nor touched
-  if (!runs(pid)) return 'dead';
+  if (!isAlive(pid)) return 'dead';
   return still > STUCK_MS ? 'stuck' : 'alive';
-}
-
-function runs(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === 'EPERM'; // somebody else's
-  }
 }
