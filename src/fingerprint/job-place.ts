@@ -19,15 +19,18 @@ function ordered({
   maxHarm,
   cacheDir,
   lock,
+  data,
   conversations,
   pooled,
   around,
   ordinary,
 }: FingerprintOptions): Readonly<Record<string, unknown>> {
+  // What a saved set says is read from it again.
+  const given = data === undefined ? [conversations, pooled, around, ordinary] : [];
   return {
     ...{ device, threads, precision, maxMinutes, cacheDir },
     ...(maxHarm !== undefined && { maxHarm: String(maxHarm) }), // JSON has no infinity
     ...(lock && 'recipients' in lock && { recipients: lock.recipients }),
-    ...([conversations, pooled, around, ordinary].some((one) => one !== undefined) && { ownRows: true }),
+    ...(given.some((one) => one !== undefined) && { ownRows: true }),
   };
 }
