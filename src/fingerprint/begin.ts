@@ -18,7 +18,6 @@ import { checkOptions, type FingerprintOptions, givenSettings, limitOf, trainedR
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 import { withSavedSet } from './saved-set.ts';
-import { type BesideSettings, checkBeside } from './stamp-plan.ts';
 import {
   asCommitted,
   type Beginning,
@@ -100,7 +99,6 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     limitOf({ options, method }),
   );
   if (note !== undefined) onEvent({ kind: 'note', text: note });
-  checkBeside(settings as BesideSettings, model);
   if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))
     throw new WhorlError(
       'usage',
