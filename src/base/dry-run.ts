@@ -49,6 +49,14 @@ export interface DryRun {
   readonly estimate: CostEstimate | null;
 }
 
+/** A plan of `command`; what is not said of it, it does not have. */
+export const planOf = (command: string, said: Partial<Omit<DryRun, 'dry_run' | 'command'>>): DryRun => ({
+  dry_run: true,
+  command,
+  ...{ models: [], method: null, settings: {}, writes: [], notes: [], estimate: null },
+  ...said,
+});
+
 /** Options of a call that is only planned, and of one that is made. */
 export type Dry<O> = O & { readonly dryRun: true };
 export type Made<O> = O & { readonly dryRun?: false };

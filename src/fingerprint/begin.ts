@@ -51,7 +51,7 @@ export const isRowsSetting = (setting: Setting): setting is RowsSetting => setti
 export const isStampSetting = (setting: Setting): setting is StampSetting => setting.method.kind === 'stamp';
 
 /** A run before its first byte is written, and how it would begin. */
-interface Ready extends Omit<Setting, 'start'> {
+export interface Ready extends Omit<Setting, 'start'> {
   readonly asked: RunOptions;
   readonly beginning: Beginning;
 }
