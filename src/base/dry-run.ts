@@ -27,10 +27,10 @@ export interface CostEstimate {
   /** Through the model. */
   readonly tokens: Range;
   readonly seconds: Range;
-  /** Bytes at the peak, the mapped weights included; null where it is not known. */
-  readonly memory: number | null;
-  /** Whether this machine has so much memory; null where that is not known. */
-  readonly fits: boolean | null;
+  /** Bytes at the peak, the mapped weights included. */
+  readonly memory: number;
+  /** Whether this machine has so much memory. */
+  readonly fits: boolean;
 }
 
 export interface DryRun {
