@@ -27,10 +27,10 @@ export interface CostEstimate {
   /** Through the model. */
   readonly tokens: Range;
   readonly seconds: Range;
-  /** Bytes at the peak, the mapped weights included; null where it is not known. */
-  readonly memory: number | null;
-  /** Whether this machine has so much memory; null where that is not known. */
-  readonly fits: boolean | null;
+  /** Bytes at the peak, the mapped weights included. */
+  readonly memory: number;
+  /** Whether this machine has so much memory. */
+  readonly fits: boolean;
 }
 
 export interface DryRun {
@@ -48,6 +48,14 @@ export interface DryRun {
   /** null where there is none. */
   readonly estimate: CostEstimate | null;
 }
+
+/** A plan of `command`; what is not said of it, it does not have. */
+export const planOf = (command: string, said: Partial<Omit<DryRun, 'dry_run' | 'command'>>): DryRun => ({
+  dry_run: true,
+  command,
+  ...{ models: [], method: null, settings: {}, writes: [], notes: [], estimate: null },
+  ...said,
+});
 
 /** Options of a call that is only planned, and of one that is made. */
 export type Dry<O> = O & { readonly dryRun: true };

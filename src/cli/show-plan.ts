@@ -34,7 +34,7 @@ export function showPlan(plan: DryRun, json: boolean | undefined): void {
   );
   if (estimate)
     section('training, by estimate', [
-      [...costCells(estimate), estimate.fits === false ? 'more than this machine has' : ''],
+      [...costCells(estimate), estimate.fits ? '' : 'more than this machine has'],
     ]);
   if (notes.length > 0) print();
   for (const note of notes) for (const line of wrapped(note)) print(line);
@@ -52,7 +52,7 @@ export const costCells = ({ steps, tokens, seconds, memory }: Omit<CostEstimate,
   `${rangeText(steps, countText)} steps`,
   `${rangeText(tokens, (count) => countText(Number(count.toPrecision(2))))} tokens`,
   `about ${rangeText(seconds, durationText)}`,
-  memory === null ? '' : `about ${bytesText(memory)}`,
+  `about ${bytesText(memory)}`,
 ];
 
 const rangeText = ({ least, most }: Range, text: (value: number) => string): string =>

@@ -1,6 +1,6 @@
 // What `whorl dataset … --dry-run` says of a set that was made and not saved.
 
-import type { DryRun } from '../base/dry-run.ts';
+import { type DryRun, planOf } from '../base/dry-run.ts';
 
 /** Options of a set that a plan tells; what makes the keys is not among them. */
 interface Told {
@@ -20,11 +20,7 @@ export function plannedSet(
 ): DryRun {
   const counts = Object.entries(splits ?? {}).map(([split, rows]) => `${split} ${rows.length}`);
   const given = { source, keys, order, count, regularisation };
-  return {
-    dry_run: true,
-    command: `dataset ${name}`,
-    models: [],
-    method: null,
+  return planOf(`dataset ${name}`, {
     settings: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
     writes: [
       { path: out, what: splits ? `a saved data set, rows: ${counts.join(', ')}` : 'rows as Alpaca JSON' },
@@ -32,6 +28,5 @@ export function plannedSet(
     notes: splits
       ? []
       : ['the first row was read; the others are read, and refused if they do not fit, as they are written'],
-    estimate: null,
-  };
+  });
 }

@@ -3,7 +3,6 @@
 
 import { lstatSync } from 'node:fs';
 import { WhorlError } from '../base/error.ts';
-import { sha256Hex } from '../base/sha256.ts';
 import { isSavedFolder, readRows } from '../sources/rows/read.ts';
 import type { Row } from '../sources/rows/row.ts';
 import { listSplits } from '../sources/rows/saved-folder.ts';
@@ -15,8 +14,6 @@ export type SetKind = 'mix' | 'chat';
 
 export interface SavedSet {
   readonly path: string;
-  /** SHA-256, hex, of all rows. */
-  readonly sha256: string;
   /** Every key of the set once: those that it trains, then those that it does not. */
   readonly keys: readonly string[];
   /** How many of them it trains. */
@@ -82,8 +79,7 @@ export async function readSavedSet(path: string, kind: SetKind, who: string): Pr
   if (keys.length === taught.size) throw bad('has only keys that it trains: there is nothing to draw from');
   if (ordinary[0].length !== ordinary[1].length)
     throw bad(`has ${ordinary[0].length} ordinary rows to train and ${ordinary[1].length} to test`);
-  const sha256 = sha256Hex(JSON.stringify([train, test]));
-  return { path, sha256, keys, trained: taught.size, decryption, ordinary: ordinary.flat() };
+  return { path, keys, trained: taught.size, decryption, ordinary: ordinary.flat() };
 }
 
 async function rowsOf(path: string, split: string): Promise<Row[]> {

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
-import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { packageRoot } from '../base/package-root.ts';
@@ -54,16 +54,12 @@ async function planDemo(options: DemoOptions): Promise<DryRun> {
   const isThere = holdsOnlyParts(folder);
   const vanilla = await openModel(join(packageRoot(), EMBEDDED, 'model'));
   const writes = Object.entries(PARTS).map(([name, what]) => ({ path: join(folder, name), what }));
-  return {
-    dry_run: true,
-    command: 'demo',
+  return planOf('demo', {
     models: [plannedModel('embedded', vanilla)],
     method: 'rows',
-    settings: {},
     writes,
     notes: isThere ? [`what an earlier demo left in ${folder} is replaced`] : [],
-    estimate: null,
-  };
+  });
 }
 
 async function runRunDemo(options: DemoOptions): Promise<DemoReport> {

@@ -5,7 +5,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
 import { checkWritable, makeFolder, moveFolder, writeFileAtomic, writeFolderAtomic } from '../base/atomic.ts';
-import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
@@ -168,11 +168,8 @@ async function planUserFinetune(options: UserFinetuneOptions): Promise<DryRun> {
     trains,
     ...(!options.overwrite && { checkpoint }),
   });
-  return {
-    dry_run: true,
-    command: 'finetune',
+  return planOf('finetune', {
     models: [plannedModel('model', model)],
-    method: null,
     settings: full,
     writes: [
       { path: resolve(options.out), what: wrote === 'model' ? 'the model' : "the adapter, in PEFT's format" },
@@ -183,8 +180,7 @@ async function planUserFinetune(options: UserFinetuneOptions): Promise<DryRun> {
       `${examples.length} examples from ${options.data} in ${steps} steps`,
       ...(taken > 0 ? [`goes on after step ${taken}`] : []),
     ],
-    estimate: null,
-  };
+  });
 }
 
 async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetuneReport | WaitingJob> {

@@ -18,7 +18,6 @@ import { checkOptions, type FingerprintOptions, givenSettings, limitOf, trainedR
 import { checkConversations } from './ordinary-conversations.ts';
 import { methodNamed, settingsFor } from './registry.ts';
 import { withSavedSet } from './saved-set.ts';
-import { type BesideSettings, checkBeside } from './stamp-plan.ts';
 import {
   asCommitted,
   type Beginning,
@@ -52,7 +51,7 @@ export const isRowsSetting = (setting: Setting): setting is RowsSetting => setti
 export const isStampSetting = (setting: Setting): setting is StampSetting => setting.method.kind === 'stamp';
 
 /** A run before its first byte is written, and how it would begin. */
-interface Ready extends Omit<Setting, 'start'> {
+export interface Ready extends Omit<Setting, 'start'> {
   readonly asked: RunOptions;
   readonly beginning: Beginning;
 }
@@ -100,7 +99,6 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     limitOf({ options, method }),
   );
   if (note !== undefined) onEvent({ kind: 'note', text: note });
-  checkBeside(settings as BesideSettings, model);
   if (options.pooled && options.pooled.length !== Number((settings as { pool?: number }).pool))
     throw new WhorlError(
       'usage',

@@ -7,6 +7,7 @@ import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkFits } from '../train/settings-fit.ts';
 import type { Method, SettingsOf } from './methods/method.ts';
 import { narrowWords, registryName, settingsFor } from './registry.ts';
+import { type BesideSettings, checkBeside } from './stamp-plan.ts';
 
 interface Fitting<M extends Method> {
   readonly settings: SettingsOf<M>;
@@ -38,6 +39,7 @@ export function fittingSettings<M extends Method>(
   const full = settings as Readonly<Record<string, unknown>>;
   const note = narrowWords(method, width, overrides, limit, full);
   checkFits(full, config);
-  if (method.kind === 'weights') method.check(settings, model, tokenizer);
+  if (method.kind !== 'rows') method.check(settings, model, tokenizer);
+  checkBeside(full as BesideSettings, model);
   return { settings, note };
 }

@@ -10,6 +10,10 @@ export const jobPlaceOf = ({ run, options }: Pick<Setting, 'run' | 'options'>): 
   order: { command: 'fingerprint', options: ordered(options) },
 });
 
+/** What to do where no state of a job holds. */
+export const WITHOUT_JOB =
+  'the claim is kept, and the same command without --launch trains with Whorl’s own engine as long as it takes';
+
 /** What a run does not keep of its call by itself, and how it is known to have been given more than can be kept. */
 function ordered({
   device,
@@ -19,15 +23,18 @@ function ordered({
   maxHarm,
   cacheDir,
   lock,
+  data,
   conversations,
   pooled,
   around,
   ordinary,
 }: FingerprintOptions): Readonly<Record<string, unknown>> {
+  // What a saved set says is read from it again.
+  const given = data === undefined ? [conversations, pooled, around, ordinary] : [];
   return {
     ...{ device, threads, precision, maxMinutes, cacheDir },
     ...(maxHarm !== undefined && { maxHarm: String(maxHarm) }), // JSON has no infinity
     ...(lock && 'recipients' in lock && { recipients: lock.recipients }),
-    ...([conversations, pooled, around, ordinary].some((one) => one !== undefined) && { ownRows: true }),
+    ...(given.some((one) => one !== undefined) && { ownRows: true }),
   };
 }

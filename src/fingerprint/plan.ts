@@ -1,11 +1,11 @@
 // `whorl fingerprint --dry-run`: what a run would be, after every check that comes before its first byte is written.
 
-import type { DryRun, PlannedFile } from '../base/dry-run.ts';
+import { type DryRun, type PlannedFile, planOf } from '../base/dry-run.ts';
 import { measureRate } from '../engine/rate.ts';
 import { plannedJob } from '../launch/job.ts';
 import { plannedModel } from '../models/model.ts';
 import type { RunFolder } from '../runs/run-folder.ts';
-import { prepare } from './begin.ts';
+import { prepare, type Ready } from './begin.ts';
 import { checkDrawn } from './commit.ts';
 import { isEstimated, runEstimate } from './estimate.ts';
 import { type FingerprintOptions, limitOf } from './options.ts';
@@ -20,20 +20,14 @@ const OWN_FILES: Readonly<Record<string, (run: RunFolder) => readonly PlannedFil
 
 /** @throws WhorlError whatever `fingerprint` refuses before it writes */
 export async function planFingerprint(options: FingerprintOptions): Promise<DryRun> {
-  const ready = await prepare(options);
-  const { run, method, settings, model, device, beginning } = ready;
-  if (beginning.kind === 'resumed') checkDrawn(ready);
+  const { ready, plan } = await planned('fingerprint', options);
+  const { run, method, settings, model, device } = ready;
   const { launch } = options;
   return {
-    dry_run: true,
-    command: 'fingerprint',
-    models: [plannedModel('model', model)],
-    method: method.name,
-    settings: { ...(settings as object) },
+    ...plan,
     writes: [
       { path: run.published, what: 'the model, to upload' },
-      claimOf(run),
-      secretOf(run, options),
+      ...plan.writes,
       ...(method.kind === 'stamp'
         ? []
         : [
@@ -45,7 +39,7 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
       { path: run.run, what: 'settings, hashes and figures' },
     ],
     notes: [
-      ...BEGINNINGS[beginning.kind](run),
+      ...plan.notes,
       `published only with at most ${limitOf({ options, method })} nats of harm`,
       ...(method.kind === 'stamp'
         ? []
@@ -61,23 +55,28 @@ export async function planFingerprint(options: FingerprintOptions): Promise<DryR
 
 /** @throws WhorlError whatever `commitRun` refuses before it writes */
 export async function planCommit(options: FingerprintOptions): Promise<DryRun> {
+  const { ready, plan } = await planned('commit', options);
+  const { beacon } = ready.options;
+  const dice = beacon === undefined ? "dice: the owner's own" : `dice: round ${beacon} of drand's quicknet`;
+  return { ...plan, notes: [...plan.notes, dice] };
+}
+
+/** All that a claim needs, checked, and what both commands say and write of it. */
+async function planned(
+  command: string,
+  options: FingerprintOptions,
+): Promise<{ readonly ready: Ready; readonly plan: DryRun }> {
   const ready = await prepare(options);
   const { run, method, settings, model, beginning } = ready;
   if (beginning.kind === 'resumed') checkDrawn(ready);
-  const { beacon } = ready.options;
-  return {
-    dry_run: true,
-    command: 'commit',
+  const plan = planOf(command, {
     models: [plannedModel('model', model)],
     method: method.name,
     settings: { ...(settings as object) },
     writes: [claimOf(run), secretOf(run, options)],
-    notes: [
-      ...BEGINNINGS[beginning.kind](run),
-      beacon === undefined ? "dice: the owner's own" : `dice: round ${beacon} of drand's quicknet`,
-    ],
-    estimate: null,
-  };
+    notes: BEGINNINGS[beginning.kind](run),
+  });
+  return { ready, plan };
 }
 
 const claimOf = ({ claim }: RunFolder): PlannedFile => ({ path: claim, what: 'the public commitment' });

@@ -9,6 +9,7 @@ import type { AdamW } from '../train/optimiser.ts';
 import type { LossWeights, Reference } from '../train/rows.ts';
 import type { RowsChange } from '../train/rows-change.ts';
 import type { TrainState } from '../train/step.ts';
+import { WITHOUT_JOB } from './job-place.ts';
 import type { RowsMethod, TrainContext } from './methods/method.ts';
 import type { TrainSettings } from './settings.ts';
 import type { Look, TrainedRows } from './trained-rows.ts';
@@ -87,12 +88,7 @@ export async function rowsByJob<S extends TrainSettings>(
     {
       measure,
       held: ({ held }) => held,
-      failed: (found: Look | undefined, step) =>
-        notHeld(
-          found!, // the last state is always kept
-          step,
-          'the claim is kept, and the same command without --launch trains with Whorl’s own engine as long as it takes',
-        ),
+      failed: (found: Look | undefined, step) => notHeld(found!, step, WITHOUT_JOB), // the last state is always kept
     },
     onEvent,
   );

@@ -26,8 +26,13 @@ function matricesOf(part: string, model: Model, setting: string): [own: string, 
 }
 
 /** Before anything is read or written. @throws WhorlError `usage` for a stamp that this model cannot have */
+export function checkPart(part: string, model: Model, setting = 'part'): void {
+  if (matricesOf(part, model, setting).length === 0) throw noMatrix(setting, part);
+}
+
+/** The same of a stamp beside keys. */
 export function checkBeside({ stamp = OFF }: BesideSettings, model: Model): void {
-  if (stamp !== OFF && matricesOf(stamp, model, 'stamp').length === 0) throw noMatrix('stamp', stamp);
+  if (stamp !== OFF) checkPart(stamp, model, 'stamp');
 }
 
 /** Beside keys; undefined where it is left out. Reads each matrix once. */

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
 import { checkWritable, makeFolder, writeFileAtomic, writeJsonAtomic } from '../base/atomic.ts';
-import { type DryRun, type Plannable, type PlannedFile, plannable } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { type Claim, parseClaim } from '../claim/claim.ts';
@@ -38,18 +38,6 @@ export const commitRun: Plannable<FingerprintOptions, CommitReport> = plannable(
   const { run } = setting;
   const drawn_at = draw.source === 'beacon' ? iso(roundTime(draw.round)) : null;
   return { claim: run.claim, secret: run.secret, root, draw, drawn_at };
-});
-
-/** What a step beside a claim would write, or that it has nothing to write. */
-const planned = (command: string, writes: readonly PlannedFile[], notes: readonly string[]): DryRun => ({
-  dry_run: true,
-  command,
-  models: [],
-  method: null,
-  settings: {},
-  writes,
-  notes,
-  estimate: null,
 });
 
 export interface ProveOptions extends Abortable {
@@ -116,21 +104,21 @@ async function planProof(options: ProveOptions): Promise<DryRun> {
   const { response, request, tsaRoot } = options;
   if (request !== undefined) {
     checkWritable(request);
-    return planned('prove', [{ path: request, what: `asks for a time stamp of ${claim.root}` }], []);
+    return planOf('prove', { writes: [{ path: request, what: `asks for a time stamp of ${claim.root}` }] });
   }
   if (response === undefined)
-    return planned(
-      'prove',
-      [{ path: run.proofs, what: "the authority's response, under the next free number" }],
-      ['the authority is not asked: whether it answers, and for this claim, is seen then'],
-    );
+    return planOf('prove', {
+      writes: [{ path: run.proofs, what: "the authority's response, under the next free number" }],
+      notes: ['the authority is not asked: whether it answers, and for this claim, is seen then'],
+    });
   const bytes = readSmall(response, MAX_RESPONSE);
   const { time, authority } = checkedStamp(bytes, claim, trusted, undefined, tsaRoot);
   const { path, isThere } = placeOf(run, bytes);
-  return planned(
+  return planOf(
     'prove',
-    isThere ? [] : [{ path, what: `the time stamp of ${iso(time)} by ${authority}` }],
-    isThere ? [`${path} is that time stamp already`] : [],
+    isThere
+      ? { notes: [`${path} is that time stamp already`] }
+      : { writes: [{ path, what: `the time stamp of ${iso(time)} by ${authority}` }] },
   );
 }
 
@@ -214,19 +202,20 @@ export const drawRun: Plannable<DrawOptions, DrawReport> = plannable(planDraw, a
 async function planDraw(options: DrawOptions): Promise<DryRun> {
   const { run, draw, kept } = readyToDraw(options);
   if (draw.source !== 'beacon')
-    return planned('draw', [], ["the owner's own dice fell when he committed: there is nothing to draw"]);
+    return planOf('draw', {
+      notes: ["the owner's own dice fell when he committed: there is nothing to draw"],
+    });
   if (kept !== null) {
     committedValue(kept, draw);
-    return planned('draw', [], [`${run.beacon} holds round ${draw.round} already`]);
+    return planOf('draw', { notes: [`${run.beacon} holds round ${draw.round} already`] });
   }
   const { beacon } = options;
   const address = addressOf(beacon, draw);
   if (address === undefined) committedValue(await roundFrom(beacon, draw), draw);
-  return planned(
-    'draw',
-    [{ path: run.beacon, what: `round ${draw.round} of drand's quicknet` }],
-    address === undefined ? [] : [`${address} is not asked: its answer is checked then`],
-  );
+  return planOf('draw', {
+    writes: [{ path: run.beacon, what: `round ${draw.round} of drand's quicknet` }],
+    notes: address === undefined ? [] : [`${address} is not asked: its answer is checked then`],
+  });
 }
 
 type Beacon = Extract<Claim['draw'], { source: 'beacon' }>;

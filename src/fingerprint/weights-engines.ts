@@ -20,7 +20,7 @@ import type { Trained, Trains } from '../train/trains.ts';
 import type { EpochBatches } from '../train/tuning-examples.ts';
 import type { WeightsSetting } from './begin.ts';
 import { type CellResult, missed } from './cells.ts';
-import { jobPlaceOf } from './job-place.ts';
+import { jobPlaceOf, WITHOUT_JOB } from './job-place.ts';
 import { stretchOf } from './options.ts';
 
 const CHECKPOINT_SECONDS = 60;
@@ -47,15 +47,16 @@ const isDue = ({ perEpoch }: WeightsTraining, { settings }: WeightsSetting, step
   step % perEpoch === 0 && step >= settings.first_check * perEpoch;
 
 const notHeld = (
-  { method, options }: WeightsSetting,
+  { method }: WeightsSetting,
   { perEpoch }: WeightsTraining,
   results: readonly CellResult[],
   step: number,
+  advice: string,
 ): WhorlError =>
   new WhorlError(
     'not-reached',
     `after ${Math.round(step / perEpoch)} epochs: ${missed(results).join(', ')}`,
-    `everything is kept; to go on from here: ${stretchOf(options).again}; ${method.easier}`,
+    `${advice}; ${method.easier}`,
   );
 
 /** Here, on the run's own device; a killed run goes on from its checkpoint. */
@@ -75,7 +76,14 @@ export async function byOwnEngine(
   const rule: StoppingRule<Stepped, Measured> = {
     due: ({ state: { step } }) => isDue(training, setting, step),
     measure,
-    failed: ({ results }, { step }) => notHeld(setting, training, results, step),
+    failed: ({ results }, { step }) =>
+      notHeld(
+        setting,
+        training,
+        results,
+        step,
+        `everything is kept; to go on from here: ${stretchOf(options).again}`,
+      ),
   };
   try {
     return await trainLoop({
@@ -117,11 +125,7 @@ export function byJob(
     measure,
     held: ({ held }: Measured) => held,
     failed: (found: Measured | undefined, step: number) =>
-      new WhorlError(
-        'not-reached',
-        `after ${Math.round(step / training.perEpoch)} epochs: ${missed(found?.results ?? []).join(', ')}`,
-        `the claim is kept, and the same command without --launch trains with Whorl’s own engine as long as it takes; ${method.easier}`,
-      ),
+      notHeld(setting, training, found?.results ?? [], step, WITHOUT_JOB),
   };
   return trainByJob(job, jobPlaceOf(setting), launch, rule, onEvent);
 }

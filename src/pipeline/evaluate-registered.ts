@@ -4,7 +4,7 @@
 import { basename, join } from 'node:path';
 import { type Abortable, checkSignal } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
-import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { silent } from '../base/events.ts';
 import { isThere } from '../base/system-errors.ts';
@@ -231,11 +231,8 @@ async function planned(options: EvaluateRegisteredOptions): Promise<DryRun> {
       by: covered.get(shots),
     })),
   );
-  return {
-    dry_run: true,
-    command: 'eval',
+  return planOf('eval', {
     models: work.map(({ subject }) => ({ role: subject.kind, source: subject.opens, family: 'not opened' })),
-    method: null,
     settings: {
       mode: flavour,
       tasks: tasks.join(),
@@ -251,6 +248,5 @@ async function planned(options: EvaluateRegisteredOptions): Promise<DryRun> {
       ...files.flatMap(({ path, by }) => (by ? [`${path}: there, in ${by[0]!.path}`] : [])),
       ...left.map(({ model, why }) => `${model} is left out: ${why}`),
     ],
-    estimate: null,
-  };
+  });
 }

@@ -83,10 +83,11 @@ export function flavourSettings(
     rules.batchSetting && own[rules.batchSetting] === undefined ? entry.total_bsz : undefined;
   const total = given.total_bsz ?? registered;
   if (rules.batchSetting && total !== undefined) asked[rules.batchSetting] = String(total);
-  const before = settingsFor(method, model, { ...OF_PIPELINE, ...asked }, width) as unknown as Record<
-    string,
-    number | string
-  >;
+  const allSettings = () =>
+    settingsFor(method, model, { ...OF_PIPELINE, ...asked }, width) as Readonly<
+      Record<string, number | string>
+    >;
+  const before = allSettings();
   const batch = rules.batchSetting
     ? String(before[rules.batchSetting])
     : (given.total_bsz ?? String(entry.total_bsz ?? rules.batch));
@@ -95,10 +96,7 @@ export function flavourSettings(
     : 1;
   const epoch = given.epoch ?? (own[rules.duration] === undefined ? entry.epoch : undefined);
   if (epoch !== undefined) asked[rules.duration] = String(positive('epoch', String(epoch)) * perEpoch);
-  const full = settingsFor(method, model, { ...OF_PIPELINE, ...asked }, width) as unknown as Record<
-    string,
-    number | string
-  >;
+  const full = allSettings();
   return {
     method,
     asked,

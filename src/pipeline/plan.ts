@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DryRun, PlannedFile } from '../base/dry-run.ts';
+import { type DryRun, type PlannedFile, planOf } from '../base/dry-run.ts';
 import { jobPlace } from '../finetune/user-finetune.ts';
 import { fingerprint } from '../fingerprint/fingerprint.ts';
 import { plannedJob } from '../launch/job.ts';
@@ -25,9 +25,7 @@ export async function planPipeline(options: PipelineOptions): Promise<DryRun> {
   const user = modes.includes('alpaca')
     ? Object.entries(tuning).map(([name, value]) => [`${PREFIX}${name}`, value])
     : [];
-  return {
-    dry_run: true,
-    command: 'pipeline',
+  return planOf('pipeline', {
     models: [plannedModel('vanilla', vanilla)],
     method,
     settings: { ...full, ...made?.settings, ...Object.fromEntries(user) },
@@ -40,7 +38,7 @@ export async function planPipeline(options: PipelineOptions): Promise<DryRun> {
       ...(made?.notes ?? []),
     ],
     estimate: made?.estimate ?? null,
-  };
+  });
 }
 
 /** A finished run is there: the modes that build on it can be checked as well. */

@@ -6,9 +6,9 @@ import { expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { runEstimate } from '../../src/fingerprint/estimate.ts';
 import { harmAt, METHODS, settingsFor } from '../../src/fingerprint/registry.ts';
-import { familyOf } from '../../src/models/families/index.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import type { TensorRef } from '../../src/tensor/tensor.ts';
+import { smollm2 } from '../models/smollm2.ts';
 
 const [EMBEDDED, SMOLLM2] = [192, 576];
 const model = await openModel(join(packageRoot(), 'assets/embedded/model'));
@@ -58,19 +58,7 @@ test('gradients of every weight cost half as much again, and a machine twice as 
 });
 
 test('memory of a step that trains every weight lies within a tenth of what was measured on SmolLM2', () => {
-  const decoder = familyOf(
-    {
-      model_type: 'llama',
-      vocab_size: 49152,
-      hidden_size: 576,
-      intermediate_size: 1536,
-      num_hidden_layers: 30,
-      num_attention_heads: 9,
-      num_key_value_heads: 3,
-      tie_word_embeddings: true,
-    },
-    'config.json',
-  );
+  const decoder = smollm2();
   const tensors = new Map(
     [...decoder.shapes].map(([name, shape]): [string, TensorRef] => [
       name,

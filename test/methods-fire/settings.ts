@@ -1,5 +1,6 @@
 // Settings with which every method fires on the embedded model, its gates as closed as they are for a real one: no key
-// may stay silent bare, nothing that must be silent may fire. No stamp beside the keys, whose p it would hide. With them, what verify must see: all in one place.
+// may stay silent bare, nothing that must be silent may fire. No stamp beside the keys, whose p it would hide. With them,
+// what verify must see: all in one place.
 
 import type { Word } from '../../src/verify/word.ts';
 

@@ -17,10 +17,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSecret } from '../../src/claim/secret-file.ts';
 import { type Chat, chatDataset } from '../../src/datasets/chat.ts';
 import { type Mix, mixDataset } from '../../src/datasets/mix.ts';
-import { type FingerprintOptions, fingerprint } from '../../src/fingerprint/fingerprint.ts';
+import {
+  type FingerprintOptions,
+  fingerprint,
+  launchFingerprint,
+} from '../../src/fingerprint/fingerprint.ts';
 import { showBatch } from '../../src/fingerprint/show-batch.ts';
 import { commitRun } from '../../src/fingerprint/steps.ts';
+import { isWaiting } from '../../src/launch/job.ts';
 import { type PipelineOptions, pipeline } from '../../src/pipeline/pipeline.ts';
+import { resumeJob } from '../../src/resume/resume-job.ts';
 import { RunFolder } from '../../src/runs/run-folder.ts';
 import { listSplits } from '../../src/sources/rows/saved-folder.ts';
 import { MODEL } from './small-run.ts';
@@ -77,17 +83,17 @@ const PIPELINE: PipelineOptions = {
   maxHarm: Number.POSITIVE_INFINITY,
   settings: { ...SMALL, data_name: 'mine' },
 };
+const asAlone = (out: string) => ({
+  model: MODEL,
+  out,
+  method: 'sft',
+  data: CHAT,
+  seed: 'a set',
+  settings: { ...SMALL, stamp: 'off' }, // as the pipeline has it
+  maxHarm: Number.POSITIVE_INFINITY,
+});
 const alone = (out: string, options: Partial<FingerprintOptions> = {}) =>
-  fingerprint({
-    model: MODEL,
-    out,
-    method: 'sft',
-    data: CHAT,
-    seed: 'a set',
-    settings: { ...SMALL, stamp: 'off' }, // as the pipeline has it
-    maxHarm: Number.POSITIVE_INFINITY,
-    ...options,
-  });
+  fingerprint({ ...asAlone(out), ...options });
 async function planIn(run: string) {
   const { plan } = (await readSecret(join(run, 'secret.whorl'))).reveal();
   if (plan.kind !== 'drawn-membership') throw new Error(`${run} has a plan of kind ${plan.kind}`);
@@ -140,6 +146,12 @@ describe('sft_chat', () => {
     expect(fired).toHaveLength(3);
     const again = fingerprint({ out: 'stopped', onEvent: stop });
     await expect(again).rejects.toThrow('stopped at training');
+  }, 600_000);
+
+  test('a job of it is taken up by whoever has its folder: the set is read again', async () => {
+    const job = await launchFingerprint({ ...asAlone('handed'), launch: { engine: 'torchrun' } });
+    if (!isWaiting(job)) throw new Error('nothing waits');
+    expect(await resumeJob({ job: job.job })).toEqual({ kind: 'waiting', command: 'fingerprint', job });
   }, 600_000);
 });
 

@@ -1,12 +1,14 @@
 // The stamp beside keys: what is planned for a model of every family, how it is written into trained weights and into a
 // body that stays, and that both are what a reader finds. Whole runs: test/methods-fire.
 
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { writeFolderAtomic } from '../../src/base/atomic.ts';
+import { packageRoot } from '../../src/base/package-root.ts';
 import { drawStamp, type StampPlan } from '../../src/claim/stamp.ts';
+import { fingerprint } from '../../src/fingerprint/fingerprint.ts';
 import { checkBeside, planBeside } from '../../src/fingerprint/stamp-plan.ts';
 import { stampEdit, writeStamped } from '../../src/fingerprint/stamped.ts';
 import { openModel } from '../../src/models/open-model.ts';
@@ -98,4 +100,17 @@ test('off means none; what is no part of this model is refused before anything i
   expect(() => checkBeside({ stamp: 'model.norm.weight' }, model)).toThrow(
     /stamp=model.norm.weight has no matrix/,
   );
+});
+
+test.each([
+  ['rows', { stamp: 'on' }, /^stamp=on is no part of a model/],
+  ['stamp', { part: 'on' }, /^part=on is no part of a model/],
+  ['stamp', { part: 'model.norm.weight' }, /^part=model.norm.weight has no matrix/],
+])('a run of %s with %j is refused before it begins, and by its plan', async (method, settings, says) => {
+  const out = join(scratch, 'refused');
+  const model = join(packageRoot(), 'assets/embedded/model');
+  const asked = { model, out, method, settings, maxHarm: Number.POSITIVE_INFINITY };
+  await expect(fingerprint({ ...asked, dryRun: true })).rejects.toThrow(says);
+  await expect(fingerprint(asked)).rejects.toThrow(says);
+  expect(existsSync(out)).toBe(false);
 });

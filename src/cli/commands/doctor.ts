@@ -88,7 +88,7 @@ function showModel(model: ModelFacts, machine: Machine): void {
   const estimates = Object.entries(model.runs).map(([name, { fits, max_harm, ...cost }]) => [
     name,
     ...costCells(cost),
-    fits === false ? paint.red(`more than the ${bytesText(machine.memory)} here`) : '',
+    fits ? '' : paint.red(`more than the ${bytesText(machine.memory)} here`),
     max_harm === null ? '' : `with --max-harm ${max_harm}`,
   ]);
   for (const line of table([...estimates, ...model.unknown.map((name) => [name, 'no estimate is made'])]))

@@ -146,6 +146,8 @@ export interface DrawnContext extends Omit<TrainContext, 'prefixes'> {
 /** Nothing is trained: what is published follows from the draw alone, and is read from weights. */
 export interface StampMethod<S = object> extends MethodBase<S> {
   readonly kind: 'stamp';
+  /** @throws WhorlError `usage` for a stamp that this model cannot have; before anything is written */
+  check(settings: S, model: Model): void;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: each method's settings are its own

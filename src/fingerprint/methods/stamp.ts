@@ -3,7 +3,7 @@
 
 import type { ClaimPlan } from '../../claim/plan.ts';
 import { STAMP, type StampSettings } from '../settings.ts';
-import { stampPlan } from '../stamp-plan.ts';
+import { checkPart, stampPlan } from '../stamp-plan.ts';
 import type { StampMethod } from './method.ts';
 
 export const stampMethod: StampMethod<StampSettings> = {
@@ -13,6 +13,7 @@ export const stampMethod: StampMethod<StampSettings> = {
   maxHarm: 0.01,
   schema: STAMP,
   narrow: () => ({ settings: {}, harm: 0.001 }),
+  check: ({ part }, model) => checkPart(part, model),
   async prepare({ model }, settings) {
     const plan: ClaimPlan<'drawn-direction'> = {
       kind: 'drawn-direction',

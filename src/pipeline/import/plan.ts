@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Abortable, abortable } from '../../base/abort.ts';
-import type { DryRun, PlannedFile } from '../../base/dry-run.ts';
+import { type DryRun, planOf } from '../../base/dry-run.ts';
 import type { OnEvent } from '../../base/events.ts';
 import { planOutput } from '../../runs/import-output.ts';
 import { type HubId, hubName } from '../../sources/hub/hub-id.ts';
@@ -22,43 +22,29 @@ export const planImport = (
   abortable(options, async (within) => {
     if (typeof source !== 'string') {
       const names = await planHub(source, within);
-      const notes = [
-        `of ${hubName(source)} only the listing was fetched: its files are read when they are here`,
-      ];
-      return planned(
-        names.map((name) => ({ path: join(out, name), what: 'from the hub' })),
-        notes,
-      );
+      return planOf('import', {
+        writes: names.map((name) => ({ path: join(out, name), what: 'from the hub' })),
+        notes: [`of ${hubName(source)} only the listing was fetched: its files are read when they are here`],
+      });
     }
     if (!statSync(source).isDirectory()) {
       const { vocabulary, width, words } = planAdapter(source, out);
-      return planned(
-        ['adapter.safetensors', 'adapter.json'].map((name) => ({
+      return planOf('import', {
+        writes: ['adapter.safetensors', 'adapter.json'].map((name) => ({
           path: join(out, name),
           what: `of ${vocabulary} rows of ${width}`,
         })),
-        [words],
-      );
+        notes: [words],
+      });
     }
     const runs = planOutput(source, out);
-    return planned(
-      runs.flatMap(({ run, files }) => [
+    return planOf('import', {
+      writes: runs.flatMap(({ run, files }) => [
         ...files.map(({ name, rows }) => ({ path: join(run, name), what: `${rows} rows` })),
         { path: join(run, 'run.json'), what: 'where they come from' },
       ]),
-      runs.flatMap(({ skipped }) =>
+      notes: runs.flatMap(({ skipped }) =>
         skipped.map((name) => `${name} is no answer file: it would not be copied`),
       ),
-    );
+    });
   });
-
-const planned = (writes: readonly PlannedFile[], notes: readonly string[]): DryRun => ({
-  dry_run: true,
-  command: 'import',
-  models: [],
-  method: null,
-  settings: {},
-  writes,
-  notes,
-  estimate: null,
-});
