@@ -47,14 +47,15 @@ function readerOf(path: string): Reader {
   const extension = extname(path).toLowerCase();
   if (start.startsWith(PARQUET_MAGIC)) return readParquetRows;
   if (start.startsWith(ARROW_MAGIC) || start.startsWith('\xff\xff\xff\xff')) return readArrowRows;
-  const other = otherBytes(path, start) ?? lookAlike(bytes, path);
-  if (other) throw other;
+  // The length that safetensors begin with may spell another kind's magic.
   if (start.startsWith('GGUF') || looksLikeSafetensors(bytes))
     throw new WhorlError(
       'unsupported',
       `${path} holds weights of a model`,
       'give rows where rows are asked for',
     );
+  const other = otherBytes(path, start) ?? lookAlike(bytes, path);
+  if (other) throw other;
   if (start.startsWith('FEA1'))
     throw new WhorlError('unsupported', `${path} is Feather version 1`, 'save it as version 2');
   if (extension === '.parquet') return readParquetRows;
