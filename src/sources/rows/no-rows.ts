@@ -4,8 +4,8 @@
 import { type Dirent, readdirSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
-import { isThere } from '../../base/system-errors.ts';
 import { LOOKS, starts } from '../look-alike.ts';
+import { isSavedFolder } from './saved-folder.ts';
 
 /** What rows come from, in the words of messages. */
 export const READ = 'rows are read from JSON, JSON lines, Parquet and Arrow';
@@ -164,9 +164,6 @@ export function noJson(path: string, start: string): WhorlError | undefined {
 const ROWS = /\.(json|jsonl|ndjson|parquet|arrow|ipc|feather)$/i;
 const MOST_NAMED = 3;
 
-const isSaved = (folder: string): boolean =>
-  ['dataset_dict.json', 'state.json'].some((name) => isThere(join(folder, name)));
-
 /** A folder that no data set was saved in: what stands there instead, and what of it may be given. */
 export function noRowsFolder(folder: string): WhorlError {
   const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -176,7 +173,7 @@ export function noRowsFolder(folder: string): WhorlError {
   const names = new Set(entries.map(({ name }) => name));
   if (names.has('config.json') && entries.some(({ name }) => /\.(safetensors|bin|gguf)$/.test(name)))
     return saying('is the folder of a model', 'give rows where rows are asked for');
-  const saved = entries.filter((entry) => entry.isDirectory() && isSaved(join(folder, entry.name)));
+  const saved = entries.filter((entry) => entry.isDirectory() && isSavedFolder(join(folder, entry.name)));
   if (saved.length > 0) return saying('holds saved data sets, and is none', giveOf(folder, saved));
   const none = 'has neither dataset_dict.json nor state.json, so no data set was saved in it';
   const files = entries.filter(
