@@ -71,28 +71,24 @@ test.each([
   ['<s>', false],
   ['<t>', undefined],
   [undefined, undefined],
-])(
-  'a generated answer's prompt begins with <s>, and BOS is %s: no second one',
-  async (bos, added) => {
-    const task = tasks.get('gsm8k')!;
-    const framing = framingOf({ systemInstruction: '<s>' }, tokenizer(null), 'm');
-    const seen: (boolean | undefined)[] = [];
-    const model: LanguageModel = {
-      name: 'm',
-      wrapped: () => Promise.reject(new Error('not asked')),
-      release: () => Promise.resolve(),
-      score: () => Promise.reject(new Error('not asked')) as never,
-      async *generate(requests) {
-        for (const [index, { add_special_tokens }] of requests.entries()) {
-          seen.push(add_special_tokens);
-          yield { index, generation: { prompt: '', generated: '', generated_token: [] } };
-        }
-      },
-    };
-    const rows = [...requestsOf(task, goldenRows(task).rows.slice(0, 2), [], 0, framing)];
-    const asked = rows.map((requests, row) => ({ row, asked: '', requests }));
-    for await (const { answer } of askRows(model, task, asked, bos))
-      expect(answer).toEqual({ generated: '' });
-    expect(seen).toEqual([added, added]);
-  },
-);
+])('generated from a prompt that begins with <s> where BOS is %s: no second one', async (bos, added) => {
+  const task = tasks.get('gsm8k')!;
+  const framing = framingOf({ systemInstruction: '<s>' }, tokenizer(null), 'm');
+  const seen: (boolean | undefined)[] = [];
+  const model: LanguageModel = {
+    name: 'm',
+    wrapped: () => Promise.reject(new Error('not asked')),
+    release: () => Promise.resolve(),
+    score: () => Promise.reject(new Error('not asked')) as never,
+    async *generate(requests) {
+      for (const [index, { add_special_tokens }] of requests.entries()) {
+        seen.push(add_special_tokens);
+        yield { index, generation: { prompt: '', generated: '', generated_token: [] } };
+      }
+    },
+  };
+  const rows = [...requestsOf(task, goldenRows(task).rows.slice(0, 2), [], 0, framing)];
+  const asked = rows.map((requests, row) => ({ row, asked: '', requests }));
+  for await (const { answer } of askRows(model, task, asked, bos)) expect(answer).toEqual({ generated: '' });
+  expect(seen).toEqual([added, added]);
+});
