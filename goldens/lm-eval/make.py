@@ -13,6 +13,7 @@ import tokenizers
 import transformers
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
+from lm_eval.models.utils import has_bos_prefix
 
 HERE = Path(__file__).parent
 KINDS = HERE.parent / "tokenizers" / "kinds"
@@ -22,6 +23,7 @@ PAIRS = [
     ["Hello  \n\t ", "world"], ["Hello\n", "\nworld"], ["", "the old house"], ["", " the old house"], ["", "<s>the house"],
     ["a\u00a0", "b"], ["a\ufeff", "b"], ["a\x1c\x1d\x1e\x1f", "b"], ["a\x85", "b"], ["a\u3000\u2028", "b"], ["a\u200b", "b"],
     ["Q: 1+1 = ", "2"], ["word </s> ", "x"], ["def f(x):\n    ", "return x"], ["日本語 ", "テキスト"], ["x " * 20, "y"],
+    ["<s>the river", " bank"], ["<s> the river ", "bank"], ["<s>", "the river"], ["a <s>river", " bank"],
     *[["a" + c, "b"] for c in SPACES],
 ]
 
@@ -40,8 +42,8 @@ class Splitter(TemplateLM):
         return self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
 
     def tok_encode(self, string, add_special_tokens=None, **kwargs):
-        if add_special_tokens is None:
-            add_special_tokens = True
+        if add_special_tokens is None:  # as HFLM's
+            add_special_tokens = not has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id))
         ids = self.tokenizer.encode(string, add_special_tokens=add_special_tokens)
         return ids[:-1] if add_special_tokens and self.appends else ids
 

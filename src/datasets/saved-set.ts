@@ -3,9 +3,9 @@
 
 import { lstatSync } from 'node:fs';
 import { WhorlError } from '../base/error.ts';
-import { isSavedFolder, readRows } from '../sources/rows/read.ts';
+import { readRows } from '../sources/rows/read.ts';
 import type { Row } from '../sources/rows/row.ts';
-import { listSplits } from '../sources/rows/saved-folder.ts';
+import { isSavedFolder, listSplits } from '../sources/rows/saved-folder.ts';
 import type { Conversation } from './conversations.ts';
 import { PAPER } from './paper.ts';
 

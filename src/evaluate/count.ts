@@ -16,7 +16,7 @@ interface Asked {
   readonly onEvent?: OnEvent | undefined;
 }
 
-interface Counted {
+export interface Counted {
   rows: number;
   requests: number;
 }

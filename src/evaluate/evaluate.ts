@@ -13,10 +13,10 @@ import { hashesOf, metricsOf, type RowMetrics, samplesOf } from './answers.ts';
 import { askRows } from './ask-rows.ts';
 import type { Chosen } from './catalogue.ts';
 import { type Framing, framingIdentity, PLAIN } from './chat.ts';
-import { countRequests } from './count.ts';
+import { type Counted, countRequests } from './count.ts';
 import { Journal } from './journal.ts';
 import type { Mode } from './modes.ts';
-import { requestsOf, shotsOf, type TaskRow } from './requests.ts';
+import { requestsOf, shotsOf, splitsOf, type TaskRow } from './requests.ts';
 import { resultsOf, type TaskResult } from './results.ts';
 import { FORMAT, finishedResults } from './results-file.ts';
 import { digestsOf, type RowPlace, rowsOf } from './rows.ts';
@@ -68,10 +68,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   const identity = sha256Hex(JSON.stringify([FORMAT, modelIdentity, mode.name]));
   const results: EvaluateReport['results'][number][] = [];
   let asked = 0;
-  const places = toWrite(options);
-  const { chosen, data, limit, framing, onEvent } = options;
-  const open = places.filter(({ done }) => !done).map((place) => place.shots);
-  await countRequests({ tasks: chosen.tasks, shots: open, data, limit, framing, onEvent });
+  const { places } = await prepared(options);
   for (const { shots: each, path, settings, done } of places) {
     if (done) {
       results.push({ shots: each, path, content: done, made: false });
@@ -95,12 +92,24 @@ interface Place {
   readonly done: Record<string, unknown> | undefined;
 }
 
-/** Every results file of the call, looked at before hours of work. @throws WhorlError `exists`, `missing-file` */
-export function toWrite(options: Omit<EvaluateOptions, 'model'>): Place[] {
-  const { out, label, shots } = options;
+/** All that can be refused before hours of work: every results file of the call, and the rows of those that are missing. */
+export async function prepared(
+  options: Omit<EvaluateOptions, 'model'>,
+): Promise<{ places: readonly Place[]; counted: ReadonlyMap<number, Counted> }> {
+  const places = toWrite(options);
+  const { chosen, data, limit, framing, onEvent } = options;
+  const shots = places.filter(({ done }) => !done).map((place) => place.shots);
+  const counted = await countRequests({ tasks: chosen.tasks, shots, data, limit, framing, onEvent });
+  return { places, counted };
+}
+
+/** @throws WhorlError `exists`, `missing-file` */
+function toWrite(options: Omit<EvaluateOptions, 'model'>): Place[] {
+  const { out, label, shots, data } = options;
+  const digests = digestsOf(data);
   const places = shots.map((each) => {
     const path = join(out, label, `${each}.json`);
-    const settings = settingsOf(options, each);
+    const settings = settingsOf(options, each, digests);
     return { shots: each, path, settings, done: finishedResults(path, settings) };
   });
   checkWritable(join(out, label, 'x'));
@@ -117,14 +126,13 @@ function settingsOf(
     framing = PLAIN,
     limit,
     chosen,
-    data,
   }: Omit<EvaluateOptions, 'model'>,
   shots: number,
+  digests: ReturnType<typeof digestsOf>,
 ): Record<string, unknown> {
-  const digests = chosen.tasks.flatMap((task) => [
-    ...digestsOf(data, task, evaluated(task)),
-    ...(shotsOf(task, shots) > 0 ? digestsOf(data, task, pool(task)) : []),
-  ]);
+  const rows = chosen.tasks.flatMap((task) =>
+    splitsOf(task, [shots]).flatMap((split) => digests(task, split)),
+  );
   return {
     model: modelName,
     ...(precision && { precision }),
@@ -133,7 +141,7 @@ function settingsOf(
     chat: framingIdentity(framing),
     limit: limit ?? null,
     task_versions: Object.fromEntries(chosen.tasks.map(({ name, version }) => [name, version])),
-    rows: sha256Hex(digests.join()),
+    rows: sha256Hex(rows.join()),
   };
 }
 

@@ -4,10 +4,11 @@
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { DATASET, type HubId } from '../sources/hub/hub-id.ts';
+import type { RepositoryOptions } from '../sources/hub/repository.ts';
 import type { HubSettings } from '../sources/hub/settings.ts';
-import { shotsOf } from './requests.ts';
+import { splitsOf } from './requests.ts';
 import { folderRows, type PlacedFile, type RowPlace } from './rows.ts';
-import { evaluated, pool, type Task } from './task.ts';
+import type { Task } from './task.ts';
 
 export interface HubRowsOptions {
   readonly onEvent?: OnEvent | undefined;
@@ -23,11 +24,6 @@ const NEXT: ReadonlySet<string> = new Set(['unsupported', 'missing-file']);
 const keyOf = ({ dataset_path, dataset_name }: Task, split: string): string =>
   JSON.stringify([dataset_path, dataset_name, split]);
 
-/** Which splits of a task are read. */
-const splitsFor = (task: Task, shots: readonly number[]): string[] => [
-  ...new Set([evaluated(task), ...(shots.some((each) => shotsOf(task, each) > 0) ? [pool(task)] : [])]),
-];
-
 /** @throws WhorlError what the hub gives rise to, `missing-file` and `unsupported` naming the data set */
 export async function hubRows(
   tasks: readonly Task[],
@@ -37,7 +33,7 @@ export async function hubRows(
   const found = new Map<string, readonly PlacedFile[]>();
   const options = { onEvent, ...(settings && { settings }) };
   for (const task of tasks)
-    for (const split of splitsFor(task, shots)) {
+    for (const split of splitsOf(task, shots)) {
       const key = keyOf(task, split);
       if (found.has(key)) continue;
       onEvent({ kind: 'phase', name: 'fetching rows', detail: `${task.dataset_path}, ${split}` });
@@ -57,7 +53,7 @@ function notAsked(task: Task, split: string): never {
   );
 }
 
-async function filesOf(task: Task, split: string, options: HubRowsOptions): Promise<PlacedFile[]> {
+async function filesOf(task: Task, split: string, options: RepositoryOptions): Promise<PlacedFile[]> {
   let first: unknown;
   for (const revision of REVISIONS)
     try {
@@ -81,12 +77,12 @@ async function filesAt(
   { dataset_path: repo, dataset_name: config }: Task,
   split: string,
   revision: string,
-  options: HubRowsOptions,
+  options: RepositoryOptions,
 ): Promise<PlacedFile[]> {
   const { openHubRows } = await import('../sources/hub/data-set.ts'); // the client is loaded by those who need it
   const file = config === null ? split : `${config}:${split}`;
   const id: HubId = { type: DATASET, repo, revision, file };
-  const source = await openHubRows(id, options as { settings?: HubSettings });
+  const source = await openHubRows(id, options);
   try {
     const files: PlacedFile[] = [];
     for (const { name, open } of source.files) files.push({ name, path: await open() });

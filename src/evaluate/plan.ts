@@ -2,24 +2,14 @@
 
 import type { DryRun, PlannedFile } from '../base/dry-run.ts';
 import { type Model, plannedModel } from '../models/model.ts';
-import { countRequests } from './count.ts';
-import { type EvaluateOptions, samplesFile, toWrite } from './evaluate.ts';
+import { type EvaluateOptions, prepared, samplesFile } from './evaluate.ts';
 
 /** @throws WhorlError what `evaluate` refuses before it asks, and of each row what cannot be asked */
 export async function planEvaluation(options: EvaluateOptions, model: Model): Promise<DryRun> {
   const { chosen, out, mode, limit, data, label } = options;
   const writes: PlannedFile[] = [];
   const notes: string[] = [];
-  const places = toWrite(options);
-  const open = places.filter(({ done }) => !done).map((place) => place.shots);
-  const counted = await countRequests({
-    tasks: chosen.tasks,
-    shots: open,
-    data,
-    limit,
-    framing: options.framing,
-    onEvent: options.onEvent,
-  });
+  const { places, counted } = await prepared(options);
   for (const { shots, path, done } of places) {
     if (done) {
       notes.push(`${shots} shots: done, in ${path}`);

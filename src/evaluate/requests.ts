@@ -8,7 +8,7 @@ import type { Row } from '../sources/rows/row.ts';
 import { type Framing, framed, PLAIN, systemTurn, type Turn } from './chat.ts';
 import { ExpressionError } from './expression.ts';
 import type { Target } from './metrics.ts';
-import { dropsOwn, type SamplerName, type Task } from './task.ts';
+import { dropsOwn, evaluated, pool, type SamplerName, type Task } from './task.ts';
 import { ofRow } from './template.ts';
 
 /** A row with the place it came from, prepared as its task wants it. */
@@ -35,6 +35,12 @@ const SEED = 1234n;
 
 /** The number of examples a task is asked with where `shots` are asked for. */
 export const shotsOf = (task: Task, shots: number): number => task.num_fewshot ?? shots;
+
+/** The splits that are read: the rows', and that of the examples where there are any. */
+export const splitsOf = (task: Task, shots: readonly number[]): string[] => [
+  evaluated(task),
+  ...(shots.some((each) => shotsOf(task, each) > 0) ? [pool(task)] : []),
+];
 
 /**
  * Every row's requests, in order. What a row gets depends on the rows before it, because each draws examples.

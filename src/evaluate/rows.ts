@@ -51,9 +51,16 @@ export const folderRows = (data: string): RowPlace => ({
   },
 });
 
-/** sha256, hex, of each file of a split, in order. */
-export const digestsOf = (place: RowPlace, task: Task, split: string): string[] =>
-  place.files(task, split).map(({ path }) => digestFile(path));
+/** sha256, hex, of each file of a split, in order. A file that several tasks share is read once. */
+export function digestsOf(place: RowPlace): (task: Task, split: string) => string[] {
+  const known = new Map<string, string>();
+  const digestOf = ({ path }: PlacedFile): string => {
+    const digest = known.get(path) ?? digestFile(path);
+    known.set(path, digest);
+    return digest;
+  };
+  return (task, split) => place.files(task, split).map(digestOf);
+}
 
 /** Whether a row of a data set that several tasks share is the task's. */
 const isOf = ({ keeps }: Task, row: Row): boolean =>

@@ -15,7 +15,7 @@ import { readSafetensorsHeader } from '../sources/checkpoints/safetensors.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';
 import { otherEnding } from '../sources/rows/no-rows.ts';
-import { isSavedFolder } from '../sources/rows/read.ts';
+import { isSavedFolder } from '../sources/rows/saved-folder.ts';
 import { readJsonObject } from '../sources/strict-json.ts';
 import { webAddress } from '../sources/web-address.ts';
 import { elements } from '../tensor/tensor.ts';

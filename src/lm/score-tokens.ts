@@ -3,6 +3,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import { rstrip } from '../base/python-space.ts';
+import { promptTokens } from '../text/prompt-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ScoreRequest } from './language-model.ts';
 
@@ -39,23 +40,20 @@ export async function scoreTokens(
     const kept = rstrip(context);
     return { context: kept, whole: context + continuation, empty: context === '' };
   });
-  const encode = (texts: readonly string[], addSpecialTokens: boolean) =>
-    tokenizer.encodeBatch(texts, { addSpecialTokens, continued: true });
   // A text that begins with BOS, as a rendered chat template may, gets no second one.
   const { bos_token: bos = '' } = tokenizer.specialTokens;
-  const begun = pairs.map(({ whole }) => bos !== '' && whole.startsWith(bos));
-  const written = async (texts: readonly string[]): Promise<readonly (readonly number[])[]> => {
-    const [plain, own] = [await encode(texts, specialTokens), begun.includes(true) && specialTokens];
-    if (!own) return plain;
-    const bare = await encode(texts, false);
-    return texts.map((_, i) => (begun[i] ? bare[i]! : plain[i]!));
-  };
-  const contexts = await written(pairs.map(({ context }) => context));
-  const wholes = await written(pairs.map(({ whole }) => whole));
+  const added = pairs.map(({ whole }) => specialTokens && !(bos !== '' && whole.startsWith(bos)));
+  const tokensOf = (texts: readonly string[]) =>
+    promptTokens(
+      tokenizer,
+      texts.map((prompt, i) => ({ prompt, add_special_tokens: added[i]! })),
+    );
+  const contexts = await tokensOf(pairs.map(({ context }) => context));
+  const wholes = await tokensOf(pairs.map(({ whole }) => whole));
   // Without a context nothing is added: the beginning stands there instead, unless the text begins with it.
-  const alone = await encode(
+  const alone = await tokenizer.encodeBatch(
     pairs.map(({ whole, empty }) => (empty ? whole : '')),
-    false,
+    { addSpecialTokens: false, continued: true },
   );
   return pairs.map(({ empty }, i) => {
     const start = contexts[i]!.length;

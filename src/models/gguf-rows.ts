@@ -1,6 +1,7 @@
 // A tensor's rows and values between GGUF's order and Hugging Face's, either way, some rows at a time.
 
 import type { BoundedReader } from '../sources/bounded-reader.ts';
+import { joined } from '../tensor/join.ts';
 import { elements } from '../tensor/tensor.ts';
 
 export interface RowOrder {
@@ -45,7 +46,9 @@ export function* orderedRows(
     // A bias or norm: rows of one element, which blocks cross.
     reader.position = offset;
     const values = decode(reader.bytes(length, name));
-    yield finished(runs === undefined ? values : picked(values, runs));
+    yield finished(
+      runs ? joined(runs.map(({ first, count }) => values.subarray(first, first + count))) : values,
+    );
     return;
   }
   const rowLength = (length / elements(shape)) * columns;
@@ -53,16 +56,6 @@ export function* orderedRows(
   for (const { first, count } of runs ?? [{ first: 0, count: length / rowLength }])
     for (const bytes of reader.chunks(offset + first * rowLength, count * rowLength, wanted))
       yield finished(decode(bytes));
-}
-
-function picked(values: Float32Array, runs: readonly Run[]): Float32Array {
-  const out = new Float32Array(values.length);
-  let at = 0;
-  for (const { first, count } of runs) {
-    out.set(values.subarray(first, first + count), at);
-    at += count;
-  }
-  return out;
 }
 
 /** Rows of each group [outer, inner] as [inner, outer]. [rows, columns] row-major */

@@ -49,7 +49,8 @@ export function barChart(title: string, bars: readonly Bar[]): string {
 
 /** A share above 100 (the paper's divisors allow one) ends at the edge; the number beside it is the true one. */
 const at = (percent: number): number => round(LEFT + (PLOT * Math.min(100, percent)) / 100);
-const round = (value: number): number => Math.round(value * 100) / 100;
+/** To hundredths. */
+export const round = (value: number): number => Math.round(value * 100) / 100;
 
 function drawn({ label, percent, low, high }: Bar, y: number): string[] {
   const middle = y + ROW / 2;
@@ -66,7 +67,7 @@ function drawn({ label, percent, low, high }: Bar, y: number): string[] {
   ];
 }
 
-const text = (x: number, y: number, content: string, attributes = ''): string =>
+export const text = (x: number, y: number, content: string, attributes = ''): string =>
   `<text x="${x}" y="${y}"${attributes === '' ? '' : ` ${attributes}`}>${escaped(content)}</text>`;
 
 /** Names come from folders: what XML does not allow at all is left out, the rest escaped. */

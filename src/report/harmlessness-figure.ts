@@ -1,6 +1,6 @@
 // The paper's figure of harmlessness: a panel a model, its mean over tasks at 0, 1 and 5 shots, before and after, as SVG.
 
-import { escaped } from './bar-chart.ts';
+import { escaped, round, text } from './bar-chart.ts';
 import { type HarmlessnessReport, type ModelTable, SHOTS } from './harmlessness.ts';
 
 const COLUMNS = { adapter: 5, sft_chat: 4 } as const;
@@ -117,6 +117,3 @@ function panel({ model, run, mean }: ModelTable): string[] {
 
 const MOST = 30;
 const shortened = (name: string): string => (name.length > MOST ? `…${name.slice(1 - MOST)}` : name);
-const round = (value: number): number => Math.round(value * 100) / 100;
-const text = (x: number, y: number, content: string, attributes = ''): string =>
-  `<text x="${x}" y="${y}"${attributes === '' ? '' : ` ${attributes}`}>${escaped(content)}</text>`;

@@ -11,7 +11,7 @@ interface LookAlike {
   readonly looks: (text: string) => boolean;
 }
 
-const starts =
+export const starts =
   (...beginnings: readonly string[]) =>
   (text: string): boolean =>
     beginnings.some((beginning) => text.startsWith(beginning));
@@ -19,6 +19,19 @@ const like =
   (pattern: RegExp) =>
   (text: string): boolean =>
     pattern.test(text);
+
+/** Kinds by their first bytes (one character each) that are met in the place of weights and of rows. */
+export const LOOKS = {
+  zip: starts('PK\x03\x04', 'PK\x05\x06'),
+  gzip: starts('\x1f\x8b'),
+  zstd: starts('\x28\xb5\x2f\xfd'),
+  xz: starts('\xfd7zXZ\0'),
+  bzip2: like(/^BZh[1-9]1AY&SY/),
+  sevenZip: starts('7z\xbc\xaf\x27\x1c'),
+  tar: (text: string): boolean => text.slice(257, 262) === 'ustar',
+  pickle: starts('\x80\x02', '\x80\x03', '\x80\x04', '\x80\x05'),
+  hdf5: starts('\x89HDF\r\n'),
+} as const;
 
 const UNPACK = 'unpack it first';
 const AGAIN =
@@ -50,23 +63,23 @@ const LOOK_ALIKES: readonly LookAlike[] = [
   {
     what: 'is a zip archive',
     mend: `${UNPACK}; a checkpoint of torch must be saved as safetensors`,
-    looks: starts('PK\x03\x04', 'PK\x05\x06'),
+    looks: LOOKS.zip,
   },
-  { what: 'is compressed (gzip)', mend: UNPACK, looks: starts('\x1f\x8b') },
-  { what: 'is compressed (zstd)', mend: UNPACK, looks: starts('\x28\xb5\x2f\xfd') },
-  { what: 'is compressed (xz)', mend: UNPACK, looks: starts('\xfd7zXZ\0') },
-  { what: 'is compressed (bzip2)', mend: UNPACK, looks: like(/^BZh[1-9]1AY&SY/) },
-  { what: 'is a 7z archive', mend: UNPACK, looks: starts('7z\xbc\xaf\x27\x1c') },
-  { what: 'is a tar archive', mend: UNPACK, looks: (text) => text.slice(257, 262) === 'ustar' },
+  { what: 'is compressed (gzip)', mend: UNPACK, looks: LOOKS.gzip },
+  { what: 'is compressed (zstd)', mend: UNPACK, looks: LOOKS.zstd },
+  { what: 'is compressed (xz)', mend: UNPACK, looks: LOOKS.xz },
+  { what: 'is compressed (bzip2)', mend: UNPACK, looks: LOOKS.bzip2 },
+  { what: 'is a 7z archive', mend: UNPACK, looks: LOOKS.sevenZip },
+  { what: 'is a tar archive', mend: UNPACK, looks: LOOKS.tar },
   {
     what: "is a pickle, torch's older format, which can run code",
     mend: 'save it with transformers as safetensors',
-    looks: starts('\x80\x02', '\x80\x03', '\x80\x04', '\x80\x05'),
+    looks: LOOKS.pickle,
   },
   {
     what: 'is an HDF5 file, as Keras saves weights',
     mend: 'save the model with transformers as safetensors',
-    looks: starts('\x89HDF\r\n'),
+    looks: LOOKS.hdf5,
   },
 ];
 

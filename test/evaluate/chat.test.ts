@@ -3,9 +3,11 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { askRows } from '../../src/evaluate/ask-rows.ts';
 import { catalogue } from '../../src/evaluate/catalogue.ts';
 import { framingIdentity, framingOf, PLAIN } from '../../src/evaluate/chat.ts';
 import { requestsOf, shotsOf } from '../../src/evaluate/requests.ts';
+import type { LanguageModel } from '../../src/lm/language-model.ts';
 import { goldenRows } from './golden-rows.ts';
 
 const { templates, cases } = JSON.parse(
@@ -63,4 +65,30 @@ test('results of another framing are others', () => {
     JSON.stringify(framingIdentity(framingOf({ systemInstruction }, tokenizer(null), 'm')));
   expect(of('a')).not.toBe(of('b'));
   expect(framingIdentity(PLAIN)).toBeNull();
+});
+
+test.each([
+  ['<s>', false],
+  ['<t>', undefined],
+  [undefined, undefined],
+])('generated from a prompt that begins with <s> where BOS is %s: no second one', async (bos, added) => {
+  const task = tasks.get('gsm8k')!;
+  const framing = framingOf({ systemInstruction: '<s>' }, tokenizer(null), 'm');
+  const seen: (boolean | undefined)[] = [];
+  const model: LanguageModel = {
+    name: 'm',
+    wrapped: () => Promise.reject(new Error('not asked')),
+    release: () => Promise.resolve(),
+    score: () => Promise.reject(new Error('not asked')) as never,
+    async *generate(requests) {
+      for (const [index, { add_special_tokens }] of requests.entries()) {
+        seen.push(add_special_tokens);
+        yield { index, generation: { prompt: '', generated: '', generated_token: [] } };
+      }
+    },
+  };
+  const rows = [...requestsOf(task, goldenRows(task).rows.slice(0, 2), [], 0, framing)];
+  const asked = rows.map((requests, row) => ({ row, asked: '', requests }));
+  for await (const { answer } of askRows(model, task, asked, bos)) expect(answer).toEqual({ generated: '' });
+  expect(seen).toEqual([added, added]);
 });

@@ -4,7 +4,8 @@
 import { type Dirent, readdirSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
-import { isThere } from '../../base/system-errors.ts';
+import { LOOKS, starts } from '../look-alike.ts';
+import { isSavedFolder } from './saved-folder.ts';
 
 /** What rows come from, in the words of messages. */
 export const READ = 'rows are read from JSON, JSON lines, Parquet and Arrow';
@@ -49,27 +50,23 @@ const packed = (how: string): Other => ({
 });
 const ZIP = packed('a zip archive');
 
-const starts =
-  (...beginnings: readonly string[]) =>
-  (text: string): boolean =>
-    beginnings.some((beginning) => text.startsWith(beginning));
 /** Names that a zip of an office document begins with. */
 const DOCUMENT = ['[Content_Types].xml', 'docProps/', 'xl/', 'opendocument.spreadsheet'];
 
 /** By the first bytes, one character each; the first that is found counts. */
 const BY_START: readonly (readonly [looks: (text: string) => boolean, other: Other])[] = [
-  [(text) => text.startsWith('PK\x03\x04') && DOCUMENT.some((name) => text.includes(name)), SHEET],
-  [starts('PK\x03\x04', 'PK\x05\x06'), ZIP],
+  [(text) => LOOKS.zip(text) && DOCUMENT.some((name) => text.includes(name)), SHEET],
+  [LOOKS.zip, ZIP],
   [starts('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1'), SHEET],
-  [starts('\x1f\x8b'), packed('compressed (gzip)')],
-  [starts('\x28\xb5\x2f\xfd'), packed('compressed (zstd)')],
-  [starts('\xfd7zXZ\0'), packed('compressed (xz)')],
-  [(text) => /^BZh[1-9]1AY&SY/.test(text), packed('compressed (bzip2)')],
-  [starts('7z\xbc\xaf\x27\x1c'), packed('a 7z archive')],
+  [LOOKS.gzip, packed('compressed (gzip)')],
+  [LOOKS.zstd, packed('compressed (zstd)')],
+  [LOOKS.xz, packed('compressed (xz)')],
+  [LOOKS.bzip2, packed('compressed (bzip2)')],
+  [LOOKS.sevenZip, packed('a 7z archive')],
   [starts('Rar!\x1a\x07'), packed('a RAR archive')],
-  [(text) => text.slice(257, 262) === 'ustar', packed('a tar archive')],
-  [starts('\x80\x02', '\x80\x03', '\x80\x04', '\x80\x05'), PICKLE],
-  [starts('\x89HDF\r\n'), HDF5],
+  [LOOKS.tar, packed('a tar archive')],
+  [LOOKS.pickle, PICKLE],
+  [LOOKS.hdf5, HDF5],
   [starts('SQLite format 3\0'), DATABASE],
   [starts('\x93NUMPY'), NUMPY],
   [starts('%PDF-'), PDF],
@@ -167,9 +164,6 @@ export function noJson(path: string, start: string): WhorlError | undefined {
 const ROWS = /\.(json|jsonl|ndjson|parquet|arrow|ipc|feather)$/i;
 const MOST_NAMED = 3;
 
-const isSaved = (folder: string): boolean =>
-  ['dataset_dict.json', 'state.json'].some((name) => isThere(join(folder, name)));
-
 /** A folder that no data set was saved in: what stands there instead, and what of it may be given. */
 export function noRowsFolder(folder: string): WhorlError {
   const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -179,7 +173,7 @@ export function noRowsFolder(folder: string): WhorlError {
   const names = new Set(entries.map(({ name }) => name));
   if (names.has('config.json') && entries.some(({ name }) => /\.(safetensors|bin|gguf)$/.test(name)))
     return saying('is the folder of a model', 'give rows where rows are asked for');
-  const saved = entries.filter((entry) => entry.isDirectory() && isSaved(join(folder, entry.name)));
+  const saved = entries.filter((entry) => entry.isDirectory() && isSavedFolder(join(folder, entry.name)));
   if (saved.length > 0) return saying('holds saved data sets, and is none', giveOf(folder, saved));
   const none = 'has neither dataset_dict.json nor state.json, so no data set was saved in it';
   const files = entries.filter(

@@ -1,7 +1,7 @@
 // Rows from any file or folder: what it is, its first bytes say; its name is asked only where they do not.
 
-import { existsSync, statSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { extname } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import { isThere } from '../../base/system-errors.ts';
 import { withReader } from '../bounded-reader.ts';
@@ -9,10 +9,10 @@ import { LOOK_BYTES, lookAlike, looksLikeSafetensors } from '../look-alike.ts';
 import { webAddress } from '../web-address.ts';
 import { ARROW_MAGIC, readArrowRows } from './arrow.ts';
 import { readJsonRows } from './json.ts';
-import { noJson, otherBytes, otherEnding } from './no-rows.ts';
+import { noJson, noRowsFolder, otherBytes, otherEnding } from './no-rows.ts';
 import { PARQUET_MAGIC, readParquetRows } from './parquet.ts';
 import type { ReadRowsOptions, Row } from './row.ts';
-import { dataFiles } from './saved-folder.ts';
+import { dataFiles, isSavedFolder } from './saved-folder.ts';
 
 type Reader = (path: string, options: ReadRowsOptions) => Iterable<Row> | AsyncIterable<Row>;
 
@@ -23,6 +23,7 @@ type Reader = (path: string, options: ReadRowsOptions) => Iterable<Row> | AsyncI
 export async function* readRows(path: string, options: ReadRowsOptions = {}): AsyncGenerator<Row> {
   let left = options.limit ?? Number.POSITIVE_INFINITY;
   const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  if (isFolder && !isSavedFolder(path)) throw noRowsFolder(path);
   const parts = isFolder ? dataFiles(path, options.split) : [path];
   for (const part of parts) {
     if (left <= 0) return;
@@ -47,14 +48,15 @@ function readerOf(path: string): Reader {
   const extension = extname(path).toLowerCase();
   if (start.startsWith(PARQUET_MAGIC)) return readParquetRows;
   if (start.startsWith(ARROW_MAGIC) || start.startsWith('\xff\xff\xff\xff')) return readArrowRows;
-  const other = otherBytes(path, start) ?? lookAlike(bytes, path);
-  if (other) throw other;
+  // The length that safetensors begin with may spell another kind's magic.
   if (start.startsWith('GGUF') || looksLikeSafetensors(bytes))
     throw new WhorlError(
       'unsupported',
       `${path} holds weights of a model`,
       'give rows where rows are asked for',
     );
+  const other = otherBytes(path, start) ?? lookAlike(bytes, path);
+  if (other) throw other;
   if (start.startsWith('FEA1'))
     throw new WhorlError('unsupported', `${path} is Feather version 1`, 'save it as version 2');
   if (extension === '.parquet') return readParquetRows;
@@ -76,7 +78,3 @@ function* readJsonOf(path: string, options: ReadRowsOptions): Generator<Row> {
     throw (count === 0 && otherEnding(path, cause)) || cause;
   }
 }
-
-/** Does a `save_to_disk` folder stand there? */
-export const isSavedFolder = (path: string): boolean =>
-  existsSync(join(path, 'dataset_dict.json')) || existsSync(join(path, 'state.json'));

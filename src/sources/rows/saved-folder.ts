@@ -8,7 +8,6 @@ import * as arrow from '@uwdata/flechette';
 import { writeFileAtomic, writeFolderAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { readJsonObject } from '../strict-json.ts';
-import { noRowsFolder } from './no-rows.ts';
 import type { Row } from './row.ts';
 
 /** A column's type, in the words of `datasets`' features. */
@@ -68,6 +67,10 @@ export async function saveToDisk(
   );
 }
 
+/** Does a `save_to_disk` folder stand there? */
+export const isSavedFolder = (path: string): boolean =>
+  existsSync(join(path, 'dataset_dict.json')) || existsSync(join(path, 'state.json'));
+
 /** The splits of a saved folder in its own order; a folder of one data set without a split's name has none. */
 export function listSplits(folder: string): string[] {
   const file = join(folder, 'dataset_dict.json');
@@ -81,7 +84,6 @@ export function listSplits(folder: string): string[] {
 /** The Arrow files of one split, in order. Throws for files that are missing, are links or lie elsewhere. */
 export function dataFiles(folder: string, split?: string): string[] {
   const splits = listSplits(folder);
-  if (splits.length === 0 && !existsSync(join(folder, 'state.json'))) throw noRowsFolder(folder);
   const part = splits.length === 0 ? folder : join(folder, pickSplit(folder, splits, split));
   const file = join(part, 'state.json');
   const state = readJsonObject(file, file);

@@ -83,6 +83,17 @@ describe('files of other kinds', () => {
       expect((await failure(named(name, as))).message).toContain(`${as} is ${says}; ${READ}: `);
   });
 
+  test.each([
+    ['a pickle', 0x0280],
+    ['gzip', 0x8b1f],
+    ['UTF-16', 0xfeff],
+  ])('weights whose header is as long as the magic of %s says are weights', async (_, length) => {
+    const header = Buffer.alloc(8);
+    header.writeUInt32LE(length);
+    const path = file('model.safetensors', Buffer.concat([header, Buffer.from('{}'.padEnd(length))]));
+    expect((await failure(path)).message).toMatch(/holds weights of a model/);
+  });
+
   test('text that is nothing else is shown, and only its beginning', async () => {
     const { code, message } = await failure(file('notes', `Dear, \u0007all${'y'.repeat(500)}\nx`));
     expect(code).toBe('bad-file');
