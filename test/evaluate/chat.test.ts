@@ -81,8 +81,8 @@ test.each([
     release: () => Promise.resolve(),
     score: () => Promise.reject(new Error('not asked')) as never,
     async *generate(requests) {
-      for (const [index, { add_special_tokens }] of requests.entries()) {
-        seen.push(add_special_tokens);
+      for (const [index, request] of requests.entries()) {
+        seen.push('add_special_tokens' in request ? request.add_special_tokens : undefined);
         yield { index, generation: { prompt: '', generated: '', generated_token: [] } };
       }
     },
