@@ -53,6 +53,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
       bare_slack: 4,
       gate_noise: 0,
       noise: 0.2,
+      noise_steps: 300,
       lr: 0.05,
       steps: 400,
       first_check: 60,
