@@ -52,7 +52,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
       gate_contexts: 0,
       bare_slack: 4,
       gate_noise: 0,
-      noise: 0.2,
+      noise: 0.1,
       noise_steps: 300,
       lr: 0.05,
       steps: 400,
