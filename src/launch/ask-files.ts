@@ -56,10 +56,7 @@ export async function planAsk(
   );
   const { overlay: laid } = model.options;
   const overlay = laid && overlayParts(laid, model.variant);
-  const secret = new Map([
-    [PROMPTS, prompts],
-    ...(overlay ? [[OVERLAY, overlay.bytes] as const] : []),
-  ]);
+  const secret = new Map([[PROMPTS, prompts], ...(overlay ? [[OVERLAY, overlay.bytes] as const] : [])]);
   const about = {
     ...{ format: 'whorl-ask-job', version: 1, dtype, batch, ends: model.tokenizer.eosIds },
     overlay: overlay ? { scale: overlay.scale } : null,
@@ -70,9 +67,10 @@ export async function planAsk(
   const files = new Map<string, string | Uint8Array>([
     ['ask.json', `${JSON.stringify(about, null, 1)}\n`],
     [ENV, `MODEL=${model.model.folder}\n`],
-    ...(['ask.py', 'job_files.py', 'requirements.txt'] as const).map(
-      (name): [string, string] => [name, assetText(name)],
-    ),
+    ...(['ask.py', 'job_files.py', 'requirements.txt'] as const).map((name): [string, string] => [
+      name,
+      assetText(name),
+    ]),
     ['run.sh', assetText('ask.sh')],
   ]);
   return { model, requests, files, secret, id: sha256Hex(JSON.stringify([...asked({ files })])) };

@@ -31,8 +31,7 @@ export function checkByJob({ launch, endpoint, sequential, ranks, certificate }:
     throw new WhorlError('usage', 'a server is asked where it is, and --launch writes a job', without);
   if (sequential)
     throw new WhorlError('usage', '--sequential asks key by key, and a job asks them all', without);
-  if (ranks)
-    throw new WhorlError('usage', '--ranks scores by our own engine, and a job generates', without);
+  if (ranks) throw new WhorlError('usage', '--ranks scores by our own engine, and a job generates', without);
   if (certificate !== undefined && !isFloat32(launch))
     throw new WhorlError(
       'usage',

@@ -59,8 +59,7 @@ function show(
   seconds: number,
   repeated: () => string,
 ): void {
-  if (resumed.kind === 'waiting' && resumed.command === 'verify')
-    showAsking(resumed.job, repeated());
+  if (resumed.kind === 'waiting' && resumed.command === 'verify') showAsking(resumed.job, repeated());
   else if (resumed.kind === 'waiting')
     showWaiting(resumed.job, resumed.command === 'fingerprint', repeated());
   else if (resumed.kind === 'finetune') showFinetune(resumed.report);
