@@ -59,6 +59,12 @@ def check_model(folder, files):
             raise Refused(f"{name} of the model is another one than the job is for: set MODEL to that model's folder")
 
 
+def check_ranks(job, world):
+    asked = int(os.environ.get("WHORL_RANKS") or job["ranks"])
+    if world != asked:
+        raise Refused(f"ranks that run: {world}, asked for: {asked}: give run.sh NPROC and NNODES, or WHORL_RANKS={world} if it is meant so")
+
+
 def is_alive(pid):
     try:
         os.kill(pid, 0)

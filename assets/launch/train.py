@@ -34,6 +34,7 @@ from job_files import (
     Refused,
     check_job,
     check_model,
+    check_ranks,
     digest,
     hold,
     is_alive,
@@ -571,9 +572,7 @@ def main():
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     job_id = check_job()
     job = json.loads((HOME / "job.json").read_text())
-    asked = int(os.environ.get("WHORL_RANKS") or job["ranks"])
-    if world != asked:
-        raise Refused(f"ranks that run: {world}, asked for: {asked}: give run.sh NPROC and NNODES, or WHORL_RANKS={world} if it is meant so")
+    check_ranks(job, world)
     folder = Path(os.environ["MODEL"])
     cuda = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))
