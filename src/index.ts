@@ -184,6 +184,7 @@ export type { Verdict } from './verify/verdict.ts';
 export {
   type EndpointOptions,
   type EndpointReport,
+  launchVerify,
   type VerifyOptions,
   type VerifyReport,
   verify,
