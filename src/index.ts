@@ -74,7 +74,7 @@ export { type RunTaskOptions, runTask, type TaskReport } from './fleet/run-task.
 export type { FleetVerdict, SuspectVerdict } from './fleet/verdict.ts';
 export { type FleetReport, type VerifyFleetOptions, verifyFleet } from './fleet/verify-fleet.ts';
 export { type InspectOptions, type InspectReport, inspect } from './inspect/inspect.ts';
-export { type AskJobOptions, type AskJobWaits, askByJob } from './launch/ask-job.ts';
+export { type AskedBy, type AskJobOptions, type AskJobWaits, askByJob } from './launch/ask-job.ts';
 export { isWaiting, type LaunchOptions, type WaitingJob } from './launch/job.ts';
 export { type AskOptions, generateAll, generateEach, scoreAll, scoreEach } from './lm/ask.ts';
 export { type GenerateOptions, generate, type ModelOptions, type ScoreOptions, score } from './lm/calls.ts';
@@ -184,6 +184,7 @@ export type { Verdict } from './verify/verdict.ts';
 export {
   type EndpointOptions,
   type EndpointReport,
+  launchVerify,
   type VerifyOptions,
   type VerifyReport,
   verify,

@@ -1,17 +1,34 @@
 """Answers what a Whorl job asks, greedily, by transformers: what `ask.json` says, on this machine's GPUs or its processor.
 
 Prompts of one length and one limit are asked together, so that nothing is padded and no answer depends on another prompt.
-Answers are kept batch by batch: run again, it goes on where it was.
+Answers are kept batch by batch: run again, it goes on where it was. What is laid over the model's embedding is laid on here.
 """
 
 import json
 import os
+import sys
 from collections import defaultdict
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from job_files import HOME, RESULT, Refused, check_job, check_model, digest, secret_bytes, tell_failure, warned, write_json, write_text
+import torch.nn.functional as F
+from job_files import (
+    FOLLOWER,
+    HOME,
+    RESULT,
+    Refused,
+    check_job,
+    check_model,
+    digest,
+    hold,
+    is_alive,
+    secret_bytes,
+    tell_failure,
+    warned,
+    write_json,
+    write_text,
+)
 from safetensors.torch import load
 from transformers import AutoModelForCausalLM
 
@@ -42,12 +59,34 @@ def answered(model, rows, limit, ends):
         yield said[: next((i for i, token in enumerate(said) if token in stops), len(said))]
 
 
+@torch.no_grad()
+def lay(model, scale, parts):
+    """Rows in place of the embedding's (a tied head has them too), and a low-rank map of what is looked up at them."""
+    table = model.get_input_embeddings()
+    if not isinstance(table, torch.nn.Embedding):
+        raise Refused(f"transformers {version('transformers')} looks embeddings up in its own way here: ask by Whorl's own engine")
+    ids = parts["ids"].long().to(table.weight.device)
+    if "rows" in parts:
+        table.weight[ids] = parts["rows"].to(table.weight)
+    if scale is None:
+        return
+    is_mapped = torch.zeros(table.weight.shape[0], 1, dtype=torch.bool, device=ids.device)
+    is_mapped[ids] = True
+    down, up = (parts[name].to(table.weight) for name in ("adapter_A", "adapter_B"))
+
+    def mapped(_, given, e):
+        return e + is_mapped[given[0].to(ids.device)].to(e.device) * F.linear(F.linear(e, down.to(e.device)), up.to(e.device)) * scale
+
+    table.register_forward_hook(mapped)
+
+
 def main():
     job_id = check_job()
     job = json.loads((HOME / "ask.json").read_text())
     folder = Path(os.environ["MODEL"])
     check_model(folder, job["model"]["files"])
     RESULT.mkdir(mode=0o700, exist_ok=True)
+    lock = hold(RESULT / "lock")
     lines = [{"kind": "note", "text": text} for text in warned(torch.__version__)]
 
     def say(line):
@@ -73,6 +112,8 @@ def main():
     place = {"device_map": "auto"} if torch.cuda.device_count() > 1 else {}
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[job["dtype"]], local_files_only=True, **place)
     model = (model.cuda() if cuda and not place else model).eval()
+    if job["overlay"]:
+        lay(model, job["overlay"]["scale"], load(secret_bytes("overlay.safetensors")))
     model.generation_config = type(model.generation_config)()  # the folder's own may sample
     with torch.inference_mode():
         for places in batches(parts["limits"].tolist(), prompts, job["batch"]):
@@ -83,6 +124,8 @@ def main():
                 answers[place] = said
             write_json(kept, {"job": job_id, "answers": answers})
             say_asked()
+            if FOLLOWER and not is_alive(FOLLOWER):
+                sys.exit("whorl: whoever followed this job is gone; run again, it goes on from here")
     write_json(
         RESULT / "result.json",
         {
@@ -92,6 +135,7 @@ def main():
         },
     )
     say({"kind": "done", "step": len(prompts)})
+    lock.close()
 
 
 if __name__ == "__main__":

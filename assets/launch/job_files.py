@@ -1,5 +1,6 @@
 """Files of a Whorl job: what they must be before anything is computed with them, and what is said of a failure."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parent
 RESULT = HOME / "result"
+# The process that follows this job on the same machine; where it is gone, the job keeps its state and ends.
+FOLLOWER = int(os.environ.get("WHORL_FOLLOWED") or 0)
 
 
 class Refused(Exception):
@@ -54,6 +57,36 @@ def check_model(folder, files):
             raise Refused(f"the model has no {name}: set MODEL to the folder of the model that the job is for")
         if digest(path) != wanted:
             raise Refused(f"{name} of the model is another one than the job is for: set MODEL to that model's folder")
+
+
+def check_ranks(job, world):
+    asked = int(os.environ.get("WHORL_RANKS") or job["ranks"])
+    if world != asked:
+        raise Refused(f"ranks that run: {world}, asked for: {asked}: give run.sh NPROC and NNODES, or WHORL_RANKS={world} if it is meant so")
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    try:
+        # A zombie has ended, and whoever began it has not asked how: signals still go to it. Linux alone tells.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return True
+
+
+def hold(path):
+    """What is held as long as this process lives and keeps what it is given."""
+    lock = open(path, "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Refused("this job is running already: wait for it, or end it first") from None
+    return lock
 
 
 def secret_bytes(name):

@@ -3,7 +3,6 @@
 Everything random was drawn before: this program only computes. Run it by run.sh; it goes on from its last checkpoint.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -29,12 +28,16 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from transformers import AutoModelForCausalLM
 
 from job_files import (
+    FOLLOWER,
     HOME,
     RESULT,
     Refused,
     check_job,
     check_model,
+    check_ranks,
     digest,
+    hold,
+    is_alive,
     secret_bytes,
     tell_failure,
     warned,
@@ -43,23 +46,7 @@ from job_files import (
 )
 
 STATE = HOME / "state"
-# The process that follows this job on the same machine; where it is gone, the job keeps its state and ends.
-FOLLOWER = int(os.environ.get("WHORL_FOLLOWED") or 0)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    try:
-        # A zombie has ended, and whoever began it has not asked how: signals still go to it. Linux alone tells.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
-    except OSError:
-        return True
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------
@@ -586,9 +573,7 @@ def main():
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     job_id = check_job()
     job = json.loads((HOME / "job.json").read_text())
-    asked = int(os.environ.get("WHORL_RANKS") or job["ranks"])
-    if world != asked:
-        raise Refused(f"ranks that run: {world}, asked for: {asked}: give run.sh NPROC and NNODES, or WHORL_RANKS={world} if it is meant so")
+    check_ranks(job, world)
     folder = Path(os.environ["MODEL"])
     cuda = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -606,11 +591,7 @@ def main():
         RESULT.mkdir(mode=0o700, exist_ok=True)
         STATE.mkdir(mode=0o700, exist_ok=True)
         if rank == 0:
-            lock = open(STATE / "lock", "w")  # held as long as this process lives
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Refused("this job is running already: wait for it, or end it first") from None
+            lock = hold(STATE / "lock")
         run = Run(job_id, job, device, rank, world)
         for text in warned(torch.__version__):
             run.say({"kind": "note", "text": text}, now=True)

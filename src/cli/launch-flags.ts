@@ -2,6 +2,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import { shellWords } from '../base/shell.ts';
+import type { AskJobWaits } from '../launch/ask-job.ts';
 import { ENGINES, JOB_DTYPES, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { among, type Given, named, oneOf, refuseAlone, text, texts, toggle, wholeNumber } from './options.ts';
 import { bytesText, countText, paint, print, table, tell } from './output.ts';
@@ -24,6 +25,10 @@ export const LAUNCH = {
   keepJob: toggle('with --launch: keep the job folder after its result was taken in'),
 };
 
+const { here, dtype, python, encryptTo, keepJob } = LAUNCH;
+/** Of commands that have a model asked: one process takes all GPUs of its machine. */
+export const ASK_LAUNCH = { here, dtype, python, encryptTo, keepJob };
+
 /** @throws WhorlError `usage` for a flag that says how to launch where nothing is launched */
 export function launchFrom(flags: Given<typeof LAUNCH>): LaunchOptions | undefined {
   const { launch, ...more } = among(flags, LAUNCH);
@@ -36,9 +41,9 @@ export function launchFrom(flags: Given<typeof LAUNCH>): LaunchOptions | undefin
   return { engine: launch, ...more };
 }
 
-/** @param isSecret whether the job holds what only its owner may know @param again the command that takes the result in */
+/** @param isSecret whether such a job holds what only its owner may know @param again the command that takes the result in */
 export function showWaiting(
-  { job, done, steps, result }: WaitingJob,
+  { job, done, steps, encrypted, result }: WaitingJob,
   isSecret: boolean,
   again: string,
 ): void {
@@ -55,5 +60,24 @@ export function showWaiting(
     ['then', again, paint.dim('takes the result in')],
   ]))
     print(row);
-  if (isSecret) tell(paint.dim('whoever has the job has the keys: copy it to machines of yours only'));
+  if (isSecret && !encrypted) tell(paint.dim(WHOEVER));
+}
+
+const WHOEVER = 'whoever has the job has the keys: copy it to machines of yours only';
+
+/** The same of a job that asks. */
+export function showAsking({ job, done, prompts, encrypted }: AskJobWaits, again: string): void {
+  const at = done > 0 ? `, ${countText(done)} are answered` : '';
+  print(`${paint.bold(paint.yellow('waiting'))} for a job of ${countText(prompts)} prompts${at}`);
+  for (const row of table([
+    [
+      'run',
+      shellWords(['sh', `${job}/run.sh`]),
+      paint.dim('where MODEL is set to the model; it takes all GPUs of one machine'),
+    ],
+    ['bring back', `${job}/result`, ''],
+    ['then', again, paint.dim('takes the answers in')],
+  ]))
+    print(row);
+  if (!encrypted) tell(paint.dim(WHOEVER));
 }

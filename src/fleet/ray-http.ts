@@ -11,8 +11,8 @@ import { Secret } from '../base/secret.ts';
 const MILLISECONDS = 30_000;
 const MAX_ANSWER = 4 << 20;
 const LOOK_MS = 500;
-/** Looks that get no answer before a job that runs is given up: the head may be restarting. */
-const LOOKS = 20;
+/** Times that a request gets no answer before jobs are given up: the head may be restarting, or closed a connection as it was taken. */
+const TIMES = 20;
 
 /** PENDING, RUNNING, SUCCEEDED, FAILED, STOPPED. */
 export interface JobState {
@@ -21,6 +21,11 @@ export interface JobState {
 }
 
 export const isOver = ({ status }: JobState): boolean => ['SUCCEEDED', 'FAILED', 'STOPPED'].includes(status);
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
 
 export interface RayOptions {
   /** Of Ray's dashboard; default: RAY_ADDRESS. */
@@ -52,16 +57,16 @@ export class RayJobs {
 
   /** undefined for a job that Ray does not know. */
   async look(id: string): Promise<JobState | undefined> {
-    const { status, body } = await this.#ask('GET', `/api/jobs/${id}`);
+    const { status, body } = await this.#patiently('GET', `/api/jobs/${id}`);
     if (status === 404) return undefined;
     const { status: state, message } = (body ?? {}) as { status?: unknown; message?: unknown };
     if (status !== 200 || typeof state !== 'string') throw this.#unusable(`answers ${status} about a job`);
     return { status: state, message: typeof message === 'string' ? message : '' };
   }
 
-  /** Under an id of ours: Ray refuses one that it has, so nothing is begun twice. */
+  /** Under an id of ours: Ray refuses one that it has, so nothing is begun twice, though its answer was lost. */
   async submit(id: string, entrypoint: string, cpus: number): Promise<void> {
-    const { status } = await this.#ask('POST', '/api/jobs/', {
+    const { status } = await this.#patiently('POST', '/api/jobs/', {
       submission_id: id,
       entrypoint,
       entrypoint_num_cpus: cpus,
@@ -71,25 +76,31 @@ export class RayJobs {
 
   /** Looks until it is over. */
   async follow(id: string): Promise<JobState> {
-    for (let missed = 0; ; ) {
-      try {
-        const state = await this.look(id);
-        if (!state) return { status: 'gone', message: 'Ray does not know it any more' };
-        if (isOver(state)) return state;
-        missed = 0;
-      } catch (cause) {
-        if (!(cause instanceof WhorlError && cause.code === 'unreachable') || ++missed >= LOOKS) throw cause;
-      }
-      await new Promise((resolve) => setTimeout(resolve, this.#lookMs));
-      checkAborted();
+    for (;;) {
+      const state = await this.look(id);
+      if (!state) return { status: 'gone', message: 'Ray does not know it any more' };
+      if (isOver(state)) return state;
+      await this.#pause();
     }
   }
 
-  async #ask(
-    method: 'GET' | 'POST',
-    path: string,
-    body?: object,
-  ): Promise<{ readonly status: number; readonly body: unknown }> {
+  async #pause(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, this.#lookMs));
+    checkAborted();
+  }
+
+  /** Again where there is no answer: about jobs, which have names of ours. */
+  async #patiently(method: 'GET' | 'POST', path: string, body?: object): Promise<Answer> {
+    for (let missed = 1; ; missed++)
+      try {
+        return await this.#ask(method, path, body);
+      } catch (cause) {
+        if (!(cause instanceof WhorlError && cause.code === 'unreachable') || missed >= TIMES) throw cause;
+        await this.#pause();
+      }
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, body?: object): Promise<Answer> {
     const late = AbortSignal.timeout(MILLISECONDS);
     const given = currentSignal();
     try {

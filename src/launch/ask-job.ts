@@ -1,4 +1,5 @@
-// Prompts that another machine's transformers answers: a job folder with token ids in it, its answers taken in as our own are.
+// Prompts that another machine's transformers answers: the job is written, waits, or is run here; its answers are taken in as
+// our own are.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,40 +10,50 @@ import type { OnEvent } from '../base/events.ts';
 import { jsonOrNothing } from '../base/json.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import type { TextRequest, TokenGeneration } from '../lm/language-model.ts';
-import { openModel } from '../models/open-model.ts';
+import { asking } from '../lm/open.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
-import { arrayEntry, safetensorsBytes } from '../sources/checkpoints/write-safetensors.ts';
-import { promptTokens } from '../text/prompt-tokens.ts';
-import { openTokenizer } from '../text/tokenizer.ts';
+import { type AskSettings, asked, isEncrypted, type PlannedAsk, planAsk } from './ask-files.ts';
 import { checkLaunch } from './check-launch.ts';
-import { runHere } from './here.ts';
+import { jobLines, runHere } from './here.ts';
+import type { LaunchOptions } from './job.ts';
 import { checkManifest, MANIFEST } from './manifest.ts';
 import { otherVersions, resultFolder } from './result.ts';
-import { assetText, modelFiles, writeJob } from './write-job.ts';
+import { writeJob } from './write-job.ts';
 
-export interface AskJobOptions extends Abortable {
+/** How a job that asks is written and run. */
+export type AskLaunch = Pick<LaunchOptions, 'here' | 'python' | 'encryptTo'>;
+
+export interface AskJobOptions extends AskSettings, AskLaunch, Abortable {
   /** Its folder lies here; whether its weights fit in memory does not matter. */
   readonly model: string;
   /** Greedy, without stop strings. */
   readonly requests: readonly TextRequest[];
   /** The job's folder. The same call again takes its answers in. */
   readonly job: string;
-  /** What the model computes in there; default float32. */
-  readonly dtype?: 'float32' | 'bfloat16' | 'float16';
-  /** Most prompts asked together; default 32. */
-  readonly batch?: number;
-  /** age recipients: a copy of the job tells nobody else its prompts. */
-  readonly encryptTo?: readonly string[];
-  /** Runs the job on this machine, by a Python that has torch (default: `python3`). */
-  readonly here?: boolean;
-  readonly python?: string;
   readonly onEvent?: OnEvent;
 }
 
+/** A job that was written and has not been answered yet. */
 export interface AskJobWaits {
   readonly kind: 'waiting';
   readonly job: string;
   readonly prompts: number;
+  /** Prompts that are answered, as far as the folder tells. */
+  readonly done: number;
+  readonly encrypted: boolean;
+}
+
+/** Who answered. */
+export interface AskedBy {
+  readonly torch: string;
+  readonly transformers: string;
+  readonly device: string;
+}
+
+export interface AskJobEnd {
+  readonly kind: 'done';
+  readonly answers: readonly TokenGeneration[];
+  readonly ran: AskedBy;
 }
 
 const resultSchema = z.object({
@@ -52,6 +63,7 @@ const resultSchema = z.object({
   sha256: z.string(),
   torch: z.string(),
   transformers: z.string(),
+  device: z.string(),
 });
 const answersSchema = z.object({ answers: z.array(z.array(z.number().int().nonnegative())) });
 
@@ -60,88 +72,74 @@ const answersSchema = z.object({ answers: z.array(z.array(z.number().int().nonne
  * @throws WhorlError `unsupported` for a request that samples or has stop strings, `changed` and `mismatch` for a job or
  *   answers that are not this call's, `job-failed`
  */
-export const askByJob = (options: AskJobOptions): Promise<TokenGeneration[] | AskJobWaits> =>
-  abortable(options, async ({ job, requests, encryptTo, here, python, onEvent, ...asked }) => {
-    const model = await openModel(asked.model, { onEvent });
-    checkLaunch(model, { ...(encryptTo && { encryptTo }) });
-    const tokenizer = await openTokenizer(model.folder);
-    for (const { sampling, stop, num_samples = 1 } of requests)
-      if (sampling || stop?.length || num_samples !== 1)
-        throw new WhorlError(
-          'unsupported',
-          'a job that asks decodes greedily, one answer a prompt, without stop strings',
-          'leave sampling, stop and num_samples out',
-        );
-    const prompts = await promptTokens(tokenizer, requests);
-    const empty = prompts.findIndex(({ length }) => length === 0);
-    if (empty >= 0) throw new WhorlError('usage', `prompt ${empty + 1} has no token`, 'leave it out');
-    const about = {
-      ...{ format: 'whorl-ask-job', version: 1, dtype: asked.dtype ?? 'float32', batch: asked.batch ?? 32 },
-      ...{ ends: tokenizer.eosIds, model: { files: modelFiles(model) } },
-    };
-    const plain = promptBytes(
-      prompts,
-      requests.map(({ max_new_tokens }) => max_new_tokens),
-    );
-    const files = new Map<string, string | Uint8Array>([
-      ['ask.json', `${JSON.stringify({ ...about, asked: sha256Hex(plain) }, null, 1)}\n`],
-      ['launch.env', `MODEL=${model.folder}\n`],
-      ...(['ask.py', 'job_files.py', 'requirements.txt'] as const).map(
-        (name) => [name, assetText(name)] as const,
-      ),
-      ['run.sh', assetText('ask.sh')],
-    ]);
-    if (!existsSync(job))
-      await writeJob(
-        job,
-        { files, secret: new Map([['prompts.safetensors', plain]]) },
-        { ...(encryptTo && { encryptTo }) },
-      );
-    checkAsked(job, files);
-    const read = () => readAnswers(job, requests, model.decoder.config.vocab_size);
-    if (here && !read())
-      await runHere(job, python, (line) => {
-        if (line.kind === 'note') onEvent({ kind: 'note', text: line.text });
-        if (line.kind === 'asked')
-          onEvent({
-            kind: 'progress',
-            name: 'asking by transformers',
-            done: line.done,
-            total: line.of,
-            keeps: true,
-          });
-        return Promise.resolve();
-      });
-    const found = read();
-    if (!found) return { kind: 'waiting', job, prompts: prompts.length };
-    for (const text of otherVersions(found)) onEvent({ kind: 'note', text });
-    const texts = await tokenizer.decodeBatch(found.answers);
-    return found.answers.map((tokens, i) => ({
-      ...{ prompt: requests[i]!.prompt, generated: texts[i]!, generated_token: tokens },
-    }));
-  });
+export const askByJob = (options: AskJobOptions): Promise<readonly TokenGeneration[] | AskJobWaits> =>
+  abortable(options, ({ model: named, requests, job, dtype, batch, onEvent, ...launch }) =>
+    asking({ kind: 'model', model: named }, { onEvent }, async (model) => {
+      const settings = { ...(dtype && { dtype }), ...(batch !== undefined && { batch }) };
+      const end = await answersByJob(await planAsk(model, requests, settings), job, launch, onEvent);
+      return end.kind === 'done' ? end.answers : end;
+    }),
+  );
 
-/** `tokens` [T], `prompts` [N + 1] (where each begins), `limits` [N] (most tokens of each answer). */
-function promptBytes(prompts: readonly (readonly number[])[], limits: readonly number[]): Uint8Array {
-  const starts = new Int32Array(prompts.length + 1);
-  prompts.forEach((prompt, i) => {
-    starts[i + 1] = starts[i]! + prompt.length;
-  });
-  return safetensorsBytes([
-    arrayEntry('tokens', Int32Array.from(prompts.flat())),
-    arrayEntry('prompts', starts),
-    arrayEntry('limits', Int32Array.from(limits)),
-  ]);
+/**
+ * The same for a model that is open. The same call goes on wherever the job stands: not written, waiting, interrupted, done.
+ * @param job its folder
+ */
+export async function answersByJob(
+  planned: PlannedAsk,
+  job: string,
+  { encryptTo, here, python }: AskLaunch,
+  onEvent: OnEvent,
+): Promise<AskJobEnd | AskJobWaits> {
+  const { model, requests } = planned;
+  checkLaunch(model.model, { ...(encryptTo && { encryptTo }) });
+  if (!existsSync(job)) {
+    onEvent({ kind: 'phase', name: 'writing the job', detail: job });
+    await writeJob(job, planned, { ...(encryptTo && { encryptTo }) });
+  }
+  checkAsked(job, planned);
+  const read = () => readAnswers(job, requests, model.model.decoder.config.vocab_size);
+  if (here && !read()) {
+    onEvent({ kind: 'phase', name: 'asking', detail: `transformers, ${requests.length} prompts` });
+    await runHere(job, python, (line) => {
+      if (line.kind === 'note') onEvent({ kind: 'note', text: line.text });
+      if (line.kind === 'asked')
+        onEvent({
+          ...{ kind: 'progress', name: 'asking by transformers', keeps: true },
+          ...{ done: line.done, total: line.of },
+        });
+      return Promise.resolve();
+    });
+  }
+  const found = read();
+  if (!found)
+    return {
+      ...{ kind: 'waiting', job, prompts: requests.length },
+      ...{ done: answered(job), encrypted: isEncrypted(job) },
+    };
+  for (const text of otherVersions(found)) onEvent({ kind: 'note', text });
+  const texts = await model.tokenizer.decodeBatch(found.answers);
+  const answers = found.answers.map((tokens, i) => ({
+    ...{ prompt: requests[i]!.prompt, generated: texts[i]!, generated_token: tokens },
+  }));
+  const { torch, transformers, device } = found;
+  return { kind: 'done', answers, ran: { torch, transformers, device } };
 }
 
+const answered = (job: string): number =>
+  Math.max(0, ...jobLines(job).map((line) => (line.kind === 'asked' ? line.done : 0)));
+
 /** @throws WhorlError `mismatch` for a job of another call, `changed` naming a file that is not what was written */
-function checkAsked(job: string, files: ReadonlyMap<string, string | Uint8Array>): void {
+function checkAsked(job: string, planned: PlannedAsk): void {
   const path = join(job, MANIFEST);
   if (!existsSync(path))
     throw new WhorlError('mismatch', `${job} is no job of Whorl's`, 'name a new folder for it');
   checkManifest(job, digestFile(path));
-  for (const [name, data] of files)
-    if (name !== 'launch.env' && readFileSync(join(job, name), 'utf8') !== String(data))
+  const differs = (name: string, data: Uint8Array | string): boolean =>
+    !existsSync(join(job, name)) || digestFile(join(job, name)) !== sha256Hex(data);
+  const plain = [...planned.secret].filter(([name]) => !existsSync(join(job, `${name}.age`)));
+  for (const [name, data] of [...asked(planned), ...plain])
+    if (differs(name, data))
       throw new WhorlError(
         'mismatch',
         `${job} asks another model or other prompts than this call (${name})`,

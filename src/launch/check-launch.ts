@@ -37,7 +37,7 @@ export function checkLaunch(
   if (why !== undefined)
     throw new WhorlError(
       'unsupported',
-      `${source}: a job for torchrun is not made of ${why}`,
-      'train with Whorl’s own engine (without --launch)',
+      `${source}: a job for torch is not made of ${why}`,
+      'use Whorl’s own engine (without --launch)',
     );
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { openLog, writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { jsonOrNothing } from '../base/json.ts';
+import { fileIdentity } from '../sources/bounded-reader.ts';
 import { resultFolder } from './result.ts';
 
 const POLL_MS = 200;
@@ -21,18 +22,22 @@ export type JobLine =
   | { readonly kind: 'asked'; readonly done: number; readonly of: number }
   | { readonly kind: 'interrupted' | 'done'; readonly step: number };
 
+const progressFile = (folder: string): string => join(resultFolder(folder), 'progress.jsonl');
+
 /** Empty where there is none yet; a job that is begun again writes it anew. */
 function progressText(folder: string): string {
-  const path = join(resultFolder(folder), 'progress.jsonl');
+  const path = progressFile(folder);
   return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
 
-/** Without the empty end, and what another machine's half-copied file ends with. */
-const linesOf = (progress: string): JobLine[] =>
-  progress.split('\n').flatMap((line) => (jsonOrNothing(line) as JobLine | undefined) ?? []);
+/** Which file it is: a job that stopped at the same place twice says the same words again. */
+const progressIdentity = (folder: string): string | undefined => fileIdentity(progressFile(folder));
 
-/** Whole lines of what a job has said so far. */
-export const jobLines = (folder: string): JobLine[] => linesOf(progressText(folder));
+/** Whole lines of what a job has said so far: without the empty end, and what another machine's half-copied file ends with. */
+export const jobLines = (folder: string): JobLine[] =>
+  progressText(folder)
+    .split('\n')
+    .flatMap((line) => (jsonOrNothing(line) as JobLine | undefined) ?? []);
 
 /**
  * Runs the job, from its last checkpoint on, until it ends.
@@ -44,7 +49,7 @@ export async function runHere(
   python: string | undefined,
   onLine: (line: JobLine) => Promise<void>,
 ): Promise<void> {
-  const before = progressText(folder);
+  const before = progressIdentity(folder);
   const log = openLog(join(folder, 'log.txt'));
   const child = spawn('sh', [join(folder, 'run.sh')], {
     stdio: ['ignore', log, log],
@@ -65,9 +70,8 @@ export async function runHere(
   try {
     for (;;) {
       const isOver = code !== undefined;
-      const progress = progressText(folder);
-      begun ||= progress !== before;
-      const lines = begun ? linesOf(progress) : [];
+      begun ||= progressIdentity(folder) !== before;
+      const lines = begun ? jobLines(folder) : [];
       for (; seen < lines.length; seen++) await onLine(lines[seen]!);
       if (isOver) break;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));

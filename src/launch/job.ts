@@ -81,6 +81,8 @@ export interface WaitingJob {
   /** Steps that are done, as far as the folder tells. */
   readonly done: number;
   readonly steps: number;
+  /** Whether a copy of it tells nobody else its examples. */
+  readonly encrypted: boolean;
   /** Bytes of a kept state, and how many are kept at most. */
   readonly result: { readonly bytes: number; readonly states: number };
 }

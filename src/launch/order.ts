@@ -12,7 +12,7 @@ import { ENGINES, JOB_DTYPES, type LaunchOptions } from './job.ts';
 const schema = z.object({
   format: z.literal('whorl-job-order'),
   version: z.literal(1),
-  command: z.enum(['fingerprint', 'finetune']),
+  command: z.enum(['fingerprint', 'finetune', 'verify']),
   /** Options of the call, but for paths that follow from where this file lies. */
   options: z.record(z.string(), z.unknown()),
   launch: z.object({
@@ -50,6 +50,7 @@ export function keepOrder(
 const WORK: Readonly<Record<Stored['command'], (work: string) => string>> = {
   fingerprint: dirname,
   finetune: (work) => work.replace(/\.work$/, ''),
+  verify: (work) => dirname(dirname(work)),
 };
 
 /**
@@ -64,7 +65,7 @@ export function findOrder(path: string): JobOrder {
     throw new WhorlError(
       'missing-file',
       `${path} holds no job that waits for its result`,
-      'name the job where it was written (RUN/work/job or OUT.work/job), or its run; a result that was brought back goes into it',
+      'name the job where it was written (RUN/work/job, OUT.work/job or RUN/asks/ID/job), or its run; a result that was brought back goes into it',
     );
   const file = join(work, ORDER);
   const found = schema.safeParse(jsonOrNothing(readFileSync(file, 'utf8')));

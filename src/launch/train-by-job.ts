@@ -11,7 +11,7 @@ import type { JobTraining, LaunchOptions, WaitingJob } from './job.ts';
 import { checkManifest } from './manifest.ts';
 import { type JobOrder, keepOrder } from './order.ts';
 import { type JobResult, keptState, otherVersions, readResult } from './result.ts';
-import { keepTicket, planJob, type Ticket, writeJob } from './write-job.ts';
+import { isEncrypted, keepTicket, planJob, type Ticket, writeJob } from './write-job.ts';
 
 /** Where a job lies, and the ticket that says which job it must be. */
 export interface JobPlace {
@@ -152,6 +152,7 @@ function waiting(
     id,
     done,
     steps: rates.length,
+    encrypted: isEncrypted(folder),
     result: { bytes, states: keep.length },
   };
 }

@@ -1,7 +1,7 @@
 // A job's folder: program, batches, settings, how it is run, and the digest of every file. Private (mode 0700), and the same
 // bytes for the same training but for what is encrypted.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
@@ -108,6 +108,8 @@ export async function writeJob(
   );
   return sha256Hex(manifest);
 }
+
+export const isEncrypted = (folder: string): boolean => existsSync(join(folder, `${BATCHES}.age`));
 
 /** What the program takes: Whorl's names of what trains, and transformers' of where it lies. */
 function trainsOf({ trains, trained, model }: JobTraining): object {

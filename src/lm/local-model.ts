@@ -135,6 +135,11 @@ export class LocalModel implements LanguageModel<TokenGeneration> {
     yield* this.#generated(answerable(jobs), this.#laid.overlay);
   }
 
+  /** What `generate` reads of each request, refused as there: for who answers elsewhere. */
+  async promptsOf(requests: readonly GenerateRequest[]): Promise<(readonly number[])[]> {
+    return orThrow(await this.#generateJobs(requests, this.variant)).map(({ tokens }) => tokens);
+  }
+
   /**
    * The same model with other rows (of the same sizes) laid over it, or another part of what is: it shares the compiled
    * programs, and is asked no longer once this one is released.

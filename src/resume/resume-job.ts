@@ -1,5 +1,6 @@
 // `whorl resume`: a job's result taken in by who has its folder alone. The call that wrote it is repeated as it was.
 
+import { join } from 'node:path';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
@@ -14,14 +15,17 @@ import {
   type FingerprintReport,
   launchFingerprint,
 } from '../fingerprint/fingerprint.ts';
+import type { AskJobWaits } from '../launch/ask-job.ts';
 import { isWaiting, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { findOrder, type JobOrder } from '../launch/order.ts';
+import { launchVerify, type VerifyOptions, type VerifyReport } from '../verify/verify.ts';
 
 export interface ResumeJobOptions extends Abortable, Pick<LaunchOptions, 'here' | 'python' | 'keepJob'> {
   /** The job's folder, or its run. */
   readonly job: string;
   /** As the fingerprint's run was locked, where it was; recipients are known. */
   readonly lock?: Lock;
+  /** What opens the run, or the secret that a suspect is asked by. */
   readonly unlock?: Unlock;
   /** How a caller goes on with a fingerprint that has failed, in its own words. */
   readonly again?: (out: string, minutes: number) => string;
@@ -29,14 +33,16 @@ export interface ResumeJobOptions extends Abortable, Pick<LaunchOptions, 'here' 
 }
 
 export type Resumed =
-  | { readonly kind: 'waiting'; readonly command: JobOrder['command']; readonly job: WaitingJob }
+  | { readonly kind: 'waiting'; readonly command: 'fingerprint' | 'finetune'; readonly job: WaitingJob }
+  | { readonly kind: 'waiting'; readonly command: 'verify'; readonly job: AskJobWaits }
   | { readonly kind: 'fingerprint'; readonly report: FingerprintReport }
-  | { readonly kind: 'finetune'; readonly report: UserFinetuneReport };
+  | { readonly kind: 'finetune'; readonly report: UserFinetuneReport }
+  | { readonly kind: 'verify'; readonly report: VerifyReport };
 
 /**
- * Takes the result of a job in, and goes on as after Whorl's own training: cells, publishing, report; or the model.
+ * Takes the result of a job in, and goes on as after Whorl's own work: cells, publishing, report; or the model; or the verdict.
  * @throws WhorlError `missing-file` where no job waits, `usage` for one whose rows were given by a program, and what
- *   `launchFingerprint` and `launchFinetune` throw
+ *   `launchFingerprint`, `launchFinetune` and `launchVerify` throw
  */
 export const resumeJob = (options: ResumeJobOptions): Promise<Resumed> =>
   abortable(options, async ({ job, here, python, keepJob, ...more }) => {
@@ -49,9 +55,9 @@ export const resumeJob = (options: ResumeJobOptions): Promise<Resumed> =>
     };
     const { command } = order;
     const report = await REPEATED[command](order, launch, more);
-    return isWaiting(report)
-      ? { kind: 'waiting', command, job: report }
-      : ({ kind: command, report } as Resumed);
+    return (
+      isWaiting(report) ? { kind: 'waiting', command, job: report } : { kind: command, report }
+    ) as Resumed;
   });
 
 type More = Omit<ResumeJobOptions, 'job' | 'here' | 'python' | 'keepJob'>;
@@ -63,7 +69,7 @@ const REPEATED: Readonly<
       order: JobOrder,
       launch: LaunchOptions,
       more: More,
-    ) => Promise<FingerprintReport | UserFinetuneReport | WaitingJob>
+    ) => Promise<FingerprintReport | UserFinetuneReport | VerifyReport | WaitingJob | AskJobWaits>
   >
 > = {
   async fingerprint({ options, out }, launch, { lock, again, ...more }) {
@@ -91,6 +97,16 @@ const REPEATED: Readonly<
       ...more,
       ...(seed !== undefined && { seed: BigInt(seed) }),
       ...{ out, launch },
+    });
+  },
+  async verify({ options, out }, launch, { lock, unlock, again: _, ...more }) {
+    const { secret, ...asked } = options as unknown as VerifyOptions;
+    const opens = unlock ?? (lock && 'passphrase' in lock ? lock : undefined);
+    return launchVerify({
+      ...asked,
+      ...more,
+      ...(opens && { unlock: opens }),
+      ...{ secret: join(out, secret), launch },
     });
   },
 };

@@ -6,6 +6,8 @@ import type { SOFTWARE } from '../base/software.ts';
 import type { Unlock } from '../claim/secret-file.ts';
 import type { QuantisedPrecision } from '../engine/packing.ts';
 import type { ComputeOptions } from '../engine/session-device.ts';
+import type { AskedBy } from '../launch/ask-job.ts';
+import type { LaunchOptions } from '../launch/job.ts';
 import type { EndpointIdentity } from '../lm/endpoint/endpoint-model.ts';
 import type { EndpointSpec, EndpointTuning } from '../lm/endpoint/settings.ts';
 import type { ConfigOptions } from '../models/open-model.ts';
@@ -68,6 +70,8 @@ export interface VerifyOptions extends ComputeOptions, ConfigOptions, Abortable 
   readonly sequential?: SequentialOptions;
   /** Writes a certificate, which opens the keys that were asked: they are asked no more. */
   readonly certificate?: CertificateOptions;
+  /** The suspect is asked by a job, for machines that hold it (`launchVerify`). */
+  readonly launch?: LaunchOptions | undefined;
   readonly unlock?: Unlock;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
@@ -107,6 +111,8 @@ export interface VerifyReport extends Verdict {
   readonly ignored_config_keys?: readonly string[];
   /** What the suspect's linear layers computed in, where it was not float32. */
   readonly precision?: QuantisedPrecision;
+  /** Who answered by a job, and what it computed in. */
+  readonly launched?: AskedBy & Required<Pick<LaunchOptions, 'dtype'>>;
   /** Why the suspect's tokenizer keeps keys from being asked as they were trained; empty where it does not. */
   readonly warnings: readonly string[];
   readonly seconds: number;

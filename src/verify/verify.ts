@@ -1,13 +1,16 @@
 // `whorl verify`: asks a suspect every key of an opened claim, then decides. Hits are computed after the last answer.
 
 import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
-import { WhorlError } from '../base/error.ts';
+import { assert, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import type { Opened } from '../claim/open.ts';
 import { isQuantised, type QuantisedPrecision } from '../engine/packing.ts';
 import { openDevice } from '../engine/session-device.ts';
+import type { AskJobWaits } from '../launch/ask-job.ts';
+import { checkLaunch } from '../launch/check-launch.ts';
+import { type LaunchOptions, plannedJob } from '../launch/job.ts';
 import { generateAll } from '../lm/ask.ts';
 import type { ScoreRequest, TextRequest } from '../lm/language-model.ts';
 import type { LocalModel } from '../lm/local-model.ts';
@@ -16,6 +19,7 @@ import { type Model, plannedModel } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
+import { type AskedElsewhere, askedByJob, checkByJob, dtypeWarning, jobsBeside } from './by-job.ts';
 import { type Certifier, certifier, certify, plannedCertificate } from './certify.ts';
 import { transcriptsBeside } from './endpoint/transcript.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
@@ -35,10 +39,34 @@ import { type Asked, decide, type Verdict } from './verdict.ts';
 export type { EndpointOptions, EndpointReport, VerifyOptions, VerifyReport };
 
 /** @throws WhorlError `bad-secret`, `mismatch`, and what opening the suspect throws. With `dryRun` nobody is asked */
-export const verify: Plannable<VerifyOptions, VerifyReport> = plannable(
-  (options) => (options.endpoint ? planEndpoint(options) : beforeAsking(options, planned)),
-  (options) => (options.endpoint ? verifyEndpoint(options) : beforeAsking(options, ask)),
+export const verify: Plannable<Omit<VerifyOptions, 'launch'>, VerifyReport> = plannable(
+  planVerify,
+  async (options) => {
+    const report = await runVerify({ ...options, launch: undefined });
+    assert('verdict' in report, 'a job that nobody asked for');
+    return report;
+  },
 );
+
+/**
+ * The same with the suspect asked by a job: it is written beside the secret and comes back; the same call again takes its answers in.
+ * @throws WhorlError also `unsupported` for a model that transformers computes otherwise, `changed` or `mismatch` for a job or
+ *   answers that are not this call's, `job-failed`
+ */
+export const launchVerify: Plannable<
+  VerifyOptions & { readonly launch: LaunchOptions },
+  VerifyReport | AskJobWaits
+> = plannable(planVerify, runVerify);
+
+async function planVerify(options: VerifyOptions): Promise<DryRun> {
+  checkByJob(options);
+  return options.endpoint ? planEndpoint(options) : beforeAsking(options, planned);
+}
+
+async function runVerify(options: VerifyOptions): Promise<VerifyReport | AskJobWaits> {
+  checkByJob(options);
+  return options.endpoint ? verifyEndpoint(options) : beforeAsking(options, ask);
+}
 
 /** Everything that is there before the first key is asked. */
 interface Ready extends OpenedClaim {
@@ -86,6 +114,12 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
       `a certificate of answers in ${quantised}`,
       'leave --precision out: what others check is asked in float32',
     );
+  if (quantised !== undefined && options.launch)
+    throw new WhorlError(
+      'usage',
+      `--precision ${quantised} is of our own engine, and a job asks by transformers`,
+      'leave one of them out',
+    );
   const claim = await openedClaim(options);
   const { contents, opened, range, hasKeys } = claim;
   checkGiven(options, hasKeys, opened.stamp !== undefined);
@@ -105,6 +139,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   if (!hasKeys) return call(ready);
   const { spec, ownerParts, reordered = false } = await answering(suspect, contents, options.body, open);
   return asking(spec, { device, onEvent, ...cache }, async (model) => {
+    if (options.launch) checkLaunch(model.model, options.launch);
     const wrapper = options.wrapper ?? opened.plan.query.wrapper;
     const wrapped =
       committedWrapper(opened.plan.query.wrappers, wrapper) ?? (await model.wrapped(wrapper, options.system));
@@ -154,6 +189,7 @@ export function checkGiven(
     keys,
     ranks,
     sequential,
+    launch,
   }: Omit<VerifyOptions, 'suspect'>,
   hasKeys: boolean,
   stamped: boolean,
@@ -167,7 +203,7 @@ export function checkGiven(
     throw new WhorlError('usage', '--without-stamp goes with keys, and this claim has none', 'leave it out');
   if (sequential)
     throw new WhorlError('usage', '--sequential goes with keys, and this claim has none', 'leave it out');
-  for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks }))
+  for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks, launch }))
     if (value !== undefined)
       throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
 }
@@ -193,6 +229,7 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
   },
   writes: [
     ...plannedCertificate(options),
+    ...(options.launch ? [plannedJob(jobsBeside(options.secret))] : []),
     ...(options.sequential
       ? [{ path: transcriptsBeside(options.secret), what: 'a transcript: keys, as digests, and answers' }]
       : []),
@@ -205,17 +242,25 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
   estimate: null,
 });
 
-async function ask(ready: Ready): Promise<VerifyReport> {
+async function ask(ready: Ready): Promise<VerifyReport | AskJobWaits> {
   const { options, onEvent, claimFile, burnt, issuing } = ready;
   const { suspect, vanilla, stamp, questions, started } = ready;
+  const { launch } = options;
+  // Before the stamp is read: the job may have to wait.
+  const elsewhere =
+    launch &&
+    questions &&
+    (await askedByJob({ ...options, launch }, questions.model, questions.requests, onEvent));
+  if (elsewhere?.kind === 'waiting') return elsewhere;
   const deciding: Deciding = {
     ...decidingOn(ready, options.alpha),
     stamp: stamp && readStamp(stamp, suspect, vanilla, onEvent),
   };
   const suspect_digests = digestsOfModel(suspect);
   const { verdict, asked, further, ownerParts, warnings, ...more } = questions
-    ? await askKeys({ ...ready, suspect_digests }, questions, deciding)
+    ? await askKeys({ ...ready, suspect_digests }, questions, deciding, elsewhere)
     : await notAsked({ ...ready, suspect_digests }, deciding);
+  elsewhere?.wipe();
   return {
     ...verdict,
     asked,
@@ -244,13 +289,19 @@ interface Answers {
   readonly warnings: readonly string[];
   /** What the suspect's linear layers computed in, where it was not float32. */
   readonly precision?: QuantisedPrecision;
+  readonly launched?: NonNullable<VerifyReport['launched']>;
   readonly ignored_config_keys?: readonly string[];
 }
 
 type Digested = Ready & { readonly suspect_digests: VanillaDigests };
 type Deciding = ReturnType<typeof decidingOn>;
 
-async function askKeys(ready: Digested, questions: Questions, deciding: Deciding): Promise<Answers> {
+async function askKeys(
+  ready: Digested,
+  questions: Questions,
+  deciding: Deciding,
+  elsewhere: AskedElsewhere | undefined,
+): Promise<Answers> {
   const { options, onEvent, contents, opened, issuing, suspect, quantised, suspect_digests } = ready;
   const { ownerParts, model, wrapper: name, wrapped, requests } = questions;
   const { scoring, changed, byIds, reordered } = questions;
@@ -259,7 +310,8 @@ async function askKeys(ready: Digested, questions: Questions, deciding: Deciding
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
   const how = { ...deciding, asked, ownerParts, changed };
-  const generations = options.sequential ? [] : await generateAll(model, requests, { onEvent });
+  const generations =
+    elsewhere?.answers ?? (options.sequential ? [] : await generateAll(model, requests, { onEvent }));
   const scores = await rankScores(model, scoring, requests.length, onEvent);
   const { verdict, further, warnings } = options.sequential
     ? { ...(await stoppedVerdict(ready, questions, how)), further: [] }
@@ -300,11 +352,15 @@ async function askKeys(ready: Digested, questions: Questions, deciding: Deciding
       chat_template_sha256,
     },
     ...(quantised && { precision: quantised }),
+    ...(elsewhere && {
+      launched: { ...elsewhere.ran, dtype: options.launch?.dtype ?? 'float32' },
+    }),
     warnings: [
       ...warnings,
       ...keyWarnings(changed.length, requests.length, byIds),
       ...reorderedWarning(reordered),
       ...quantisedWarning(quantised),
+      ...dtypeWarning(options.launch),
     ],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,

@@ -15,7 +15,8 @@ afterEach(() => {
 
 test('a job', () => {
   const result = { bytes: 1, states: 1 };
-  const job = { kind: 'waiting', id: 'x', job: "/it's mine/job", done: 0, steps: 2, result } as const;
+  const about = { kind: 'waiting', id: 'x', job: "/it's mine/job", done: 0 } as const;
+  const job = { ...about, steps: 2, encrypted: false, result };
   showWaiting(job, false, 'again');
   expect(said).toContain(String.raw`sh '/it'\''s mine/job/run.sh'`);
 });

@@ -27,16 +27,23 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-/** @param end what becomes of a job at its second look */
-async function ray(end: (job: Job, place: number) => string) {
+/** @param end what becomes of a job at its second look @param lost whether the connection ends without an answer, before or after the work */
+async function ray(
+  end: (job: Job, place: number) => string,
+  lost: (line: string) => 'before' | 'after' | undefined = () => undefined,
+) {
   const jobs = new Map<string, Job>();
   const asked: string[] = [];
   const server = createServer((request, response) => {
     const parts: Buffer[] = [];
-    const reply = (status: number, value: unknown) => response.writeHead(status).end(JSON.stringify(value));
+    let isLost: ReturnType<typeof lost>;
+    const reply = (status: number, value: unknown) =>
+      isLost === 'after' ? request.socket.destroy() : response.writeHead(status).end(JSON.stringify(value));
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('end', () => {
       asked.push(`${request.method} ${request.url} ${Buffer.concat(parts).toString()}`);
+      isLost = lost(asked.at(-1)!);
+      if (isLost === 'before') return void request.socket.destroy();
       // As Ray's guard against browsers.
       if (request.headers['sec-fetch-mode'] !== undefined) return reply(405, 'browser');
       if (request.url === '/api/version') return reply(200, { version: '4', ray_version: '2.99.0' });
@@ -118,6 +125,29 @@ describe('a cluster', () => {
     expect(await runAll(all, fast(address), 'suspects', silent)).toEqual({ done: 5, failed: 0 });
     expect(asked).toHaveLength(before);
   });
+  test.each(['before', 'after'] as const)(
+    'connections that end %s the work, of looks and of new jobs: nothing is lost, nothing begun twice',
+    async (when) => {
+      const all = places(3);
+      const times = new Map<string, number>();
+      const { address, jobs, asked } = await ray(
+        (job) => {
+          const { folder, task } = placeOf(all, job);
+          writeResult(folder, task, {});
+          return 'SUCCEEDED';
+        },
+        (line) => {
+          if (line.includes('/api/version')) return undefined;
+          const count = (times.get(line) ?? 0) + 1;
+          times.set(line, count);
+          return count < 3 ? when : undefined;
+        },
+      );
+      expect(await runAll(all, fast(address), 'suspects', silent)).toEqual({ done: 3, failed: 0 });
+      expect(jobs.size).toBe(3);
+      expect(asked.filter((line) => line.startsWith('POST')).length).toBeGreaterThan(3);
+    },
+  );
   test('never more jobs at a time than were asked for', async () => {
     const all = places(6);
     let most = 0;

@@ -27,13 +27,13 @@ function answer(answers: unknown, more: object = {}): void {
     JSON.stringify({
       ...{ format: 'whorl-ask-result', version: 1, sha256: sha256Hex(text) },
       job: sha256Hex(readFileSync(join(job, 'manifest.json'))),
-      ...{ torch: '2.11.0', transformers: '5.24.0', ...more },
+      ...{ torch: '2.11.0', transformers: '5.24.0', device: 'cpu', ...more },
     }),
   );
 }
 
 test('waits, then gives each prompt its answer; what is not an answer of this job is refused by name', async () => {
-  expect(await ask()).toEqual({ kind: 'waiting', job, prompts: 2 });
+  expect(await ask()).toEqual({ kind: 'waiting', job, prompts: 2, done: 0, encrypted: false });
   const tokenizer = await openTokenizer(model);
   const said = [[300, 301], []];
   answer(said);

@@ -142,7 +142,7 @@ async function runFingerprint(
     launch ? launchFingerprint({ ...asked, launch, onEvent }) : fingerprint({ ...asked, onEvent }),
   );
   if (own.json) printJson(report);
-  else if (isWaiting(report)) showWaiting(report, !launch?.encryptTo, repeated());
+  else if (isWaiting(report)) showWaiting(report, true, repeated());
   else showFingerprint(report, run.lock !== undefined, (performance.now() - began) / 1000);
 }
 

@@ -4,13 +4,14 @@ import { Command } from 'commander';
 import { shellWords } from '../../base/shell.ts';
 import type { Resumed } from '../../resume/resume-job.ts';
 import { commandLine } from '../arguments.ts';
-import { LAUNCH, showWaiting } from '../launch-flags.ts';
+import { LAUNCH, showAsking, showWaiting } from '../launch-flags.ts';
 import { type Given, given, JSON_LINE, withOptions } from '../options.ts';
 import { printJson } from '../output.ts';
 import { identityFrom, LOCK, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
 import { showFinetune } from './finetune.ts';
 import { RUN_LOCK, showFingerprint } from './fingerprint.ts';
+import { showVerify, waitingOutcome } from './verify.ts';
 
 const OPTIONS = { here: LAUNCH.here, python: LAUNCH.python, keepJob: LAUNCH.keepJob };
 const { passphrase, passphraseFile } = LOCK;
@@ -19,7 +20,7 @@ const OWN = { passphrase, passphraseFile, identity: RUN_LOCK.identity, ...JSON_L
 export function resumeCommand(): Command {
   return withOptions(new Command('resume'), { ...OPTIONS, ...OWN })
     .description(
-      'Checks the job and its result against the digests that were kept, takes the result in, and goes on as the command that wrote it would: cells and publishing, or the model.',
+      'Checks the job and its result against the digests that were kept, takes the result in, and goes on as the command that wrote it would: cells and publishing, or the model, or the verdict, whose exit code it has then.',
     )
     .argument('<job>', 'the folder of the job, or its run')
     .action((job: string, _, called: Command) =>
@@ -45,18 +46,22 @@ async function runResume(
         shellWords(['whorl', 'fingerprint', '--out', out, '--max-minutes', String(minutes)]),
     }),
   );
-  if (own.json) return printJson(resumed.kind === 'waiting' ? resumed.job : resumed.report);
-  show(
-    resumed,
-    lock !== undefined || own.identity !== undefined,
-    (performance.now() - began) / 1000,
-    repeated,
-  );
+  const isLocked = lock !== undefined || own.identity !== undefined;
+  if (resumed.kind === 'verify') return showVerify(resumed.report, own.json);
+  if (own.json) printJson(resumed.kind === 'waiting' ? resumed.job : resumed.report);
+  else show(resumed, isLocked, (performance.now() - began) / 1000, repeated);
+  if (resumed.kind === 'waiting' && resumed.command === 'verify') throw waitingOutcome(resumed.job);
 }
 
-function show(resumed: Resumed, isLocked: boolean, seconds: number, repeated: () => string): void {
-  if (resumed.kind === 'waiting')
-    showWaiting(resumed.job, resumed.command === 'fingerprint' && !isLocked, repeated());
+function show(
+  resumed: Exclude<Resumed, { readonly kind: 'verify' }>,
+  isLocked: boolean,
+  seconds: number,
+  repeated: () => string,
+): void {
+  if (resumed.kind === 'waiting' && resumed.command === 'verify') showAsking(resumed.job, repeated());
+  else if (resumed.kind === 'waiting')
+    showWaiting(resumed.job, resumed.command === 'fingerprint', repeated());
   else if (resumed.kind === 'finetune') showFinetune(resumed.report);
   else showFingerprint(resumed.report, isLocked, seconds);
 }

@@ -2,10 +2,15 @@
 
 import { Command } from 'commander';
 import { WhorlError } from '../../base/error.ts';
+import { LAUNCH_NAMES } from '../../fleet/run-fleet.ts';
+import type { AskJobWaits } from '../../launch/ask-job.ts';
+import { ENGINES, type LaunchOptions } from '../../launch/job.ts';
 import type { Channels } from '../../verify/channels.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
+import { commandLine } from '../arguments.ts';
 import { ENDPOINT, endpointFrom, endpointLines } from '../endpoint-flags.ts';
 import { FLEET, refuseFleetAlone, SUSPECTS } from '../fleet-flags.ts';
+import { ASK_LAUNCH, launchFrom, showAsking } from '../launch-flags.ts';
 import { COMPUTE, QUANTISES } from '../model-flags.ts';
 import {
   DRY_RUN,
@@ -13,6 +18,7 @@ import {
   type Given,
   given,
   JSON_LINE,
+  oneOf,
   required,
   text,
   toggle,
@@ -74,6 +80,12 @@ const OPTIONS = {
   ...COMPUTE,
   ...QUANTISES,
 };
+/** Who does it: the tasks of a list, or all that one suspect is asked. */
+const LAUNCH = oneOf(
+  '<way>',
+  [...LAUNCH_NAMES, ...ENGINES],
+  'of a list: processes here (pool, the default), a Ray cluster, or files for SkyPilot or Hugging Face Jobs; of one suspect: torchrun, a job for torch on a machine that holds it, and the same command again takes its answers in',
+);
 const OWN = {
   certificate: text(
     '<file>',
@@ -84,6 +96,8 @@ const OWN = {
   ...ENDPOINT,
   ...SUSPECTS,
   ...FLEET,
+  launch: LAUNCH,
+  ...ASK_LAUNCH,
   ...UNLOCK,
   ...DRY_RUN,
   ...JSON_LINE,
@@ -94,21 +108,40 @@ export function verifyCommand(): Command {
     .description(
       "Does the suspect descend from the model this secret was made with? Exit code 0: verified, 3: not verified, 4: matches (owner's word), 5: undecided.",
     )
-    .action((_, called: Command) => runVerify(given(called, OPTIONS), given(called, OWN)));
+    .action((_, called: Command) =>
+      runVerify(given(called, OPTIONS), given(called, OWN), () => commandLine(called)),
+    );
 }
 
-async function runVerify(options: Given<typeof OPTIONS>, own: Given<typeof OWN>): Promise<void> {
-  if (own.suspects !== undefined) return runVerifyFleet(options, { ...own, suspects: own.suspects });
-  refuseFleetAlone(own);
+async function runVerify(
+  options: Given<typeof OPTIONS>,
+  { launch, ...own }: Given<typeof OWN>,
+  repeated: () => string,
+): Promise<void> {
+  const engine = ENGINES.find((name) => name === launch);
+  const way = LAUNCH_NAMES.find((name) => name === launch);
+  const job = launchFrom({ ...own, ...(engine && { launch: engine }) });
+  if (own.suspects !== undefined) {
+    if (job)
+      throw new WhorlError(
+        'usage',
+        `--launch ${job.engine} beside --suspects`,
+        'have each suspect of the list asked by --suspect',
+      );
+    return runVerifyFleet(options, { ...own, ...(way && { launch: way }), suspects: own.suspects });
+  }
+  refuseFleetAlone({ ...own, ...(way && { launch: way }) });
   const { suspect } = options;
   if (suspect === undefined)
     throw new WhorlError('usage', 'no suspect is named', 'give --suspect, or --suspects with a list');
-  return runOne({ ...options, suspect }, own);
+  return runOne({ ...options, suspect }, own, job, repeated);
 }
 
 async function runOne(
   options: Given<typeof OPTIONS> & { readonly suspect: string },
-  own: Given<typeof OWN>,
+  own: Omit<Given<typeof OWN>, 'launch'>,
+  launch: LaunchOptions | undefined,
+  repeated: () => string,
 ): Promise<void> {
   const { certificate: file, key } = own;
   if ((file === undefined) !== (key === undefined))
@@ -117,7 +150,7 @@ async function runOne(
   const endpoint = endpointFrom(options.suspect, own);
   const sequential = sequentialFrom(own);
   const unlock = await unlockFor(options.secret, own);
-  const { verify } = await import('../../verify/verify.ts');
+  const { verify, launchVerify } = await import('../../verify/verify.ts');
   const asked = {
     ...options,
     ...(certificate && { certificate }),
@@ -126,9 +159,30 @@ async function runOne(
     ...(sequential && { sequential }),
   };
   if (own.dryRun)
-    return showPlan(await withProgress((onEvent) => verify({ ...asked, onEvent, dryRun: true })), own.json);
-  const report = await withProgress((onEvent) => verify({ ...asked, onEvent }));
+    return showPlan(
+      await withProgress((onEvent) =>
+        launch
+          ? launchVerify({ ...asked, launch, onEvent, dryRun: true })
+          : verify({ ...asked, onEvent, dryRun: true }),
+      ),
+      own.json,
+    );
+  const report = await withProgress((onEvent) =>
+    launch ? launchVerify({ ...asked, launch, onEvent }) : verify({ ...asked, onEvent }),
+  );
+  if ('verdict' in report) return showVerify(report, own.json);
   if (own.json) printJson(report);
+  else showAsking(report, repeated());
+  throw waitingOutcome(report);
+}
+
+/** No verdict yet: its exit code must not be that of one. */
+export const waitingOutcome = ({ job }: AskJobWaits): Outcome =>
+  new Outcome(VERDICT_WORDS.undecided.exitCode, `${job} waits for its answers`);
+
+/** Prints it and ends with its exit code. */
+export function showVerify(report: VerifyReport, json = false): void {
+  if (json) printJson(report);
   else show(report);
   const { exitCode } = VERDICT_WORDS[report.verdict];
   if (exitCode !== 0) throw new Outcome(exitCode, report.reason);
@@ -158,6 +212,7 @@ function show(report: VerifyReport): void {
     if (report.sequential) print(`  stopped           ${sequentialLine(report.sequential)}`);
     const template = report.endpoint ? 'chat template not known' : templateText(report);
     for (const line of furtherLines(report)) print(line);
+    if (report.launched) print(`  asked by          ${launchedText(report.launched)}`);
     print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${template}`);
   }
   if (report.suspect_digests) print(`  suspect           ${digestsText(report.suspect_digests)}`);
@@ -196,6 +251,14 @@ const furtherLines = ({ further }: VerifyReport): string[] =>
     const e = log10_e === null ? '' : `, e = ${powerText(log10_e)}`;
     return `  beside it         ${test}: ${p}${e}; ${reached} of ${of} decoy secrets reach as much`;
   });
+
+const launchedText = ({
+  transformers,
+  torch,
+  device,
+  dtype,
+}: NonNullable<VerifyReport['launched']>): string =>
+  `a job: transformers ${shownText(transformers, 20)}, torch ${shownText(torch, 30)}, ${dtype} on ${shownText(device, 40)}`;
 
 /** Each part and the product, of a claim that has a stamp. */
 function channelLines({ channels }: VerifyReport): string[] {
