@@ -1,6 +1,7 @@
 // Certificates about claims that no model was asked for: every answer is made up.
 
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { sha256Hex } from '../../../src/base/sha256.ts';
 import type { Json } from '../../../src/claim/canonical.ts';
 import type { Claim } from '../../../src/claim/claim.ts';
 import { commitClaim } from '../../../src/claim/commitment.ts';
@@ -11,6 +12,7 @@ import type { SecretContents } from '../../../src/claim/secret-contents.ts';
 import type { StampPlan } from '../../../src/claim/stamp.ts';
 import { type Beside, NOTHING_BESIDE } from '../../../src/proof/beside.ts';
 import type { TsaCertificate } from '../../../src/proof/certificates.ts';
+import type { Round } from '../../../src/proof/drand.ts';
 import { elements } from '../../../src/tensor/tensor.ts';
 import { publicKeyOf, seal } from '../../../src/verify/certificate/dsse.ts';
 import { statementOf } from '../../../src/verify/certificate/issue.ts';
@@ -24,6 +26,7 @@ export const KEYS = {
   ed25519: generateKeyPairSync('ed25519').privateKey,
   p256: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
 };
+const FORGED = { beacon: true, proofBeforeRound: false };
 const hex = (digit: string): string => digit.repeat(64);
 
 interface Making {
@@ -38,6 +41,8 @@ interface Making {
   readonly committed?: ReturnType<typeof commitClaim>;
   readonly beside?: Beside;
   readonly trusted?: readonly TsaCertificate[];
+  /** A round that nobody signed: everything else is as its value draws. */
+  readonly forged?: Round;
   /** Of each matrix of the plan's stamp: z that is read; null: the suspect has it not. Default: the stamp stays closed. */
   readonly read?: readonly (number | null)[];
   /** With a private part, on the owner's own body. */
@@ -102,12 +107,15 @@ export function made({
   committed = commitClaim(plan, body ? withPool(plan) : committing()),
   beside = NOTHING_BESIDE,
   trusted = [],
+  forged,
   read,
   server = false,
 }: Making = {}): { statement: Statement; text: string; opened: Opened } {
   const { claim, opening } = committed;
   const stamp = read && readingOf(plan.stamp!, read);
-  const { evidence, randomness } = checkEvidence(beside, claim as Claim, trusted);
+  const { evidence, randomness } = forged
+    ? { evidence: FORGED, randomness: sha256Hex(Buffer.from(forged.signature, 'hex')) }
+    : checkEvidence(beside, claim as Claim, trusted);
   const draw = makeDraw(claim, opening.reveal().owner_seed!, randomness || null);
   const bound = body ? withPool(plan).bindings : bindings;
   const opened = { kind: plan.kind, claim, plan, bindings: bound, draw } as Opened;
@@ -137,7 +145,7 @@ export function made({
       around: { prefix, suffix },
       look: 1,
       changed: [...changed],
-      beacon: beside.beacon,
+      beacon: forged ?? beside.beacon,
       proofs: beside.proofs.map((response) => Buffer.from(response).toString('base64')),
       stamp: stamp ?? null,
       suspect: server
