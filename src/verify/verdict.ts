@@ -16,6 +16,7 @@ import { T7_NAME, T7_NULL } from './exact/t7.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import {
   type Asked,
+  type Circumstances,
   checkOwnerParts,
   type Evidence,
   NO_EVIDENCE,
@@ -121,7 +122,7 @@ function decideOn<K extends ClaimKind>(
     to - from === of
       ? opened
       : { ...opened, ...CLAIM_KINDS[opened.kind].part(opened.plan, opened.draw, from, to) };
-  return decideOnPart(part as OpenedOf<K>, { from, to, of }, answers, options);
+  return decideOnPart(part as OpenedOf<K>, { from, to, of }, answers, { ...options, pool: opened.plan.keys });
 }
 
 /** The same where no more than keys from..to-1 of a claim of `of` keys is known: all that a certificate opens. */
@@ -129,7 +130,7 @@ export function decideOnPart<K extends ClaimKind>(
   { claim, plan, draw, kind, bindings }: OpenedOf<K>,
   { from, to, of }: Verdict['keys'],
   answers: readonly string[],
-  options: Omit<DecideOptions, 'range'>,
+  options: Omit<DecideOptions, 'range'> & Pick<Circumstances, 'pool'>,
 ): Verdict {
   if (answers.length !== to - from)
     throw new WhorlError('mismatch', `${answers.length} answers for ${to - from} keys`, 'ask every key once');
@@ -147,7 +148,8 @@ export function decideOnPart<K extends ClaimKind>(
   const looks = looksOf(claim as unknown as Claim, plan as ClaimPlan, told, of);
   const ways = stopped?.ways ?? waysOf(plan, asked, to - from, of);
   const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
-  const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };
+  const { pool } = options;
+  const circumstances = { asked, alpha, ownerParts, evidence, look, doubts, ...(pool && { pool }) };
   const inexact = whyInexact(opened, circumstances);
   const trials = trialsOf(claim.draw, evidence);
   const tail = stopped?.tail ?? test.tail(counts);
