@@ -11,7 +11,7 @@ import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
-import { countTimes, lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
+import { countTimes, isShort, lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
 import { T7_NAME, T7_NULL } from './exact/t7.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import {
@@ -36,7 +36,7 @@ export interface Verdict {
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
-  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, and of a test that was stopped. */
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, and where a test that was stopped has too long a one. */
   p_exact: { numerator: string; denominator: string } | null;
   /** The least p of one look that could have come out of what was asked and read as committed, written so too. */
   reachable_exact: { numerator: string; denominator: string } | null;
@@ -188,8 +188,9 @@ export function decideOnPart<K extends ClaimKind>(
     ].join(' '),
     test: joint && of > 0 ? `${name}; ${T7_NAME}` : name,
     matcher: MATCHERS[plan.matcher].words,
-    p_exact: weighed && !stopped ? lowestTerms(weighed.tail) : null,
-    reachable_exact: weighed && !stopped ? lowestTerms(weighed.reachable) : null,
+    p_exact: weighed && (!stopped || isShort(weighed.tail)) ? lowestTerms(weighed.tail) : null,
+    reachable_exact:
+      weighed && (!stopped || isShort(weighed.reachable)) ? lowestTerms(weighed.reachable) : null,
     floor: joint ? FLOOR : toPValue(stopped?.floor ?? test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,

@@ -208,7 +208,7 @@ describe('when it stops', () => {
         verdict: 'matches',
         exact: true,
         multiplicity: 2,
-        p_exact: null,
+        p_exact: { numerator: '1', denominator: String(2 ** 22) },
         keys: { from: 0, to: 3, of: 32 },
       },
       cells: { 'drawn answer': { hits: 3, of: 3 } },
