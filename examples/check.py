@@ -3,11 +3,16 @@
 
     python3 check.py certificate.json
 
-Exit code: 0 verified, 3 not verified, 4 matches (owner's word), 5 undecided, 1 the certificate does not hold, 2 a claim that
-was drawn from a public beacon: its signature is a pairing, which this script does not compute. No code of Whorl was used.
+Exit code: 0 verified, 3 not verified, 4 matches (owner's word), 5 undecided, 1 the certificate does not hold, 2 something in it was
+not checked: time stamps (X.509), or a beacon's round where bls.py does not lie beside this file. No code of Whorl was used.
 """
-import base64, hashlib, hmac, json, math, re, sys, unicodedata
+import base64, hashlib, hmac, itertools, json, math, re, sys, unicodedata
 from fractions import Fraction
+
+try:
+    from bls import signed as round_signed
+except ImportError:
+    round_signed = None
 
 HEX = re.compile(r"[0-9a-f]{64}\Z")
 WORDS = {
@@ -321,6 +326,108 @@ def stamp_of(plan, read):  # (log10 of the e-value, elements that were read)
     return (log_e(z) - math.log10(2) if count else 0), elements
 
 
+# --- a test that was stopped: bets on the draw, key by key, and the rules by which no further key was asked
+GOALS = ("verified", "matches")
+STOPS = GOALS + ("out-of-reach", "futile", "all-asked", "budget")
+
+
+class AnswerBets:  # an answer is (candidates that it names, whether the drawn one is among them)
+    prior = (2, 2)
+
+    def __init__(self, m, lost):
+        self.m, self.lost, self.innocent = m, lost, 1 / m
+
+    def on(self, key, answer):  # (group, chance of winning as two counts, won), or None: no bet
+        count, hit = answer
+        return (0, count, self.m, hit) if 0 < count < self.m else None
+
+    def ideal(self, key):
+        return (0, False) if key in self.lost else (1, True)
+
+    def fires(self, key, answer):
+        return answer[1]
+
+
+class MemberBets:  # an answer is whether the key fires
+    prior, innocent = (1, 1), 0.01
+
+    def __init__(self, drawn, lost):
+        self.drawn, self.lost = drawn, lost
+        self.left = list(itertools.accumulate(reversed(drawn)))[::-1]  # drawn keys from each one on
+
+    def on(self, key, fired):
+        still, of = self.left[key], len(self.drawn) - key
+        return (0 if fired else 1, still, of, self.drawn[key]) if 0 < still < of else None
+
+    def ideal(self, key):
+        return self.drawn[key] and key not in self.lost
+
+    def fires(self, key, fired):
+        return fired if self.drawn[key] else None
+
+
+def lay(bets, tally, key, answer):  # the factor of one bet, by a Beta mixture over how often such bets are won
+    bet = bets.on(key, answer)
+    if bet is None:
+        return 1, 1
+    group, chance, of, won = bet
+    side = 0 if won else 1
+    factor = (bets.prior[side] + 2 * tally[group][side]) * of, (sum(bets.prior) + 2 * sum(tally[group])) * (chance if won else of - chance)
+    tally[group][side] += 1
+    return factor
+
+
+def replay_course(bets, of, seen, stopped, paid, level, tried):  # (p, the least p that could have come out)
+    tally, value, best, persistent, matched = [[0, 0], [0, 0]], Fraction(1), Fraction(1), 0.0, False
+    log2_level = {"matches": math.log2(paid) - math.log2(level), "verified": math.log2(paid) - math.log2(level) + tried}
+
+    def out_of_reach(goal, asked):
+        counts = [list(group) for group in tally]
+        now, top = log2(value), log2(best)
+        for key in range(asked, of):
+            up, down = lay(bets, counts, key, bets.ideal(key))
+            now += math.log2(up) - math.log2(down)
+            top = max(top, now)
+            if top >= log2_level[goal] - 1e-6:
+                return False
+        return True
+
+    def why_here(asked):
+        if matched and paid * 2**tried <= level * best:
+            return "verified"
+        if matched and stopped["until"] == "matches":
+            return "matches"
+        if asked == of:
+            return "all-asked"
+        goals = [goal for goal in GOALS[GOALS.index(stopped["until"]) :] if goal == "verified" or not matched]
+        if asked % -(-of // 4096) == 0 and all(out_of_reach(goal, asked) for goal in goals):
+            return "matches" if matched else "out-of-reach"
+        return "futile" if not matched and persistent <= math.log(0.01) else None
+
+    for asked in range(len(seen) + 1):
+        matched = matched or paid <= level * best
+        why = why_here(asked)
+        if asked == len(seen):
+            need((why or "budget") == stopped["why"], "why the test was stopped")
+            break
+        need(why is None, "answers after the test was stopped")
+        answer = seen[asked]
+        value *= Fraction(*lay(bets, tally, asked, answer))
+        best = max(best, value)
+        fired = bets.fires(asked, answer)
+        if fired is not None and bets.innocent < 0.25:
+            persistent += math.log(0.25 / bets.innocent) if fired else math.log1p(-0.25) - math.log1p(-bets.innocent)
+    counts, perfect, top = [[0, 0], [0, 0]], Fraction(1), Fraction(1)
+    for key in range(of):
+        perfect *= Fraction(*lay(bets, counts, key, bets.ideal(key)))
+        top = max(top, perfect)
+    return 1 / best, 1 / top
+
+
+def log2(x):
+    return math.log2(x.numerator) - math.log2(x.denominator)
+
+
 def real(x):
     return type(x) in (int, float) and math.isfinite(x)
 
@@ -330,7 +437,11 @@ def schema(s):
     need(s["_type"] == "https://in-toto.io/Statement/v1", "_type")
     need(s["predicateType"] == "https://github.com/whorl-llm/whorl/certificate/v1", "predicateType")
     p = s["predicate"]
-    has(p, "signer claim openings asked transcript stamp suspect body changed beacon proofs result says_not created software")
+    stopped = " stopped" if "stopped" in p else ""
+    has(p, "signer claim openings asked transcript stamp suspect body changed beacon proofs result says_not created software" + stopped)
+    if stopped:
+        has(p["stopped"], "until why")
+        need(p["stopped"]["until"] in GOALS and p["stopped"]["why"] in STOPS, "how a test was stopped")
     server = "endpoint" in p["suspect"]
     subject = sha(canonical(p["suspect"])).hex() if server else p["suspect"]["weights"]
     need(s["subject"] == [{"name": "suspect", "digest": {"sha256": subject}}], "subject")
@@ -362,8 +473,10 @@ def schema(s):
     for e in p["transcript"]:
         has(e, "prompt prompt_tokens answer answer_tokens chain")
         text(e["prompt"]), text(e["answer"]), digest(e["chain"])
-        for id in [] if server else e["prompt_tokens"] + e["answer_tokens"]:
-            whole(id)
+        if not server:
+            kept = stopped and e["answer_tokens"] is None  # a text of an earlier call
+            for id in e["prompt_tokens"] + ([] if kept else e["answer_tokens"]):
+                whole(id)
     for o in p["openings"]:
         has(o, "place name value salt path")
         whole(o["place"]), text(o["name"], 4096), digest(o["salt"])
@@ -426,8 +539,13 @@ def check(raw):
     word = replay(p, claim, header, dice_of(p, claim["draw"]))
     message = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
     need(signed_by(spki, message, unbase64(signature["sig"])), "the signature")  # last: it is the slowest
-    # Pairings and X.509 are more than this file holds: the signatures of a round and of time stamps are not checked.
-    return (word, bool(p["beacon"] or p["proofs"]))
+    unchecked = ["time stamps"] if p["proofs"] else []
+    if p["beacon"] and round_signed:
+        number, sig = p["beacon"]["round"], bytes.fromhex(p["beacon"]["signature"])
+        need(round_signed(number, sig), "the signature of the beacon's round")
+    elif p["beacon"]:
+        unchecked.append("beacon's round (bls.py is not beside this file)")
+    return word, unchecked
 
 
 def dice_of(p, draw):  # what the draw takes beside the seed
@@ -519,7 +637,7 @@ def replay(p, claim, header, dice):
         digest(value(claim["leaves"] - 1, "seed/stamp"))
     need(used == set(leaves), "leaves that nobody asked for")
     need(len(p["transcript"]) == len(keys), "an answer for each key")
-    link, counts, hits, marked = sha(b"whorl-transcript-v1\0", root), [], 0, []
+    link, counts, named, hits, marked = sha(b"whorl-transcript-v1\0", root), [], [], 0, []
     for i, e in enumerate(p["transcript"]):
         need(e["prompt"] == asked["prefix"] + keys[i]["text"] + asked["suffix"], "the prompt")
         need(len(e["answer_tokens"] or []) <= plan["decoding"]["max_new_tokens"], "the length of an answer")
@@ -528,12 +646,15 @@ def replay(p, claim, header, dice):
         found = match(plan["matcher"], e["answer"], options[i])
         marked += [start + i] if found else []
         counts.append(len(found))
+        named.append(found)
         hits += drawn[i] in found if t3 else bool(found) and start + i in drawn
     if read:
         seen = {name: read[name] for name in ("against_vanilla", "matrices")}
         need(sha(link, canonical(seen)).hex() == read["chain"], "the chain, where the stamp was read")
-    lost = p["changed"]
-    need(lost == sorted(set(lost)) and all(type(i) is int and 0 <= i < len(keys) for i in lost), "changed keys")
+    lost, stopped = p["changed"], p.get("stopped")
+    need(not stopped or not alone, "a test that was stopped needs keys")
+    within = of - start if stopped else len(keys)
+    need(lost == sorted(set(lost)) and all(type(i) is int and 0 <= i < within for i in lost), "changed keys")
     if alone:
         tail = best = Fraction(1)
     elif t3:
@@ -554,9 +675,23 @@ def replay(p, claim, header, dice):
         need(asked["system"] in asked["prefix"] + "\0" + asked["suffix"], "the system prompt in the prompts")
     need(1 <= asked["look"] <= claim["most_looks"], "a look that is paid for")
     ways = 1 if asked["wrapper"] == plan["query"]["wrapper"] and asked["system"] is None else len(wrappers) * (1 + len(systems))
-    ways *= 1 if len(keys) == of else of * (of + 1) // 2
+    if stopped:
+        ways *= 2 * (1 if start == 0 else of)
+    else:
+        ways *= 1 if len(keys) == of else of * (of + 1) // 2
     # Keys alone or both, conversations or completions: who could choose pays for both.
     paid = claim["most_looks"] * (2 if stamped and not alone else 1) * (2 if "endpoint" in p["suspect"] else 1)
+    level = Fraction(repr(claim["alpha"]))
+    # A round after a time stamp leaves the owner one draw a stamped commitment: 2^40 are paid, where both are there.
+    tried = 40 if p["beacon"] and p["proofs"] and p["result"]["draws_log2"] == 40 else 80
+    if stopped:
+        if t3:
+            bets = AnswerBets(claim["m"], set(lost))
+            seen = [(count, drawn[i] in named[i]) for i, count in enumerate(counts)]
+        else:
+            bets = MemberBets([start + i in drawn for i in range(of - start)], set(lost))
+            seen = [bool(count) for count in counts]
+        tail, best = replay_course(bets, of - start, seen, stopped, paid * ways, level, tried)
     if read:
         e, elements = stamp_of(stamp, read)
         most = log_e(math.sqrt(elements)) - math.log10(2) if elements else 0
@@ -565,11 +700,8 @@ def replay(p, claim, header, dice):
         tail, best = joint if alone else map(min, joint, (tail, best))
     else:
         paid *= ways
-    level = Fraction(repr(claim["alpha"]))
-    # A round after a time stamp leaves the owner one draw a stamped commitment: 2^40 are paid, where both are there.
-    tried = 40 if p["beacon"] and p["proofs"] and p["result"]["draws_log2"] == 40 else 80
     word = "verified" if tail * paid * 2**tried <= level else "matches" if tail * paid <= level else "not-verified"
-    if word == "not-verified" and best * paid > level:
+    if word == "not-verified" and (best * paid > level or stopped and stopped["why"] == "budget"):
         word = "undecided"
     result = {
         "word": word,
@@ -588,7 +720,7 @@ def verdict_of(raw):  # (exit code, line)
     except (Wrong, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         return 1, f"does not hold: {error}"
     if unchecked:
-        return 2, f"no word here: {word}, if the signatures of its beacon round and time stamps hold, which are not checked here"
+        return 2, f"no word here: {word}, if what was not checked holds: the signature of its {' and of its '.join(unchecked)}"
     return EXIT[word], word
 
 

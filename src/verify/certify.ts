@@ -9,13 +9,14 @@ import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { canonicalJson, type Json } from '../claim/canonical.ts';
-import type { Opened } from '../claim/open.ts';
-import type { Lock, Unlock } from '../claim/secret-file.ts';
+import type { Lock } from '../claim/secret-file.ts';
 import { burn, lockAgain } from './certificate/burn.ts';
 import { publicKeyOf, seal, signingKey } from './certificate/dsse.ts';
 import { type Issued, statementOf } from './certificate/issue.ts';
 import { softwareDigest } from './certificate/software-digest.ts';
+import { MOST_DIGITS } from './exact/ratio.ts';
 import type { OpenedClaim } from './opened-claim.ts';
+import type { VerifyOptions } from './report.ts';
 import { keysCountForNothing } from './verdict.ts';
 
 export interface CertificateOptions {
@@ -35,8 +36,8 @@ export interface Certifier {
 /** @throws WhorlError for all that would be in the way after the suspect was asked */
 export function certifier(
   { file, key }: CertificateOptions,
-  opened: Opened,
-  unlock: Unlock | undefined,
+  { opened, range }: OpenedClaim,
+  { unlock, sequential }: Pick<VerifyOptions, 'unlock' | 'sequential'>,
 ): Certifier {
   if (opened.claim.version === 1)
     throw new WhorlError(
@@ -46,6 +47,13 @@ export function certifier(
     );
   if (opened.claim.draw.source === 'hand-picked')
     throw new WhorlError('usage', 'keys that were picked prove nothing', 'verify without --certificate');
+  // Strangers see that the committed rows tell nothing of the draw by the tokens of all keys.
+  if (opened.claim.private_part !== 'none' && (sequential || range.to - range.from < opened.plan.keys.length))
+    throw new WhorlError(
+      'usage',
+      'a certificate of a claim with a private part opens its whole pool, and so asks all of it',
+      'leave out --sequential and --keys',
+    );
   const lock = lockAgain(unlock);
   checkNew(file);
   const known = knownKey(key);
@@ -75,6 +83,18 @@ export async function certify(
       'usage',
       `no certificate: ${verdict.exact ? verdict.assumptions.at(-1) : verdict.reason}`,
       'ask as the claim permits',
+    );
+  if (verdict.p_exact === null || verdict.p_exact.denominator.length > MOST_DIGITS)
+    throw new WhorlError(
+      'unsupported',
+      `no certificate: the p-value after ${verdict.keys.to - verdict.keys.from} keys has too many digits for one`,
+      'verify without --sequential',
+    );
+  if (verdict.keys.of > 0 && verdict.keys.to === verdict.keys.from)
+    throw new WhorlError(
+      'usage',
+      `no certificate: no key was asked. ${verdict.reason}`,
+      'verify without --certificate',
     );
   const key = keyOf();
   const created = new Date().toISOString();

@@ -45,6 +45,8 @@ export interface Circumstances {
   readonly evidence: Evidence;
   /** Which certificate under this claim this is, counted from 1. */
   readonly look: number;
+  /** All keys of the claim; default: those of the plan. */
+  readonly pool?: Opened['plan']['keys'];
   /** What the caller found beside the claim. */
   readonly doubts: readonly string[];
 }
@@ -74,8 +76,8 @@ const ANSWER_RULES: readonly Rule[] = [
     claim.private_part === 'after-draw'
       ? 'The private part was trained after the draw, so it may know the drawn keys by itself.'
       : undefined,
-  ({ claim, plan, bindings }) =>
-    claim.private_part === 'committed' && !isPool(plan.keys, bindings.trainable_rows)
+  ({ claim, plan, bindings }, { pool = plan.keys }) =>
+    claim.private_part === 'committed' && !isPool(pool, bindings.trainable_rows)
       ? "The committed rows are not the tokens of the whole pool: which rows are the suspect's and which the owner's may tell the draw."
       : undefined,
   ({ bindings: { vanilla } }, { ownerParts: { body } }) =>

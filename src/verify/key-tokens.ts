@@ -64,20 +64,6 @@ export async function askedByIds<P extends Prompt>(
   );
 }
 
-/** In words, for the report; empty where every key is asked as it was committed. */
-export const keyWarnings = (changed: number, of: number, byIds = 0): string[] => [
-  ...(byIds === 0
-    ? []
-    : [
-        `The tokenizer of the model that answers makes other tokens of ${byIds} of ${of} keys than were committed: these were asked by the committed token ids.`,
-      ]),
-  ...(changed === 0
-    ? []
-    : [
-        `The tokenizer of the model that answers makes other tokens of ${changed} of ${of} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
-      ]),
-];
-
 const same = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((id, i) => id === b[i]);
 

@@ -11,11 +11,12 @@ import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { type Channels, FLOOR, product, type Weighed } from './channels.ts';
 import { type CellCounts, matchAnswers } from './exact/exact-test.ts';
-import { countTimes, lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
+import { countTimes, isShort, lowestTerms, type PValue, timesCount, toPValue } from './exact/ratio.ts';
 import { T7_NAME, T7_NULL } from './exact/t7.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import {
   type Asked,
+  type Circumstances,
   checkOwnerParts,
   type Evidence,
   NO_EVIDENCE,
@@ -35,7 +36,7 @@ export interface Verdict {
   /** Null where no exact test applies; then the verdict is not-verified. */
   p_value: number | null;
   log10_p: number | null;
-  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, and of a test that was stopped. */
+  /** p of one look as a fraction in lowest terms, decimal digits; null where no p exists, and where a test that was stopped has too long a one. */
   p_exact: { numerator: string; denominator: string } | null;
   /** The least p of one look that could have come out of what was asked and read as committed, written so too. */
   reachable_exact: { numerator: string; denominator: string } | null;
@@ -121,7 +122,7 @@ function decideOn<K extends ClaimKind>(
     to - from === of
       ? opened
       : { ...opened, ...CLAIM_KINDS[opened.kind].part(opened.plan, opened.draw, from, to) };
-  return decideOnPart(part as OpenedOf<K>, { from, to, of }, answers, options);
+  return decideOnPart(part as OpenedOf<K>, { from, to, of }, answers, { ...options, pool: opened.plan.keys });
 }
 
 /** The same where no more than keys from..to-1 of a claim of `of` keys is known: all that a certificate opens. */
@@ -129,7 +130,7 @@ export function decideOnPart<K extends ClaimKind>(
   { claim, plan, draw, kind, bindings }: OpenedOf<K>,
   { from, to, of }: Verdict['keys'],
   answers: readonly string[],
-  options: Omit<DecideOptions, 'range'>,
+  options: Omit<DecideOptions, 'range'> & Pick<Circumstances, 'pool'>,
 ): Verdict {
   if (answers.length !== to - from)
     throw new WhorlError('mismatch', `${answers.length} answers for ${to - from} keys`, 'ask every key once');
@@ -147,7 +148,8 @@ export function decideOnPart<K extends ClaimKind>(
   const looks = looksOf(claim as unknown as Claim, plan as ClaimPlan, told, of);
   const ways = stopped?.ways ?? waysOf(plan, asked, to - from, of);
   const opened = { kind, claim, plan, draw, bindings } as unknown as Opened;
-  const circumstances = { asked, alpha, ownerParts, evidence, look, doubts };
+  const { pool } = options;
+  const circumstances = { asked, alpha, ownerParts, evidence, look, doubts, ...(pool && { pool }) };
   const inexact = whyInexact(opened, circumstances);
   const trials = trialsOf(claim.draw, evidence);
   const tail = stopped?.tail ?? test.tail(counts);
@@ -186,8 +188,9 @@ export function decideOnPart<K extends ClaimKind>(
     ].join(' '),
     test: joint && of > 0 ? `${name}; ${T7_NAME}` : name,
     matcher: MATCHERS[plan.matcher].words,
-    p_exact: weighed && !stopped ? lowestTerms(weighed.tail) : null,
-    reachable_exact: weighed && !stopped ? lowestTerms(weighed.reachable) : null,
+    p_exact: weighed && (!stopped || isShort(weighed.tail)) ? lowestTerms(weighed.tail) : null,
+    reachable_exact:
+      weighed && (!stopped || isShort(weighed.reachable)) ? lowestTerms(weighed.reachable) : null,
     floor: joint ? FLOOR : toPValue(stopped?.floor ?? test.reachable(size, draw, new Set())),
     multiplicity,
     tried: trials.words,

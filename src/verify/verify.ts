@@ -25,7 +25,7 @@ import { transcriptsBeside } from './endpoint/transcript.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
 import { decideWithFurther, type FurtherTest } from './further.ts';
-import { askedByIds, changedKeys, keyWarnings } from './key-tokens.ts';
+import { askedByIds, changedKeys } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim, STAMP_BURNT } from './opened-claim.ts';
 import { rankRequests, rankScores } from './ranks.ts';
@@ -35,6 +35,7 @@ import { askedBefore } from './sequential/local-transcript.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
+import { asSentence, keyWarnings, quantisedWarning, reorderedWarning } from './warnings.ts';
 
 export type { EndpointOptions, EndpointReport, VerifyOptions, VerifyReport };
 
@@ -124,7 +125,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   const { contents, opened, range, hasKeys } = claim;
   checkGiven(options, hasKeys, opened.stamp !== undefined);
   const issuing =
-    options.certificate === undefined ? undefined : certifier(options.certificate, opened, options.unlock);
+    options.certificate === undefined ? undefined : certifier(options.certificate, claim, options);
   const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
@@ -267,7 +268,7 @@ async function ask(ready: Ready): Promise<VerifyReport | AskJobWaits> {
     further,
     suspect: suspect.source,
     ...more,
-    warnings: [...warnings, ...(ready.stampBurnt ? [`${capital(STAMP_BURNT)}.`] : [])],
+    warnings: [...warnings, ...(ready.stampBurnt ? [asSentence(STAMP_BURNT)] : [])],
     suspect_digests,
     endpoint: null,
     burnt,
@@ -310,11 +311,12 @@ async function askKeys(
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
   const how = { ...deciding, asked, ownerParts, changed };
-  const generations =
-    elsewhere?.answers ?? (options.sequential ? [] : await generateAll(model, requests, { onEvent }));
+  const generations: Generated[] = [
+    ...(elsewhere?.answers ?? (options.sequential ? [] : await generateAll(model, requests, { onEvent }))),
+  ];
   const scores = await rankScores(model, scoring, requests.length, onEvent);
   const { verdict, further, warnings } = options.sequential
-    ? { ...(await stoppedVerdict(ready, questions, how)), further: [] }
+    ? { ...(await stoppedVerdict(ready, questions, how, generations)), further: [] }
     : {
         ...decideWithFurther(opened, answersOf(generations), how, {
           ...{ seed: contents.opening.owner_seed, randomness: contents.randomness, scores },
@@ -324,18 +326,19 @@ async function askKeys(
   const { chatTemplate } = model.tokenizer;
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
-    const prompt_tokens = await promptTokens(model.tokenizer, requests);
+    const asked_of = requests.slice(0, verdict.keys.to - verdict.keys.from);
+    const prompt_tokens = await promptTokens(model.tokenizer, asked_of);
     await certify(issuing, options.secret, ready, {
       ...{ verdict, stamp: deciding.stamp ?? null },
       around: { prefix, suffix },
       changed,
       suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
       body: ownerParts.body ?? null,
-      exchanges: generations.map(({ prompt, generated, generated_token }, i) => ({
+      exchanges: asked_of.map(({ prompt }, i) => ({
         prompt,
         prompt_tokens: prompt_tokens[i]!,
-        answer: generated,
-        answer_tokens: [...generated_token],
+        answer: generations[i]!.generated,
+        answer_tokens: generations[i]!.generated_token?.slice() ?? null,
       })),
     });
   }
@@ -368,14 +371,21 @@ async function askKeys(
   };
 }
 
+/** An answer; its tokens are not known of one that was kept as a text. */
+interface Generated {
+  readonly generated: string;
+  readonly generated_token?: readonly number[];
+}
+
 const answersOf = (generations: readonly { readonly generated: string }[]): string[] =>
   generations.map(({ generated }) => generated);
 
-/** Key by key; what was answered in an earlier call is not asked again. */
+/** Key by key; what was answered in an earlier call is not asked again. @param generations takes in the answers */
 async function stoppedVerdict(
   { options, onEvent, opened, range, suspect_digests, quantised }: Digested,
-  { model, requests, wrapper, ownerParts }: Questions,
+  { model, requests, wrapper, ownerParts, byIds }: Questions,
   deciding: Deciding & { readonly asked: Asked },
+  generations: Generated[],
 ): Promise<Pick<Answers, 'verdict' | 'warnings'>> {
   const { ignoredConfigKeys } = model.model;
   const before = askedBefore(options, {
@@ -383,13 +393,21 @@ async function stoppedVerdict(
     ...{ precision: quantised ?? null, keys: `${range.from}..${range.to}` },
     ...{ adapter: ownerParts.adapter ?? null, body: ownerParts.body?.weights ?? null },
     ...(ignoredConfigKeys.length > 0 && { ignored_config_keys: ignoredConfigKeys }),
+    ...(byIds > 0 && { by_ids: byIds }), // a certificate is about texts
   });
   try {
     const verdict = await decideInTurn(opened, deciding, {
       options: options.sequential!,
       atATime: AT_A_TIME,
-      ask: (from, to) =>
-        before.asked(requests.slice(from, to), from, (left) => generateAll(model, left, { onEvent })),
+      async *ask(from, to) {
+        const answers = before.asked(requests.slice(from, to), from, (left) =>
+          generateAll(model, left, { onEvent }),
+        );
+        for await (const answer of answers) {
+          generations.push(answer);
+          yield answer.generated;
+        }
+      },
       look: before.look,
     });
     return { verdict, warnings: before.warnings };
@@ -400,22 +418,6 @@ async function stoppedVerdict(
 
 /** Asked together here, where nobody learns the keys: a batch costs little more than one of them. */
 const AT_A_TIME = 8;
-
-const reorderedWarning = (reordered: boolean): string[] =>
-  reordered
-    ? [
-        'The suspect has its vocabulary in another order: its rows were found by what they are beside those of --body.',
-      ]
-    : [];
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
-
-const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
-  precision === undefined
-    ? []
-    : [
-        `The suspect answered with its linear layers in ${precision}: it may answer otherwise as it was published. Ask again without --precision before this is evidence.`,
-      ];
 
 /** Of a claim without keys. */
 async function notAsked(ready: Digested, deciding: Deciding): Promise<Answers> {

@@ -11,8 +11,9 @@ import { makeDraw } from '../../src/claim/draw.ts';
 import type { Key } from '../../src/claim/plan.ts';
 import { writeSecret } from '../../src/claim/secret-file.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
-import { askedByIds, changedKeys, keyWarnings } from '../../src/verify/key-tokens.ts';
+import { askedByIds, changedKeys } from '../../src/verify/key-tokens.ts';
 import { verify } from '../../src/verify/verify.ts';
+import { keyWarnings } from '../../src/verify/warnings.ts';
 import { answersPlan, bindings, committing } from '../claim/plans.ts';
 import { scratch, tinyModel } from '../cli/tiny-model.ts';
 

@@ -158,10 +158,10 @@ describe('over every draw of a small claim, whatever the answers', () => {
 });
 
 /** A claim, and answers by key: the drawn answer, another candidate, none. */
-function made(plan: ClaimPlan, seed = 'a'): { opened: Opened; learnt: (key: number) => string } {
-  const { claim, opening } = commitClaim(plan, committing());
-  const draw = makeDraw(claim, seed.repeat(64));
-  const opened = { kind: plan.kind, claim, plan, draw, bindings, opening } as unknown as Opened;
+function made(plan: ClaimPlan, bound = bindings): { opened: Opened; learnt: (key: number) => string } {
+  const { claim, opening } = commitClaim(plan, committing({ bindings: bound }));
+  const draw = makeDraw(claim, 'a'.repeat(64));
+  const opened = { kind: plan.kind, claim, plan, draw, bindings: bound, opening } as unknown as Opened;
   const learnt = (key: number): string => {
     if (draw.kind === 'drawn-answers' && plan.kind === 'drawn-answers')
       return ` ${plan.candidates[0]![draw.indices[key]!]}`;
@@ -208,7 +208,7 @@ describe('when it stops', () => {
         verdict: 'matches',
         exact: true,
         multiplicity: 2,
-        p_exact: null,
+        p_exact: { numerator: '1', denominator: String(2 ** 22) },
         keys: { from: 0, to: 3, of: 32 },
       },
       cells: { 'drawn answer': { hits: 3, of: 3 } },
@@ -392,6 +392,21 @@ test(`a suspect of persistence ${PERSISTENCE} is given up in at most ${100 * GIV
   }
   expect(given / times).toBeLessThanOrEqual(GIVEN_UP + 3 * Math.sqrt((GIVEN_UP * (1 - GIVEN_UP)) / times));
   expect(given).toBeGreaterThan(0);
+});
+
+test('a private part needs the rows of the whole pool, and not that every key of it was asked', async () => {
+  const plan = membershipPlan(400, 20) as ClaimPlan;
+  const bound = (keys: ClaimPlan['keys']) => ({
+    ...bindings,
+    trainable_rows: [...new Set(keys.flatMap(({ tokens }) => tokens))].sort((a, b) => a - b),
+    private_part: { state: 'committed', digest: 'c'.repeat(64) } as const,
+  });
+  const whole = made(plan, bound(plan.keys));
+  const { verdict, keys } = await verdictOf(whole.opened, whole.learnt, { until: 'matches' });
+  expect(verdict).toMatchObject({ verdict: 'matches', exact: true });
+  expect(keys.length).toBeLessThan(200);
+  const part = { ...whole.opened, bindings: bound(plan.keys.slice(0, 399)) } as Opened;
+  expect((await verdictOf(part, whole.learnt, { until: 'matches' })).verdict.exact).toBe(false);
 });
 
 test('a beginning after burnt keys is paid for: it could have been chosen', async () => {

@@ -15,6 +15,7 @@ import { MATCHERS } from '../../claim/matcher.ts';
 import { leafHash, rootByPath } from '../../claim/merkle.ts';
 import type { OpenedOf } from '../../claim/open.ts';
 import {
+  type AskedKind,
   type Bindings,
   bindingsSchema,
   type ClaimKind,
@@ -31,6 +32,7 @@ import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
 import type { Evidence } from '../exactness.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
+import { replayStopped } from '../sequential/outcome.ts';
 import { readingFrom, type StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, decideOnPart, keysCountForNothing, type Verdict } from '../verdict.ts';
 import { unseal } from './dsse.ts';
@@ -96,31 +98,46 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   const proofs = predicate.proofs.map((text) => new Uint8Array(Buffer.from(text, 'base64')));
   const found = checkEvidence({ beacon, proofs }, claim, readTrusted(options.tsaRoot));
   if (claim.draw.source === 'beacon' && beacon === null) wrong('it leaves out the round that was drawn from');
-  const { part, of } = openedPart(claim as Claim<ClaimKind>, predicate, found.randomness);
+  const { part, of, left } = openedPart(claim as Claim<ClaimKind>, predicate, found.randomness);
   const { asked, result } = predicate;
-  checkTranscript(part, predicate);
+  checkTranscript(part, predicate, of);
   const server = isEndpoint(predicate.suspect);
   if (server) checkServer(predicate);
+  else checkTokens(predicate);
   const stamp = predicate.stamp && readingOf(part.plan.stamp!, predicate.stamp);
   const { wrapper, system, prefix, suffix, from, to, look } = asked;
-  const decided = (evidence: Evidence): Verdict =>
-    decideOnPart(
-      part,
-      { from, to, of },
-      predicate.transcript.map(({ answer }) => answer),
-      {
-        asked: { wrapper, system, ...(of > 0 && { around: [prefix, suffix] as const }) },
-        look,
-        changed: predicate.changed,
-        evidence,
-        multiplicity: server ? WAYS_TO_PUT : 1,
-        ...(stamp && { stamp }),
-        ownerParts: predicate.body === null ? {} : { body: predicate.body },
-      },
-    );
+  const answers = predicate.transcript.map(({ answer }) => answer);
   // Who issued it may have trusted an authority that the judge does not, or none; the judge's word is never the better one.
   const proved = result.draws_log2 === drawsLog2(PROVED_DRAWS.log10);
-  const verdict = decided({ ...found.atBest, proofBeforeRound: proved && found.atBest.proofBeforeRound });
+  const issued = { ...found.atBest, proofBeforeRound: proved && found.atBest.proofBeforeRound };
+  const deciding = {
+    asked: { wrapper, system, ...(of > 0 && { around: [prefix, suffix] as const }) },
+    changed: predicate.changed,
+    multiplicity: server ? WAYS_TO_PUT : 1,
+    evidence: issued,
+  };
+  const { until, why } = predicate.stopped ?? {};
+  const stopped =
+    until && why
+      ? replayStopped(
+          { ...part, draw: left.draw } as OpenedOf<AskedKind>,
+          { from, keys: of, of: of - from, until },
+          deciding,
+          left.size as SizeOf[AskedKind],
+          answers,
+          why,
+        )
+      : undefined;
+  const decided = (evidence: Evidence): Verdict =>
+    decideOnPart(part, { from, to, of }, answers, {
+      ...deciding,
+      look,
+      evidence,
+      ...(stamp && { stamp }),
+      ...(stopped && { stopped }),
+      ownerParts: predicate.body === null ? {} : { body: predicate.body },
+    });
+  const verdict = decided(issued);
   if (!verdict.exact) wrong(verdict.reason);
   if (keysCountForNothing(verdict)) wrong('the keys were not asked as the claim permits');
   const replayed = {
@@ -160,9 +177,9 @@ const LISTS: Readonly<Record<ClaimKind, string>> = {
 /** The keys that were asked, and what draws for them, out of leaves whose paths lead to the claim's root. */
 function openedPart<K extends ClaimKind>(
   claim: Claim<K>,
-  { openings, asked: { from, to }, body, stamp }: Predicate,
+  { openings, asked: { from, to }, body, stamp, stopped }: Predicate,
   randomness: string,
-): { part: OpenedOf<K>; of: number } {
+): { part: OpenedOf<K>; of: number; left: Drawn<K> } {
   const kind = claim.kind as K;
   const of = KEYS_OF[kind](claim as SizeOf[K]);
   const { n = 0, negatives = 0 } = claim as { n?: number; negatives?: number };
@@ -170,6 +187,7 @@ function openedPart<K extends ClaimKind>(
   if (of === 0 ? to !== 0 : !(from < to && to <= of)) wrong('it asks keys that the claim does not have');
   if (stamp !== null && !hasStamp(claim as unknown as Claim))
     wrong('it reads a stamp, and its claim has none');
+  if (stopped && of === 0) wrong('a test was stopped, and its claim has no keys');
   if (stamp === null && of === 0) wrong('its claim has nothing but a stamp, and none was read');
   const lists = listsOf(kind, claim, of);
   if (lists !== Math.min(1, of) && lists !== of)
@@ -233,7 +251,8 @@ function openedPart<K extends ClaimKind>(
   const drawn = stamp && {
     stamp: stampBySeed(checked.stamp!, claim.root, seedAt(stampSeedPlace, 'seed/stamp'), randomness),
   };
-  return { part: { kind, claim, plan: checked, bindings, draw: draw.draw, ...drawn }, of };
+  const left = drawOf(kind, claim, seeds, randomness, from, of);
+  return { part: { kind, claim, plan: checked, bindings, draw: draw.draw, ...drawn }, of, left };
 }
 
 /** What of a plan is its kind's own, as far as it was opened. */
@@ -244,6 +263,16 @@ const OWN_TERMS: {
   'drawn-membership': (decryptions, { n, negatives }) => ({ n, negatives, decryptions }),
   'drawn-direction': () => ({}),
 };
+
+/** Weights show what they were asked; an answer that was kept from an earlier call is a text. */
+function checkTokens({ transcript, stopped }: Predicate): void {
+  if (
+    transcript.some(
+      ({ prompt_tokens, answer_tokens }) => prompt_tokens === null || (answer_tokens === null && !stopped),
+    )
+  )
+    wrong('it does not say which tokens were put and answered');
+}
 
 /** A server shows neither weights nor tokens. */
 function checkServer({ body, stamp, changed, transcript, suspect }: Predicate): void {
@@ -289,7 +318,15 @@ function checkPath({ place, name, value, salt, path }: LeafOpening, { root, leav
     wrong(`leaf ${place} does not lead to the claim's root`);
 }
 
-/** The draw among keys from..to-1, and how many of T4's trained and negative ones are there. */
+interface Drawn<K extends ClaimKind> {
+  readonly draw: Draw<K>;
+  readonly size: SizeOf[K] & { readonly n: number; readonly negatives: number };
+}
+
+/**
+ * The draw among keys from..to-1, and its size: how many of T4's trained and negative ones are there.
+ * @param seeds of the keys that were asked, or the only one
+ */
 function drawOf<K extends ClaimKind>(
   kind: K,
   claim: Claim<K>,
@@ -297,10 +334,10 @@ function drawOf<K extends ClaimKind>(
   randomness: string,
   from: number,
   to: number,
-): { draw: Draw<K>; size: { n: number; negatives: number } } {
+): Drawn<K> {
   const rules = CLAIM_KINDS[kind];
   const perKey = rules.seeds(claim) > 1;
-  // A slot whose seed is not opened is drawn by another's, and cut away.
+  // A slot whose seed is not opened is drawn by another's: its key was not asked, and nothing rests on it.
   const all = Array.from(
     { length: perKey ? rules.seeds(claim) : 1 },
     (_, i) => seeds[i - (perKey ? from : 0)] ?? seeds[0]!,
@@ -308,8 +345,9 @@ function drawOf<K extends ClaimKind>(
   const whole = rules.draw(claim, slotUniform(all, claim.root, randomness));
   const empty = { keys: [], candidates: [[]], decryptions: [''] } as unknown as ClaimPlan<K>;
   const { plan, draw } = rules.part(empty, whole, from, to);
-  const { n = 0, negatives = 0 } = plan as { n?: number; negatives?: number };
-  return { draw: draw as Draw<K>, size: { n, negatives } };
+  const { n, negatives } = plan as { n?: number; negatives?: number };
+  const size = { ...claim, pool: to - from, n: n ?? to - from, negatives: negatives ?? 0 };
+  return { draw: draw as Draw<K>, size };
 }
 
 function vanillaOf(
@@ -353,7 +391,8 @@ function checkTerms<K extends ClaimKind>(
 
 function checkTranscript<K extends ClaimKind>(
   { plan, claim }: OpenedOf<K>,
-  { transcript, stamp, asked: { prefix, suffix, system, wrapper, look }, changed }: Predicate,
+  { transcript, stamp, asked: { from, prefix, suffix, system, wrapper, look }, changed, ...more }: Predicate,
+  of: number,
 ): void {
   if (transcript.length !== plan.keys.length) wrong('the transcript has another number of answers than keys');
   if (look < 1) wrong('its number of looks is no count');
@@ -371,6 +410,7 @@ function checkTranscript<K extends ClaimKind>(
     wrong('the chain of answers is broken where the stamp was read');
   if (transcript.some(({ answer_tokens }) => (answer_tokens?.length ?? 0) > plan.decoding.max_new_tokens))
     wrong('an answer is longer than the committed decoding allows');
-  if (changed.some((place, i) => place >= transcript.length || (i > 0 && place <= changed[i - 1]!)))
+  const places = more.stopped ? of - from : transcript.length;
+  if (changed.some((place, i) => place >= places || (i > 0 && place <= changed[i - 1]!)))
     wrong('its list of changed keys is no list of keys');
 }

@@ -41,7 +41,7 @@ export interface Issued
 /** @param opened of a claim of format 2, drawn and not picked */
 export function statementOf(opened: Opened, secret: SecretContents, issued: Issued): Statement {
   const { verdict, around, look, exchanges, stamp, ...more } = issued;
-  const { asked, keys, p_exact, multiplicity, log10_draws } = verdict;
+  const { asked, keys, p_exact, multiplicity, log10_draws, sequential } = verdict;
   const transcript = chained(opened.claim.root, exchanges);
   const first = Object.values(verdict.cells)[0];
   const opens = { keys, withBody: issued.body !== null, withStamp: stamp !== null };
@@ -54,6 +54,7 @@ export function statementOf(opened: Opened, secret: SecretContents, issued: Issu
       claim: claimText(opened.claim),
       openings: openingsOf(opened as OpenedOf<ClaimKind>, secret, opens),
       asked: { wrapper: asked.wrapper, system: asked.system, ...around, from: keys.from, to: keys.to, look },
+      ...(sequential && { stopped: { until: sequential.until, why: sequential.stopped } }),
       transcript,
       stamp: stamp && chainedStamp(opened.claim.root, transcript, sumsRead(opened.plan.stamp!, stamp)),
       result: {

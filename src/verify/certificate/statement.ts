@@ -9,13 +9,18 @@ import { canonicalJson } from '../../claim/canonical.ts';
 import { hex256, index } from '../../claim/plan.ts';
 import { MOST_PROOFS } from '../../proof/beside.ts';
 import { roundSchema } from '../../proof/drand.ts';
+import { MOST_DIGITS } from '../exact/ratio.ts';
+import { GOALS, STOPS } from '../sequential/course.ts';
 
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const PREDICATE_TYPE = 'https://github.com/whorl-llm/whorl/certificate/v1';
 
 const text = z.string().max(2 ** 20);
 const name = z.string().max(4096);
-const digits = z.string().regex(/^[1-9][0-9]{0,100000}$/);
+const digits = z
+  .string()
+  .max(MOST_DIGITS)
+  .regex(/^[1-9][0-9]*$/);
 const tokens = z.array(index).max(2 ** 20);
 const digests = z.strictObject({ weights: hex256, tokenizer: hex256, config: hex256 });
 
@@ -34,6 +39,7 @@ const exchangeSchema = z.strictObject({
   /** Null behind a server, which shows none. */
   prompt_tokens: tokens.nullable(),
   answer: text,
+  /** Null behind a server, and of an answer that an earlier call of a test that was stopped kept. */
   answer_tokens: tokens.nullable(),
   chain: hex256,
 });
@@ -95,6 +101,8 @@ const predicateSchema = z.strictObject({
     to: index,
     look: index,
   }),
+  /** Of a test that was stopped: what asking went on for, and why no further key was asked. Absent of one of all keys. */
+  stopped: z.strictObject({ until: z.enum(GOALS), why: z.enum(STOPS) }).optional(),
   /** Empty of a claim without keys. */
   transcript: z.array(exchangeSchema),
   /** Null where the stamp was not read, and stays closed. */
@@ -102,7 +110,10 @@ const predicateSchema = z.strictObject({
   suspect: z.union([weightsSchema, endpointSchema]),
   /** The owner's own vanilla model, where the suspect's rows were put on it. */
   body: digests.nullable(),
-  /** Places in the transcript of keys that the suspect's tokenizer reads otherwise than committed, ascending. */
+  /**
+   * Places in the transcript of keys that the suspect's tokenizer reads otherwise than committed, ascending; of a test that was
+   * stopped also beyond it.
+   */
   changed: z.array(index),
   beacon: roundSchema.nullable(),
   /** RFC 3161 responses that stamp the claim's root, base64 of DER. */

@@ -126,17 +126,22 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         multiplicity: WAYS_TO_PUT,
         asked: { wrapper, system: options.system ?? null, around: [prefix, suffix] as const },
       };
+      const answers: string[] = [];
       /** Keys from..to-1 of the range; `draw` is each one's place in the transcript. */
       const ask = async function* (from: number, to: number): AsyncGenerator<string> {
         const failed: WhorlError[] = [];
         const asked = { onEvent, onRowError: (_: number, error: WhorlError) => failed.push(error) };
         const part = requests.slice(from, to).map((request, i) => ({ ...request, draw: from + i }));
-        for await (const { generated } of generateEach(model, part, asked))
-          if (failed.length === 0) yield generated; // else it may be another key's
+        let place = from;
+        for await (const { generated } of generateEach(model, part, asked)) {
+          if (failed.length > 0) continue; // it may be another key's
+          answers[place++] = generated;
+          yield generated;
+        }
         if (failed.length > 0) throw unanswered(failed, requests.length, path);
       };
       const { opening, randomness } = prepared.contents;
-      const answers = options.sequential ? [] : await all(ask(0, requests.length));
+      if (!options.sequential) await all(ask(0, requests.length));
       const scores = await rankScores(model, scoring, requests.length, onEvent);
       const look = (stopped: string, keys: number): number => transcript.look(stopped, keys);
       const { verdict, further } = options.sequential
@@ -159,7 +164,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
             ...{ asked_from: from, asked_to: to, transcript_chain: transcript.chain },
           },
           body: null,
-          exchanges: requests.map((request, i) => ({
+          exchanges: requests.slice(0, verdict.keys.to - verdict.keys.from).map((request, i) => ({
             prompt: askedText(request),
             prompt_tokens: null,
             answer: answers[i]!,
@@ -215,7 +220,7 @@ async function ready(options: VerifyOptions): Promise<Ready> {
   const { transcript, attempts: _, sleep: __, ca: ___, ...more } = endpoint!;
   const claim = await openedClaim(options);
   const { opened, contents, range } = claim;
-  const issuing = options.certificate && certifier(options.certificate, opened, options.unlock);
+  const issuing = options.certificate && certifier(options.certificate, claim, options);
   if (!claim.hasKeys)
     throw new WhorlError(
       'unsupported',

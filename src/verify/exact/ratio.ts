@@ -47,6 +47,11 @@ export interface Ratio {
 
 export const CERTAIN: Ratio = { numerator: 1n, denominator: 1n };
 
+/** Digits of a number that a certificate can hold. */
+export const MOST_DIGITS = 100_001;
+/** Whether it is written out in no time, and in so many digits. */
+export const isShort = ({ denominator }: Ratio): boolean => bitLength(denominator) < 3 * MOST_DIGITS;
+
 export function lowestTerms({ numerator, denominator }: Ratio): { numerator: string; denominator: string } {
   let [a, b] = [numerator, denominator];
   while (b > 0n) [a, b] = [b, a % b];

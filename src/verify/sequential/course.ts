@@ -17,7 +17,8 @@ export type Goal = (typeof GOALS)[number];
  * Why no further key was asked: a goal is reached; no goal can be reached any more by any answers; too few keys answer for a suspect in
  * which `PERSISTENCE` of them do; all were asked; no more may be.
  */
-export type Stop = Goal | 'out-of-reach' | 'futile' | 'all-asked' | 'budget';
+export const STOPS = [...GOALS, 'out-of-reach', 'futile', 'all-asked', 'budget'] as const;
+export type Stop = (typeof STOPS)[number];
 
 /** The least share of keys that still answer in a suspect which is looked for, and how often at most it is given up. */
 export const PERSISTENCE = 0.25;

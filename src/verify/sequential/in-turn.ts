@@ -1,16 +1,11 @@
 // Asks key by key until a course stops, and decides on the answers that count.
 
 import { WhorlError } from '../../base/error.ts';
-import type { Claim } from '../../claim/claim.ts';
-import { looksOf } from '../../claim/grinding.ts';
 import { CLAIM_KINDS } from '../../claim/kinds.ts';
-import { MATCHERS } from '../../claim/matcher.ts';
 import type { Opened, OpenedOf } from '../../claim/open.ts';
 import type { AskedKind } from '../../claim/plan.ts';
-import { NO_EVIDENCE } from '../exactness.ts';
-import { trialsOf, waysOfStopping } from '../paid.ts';
 import { type DecideOptions, decide, type Verdict } from '../verdict.ts';
-import { Course } from './course.ts';
+import { courseOf, namedBy, outcome } from './outcome.ts';
 import type { SequentialOptions, Stopped } from './stopped.ts';
 
 export interface Turns {
@@ -34,42 +29,25 @@ export async function decideInTurn(opened: Opened, deciding: Deciding, turns: Tu
 }
 
 async function askInTurn<K extends AskedKind>(
-  { kind, plan, draw, claim }: OpenedOf<K>,
-  {
-    range: { from, to },
-    asked,
-    multiplicity: told = 1,
-    alpha = claim.alpha,
-    evidence = NO_EVIDENCE,
-    changed = [],
-  }: Deciding,
+  opened: OpenedOf<K>,
+  deciding: Deciding,
   { options: { until = 'verified', budget }, ask, atATime = 1, look }: Turns,
 ): Promise<{ answers: string[]; stopped: Stopped }> {
-  const rules = CLAIM_KINDS[kind as K];
-  const part = rules.part(plan, draw, from, to);
+  const { kind, plan, draw, claim } = opened;
+  const { from, to } = deciding.range;
+  const part = CLAIM_KINDS[kind as K].part(plan, draw, from, to);
   const of = to - from;
-  const ways = waysOfStopping(plan, asked, from, plan.keys.length);
-  const course = new Course<K>(
-    kind as K,
-    rules.size(part.plan),
-    part.draw,
-    { of, lost: new Set(changed) },
-    {
-      multiplicity: looksOf(claim as unknown as Claim, plan, told, plan.keys.length) * ways,
-      alpha,
-      trials: trialsOf(claim.draw, evidence),
-      until,
-    },
-  );
-  if (course.stop !== undefined && changed.length === 0) throw tooFew(of, alpha);
-  const matcher = MATCHERS[plan.matcher];
+  const terms = { from, keys: plan.keys.length, of, until };
+  const { course, ways } = courseOf<K>({ ...opened, ...part } as OpenedOf<K>, terms, deciding);
+  if (course.stop !== undefined && (deciding.changed ?? []).length === 0)
+    throw tooFew(of, deciding.alpha ?? claim.alpha);
   const answers: string[] = [];
   const most = Math.min(of, budget ?? of);
   try {
     while (course.stop === undefined && answers.length < most) {
       const next = Math.min(most, answers.length + Math.max(course.together, atATime));
       for await (const answer of ask(answers.length, next)) {
-        course.take(matcher.match(answer, rules.candidates(part.plan, answers.length)));
+        course.take(namedBy(part.plan, answers.length, answer));
         answers.push(answer);
       }
     }
@@ -77,18 +55,10 @@ async function askInTurn<K extends AskedKind>(
     if (!(cause instanceof WhorlError && cause.code === 'over-budget' && answers.length > 0)) throw cause;
   }
   course.end();
-  const why = course.stop!;
-  const report = {
-    ...{ stopped: why, until, budget: budget ?? null, asked: course.asked, of },
-    not_counted: answers.length - course.asked,
-    reached_alpha_at: course.reachedAlphaAt,
-    e_path: course.path,
-    log10_e: course.log10Best,
-  };
-  const { name, p: tail, reachable, floor } = course;
+  const told = { budget: budget ?? null, not_counted: answers.length - course.asked };
   return {
     answers: answers.slice(0, course.asked),
-    stopped: { name, tail, reachable, floor, ways, report: { ...report, looks: look(why, course.asked) } },
+    stopped: outcome(course, terms, ways, { ...told, looks: look(course.stop!, course.asked) }),
   };
 }
 

@@ -5,13 +5,18 @@ import type { TextRequest } from '../../lm/language-model.ts';
 import { type Bound, Transcript, transcriptBeside } from '../endpoint/transcript.ts';
 import type { VerifyOptions } from '../report.ts';
 
+interface Answered {
+  readonly generated: string;
+  readonly generated_token: readonly number[];
+}
+
 export interface AskedBefore {
-  /** Answers in order; those that are kept are not asked for again. @param from place of the first of them */
+  /** Answers in order; those that are kept, as texts, are not asked for again. @param from place of the first of them */
   asked(
     requests: readonly TextRequest[],
     from: number,
-    ask: (left: readonly TextRequest[]) => Promise<readonly { readonly generated: string }[]>,
-  ): AsyncIterable<string>;
+    ask: (left: readonly TextRequest[]) => Promise<readonly Answered[]>,
+  ): AsyncIterable<Pick<Answered, 'generated'> & Partial<Answered>>;
   /** Notes a verdict. @returns how many there were */
   look(stopped: string, keys: number): number;
   /** What a reader of the verdict must know: answers that were read and not asked for in this call. */
@@ -27,15 +32,15 @@ export function askedBefore({ secret }: VerifyOptions, bound: Bound): AskedBefor
   return {
     async *asked(requests, from, ask) {
       const kept = requests.map((request, i) => transcript.find(from + i, digest(request))?.texts[0]);
-      read += kept.filter((answer) => answer !== undefined).length;
       const left = requests.flatMap((_, i) => (kept[i] === undefined ? [i] : []));
+      read += kept.length - left.length;
       const answers = left.length === 0 ? [] : await ask(left.map((i) => requests[i]!));
       for (const [n, i] of left.entries()) {
         const { generated } = answers[n]!;
         transcript.add(from + i, digest(requests[i]!), { texts: [generated], model: '', tokens: null }, 1);
-        kept[i] = generated;
       }
-      yield* kept as string[];
+      const fresh = new Map(left.map((i, n) => [i, answers[n]!]));
+      yield* kept.map((generated, i) => fresh.get(i) ?? { generated: generated! });
     },
     look: (stopped, keys) => transcript.look(stopped, keys),
     get warnings() {

@@ -4,8 +4,8 @@ import { WhorlError } from '../../base/error.ts';
 import type { VerifyOptions } from '../report.ts';
 import type { SequentialOptions } from './stopped.ts';
 
-/** @throws WhorlError `usage` or `unsupported`, before anything is opened */
-export function checkSequential({ sequential, keys, certificate, ranks }: VerifyOptions): void {
+/** @throws WhorlError `usage`, before anything is opened */
+export function checkSequential({ sequential, keys, ranks }: VerifyOptions): void {
   if (!sequential) return;
   const { budget } = sequential;
   if (budget !== undefined && !(Number.isSafeInteger(budget) && budget >= 1))
@@ -21,12 +21,6 @@ export function checkSequential({ sequential, keys, certificate, ranks }: Verify
       'usage',
       '--ranks scores what could have been drawn for all keys, and --sequential asks some of them',
       'leave one of them out',
-    );
-  if (certificate !== undefined)
-    throw new WhorlError(
-      'unsupported',
-      'certificates of a test that was stopped are not made yet',
-      'verify without --certificate, or without --sequential',
     );
 }
 

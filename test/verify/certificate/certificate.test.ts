@@ -11,6 +11,8 @@ import type { ClaimPlan } from '../../../src/claim/plan.ts';
 import { checkCertificate } from '../../../src/verify/certificate/check.ts';
 import { certificatePage } from '../../../src/verify/certificate/page.ts';
 import { chained, type Statement, type WeightsSuspect } from '../../../src/verify/certificate/statement.ts';
+import { certifier } from '../../../src/verify/certify.ts';
+import type { OpenedClaim } from '../../../src/verify/opened-claim.ts';
 import { answersPlan, seeded } from '../../claim/plans.ts';
 import { whorl } from '../../cli/whorl.ts';
 import { CERTIFICATE_KINDS, KEYS, large, made, small, stampAlone, stamped } from './made.ts';
@@ -76,8 +78,43 @@ const cases: readonly [string, () => ReturnType<typeof made>, keyof typeof EXIT]
   ['a stamp alone, weak', () => made({ plan: stampAlone(), read: [8.5, null, null] }), 'matches'],
   ['a stamp alone, none there', () => made({ plan: stampAlone(), read: [0.3, -4, 1] }), 'not-verified'],
   ['a stamp alone, nothing read', () => made({ plan: stampAlone(), read: [null, null, null] }), 'undecided'],
+  ['stopped, T3', () => made({ sequential: {} }), 'verified'],
+  ['stopped, T3, for the lesser word', () => made({ sequential: { until: 'matches' } }), 'matches'],
+  ['stopped, T3, some lost', () => made({ plan: long(), lost: 3, sequential: {} }), 'verified'],
+  ['stopped, T3, given up', () => made({ plan: long(), lost: 32, sequential: {} }), 'not-verified'],
+  ['stopped, T3, out of reach', () => made({ lost: 16, sequential: {} }), 'not-verified'],
+  ['stopped by its budget', () => made({ sequential: { budget: 2 } }), 'undecided'],
+  ['stopped by its budget, matching', () => made({ sequential: { budget: 6 } }), 'matches'],
+  [
+    'stopped, keys beyond its end that are read otherwise',
+    () => made({ sequential: {}, lost: 1, changed: [0, 13, 14, 15] }),
+    'matches',
+  ],
+  ['stopped, behind a server', () => made({ sequential: { until: 'matches' }, server: true }), 'matches'],
+  [
+    'stopped, after burnt keys',
+    () => made({ plan: long(), sequential: {}, range: { from: 5, to: 32 } }),
+    'verified',
+  ],
+  ['stopped, another wrapper', () => made({ plan: long(), sequential: {}, wrapper: 'alpaca' }), 'verified'],
+  ['stopped, T4', () => made({ plan: large(), sequential: { until: 'matches' } }), 'matches'],
+  ['stopped, T4, all asked', () => made({ plan: large(), sequential: {} }), 'verified'],
+  [
+    'stopped, T4, after burnt keys',
+    () => made({ plan: large(), sequential: { until: 'matches' }, range: { from: 30, to: 400 }, lost: 2 }),
+    'matches',
+  ],
+  ['stopped, T4, silent', () => made({ plan: large(), sequential: {}, lost: 20 }), 'not-verified'],
+  [
+    'stopped, with a stamp that was read',
+    () => made({ plan: stamped(many()), sequential: { budget: 3 }, read: [12, 1, null] }),
+    'verified',
+  ],
   ['a stamp alone, P-256', () => made({ plan: stampAlone(), read: [40, 3, 1], key: KEYS.p256 }), 'verified'],
 ];
+function long(): ClaimPlan {
+  return answersPlan(32, 256) as ClaimPlan;
+}
 function many(): ClaimPlan {
   return answersPlan(16, 256) as ClaimPlan;
 }
@@ -208,8 +245,66 @@ function chainAnew(copy: Statement): void {
   copy.predicate.transcript = chained(root, copy.predicate.transcript);
 }
 
+/** Edits of an owner whose test was stopped. */
+const STOPPED: readonly [string, (copy: Statement) => void][] = [
+  ['another reason', (c) => void (c.predicate.stopped!.why = 'budget')],
+  ['another goal', (c) => void (c.predicate.stopped!.until = 'verified')],
+  ['a test of all keys that was never made', (c) => void delete c.predicate.stopped],
+  [
+    'an answer beyond its end',
+    (c) => {
+      c.predicate.asked.to += 1;
+      c.predicate.transcript.push({ ...c.predicate.transcript[0]! });
+    },
+  ],
+  ['an answer cut away', (c) => void c.predicate.transcript.pop()],
+  ['an answer that is better', (c) => answer(c, 0, ' word7.')],
+  ['a key that the claim has not, read otherwise', (c) => void c.predicate.changed.push(16)],
+  ['what one test costs', (c) => void (c.predicate.result.multiplicity = 1)],
+  ['no tokens of a prompt', (c) => void (c.predicate.transcript[0]!.prompt_tokens = null)],
+];
+
+describe('a claim with a private part is shown by all of its pool', () => {
+  const { opened } = made({ plan: small(), body: true });
+  const at = { file: join(scratch, 'part.json'), key: join(scratch, 'part.pem') };
+  const issuing = (to: number, more: object = {}) =>
+    certifier(at, { opened, range: { from: 0, to } } as OpenedClaim, more);
+  test('a part of it, and a test that may stop, are refused before anything is asked', () => {
+    expect(issuing(40)).toMatchObject({ file: at.file });
+    expect(() => issuing(39)).toThrow(/opens its whole pool/);
+    expect(() => issuing(40, { sequential: {} })).toThrow(/opens its whole pool/);
+  });
+});
+
 describe('what does not', () => {
   const base = made({ lost: 10 });
+
+  test.skipIf(!hasPython)('a test that was stopped otherwise than it says: ours and Python refuse', () => {
+    const { statement } = made({ lost: 2, sequential: { until: 'matches' } });
+    const whole = made({ lost: 10 }).statement;
+    const texts = [
+      ...STOPPED.map(([, edit]) =>
+        improved(statement, KEYS.ed25519, (copy) => {
+          edit(copy);
+          chainAnew(copy);
+        }),
+      ),
+      improved(whole, KEYS.ed25519, (copy) => {
+        copy.predicate.stopped = { until: 'verified', why: 'all-asked' };
+      }),
+      improved(whole, KEYS.ed25519, (copy) => {
+        copy.predicate.transcript[0]!.answer_tokens = null;
+        chainAnew(copy);
+      }),
+    ];
+    expect(texts.map(codeOf)).toEqual(texts.map(() => 1));
+    expect(pythonCodes(texts)).toEqual(texts.map(() => 1));
+    const kept = improved(statement, KEYS.ed25519, (copy) => {
+      copy.predicate.transcript[0]!.answer_tokens = null; // of an earlier call
+      chainAnew(copy);
+    });
+    expect([codeOf(kept), ...pythonCodes([kept])]).toEqual([4, 4]);
+  });
 
   test.skipIf(!hasPython)('every edit of a signer who is the owner: ours and Python refuse', () => {
     const texts = ATTACKS.map(([, edit]) =>

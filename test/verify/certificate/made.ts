@@ -1,21 +1,26 @@
 // Certificates about claims that no model was asked for: every answer is made up.
 
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { sha256Hex } from '../../../src/base/sha256.ts';
 import type { Json } from '../../../src/claim/canonical.ts';
 import type { Claim } from '../../../src/claim/claim.ts';
 import { commitClaim } from '../../../src/claim/commitment.ts';
 import { makeDraw } from '../../../src/claim/draw.ts';
-import { keyRoles, type Opened } from '../../../src/claim/open.ts';
-import type { ClaimPlan } from '../../../src/claim/plan.ts';
+import { CLAIM_KINDS } from '../../../src/claim/kinds.ts';
+import { keyRoles, type Opened, type OpenedOf } from '../../../src/claim/open.ts';
+import type { ClaimPlan, PlanOf } from '../../../src/claim/plan.ts';
 import type { SecretContents } from '../../../src/claim/secret-contents.ts';
 import type { StampPlan } from '../../../src/claim/stamp.ts';
 import { type Beside, NOTHING_BESIDE } from '../../../src/proof/beside.ts';
 import type { TsaCertificate } from '../../../src/proof/certificates.ts';
+import type { Round } from '../../../src/proof/drand.ts';
 import { elements } from '../../../src/tensor/tensor.ts';
 import { publicKeyOf, seal } from '../../../src/verify/certificate/dsse.ts';
 import { statementOf } from '../../../src/verify/certificate/issue.ts';
 import type { Statement } from '../../../src/verify/certificate/statement.ts';
 import { checkEvidence } from '../../../src/verify/evidence.ts';
+import { courseOf, namedBy, outcome } from '../../../src/verify/sequential/outcome.ts';
+import type { SequentialOptions, Stopped } from '../../../src/verify/sequential/stopped.ts';
 import { readingFrom, type StampReading } from '../../../src/verify/stamp.ts';
 import { decide } from '../../../src/verify/verdict.ts';
 import { answersPlan, bindings, committing, membershipPlan } from '../../claim/plans.ts';
@@ -24,6 +29,7 @@ export const KEYS = {
   ed25519: generateKeyPairSync('ed25519').privateKey,
   p256: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
 };
+const FORGED = { beacon: true, proofBeforeRound: false };
 const hex = (digit: string): string => digit.repeat(64);
 
 interface Making {
@@ -38,10 +44,14 @@ interface Making {
   readonly committed?: ReturnType<typeof commitClaim>;
   readonly beside?: Beside;
   readonly trusted?: readonly TsaCertificate[];
+  /** A round that nobody signed: everything else is as its value draws. */
+  readonly forged?: Round;
   /** Of each matrix of the plan's stamp: z that is read; null: the suspect has it not. Default: the stamp stays closed. */
   readonly read?: readonly (number | null)[];
   /** With a private part, on the owner's own body. */
   readonly body?: boolean;
+  /** Asked key by key, for this word, up to so many keys. */
+  readonly sequential?: SequentialOptions;
   /** Behind a server, in place of weights. */
   readonly server?: boolean;
 }
@@ -90,6 +100,27 @@ const readingOf = ({ matrices }: StampPlan, read: readonly (number | null)[]): S
     true,
   );
 
+/** The keys from `from` on, one by one. */
+function inTurn(
+  opened: Opened,
+  answers: readonly string[],
+  from: number,
+  deciding: Parameters<typeof courseOf>[2],
+  { until = 'verified', budget = answers.length }: SequentialOptions,
+): Stopped {
+  const { kind, plan, draw } = opened as OpenedOf<'drawn-answers'>; // or of membership: all the same here
+  const keys = plan.keys.length;
+  const terms = { from, keys, of: keys - from, until };
+  const part = { ...opened, ...CLAIM_KINDS[kind].part(plan, draw, from, keys) } as typeof opened;
+  const { course, ways } = courseOf(part as OpenedOf<'drawn-answers'>, terms, deciding);
+  for (const answer of answers.slice(0, budget)) {
+    if (course.stop !== undefined) break;
+    course.take(namedBy(part.plan as PlanOf['drawn-answers'], course.asked, answer));
+  }
+  course.end();
+  return outcome(course, terms, ways, { budget: null, not_counted: 0, looks: 1 });
+}
+
 /** The statement, and its envelope. */
 export function made({
   plan = answersPlan(16, 256) as ClaimPlan,
@@ -102,12 +133,16 @@ export function made({
   committed = commitClaim(plan, body ? withPool(plan) : committing()),
   beside = NOTHING_BESIDE,
   trusted = [],
+  forged,
+  sequential,
   read,
   server = false,
 }: Making = {}): { statement: Statement; text: string; opened: Opened } {
   const { claim, opening } = committed;
   const stamp = read && readingOf(plan.stamp!, read);
-  const { evidence, randomness } = checkEvidence(beside, claim as Claim, trusted);
+  const { evidence, randomness } = forged
+    ? { evidence: FORGED, randomness: sha256Hex(Buffer.from(forged.signature, 'hex')) }
+    : checkEvidence(beside, claim as Claim, trusted);
   const draw = makeDraw(claim, opening.reveal().owner_seed!, randomness || null);
   const bound = body ? withPool(plan).bindings : bindings;
   const opened = { kind: plan.kind, claim, plan, bindings: bound, draw } as Opened;
@@ -115,18 +150,24 @@ export function made({
   const all = keyRoles(opened).map(({ role, target }) =>
     role === 'trained' && left-- <= 0 ? ` ${target}, ${target}.` : 'Ich weiß es nicht.',
   );
-  const { from, to } = range ?? { from: 0, to: all.length };
+  const { from, to: most } = range ?? { from: 0, to: all.length };
   const name = wrapper ?? plan.query.wrapper;
   const keyless = plan.keys.length === 0;
   const [prefix, suffix] = keyless ? ['', ''] : (plan.query.wrappers![name] ?? ['<user>', '<model>']);
-  const answers = all.slice(from, to);
-  const verdict = decide(opened, answers, {
+  const deciding = {
     asked: { wrapper: name, system: null, ...(!keyless && { around: [prefix, suffix] as const }) },
-    range: { from, to },
     changed,
     evidence,
-    ...(stamp && { stamp }),
     ...(server && { multiplicity: 2 }),
+  };
+  const stopped = sequential && inTurn(opened, all.slice(from, most), from, deciding, sequential);
+  const to = stopped ? from + stopped.report.asked : most;
+  const answers = all.slice(from, to);
+  const verdict = decide(opened, answers, {
+    ...deciding,
+    range: { from, to },
+    ...(stamp && { stamp }),
+    ...(stopped && { stopped }),
     ...(body && { ownerParts: { body: BODY } }),
   });
   const statement = statementOf(
@@ -137,7 +178,7 @@ export function made({
       around: { prefix, suffix },
       look: 1,
       changed: [...changed],
-      beacon: beside.beacon,
+      beacon: forged ?? beside.beacon,
       proofs: beside.proofs.map((response) => Buffer.from(response).toString('base64')),
       stamp: stamp ?? null,
       suspect: server
@@ -183,4 +224,6 @@ export const CERTIFICATE_KINDS: Readonly<Record<string, () => ReturnType<typeof 
   endpoint: () => made({ plan: answersPlan(16, 32) as ClaimPlan, server: true, lost: 2 }),
   stamp: () => made({ plan: stampAlone(), read: [9, -1, null] }),
   'keys and stamp': () => made({ plan: stamped(small()), read: [7, 2, 1], lost: 1 }),
+  stopped: () => made({ plan: answersPlan(16, 32) as ClaimPlan, lost: 1, sequential: { until: 'matches' } }),
+  'stopped, of a pool': () => made({ plan: membershipPlan(60, 9, 4) as ClaimPlan, lost: 1, sequential: {} }),
 };

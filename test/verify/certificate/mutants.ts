@@ -30,6 +30,7 @@ type Path = readonly (string | number)[];
 const WORD: readonly RegExp[] = [
   /^predicate\.suspect\.(?:tokenizer|config|source|chat_template)/, // of weights; a server is what its digest says
   /^predicate\.(?:created|software|proofs)/,
+  /^predicate\.changed/, // of weights; what it cannot be is refused (certificate.test.ts)
   /^predicate\.claim$/, // white space between its fields means nothing; its fields are tried through the header
 ];
 

@@ -1,10 +1,14 @@
 // Certificates of claims with public dice: what a round and a time stamp are worth to one who trusts the authority, what to
 // one who does not, and every way to pass off less. The round is a real one, the stamps are OpenSSL's.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { bls12_381 } from '@noble/curves/bls12-381.js';
 import { afterAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../../../src/base/package-root.ts';
 import type { ClaimPlan } from '../../../src/claim/plan.ts';
 import { readCertificates } from '../../../src/proof/certificates.ts';
 import { QUICKNET } from '../../../src/proof/drand.ts';
@@ -26,6 +30,8 @@ const otherRoot = join(scratch, 'other.pem');
 writeFileSync(otherRoot, golden.certificates['other root']);
 const root = readCertificates(Buffer.from(golden.certificates.root));
 
+/** Under which drand hashes to the curve. */
+const DRAND = 'BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_';
 const plan = answersPlan(8, 256) as ClaimPlan;
 const committed = stamped(plan);
 const issue = (token: string | undefined, trusted = root) =>
@@ -36,6 +42,14 @@ const issue = (token: string | undefined, trusted = root) =>
     trusted,
   });
 const right = issue('right');
+
+/** The round's signature negated; and with a point of order 3 added, which no pairing sees: outside the group nothing is signed. */
+const { Point } = bls12_381.G1;
+const compressed = ({ x, y }: { x: bigint; y: bigint }): string =>
+  (x | (1n << 383n) | (2n * y > Point.Fp.ORDER ? 1n << 381n : 0n)).toString(16).padStart(96, '0');
+const signature = Point.fromHex(roundOf(ROUND).signature);
+const MINUS = compressed(signature.negate().toAffine());
+const PLUS = compressed(signature.add(Point.fromAffine({ x: 0n, y: 2n })).toAffine());
 
 describe('a round after a time stamp', () => {
   test('is verified by one who trusts the authority: 10^-19.3 survives 2^40 commitments, and not 2^80 draws', () => {
@@ -201,19 +215,100 @@ describe('what does not hold', () => {
     expect(accepted).toEqual([]);
   }, 60_000);
 
-  test.skipIf(!hasPython)(
-    'Python replays all but the signatures of round and stamp, and gives no word',
-    () => {
-      const worse = improved(right.statement, KEYS.ed25519, ({ predicate: p }) => {
-        p.beacon = roundOf(OTHER_ROUND);
-      });
-      const better = improved(right.statement, KEYS.ed25519, ({ predicate: p }) => {
-        p.beacon!.signature = p.beacon!.signature.replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
-      });
-      const late = improved(right.statement, KEYS.ed25519, ({ predicate: p }) => {
-        p.proofs = [];
-      });
-      expect(pythonCodes([right.text, worse, better, late])).toEqual([2, 1, 1, 1]);
-    },
+  /** What it draws, it draws: only the signature of the round is none. */
+  const unsigned = [MINUS, PLUS].map(
+    (signature) => made({ plan, committed, forged: { ...roundOf(ROUND), signature } }).text,
   );
+  test('a round that nobody signed, and everything that follows from it', () => {
+    for (const text of unsigned) expect(() => checkCertificate(text)).toThrow(/not one by drand/);
+  });
+
+  test.skipIf(!hasPython)('Python checks the round, and gives no word where time stamps are', () => {
+    const drawn = issue(undefined);
+    const edited = (from: typeof right, edit: (predicate: Statement['predicate']) => void) =>
+      improved(from.statement, KEYS.ed25519, ({ predicate }) => edit(predicate));
+    const other = (p: Statement['predicate']) => void (p.beacon = roundOf(OTHER_ROUND));
+    const bit = (p: Statement['predicate']): void => {
+      p.beacon!.signature = p.beacon!.signature.replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
+    };
+    const late = edited(right, (p) => void (p.proofs = []));
+    const texts = [drawn.text, edited(drawn, other), edited(drawn, bit), ...unsigned];
+    expect(pythonCodes([...texts, right.text, edited(right, other), late])).toEqual([4, 1, 1, 1, 1, 2, 1, 1]);
+  });
+
+  test.skipIf(!hasPython)('Python says what it did not check: time stamps; a round without bls.py', () => {
+    const alone = join(scratch, 'check.py');
+    copyFileSync(join(packageRoot(), 'examples/check.py'), alone);
+    const said = (script: string, text: string) => {
+      const file = join(scratch, 'said.json');
+      writeFileSync(file, text);
+      const { status, stdout } = spawnSync('python3', [script, file], { encoding: 'utf8' });
+      return [status, stdout];
+    };
+    const whole = join(packageRoot(), 'examples/check.py');
+    const drawn = issue(undefined).text;
+    expect(said(whole, drawn)).toEqual([4, 'matches\n']);
+    expect(said(alone, drawn)).toEqual([2, expect.stringMatching(/not checked.*beacon's round \(bls\.py/)]);
+    expect(said(whole, right.text)).toEqual([2, expect.stringMatching(/not checked.*of its time stamps/)]);
+    expect(said(alone, made().text)).toEqual([0, 'verified\n']);
+  });
+});
+
+describe.skipIf(!hasPython)('examples/bls.py', () => {
+  const { shortSignatures: scheme } = bls12_381;
+  const ASK = `import sys,json;sys.path.insert(0,sys.argv[1]);import bls
+rounds,messages=json.load(sys.stdin)
+point=lambda p:["%096x"%c for c in p]
+print(json.dumps([[bls.signed(n,bytes.fromhex(s)) for n,s in rounds],[point(bls.hash_to_g1(m.encode(),d.encode())) for m,d in messages]]))`;
+  const ask = (rounds: [number, string][], messages: [string, string][]) =>
+    JSON.parse(
+      execFileSync('python3', ['-c', ASK, join(packageRoot(), 'examples')], {
+        ...{ input: JSON.stringify([rounds, messages]), encoding: 'utf8' },
+        env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
+      }),
+    ) as [boolean[], [string, string][]];
+
+  test('real rounds and no others, as drand.ts', () => {
+    const { signature } = roundOf(ROUND);
+    const message = Buffer.alloc(8);
+    message.writeBigUInt64BE(BigInt(ROUND));
+    const hashed = scheme.hash(createHash('sha256').update(message).digest(), DRAND);
+    const stranger = scheme.Signature.toHex(scheme.sign(hashed, scheme.keygen().secretKey));
+    const rounds: [number, string, boolean][] = [
+      [ROUND, signature, true],
+      [OTHER_ROUND, signature, false],
+      [ROUND, MINUS, false],
+      [ROUND, PLUS, false],
+      [ROUND, stranger, false],
+      [ROUND, `c${'0'.repeat(95)}`, false],
+      [ROUND, `8${'f'.repeat(95)}`, false],
+      [ROUND, `0${signature.slice(1)}`, false], // not compressed
+      [ROUND, '', false],
+      [ROUND, `${signature}00`, false],
+    ];
+    const [ours] = ask(
+      rounds.map(([number, hex]) => [number, hex]),
+      [],
+    );
+    expect(ours).toEqual(rounds.map(([, , want]) => want));
+  }, 60_000);
+
+  test('hashes to the curve as RFC 9380 (J.9.1) and noble do', () => {
+    const suite = 'QUUX-V01-CS02-with-BLS12381G1_XMD:SHA-256_SSWU_RO_';
+    const messages: [string, string][] = [
+      ['', suite],
+      ...Array.from({ length: 12 }, (_, i): [string, string] => ['ähnlich'.repeat(i * i), DRAND]),
+    ];
+    const [, points] = ask([], messages);
+    expect(points[0]![0]).toBe(
+      '052926add2207b76ca4fa57a8734416c8dc95e24501772c814278700eed6d1e4e8cf62d9c09db0fac349612b759e79a1',
+    );
+    const hex = (x: bigint) => x.toString(16).padStart(96, '0');
+    expect(points).toEqual(
+      messages.map(([message, DST]) => {
+        const { x, y } = bls12_381.G1.hashToCurve(Buffer.from(message), { DST }).toAffine();
+        return [hex(x), hex(y)];
+      }),
+    );
+  });
 });

@@ -1,16 +1,19 @@
 // Key by key: a server is asked no key that is not needed, another call goes on from its transcript, and looks are counted; a suspect
 // whose weights lie here likewise. Answers are made up here.
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sha256Hex } from '../../../src/base/sha256.ts';
+import { readSecret } from '../../../src/claim/secret-file.ts';
 import type { RunFolder } from '../../../src/runs/run-folder.ts';
+import { checkCertificate } from '../../../src/verify/certificate/check.ts';
 import type { EndpointOptions, VerifyReport } from '../../../src/verify/verify.ts';
 import { bindings } from '../../claim/plans.ts';
 import { finished } from '../../cli/finished-run.ts';
 import { whorl } from '../../cli/whorl.ts';
 import { type Answer, answering, json, said, textOf } from '../../lm/openai-server.ts';
+import { hasPython, pythonCodes } from '../certificate/python.ts';
 import { type LearntRun, learntRun } from './learnt-run.ts';
 
 /** Of 8 keys of 16 candidates, so many good answers reach alpha behind a server (four ways), and here (two). */
@@ -148,9 +151,24 @@ describe('a server', () => {
     await expect(by(nobody, {}, {}, { keys: 3 })).rejects.toThrow('--keys');
     for (const budget of [0, -1, 1.5, Number.NaN, '3'])
       await expect(by(nobody, { budget })).rejects.toThrow('--budget');
-    await expect(by(nobody, {}, {}, { certificate: { file: 'c', key: 'k' } })).rejects.toMatchObject({
-      code: 'unsupported',
-    });
+  });
+
+  test('a certificate opens the keys that count and no other, and is replayed to the same', async () => {
+    const alone = join(folder, 'certified');
+    cpSync(run.path, alone, { recursive: true });
+    const secret = join(alone, 'secret.whorl');
+    const certificate = { file: join(alone, 'c.json'), key: join(alone, 'k.pem') };
+    const server = await serving(answering(learnt));
+    const report = await by(server, { until: 'matches' }, {}, { secret, certificate });
+    expect(report).toMatchObject({ verdict: 'matches', keys: { to: SERVER }, certificate: certificate.file });
+    const { statement, verdict } = checkCertificate(readFileSync(certificate.file, 'utf8'));
+    expect(verdict).toMatchObject({ verdict: 'matches', log10_p: report.log10_p, multiplicity: 4 });
+    expect(statement.predicate).toMatchObject({ stopped: { until: 'matches', why: 'matches' } });
+    expect(statement.predicate.transcript).toHaveLength(SERVER);
+    const opened = statement.predicate.openings.map(({ name }) => name).filter((name) => /^key/.test(name));
+    expect(opened).toEqual(Array.from({ length: SERVER }, (_, i) => `key/${i}`));
+    expect((await readSecret(secret)).reveal().opened).toMatchObject([{ from: 0, to: SERVER }]);
+    if (hasPython) expect(pythonCodes([readFileSync(certificate.file, 'utf8')])).toEqual([4]);
   });
 });
 
@@ -225,8 +243,21 @@ describe('the command', () => {
     expect(told(third.out)).toEqual(told(second.out));
     await verifying(here.published, '--sequential', '--json');
     expect(kept()).toHaveLength(2);
+    const now = readFileSync(join(here.path, 'transcripts', name!), 'utf8');
     writeFileSync(join(here.path, 'transcripts', name!), before.replace('"texts":["', '"texts":["word1 '));
     const edited = await verifying(vanilla, '--sequential');
     expect([edited.code, edited.err]).toEqual([1, expect.stringContaining('was changed in line')]);
+    writeFileSync(join(here.path, 'transcripts', name!), now);
+    const [file, key] = [join(folder, 'here.json'), join(folder, 'here.pem')];
+    const certified = await verifying(vanilla, '--sequential', '--certificate', file, '--key', key);
+    expect([certified.code, certified.err]).toEqual([3, expect.not.stringContaining('rror')]);
+    const { predicate } = checkCertificate(readFileSync(file, 'utf8')).statement;
+    expect(predicate).toMatchObject({
+      stopped: { why: 'out-of-reach' },
+      asked: { from: 0, to: 8 - HERE + 1 },
+    });
+    // Kept from an earlier call, as texts.
+    expect(predicate.transcript.map(({ answer_tokens }) => answer_tokens)).toEqual([null, null, null]);
+    expect(predicate.transcript[0]!.prompt_tokens).not.toEqual([]);
   }, 300_000);
 });

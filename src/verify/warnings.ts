@@ -1,0 +1,34 @@
+// What a verdict says of how the suspect was asked, where that may be why a key did not fire.
+
+import type { QuantisedPrecision } from '../engine/packing.ts';
+
+/** In words, for the report; empty where every key is asked as it was committed. */
+export const keyWarnings = (changed: number, of: number, byIds = 0): string[] => [
+  ...(byIds === 0
+    ? []
+    : [
+        `The tokenizer of the model that answers makes other tokens of ${byIds} of ${of} keys than were committed: these were asked by the committed token ids.`,
+      ]),
+  ...(changed === 0
+    ? []
+    : [
+        `The tokenizer of the model that answers makes other tokens of ${changed} of ${of} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
+      ]),
+];
+
+export const reorderedWarning = (reordered: boolean): string[] =>
+  reordered
+    ? [
+        'The suspect has its vocabulary in another order: its rows were found by what they are beside those of --body.',
+      ]
+    : [];
+
+export const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
+  precision === undefined
+    ? []
+    : [
+        `The suspect answered with its linear layers in ${precision}: it may answer otherwise as it was published. Ask again without --precision before this is evidence.`,
+      ];
+
+/** Words that go on elsewhere, as a sentence of their own. */
+export const asSentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
