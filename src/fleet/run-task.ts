@@ -1,9 +1,10 @@
 // `whorl task FOLDER`: does one task, wherever a launcher started it. A task that has its result is not done again.
 
 import { join } from 'node:path';
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
-import type { OnEvent } from '../base/events.ts';
+import { type OnEvent, silent } from '../base/events.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { systemError } from '../base/system-errors.ts';
 import type { Unlock } from '../claim/secret-file.ts';
@@ -11,7 +12,7 @@ import { digestModel } from './digests.ts';
 import { evalTask } from './eval-task.ts';
 import { takeLock } from './lock.ts';
 import { readResult, writeFailure, writeResult } from './result.ts';
-import { type Command, readTask, type Task, type TaskRun } from './task.ts';
+import { type Command, readTask, resultFile, type Task, type TaskRun } from './task.ts';
 import { verifyTask } from './verify-task.ts';
 
 export interface RunTaskOptions extends Abortable {
@@ -44,8 +45,21 @@ const RUNS: Readonly<Record<Command, (task: Task, run: TaskRun) => Promise<objec
  * @throws WhorlError `changed` for a suspect that is not the one of the task, `mismatch` for another claim, version or rows,
  *   `not-writable` where another process does it, and what verifying or evaluating throws
  */
-export function runTask(options: RunTaskOptions): Promise<TaskReport> {
-  return abortable(options, async ({ signal: _, model, ...run }) => {
+export const runTask: Plannable<RunTaskOptions, TaskReport> = plannable(
+  async ({ folder, model }): Promise<DryRun> => {
+    const written = readTask(folder);
+    const { name, command } = written;
+    const said = { settings: { task: name, does: command } };
+    if (readResult(folder, written))
+      return planOf('task', { ...said, notes: ['it has its result already: nothing would be done'] });
+    checked(written, model);
+    return planOf('task', {
+      ...said,
+      writes: [{ path: resultFile(folder), what: 'its result, or beside it why there is none' }],
+    });
+  },
+  async ({ signal: _, model, onEvent = silent, ...more }) => {
+    const run = { ...more, onEvent };
     const { folder } = run;
     const written = readTask(folder);
     const { id, name, command } = written;
@@ -53,10 +67,7 @@ export function runTask(options: RunTaskOptions): Promise<TaskReport> {
     const release = takeLock(join(folder, 'lock'), 'take-over');
     try {
       if (readResult(folder, written)) return { id, name, before: true };
-      const task =
-        model === undefined ? written : { ...written, who: { kind: 'files', path: model } as const };
-      checkSoftware(task);
-      checkModel(task);
+      const task = checked(written, model);
       writeResult(folder, written, await RUNS[command](task, run));
       return { id, name, before: false };
     } catch (cause) {
@@ -67,7 +78,15 @@ export function runTask(options: RunTaskOptions): Promise<TaskReport> {
     } finally {
       release();
     }
-  });
+  },
+);
+
+/** With the model where this machine has it; it and Whorl are those that the task was written for. */
+function checked(written: Task, model: string | undefined): Task {
+  const task = model === undefined ? written : { ...written, who: { kind: 'files', path: model } as const };
+  checkSoftware(task);
+  checkModel(task);
+  return task;
 }
 
 function checkSoftware({ software }: Task): void {

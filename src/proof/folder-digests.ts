@@ -20,18 +20,27 @@ export function inOrder(a: string, b: string): number {
 }
 
 /**
+ * What is signed of a folder, by paths within it, and how many bytes.
  * @param ignored paths within the folder; of a folder all that is in it
  * @throws WhorlError `missing-file`, `unsupported` for a link or what is neither file nor folder
  */
+export function signedFiles(
+  folder: string,
+  ignored: readonly string[],
+): { readonly names: readonly string[]; readonly bytes: number } {
+  const names = [...filesIn(folder, '', new Set(ignored.map((path) => path.replace(/\/+$/, ''))))].sort(
+    inOrder,
+  );
+  return { names, bytes: names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0) };
+}
+
+/** @throws WhorlError as `signedFiles` does */
 export async function digestFolder(
   folder: string,
   ignored: readonly string[],
   onEvent: OnEvent,
 ): Promise<ReadonlyMap<string, string>> {
-  const names = [...filesIn(folder, '', new Set(ignored.map((path) => path.replace(/\/+$/, ''))))].sort(
-    inOrder,
-  );
-  const total = names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  const { names, bytes: total } = signedFiles(folder, ignored);
   const digests = new Map<string, string>();
   let done = 0;
   for (const name of names)

@@ -14,12 +14,13 @@ import { basename, join, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { type Abortable, abortable } from '../base/abort.ts';
 import { checkWritable, writeFileAtomic } from '../base/atomic.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
-import type { OnEvent } from '../base/events.ts';
+import { type OnEvent, silent } from '../base/events.ts';
 import { jsonOrNothing } from '../base/json.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { readSmall } from './beside.ts';
-import { digestFolder, inOrder } from './folder-digests.ts';
+import { digestFolder, inOrder, signedFiles } from './folder-digests.ts';
 import { PAYLOAD_TYPE, signedBytes } from './pae.ts';
 
 const MEDIA_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
@@ -84,19 +85,35 @@ const statementSchema = z.object({
 });
 
 /** @throws WhorlError `missing-file`, `unsupported` for a folder with links or a key of another kind */
-export function signModel(options: SignModelOptions): Promise<ModelSignature> {
-  return abortable(options, runSign);
-}
+export const signModel: Plannable<SignModelOptions, ModelSignature> = plannable(planSign, runSign);
 
-async function runSign({
-  model,
-  key: keyFile,
-  signature = join(model, SIGNATURE),
-  onEvent,
-}: Called): Promise<ModelSignature> {
+/** All that is refused before anything is read through or written. */
+function readyToSign({ model, key: keyFile, signature = join(model, SIGNATURE) }: SignModelOptions) {
   checkWritable(signature);
   const known = existsSync(keyFile) ? privateKey(keyFile) : undefined;
+  if (known === undefined) checkWritable(keyFile);
   const ignored = ignoredIn(model, signature);
+  return { signature, known, ignored, ...signedFiles(model, ignored) };
+}
+
+async function planSign(options: SignModelOptions): Promise<DryRun> {
+  const { signature, known, names, bytes } = readyToSign(options);
+  const { key } = options;
+  const made = [
+    { path: key, what: 'a new key, on P-256' },
+    { path: `${key}.pub`, what: 'its public half' },
+  ];
+  return planOf('sign', {
+    writes: [
+      { path: signature, what: `the signature of ${names.length} files, ${bytes} bytes` },
+      ...(known === undefined ? made : []),
+    ],
+  });
+}
+
+async function runSign(options: SignModelOptions): Promise<ModelSignature> {
+  const { model, key: keyFile, onEvent = silent } = options;
+  const { signature, known, ignored } = readyToSign(options);
   const files = await digestFolder(model, ignored, onEvent);
   const key = known ?? newKey(keyFile);
   const statement = {

@@ -1,7 +1,8 @@
 // `whorl resume`: a job's result taken in by who has its folder alone. The call that wrote it is repeated as it was.
 
 import { join } from 'node:path';
-import { type Abortable, abortable } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
+import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { Lock, Unlock } from '../claim/secret-file.ts';
@@ -44,35 +45,45 @@ export type Resumed =
  * @throws WhorlError `missing-file` where no job waits, `usage` for one whose rows were given by a program, and what
  *   `launchFingerprint`, `launchFinetune` and `launchVerify` throw
  */
-export const resumeJob = (options: ResumeJobOptions): Promise<Resumed> =>
-  abortable(options, async ({ job, here, python, keepJob, ...more }) => {
-    const order = findOrder(job);
-    const launch: LaunchOptions = {
-      ...order.launch,
-      ...(here && { here }),
-      ...(python !== undefined && { python }),
-      ...(keepJob && { keepJob }),
-    };
+export const resumeJob: Plannable<ResumeJobOptions, Resumed> = plannable(
+  async (options): Promise<DryRun> => {
+    const { order, launch, more } = repeated(options);
+    const plan = await REPEATED[order.command](order, launch, more).plan();
+    return { ...plan, command: 'resume' };
+  },
+  async (options): Promise<Resumed> => {
+    const { order, launch, more } = repeated(options);
     const { command } = order;
-    const report = await REPEATED[command](order, launch, more);
+    const report = await REPEATED[command](order, launch, more).run();
     return (
       isWaiting(report) ? { kind: 'waiting', command, job: report } : { kind: command, report }
     ) as Resumed;
-  });
+  },
+);
+
+function repeated({ job, here, python, keepJob, ...more }: ResumeJobOptions) {
+  const order = findOrder(job);
+  const launch: LaunchOptions = {
+    ...order.launch,
+    ...(here && { here }),
+    ...(python !== undefined && { python }),
+    ...(keepJob && { keepJob }),
+  };
+  return { order, launch, more };
+}
 
 type More = Omit<ResumeJobOptions, 'job' | 'here' | 'python' | 'keepJob'>;
 
+/** A call as it was, to be planned or made. */
+interface Repeated {
+  plan(): Promise<DryRun>;
+  run(): Promise<FingerprintReport | UserFinetuneReport | VerifyReport | WaitingJob | AskJobWaits>;
+}
+
 const REPEATED: Readonly<
-  Record<
-    JobOrder['command'],
-    (
-      order: JobOrder,
-      launch: LaunchOptions,
-      more: More,
-    ) => Promise<FingerprintReport | UserFinetuneReport | VerifyReport | WaitingJob | AskJobWaits>
-  >
+  Record<JobOrder['command'], (order: JobOrder, launch: LaunchOptions, more: More) => Repeated>
 > = {
-  async fingerprint({ options, out }, launch, { lock, again, ...more }) {
+  fingerprint({ options, out }, launch, { lock, again, ...more }) {
     const { ownRows, recipients, maxHarm, ...asked } = options;
     if (ownRows)
       throw new WhorlError(
@@ -81,32 +92,44 @@ const REPEATED: Readonly<
         'repeat the call that wrote the job',
       );
     const locked = lock ?? (recipients ? { recipients: recipients as string[] } : undefined);
-    return launchFingerprint({
+    const call = {
       ...(asked as Partial<FingerprintOptions>),
       ...more,
       ...(again && { again: (minutes: number) => again(out, minutes) }),
       ...(maxHarm !== undefined && { maxHarm: Number(maxHarm) }),
       ...(locked && { lock: locked }),
       ...{ out, launch },
-    });
+    } as FingerprintOptions & { readonly launch: LaunchOptions };
+    return {
+      plan: () => launchFingerprint({ ...call, dryRun: true }),
+      run: () => launchFingerprint({ ...call, dryRun: false }),
+    };
   },
-  async finetune({ options, out }, launch, { lock: _, unlock: __, again: ___, ...more }) {
+  finetune({ options, out }, launch, { lock: _, unlock: __, again: ___, ...more }) {
     const { seed, ...asked } = options as Omit<UserFinetuneOptions, 'seed'> & { readonly seed?: string };
-    return launchFinetune({
+    const call = {
       ...asked,
       ...more,
       ...(seed !== undefined && { seed: BigInt(seed) }),
       ...{ out, launch },
-    });
+    };
+    return {
+      plan: () => launchFinetune({ ...call, dryRun: true }),
+      run: () => launchFinetune({ ...call, dryRun: false }),
+    };
   },
-  async verify({ options, out }, launch, { lock, unlock, again: _, ...more }) {
+  verify({ options, out }, launch, { lock, unlock, again: _, ...more }) {
     const { secret, ...asked } = options as unknown as VerifyOptions;
     const opens = unlock ?? (lock && 'passphrase' in lock ? lock : undefined);
-    return launchVerify({
+    const call = {
       ...asked,
       ...more,
       ...(opens && { unlock: opens }),
       ...{ secret: join(out, secret), launch },
-    });
+    };
+    return {
+      plan: () => launchVerify({ ...call, dryRun: true }),
+      run: () => launchVerify({ ...call, dryRun: false }),
+    };
   },
 };

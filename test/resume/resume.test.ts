@@ -44,6 +44,9 @@ test(
       });
     const ran = spawnSync('sh', [join(job, 'run.sh')], { env: { ...process.env, PYTHON: python } });
     expect(ran.status).toBe(0);
+    const plan = { command: 'resume', writes: [{ path: join(scratch, 'tuned') }, {}, {}] };
+    expect(await resumeJob({ job, dryRun: true })).toMatchObject(plan);
+    expect(existsSync(join(scratch, 'tuned'))).toBe(false);
     const resumed = await resumeJob({ job });
     expect(resumed).toMatchObject({
       kind: 'finetune',

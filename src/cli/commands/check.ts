@@ -3,19 +3,22 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { Command } from 'commander';
-import { writeFileAtomic } from '../../base/atomic.ts';
+import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
+import { type DryRun, planOf } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import { isNotThere, systemError } from '../../base/system-errors.ts';
 import type { Checked } from '../../verify/certificate/check.ts';
-import { type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
+import { DRY_RUN, type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
 import { Outcome, paint, powerText, print, printJson, shownText, wrapped } from '../output.ts';
 import { TSA_ROOT } from '../run-options.ts';
+import { showPlan } from '../show-plan.ts';
 import { headline, VERDICT_WORDS } from '../verdict-words.ts';
 
 const OPTIONS = {
   key: text('<file>', "the owner's key as you know it (PEM); default: the one that it names"),
   tsaRoot: TSA_ROOT,
   html: text('<file>', 'write a page that shows it, to read and to print'),
+  ...DRY_RUN,
   ...JSON_LINE,
 };
 
@@ -30,12 +33,17 @@ export function checkCommand(): Command {
     .action((file: string, _, called: Command) => runCheck(file, given(called, OPTIONS)));
 }
 
-async function runCheck(file: string, { key, html, json, tsaRoot }: Given<typeof OPTIONS>): Promise<void> {
+async function runCheck(
+  file: string,
+  { key, html, json, tsaRoot, dryRun }: Given<typeof OPTIONS>,
+): Promise<void> {
+  if (html !== undefined) checkWritable(html);
   const { checkCertificate } = await import('../../verify/certificate/check.ts');
   const checked = checkCertificate(textOf(file), {
     ...(key !== undefined && { signer: spkiOf(key) }),
     ...(tsaRoot !== undefined && { tsaRoot }),
   });
+  if (dryRun) return showPlan(planned(checked, html), json);
   if (html !== undefined) {
     const { certificatePage } = await import('../../verify/certificate/page.ts');
     writeFileAtomic(html, certificatePage(checked, VERDICT_WORDS[checked.verdict.verdict].words));
@@ -47,6 +55,15 @@ async function runCheck(file: string, { key, html, json, tsaRoot }: Given<typeof
   const { exitCode } = VERDICT_WORDS[verdict.verdict];
   if (exitCode !== 0) throw new Outcome(exitCode, verdict.reason);
 }
+
+/** The certificate holds; the page is all that a check leaves. */
+const planned = ({ verdict }: Checked, html: string | undefined): DryRun =>
+  planOf('check', {
+    writes: html === undefined ? [] : [{ path: html, what: 'a page that shows the certificate' }],
+    notes: [
+      `the certificate holds; exit code would be ${VERDICT_WORDS[verdict.verdict].exitCode}: ${verdict.reason}`,
+    ],
+  });
 
 function show({ verdict, statement: { predicate }, claim }: Checked, known: boolean): void {
   const { suspect, software } = predicate;

@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
-import type { DryRun } from '../../base/dry-run.ts';
+import { type DryRun, planOf } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import type { FsrReport } from '../../report/fsr.ts';
 import type { Flavour } from '../../runs/paper-folder.ts';
@@ -34,6 +34,7 @@ const HARMLESSNESS = {
     'also the means of each model at 0, 1 and 5 shots: .svg, or .png with @resvg/resvg-js installed',
   ),
   margin: MARGIN,
+  ...DRY_RUN,
 };
 const OWN = {
   ...FORMAT,
@@ -68,7 +69,7 @@ async function runHarmlessness(
   flavour: string,
   paths: readonly string[],
   flags: Given<typeof FORMAT>,
-  { figure, margin }: Given<typeof HARMLESSNESS>,
+  { figure, margin, dryRun }: Given<typeof HARMLESSNESS>,
 ): Promise<void> {
   if (!isFlavour(flavour)) throw noFlavour(flavour);
   checkFigure(figure);
@@ -87,6 +88,10 @@ async function runHarmlessness(
   ]);
   const report = reportHarmlessness({ flavour, paths: paths.length === 0 ? ['.'] : paths });
   const { paired, notes } = await pairedHarmlessness(report, { margin });
+  if (dryRun) {
+    const settings = { flavour, models: report.models.length, margin };
+    return showPlan(planned('report harmlessness', settings, figure, report.notes), flags.json);
+  }
   if (figure !== undefined) {
     const { harmlessnessFigure } = await import('../../report/harmlessness-figure.ts');
     await writeFigure(figure, harmlessnessFigure(report));
@@ -144,7 +149,10 @@ async function runFsr(
     paths: paths.length === 0 ? ['.'] : paths,
     ...options,
   });
-  if (flags.dryRun) return showPlan(planned(report, flags.figure), flags.json);
+  if (flags.dryRun) {
+    const settings = { flavour, runs: report.runs.length };
+    return showPlan(planned('report fsr', settings, flags.figure, report.notes), flags.json);
+  }
   if (flags.figure !== undefined) await writeFigure(flags.figure, await fsrFigure(report));
   const format = flags.json ? 'json' : flags.format;
   if (format === 'json') return printJson(report);
@@ -153,16 +161,17 @@ async function runFsr(
   else printText(FORMATS[format](tables, report.notes));
 }
 
-const planned = (report: FsrReport, figure: string | undefined): DryRun => ({
-  dry_run: true,
-  command: 'report fsr',
-  models: [],
-  method: null,
-  settings: { flavour: report.flavour, runs: report.runs.length },
-  writes: figure === undefined ? [] : [{ path: figure, what: 'a chart' }],
-  notes: report.notes,
-  estimate: null,
-});
+const planned = (
+  command: string,
+  settings: DryRun['settings'],
+  figure: string | undefined,
+  notes: readonly string[],
+): DryRun =>
+  planOf(command, {
+    settings,
+    writes: figure === undefined ? [] : [{ path: figure, what: 'a chart' }],
+    notes,
+  });
 
 const isFlavour = (name: string): name is Flavour => (FLAVOURS as readonly string[]).includes(name);
 

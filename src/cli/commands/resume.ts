@@ -5,17 +5,18 @@ import { shellWords } from '../../base/shell.ts';
 import type { Resumed } from '../../resume/resume-job.ts';
 import { commandLine } from '../arguments.ts';
 import { LAUNCH, showAsking, showWaiting } from '../launch-flags.ts';
-import { type Given, given, JSON_LINE, withOptions } from '../options.ts';
+import { DRY_RUN, type Given, given, JSON_LINE, withOptions } from '../options.ts';
 import { printJson } from '../output.ts';
 import { identityFrom, LOCK, lockFrom } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 import { showFinetune } from './finetune.ts';
 import { RUN_LOCK, showFingerprint } from './fingerprint.ts';
 import { showVerify, waitingOutcome } from './verify.ts';
 
 const OPTIONS = { here: LAUNCH.here, python: LAUNCH.python, keepJob: LAUNCH.keepJob };
 const { passphrase, passphraseFile } = LOCK;
-const OWN = { passphrase, passphraseFile, identity: RUN_LOCK.identity, ...JSON_LINE };
+const OWN = { passphrase, passphraseFile, identity: RUN_LOCK.identity, ...DRY_RUN, ...JSON_LINE };
 
 export function resumeCommand(): Command {
   return withOptions(new Command('resume'), { ...OPTIONS, ...OWN })
@@ -37,11 +38,19 @@ async function runResume(
   const lock = await lockFrom(own);
   const began = performance.now();
   const { resumeJob } = await import('../../resume/resume-job.ts');
+  const asked = {
+    ...{ job, ...options },
+    ...(lock && { lock }),
+    ...(own.identity !== undefined && { unlock: identityFrom(own.identity) }),
+  };
+  if (own.dryRun)
+    return showPlan(
+      await withProgress((onEvent) => resumeJob({ ...asked, onEvent, dryRun: true })),
+      own.json,
+    );
   const resumed = await withProgress((onEvent) =>
     resumeJob({
-      ...{ job, ...options, onEvent },
-      ...(lock && { lock }),
-      ...(own.identity !== undefined && { unlock: identityFrom(own.identity) }),
+      ...{ ...asked, onEvent },
       again: (out, minutes) =>
         shellWords(['whorl', 'fingerprint', '--out', out, '--max-minutes', String(minutes)]),
     }),

@@ -1,9 +1,11 @@
 // `whorl sign`: a published folder signed as OpenSSF's model-signing does, or such a signature checked.
 
 import { Command } from 'commander';
-import { type Given, given, JSON_LINE, required, text, toggle, withOptions } from '../options.ts';
+import { WhorlError } from '../../base/error.ts';
+import { DRY_RUN, type Given, given, JSON_LINE, required, text, toggle, withOptions } from '../options.ts';
 import { countText, paint, print, printJson, shownText } from '../output.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 
 const OPTIONS = {
   key: required(
@@ -14,7 +16,7 @@ const OPTIONS = {
   ),
   signature: text('<file>', 'default: model.sig in the folder'),
 };
-const OWN = { check: toggle('check the signature instead of making one'), ...JSON_LINE };
+const OWN = { check: toggle('check the signature instead of making one'), ...DRY_RUN, ...JSON_LINE };
 
 export function signCommand(): Command {
   return withOptions(new Command('sign'), { ...OPTIONS, ...OWN })
@@ -30,9 +32,12 @@ export function signCommand(): Command {
 async function runSign(
   model: string,
   options: Given<typeof OPTIONS>,
-  { check, json }: Given<typeof OWN>,
+  { check, dryRun, json }: Given<typeof OWN>,
 ): Promise<void> {
   const { checkModelSignature, signModel } = await import('../../proof/model-signature.ts');
+  if (dryRun && check) throw new WhorlError('usage', '--check writes nothing', 'leave --dry-run out');
+  if (dryRun)
+    return showPlan(await withProgress((onEvent) => signModel({ ...options, model, onEvent, dryRun })), json);
   const call = check ? checkModelSignature : signModel;
   const report = await withProgress((onEvent) => call({ ...options, model, onEvent }));
   if (json) return printJson(report);

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { discardUnfinished } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import {
+  DRY_RUN,
   type Given,
   given,
   JSON_LINE,
@@ -17,6 +18,7 @@ import {
 import { print, printJson, shownText } from '../output.ts';
 import { UNLOCK, unlockFor } from '../passphrase.ts';
 import { withProgress } from '../progress.ts';
+import { showPlan } from '../show-plan.ts';
 
 const OPTIONS = {
   model: text('<path>', 'where this machine has the model (default: where the task says)'),
@@ -30,6 +32,7 @@ const OPTIONS = {
   threads: wholeNumber('<number>', 1, 'threads of one operation'),
   withParent: toggle('end when standard input does: with the process that started this one'),
   ...UNLOCK,
+  ...DRY_RUN,
   ...JSON_LINE,
 };
 
@@ -58,7 +61,10 @@ async function runOne(folder: string, options: Given<typeof OPTIONS>): Promise<v
     import('../../fleet/run-task.ts'),
     import('../../fleet/task.ts'),
   ]);
-  const { model, file = {}, threads } = options;
+  const { model, file = {}, threads, dryRun } = options;
+  const asked = { folder, ...(model !== undefined && { model }) };
+  if (dryRun)
+    return showPlan(await withProgress((onEvent) => runTask({ ...asked, onEvent, dryRun })), options.json);
   const { secret, passphraseFile, identity } = { ...readTask(folder).files, ...options, ...file } as Readonly<
     Record<string, string | undefined>
   >;
@@ -70,8 +76,7 @@ async function runOne(folder: string, options: Given<typeof OPTIONS>): Promise<v
   const unlock = secret === undefined ? undefined : await unlockFor(secret, flags);
   const report = await withProgress((onEvent) =>
     runTask({
-      ...{ folder, files: file, onEvent },
-      ...(model !== undefined && { model }),
+      ...{ ...asked, files: file, onEvent },
       ...(threads !== undefined && { threads }),
       ...(unlock && { unlock }),
     }),
