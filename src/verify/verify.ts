@@ -355,9 +355,7 @@ async function askKeys(
       chat_template_sha256,
     },
     ...(quantised && { precision: quantised }),
-    ...(elsewhere && {
-      launched: { ...elsewhere.ran, dtype: options.launch?.dtype ?? 'float32' },
-    }),
+    ...(elsewhere && { launched: { ...elsewhere.ran, dtype: options.launch?.dtype ?? 'float32' } }),
     warnings: [
       ...warnings,
       ...keyWarnings(changed.length, requests.length, byIds),
