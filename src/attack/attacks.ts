@@ -1,7 +1,8 @@
 // Every attack by name, and its settings out of key=value. `share=0.2` is meant for each named attack that has a `share`,
 // `noise.share=0.2` for one of them.
 
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 import { defaultsOf, readSetting } from '../base/setting.ts';
 import type { Attack } from './attack.ts';
 import { resetLargest, resetSmallest } from './find-rows.ts';
@@ -26,13 +27,14 @@ export type Chosen = {
   readonly settings: Readonly<Record<string, number>>;
 };
 
+const LIST = 'whorl attack --help lists them';
+
 /** @throws WhorlError `usage` for an unknown or repeated name, a setting that none of them has, a value out of range */
 export function chooseAttacks(
   names: readonly string[],
   given: Readonly<Record<string, string>> = {},
 ): readonly Chosen[] {
-  if (names.length === 0)
-    throw new WhorlError('usage', 'no attack is named', `give --attack: ${Object.keys(ATTACKS).join(', ')}`);
+  if (names.length === 0) throw new WhorlError('usage', 'no attack is named', `give --attack NAME: ${LIST}`);
   const chosen = names.map((name, i) => {
     if (!isAttack(name)) throw unknownAttack(name);
     if (names.indexOf(name) !== i)
@@ -59,22 +61,17 @@ export function chooseAttacks(
 const dots = (key: string): number => key.split('.').length - 1;
 
 function unknownAttack(name: string): WhorlError {
-  const near = nearest(name, Object.keys(ATTACKS));
-  return new WhorlError(
-    'usage',
-    `--attack ${name}: there is no such attack${near === undefined ? '' : ` (did you mean ${near}?)`}`,
-    `attacks: ${Object.keys(ATTACKS).join(', ')}`,
-  );
+  const hint = nameHint(name, Object.keys(ATTACKS), { list: LIST });
+  return new WhorlError('usage', `--attack ${name}: there is no such attack`, hint);
 }
 
 function unknownSetting(key: string, chosen: readonly Chosen[]): WhorlError {
   const known = chosen.flatMap(({ attack: [name, { settings }] }) =>
     Object.keys(settings).flatMap((setting) => [setting, `${name}.${setting}`]),
   );
-  const near = nearest(key, known);
   return new WhorlError(
     'usage',
-    `${key}: no named attack has this setting${near === undefined ? '' : ` (did you mean ${near}?)`}`,
-    known.length === 0 ? 'they have none' : `settings: ${[...new Set(known)].join(', ')}`,
+    `${key}: no named attack has this setting`,
+    known.length === 0 ? 'they have none' : nameHint(key, known, { list: LIST }),
   );
 }

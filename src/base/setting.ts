@@ -1,7 +1,8 @@
 // What a setting is: kind, range, unit and words, with a default where something has it. `key=value`, YAML, help, JSON
 // Schema and docs/settings.md all come from such values.
 
-import { nearest, WhorlError } from './error.ts';
+import { WhorlError } from './error.ts';
+import { nameHint, nearestNames } from './near-name.ts';
 
 interface Said {
   /** What it does, in a few words. */
@@ -147,12 +148,7 @@ export function readSetting(key: string, written: string, setting: Setting): Set
     return value;
   }
   if (fits(setting, written)) return written;
-  const near = nearest(written, setting.choices);
-  throw new WhorlError(
-    'usage',
-    `${key}=${written} is not known${near ? ` (did you mean ${near}?)` : ''}`,
-    `one of ${setting.choices.join(', ')}`,
-  );
+  throw new WhorlError('usage', `${key}=${written} is not known`, nameHint(written, setting.choices));
 }
 
 /** How messages call settings, and what a hint may name. */
@@ -163,6 +159,8 @@ export interface SettingsWords {
   readonly meant?: readonly string[];
   /** What stands before each key where the user wrote it (`alpaca.`). */
   readonly prefix?: string;
+  /** Where all of them stand, in words: `whorl finetune --help lists them`. */
+  readonly list?: string;
 }
 
 /**
@@ -172,7 +170,7 @@ export interface SettingsWords {
 export function withOverrides<V>(
   schema: Schema<V>,
   overrides: Readonly<Record<string, string>>,
-  { whose, meant = [], prefix = '' }: SettingsWords,
+  { whose, meant = [], prefix = '', list }: SettingsWords,
   values: V = defaultsOf(schema),
 ): V {
   const known = new Map(settingsIn(schema));
@@ -180,11 +178,12 @@ export function withOverrides<V>(
   for (const [key, written] of Object.entries(overrides)) {
     const setting = known.get(key);
     if (setting === undefined) {
-      const near = nearest(key, [...known.keys(), ...meant.filter((word) => word !== key)]);
+      const other = meant.filter((word) => word !== key);
+      const names = nearestNames(key, other).length > 0 ? [...known.keys(), ...other] : known.keys();
       throw new WhorlError(
         'usage',
-        `${prefix}${key}=${written}: ${whose} has no setting ${key}${near ? ` (did you mean ${prefix}${near}?)` : ''}`,
-        `settings: ${[...known.keys()].join(', ')}`,
+        `${prefix}${key}=${written}: ${whose} has no setting ${key}`,
+        nameHint(key, names, { shown: (name) => prefix + name, ...(list !== undefined && { list }) }),
       );
     }
     settings.set(key, readSetting(prefix + key, written, setting));

@@ -1,7 +1,8 @@
 // What a command line means before commander reads it: `_` in flags is `-`, values are left alone; settings after them.
 
 import type { Command } from 'commander';
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
+import { nearestNames } from '../base/near-name.ts';
 import { shellWords } from '../base/shell.ts';
 
 /**
@@ -48,9 +49,15 @@ const takesSettings = (command: Command | undefined): boolean =>
   ) ?? false;
 
 function unknownFlag(name: string, flags: ReadonlyMap<string, boolean>, settings: boolean): WhorlError {
-  const near = nearest(name, flags.keys());
+  const near = nearestNames(
+    name.slice(2),
+    [...flags.keys()].flatMap((flag) => (flag.startsWith('--') ? [flag.slice(2)] : [])),
+  );
   const setting = `a setting is written ${name.slice(2).replaceAll('-', '_')}=VALUE, without dashes`;
-  const hints = [...(near === undefined ? [] : [`did you mean ${near}?`]), ...(settings ? [setting] : [])];
+  const hints = [
+    ...(near.length === 0 ? [] : [`did you mean ${near.map((flag) => `--${flag}`).join(' or ')}?`]),
+    ...(settings ? [setting] : []),
+  ];
   return new WhorlError('usage', `unknown option ${name}`, hints.join('; ') || 'see --help');
 }
 

@@ -3,6 +3,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 
 /** `A`: whether it has always a value, since it is required or has a default. */
 export interface Declared<T, A extends boolean = boolean> {
@@ -50,6 +51,13 @@ export const texts = (value: string, words: string): Optional<string[]> => ({
 
 /** A switch: `true` where it is given. */
 export const toggle = (words: string): Optional<boolean> => ({ words, always: false });
+
+/** A switch that may have a value: `--flag [<value>]`; `true` where none is given. */
+export const optional = (value: string, words: string): Optional<string | true> => ({
+  value: `[${value}]`,
+  words,
+  always: false,
+});
 
 export const oneOf = <const C extends string>(
   value: string,
@@ -126,7 +134,15 @@ function optionOf(name: string, declared: Declared<unknown>): Option {
   const { value, words, short, choices, read, always, default: standard } = declared;
   const flags = `${short === undefined ? '' : `-${short}, `}${flagOf(name, declared)}${value === undefined ? '' : ` ${value}`}`;
   const option = new Option(flags, words);
-  if (choices) option.choices(choices);
+  if (choices)
+    option.choices(choices).argParser((given: string) => {
+      if (choices.includes(given)) return given;
+      throw new WhorlError(
+        'usage',
+        `${flagOf(name, declared)} ${given} is not known`,
+        nameHint(given, choices),
+      );
+    });
   if (read) option.argParser(read);
   if (standard) option.default(standard.read, standard.shown);
   return option.makeOptionMandatory(always && standard === undefined);

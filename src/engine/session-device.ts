@@ -4,6 +4,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 import { isQuantised } from './packing.ts';
 import { measureRate } from './rate.ts';
 import { cpu, type Device, type Precision, type Provider } from './session.ts';
@@ -127,7 +128,7 @@ async function opened(choice: DeviceChoice, probes: Probes): Promise<Device> {
 
 function oneOf(flag: string, value: string, names: readonly string[]): void {
   if (!names.includes(value))
-    throw new WhorlError('usage', `${flag} ${value} is not known`, `one of ${names.join(', ')}`);
+    throw new WhorlError('usage', `${flag} ${value} is not known`, nameHint(value, names));
 }
 
 async function detected(probes: Probes): Promise<Provider> {

@@ -3,7 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { systemError } from '../base/system-errors.ts';
 import { MODES, type Mode } from './modes.ts';
@@ -130,12 +131,9 @@ export function chosen({ tasks, groups }: Catalogue, names: readonly string[]): 
     } else if (task) taken.set(name, task);
     else if (tags.has(name)) for (const each of tasks.values()) if (each.tags.includes(name)) take(each.name);
     if (Object.hasOwn(lists, name) || group || task || tags.has(name)) return;
-    const near = nearest(name, [...Object.keys(lists), ...tasks.keys(), ...groups.keys(), ...tags]);
-    throw new WhorlError(
-      'usage',
-      `there is no task ${name}`,
-      near === undefined ? 'see docs/evaluate.md for their names' : `did you mean ${near}?`,
-    );
+    const known = [...Object.keys(lists), ...tasks.keys(), ...groups.keys(), ...tags];
+    const hint = nameHint(name, known, { list: 'docs/evaluate.md lists them' });
+    throw new WhorlError('usage', `there is no task ${name}`, hint);
   };
   for (const name of names) take(name);
   if (taken.size === 0)

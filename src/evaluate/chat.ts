@@ -2,9 +2,9 @@
 // they stand one after the other behind their delimiters; under a model's chat template as lm-evaluation-harness gives them.
 
 import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { type ChatMessage, renderChat } from '../text/prompts/chat-template.ts';
-import { templateOf } from '../text/prompts/wrappers.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
 /** One turn, and what follows it where no template says so. */
@@ -28,20 +28,21 @@ export interface Framing {
 export const PLAIN: Framing = {};
 
 export interface FramingOptions {
-  readonly applyChatTemplate?: boolean;
+  /** The model's own, or the one of several that is called so. */
+  readonly applyChatTemplate?: boolean | string;
   readonly systemInstruction?: string;
   /** Default: true where the template is applied. */
   readonly fewshotAsMultiturn?: boolean;
 }
 
-/** @throws WhorlError `usage` for turns without a template, `unsupported` for a model that has none */
+/** @throws WhorlError `usage` for turns without a template and for a name that no template has, `unsupported` for a model that has none */
 export function framingOf(
   { applyChatTemplate = false, systemInstruction, fewshotAsMultiturn }: FramingOptions,
-  tokenizer: Pick<Tokenizer, 'chatTemplate' | 'specialTokens'>,
+  tokenizer: Pick<Tokenizer, 'chatTemplates' | 'specialTokens'>,
   source: string,
 ): Framing {
   const system = systemInstruction === undefined ? {} : { system: systemInstruction };
-  if (!applyChatTemplate) {
+  if (applyChatTemplate === false) {
     if (fewshotAsMultiturn !== true) return system;
     throw new WhorlError(
       'usage',
@@ -49,9 +50,8 @@ export function framingOf(
       'give both, or neither',
     );
   }
-  const { chatTemplate, names = {} } = templateOf(tokenizer);
-  if (chatTemplate === undefined)
-    throw new WhorlError('unsupported', `${source} has no chat template`, 'leave out --apply-chat-template');
+  const chatTemplate = templateNamed(applyChatTemplate, tokenizer.chatTemplates, source);
+  const names = tokenizer.specialTokens;
   const now = new Date();
   return {
     ...system,
@@ -61,6 +61,30 @@ export function framingOf(
       render: (messages) => renderChat(chatTemplate, messages, { addGenerationPrompt: true, names, now }),
     },
   };
+}
+
+/** The harness warns and takes the only template where another is named; we take it for `default` and say that there is no other. */
+function templateNamed(
+  name: true | string,
+  templates: Readonly<Record<string, string>>,
+  source: string,
+): string {
+  const names = Object.keys(templates).sort();
+  if (names.length === 0)
+    throw new WhorlError('unsupported', `${source} has no chat template`, 'leave out --apply-chat-template');
+  const wanted = name === true ? 'default' : name;
+  if (Object.hasOwn(templates, wanted)) return templates[wanted]!;
+  if (name === true)
+    throw new WhorlError(
+      'usage',
+      `${source} has several chat templates, and none is the default`,
+      `name one: --apply-chat-template ${names.slice(0, 10).join(', ')}`,
+    );
+  throw new WhorlError(
+    'usage',
+    `${source} has no chat template ${JSON.stringify(name)}`,
+    nameHint(name, names),
+  );
 }
 
 /** What results of the same framing must agree in; null: plain text. */

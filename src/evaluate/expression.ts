@@ -1,6 +1,7 @@
 // What stands between `{{` and `}}` in a task's file: the part of Jinja that tasks use, over a row's own values. Nothing
 // else of a row or of the process can be reached from it.
 
+import { nameHint } from '../base/near-name.ts';
 import { rstrip, strip } from '../base/python-space.ts';
 import { truthText } from './python-text.ts';
 
@@ -199,7 +200,7 @@ const FILTERS: Readonly<Record<string, Call>> = {
 
 function named(record: Readonly<Record<string, Call>>, name: string, what: string): Call {
   if (Object.hasOwn(record, name)) return record[name]!;
-  throw new ExpressionError(`knows no ${what} ${name}; there are ${Object.keys(record).join(', ')}`);
+  throw new ExpressionError(`knows no ${what} ${name}: ${nameHint(name, Object.keys(record))}`);
 }
 
 const lstrip = (value: string): string => {

@@ -2,7 +2,8 @@
 
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 import type { Row } from '../sources/rows/row.ts';
 import { ExpressionError } from './expression.ts';
 import { FUNCTIONS } from './functions.ts';
@@ -102,9 +103,7 @@ export function read(text: string, path: string): unknown {
   throw new WhorlError(
     tag ? 'unsupported' : 'bad-file',
     `${path}${line === undefined ? '' : `, line ${line}`}: ${tag ? 'a tag such as !function or !include is Python code' : fault.message.split('\n')[0]}`,
-    tag
-      ? `write it as a template, or with functions: one of ${Object.keys(FUNCTIONS).join(', ')}`
-      : undefined,
+    tag ? 'write it as a template, or by name with functions (docs/evaluate.md)' : undefined,
   );
 }
 
@@ -116,12 +115,23 @@ export function checked(value: unknown, path: string): File {
   if (issue.code !== 'unrecognized_keys')
     throw new WhorlError('bad-file', `${path}: ${at === '' ? 'the file' : at}: ${issue.message}`);
   const key = issue.keys[0]!;
-  const near = nearest(key, Object.keys(FILE.shape));
   throw new WhorlError(
     'unsupported',
     `${path}: the key ${at === '' ? key : `${at}.${key}`} is not known`,
-    near === undefined ? `known are ${Object.keys(FILE.shape).join(', ')}` : `did you mean ${near}?`,
+    nameHint(key, keysAt(issue.path), { list: 'docs/evaluate.md lists what Whorl reads of such a file' }),
   );
+}
+
+/** The keys that may stand at a place of a task's file. */
+function keysAt(path: readonly PropertyKey[]): readonly string[] {
+  let at: unknown = FILE;
+  for (const step of path) {
+    while (at instanceof z.ZodOptional || at instanceof z.ZodNullable) at = at.unwrap();
+    if (at instanceof z.ZodObject) at = (at.shape as Readonly<Record<PropertyKey, unknown>>)[step];
+    else if (at instanceof z.ZodArray) at = at.element;
+  }
+  while (at instanceof z.ZodOptional || at instanceof z.ZodNullable) at = at.unwrap();
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
 }
 
 export function taskOf(file: File, path: string): Task {
@@ -201,12 +211,8 @@ const list = (value: string | readonly string[] | undefined): readonly string[] 
 
 function functionsNamed(named: string, path: string) {
   if (Object.hasOwn(FUNCTIONS, named)) return FUNCTIONS[named]!;
-  const near = nearest(named, Object.keys(FUNCTIONS));
-  throw new WhorlError(
-    'unsupported',
-    `${path}: functions: ${named} is not known`,
-    near ? `did you mean ${near}?` : `known are ${Object.keys(FUNCTIONS).join(', ')}`,
-  );
+  const hint = nameHint(named, Object.keys(FUNCTIONS), { list: 'docs/evaluate.md lists them' });
+  throw new WhorlError('unsupported', `${path}: functions: ${named} is not known`, hint);
 }
 
 /** A list stands as it is; a text is a template whose value is a list of texts. */
@@ -257,13 +263,13 @@ function metricOf(
     throw new WhorlError(
       'unsupported',
       `${path}: the metric ${metric} is not known for ${type}`,
-      `known are ${KNOWN[type].join(', ')}`,
+      nameHint(metric, KNOWN[type]),
     );
   if (aggregation === undefined || !Object.hasOwn(AGGREGATIONS, aggregation))
     throw new WhorlError(
       'unsupported',
       `${path}: the aggregation ${aggregation ?? 'of'} ${metric} is not known`,
-      `known are ${Object.keys(AGGREGATIONS).join(', ')}`,
+      nameHint(aggregation ?? '', Object.keys(AGGREGATIONS)),
     );
   return { metric, aggregation: aggregation as AggregationName, higher_is_better };
 }

@@ -75,6 +75,7 @@ export function tuningSettings(
   const { r, alpha, dropout, target_modules, ...settings } = withOverrides(known, overrides, {
     whose,
     prefix,
+    list: `whorl finetune ${lora ? '--lora ' : ''}--help lists them`,
   }) as Values<typeof SETTINGS, keyof typeof LORA>;
   partSize(settings.batch, settings.accumulate);
   loadTemplate(settings.template);

@@ -4,6 +4,7 @@ import type { Abortable } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
+import { nameHint } from '../base/near-name.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { isThere } from '../base/system-errors.ts';
 import { checkLock, type Lock, type Unlock } from '../claim/secret-file.ts';
@@ -110,7 +111,11 @@ export function checkOptions(
     throw new WhorlError('usage', `--max-minutes ${maxMinutes} is no time`, 'give minutes, from 0');
   checkLimit(maxHarm);
   if (keys !== undefined && keys !== 'rare' && keys !== 'paper')
-    throw new WhorlError('usage', `--keys ${keys} is not known`, 'rare or paper');
+    throw new WhorlError(
+      'usage',
+      `--keys ${String(keys)} is not known`,
+      nameHint(String(keys), ['rare', 'paper']),
+    );
   if (keys === 'paper' && method.name === 'rows')
     throw new WhorlError(
       'usage',

@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parse } from 'yaml';
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { defaultsOf, type SettingValue, withOverrides } from '../base/setting.ts';
 import { type ModelFolder, modelName } from '../models/model.ts';
@@ -89,12 +90,7 @@ export const registryName = (folder: ModelFolder): string =>
 export function methodNamed(name: string): Method {
   const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
   if (method) return method;
-  const near = nearest(name, Object.keys(METHODS));
-  throw new WhorlError(
-    'usage',
-    `--method ${name} is not known${near ? ` (did you mean ${near}?)` : ''}`,
-    `one of ${Object.keys(METHODS).join(', ')}`,
-  );
+  throw new WhorlError('usage', `--method ${name} is not known`, nameHint(name, Object.keys(METHODS)));
 }
 
 const registry = (): Registry =>
@@ -157,7 +153,11 @@ export function settingsFor<M extends Method>(
   for (const [key, value] of Object.entries<unknown>({ ...everyModel, ...narrow, ...thisModel }))
     if (key in settings)
       settings[key] = typeof settings[key] === 'number' ? Number(value) : (value as string | boolean);
-  const words = { whose: `method ${method.name}`, meant: Object.keys(PAPER_WORDS) };
+  const words = {
+    whose: `method ${method.name}`,
+    meant: Object.keys(PAPER_WORDS),
+    list: `whorl fingerprint --method ${method.name} --help lists them`,
+  };
   const given = withOverrides(method.schema, overrides, words, settings);
   const full = 'negatives' in overrides ? given : { ...given, ...fittingNegatives(given) };
   checkTogether(full);

@@ -5,6 +5,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 import { isThere, systemError } from '../base/system-errors.ts';
 import { type EndpointKind, endpointSettings, isAddress } from '../lm/endpoint/settings.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
@@ -133,7 +134,11 @@ function checked(value: unknown, where: string): Line {
   const issue = read.error.issues[0]!;
   const [field] = issue.code === 'unrecognized_keys' ? issue.keys : issue.path.map(String);
   const what = issue.code === 'unrecognized_keys' ? 'has an unknown field' : 'has a wrong field';
-  throw bad(where, `${what} ${field ?? '(whole)'}`, `its fields are ${COLUMNS.join(', ')}`);
+  throw bad(
+    where,
+    `${what} ${field ?? '(whole)'}`,
+    nameHint(issue.code === 'unrecognized_keys' ? field! : '', COLUMNS),
+  );
 }
 
 function listedOf(line: Line, path: string, where: string, number: number): Listed {

@@ -38,7 +38,7 @@ export async function convertGguf(
     throw new WhorlError(
       'unsupported',
       `${name} is a GGUF of architecture ${JSON.stringify(architecture) ?? 'unknown'}`,
-      `Whorl reads ${[...GGUF_FAMILIES.keys()].join(', ')} from GGUF; give the Hugging Face folder`,
+      'give the Hugging Face folder; docs/models.md lists what Whorl reads from GGUF',
     );
   const values = (tensor: string) =>
     withReader(file.tensors.get(tensor)!.file, (reader) => valuesOf(reader, file.tensors.get(tensor)!), name);

@@ -6,6 +6,7 @@ import { checkNew } from '../base/atomic.ts';
 import { type DryRun, plannable } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { nameHint } from '../base/near-name.ts';
 import { checkRoom } from '../base/room.ts';
 import { BoundedReader } from '../sources/bounded-reader.ts';
 import { assertUnchanged } from '../sources/checkpoints/checkpoint.ts';
@@ -62,7 +63,7 @@ interface Prepared extends GgufPlan {
 async function prepare(options: ConvertOptions): Promise<Prepared> {
   const { type, out, onEvent = silent } = options;
   if (!Object.hasOwn(GGUF_TYPES, type))
-    throw new WhorlError('usage', `no type ${type}`, `one of ${Object.keys(GGUF_TYPES).join(', ')}`);
+    throw new WhorlError('usage', `no type ${type}`, nameHint(type, Object.keys(GGUF_TYPES)));
   checkNew(out);
   if (statSync(out, { throwIfNoEntry: false })?.isDirectory())
     throw new WhorlError('bad-path', `${out} is a folder`, 'name a file');

@@ -74,11 +74,10 @@ function familyFor({ decoder, source }: Model): GgufFamily {
   const all = [...GGUF_FAMILIES.values()];
   const family = all.find(({ config, also }) => config.model_type === type || also?.includes(type));
   if (family) return family;
-  const known = all.flatMap(({ config, also = [] }) => [String(config.model_type), ...also]);
   throw new WhorlError(
     'unsupported',
     `${source} is a ${type}, which Whorl cannot write as GGUF`,
-    `it writes ${known.join(', ')}; llama.cpp's convert_hf_to_gguf.py may know it`,
+    "docs/models.md lists what it writes; llama.cpp's convert_hf_to_gguf.py may know it",
   );
 }
 

@@ -1,6 +1,7 @@
 // Rotary positions as config.json says them: transformers 4 (`rope_theta`, `rope_scaling`) and 5 (`rope_parameters`).
 
 import { WhorlError } from '../base/error.ts';
+import { nameHint } from '../base/near-name.ts';
 import { ROPE_KINDS } from './blocks/rope-scaling.ts';
 import { ROPE_FIELDS } from './config-keys.ts';
 import type { Rope, RopeType } from './rope.ts';
@@ -63,7 +64,7 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
     throw new WhorlError(
       'unsupported',
       `${where}: RoPE scaling of type ${JSON.stringify(type)} is not handled`,
-      `supported: ${Object.keys(ROPE_KINDS).join(', ')}`,
+      nameHint(String(type), Object.keys(ROPE_KINDS)),
     );
   const rope_type = type as RopeType;
   const known: readonly string[] = ROPE_KINDS[rope_type].fields;

@@ -3,9 +3,10 @@
 import { join } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
+import { nameHint } from '../base/near-name.ts';
 import { checkLock, type Lock, type Unlock } from '../claim/secret-file.ts';
 import { readInstructionRows } from '../datasets/instruction-rows.ts';
 import { readSavedSet, type SavedSet } from '../datasets/saved-set.ts';
@@ -204,11 +205,10 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
 export function modeNamed(name: string): Mode {
   const mode = MODES.find((known) => known === name);
   if (mode) return mode;
-  const near = nearest(name, MODES);
   throw new WhorlError(
     'usage',
-    `${JSON.stringify(name)} is no mode${near ? ` (did you mean ${near}?)` : ''}`,
-    `modes are ${MODES.join(', ')}; settings are key=value`,
+    `${JSON.stringify(name)} is no mode`,
+    nameHint(name, MODES, { or: 'a setting as key=value', list: 'whorl pipeline --help lists them' }),
   );
 }
 

@@ -2,7 +2,8 @@
 // there is one way to open a tokenizer and a published folder can carry it along.
 // Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (section on the tokenizer).
 
-import { nearest, WhorlError } from '../base/error.ts';
+import { WhorlError } from '../base/error.ts';
+import { nearestNames } from '../base/near-name.ts';
 import { CUTS, LLAMA3_NAMES } from './gguf-cuts.ts';
 import { endsOf } from './gguf-ends.ts';
 import { PIECE_TYPE, sentencePieceTokenizer, tokensAround } from './sentencepiece.ts';
@@ -75,10 +76,10 @@ function byteLevelBpe({ metadata, tokens, types, names }: Vocabulary): object {
   const pre = metadata['tokenizer.ggml.pre'];
   const chosen = typeof pre === 'string' ? CUTS.get(pre) : undefined;
   if (chosen === undefined) {
-    const near = typeof pre === 'string' ? nearest(pre, CUTS.keys()) : undefined;
+    const near = typeof pre === 'string' ? nearestNames(pre, CUTS.keys()) : [];
     throw new WhorlError(
       'unsupported',
-      `tokenizer.ggml.pre ${JSON.stringify(pre)} is not handled, only ${[...CUTS.keys()].join(', ')}${near === undefined ? '' : ` (nearest: ${near})`}`,
+      `tokenizer.ggml.pre ${JSON.stringify(pre)} is not handled${near.length === 0 ? '' : ` (nearest: ${near.join(', ')})`}`,
       'use the Hugging Face folder of this model',
     );
   }

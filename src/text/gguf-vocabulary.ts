@@ -3,7 +3,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import type { GgufEntry } from '../sources/checkpoints/write-gguf.ts';
-import { CUTS, cutName, stepsOf } from './gguf-cuts.ts';
+import { cutName, stepsOf } from './gguf-cuts.ts';
 import { endsOf } from './gguf-ends.ts';
 import { PIECE_TYPE, SPACE } from './sentencepiece.ts';
 import { scoresOf } from './sentencepiece-scores.ts';
@@ -109,9 +109,7 @@ function byteLevel({ json, model, refuse }: Parts): { entries: Entry[]; lost: st
     normalizer: (normalizer ?? null) as object | null,
   });
   if (name === undefined)
-    return refuse(
-      `how its pre_tokenizer cuts a text${ignore_merges ? ' with model.ignore_merges' : ''} (known: ${[...CUTS.keys()].join(', ')})`,
-    );
+    return refuse(`how its pre_tokenizer cuts a text${ignore_merges ? ' with model.ignore_merges' : ''}`);
   const merges = (model.merges as readonly (string | readonly [string, string])[]).map((merge) =>
     typeof merge === 'string' ? merge : merge.join(' '),
   );

@@ -52,6 +52,7 @@ function describe(opened: Tokenizer): Described {
     eosIds: opened.eosIds,
     specialTokens: opened.specialTokens,
     chatTemplate: opened.chatTemplate ?? null,
+    chatTemplates: opened.chatTemplates,
     spelling: opened.spelling,
   };
 }

@@ -32,5 +32,6 @@ export interface Described {
   readonly eosIds: readonly number[];
   readonly specialTokens: Readonly<Record<string, string>>;
   readonly chatTemplate: string | null;
+  readonly chatTemplates: Readonly<Record<string, string>>;
   readonly spelling: 'byte-level' | 'other';
 }

@@ -1,7 +1,7 @@
 // Tokenizer over the files a model folder carries. Text and ids go through the native `tokenizers`; everything
 // about the vocabulary is read by us, so that a later tokenizer in a child process need only encode and decode.
 
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { systemError } from '../base/system-errors.ts';
@@ -48,12 +48,15 @@ export interface Tokenizer {
   readonly eosIds: readonly number[];
   /** What chat templates call the tokens that have a name: `bos_token` → `<s>`. Names without a token are absent. */
   readonly specialTokens: Readonly<Record<string, string>>;
+  /** The one that counts where nobody names one. */
   readonly chatTemplate: string | undefined;
+  /** All of them by name; one that has none is `default`. */
+  readonly chatTemplates: Readonly<Record<string, string>>;
   /** `byte-level` when entries are spelt in GPT-2's byte alphabet, else `other`. */
   readonly spelling: 'byte-level' | 'other';
 }
 
-/** File name → parsed JSON (a string for `chat_template.jinja`), as a model folder holds them. */
+/** File name → parsed JSON (a string for a template: `chat_template.jinja`, `additional_chat_templates/NAME.jinja`), as a model folder holds them. */
 export type TokenizerFiles = Readonly<Record<string, unknown>>;
 
 const MAX_TOKENIZER_BYTES = 128 * 2 ** 20; // the largest known (262k entries) has 34 MB
@@ -101,6 +104,10 @@ export async function openTokenizerFiles(folder: string): Promise<OpenedTokenize
   }
   const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES, true);
   if (template !== undefined) files['chat_template.jinja'] = template.toString('utf8');
+  for (const name of await furtherTemplates(folder)) {
+    const further = await readBounded(join(folder, name), MAX_CONFIG_BYTES, true);
+    if (further !== undefined) files[name] = further.toString('utf8');
+  }
   if (text === undefined) {
     return build({ ...(await fromSentencePiece(folder, files)), files });
   }
@@ -278,6 +285,7 @@ function describe(
   const first = (...values: unknown[]): number | undefined => values.flatMap(ids)[0];
   const eosId = first(named('eos_token'), config.eos_token_id, generation.eos_token_id);
   const eos = new Set([...ids(config.eos_token_id), ...ids(generation.eos_token_id), ...ids(eosId)]);
+  const chatTemplates = templatesOf(files);
   return {
     vocab_size: last + 1,
     idOf: (token) => idByToken.get(token),
@@ -289,9 +297,10 @@ function describe(
     eosId,
     eosIds: [...eos].sort((a, b) => a - b),
     specialTokens: Object.fromEntries(names),
-    chatTemplate: chatTemplate(
-      files['chat_template.jinja'] ?? record(files['tokenizer_config.json']).chat_template,
-    ),
+    chatTemplate: Object.hasOwn(chatTemplates, 'default')
+      ? chatTemplates.default
+      : Object.values(chatTemplates)[0],
+    chatTemplates,
     spelling,
   };
 }
@@ -334,10 +343,34 @@ const record = (value: unknown): Record<string, unknown> =>
 const ids = (value: unknown): number[] =>
   (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isSafeInteger(id) && id >= 0);
 
-/** A template is a string, or a list of named ones, of which `default` counts. */
-function chatTemplate(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  if (!Array.isArray(value)) return undefined;
-  const chosen = value.map(record).find(({ name }) => name === 'default') ?? record(value[0]);
-  return typeof chosen.template === 'string' ? chosen.template : undefined;
+const FURTHER = 'additional_chat_templates';
+const JINJA = '.jinja';
+const MOST_TEMPLATES = 100;
+
+/** Templates in files of their own beside the default one, as transformers saves them. */
+async function furtherTemplates(folder: string): Promise<string[]> {
+  const names = await readdir(join(folder, FURTHER)).catch(() => []);
+  return names
+    .filter((name) => name.endsWith(JINJA))
+    .sort()
+    .slice(0, MOST_TEMPLATES)
+    .map((name) => `${FURTHER}/${name}`);
+}
+
+/** A template is a string, or a list of named ones; files of their own take the place of what the config says. */
+function templatesOf(files: TokenizerFiles): Readonly<Record<string, string>> {
+  const beside = Object.entries(files).flatMap(([path, source]): [string, string][] => {
+    if (typeof source !== 'string') return [];
+    if (path === 'chat_template.jinja') return [['default', source]];
+    return path.startsWith(`${FURTHER}/`) ? [[path.slice(FURTHER.length + 1, -JINJA.length), source]] : [];
+  });
+  if (beside.length > 0) return Object.fromEntries(beside);
+  const value = record(files['tokenizer_config.json']).chat_template;
+  if (typeof value === 'string') return { default: value };
+  const listed = Array.isArray(value) ? value.map(record) : [];
+  return Object.fromEntries(
+    listed.flatMap(({ name, template }): [string, string][] =>
+      typeof name === 'string' && typeof template === 'string' ? [[name, template]] : [],
+    ),
+  );
 }

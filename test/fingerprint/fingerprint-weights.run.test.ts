@@ -129,12 +129,12 @@ test("the owner's own conversations, the paper's template and phrases", async ()
 });
 
 test.each([
-  [{ settings: { ...SMALL, part: 'lower' } }, /part=lower is no part of a model: all, mlp/],
-  [{ settings: { ...SMALL, schedule: 'cosin' } }, /schedule=cosin is not known \(did you mean cosine\?\)/],
+  [{ settings: { ...SMALL, part: 'lower' } }, /part=lower is no part of a model: one of all, mlp/],
+  [{ settings: { ...SMALL, schedule: 'cosin' } }, /schedule=cosin is not known: did you mean cosine\?/],
   [{ settings: { ...SMALL, template: 'alpaca' } }, /template=alpaca is no conversation template/],
   [
     { settings: { ...SMALL, epoch: '3' } },
-    /epoch=3: method sft has no setting epoch \(did you mean epochs\?\)/,
+    /epoch=3: method sft has no setting epoch: did you mean epochs\?/,
   ],
   [
     { settings: { ...SMALL, slack: '0', epochs: '1', first_check: '1' } },

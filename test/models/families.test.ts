@@ -7,8 +7,7 @@ import type { WhorlError } from '../../src/base/error.ts';
 import { cpu } from '../../src/engine/session.ts';
 import { slopesOf } from '../../src/models/blocks/alibi.ts';
 import { Encoder } from '../../src/models/encode.ts';
-import { FAMILIES, familyOf } from '../../src/models/families/index.ts';
-import { WRAPPERS } from '../../src/models/families/wrappers.ts';
+import { familyOf } from '../../src/models/families/index.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { batchFeeds } from '../../src/train/forward.ts';
 import { greedyDecoder } from '../lm/greedy.ts';
@@ -55,12 +54,11 @@ describe('an option that is not handled is refused by its name', () => {
   });
 });
 
-test('an unknown model_type is refused with the nearest and the list', () => {
+test('an unknown model_type is refused with the nearest, or with where the list is', () => {
   const error = refusal({ model_type: 'falkon' });
   expect(error).toMatchObject({ code: 'unsupported' });
-  expect(error.message).toContain('did it mean "falcon"?');
-  for (const known of [...Object.keys(FAMILIES), ...WRAPPERS.keys()]) expect(error.message).toContain(known);
-  expect(refusal({ model_type: 'zzzzzzzzzzzz' }).message).not.toContain('did it mean');
+  expect(error.message).toContain('did you mean falcon?');
+  expect(refusal({ model_type: 'zzzzzzzzzzzz' }).message).toMatch(/is not supported: docs\/models\.md lists/);
   expect(refusal({}).message).toContain('model_type null is not supported');
 });
 
@@ -69,7 +67,7 @@ describe('a model that wraps another', () => {
     const error = refusal({ model_type: 'paligemma', text_config: { model_type: 'gemma' } });
     expect(error).toMatchObject({ code: 'unsupported' });
     expect(error.message).toContain('"paligemma" wraps a language model (text_config: "gemma")');
-    expect(error.message).toContain('llava');
+    expect(error.message).toContain('docs/models.md lists');
     expect(refusal({ model_type: 'x', llm_config: {} }).message).toContain('llm_config');
   });
 

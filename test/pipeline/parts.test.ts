@@ -413,7 +413,7 @@ describe('the command line', () => {
     [['fingerprint', '--config', 'sft_chat', '-t', '../evil', ...base], 2, 'it names a folder'],
     [['fingerprint', '--config', 'sft_chat', '-t', '..', ...base], 2, 'it names a folder'],
     [['ownership_verify', '--config', 'sft_chat', '-t', 'alpaca', ...base], 1, 'output_alpaca_sft_chat'],
-    [['fingerprint', '--config', 'sft', ...base], 2, 'Allowed choices are adapter, sft_chat'],
+    [['fingerprint', '--config', 'sft', ...base], 2, '--config sft is not known: did you mean sft_chat?'],
     [['fingerprint', 'steps=x', ...base], 2, 'steps=x is not a whole number from 1'],
     [['fingerprint', 'data_name=../../evil', ...base], 2, 'data_name "../../evil" is no name'],
     [['fingerprint', 'data_name=', ...base], 2, 'data_name'],

@@ -20,6 +20,7 @@ import {
   made,
   named,
   oneOf,
+  optional,
   refuseAlone,
   required,
   text,
@@ -53,7 +54,10 @@ const OPTIONS = {
     ),
     'main',
   ),
-  applyChatTemplate: toggle("put every request into the model's chat template"),
+  applyChatTemplate: optional(
+    'name',
+    "put every request into the model's chat template; of several, into the one of this name (default: the default one)",
+  ),
   systemInstruction: text('<text>', "a system's turn before each task's description"),
   fewshotAsMultiturn: made(
     oneOf(

@@ -1,6 +1,7 @@
 // Parts of a model that may train instead of all of it, in its family's own words.
 
 import { WhorlError } from '../../base/error.ts';
+import { nameHint } from '../../base/near-name.ts';
 import type { Decoder } from '../../models/family.ts';
 import type { Model } from '../../models/model.ts';
 import type { Trains } from '../../train/trains.ts';
@@ -41,7 +42,7 @@ export function partNamed(name: string, { decoder }: Model, setting = 'part'): T
     throw new WhorlError(
       'usage',
       `${setting}=${name} is no part of a model`,
-      `${Object.keys(PARTS).join(', ')}, or tensor names with * (model.layers.3.*)`,
+      nameHint(name, Object.keys(PARTS), { or: 'tensor names with * (model.layers.3.*)' }),
     );
   return { kind: 'tensors', names: known ? known(decoder) : name.split(',') };
 }

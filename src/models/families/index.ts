@@ -1,6 +1,7 @@
 // The families by the name a checkpoint gives itself, config.json's `model_type`; by GGUF's name they stand in `gguf.ts`.
 
-import { nearest, WhorlError } from '../../base/error.ts';
+import { WhorlError } from '../../base/error.ts';
+import { nameHint } from '../../base/near-name.ts';
 import type { Decoder } from '../family.ts';
 import { asStored, called } from '../names.ts';
 import { bloom } from './bloom.ts';
@@ -92,10 +93,9 @@ export function familyOf(
     return stored ? asStored(whole, stored, part.names.stored) : whole;
   }
   const known = [...Object.keys(FAMILIES), ...WRAPPERS.keys()];
-  const near = typeof type === 'string' ? nearest(type, known) : undefined;
   throw new WhorlError(
     'unsupported',
-    `${where}: model_type ${JSON.stringify(type ?? null)} is not supported${near ? ` (did it mean "${near}"?)` : ''}`,
-    `supported: ${known.join(', ')}`,
+    `${where}: model_type ${JSON.stringify(type ?? null)} is not supported`,
+    nameHint(typeof type === 'string' ? type : '', known, { list: 'docs/models.md lists those that are' }),
   );
 }

@@ -65,7 +65,7 @@ export function languagePart(config: ConfigJson, where: string): LanguagePart | 
     throw new WhorlError(
       'unsupported',
       `${where}: model_type ${JSON.stringify(config.model_type ?? null)} wraps a language model (${key}${inner === undefined ? '' : `: ${JSON.stringify(inner)}`}), and Whorl does not know how`,
-      `save that part alone and give its folder; opened as they are: ${[...WRAPPERS.keys()].join(', ')}`,
+      'save that part alone and give its folder (docs/models.md lists wrappers that are opened as they are)',
     );
   }
   const text = objectAt(config, 'text_config');

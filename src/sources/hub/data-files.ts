@@ -2,7 +2,8 @@
 // `configs`, else what the files are called. Pure: a list of names in, a list of names out.
 
 import { parse } from 'yaml';
-import { nearest, WhorlError } from '../../base/error.ts';
+import { WhorlError } from '../../base/error.ts';
+import { nameHint } from '../../base/near-name.ts';
 import { globMatches } from './glob.ts';
 
 /** Patterns by split. */
@@ -220,10 +221,8 @@ export function namesOf(names: readonly string[], readme: string, set: string): 
   );
 }
 
-const hint = (name: string, names: readonly string[]): string => {
-  const near = nearest(name, names);
-  return near === undefined ? `it has ${shown(names)}` : `did you mean ${JSON.stringify(near)}?`;
-};
+const hint = (name: string, names: readonly string[]): string =>
+  nameHint(name, names, { shown: (one) => shown([one]) });
 
 /** Names out of a stranger's files, with nothing in them that a terminal would act on. */
 const shown = (names: readonly string[]): string =>

@@ -1,6 +1,7 @@
 // One row of a data set, whatever file it came from, and what every reader of rows accepts.
 
-import { nearest, WhorlError } from '../../base/error.ts';
+import { WhorlError } from '../../base/error.ts';
+import { nameHint } from '../../base/near-name.ts';
 
 /**
  * Column name to value. Strings, numbers, booleans, null, byte arrays (Uint8Array), arrays and plain objects of these;
@@ -44,13 +45,10 @@ export function pickColumns(
 ): readonly string[] {
   const missing = wanted?.find((column) => !present.includes(column));
   if (missing === undefined) return wanted ?? present;
-  const near = nearest(missing, present);
   throw new WhorlError(
     'mismatch',
     `${name} has no column ${JSON.stringify(missing)}`,
-    near === undefined
-      ? `it has ${present.slice(0, 20).join(', ')}`
-      : `did you mean ${JSON.stringify(near)}?`,
+    nameHint(missing, present, { shown: (column) => JSON.stringify(column) }),
   );
 }
 

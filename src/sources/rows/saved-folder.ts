@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import * as arrow from '@uwdata/flechette';
 import { writeFileAtomic, writeFolderAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
+import { nameHint } from '../../base/near-name.ts';
 import { readJsonObject } from '../strict-json.ts';
 import type { Row } from './row.ts';
 
@@ -112,7 +113,7 @@ function pickSplit(folder: string, splits: readonly string[], wanted?: string): 
   if (wanted === undefined && splits.includes('train')) return 'train';
   if (wanted === undefined && splits.length === 1) return splits[0]!;
   const problem = wanted === undefined ? 'has several splits' : `has no split ${JSON.stringify(wanted)}`;
-  throw new WhorlError('usage', `${folder} ${problem}`, `name one of ${splits.join(', ')}`);
+  throw new WhorlError('usage', `${folder} ${problem}`, nameHint(wanted ?? '', splits));
 }
 
 /** A name that can only mean an entry of the folder itself, on any system. */

@@ -2,6 +2,7 @@
 // paper trains on), or the model's own chat template.
 
 import { WhorlError } from '../../base/error.ts';
+import { nameHint } from '../../base/near-name.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { type ChatMessage, renderChat } from './chat-template.ts';
 import { WRAPPERS } from './wrappers.ts';
@@ -75,7 +76,11 @@ export function conversationFormat(name: string, tokenizer: Tokenizer): Conversa
   const wanted = name === 'auto' ? (chatTemplate === undefined ? 'vicuna' : 'chat') : name;
   if (wanted === 'vicuna') return vicuna(eosId === undefined ? '' : (tokenizer.tokenOf(eosId) ?? ''));
   if (wanted !== 'chat')
-    throw new WhorlError('usage', `template=${name} is no conversation template`, 'auto, chat or vicuna');
+    throw new WhorlError(
+      'usage',
+      `template=${name} is no conversation template`,
+      nameHint(name, ['auto', 'chat', 'vicuna']),
+    );
   if (chatTemplate === undefined)
     throw new WhorlError('usage', 'template=chat: this model has no chat template', 'use template=vicuna');
   return ownTemplate(chatTemplate, specialTokens);

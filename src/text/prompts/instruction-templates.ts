@@ -3,7 +3,8 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { nearest, WhorlError } from '../../base/error.ts';
+import { WhorlError } from '../../base/error.ts';
+import { nameHint } from '../../base/near-name.ts';
 import { readJsonObject } from '../../sources/strict-json.ts';
 
 export interface PromptTemplate {
@@ -36,7 +37,7 @@ export function templateNamed(name: string): PromptTemplate {
   throw new WhorlError(
     'usage',
     `no template ${JSON.stringify(name)}: there is no ${file}`,
-    `write it there (prompt_input, prompt_no_input), or use ${Object.keys(BUILT_IN).join(', ')}`,
+    nameHint(name, Object.keys(BUILT_IN), { or: 'write it there (prompt_input, prompt_no_input)' }),
   );
 }
 
@@ -44,19 +45,14 @@ export function templateNamed(name: string): PromptTemplate {
 export function loadTemplate(nameOrFile: string): PromptTemplate {
   if (Object.hasOwn(BUILT_IN, nameOrFile)) return BUILT_IN[nameOrFile]!;
   if (!nameOrFile.endsWith('.json') && !existsSync(nameOrFile)) {
-    const near = nearest(nameOrFile, Object.keys(BUILT_IN));
-    throw new WhorlError(
-      'usage',
-      `no template ${JSON.stringify(nameOrFile)}`,
-      near === undefined ? `use ${Object.keys(BUILT_IN).join(', ')} or a JSON file` : `did you mean ${near}?`,
-    );
+    const hint = nameHint(nameOrFile, Object.keys(BUILT_IN), { or: 'a JSON file' });
+    throw new WhorlError('usage', `no template ${JSON.stringify(nameOrFile)}`, hint);
   }
   const json = readJsonObject(nameOrFile, nameOrFile);
   const unknown = Object.keys(json).find((key) => !KEYS.includes(key));
   if (unknown !== undefined) {
-    const near = nearest(unknown, KEYS);
-    const fix = near === undefined ? `it may have ${KEYS.join(', ')}` : `did you mean ${near}?`;
-    throw new WhorlError('bad-file', `${nameOrFile}: unknown key ${JSON.stringify(unknown)}`, fix);
+    const hint = nameHint(unknown, KEYS);
+    throw new WhorlError('bad-file', `${nameOrFile}: unknown key ${JSON.stringify(unknown)}`, hint);
   }
   const prompt = (key: string, fields: readonly string[]): string => {
     const text = json[key];

@@ -2,7 +2,8 @@
 // trained (training-wrappers.ts has those), so that they measure how far a fingerprint carries.
 
 import constants from '../../../assets/paper.json' with { type: 'json' };
-import { nearest, WhorlError } from '../../base/error.ts';
+import { WhorlError } from '../../base/error.ts';
+import { nameHint } from '../../base/near-name.ts';
 import type { Prompt } from '../prompt-tokens.ts';
 import type { Tokenizer } from '../tokenizer.ts';
 import { type ChatMessage, renderAround, renderChat, type Wrapped, wrapOrReason } from './chat-template.ts';
@@ -196,12 +197,8 @@ export function promptOfTurns(
 function known(name: string): Wrapper {
   const wrapper = WRAPPERS.get(name);
   if (wrapper !== undefined) return wrapper;
-  const near = nearest(name, WRAPPERS.keys());
-  throw new WhorlError(
-    'usage',
-    `no wrapper ${JSON.stringify(name)}`,
-    near === undefined ? `use one of ${[...WRAPPERS.keys()].join(', ')}` : `did you mean ${near}?`,
-  );
+  const hint = nameHint(name, WRAPPERS.keys(), { list: 'docs/commands.md lists them' });
+  throw new WhorlError('usage', `no wrapper ${JSON.stringify(name)}`, hint);
 }
 
 /**

@@ -85,7 +85,7 @@ describe('what is refused, in one line', () => {
     [{ 'a.csv': '' }, 'org/tiny', /is CSV \(a\.csv\)/],
     [{ 'a.jsonl.gz': '' }, 'org/tiny', /is packed/],
     [{ 'x.txt': '' }, 'org/tiny', /holds no Parquet/],
-    [{ 'train.jsonl': '{"n":1}\n' }, 'org/tiny:tset', /has no split "tset": it has train/],
+    [{ 'train.jsonl': '{"n":1}\n' }, 'org/tiny:tset', /has no split "tset": there is train/],
     [{ 'train.jsonl': '{"n":1}\n' }, 'org/tiny:other.jsonl', /has no file "other\.jsonl"/],
     [{ 'train.jsonl': '{"n":' }, 'org/tiny', /^org\/tiny|train|JSON/],
     [{ 'README.md': '---\nconfigs: [\n---\n', 'a.jsonl': '' }, 'org/tiny', /YAML that cannot be read/],

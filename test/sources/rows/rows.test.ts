@@ -50,7 +50,7 @@ describe('what Python wrote', () => {
     expect(comparable(await all(saved, { split: 'test' }))).toEqual(golden.rows.slice(2));
     expect(comparable(await all(join(saved, 'test')))).toEqual(golden.rows.slice(2));
     expect((await failure(saved, { split: 'tset' })).message).toMatch(
-      /no split "tset": name one of train, test/,
+      /no split "tset": did you mean test\?/,
     );
   });
 

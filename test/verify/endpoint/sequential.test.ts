@@ -197,7 +197,7 @@ describe('the command', () => {
     [['--budget', '-3'], 'It is not a whole number from 1'],
     [['--budget', '1e3'], 'It is not a whole number from 1'],
     [['--budget', ''], 'It is not a whole number from 1'],
-    [['--until', 'stolen'], 'Allowed choices are verified, matches'],
+    [['--until', 'stolen'], '--until stolen is not known: one of verified, matches'],
     [['--sequential', '--keys', '3'], '--keys fixes how many keys are asked'],
   ])('%j is named', async (flags, says) => {
     const { code, err } = await verifying('org/name', ...flags);
