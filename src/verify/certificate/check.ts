@@ -391,9 +391,11 @@ function checkTerms<K extends ClaimKind>(
 
 function checkTranscript<K extends ClaimKind>(
   { plan, claim }: OpenedOf<K>,
-  { transcript, stamp, asked: { from, prefix, suffix, system, wrapper, look }, changed, ...more }: Predicate,
+  { transcript, stamp, asked, changed, suspect, ...more }: Predicate,
   of: number,
 ): void {
+  const { from, prefix, suffix, system, wrapper, look } = asked;
+  const inTurns = isEndpoint(suspect) && suspect.kind === 'chat'; // a system prompt is a turn of its own
   if (transcript.length !== plan.keys.length) wrong('the transcript has another number of answers than keys');
   if (look < 1) wrong('its number of looks is no count');
   if (plan.keys.length === 0 && (wrapper !== plan.query.wrapper || system !== null || prefix + suffix !== ''))
@@ -402,7 +404,8 @@ function checkTranscript<K extends ClaimKind>(
     if (transcript[i]!.prompt !== `${prefix}${text}${suffix}`)
       wrong(`prompt ${i} is not key ${i} under the wrapper`);
   });
-  if (system !== null && plan.query.wrappers![wrapper] === null && !`${prefix}\0${suffix}`.includes(system))
+  const unseen = !inTurns && plan.query.wrappers![wrapper] === null;
+  if (system !== null && unseen && !`${prefix}\0${suffix}`.includes(system))
     wrong('its system prompt is not in the prompts');
   const links = chained(claim.root, transcript);
   if (links.some(({ chain }, i) => chain !== transcript[i]!.chain)) wrong('the chain of answers is broken');

@@ -164,8 +164,9 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
             ...{ asked_from: from, asked_to: to, transcript_chain: transcript.chain },
           },
           body: null,
-          exchanges: requests.slice(0, verdict.keys.to - verdict.keys.from).map((request, i) => ({
-            prompt: askedText(request),
+          exchanges: requests.slice(0, verdict.keys.to - verdict.keys.from).map((_, i) => ({
+            // In turns it is what the user says.
+            prompt: `${prefix}${opened.plan.keys[range.from + i]!.text}${suffix}`,
             prompt_tokens: null,
             answer: answers[i]!,
             answer_tokens: null,
