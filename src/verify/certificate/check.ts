@@ -32,6 +32,7 @@ import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
 import type { Evidence } from '../exactness.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
+import type { Stop } from '../sequential/course.ts';
 import { replayStopped } from '../sequential/outcome.ts';
 import { readingFrom, type StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, decideOnPart, keysCountForNothing, type Verdict } from '../verdict.ts';
@@ -68,6 +69,8 @@ export interface Checked {
   readonly stamp?: DrawnStamp;
   readonly verdict: Verdict;
   readonly evidence: Found;
+  /** The verdict that other answers to the same questions give, and what is read of the stamp where one was. */
+  readonly decide: (answers: readonly string[], stamp: StampReading | null) => Verdict;
 }
 
 /** More is checked once the plan is whole (`checkTerms`). */
@@ -117,27 +120,29 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
     evidence: issued,
   };
   const { until, why } = predicate.stopped ?? {};
-  const stopped =
-    until && why
-      ? replayStopped(
+  const decided = (
+    evidence: Evidence,
+    given: { answers: readonly string[]; stamp: StampReading | null; why: Stop | undefined },
+  ): Verdict =>
+    decideOnPart(part, { from, to, of }, given.answers, {
+      ...deciding,
+      look,
+      evidence,
+      ...(given.stamp && { stamp: given.stamp }),
+      ...(until && {
+        stopped: replayStopped(
           { ...part, draw: left.draw } as OpenedOf<AskedKind>,
           { from, keys: of, of: of - from, until },
           deciding,
           left.size as SizeOf[AskedKind],
-          answers,
-          why,
-        )
-      : undefined;
-  const decided = (evidence: Evidence): Verdict =>
-    decideOnPart(part, { from, to, of }, answers, {
-      ...deciding,
-      look,
-      evidence,
-      ...(stamp && { stamp }),
-      ...(stopped && { stopped }),
+          given.answers,
+          given.why,
+        ),
+      }),
       ownerParts: predicate.body === null ? {} : { body: predicate.body },
     });
-  const verdict = decided(issued);
+  const told = { answers, stamp, why };
+  const verdict = decided(issued, told);
   if (!verdict.exact) wrong(verdict.reason);
   if (keysCountForNothing(verdict)) wrong('the keys were not asked as the claim permits');
   const replayed = {
@@ -151,13 +156,14 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
     if (!same(replayed[name], result[name]))
       wrong(`${name} is ${JSON.stringify(result[name])}, replayed ${JSON.stringify(replayed[name])}`);
   const { evidence } = found;
-  const judged = decided({ ...evidence, proofBeforeRound: proved && evidence.proofBeforeRound });
+  const trusted = { ...evidence, proofBeforeRound: proved && evidence.proofBeforeRound };
   return {
     statement,
     claim: claim as Claim,
     plan: part.plan as unknown as ClaimPlan,
-    verdict: judged,
+    verdict: decided(trusted, told),
     evidence: found,
+    decide: (answers, stamp) => decided(trusted, { answers, stamp, why: undefined }),
     ...(part.stamp && { stamp: part.stamp }),
   };
 }
