@@ -16,6 +16,7 @@ import { type Model, plannedModel } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
+import { allOpened } from './certificate/burn.ts';
 import { type Certifier, certifier, certify, plannedCertificate } from './certify.ts';
 import { transcriptsBeside } from './endpoint/transcript.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
@@ -87,7 +88,9 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
       'leave --precision out: what others check is asked in float32',
     );
   const claim = await openedClaim(options);
-  const { contents, opened, range, hasKeys } = claim;
+  const { contents, opened, range } = claim;
+  const hasKeys = range.from < range.to;
+  if (claim.hasKeys && !hasKeys && options.withoutStamp) allOpened(range.to);
   checkGiven(options, hasKeys, opened.stamp !== undefined);
   const issuing =
     options.certificate === undefined ? undefined : certifier(options.certificate, claim, options);
@@ -166,10 +169,10 @@ export function checkGiven(
   if (withoutStamp)
     throw new WhorlError('usage', '--without-stamp goes with keys, and this claim has none', 'leave it out');
   if (sequential)
-    throw new WhorlError('usage', '--sequential goes with keys, and this claim has none', 'leave it out');
+    throw new WhorlError('usage', '--sequential goes with keys, and this claim has none left', 'leave it out');
   for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks }))
     if (value !== undefined)
-      throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
+      throw new WhorlError('usage', `--${name} goes with keys, and this claim has none left`, 'leave it out');
 }
 
 const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): DryRun => ({

@@ -26,6 +26,7 @@ import {
   type Wrapped,
   wrapperInTurns,
 } from '../../text/prompts/wrappers.ts';
+import { allOpened } from '../certificate/burn.ts';
 import { type Certifier, certifier, certify, plannedCertificate } from '../certify.ts';
 import { decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
@@ -228,6 +229,7 @@ async function ready(options: VerifyOptions): Promise<Ready> {
       'this claim has no keys that a server could be asked',
       'its stamp is read from weights: give the model itself as --suspect',
     );
+  if (range.from === range.to) allOpened(range.to);
   if (contents.adapter !== null)
     throw new WhorlError(
       'unsupported',
