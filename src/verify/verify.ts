@@ -306,7 +306,7 @@ async function askKeys(ready: Digested, questions: Questions, deciding: Deciding
     ...(quantised && { precision: quantised }),
     warnings: [
       ...warnings,
-      ...keyWarnings(changed.length, requests.length, byIds),
+      ...keyWarnings(changed.length, requests.length, byIds, contents.adapter !== null && !options.body),
       ...reorderedWarning(reordered),
       ...quantisedWarning(quantised),
     ],
