@@ -671,7 +671,7 @@ def replay(p, claim, header, dice):
     need(alone or around is None or around == [asked["prefix"], asked["suffix"]], "the text of the wrapper")
     need(plan["query"]["wrapper"] in wrappers, "the committed wrapper")
     need(asked["system"] is None or asked["system"] in systems, "a permitted system prompt")
-    if asked["system"] is not None and around is None:
+    if asked["system"] is not None and around is None and p["suspect"].get("kind") != "chat":  # there it is a turn of its own
         need(asked["system"] in asked["prefix"] + "\0" + asked["suffix"], "the system prompt in the prompts")
     need(1 <= asked["look"] <= claim["most_looks"], "a look that is paid for")
     ways = 1 if asked["wrapper"] == plan["query"]["wrapper"] and asked["system"] is None else len(wrappers) * (1 + len(systems))

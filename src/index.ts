@@ -170,6 +170,7 @@ export { RowsTrainer } from './train/rows.ts';
 export { Trainer, type TrainerOptions } from './train/trainer.ts';
 export { EMBEDDING, EVERYTHING, lowRank, lowRankEverywhere, type Trains } from './train/trains.ts';
 export { promptAndAnswer, type TuningExample } from './train/tuning-examples.ts';
+export { type AskAgainOptions, type AskedAgain, askAgain } from './verify/certificate/ask-again.ts';
 export { type Checked, type CheckOptions, checkCertificate } from './verify/certificate/check.ts';
 export {
   type RivalClaim,

@@ -54,8 +54,9 @@ const badDraw = (): never => {
   );
 };
 const perKey = <T>(list: readonly T[], i: number): T => list[list.length === 1 ? 0 : i]!;
+/** Of no key it has one list all the same: how long lists are is part of a claim's size. */
 const perKeyPart = <T>(list: readonly T[], from: number, to: number): T[] =>
-  list.length === 1 ? [...list] : list.slice(from, to);
+  list.length === 1 || from === to ? list.slice(0, 1) : list.slice(from, to);
 const shifted = (places: readonly number[], from: number, to: number): number[] =>
   places.filter((i) => i >= from && i < to).map((i) => i - from);
 const ascending = (list: readonly number[], below: number): boolean =>

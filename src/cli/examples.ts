@@ -29,8 +29,8 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl rival --secret-a a/secret.whorl --model-a org/name --secret-b b/secret.whorl --model-b model.gguf --json',
   ],
   check: [
-    'whorl check certificate.json',
     'whorl check certificate.json --key owner.pub.pem --html page.html',
+    'whorl check certificate.json --suspect org/name',
   ],
   sign: [
     'whorl sign ./run/published --key owner.pem',

@@ -47,6 +47,12 @@ export function certifier(
     );
   if (opened.claim.draw.source === 'hand-picked')
     throw new WhorlError('usage', 'keys that were picked prove nothing', 'verify without --certificate');
+  if (range.from === range.to && opened.plan.keys.length > 0)
+    throw new WhorlError(
+      'usage',
+      'a certificate opens keys, and all of this claim were opened by others',
+      'verify without --certificate: the stamp alone decides, and stays closed',
+    );
   // Strangers see that the committed rows tell nothing of the draw by the tokens of all keys.
   if (opened.claim.private_part !== 'none' && (sequential || range.to - range.from < opened.plan.keys.length))
     throw new WhorlError(

@@ -20,6 +20,7 @@ import { configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
 import { type AskedElsewhere, askedByJob, checkByJob, dtypeWarning, jobsBeside } from './by-job.ts';
+import { allOpened } from './certificate/burn.ts';
 import { type Certifier, certifier, certify, plannedCertificate } from './certify.ts';
 import { transcriptsBeside } from './endpoint/transcript.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
@@ -30,7 +31,7 @@ import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim, STAMP_BURNT } from './opened-claim.ts';
 import { rankRequests, rankScores } from './ranks.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
-import { decideInTurn } from './sequential/in-turn.ts';
+import { decideHere, type Generated } from './sequential/here.ts';
 import { askedBefore } from './sequential/local-transcript.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
 import { readStamp } from './stamp.ts';
@@ -122,7 +123,9 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
       'leave one of them out',
     );
   const claim = await openedClaim(options);
-  const { contents, opened, range, hasKeys } = claim;
+  const { contents, opened, range } = claim;
+  const hasKeys = range.from < range.to;
+  if (claim.hasKeys && !hasKeys && options.withoutStamp) allOpened(range.to);
   checkGiven(options, hasKeys, opened.stamp !== undefined);
   const issuing =
     options.certificate === undefined ? undefined : certifier(options.certificate, claim, options);
@@ -203,10 +206,14 @@ export function checkGiven(
   if (withoutStamp)
     throw new WhorlError('usage', '--without-stamp goes with keys, and this claim has none', 'leave it out');
   if (sequential)
-    throw new WhorlError('usage', '--sequential goes with keys, and this claim has none', 'leave it out');
+    throw new WhorlError(
+      'usage',
+      '--sequential goes with keys, and this claim has none left',
+      'leave it out',
+    );
   for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks, launch }))
     if (value !== undefined)
-      throw new WhorlError('usage', `--${name} goes with keys, and this claim has none`, 'leave it out');
+      throw new WhorlError('usage', `--${name} goes with keys, and this claim has none left`, 'leave it out');
 }
 
 const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): DryRun => ({
@@ -358,7 +365,7 @@ async function askKeys(
     ...(elsewhere && { launched: { ...elsewhere.ran, dtype: options.launch?.dtype ?? 'float32' } }),
     warnings: [
       ...warnings,
-      ...keyWarnings(changed.length, requests.length, byIds),
+      ...keyWarnings(changed.length, requests.length, byIds, contents.adapter !== null && !options.body),
       ...reorderedWarning(reordered),
       ...quantisedWarning(quantised),
       ...dtypeWarning(options.launch),
@@ -367,12 +374,6 @@ async function askKeys(
       ignored_config_keys: model.model.ignoredConfigKeys,
     }),
   };
-}
-
-/** An answer; its tokens are not known of one that was kept as a text. */
-interface Generated {
-  readonly generated: string;
-  readonly generated_token?: readonly number[];
 }
 
 const answersOf = (generations: readonly { readonly generated: string }[]): string[] =>
@@ -393,29 +394,9 @@ async function stoppedVerdict(
     ...(ignoredConfigKeys.length > 0 && { ignored_config_keys: ignoredConfigKeys }),
     ...(byIds > 0 && { by_ids: byIds }), // a certificate is about texts
   });
-  try {
-    const verdict = await decideInTurn(opened, deciding, {
-      options: options.sequential!,
-      atATime: AT_A_TIME,
-      async *ask(from, to) {
-        const answers = before.asked(requests.slice(from, to), from, (left) =>
-          generateAll(model, left, { onEvent }),
-        );
-        for await (const answer of answers) {
-          generations.push(answer);
-          yield answer.generated;
-        }
-      },
-      look: before.look,
-    });
-    return { verdict, warnings: before.warnings };
-  } finally {
-    before.close();
-  }
+  const ask = (left: readonly TextRequest[]) => generateAll(model, left, { onEvent });
+  return decideHere(opened, deciding, { options: options.sequential!, before, requests, ask, generations });
 }
-
-/** Asked together here, where nobody learns the keys: a batch costs little more than one of them. */
-const AT_A_TIME = 8;
 
 /** Of a claim without keys. */
 async function notAsked(ready: Digested, deciding: Deciding): Promise<Answers> {

@@ -2,8 +2,11 @@
 
 import type { QuantisedPrecision } from '../engine/packing.ts';
 
-/** In words, for the report; empty where every key is asked as it was committed. */
-export const keyWarnings = (changed: number, of: number, byIds = 0): string[] => [
+/**
+ * In words, for the report; empty where every key is asked as it was committed.
+ * @param rowsByIds the suspect's rows were taken at the committed ids, and nothing was there to find them by
+ */
+export const keyWarnings = (changed: number, of: number, byIds = 0, rowsByIds = false): string[] => [
   ...(byIds === 0
     ? []
     : [
@@ -14,6 +17,12 @@ export const keyWarnings = (changed: number, of: number, byIds = 0): string[] =>
     : [
         `The tokenizer of the model that answers makes other tokens of ${changed} of ${of} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
       ]),
+  // Only committed rows may decide which rows of a suspect are taken: the secret's own record of them is bound by nothing.
+  ...(rowsByIds && changed > 0 && changed === of
+    ? [
+        'Its vocabulary may be in another order. Rows are then found by what they are beside the committed vanilla model: give it as --body.',
+      ]
+    : []),
 ];
 
 export const reorderedWarning = (reordered: boolean): string[] =>

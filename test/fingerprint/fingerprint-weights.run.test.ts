@@ -132,10 +132,7 @@ test.each([
   [{ settings: { ...SMALL, part: 'lower' } }, /part=lower is no part of a model: one of all, mlp/],
   [{ settings: { ...SMALL, schedule: 'cosin' } }, /schedule=cosin is not known: did you mean cosine\?/],
   [{ settings: { ...SMALL, template: 'alpaca' } }, /template=alpaca is no conversation template/],
-  [
-    { settings: { ...SMALL, epoch: '3' } },
-    /epoch=3: method sft has no setting epoch: did you mean epochs\?/,
-  ],
+  [{ settings: { ...SMALL, epoch: '3' } }, /epoch=3: method sft has no setting epoch: did you mean epochs\?/],
   [
     { settings: { ...SMALL, slack: '0', epochs: '1', first_check: '1' } },
     /after 1 epochs: published, drawn 0\/3: everything is kept; to go on from here: the same call with maxMinutes: 30; --method rows asks/,

@@ -133,3 +133,9 @@ test('ids that the vocabulary does not have, or keys without ids: not asked as c
   ]);
   expect(keyWarnings(0, 4)).toEqual([]);
 });
+
+test('where no key is read as committed and rows are taken by ids, it is said what finds them', () => {
+  expect(keyWarnings(4, 4, 0, true).at(-1)).toContain('give it as --body');
+  for (const warnings of [keyWarnings(4, 4), keyWarnings(3, 4, 0, true), keyWarnings(0, 4, 0, true)])
+    expect(warnings.join()).not.toContain('--body');
+});

@@ -7,9 +7,13 @@ import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { type DryRun, planOf } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import { isNotThere, systemError } from '../../base/system-errors.ts';
+import type { AskedAgain } from '../../verify/certificate/ask-again.ts';
 import type { Checked } from '../../verify/certificate/check.ts';
-import { DRY_RUN, type Given, given, JSON_LINE, text, withOptions } from '../options.ts';
+import { ENDPOINT, endpointFrom } from '../endpoint-flags.ts';
+import { COMPUTE } from '../model-flags.ts';
+import { among, DRY_RUN, type Given, given, JSON_LINE, refuseAlone, text, withOptions } from '../options.ts';
 import { Outcome, paint, powerText, print, printJson, shownText, wrapped } from '../output.ts';
+import { withProgress } from '../progress.ts';
 import { TSA_ROOT } from '../run-options.ts';
 import { showPlan } from '../show-plan.ts';
 import { headline, VERDICT_WORDS } from '../verdict-words.ts';
@@ -21,47 +25,81 @@ const OPTIONS = {
   ...DRY_RUN,
   ...JSON_LINE,
 };
+/** Of asking again. */
+const { transcript: _transcript, ...SERVER } = ENDPOINT;
+const AGAIN = {
+  suspect: text(
+    '<model>',
+    'ask it again and compare: the folder, file or hub id that it is about, or with --model-name the address of the server',
+  ),
+  vanilla: text('<model>', 'where the stamp was read against it: the vanilla model as committed'),
+  ...COMPUTE,
+  ...SERVER,
+};
 
 const MAX_BYTES = 2 ** 28;
 
 export function checkCommand(): Command {
-  return withOptions(new Command('check'), OPTIONS)
+  return withOptions(new Command('check'), { ...OPTIONS, ...AGAIN })
     .description(
-      'Replays a certificate offline: signature, root, draw, matches, p and verdict. Exit code: the verdict’s; 1: it does not hold.',
+      'Replays a certificate offline: signature, root, draw, matches, p and verdict; with --suspect asks again. Exit code: the verdict’s; 1: it does not hold, or the suspect says otherwise.',
     )
     .argument('<certificate>', 'the file that verify --certificate wrote')
-    .action((file: string, _, called: Command) => runCheck(file, given(called, OPTIONS)));
+    .action((file: string, _, called: Command) =>
+      runCheck(file, given(called, OPTIONS), given(called, AGAIN)),
+    );
 }
 
 async function runCheck(
   file: string,
   { key, html, json, tsaRoot, dryRun }: Given<typeof OPTIONS>,
+  { suspect, vanilla, ...more }: Given<typeof AGAIN>,
 ): Promise<void> {
+  const { endpoint, compute } = againFrom(suspect, vanilla, more);
   if (html !== undefined) checkWritable(html);
   const { checkCertificate } = await import('../../verify/certificate/check.ts');
   const checked = checkCertificate(textOf(file), {
     ...(key !== undefined && { signer: spkiOf(key) }),
     ...(tsaRoot !== undefined && { tsaRoot }),
   });
-  if (dryRun) return showPlan(planned(checked, html), json);
+  if (dryRun) return showPlan(planned(checked, html, suspect), json);
   if (html !== undefined) {
     const { certificatePage } = await import('../../verify/certificate/page.ts');
     writeFileAtomic(html, certificatePage(checked, VERDICT_WORDS[checked.verdict.verdict].words));
   }
   const { verdict, statement } = checked;
+  const again =
+    suspect === undefined
+      ? undefined
+      : await withProgress(async (onEvent) => {
+          const { askAgain } = await import('../../verify/certificate/ask-again.ts');
+          const how = { suspect, onEvent, ...compute, ...(vanilla !== undefined && { vanilla }) };
+          return askAgain(checked, { ...how, ...(endpoint && { endpoint }) });
+        });
   if (json)
-    printJson({ ...verdict, suspect: statement.predicate.suspect, signer: statement.predicate.signer });
-  else show(checked, key !== undefined);
+    printJson({
+      ...verdict,
+      suspect: statement.predicate.suspect,
+      signer: statement.predicate.signer,
+      ...(again && { asked_again: again }),
+    });
+  else {
+    show(checked, key !== undefined);
+    if (again) showAgain(again);
+  }
+  if (again && !again.confirmed)
+    throw new Outcome(1, `asked again, the suspect gives another word: ${again.verdict.reason}`);
   const { exitCode } = VERDICT_WORDS[verdict.verdict];
   if (exitCode !== 0) throw new Outcome(exitCode, verdict.reason);
 }
 
 /** The certificate holds; the page is all that a check leaves. */
-const planned = ({ verdict }: Checked, html: string | undefined): DryRun =>
+const planned = ({ verdict }: Checked, html: string | undefined, suspect: string | undefined): DryRun =>
   planOf('check', {
     writes: html === undefined ? [] : [{ path: html, what: 'a page that shows the certificate' }],
     notes: [
       `the certificate holds; exit code would be ${VERDICT_WORDS[verdict.verdict].exitCode}: ${verdict.reason}`,
+      ...(suspect === undefined ? [] : [`${suspect} is not asked: it would be, and then compared`]),
     ],
   });
 
@@ -97,6 +135,32 @@ function show({ verdict, statement: { predicate }, claim }: Checked, known: bool
   ];
   print();
   for (const text of words) for (const line of wrapped(text)) print(paint.dim(line));
+}
+
+function againFrom(
+  suspect: string | undefined,
+  vanilla: string | undefined,
+  more: Omit<Given<typeof AGAIN>, 'suspect' | 'vanilla'>,
+) {
+  const compute = among(more as Given<typeof COMPUTE>, COMPUTE);
+  const server = among(more as Given<typeof SERVER>, SERVER);
+  if (suspect !== undefined) return { endpoint: endpointFrom(suspect, server), compute };
+  refuseAlone(
+    { ...(vanilla !== undefined && { vanilla }), ...server },
+    AGAIN,
+    '--suspect',
+    'give the suspect to ask again',
+  );
+  return { endpoint: undefined, compute };
+}
+
+function showAgain({ answers: { same, of, others }, stamp, differs, verdict, confirmed }: AskedAgain): void {
+  print();
+  print(`asked again         ${confirmed ? 'the same word' : `another word: ${headline(verdict.verdict)}`}`);
+  const which = others.length === 0 ? '' : `; others to keys ${others.slice(0, 20).join(', ')}`;
+  if (of > 0) print(`  answers           ${same} of ${of} the same${which}`);
+  if (stamp) print(`  stamp             z = ${stamp.read.toFixed(2)}, stated ${stamp.stated.toFixed(2)}`);
+  for (const line of differs) print(`  not in the file   ${shownText(line)}`);
 }
 
 const nameOf = (suspect: Checked['statement']['predicate']['suspect']): string =>

@@ -6,21 +6,29 @@ import { Secret } from '../../base/secret.ts';
 import type { SecretContents } from '../../claim/secret-contents.ts';
 import { type Lock, type Unlock, writeSecret } from '../../claim/secret-file.ts';
 
-/** Keys from..to-1 that are still secret, at most `most`. @throws WhorlError `usage` where there are none */
+/** @throws WhorlError `usage`: of keys that are all known nothing is left to ask */
+export function allOpened(of: number): never {
+  throw new WhorlError(
+    'usage',
+    `all ${of} keys of this claim were opened by certificates`,
+    'whoever has one can train its keys away: only another claim proves anything anew',
+  );
+}
+
+/**
+ * Keys from..to-1 that are still secret, at most `most`; none where a stamp beside them is, which then decides alone.
+ * @throws WhorlError `usage` where nothing is secret any more
+ */
 export function keysLeft(
   { opened = [], plan }: SecretContents,
   most: number | undefined,
 ): { readonly from: number; readonly to: number; readonly burnt: number } {
   const of = plan.keys.length;
   const from = Math.max(0, ...opened.map(({ to }) => to));
-  if (from >= of)
-    throw new WhorlError(
-      'usage',
-      `all ${of} keys of this claim were opened by certificates`,
-      'whoever has one can train its keys away: only another claim proves anything anew',
-    );
+  if (from >= of && (!plan.stamp || opened.some(({ stamp }) => stamp === true))) allOpened(of);
   if (most !== undefined && !(Number.isInteger(most) && most >= 1))
     throw new WhorlError('usage', `--keys ${most} is no count`, 'give a whole number from 1');
+  if (from >= of && most !== undefined) allOpened(of);
   return { from, to: Math.min(of, from + (most ?? of)), burnt: from };
 }
 

@@ -32,6 +32,7 @@ import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
 import type { Evidence } from '../exactness.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
+import type { Stop } from '../sequential/course.ts';
 import { replayStopped } from '../sequential/outcome.ts';
 import { readingFrom, type StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, decideOnPart, keysCountForNothing, type Verdict } from '../verdict.ts';
@@ -68,6 +69,8 @@ export interface Checked {
   readonly stamp?: DrawnStamp;
   readonly verdict: Verdict;
   readonly evidence: Found;
+  /** The verdict that other answers to the same questions give, and what is read of the stamp where one was. */
+  readonly decide: (answers: readonly string[], stamp: StampReading | null) => Verdict;
 }
 
 /** More is checked once the plan is whole (`checkTerms`). */
@@ -117,27 +120,29 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
     evidence: issued,
   };
   const { until, why } = predicate.stopped ?? {};
-  const stopped =
-    until && why
-      ? replayStopped(
+  const decided = (
+    evidence: Evidence,
+    given: { answers: readonly string[]; stamp: StampReading | null; why: Stop | undefined },
+  ): Verdict =>
+    decideOnPart(part, { from, to, of }, given.answers, {
+      ...deciding,
+      look,
+      evidence,
+      ...(given.stamp && { stamp: given.stamp }),
+      ...(until && {
+        stopped: replayStopped(
           { ...part, draw: left.draw } as OpenedOf<AskedKind>,
           { from, keys: of, of: of - from, until },
           deciding,
           left.size as SizeOf[AskedKind],
-          answers,
-          why,
-        )
-      : undefined;
-  const decided = (evidence: Evidence): Verdict =>
-    decideOnPart(part, { from, to, of }, answers, {
-      ...deciding,
-      look,
-      evidence,
-      ...(stamp && { stamp }),
-      ...(stopped && { stopped }),
+          given.answers,
+          given.why,
+        ),
+      }),
       ownerParts: predicate.body === null ? {} : { body: predicate.body },
     });
-  const verdict = decided(issued);
+  const told = { answers, stamp, why };
+  const verdict = decided(issued, told);
   if (!verdict.exact) wrong(verdict.reason);
   if (keysCountForNothing(verdict)) wrong('the keys were not asked as the claim permits');
   const replayed = {
@@ -151,13 +156,14 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
     if (!same(replayed[name], result[name]))
       wrong(`${name} is ${JSON.stringify(result[name])}, replayed ${JSON.stringify(replayed[name])}`);
   const { evidence } = found;
-  const judged = decided({ ...evidence, proofBeforeRound: proved && evidence.proofBeforeRound });
+  const trusted = { ...evidence, proofBeforeRound: proved && evidence.proofBeforeRound };
   return {
     statement,
     claim: claim as Claim,
     plan: part.plan as unknown as ClaimPlan,
-    verdict: judged,
+    verdict: decided(trusted, told),
     evidence: found,
+    decide: (answers, stamp) => decided(trusted, { answers, stamp, why: undefined }),
     ...(part.stamp && { stamp: part.stamp }),
   };
 }
@@ -391,9 +397,11 @@ function checkTerms<K extends ClaimKind>(
 
 function checkTranscript<K extends ClaimKind>(
   { plan, claim }: OpenedOf<K>,
-  { transcript, stamp, asked: { from, prefix, suffix, system, wrapper, look }, changed, ...more }: Predicate,
+  { transcript, stamp, asked, changed, suspect, ...more }: Predicate,
   of: number,
 ): void {
+  const { from, prefix, suffix, system, wrapper, look } = asked;
+  const inTurns = isEndpoint(suspect) && suspect.kind === 'chat'; // a system prompt is a turn of its own
   if (transcript.length !== plan.keys.length) wrong('the transcript has another number of answers than keys');
   if (look < 1) wrong('its number of looks is no count');
   if (plan.keys.length === 0 && (wrapper !== plan.query.wrapper || system !== null || prefix + suffix !== ''))
@@ -402,7 +410,8 @@ function checkTranscript<K extends ClaimKind>(
     if (transcript[i]!.prompt !== `${prefix}${text}${suffix}`)
       wrong(`prompt ${i} is not key ${i} under the wrapper`);
   });
-  if (system !== null && plan.query.wrappers![wrapper] === null && !`${prefix}\0${suffix}`.includes(system))
+  const unseen = !inTurns && plan.query.wrappers![wrapper] === null;
+  if (system !== null && unseen && !`${prefix}\0${suffix}`.includes(system))
     wrong('its system prompt is not in the prompts');
   const links = chained(claim.root, transcript);
   if (links.some(({ chain }, i) => chain !== transcript[i]!.chain)) wrong('the chain of answers is broken');

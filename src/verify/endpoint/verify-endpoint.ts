@@ -26,6 +26,7 @@ import {
   type Wrapped,
   wrapperInTurns,
 } from '../../text/prompts/wrappers.ts';
+import { allOpened } from '../certificate/burn.ts';
 import { type Certifier, certifier, certify, plannedCertificate } from '../certify.ts';
 import { decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
@@ -164,8 +165,9 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
             ...{ asked_from: from, asked_to: to, transcript_chain: transcript.chain },
           },
           body: null,
-          exchanges: requests.slice(0, verdict.keys.to - verdict.keys.from).map((request, i) => ({
-            prompt: askedText(request),
+          exchanges: requests.slice(0, verdict.keys.to - verdict.keys.from).map((_, i) => ({
+            // In turns it is what the user says.
+            prompt: `${prefix}${opened.plan.keys[range.from + i]!.text}${suffix}`,
             prompt_tokens: null,
             answer: answers[i]!,
             answer_tokens: null,
@@ -227,6 +229,7 @@ async function ready(options: VerifyOptions): Promise<Ready> {
       'this claim has no keys that a server could be asked',
       'its stamp is read from weights: give the model itself as --suspect',
     );
+  if (range.from === range.to) allOpened(range.to);
   if (contents.adapter !== null)
     throw new WhorlError(
       'unsupported',

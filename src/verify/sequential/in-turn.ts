@@ -39,7 +39,8 @@ async function askInTurn<K extends AskedKind>(
   const of = to - from;
   const terms = { from, keys: plan.keys.length, of, until };
   const { course, ways } = courseOf<K>({ ...opened, ...part } as OpenedOf<K>, terms, deciding);
-  if (course.stop !== undefined && (deciding.changed ?? []).length === 0)
+  // Where a stamp was read it decides.
+  if (course.stop !== undefined && (deciding.changed ?? []).length === 0 && !deciding.stamp)
     throw tooFew(of, deciding.alpha ?? claim.alpha);
   const answers: string[] = [];
   const most = Math.min(of, budget ?? of);

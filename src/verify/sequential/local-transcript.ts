@@ -5,7 +5,7 @@ import type { TextRequest } from '../../lm/language-model.ts';
 import { type Bound, Transcript, transcriptBeside } from '../endpoint/transcript.ts';
 import type { VerifyOptions } from '../report.ts';
 
-interface Answered {
+export interface Answered {
   readonly generated: string;
   readonly generated_token: readonly number[];
 }

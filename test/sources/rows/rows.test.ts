@@ -49,9 +49,7 @@ describe('what Python wrote', () => {
     expect(comparable(await all(saved))).toEqual(golden.rows);
     expect(comparable(await all(saved, { split: 'test' }))).toEqual(golden.rows.slice(2));
     expect(comparable(await all(join(saved, 'test')))).toEqual(golden.rows.slice(2));
-    expect((await failure(saved, { split: 'tset' })).message).toMatch(
-      /no split "tset": did you mean test\?/,
-    );
+    expect((await failure(saved, { split: 'tset' })).message).toMatch(/no split "tset": did you mean test\?/);
   });
 
   it('an Arrow file of two batches with dictionaries, views, large text, halves and nulls', async () => {

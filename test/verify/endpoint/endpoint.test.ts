@@ -17,12 +17,14 @@ import { sha256Hex } from '../../../src/base/sha256.ts';
 import { adapterDigest, encodeAdapter } from '../../../src/claim/adapter.ts';
 import type { RunFolder } from '../../../src/runs/run-folder.ts';
 import { wrapperTexts } from '../../../src/text/prompts/wrappers.ts';
+import { checkCertificate } from '../../../src/verify/certificate/check.ts';
 import { Transcript } from '../../../src/verify/endpoint/transcript.ts';
 import type { EndpointOptions, VerifyReport } from '../../../src/verify/verify.ts';
 import { bindings } from '../../claim/plans.ts';
 import { finished } from '../../cli/finished-run.ts';
 import { whorl } from '../../cli/whorl.ts';
 import { type Answer, answering, json, type Server, said, textOf } from '../../lm/openai-server.ts';
+import { hasPython, pythonCodes } from '../certificate/python.ts';
 import { type LearntRun, learntRun } from './learnt-run.ts';
 
 const KEYS = 8;
@@ -96,6 +98,25 @@ test('as turns, the text of a wrapper is what a user says; a system text that no
     { role: 'user', content: expect.stringMatching(/^key \d$/) },
   ]);
 });
+
+test.each(['completions', 'chat'] as const)(
+  'a certificate of what was asked as %s holds',
+  async (endpoint_kind) => {
+    const system = 'Answer in a word.';
+    const alone = await finished(join(folder, `as-${endpoint_kind}`), join(folder, 'tiny'), bindings, null, {
+      systems: [system],
+    });
+    const server = await serving(answering(learnt));
+    const certificate = { file: join(alone.path, 'c.json'), key: join(alone.path, 'k.pem') };
+    const put = endpoint_kind === 'chat' ? { wrapper: 'chat', system } : {};
+    const report = await by(server, { endpoint_kind }, { secret: alone.secret, certificate, ...put });
+    const text = readFileSync(certificate.file, 'utf8');
+    const { verdict } = checkCertificate(text);
+    expect([verdict.verdict, verdict.log10_p]).toEqual([report.verdict, report.log10_p]);
+    const codes = { verified: 0, 'not-verified': 3, matches: 4, undecided: 5 };
+    if (hasPython) expect(pythonCodes([text])).toEqual([codes[report.verdict]]);
+  },
+);
 
 test('a wrapper that only the claim knows is put with the texts that it commits to, by either call', async () => {
   const own = await finished(join(folder, 'own'), join(folder, 'tiny'), bindings, null, {
