@@ -7,7 +7,10 @@ const EXAMPLES: Readonly<Record<string, readonly [string, string]>> = {
     'whorl fingerprint --model ./my-model --out ./run',
     'whorl fingerprint --model org/name --out ./run --method adapter --passphrase steps=240',
   ],
-  resume: ['whorl resume ./run/work/job', 'whorl resume ./run/asks/0123456789abcdef/job --here --python ./venv/bin/python'],
+  resume: [
+    'whorl resume ./run/work/job',
+    'whorl resume ./run/asks/0123456789abcdef/job --here --python ./venv/bin/python',
+  ],
   commit: [
     'whorl commit --model ./my-model --out ./run --beacon 1h',
     'whorl commit --model org/name --out ./run --method adapter --beacon 7d --passphrase',
