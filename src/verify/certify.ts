@@ -14,9 +14,9 @@ import { burn, lockAgain } from './certificate/burn.ts';
 import { publicKeyOf, seal, signingKey } from './certificate/dsse.ts';
 import { type Issued, statementOf } from './certificate/issue.ts';
 import { softwareDigest } from './certificate/software-digest.ts';
+import { MOST_DIGITS } from './exact/ratio.ts';
 import type { OpenedClaim } from './opened-claim.ts';
 import type { VerifyOptions } from './report.ts';
-import { MOST_DIGITS } from './exact/ratio.ts';
 import { keysCountForNothing } from './verdict.ts';
 
 export interface CertificateOptions {
@@ -97,7 +97,11 @@ export async function certify(
       'verify without --sequential',
     );
   if (verdict.keys.of > 0 && verdict.keys.to === verdict.keys.from)
-    throw new WhorlError('usage', `no certificate: no key was asked. ${verdict.reason}`, 'verify without --certificate');
+    throw new WhorlError(
+      'usage',
+      `no certificate: no key was asked. ${verdict.reason}`,
+      'verify without --certificate',
+    );
   const key = keyOf();
   const created = new Date().toISOString();
   const statement = statementOf(opened, contents, {

@@ -98,7 +98,11 @@ export const STAMP_BURNT = 'the stamp, which a certificate opened, is left out: 
 /** What a plan says of it. */
 export const notesOn = ({ claimFile, beside, burnt, stampBurnt, range }: OpenedClaim): string[] => [
   ...(claimFile === null ? [`${beside} is missing: the secret's own copy is read`] : []),
-  ...(burnt > 0 ? [`${burnt} keys that certificates opened are left out${range.from === range.to ? ': the stamp alone decides' : ''}`] : []),
+  ...(burnt > 0
+    ? [
+        `${burnt} keys that certificates opened are left out${range.from === range.to ? ': the stamp alone decides' : ''}`,
+      ]
+    : []),
   ...(stampBurnt ? [STAMP_BURNT] : []),
 ];
 

@@ -169,7 +169,11 @@ export function checkGiven(
   if (withoutStamp)
     throw new WhorlError('usage', '--without-stamp goes with keys, and this claim has none', 'leave it out');
   if (sequential)
-    throw new WhorlError('usage', '--sequential goes with keys, and this claim has none left', 'leave it out');
+    throw new WhorlError(
+      'usage',
+      '--sequential goes with keys, and this claim has none left',
+      'leave it out',
+    );
   for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks }))
     if (value !== undefined)
       throw new WhorlError('usage', `--${name} goes with keys, and this claim has none left`, 'leave it out');

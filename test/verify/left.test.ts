@@ -41,7 +41,10 @@ test.each(PLANS.map((plan, i) => [i, stamped(plan)] as const))(
     const best = Math.log10(2) - (stamp.log10_e - Math.log10(2));
     expect(verdict.log10_p).toBeGreaterThanOrEqual(best - 1e-9);
     expect(verdict.log10_p).toBeLessThan(best + 0.011);
-    const silent = decide(opened(plan), [], { range: { from: of, to: of }, stamp: { ...stamp, log10_e: -1 } });
+    const silent = decide(opened(plan), [], {
+      range: { from: of, to: of },
+      stamp: { ...stamp, log10_e: -1 },
+    });
     expect(silent.verdict).toBe('not-verified');
   },
 );

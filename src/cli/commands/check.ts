@@ -42,7 +42,9 @@ export function checkCommand(): Command {
       'Replays a certificate offline: signature, root, draw, matches, p and verdict; with --suspect asks again. Exit code: the verdict’s; 1: it does not hold, or the suspect says otherwise.',
     )
     .argument('<certificate>', 'the file that verify --certificate wrote')
-    .action((file: string, _, called: Command) => runCheck(file, given(called, OPTIONS), given(called, AGAIN)));
+    .action((file: string, _, called: Command) =>
+      runCheck(file, given(called, OPTIONS), given(called, AGAIN)),
+    );
 }
 
 async function runCheck(

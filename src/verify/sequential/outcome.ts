@@ -85,7 +85,8 @@ export function replayStopped<K extends AskedKind>(
     course.take(namedBy(part.plan, i, answer));
   }
   course.end();
-  if (why !== undefined && course.stop !== why) throw otherwise(`it stopped because of "${course.stop}", not "${why}"`);
+  if (why !== undefined && course.stop !== why)
+    throw otherwise(`it stopped because of "${course.stop}", not "${why}"`);
   return outcome(course, terms, ways, { budget: null, not_counted: 0, looks: 1 });
 }
 

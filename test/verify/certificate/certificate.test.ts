@@ -96,11 +96,7 @@ const cases: readonly [string, () => ReturnType<typeof made>, keyof typeof EXIT]
     () => made({ plan: long(), sequential: {}, range: { from: 5, to: 32 } }),
     'verified',
   ],
-  [
-    'stopped, another wrapper',
-    () => made({ plan: long(), sequential: {}, wrapper: 'alpaca' }),
-    'verified',
-  ],
+  ['stopped, another wrapper', () => made({ plan: long(), sequential: {}, wrapper: 'alpaca' }), 'verified'],
   ['stopped, T4', () => made({ plan: large(), sequential: { until: 'matches' } }), 'matches'],
   ['stopped, T4, all asked', () => made({ plan: large(), sequential: {} }), 'verified'],
   [

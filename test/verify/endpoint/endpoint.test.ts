@@ -99,21 +99,24 @@ test('as turns, the text of a wrapper is what a user says; a system text that no
   ]);
 });
 
-test.each(['completions', 'chat'] as const)('a certificate of what was asked as %s holds', async (endpoint_kind) => {
-  const system = 'Answer in a word.';
-  const alone = await finished(join(folder, `as-${endpoint_kind}`), join(folder, 'tiny'), bindings, null, {
-    systems: [system],
-  });
-  const server = await serving(answering(learnt));
-  const certificate = { file: join(alone.path, 'c.json'), key: join(alone.path, 'k.pem') };
-  const put = endpoint_kind === 'chat' ? { wrapper: 'chat', system } : {};
-  const report = await by(server, { endpoint_kind }, { secret: alone.secret, certificate, ...put });
-  const text = readFileSync(certificate.file, 'utf8');
-  const { verdict } = checkCertificate(text);
-  expect([verdict.verdict, verdict.log10_p]).toEqual([report.verdict, report.log10_p]);
-  const codes = { verified: 0, 'not-verified': 3, matches: 4, undecided: 5 };
-  if (hasPython) expect(pythonCodes([text])).toEqual([codes[report.verdict]]);
-});
+test.each(['completions', 'chat'] as const)(
+  'a certificate of what was asked as %s holds',
+  async (endpoint_kind) => {
+    const system = 'Answer in a word.';
+    const alone = await finished(join(folder, `as-${endpoint_kind}`), join(folder, 'tiny'), bindings, null, {
+      systems: [system],
+    });
+    const server = await serving(answering(learnt));
+    const certificate = { file: join(alone.path, 'c.json'), key: join(alone.path, 'k.pem') };
+    const put = endpoint_kind === 'chat' ? { wrapper: 'chat', system } : {};
+    const report = await by(server, { endpoint_kind }, { secret: alone.secret, certificate, ...put });
+    const text = readFileSync(certificate.file, 'utf8');
+    const { verdict } = checkCertificate(text);
+    expect([verdict.verdict, verdict.log10_p]).toEqual([report.verdict, report.log10_p]);
+    const codes = { verified: 0, 'not-verified': 3, matches: 4, undecided: 5 };
+    if (hasPython) expect(pythonCodes([text])).toEqual([codes[report.verdict]]);
+  },
+);
 
 test('a wrapper that only the claim knows is put with the texts that it commits to, by either call', async () => {
   const own = await finished(join(folder, 'own'), join(folder, 'tiny'), bindings, null, {

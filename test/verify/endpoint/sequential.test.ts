@@ -252,7 +252,10 @@ describe('the command', () => {
     const certified = await verifying(vanilla, '--sequential', '--certificate', file, '--key', key);
     expect([certified.code, certified.err]).toEqual([3, expect.not.stringContaining('rror')]);
     const { predicate } = checkCertificate(readFileSync(file, 'utf8')).statement;
-    expect(predicate).toMatchObject({ stopped: { why: 'out-of-reach' }, asked: { from: 0, to: 8 - HERE + 1 } });
+    expect(predicate).toMatchObject({
+      stopped: { why: 'out-of-reach' },
+      asked: { from: 0, to: 8 - HERE + 1 },
+    });
     // Kept from an earlier call, as texts.
     expect(predicate.transcript.map(({ answer_tokens }) => answer_tokens)).toEqual([null, null, null]);
     expect(predicate.transcript[0]!.prompt_tokens).not.toEqual([]);
