@@ -9,14 +9,14 @@ import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
 import { SOFTWARE } from '../base/software.ts';
 import { canonicalJson, type Json } from '../claim/canonical.ts';
-import type { Lock } from '../claim/secret-file.ts';
+import type { Lock, Unlock } from '../claim/secret-file.ts';
 import { burn, lockAgain } from './certificate/burn.ts';
 import { publicKeyOf, seal, signingKey } from './certificate/dsse.ts';
 import { type Issued, statementOf } from './certificate/issue.ts';
 import { softwareDigest } from './certificate/software-digest.ts';
 import { MOST_DIGITS } from './exact/ratio.ts';
 import type { OpenedClaim } from './opened-claim.ts';
-import type { VerifyOptions } from './report.ts';
+import type { SequentialOptions } from './sequential/stopped.ts';
 import { keysCountForNothing } from './verdict.ts';
 
 export interface CertificateOptions {
@@ -37,7 +37,7 @@ export interface Certifier {
 export function certifier(
   { file, key }: CertificateOptions,
   { opened, range }: OpenedClaim,
-  { unlock, sequential }: Pick<VerifyOptions, 'unlock' | 'sequential'>,
+  { unlock, sequential }: { readonly unlock?: Unlock; readonly sequential?: SequentialOptions },
 ): Certifier {
   if (opened.claim.version === 1)
     throw new WhorlError(
