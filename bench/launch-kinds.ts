@@ -21,7 +21,7 @@ import { openTokenizer } from '../src/text/tokenizer.ts';
 import { ratesOf } from '../src/train/loop.ts';
 import { trainingMetric } from '../src/train/metric.ts';
 import { splitByTokens } from '../src/train/micro-batches.ts';
-import { shares } from '../src/train/noise.ts';
+import { growingNoise, shares } from '../src/train/noise.ts';
 import { ADAMW, clipLimit } from '../src/train/optimiser.ts';
 import { RowsTrainer } from '../src/train/rows.ts';
 import { RowsChange } from '../src/train/rows-change.ts';
@@ -90,8 +90,8 @@ async function overlay(model: Model, steps: number, method: string): Promise<Cas
   });
   const optimiser = { ...ADAMW, beta2: s.beta2, clip: clipLimit(s.clip) };
   const weighed = { focus: s.focus, kl: s.kl_weight, margin: s.kl_margin, spread: s.spread_weight };
-  const noiseSeed = (step: number) => context.random(`noise/${step}`).int(2 ** 32);
-  const training = { method: setting.method, context, settings: s, change, optimiser, noiseSeed };
+  const shaking = growingNoise(s, (step) => context.random(`noise/${step}`).int(2 ** 32));
+  const training = { method: setting.method, context, settings: s, change, optimiser, shaking };
   const job = rowsJob({ ...training, weights: weighed, goesOn: false, isDue: () => false }, reference);
   const own = async () => {
     const prefixes = new PrefixCache(setting.model, cpu);
@@ -101,7 +101,7 @@ async function overlay(model: Model, steps: number, method: string): Promise<Cas
     const losses: number[] = [];
     for (let step = 0; step < steps; step++) {
       const batch = await setting.method.batch({ ...context, prefixes }, s, step);
-      const noise = shares(s.noise, noiseSeed(step), laid.rows.length);
+      const noise = shares(shaking.share(step), shaking.seed(step), laid.rows.length);
       const taken = await trainer.step(state, batch, job.rates[step]!, weighed, noise);
       state = taken.state;
       losses.push(taken.loss);

@@ -233,9 +233,10 @@ class Overlay:
         self.whole = total @ self.parts["metric"] if "metric" in self.parts else total * 1.0
         self.change = self.whole.detach().requires_grad_(True)
         self.noise = None
-        if self.trains["noise"] > 0:
+        share = float(self.parts["noise_shares"][step])
+        if share > 0:
             seed = int(self.parts["noise_seeds"][step]) & 0xFFFFFFFF
-            noise = gaussian(seed, self.change.numel()).astype(np.float64) * self.trains["noise"]
+            noise = gaussian(seed, self.change.numel()).astype(np.float64) * share
             self.noise = torch.from_numpy(noise.astype(np.float32)).view_as(self.change).to(self.device)
 
     def shaken(self):

@@ -54,7 +54,7 @@ def main():
             "low-rank": {"kind": "low-rank", "scale": 2.0, "layers": [{"module": n, "a": f"{n}.lora_A", "b": f"{n}.lora_B"} for n in layers]},
             "lookups": {"kind": "lookups", "tensors": {table: table}},
             "overlay": {
-                **{"kind": "overlay", "rows": TRAINED, "width": config.hidden_size, "groups": None, "scale": None, "noise": 0.1, "positions": 4 * TRAINED},
+                **{"kind": "overlay", "rows": TRAINED, "width": config.hidden_size, "groups": None, "scale": None, "positions": 4 * TRAINED},
                 **{"loss": {"focus": 0.9, "kl": 300, "margin": 6, "spread": 4}, "logits": {"scale": None, "softcap": None}},
             },
             "tensors": {"kind": "tensors", "tensors": {name: name for name in names}},
@@ -122,6 +122,7 @@ def overlay(width):
     return {
         "ids": torch.arange(TRAINED, dtype=torch.int32),
         "vanilla": 0.02 * torch.randn(TRAINED, width),
+        "noise_shares": torch.full((STEPS,), 0.1),
         "noise_seeds": torch.arange(STEPS, dtype=torch.int32),
         "metric": torch.eye(width),
         "ref_hidden": torch.randn(4 * TRAINED, width),

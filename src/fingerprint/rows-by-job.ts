@@ -5,9 +5,11 @@ import type { OnEvent } from '../base/events.ts';
 import { isWaiting, type JobTraining, type LaunchOptions, type WaitingJob } from '../launch/job.ts';
 import { type JobPlace, trainByJob } from '../launch/train-by-job.ts';
 import { ratesOf } from '../train/loop.ts';
+import type { Shaking } from '../train/noise.ts';
 import type { AdamW } from '../train/optimiser.ts';
 import type { LossWeights, Reference } from '../train/rows.ts';
 import type { RowsChange } from '../train/rows-change.ts';
+import { waveEnd } from '../train/schedule.ts';
 import type { TrainState } from '../train/step.ts';
 import { WITHOUT_JOB } from './job-place.ts';
 import type { RowsMethod, TrainContext } from './methods/method.ts';
@@ -15,8 +17,8 @@ import type { TrainSettings } from './settings.ts';
 import type { Look, TrainedRows } from './trained-rows.ts';
 
 const CHECKPOINT_SECONDS = 60;
-/** As many times its steps a job goes on where nothing holds: the time that Whorl's own training has is not known there. */
-const WAVES = 4;
+/** So many waves a job goes on for where nothing holds: the time that Whorl's own training has is not known there. */
+const WAVES = 3;
 /** Most tokens of one forward pass; the parts of a batch sum to the same loss. */
 const BATCH_TOKENS = 8192;
 
@@ -30,8 +32,7 @@ export interface RowsTraining<S extends TrainSettings> {
   readonly weights: LossWeights;
   /** Whether training goes on beyond its steps where nothing holds. */
   readonly goesOn: boolean;
-  /** Of the noise of a step (from 0). */
-  noiseSeed(step: number): number;
+  readonly shaking: Shaking;
   /** Whether the state after this many steps is measured. */
   isDue(step: number): boolean;
   notHeld(found: Look, step: number, advice: string): WhorlError;
@@ -43,23 +44,23 @@ export function rowsJob<S extends TrainSettings>(
   training: Omit<RowsTraining<S>, 'notHeld' | 'onEvent'>,
   reference: Reference | undefined,
 ): JobTraining {
-  const { method, context, settings, change, optimiser, weights, goesOn, noiseSeed, isDue } = training;
+  const { method, context, settings, change, optimiser, weights, goesOn, shaking, isDue } = training;
   const { steps } = settings;
   const waves = Array.from({ length: goesOn ? WAVES : 1 }, (_, wave) => wave);
-  const ends = waves.map((wave) => (wave + 1) * steps);
+  const ends = waves.map((wave) => waveEnd(wave, steps));
   const all = Array.from({ length: ends.at(-1)! }, (_, i) => i + 1);
   return {
     model: context.model,
     trains: {
       ...{ kind: 'overlay', change, loss: weights, logits: context.model.decoder.logits ?? {} },
-      noise: { share: settings.noise, seed: noiseSeed },
+      noise: shaking,
       ...(reference && { reference }),
     },
     trained: change,
     seed: 0n, // nothing of it begins at random
     optimiser,
     // As the loop of our own: a wave more, and the schedule is laid out over all of them.
-    rates: waves.flatMap((wave) => ratesOf(settings, ends[wave]!).slice(wave * steps)),
+    rates: waves.flatMap((wave) => ratesOf(settings, ends[wave]!).slice(ends[wave - 1] ?? 0)),
     batch: (step) => method.batch(context, settings, step),
     keep: all.filter((step) => ends.includes(step) || isDue(step)),
     keep_below: { loss: settings.check_below, always: ends },

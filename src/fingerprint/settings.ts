@@ -118,6 +118,12 @@ export const SETTINGS = {
   /** ε of the training geometry as a share of the mean variance (train/metric.ts). */
   metric_floor: above(0, 1000, 'the smaller, the less ordinary logits can move. Tied heads only'),
   noise: number(0, 10, 'noise on the trained rows in each step, as a share of their size'),
+  noise_steps: whole(
+    0,
+    MILLION,
+    'steps over which that noise grows; 0: it is there from the first step',
+    'steps',
+  ),
   common: flag('whether rows at the same place of their keys share a part of their change'),
   primary_positions: whole(
     2,
@@ -172,6 +178,7 @@ export const ROWS = schemaOf(SETTINGS, {
   metric_floor: 0.03,
   spread_weight: 4,
   noise: 0.1,
+  noise_steps: 0,
   common: true,
   kl_target: 1e-4,
   primary_positions: 1800,
@@ -208,6 +215,7 @@ export const ADAPTER = schemaOf(SETTINGS, {
   metric_floor: 0.05,
   spread_weight: 0.3,
   noise: 0.15,
+  noise_steps: 0,
   common: true,
   kl_target: 1e-4,
   primary_positions: 1800,

@@ -13,7 +13,7 @@ import { fromFloat32, toFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { type StoppingRule, trainLoop } from '../train/loop.ts';
 import { trainingMetric } from '../train/metric.ts';
-import { shares } from '../train/noise.ts';
+import { growingNoise, shares } from '../train/noise.ts';
 import { ADAMW, clipLimit } from '../train/optimiser.ts';
 import { RowsTrainer } from '../train/rows.ts';
 import { RowsChange } from '../train/rows-change.ts';
@@ -142,13 +142,13 @@ export async function trainRows<S extends TrainSettings>(
     failed: (found, { step }) =>
       notHeld(found, step, `everything is kept; to go on from here: ${options.stretch.again}`),
   };
-  const noiseSeed = (step: number): number => context.random(`noise/${step}`).int(2 ** 32);
+  const shaking = growingNoise(settings, (step) => context.random(`noise/${step}`).int(2 ** 32));
   if (options.job)
     try {
       return await rowsByJob(
         options.job,
         {
-          ...{ method, context, settings, change, optimiser, weights, noiseSeed, isDue, notHeld, onEvent },
+          ...{ method, context, settings, change, optimiser, weights, shaking, isDue, notHeld, onEvent },
           goesOn: options.stretch.minutes > 0,
         },
         positions,
@@ -171,7 +171,7 @@ export async function trainRows<S extends TrainSettings>(
       start: () => trainer.start(),
       batch: (step) => method.batch(context, settings, step),
       step(state, batch, rate) {
-        const noise = shares(settings.noise, noiseSeed(state.step), vanilla.length);
+        const noise = shares(shaking.share(state.step), shaking.seed(state.step), vanilla.length);
         return trainer.step(state, batch, rate, weights, noise);
       },
       note: ({ kl, spread, logprobs }, batch) =>

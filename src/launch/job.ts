@@ -4,6 +4,7 @@ import { assert } from '../base/error.ts';
 import type { Example } from '../models/example.ts';
 import type { HeadMap } from '../models/head-map.ts';
 import type { Model } from '../models/model.ts';
+import type { Shaking } from '../train/noise.ts';
 import type { AdamW } from '../train/optimiser.ts';
 import type { LossWeights, Reference } from '../train/rows.ts';
 import type { RowsChange } from '../train/rows-change.ts';
@@ -40,8 +41,7 @@ export interface RowsTrains {
   readonly reference?: Reference;
   readonly loss: LossWeights;
   readonly logits: HeadMap;
-  /** Noise on the rows of each step: its share, and the seed of each step's (train/noise.ts), 32 bits. */
-  readonly noise: { readonly share: number; seed(step: number): number };
+  readonly noise: Shaking;
 }
 
 /** What trains: a part of the checkpoint, or rows laid over it. */

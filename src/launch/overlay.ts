@@ -6,8 +6,8 @@ import type { RowsTrains } from './job.ts';
 
 /**
  * `ids` [R], `vanilla` [R, E]; where there are such `group_of` [R], `metric` [E, E], `adapter_A` [rank, E], `adapter_B`
- * [E, rank], `ref_hidden` [N, E], `ref_probability` [N, R], `ref_products` [N, R], `ref_weight` [N]; and `noise_seeds` [S],
- * whose 32 bits count without a sign.
+ * [E, rank], `ref_hidden` [N, E], `ref_probability` [N, R], `ref_products` [N, R], `ref_weight` [N]; and of each step
+ * `noise_shares` [S] and `noise_seeds` [S], whose 32 bits count without a sign.
  */
 export function overlayBytes({ change, reference, noise }: RowsTrains, steps: number): Uint8Array {
   const { overlay, vanilla, groups, metric, E } = change;
@@ -17,8 +17,12 @@ export function overlayBytes({ change, reference, noise }: RowsTrains, steps: nu
     arrayEntry('ids', ids),
     arrayEntry('vanilla', vanilla, [R, E]),
     arrayEntry(
+      'noise_shares',
+      Float32Array.from({ length: steps }, (_, step) => noise.share(step)),
+    ),
+    arrayEntry(
       'noise_seeds',
-      Int32Array.from({ length: noise.share > 0 ? steps : 0 }, (_, step) => noise.seed(step) | 0),
+      Int32Array.from({ length: steps }, (_, step) => noise.seed(step) | 0),
     ),
     ...(groups ? [arrayEntry('group_of', groups.of)] : []),
     ...(metric ? [arrayEntry('metric', metric, [E, E])] : []),

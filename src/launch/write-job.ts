@@ -136,13 +136,12 @@ const SHAPES: { readonly [K in JobTrains['kind']]: Shape<K> } = {
       b: lowRankPart(name, 'B', false),
     })),
   }),
-  overlay: ({ change: { overlay, groups, E }, reference, loss, logits, noise }) => ({
+  overlay: ({ change: { overlay, groups, E }, reference, loss, logits }) => ({
     kind: 'overlay',
     rows: overlay.ids.length,
     width: E,
     groups: groups?.count ?? null,
     scale: overlay.adapter?.scale ?? null,
-    noise: noise.share,
     positions: reference?.count ?? null,
     loss,
     logits: { scale: logits.scale ?? null, softcap: logits.softcap ?? null },

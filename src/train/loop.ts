@@ -61,8 +61,8 @@ export interface LoopOptions<R extends Stepped> {
 export interface RuledLoop<R extends Stepped, V extends Judged> extends LoopOptions<R> {
   readonly rule: StoppingRule<R, V>;
   /**
-   * Where the last step comes and nothing holds: as many steps again, the schedule laid out over all of them, as long as
-   * training has taken less than so many minutes. Default: the run fails.
+   * Where the last step comes and nothing holds: as many again as were taken, the schedule laid out over all of them
+   * (`waveEnd`), as long as training has taken less than so many minutes. Default: the run fails.
    */
   readonly stretch?: { readonly minutes: number };
 }
@@ -147,7 +147,7 @@ export async function trainLoop<R extends Stepped, V extends Judged>(
         }
         if (state.step >= total) {
           if (stretch === undefined || spent() >= 60 * stretch.minutes) throw rule.failed(found, state);
-          total += steps;
+          total *= 2;
           onEvent({ kind: 'note', text: `nothing holds at step ${state.step}: going on to ${total}` });
         }
         due = false; // only now: who takes up a run that failed here measures again what was measured

@@ -1,5 +1,7 @@
 // Gaussian noise for training: fast, and the same for the same seed. Nothing secret is made of it.
 
+import { waveStart } from './schedule.ts';
+
 /** `count` draws of N(0, 1) from a 32-bit seed (mulberry32 and Box-Muller). */
 export function gaussian(seed: number, count: number): Float32Array {
   let state = seed >>> 0;
@@ -22,6 +24,29 @@ export function gaussian(seed: number, count: number): Float32Array {
 /** `count` draws of N(0, share²). */
 export const shares = (share: number, seed: number, count: number): Float32Array =>
   gaussian(seed, count).map((x) => share * x);
+
+/** Noise on trained rows, a function of the step (from 0): what share of a row's size, and a seed of 32 bits. */
+export interface Shaking {
+  share(step: number): number;
+  seed(step: number): number;
+}
+
+/**
+ * Noise that grows to its share over `noise_steps` steps, in each wave of a training of `steps` anew: a key that is shaken
+ * before it was learnt at all may never be.
+ */
+export const growingNoise = (
+  {
+    noise,
+    noise_steps,
+    steps,
+  }: { readonly noise: number; readonly noise_steps: number; readonly steps: number },
+  seed: (step: number) => number,
+): Shaking => ({
+  seed,
+  share: (step) =>
+    noise * (noise_steps === 0 ? 1 : Math.min(1, (step - waveStart(step, steps)) / noise_steps)),
+});
 
 /** Noise of `share` of each row's root mean square: [R, E]. */
 export function rowNoise(rows: Float32Array, width: number, share: number, seed: number): Float32Array {

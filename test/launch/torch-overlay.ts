@@ -17,7 +17,6 @@ export interface LaidOver {
   readonly width: number;
   readonly groups: number | null;
   readonly scale: number | null;
-  readonly noise: number;
   readonly positions: number | null;
   readonly loss: LossWeights;
 }
@@ -62,7 +61,7 @@ export function laidOver(
 
 export async function overlayTrainer(
   model: Model,
-  { rows, width, groups, scale, noise, positions, loss }: LaidOver,
+  { rows, width, groups, scale, positions, loss }: LaidOver,
   settings: AdamW,
   parts: Arrays,
 ): Promise<Steps> {
@@ -94,10 +93,11 @@ export async function overlayTrainer(
     async step(state, examples, rate) {
       const prefixes = await cache.of(examples.map(({ prefix }) => prefix?.tokens ?? []));
       const batch = examples.map((one, i) => ({ ...one, ...(prefixes[i] && { prefix: prefixes[i] }) }));
-      const drawn =
-        noise > 0
-          ? shares(noise, parts.noise_seeds![state.step]! >>> 0, rows * width)
-          : new Float32Array(rows * width);
+      const drawn = shares(
+        parts.noise_shares![state.step]!,
+        parts.noise_seeds![state.step]! >>> 0,
+        rows * width,
+      );
       const taken = await trainer.step(state, batch, rate, loss, drawn);
       const fired = batch
         .flatMap(({ labels }) => labels)

@@ -63,7 +63,7 @@ test('a job of rows goes on as our own loop does where nothing holds: the same r
           goesOn,
         },
         weights: { focus: 0, kl: 0, margin: 0, spread: 0 },
-        ...{ noiseSeed: () => 0, isDue: (step: number) => step === 3 },
+        ...{ shaking: { share: () => 0, seed: () => 0 }, isDue: (step: number) => step === 3 },
       },
       undefined,
     );
@@ -84,7 +84,7 @@ test('a job of rows goes on as our own loop does where nothing holds: the same r
     },
   });
   expect(rates).toEqual(taken);
-  const ends = [7, 14, 21, 28];
+  const ends = [7, 14, 28];
   expect(keep).toEqual([3, ...ends]);
   expect(keep_below).toEqual({ loss: settings.check_below, always: ends });
   expect(job(false).rates).toEqual(ratesOf(settings, 7));

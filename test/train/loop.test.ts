@@ -99,7 +99,7 @@ describe('the rule', () => {
       stretch: { minutes: 10 },
     });
     expect(end.state.step).toBe(10);
-    const total = (step: number) => (step < 4 ? 4 : step < 8 ? 8 : 12);
+    const total = (step: number) => (step < 4 ? 4 : step < 8 ? 8 : 16);
     expect(record.rates).toEqual(
       Array.from({ length: 10 }, (_, step) => 2 * SCHEDULES.linear(step, total(step), 1)),
     );
