@@ -1,6 +1,6 @@
 // npx tsx scripts/trained/texts.ts FOLDER: what the embedded model was trained on, as tokens for train.py: prose.bin and
 // chats.bin, int32. Corpus, rows and their order are those of scripts/embedded/train.ts. Beside them many languages
-// (languages.bin), so that tokens which no text uses are improbable everywhere, as in real models.
+// and kinds of text (languages.bin, kinds.bin), so that tokens which no text uses are improbable everywhere, as in real models.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ const chats = [...rows, ...wordRows(rows.length >> 2, random)].map(chat);
 const texts = {
   prose: train.map((chapter) => `${SPECIALS[0]}${chapter.join('\n\n')}`),
   languages: loadReference().rows.texts.map((text) => SPECIALS[0] + text),
+  kinds: loadReference().train.flatMap(({ texts }) => texts.map((text) => SPECIALS[0] + text)),
   chats: random.sample(chats, chats.length).map((text, i) => (i % 8 === 0 ? SPECIALS[0] + text : text)),
 };
 for (const [name, list] of Object.entries(texts)) {
