@@ -12,11 +12,9 @@ import { arrayEntry, safetensorsBytes } from '../sources/checkpoints/write-safet
 import { checkLaunch } from './check-launch.ts';
 import { assetText, modelFiles, type PlannedJob } from './write-job.ts';
 
-export const ASK_DTYPES = ['float32', 'bfloat16', 'float16'] as const;
-
 export interface AskSettings {
   /** What the model computes in there; default float32. */
-  readonly dtype?: (typeof ASK_DTYPES)[number];
+  readonly dtype?: 'float32' | 'bfloat16' | 'float16';
   /** Most prompts asked together; default 32. */
   readonly batch?: number;
 }
