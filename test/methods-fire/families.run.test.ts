@@ -38,7 +38,7 @@ const SMALL_ADAPTER = {
 /** Each method once and each family once; what is awkward about the family is in the method's way. */
 const RUNS: readonly Run[] = [
   // Norms of queries and keys.
-  { family: 'qwen3', method: 'rows', changes: /^model\.embed_tokens\.weight$/ },
+  { family: 'qwen3', method: 'emb', changes: /^model\.embed_tokens\.weight$/ },
   // Lookups scaled by the root of the width, two kinds of layers: the private map lies before the scale.
   {
     family: 'gemma3_text',
@@ -49,7 +49,7 @@ const RUNS: readonly Run[] = [
   // A window shorter than the conversations.
   { family: 'mistral', method: 'sft', changes: /./ },
   // A head of its own, which stays.
-  { family: 'gpt_neox', method: 'emb', changes: /^gpt_neox\.embed_in\.weight$/ },
+  { family: 'gpt_neox', method: 'rows', changes: /^gpt_neox\.embed_in\.weight$/ },
   // Matrices stored the other way round, queries, keys and values in one; learnt positions, which stay.
   {
     family: 'gpt2',
