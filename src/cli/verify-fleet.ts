@@ -92,7 +92,8 @@ export async function runVerifyFleet({ suspect, ...options }: Options, own: Own)
   if (report.kind === 'waiting') {
     if (own.json) printJson(report);
     else showWaitingFleet(report);
-    return;
+    // No verdict yet: its exit code must not be that of one.
+    throw new Outcome(VERDICT_WORDS.undecided.exitCode, 'the suspects wait to be asked');
   }
   const { wordOfAll } = await import('../fleet/verdict.ts');
   const { verdict, file } = report;
