@@ -78,10 +78,9 @@ export const escaped = (content: string): string =>
 
 /** Needs the optional package @resvg/resvg-js. Throws `unsupported` where it is not installed. */
 export async function svgToPng(svg: string): Promise<Uint8Array> {
-  const name: string = '@resvg/resvg-js';
-  let renderer: { Resvg: new (svg: string) => { render(): { asPng(): Uint8Array } } };
+  let renderer: typeof import('@resvg/resvg-js');
   try {
-    renderer = (await import(name)) as typeof renderer;
+    renderer = await import('@resvg/resvg-js');
   } catch (cause) {
     throw new WhorlError(
       'unsupported',
