@@ -25,7 +25,7 @@ export function gaussian(seed: number, count: number): Float32Array {
 export const shares = (share: number, seed: number, count: number): Float32Array =>
   gaussian(seed, count).map((x) => share * x);
 
-/** Noise on trained rows, a function of the step (from 0): what share of a row's size, and a seed of 32 bits. */
+/** Noise on trained rows, a function of the step (from 0): what share of a row's size (a float32), and a seed of 32 bits. */
 export interface Shaking {
   share(step: number): number;
   seed(step: number): number;
@@ -44,8 +44,10 @@ export const growingNoise = (
   seed: (step: number) => number,
 ): Shaking => ({
   seed,
-  share: (step) =>
-    noise * (noise_steps === 0 ? 1 : Math.min(1, (step - waveStart(step, steps)) / noise_steps)),
+  share(step) {
+    const grown = noise_steps === 0 ? 1 : Math.min(1, (step - waveStart(step, steps)) / noise_steps);
+    return Math.fround(noise * grown); // as a job holds it
+  },
 });
 
 /** Noise of `share` of each row's root mean square: [R, E]. */
