@@ -3,10 +3,11 @@
 // npm run build, then: npx tsx bench/evaluate.ts --model FOLDER --python PYTHON --text logiqa_test.txt [--rows 200] [--shots 0,5] [--batch 16] [--threads 2]
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { logiqaRows } from './harmless-rows.ts';
 import { table } from './machines.ts';
 
 const { values } = parseArgs({
@@ -25,14 +26,7 @@ if (!model || !text) throw new Error('give --model FOLDER (both sides read it) a
 const root = new URL('..', import.meta.url).pathname;
 const work = mkdtempSync(join(tmpdir(), 'whorl-bench-eval-'));
 
-/** LogiQA as its authors publish it: a blank line, the answer's letter, context, question, four options. */
-const all = readFileSync(text, 'utf8')
-  .trim()
-  .split(/\n\s*\n/)
-  .map((block) => {
-    const [label, context, question, ...options] = block.trim().split('\n');
-    return { label, context, question, options: options.map((option) => option.replace(/^[A-D]\.\s*/, '')) };
-  });
+const all = logiqaRows(text);
 const count = Number(values.rows);
 const splits = { test: all.slice(0, count), train: all.slice(-50) };
 mkdirSync(join(work, 'logiqa'));
