@@ -60,13 +60,17 @@ def mul12(a, b):
 ONE = [1] + [0] * 11
 
 
-def power12(a, n):
-    result = ONE
+def repeated(combine, neutral, a, n):  # a combined with itself, n times
+    result = neutral
     for bit in bin(n)[2:]:
-        result = mul12(result, result)
+        result = combine(result, result)
         if bit == "1":
-            result = mul12(result, a)
+            result = combine(result, a)
     return result
+
+
+def power12(a, n):
+    return repeated(mul12, ONE, a, n)
 
 
 # --- points: G1 on y^2 = x^3 + 4 over Fp, G2 on y^2 = x^3 + 4(1 + u) over Fp2; None is the point at infinity
@@ -82,12 +86,7 @@ def add(a, b):  # in G1
 
 
 def times(n, point):
-    result = None
-    for bit in bin(n)[2:]:
-        result = add(result, result)
-        if bit == "1":
-            result = add(result, point)
-    return result
+    return repeated(add, None, point, n)
 
 
 def point1(raw):  # a compressed point of G1, or None for what is none
