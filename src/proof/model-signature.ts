@@ -93,12 +93,13 @@ function readyToSign({ model, key: keyFile, signature = join(model, SIGNATURE) }
   const known = existsSync(keyFile) ? privateKey(keyFile) : undefined;
   if (known === undefined) checkWritable(keyFile);
   const ignored = ignoredIn(model, signature);
-  return { signature, known, ignored, ...signedFiles(model, ignored) };
+  return { signature, known, ignored };
 }
 
 async function planSign(options: SignModelOptions): Promise<DryRun> {
-  const { signature, known, names, bytes } = readyToSign(options);
-  const { key } = options;
+  const { signature, known, ignored } = readyToSign(options);
+  const { model, key } = options;
+  const { names, bytes } = signedFiles(model, ignored);
   const made = [
     { path: key, what: 'a new key, on P-256' },
     { path: `${key}.pub`, what: 'its public half' },
