@@ -43,41 +43,43 @@ export function launchFrom(flags: Given<typeof LAUNCH>): LaunchOptions | undefin
 
 /** @param isSecret whether such a job holds what only its owner may know @param again the command that takes the result in */
 export function showWaiting(
-  { job, done, steps, encrypted, result }: WaitingJob,
+  { done, steps, result, ...job }: WaitingJob,
   isSecret: boolean,
   again: string,
 ): void {
   const at = done > 0 ? `, ${countText(done)} of ${countText(steps)} steps are done` : '';
-  print(`${paint.bold(paint.yellow('waiting'))} for a job of ${countText(steps)} steps${at}`);
-  const size = `${bytesText(result.bytes * result.states)} at most, in ${countText(result.states)} states`;
-  for (const row of table([
-    [
-      'run',
-      shellWords(['sh', `${job}/run.sh`]),
-      paint.dim('where MODEL is set to the model; slurm.sh and jobset.yaml are examples'),
-    ],
-    ['bring back', `${job}/result`, paint.dim(size)],
-    ['then', again, paint.dim('takes the result in')],
-  ]))
-    print(row);
-  if (isSecret && !encrypted) tell(paint.dim(WHOEVER));
+  showRoad(job, again, isSecret, {
+    what: `${countText(steps)} steps${at}`,
+    run: 'slurm.sh and jobset.yaml are examples',
+    bring: `${bytesText(result.bytes * result.states)} at most, in ${countText(result.states)} states`,
+    takes: 'takes the result in',
+  });
 }
 
-const WHOEVER = 'whoever has the job has the keys: copy it to machines of yours only';
-
 /** The same of a job that asks. */
-export function showAsking({ job, done, prompts, encrypted }: AskJobWaits, again: string): void {
+export function showAsking({ done, prompts, ...job }: AskJobWaits, again: string): void {
   const at = done > 0 ? `, ${countText(done)} are answered` : '';
-  print(`${paint.bold(paint.yellow('waiting'))} for a job of ${countText(prompts)} prompts${at}`);
+  showRoad(job, again, true, {
+    what: `${countText(prompts)} prompts${at}`,
+    run: 'it takes all GPUs of one machine',
+    bring: '',
+    takes: 'takes the answers in',
+  });
+}
+
+function showRoad(
+  { job, encrypted }: Pick<WaitingJob, 'job' | 'encrypted'>,
+  again: string,
+  isSecret: boolean,
+  words: Readonly<Record<'what' | 'run' | 'bring' | 'takes', string>>,
+): void {
+  print(`${paint.bold(paint.yellow('waiting'))} for a job of ${words.what}`);
   for (const row of table([
-    [
-      'run',
-      shellWords(['sh', `${job}/run.sh`]),
-      paint.dim('where MODEL is set to the model; it takes all GPUs of one machine'),
-    ],
-    ['bring back', `${job}/result`, ''],
-    ['then', again, paint.dim('takes the answers in')],
+    ['run', shellWords(['sh', `${job}/run.sh`]), paint.dim(`where MODEL is set to the model; ${words.run}`)],
+    ['bring back', `${job}/result`, paint.dim(words.bring)],
+    ['then', again, paint.dim(words.takes)],
   ]))
     print(row);
-  if (!encrypted) tell(paint.dim(WHOEVER));
+  if (isSecret && !encrypted)
+    tell(paint.dim('whoever has the job has the keys: copy it to machines of yours only'));
 }
