@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
 import { checkWritable } from '../base/atomic.ts';
-import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { type GivenSettings, settingTexts } from '../base/given-settings.ts';
@@ -105,14 +105,11 @@ async function prepare(options: AttackOptions): Promise<Ready> {
 async function planAttackRun(options: AttackOptions): Promise<DryRun> {
   const { plan, victim, knowledge } = await prepare(options);
   const { vanilla } = knowledge;
-  return {
-    dry_run: true,
-    command: 'attack',
+  return planOf('attack', {
     models: [
       plannedModel('published', victim),
       ...(vanilla === undefined ? [] : [plannedModel('vanilla', vanilla)]),
     ],
-    method: null,
     settings: Object.fromEntries(
       plan.chosen.flatMap(({ attack: [name], settings }) =>
         Object.entries(settings).map(([key, value]) => [`${name}.${key}`, value]),
@@ -122,9 +119,7 @@ async function planAttackRun(options: AttackOptions): Promise<DryRun> {
       path: folder,
       what: attack[1].title(settings),
     })),
-    notes: [],
-    estimate: null,
-  };
+  });
 }
 
 async function runAttackRun(options: AttackOptions): Promise<AttackReport> {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
 import { checkWritable, writeJsonAtomic } from '../base/atomic.ts';
-import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { silent } from '../base/events.ts';
 import { sha256Hex } from '../base/sha256.ts';
@@ -110,16 +110,14 @@ function compared(options: CompareOptions): Promise<CompareReport> {
 }
 
 function planned(options: CompareOptions): Promise<DryRun> {
-  return prepared(options, async (before, after, texts) => ({
-    dry_run: true,
-    command: 'compare',
-    models: [plannedModel('model', before.model), plannedModel('with', after.model)],
-    method: null,
-    settings: { text: options.text ?? 'reference set, held-out part' },
-    writes: options.out === undefined ? [] : [{ path: options.out, what: 'the figures' }],
-    notes: [`${texts.length} texts, the same tokens under both models`],
-    estimate: null,
-  }));
+  return prepared(options, async (before, after, texts) =>
+    planOf('compare', {
+      models: [plannedModel('model', before.model), plannedModel('with', after.model)],
+      settings: { text: options.text ?? 'reference set, held-out part' },
+      writes: options.out === undefined ? [] : [{ path: options.out, what: 'the figures' }],
+      notes: [`${texts.length} texts, the same tokens under both models`],
+    }),
+  );
 }
 
 async function textsOf(path: string): Promise<ComparedText[]> {

@@ -1,6 +1,6 @@
 // `eval --dry-run`: which rows would be asked what, after every task's rows were read and put into words.
 
-import type { DryRun, PlannedFile } from '../base/dry-run.ts';
+import { type DryRun, type PlannedFile, planOf } from '../base/dry-run.ts';
 import { type Model, plannedModel } from '../models/model.ts';
 import { type EvaluateOptions, prepared, samplesFile } from './evaluate.ts';
 
@@ -22,11 +22,8 @@ export async function planEvaluation(options: EvaluateOptions, model: Model): Pr
       ...chosen.tasks.map(({ name }) => ({ path: samplesFile(out, name, shots), what: "each row's" })),
     );
   }
-  return {
-    dry_run: true,
-    command: 'eval',
+  return planOf('eval', {
     models: [plannedModel('model', model)],
-    method: null,
     settings: {
       tasks: label,
       shots: options.shots.join(),
@@ -36,6 +33,5 @@ export async function planEvaluation(options: EvaluateOptions, model: Model): Pr
     },
     writes,
     notes,
-    estimate: null,
-  };
+  });
 }

@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Abortable } from '../base/abort.ts';
-import type { DryRun } from '../base/dry-run.ts';
+import { type DryRun, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import type { ComputeOptions } from '../engine/session-device.ts';
@@ -170,17 +170,13 @@ export function planFleet(plan: FleetPlan, { out, launch = 'pool' }: FleetOption
   const folder = new FleetFolder(out);
   const before = folder.read(common) ? folder.places() : [];
   const done = before.filter((place) => readResult(place.folder, place.task)).length;
-  return {
-    dry_run: true,
-    command: common.command,
+  return planOf(common.command, {
     models: listed.map(({ who, name }) => ({ role: name, source: modelOf(who), family: 'not opened' })),
-    method: null,
     settings: { ...common.options, launch },
     writes: [{ path: folder.path, what: 'tasks, their results, and what is collected' }],
     notes: [
       `${listed.length} ${what}`,
       ...(done > 0 ? [`${done} results are there: a model whose bytes are the same is not asked again`] : []),
     ],
-    estimate: null,
-  };
+  });
 }

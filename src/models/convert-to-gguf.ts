@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs';
 import { type Abortable, checkAborted } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
-import { type DryRun, plannable } from '../base/dry-run.ts';
+import { type DryRun, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { nameHint } from '../base/near-name.ts';
@@ -87,16 +87,12 @@ async function prepare(options: ConvertOptions): Promise<Prepared> {
 
 async function planConversion(options: ConvertOptions): Promise<DryRun> {
   const { model, bytes, lost, tensors } = await prepare(options);
-  return {
-    dry_run: true,
-    command: 'convert',
+  return planOf('convert', {
     models: [plannedModel('converted', model)],
-    method: null,
     settings: { to: options.to, type: options.type },
     writes: [{ path: options.out, what: `${tensors.length} tensors, ${bytes} bytes` }],
     notes: lost,
-    estimate: null,
-  };
+  });
 }
 
 async function runConversion(options: ConvertOptions): Promise<ConvertReport> {

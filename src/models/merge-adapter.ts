@@ -2,7 +2,7 @@
 
 import type { Abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
-import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { writeReplacedFolder } from '../sources/checkpoints/patched-folder.ts';
@@ -77,18 +77,13 @@ async function prepare(options: MergeOptions): Promise<Prepared> {
 async function planMerge(options: MergeOptions): Promise<DryRun> {
   const { base, decoder, changed } = await prepare(options);
   const kept = base.tensors.size - changed.length;
-  return {
-    dry_run: true,
-    command: 'merge',
+  return planOf('merge', {
     models: [{ role: 'base', source: base.source, family: decoder?.model_type ?? 'not known' }],
-    method: null,
     settings: { adapter: options.adapter },
     writes: [
       { path: options.out, what: `the model: ${changed.length} tensors changed, ${kept} as they are` },
     ],
-    notes: [],
-    estimate: null,
-  };
+  });
 }
 
 async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {

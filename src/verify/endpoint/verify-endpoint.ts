@@ -2,7 +2,7 @@
 // verdict is decided after the last one. What is refused is refused before a key leaves this machine.
 
 import { checkWritable } from '../../base/atomic.ts';
-import type { DryRun } from '../../base/dry-run.ts';
+import { type DryRun, planOf } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import { silent } from '../../base/events.ts';
 import { sha256Hex } from '../../base/sha256.ts';
@@ -58,9 +58,7 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
   const prepared = await ready(options);
   const { spec, settings, contents, wrapper, path, range } = prepared;
   const keys = range.to - range.from;
-  return {
-    dry_run: true,
-    command: 'verify',
+  return planOf('verify', {
     models: [{ role: 'suspect', source: `${spec.model_name} at ${settings.name}`, family: 'not known' }],
     method: contents.method,
     settings: {
@@ -84,8 +82,7 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
       ...sequentialNotes(options.sequential),
       'Each key that is asked is known to whoever runs the server.',
     ],
-    estimate: null,
-  };
+  });
 }
 
 const finite = (most: number): number | null => (Number.isFinite(most) ? most : null);
