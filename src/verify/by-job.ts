@@ -32,23 +32,14 @@ export function checkByJob({ launch, endpoint, sequential, ranks, certificate }:
   if (sequential)
     throw new WhorlError('usage', '--sequential asks key by key, and a job asks them all', without);
   if (ranks) throw new WhorlError('usage', '--ranks scores by our own engine, and a job generates', without);
-  if (certificate !== undefined && !isFloat32(launch))
+  const { dtype = 'float32' } = launch;
+  if (certificate !== undefined && dtype !== 'float32')
     throw new WhorlError(
       'usage',
-      `a certificate of answers in ${launch.dtype}`,
+      `a certificate of answers in ${dtype}`,
       'leave --job-dtype out: what others check is asked in float32',
     );
 }
-
-const isFloat32 = ({ dtype = 'float32' }: Pick<LaunchOptions, 'dtype'>): boolean => dtype === 'float32';
-
-/** Of answers in another precision than any check would ask for. */
-export const dtypeWarning = (launch: LaunchOptions | undefined): string[] =>
-  launch === undefined || isFloat32(launch)
-    ? []
-    : [
-        `The suspect answered in ${launch.dtype}: it may answer otherwise as it was published. Ask again without --job-dtype before this is evidence.`,
-      ];
 
 export interface AskedElsewhere extends AskJobEnd {
   /** Removes the job, once its answers are a verdict; unless it is to be kept. */

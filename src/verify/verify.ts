@@ -1,6 +1,6 @@
 // `whorl verify`: asks a suspect every key of an opened claim, then decides. Hits are computed after the last answer.
 
-import { type DryRun, type Plannable, plannable } from '../base/dry-run.ts';
+import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { assert, WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { sha256Hex } from '../base/sha256.ts';
@@ -19,7 +19,7 @@ import { type Model, plannedModel } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { promptTokens } from '../text/prompt-tokens.ts';
 import { committedWrapper, promptUnder, type Wrapped } from '../text/prompts/wrappers.ts';
-import { type AskedElsewhere, askedByJob, checkByJob, dtypeWarning, jobsBeside } from './by-job.ts';
+import { type AskedElsewhere, askedByJob, checkByJob, jobsBeside } from './by-job.ts';
 import { allOpened } from './certificate/burn.ts';
 import { type Certifier, certifier, certify, plannedCertificate } from './certify.ts';
 import { transcriptsBeside } from './endpoint/transcript.ts';
@@ -36,7 +36,7 @@ import { askedBefore } from './sequential/local-transcript.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
-import { asSentence, keyWarnings, quantisedWarning, reorderedWarning } from './warnings.ts';
+import { asSentence, dtypeWarning, keyWarnings, quantisedWarning, reorderedWarning } from './warnings.ts';
 
 export type { EndpointOptions, EndpointReport, VerifyOptions, VerifyReport };
 
@@ -205,50 +205,42 @@ export function checkGiven(
   if (hasKeys) return;
   if (withoutStamp)
     throw new WhorlError('usage', '--without-stamp goes with keys, and this claim has none', 'leave it out');
-  if (sequential)
-    throw new WhorlError(
-      'usage',
-      '--sequential goes with keys, and this claim has none left',
-      'leave it out',
-    );
-  for (const [name, value] of Object.entries({ body, wrapper, system, keys, ranks, launch }))
+  for (const [name, value] of Object.entries({ sequential, body, wrapper, system, keys, ranks, launch }))
     if (value !== undefined)
       throw new WhorlError('usage', `--${name} goes with keys, and this claim has none left`, 'leave it out');
 }
 
-const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): DryRun => ({
-  dry_run: true,
-  command: 'verify',
-  models: [
-    plannedModel('suspect', suspect),
-    ...(vanilla === undefined ? [] : [plannedModel('vanilla', vanilla)]),
-    ...(options.body === undefined || !questions ? [] : [plannedModel('body', questions.model.model)]),
-  ],
-  method: claim.contents.method,
-  settings: {
-    ...(questions && { wrapper: questions.wrapper, system: options.system ?? null }),
-    alpha: options.alpha ?? claim.opened.plan.alpha,
-    ...(questions && {
-      keys: questions.requests.length,
-      ...(questions.scoring.length > 0 && { ranks: questions.scoring.length }),
-      ...sequentialSettings(options.sequential),
-      max_new_tokens: claim.opened.plan.decoding.max_new_tokens,
-    }),
-  },
-  writes: [
-    ...plannedCertificate(options),
-    ...(options.launch ? [plannedJob(jobsBeside(options.secret))] : []),
-    ...(options.sequential
-      ? [{ path: transcriptsBeside(options.secret), what: 'a transcript: keys, as digests, and answers' }]
-      : []),
-  ],
-  notes: [
-    ...notesOn(claim),
-    ...sequentialNotes(options.sequential),
-    ...(questions ? keyWarnings(questions.changed.length, questions.requests.length, questions.byIds) : []),
-  ],
-  estimate: null,
-});
+const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): DryRun =>
+  planOf('verify', {
+    models: [
+      plannedModel('suspect', suspect),
+      ...(vanilla === undefined ? [] : [plannedModel('vanilla', vanilla)]),
+      ...(options.body === undefined || !questions ? [] : [plannedModel('body', questions.model.model)]),
+    ],
+    method: claim.contents.method,
+    settings: {
+      ...(questions && { wrapper: questions.wrapper, system: options.system ?? null }),
+      alpha: options.alpha ?? claim.opened.plan.alpha,
+      ...(questions && {
+        keys: questions.requests.length,
+        ...(questions.scoring.length > 0 && { ranks: questions.scoring.length }),
+        ...sequentialSettings(options.sequential),
+        max_new_tokens: claim.opened.plan.decoding.max_new_tokens,
+      }),
+    },
+    writes: [
+      ...plannedCertificate(options),
+      ...(options.launch ? [plannedJob(jobsBeside(options.secret))] : []),
+      ...(options.sequential
+        ? [{ path: transcriptsBeside(options.secret), what: 'a transcript: keys, as digests, and answers' }]
+        : []),
+    ],
+    notes: [
+      ...notesOn(claim),
+      ...sequentialNotes(options.sequential),
+      ...(questions ? keyWarnings(questions.changed.length, questions.requests.length, questions.byIds) : []),
+    ],
+  });
 
 async function ask(ready: Ready): Promise<VerifyReport | AskJobWaits> {
   const { options, onEvent, claimFile, burnt, issuing } = ready;
@@ -368,7 +360,7 @@ async function askKeys(
       ...keyWarnings(changed.length, requests.length, byIds, contents.adapter !== null && !options.body),
       ...reorderedWarning(reordered),
       ...quantisedWarning(quantised),
-      ...dtypeWarning(options.launch),
+      ...dtypeWarning(options.launch?.dtype),
     ],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,

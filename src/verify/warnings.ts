@@ -1,6 +1,7 @@
 // What a verdict says of how the suspect was asked, where that may be why a key did not fire.
 
 import type { QuantisedPrecision } from '../engine/packing.ts';
+import type { LaunchOptions } from '../launch/job.ts';
 
 /**
  * In words, for the report; empty where every key is asked as it was committed.
@@ -32,12 +33,15 @@ export const reorderedWarning = (reordered: boolean): string[] =>
       ]
     : [];
 
+const inLess = (how: string, flag: string): string =>
+  `The suspect answered ${how}: it may answer otherwise as it was published. Ask again without ${flag} before this is evidence.`;
+
 export const quantisedWarning = (precision: QuantisedPrecision | undefined): string[] =>
-  precision === undefined
-    ? []
-    : [
-        `The suspect answered with its linear layers in ${precision}: it may answer otherwise as it was published. Ask again without --precision before this is evidence.`,
-      ];
+  precision === undefined ? [] : [inLess(`with its linear layers in ${precision}`, '--precision')];
+
+/** Of a job's answers. */
+export const dtypeWarning = (dtype: LaunchOptions['dtype'] = 'float32'): string[] =>
+  dtype === 'float32' ? [] : [inLess(`in ${dtype}`, '--job-dtype')];
 
 /** Words that go on elsewhere, as a sentence of their own. */
 export const asSentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
