@@ -194,9 +194,11 @@ describe.each(['answers', 'membership'] as const)('beside a verdict: drawn %s', 
     const answers = answersOf(claim, true).map((_, i) => (i % 2 ? `word${i % 16} ハリネズミ` : 'hm'));
     const lines = (texts: string[]) => decideWithFurther(claim, texts, {}, beside()).further;
     expect(lines(answers)).toEqual(lines(answers));
-    const again = lines(answers.map((text) => `${text}!`));
-    const [one, two] = [lines(answers)[0]!.decoys.reached, again[0]!.decoys.reached];
-    if (one < DECOYS) expect(two).not.toBe(one);
+    const reached = (texts: string[]): number => lines(texts)[0]!.decoys.reached;
+    const one = reached(answers);
+    // One other draw of decoys may reach as often by chance: of some hundred, one in eighty does.
+    const others = ['!', '!!', '?', '.', '…'].map((end) => reached(answers.map((text) => text + end)));
+    if (one < DECOYS) expect(new Set([one, ...others]).size).toBeGreaterThan(1);
   });
 
   test('counts only: no further line', () => {
