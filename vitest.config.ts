@@ -1,3 +1,4 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
@@ -6,9 +7,12 @@ import { defineConfig } from 'vitest/config';
 // or two a file. slow: the real SmolLM2. webgpu: every op and whole steps on the WebGPU
 // provider, where a Vulkan device is named (see CONTRIBUTING.md).
 // Where CI is set, vitest asks its workers for colours (FORCE_COLOR); the tests compare plain words.
-const env = { NO_COLOR: '1' };
+// What they leave behind lies in one folder that goes with the run, so that a test's own needs no clearing away.
+const scratch = mkdtempSync(join(tmpdir(), 'whorl-tests-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+const env = { NO_COLOR: '1', TMPDIR: scratch };
 // What runs keep for each other is of this run of the tests alone: code that changed must not find older results.
-const own = { ...env, WHORL_CACHE: join(tmpdir(), `whorl-test-cache-${process.pid}`) };
+const own = { ...env, WHORL_CACHE: join(scratch, 'cache') };
 const common = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_000, env };
 export default defineConfig({
   test: {
