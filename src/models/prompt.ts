@@ -4,18 +4,21 @@ import { Graph, type Value } from '../engine/graph.ts';
 import { input, weight } from '../engine/ops/leaves.ts';
 import { quantisedWeight } from '../engine/ops/quantised.ts';
 import type { Feed } from '../engine/session.ts';
+import type { Dim } from '../tensor/tensor.ts';
 import {
   type Cache,
   type Pad,
+  type PackInputs,
   packInputs,
   promptAttention,
   type RopeInputs,
   ropeInputs,
 } from './blocks/attention.ts';
 import { fixedUpTo, ropeFeeds } from './blocks/rope.ts';
+import { tiledAttention } from './blocks/tiled-attention.ts';
 import { crossAttention, type SourceCache } from './blocks/source-attention.ts';
 import { embed } from './embedding.ts';
-import type { Weights } from './family.ts';
+import type { ForwardInput, Weights } from './family.ts';
 import type { ModelWeights } from './model.ts';
 import {
   type Overlay,
@@ -28,6 +31,7 @@ import {
 } from './overlay.ts';
 import { checkFits, packShared, type SharedPacked } from './pack.ts';
 import { distinctSources, encodedSources, sourceFeeds, sourcesOf } from './source.ts';
+import { TILE, tileFeeds } from './tiles.ts';
 
 /** One row of queries would take another kernel, with other last bits. */
 const AT_LEAST = 2;
@@ -63,21 +67,30 @@ export interface PromptRow {
   readonly variant: Variant;
 }
 
-export function promptGraph(name: string, model: ModelWeights, shape: OverlayShape | undefined): PromptGraph {
+/** What both kinds of pass begin with; `attention` says how its rows meet each other. */
+function packedGraph(
+  name: string,
+  model: ModelWeights,
+  shape: OverlayShape | undefined,
+  S: Dim,
+  attention: (
+    graph: Graph,
+    pack: PackInputs,
+    rope: readonly RopeInputs[],
+    cross?: (rows: Pad) => ForwardInput['attendSource'],
+  ) => ForwardInput,
+) {
   const graph = new Graph(name);
   const { decoder } = model;
   const weights = frozenWeights(graph, model);
   const ids = input(graph, 'ids', 'int32', ['T']);
-  const pack = packInputs(graph);
+  const pack = packInputs(graph, S);
   const rope = ropeInputs(graph, decoder, pack);
   const overlay = shape && overlayInputs(graph, decoder, shape);
   const on: Switches | undefined = overlay && {
     rows: input(graph, 'rows_on', 'float32', ['T']),
     adapter: input(graph, 'adapter_on', 'float32', ['T']),
   };
-  const last = input(graph, 'last', 'int32', ['B']);
-  const total = input(graph, 'total', 'int32', []);
-  const cache: Cache = [];
   const sourceCache: SourceCache = [];
   const encoded = encodedSources(graph, decoder, weights, overlay, 'sources');
   const cross =
@@ -86,11 +99,33 @@ export function promptGraph(name: string, model: ModelWeights, shape: OverlaySha
       const of = input(graph, 'source_of', 'int32', ['B']);
       return crossAttention(decoder, encoded.inputs, encoded.states, rows, sourceCache, of);
     });
+  const attended = attention(graph, pack, rope, cross);
   const x = embed(decoder, weights, ids, overlay, on);
-  const hidden = decoder.hidden(weights, x, promptAttention(decoder, pack, rope, last, total, cache, cross));
+  const hidden = decoder.hidden(weights, x, attended);
   const source = encoded && { mask: encoded.inputs.mask, cache: sourceCache };
-  return { graph, weights, overlay, rope, last, total, hidden, cache, ...(source && { source }) };
+  return { graph, weights, overlay, rope, hidden, ...(source && { source }) };
 }
+
+/** Prompts whose keys and values are wanted. */
+export function promptGraph(name: string, model: ModelWeights, shape: OverlayShape | undefined): PromptGraph {
+  const cache: Cache = [];
+  let ends: Pick<PromptGraph, 'last' | 'total'> | undefined;
+  const packed = packedGraph(name, model, shape, 'S', (graph, pack, rope, cross) => {
+    ends = { last: input(graph, 'last', 'int32', ['B']), total: input(graph, 'total', 'int32', []) };
+    return promptAttention(model.decoder, pack, rope, ends.last, ends.total, cache, cross);
+  });
+  return { ...packed, ...ends!, cache };
+}
+
+/** Sequences whose hidden states are wanted, and nothing else. */
+export const hiddenGraph = (
+  name: string,
+  model: ModelWeights,
+  shape: OverlayShape | undefined,
+): Pick<PromptGraph, 'graph' | 'weights' | 'overlay' | 'hidden'> =>
+  packedGraph(name, model, shape, TILE, (graph, pack, rope, cross) =>
+    tiledAttention(graph, model.decoder, pack, rope, cross),
+  );
 
 /**
  * Feeds of `promptGraph`.
@@ -143,4 +178,19 @@ export function promptFeeds(
       }),
     },
   };
+}
+
+/** Feeds of `hiddenGraph`. */
+export function hiddenFeeds(
+  model: ModelWeights,
+  overlay: Overlay | undefined,
+  prompts: readonly PromptRow[],
+): Pick<ReturnType<typeof promptFeeds>, 'packed' | 'feeds'> {
+  const { packed, feeds, sourceOf } = promptFeeds(model, overlay, prompts);
+  const tiles = tileFeeds(model.decoder, packed);
+  const source_of = {
+    data: Int32Array.from(tiles.owner, (sequence) => sourceOf[sequence]!),
+    shape: [tiles.owner.length],
+  };
+  return { packed, feeds: { ...feeds, ...tiles.feeds, ...(model.decoder.encoder && { source_of }) } };
 }
