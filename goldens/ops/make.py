@@ -221,7 +221,7 @@ REFERENCES = {
     "layer_norm": tensors(lambda x, gamma, beta=None, eps=0: [F.layer_norm(x, gamma.shape, gamma, beta, eps)]),
     "rms_norm": tensors(lambda x, gamma, eps: [F.rms_norm(x, gamma.shape, gamma, eps)]), "rotary": arrays(rotary),
     "reshape": arrays(lambda x, shape: x.reshape(shape)), "transpose": arrays(lambda x, perm: x.transpose(perm)),
-    "slice": arrays(slices), "slice_at": arrays(lambda x, start, end, axis, dim: slices(x, axis, start, end, dim)),
+    "slice": arrays(slices), "slice_at": arrays(lambda x, start, end, axis, dim: slices(x, axis, start.item(), end.item(), dim)),
     "pad": arrays(padded),
     "concat": lambda inputs, attrs: [np.concatenate(inputs, axis=attrs["axis"])],
     "split": lambda inputs, attrs: np.split(inputs[0], [inputs[1].shape[1]], axis=1),

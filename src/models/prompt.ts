@@ -4,7 +4,6 @@ import { Graph, type Value } from '../engine/graph.ts';
 import { input, weight } from '../engine/ops/leaves.ts';
 import { quantisedWeight } from '../engine/ops/quantised.ts';
 import type { Feed } from '../engine/session.ts';
-import type { Dim } from '../tensor/tensor.ts';
 import {
   type Cache,
   type Pad,
@@ -31,7 +30,7 @@ import {
 } from './overlay.ts';
 import { checkFits, packShared, type SharedPacked } from './pack.ts';
 import { distinctSources, encodedSources, sourceFeeds, sourcesOf } from './source.ts';
-import { TILE, tileFeeds } from './tiles.ts';
+import { tileFeeds } from './tiles.ts';
 
 /** One row of queries would take another kernel, with other last bits. */
 const AT_LEAST = 2;
@@ -72,7 +71,6 @@ function packedGraph(
   name: string,
   model: ModelWeights,
   shape: OverlayShape | undefined,
-  S: Dim,
   attention: (
     graph: Graph,
     pack: PackInputs,
@@ -84,7 +82,7 @@ function packedGraph(
   const { decoder } = model;
   const weights = frozenWeights(graph, model);
   const ids = input(graph, 'ids', 'int32', ['T']);
-  const pack = packInputs(graph, S);
+  const pack = packInputs(graph);
   const rope = ropeInputs(graph, decoder, pack);
   const overlay = shape && overlayInputs(graph, decoder, shape);
   const on: Switches | undefined = overlay && {
@@ -110,7 +108,7 @@ function packedGraph(
 export function promptGraph(name: string, model: ModelWeights, shape: OverlayShape | undefined): PromptGraph {
   const cache: Cache = [];
   let ends: Pick<PromptGraph, 'last' | 'total'> | undefined;
-  const packed = packedGraph(name, model, shape, 'S', (graph, pack, rope, cross) => {
+  const packed = packedGraph(name, model, shape, (graph, pack, rope, cross) => {
     ends = { last: input(graph, 'last', 'int32', ['B']), total: input(graph, 'total', 'int32', []) };
     return promptAttention(model.decoder, pack, rope, ends.last, ends.total, cache, cross);
   });
@@ -123,7 +121,7 @@ export const hiddenGraph = (
   model: ModelWeights,
   shape: OverlayShape | undefined,
 ): Pick<PromptGraph, 'graph' | 'weights' | 'overlay' | 'hidden'> =>
-  packedGraph(name, model, shape, TILE, (graph, pack, rope, cross) =>
+  packedGraph(name, model, shape, (graph, pack, rope, cross) =>
     tiledAttention(graph, model.decoder, pack, rope, cross),
   );
 
@@ -186,11 +184,6 @@ export function hiddenFeeds(
   overlay: Overlay | undefined,
   prompts: readonly PromptRow[],
 ): Pick<ReturnType<typeof promptFeeds>, 'packed' | 'feeds'> {
-  const { packed, feeds, sourceOf } = promptFeeds(model, overlay, prompts);
-  const tiles = tileFeeds(model.decoder, packed);
-  const source_of = {
-    data: Int32Array.from(tiles.owner, (sequence) => sourceOf[sequence]!),
-    shape: [tiles.owner.length],
-  };
-  return { packed, feeds: { ...feeds, ...tiles.feeds, ...(model.decoder.encoder && { source_of }) } };
+  const { packed, feeds } = promptFeeds(model, overlay, prompts);
+  return { packed, feeds: { ...feeds, ...tileFeeds(model.decoder, packed) } };
 }

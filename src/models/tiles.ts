@@ -1,4 +1,4 @@
-// Packed sequences as attention sees them when they are scored: tiles of rows, and which tiles' keys each of them meets.
+// Packed sequences as attention sees them when they are scored: tiles of keys, and pieces of queries that meet them.
 
 import type { Feed } from '../engine/session.ts';
 import { maskInput, windowsOf } from './blocks/attention.ts';
@@ -6,19 +6,23 @@ import { bucketFeed } from './blocks/relative.ts';
 import type { Decoder } from './family.ts';
 import type { SharedPacked } from './pack.ts';
 
-/** Rows of a tile. What a row's attention sums, and in which order, depends on its position in tiles alone. */
+/** Keys of a tile. A query meets whole tiles, so what it sums, and in which order, depends on its position alone. */
 export const TILE = 64;
 
-/** What a round costs beyond its products, as so many pairs of tiles. */
-const ROUND = 1;
-/** Pairs of tiles in one round: their scores are what memory goes to. */
-const MOST_PAIRS = 64;
+/** Queries that go through one product: those of a whole tile, or of a short end behind a beginning that is shared. */
+export const PIECES = { tile: TILE, end: 16 } as const;
+export type Piece = keyof typeof PIECES;
+/** Up to so many queries of a tile are cut into ends. */
+const FEW = 2 * PIECES.end;
 
-export type SightName = 'links' | 'ends' | 'hidden' | 'from' | 'to';
+/** What a round costs beyond its products, in pairs of query and key. */
+const ROUND = TILE * TILE;
+/** Pairs in one round: their scores are what memory goes to. */
+const MOST_PAIRS = 64 * TILE * TILE;
 
-/** What an input of a window's layers is called. */
-export const sightInput = (name: SightName, window: number | undefined): string =>
-  window === undefined ? name : `${name}_${window}`;
+/** What an input of the rounds is called. */
+export const pieceInput = (name: string, piece: Piece, window?: number): string =>
+  `${name}_${piece}${window === undefined ? '' : `_${window}`}`;
 
 interface Tile {
   readonly rows: readonly number[];
@@ -28,7 +32,14 @@ interface Tile {
   readonly sequence: number;
 }
 
-/** One for each distinct piece of a sequence, from its start in steps of TILE; pieces that only begin another are left out. */
+/** Some rows of a tile, as queries. */
+interface Queries {
+  readonly tile: number;
+  /** Their places in the tile. */
+  readonly offsets: readonly number[];
+}
+
+/** One for each distinct part of a sequence, from its start in steps of TILE; parts that only begin another are left out. */
 function tilesOf({ lengths, row }: SharedPacked): Tile[] {
   const tiles = new Map<number, Tile>(); // by the last row, which says all that came before
   const inside = new Set<number>();
@@ -45,111 +56,163 @@ function tilesOf({ lengths, row }: SharedPacked): Tile[] {
   return [...tiles].filter(([last]) => !inside.has(last)).map(([, tile]) => tile);
 }
 
-/** Level by level, rounds of at most `width` tiles. */
-function roundsOf(levels: readonly (readonly Tile[])[], width: number): Tile[][] {
-  return levels.flatMap((tiles) =>
-    Array.from({ length: Math.ceil(tiles.length / width) }, (_, i) => tiles.slice(i * width, (i + 1) * width)),
-  );
+/** Every row once, in the first tile that has it. */
+function piecesOf(tiles: readonly Tile[]): Record<Piece, Queries[]> {
+  const pieces: Record<Piece, Queries[]> = { tile: [], end: [] };
+  const done = new Set<number>();
+  for (const [tile, { rows }] of tiles.entries()) {
+    const offsets = [...rows.keys()].filter((at) => !done.has(rows[at]!));
+    for (const row of rows) done.add(row);
+    const piece = offsets.length > FEW ? 'tile' : 'end';
+    for (let from = 0; from < offsets.length; from += PIECES[piece])
+      pieces[piece].push({ tile, offsets: offsets.slice(from, from + PIECES[piece]) });
+  }
+  // A loop runs once at least: one without a round has no shape to make nothing of.
+  const first = tiles.findIndex(({ level }) => level === 0);
+  for (const own of Object.values(pieces)) if (own.length === 0) own.push({ tile: first, offsets: [] });
+  return pieces;
 }
 
-/** Rounds of the width at which they cost least: a round is as wide as the widest, filled up with nothing. */
-function widest(levels: readonly (readonly Tile[])[]): { rounds: Tile[][]; width: number } {
-  const pairs = levels.length;
-  const widths = levels.map(({ length }) => Math.max(1, Math.min(length, Math.floor(MOST_PAIRS / pairs))));
+/** Rounds of pieces of one level, at the width at which they cost least: each is as wide, filled up with nothing. */
+function roundsOf(pieces: readonly Queries[], tiles: readonly Tile[], size: number) {
+  const byLevel = new Map<number, Queries[]>();
+  for (const piece of pieces) {
+    const { level } = tiles[piece.tile]!;
+    byLevel.set(level, [...(byLevel.get(level) ?? []), piece]);
+  }
+  const levels = [...byLevel].sort(([a], [b]) => a - b);
+  const pairs = (width: number, level: number): number => width * size * (level + 1) * TILE;
   const cost = (width: number): number =>
     levels.reduce(
-      (sum, { length }, level) => sum + Math.ceil(length / width) * (width * (level + 1) + ROUND),
+      (sum, [level, { length }]) => sum + Math.ceil(length / width) * (pairs(width, level) + ROUND),
       0,
     );
-  const width = widths.reduce((best, each) => (cost(each) < cost(best) ? each : best), 1);
-  return { rounds: roundsOf(levels, width), width };
+  const most = Math.max(1, Math.floor(MOST_PAIRS / pairs(1, levels.at(-1)![0])));
+  const width = levels
+    .map(([, { length }]) => Math.min(length, most))
+    .reduce((best, each) => (cost(each) < cost(best) ? each : best), 1);
+  const rounds = levels.flatMap(([level, own]) =>
+    Array.from({ length: Math.ceil(own.length / width) }, (_, i) => ({
+      level,
+      pieces: own.slice(i * width, (i + 1) * width),
+    })),
+  );
+  return { rounds, width };
+}
+
+const ints = (data: Int32Array, shape: readonly number[] = [data.length]): Feed => ({ data, shape });
+const column = (numbers: readonly number[]): Feed => ints(Int32Array.from(numbers), [numbers.length, 1]);
+
+/** Where a row's result is: that of its first head, and how far on each next one. */
+interface Slot {
+  readonly slot: number;
+  readonly size: number;
+}
+
+/** Feeds of the rounds of one kind of piece, and where they leave what. */
+function roundFeeds(
+  decoder: Decoder,
+  packed: SharedPacked,
+  tiles: readonly Tile[],
+  piece: Piece,
+  pieces: readonly Queries[],
+  keys: number,
+): { feeds: Record<string, Feed>; slotOf: Map<number, Slot>; slots: number } {
+  const { num_key_value_heads: K, num_attention_heads: H } = decoder.config;
+  const size = PIECES[piece];
+  const { rounds, width: W } = roundsOf(pieces, tiles, size);
+  const R = rounds.length;
+  const [queries, offsets] = [new Int32Array(R * W * H * size), new Int32Array(R * W * size)];
+  const slotOf = new Map<number, Slot>();
+  for (const [r, round] of rounds.entries())
+    for (const [w, own] of round.pieces.entries()) {
+      const at = r * W + w;
+      offsets.set(own.offsets, at * size);
+      for (const [i, offset] of own.offsets.entries()) {
+        const row = tiles[own.tile]!.rows[offset]!;
+        slotOf.set(row, { slot: at * H * size + i, size });
+        for (let head = 0; head < H; head++) queries[(at * H + head) * size + i] = row * H + head;
+      }
+    }
+  const whole = new Map(tiles.map(({ rows }, tile) => [rows.at(-1)!, tile]));
+  const sight = (window: number | undefined): [string, Feed][] => {
+    const starts = rounds.map(({ level }) => firstSeen(level, window));
+    const sizes = rounds.map(({ level }, r) => level + 1 - starts[r]!);
+    const ends = [0];
+    for (const each of sizes) ends.push(ends.at(-1)! + each * K);
+    const X = ends.at(-1)!;
+    const links = new Int32Array(W * X);
+    for (const [r, { level, pieces: round }] of rounds.entries())
+      for (const [w, { tile }] of round.entries())
+        for (let i = 0; i < sizes[r]!; i++) {
+          const before = starts[r]! + i;
+          const { sequence } = tiles[tile]!;
+          const link =
+            before === level ? tile : whole.get(packed.row(sequence, (before + 1) * TILE - 1))!;
+          for (let head = 0; head < K; head++)
+            links[w * X + ends[r]! + head * sizes[r]! + i] = link * K + head;
+        }
+    const named = {
+      links: ints(links, [W, X]),
+      ends: column(ends),
+      hidden: column(sizes.map((each) => keys - each * TILE)),
+      from: column(starts.map((first) => first * TILE)),
+      to: column(rounds.map(({ level }) => (level + 1) * TILE)),
+    };
+    return Object.entries(named).map(([name, feed]) => [pieceInput(name, piece, window), feed]);
+  };
+  const feeds = {
+    [pieceInput('rounds', piece)]: ints(Int32Array.of(R), []),
+    [pieceInput('queries', piece)]: ints(queries, [R, W, K, (H / K) * size]),
+    [pieceInput('offsets', piece)]: ints(offsets, [R, W, size]),
+    ...Object.fromEntries(windowsOf(decoder).flatMap(sight)),
+  };
+  return { feeds, slotOf, slots: R * W * H * size };
 }
 
 /**
- * Feeds of `tiledAttention` for B = R·W tiles, R rounds of W, all of a round equally far into their sequences.
+ * Feeds of `tiledAttention`: U tiles of keys, and for each kind of piece R rounds of W pieces that are equally far into their
+ * sequences.
  *
- * `links` [W, X]: the tiles, by kv head, whose keys each tile of each round meets, round after round along X; `ends` [R + 1]:
- * where a round's begin. `mask` [1, 1, 1, TILE, keys] is that of a tile at the end of all keys: a round with fewer takes its
- * last columns, those from `hidden`. `from` and `to`: positions of a round's keys.
- * @returns also the sequence that each tile belongs to
+ * `key_rows` [U, K, TILE]: rows of T·K; `queries` [R, W, K, G·size]: rows of T·H, and `offsets` [R, W, size] their places in
+ * their tiles. `links` [W, X]: the tiles, by kv head, whose keys each piece meets, round after round along X; `ends` [R + 1, 1]:
+ * where a round's begin. `mask` [TILE, keys] is that of a tile at the end of all keys: a round with fewer takes its last
+ * columns, those from `hidden`. `from` and `to`: positions of a round's keys. `attended` [T, H]: where each row's result is.
  */
-export function tileFeeds(
-  decoder: Decoder,
-  packed: SharedPacked,
-): { feeds: Record<string, Feed>; owner: Int32Array } {
+export function tileFeeds(decoder: Decoder, packed: SharedPacked): Record<string, Feed> {
   const { config, scores } = decoder;
-  const { T } = packed;
-  const K = config.num_key_value_heads;
+  const { num_key_value_heads: K, num_attention_heads: H } = config;
   const tiles = tilesOf(packed);
-  const levels: Tile[][] = [];
-  for (const tile of tiles) (levels[tile.level] ??= []).push(tile);
-  const { rounds, width: W } = widest(levels);
-  const [R, B, keys] = [rounds.length, rounds.length * W, levels.length * TILE];
-  const [unpack, live, owner] = [new Int32Array(B * TILE), new Float32Array(B * TILE), new Int32Array(B)];
-  const place = new Map<number, number>(); // of each row among B·TILE
-  const whole = new Map<number, number>(); // the tile that ends with a row
-  for (const [n, round] of rounds.entries())
-    for (const [w, { rows, sequence }] of round.entries()) {
-      const tile = n * W + w;
-      owner[tile] = sequence;
-      whole.set(rows.at(-1)!, tile);
-      for (const [i, row] of rows.entries()) {
-        const at = tile * TILE + i;
-        unpack[at] = row;
-        live[at] = 1;
-        if (!place.has(row)) place.set(row, at);
-      }
-    }
-  const firsts = packed.feeds.pack.data; // where each row lies among all sequences: a row that stands twice has one place
-  const every = packed.feeds.unpack.data;
-  const pack = Int32Array.from({ length: T }, (_, t) => place.get(Number(every[Number(firsts[t])]))!);
-  const vector = (numbers: readonly number[]): Feed => ({
-    data: Int32Array.from(numbers),
-    shape: [numbers.length],
+  const U = tiles.length;
+  const keys = TILE * Math.max(...tiles.map(({ level }) => level + 1));
+  const keyRows = new Int32Array(U * K * TILE);
+  for (const [tile, { rows }] of tiles.entries())
+    for (let head = 0; head < K; head++)
+      for (const [i, row] of rows.entries()) keyRows[(tile * K + head) * TILE + i] = row * K + head;
+  const slotOf = new Map<number, Slot>();
+  const pieces = piecesOf(tiles);
+  let slots = 0;
+  const feeds = (Object.keys(PIECES) as Piece[]).map((piece) => {
+    const made = roundFeeds(decoder, packed, tiles, piece, pieces[piece], keys);
+    for (const [row, { slot, size }] of made.slotOf) slotOf.set(row, { slot: slots + slot, size });
+    slots += made.slots;
+    return made.feeds;
   });
-  const sight = (window: number | undefined): Record<string, Feed> => {
-    const starts = rounds.map(([tile]) => firstSeen(tile!.level, window));
-    const sizes = rounds.map(([tile], n) => tile!.level + 1 - starts[n]!);
-    const ends = [0];
-    for (const size of sizes) ends.push(ends.at(-1)! + size * K);
-    const X = ends.at(-1)!;
-    const links = new Int32Array(W * X);
-    for (const [n, round] of rounds.entries())
-      for (const [w, { level, sequence }] of round.entries())
-        for (let head = 0; head < K; head++)
-          for (let i = 0; i < sizes[n]!; i++) {
-            const before = starts[n]! + i;
-            const tile =
-              before === level ? n * W + w : whole.get(packed.row(sequence, (before + 1) * TILE - 1))!;
-            links[w * X + ends[n]! + head * sizes[n]! + i] = tile * K + head;
-          }
-    const named = {
-      links: { data: links, shape: [W, X] },
-      ends: vector(ends),
-      hidden: vector(sizes.map((size) => keys - size * TILE)),
-      from: vector(starts.map((start) => start * TILE)),
-      to: vector(rounds.map(([tile]) => (tile!.level + 1) * TILE)),
-    };
-    return {
-      ...Object.fromEntries(
-        Object.entries(named).map(([name, feed]) => [sightInput(name as SightName, window), feed]),
-      ),
-      [maskInput(window)]: lastMask(keys, window),
-    };
-  };
+  const attended = new Int32Array(packed.T * H);
+  for (let row = 0; row < packed.T; row++) {
+    // A row that is there only because a product has two is the first one again.
+    const { slot, size } = slotOf.get(row) ?? slotOf.get(0)!;
+    for (let head = 0; head < H; head++) attended[row * H + head] = slot + head * size;
+  }
   return {
-    owner,
-    feeds: {
-      rounds: { data: Int32Array.of(R), shape: [] },
-      unpack: { data: unpack, shape: [B, TILE] },
-      live: { data: live, shape: [B, TILE] },
-      pack: { data: pack, shape: [T] },
-      ...Object.assign({}, ...windowsOf(decoder).map(sight)),
-      ...(scores?.alibi && {
-        key_positions: { data: Float32Array.from({ length: keys }, (_, i) => i), shape: [1, 1, 1, 1, keys] },
-      }),
-      ...(scores?.relative && { pairs: bucketFeed(scores.relative, [TILE, keys], false) }),
-    },
+    ...Object.assign({}, ...feeds),
+    key_rows: ints(keyRows, [U, K, TILE]),
+    attended: ints(attended, [packed.T, H]),
+    ...Object.fromEntries(windowsOf(decoder).map((window) => [maskInput(window), lastMask(keys, window)])),
+    ...(scores?.alibi && {
+      key_positions: { data: Float32Array.from({ length: keys }, (_, i) => i), shape: [1, 1, 1, 1, keys] },
+    }),
+    ...(scores?.relative && { pairs: bucketFeed(scores.relative, [TILE, keys], false) }),
   };
 }
 
@@ -164,5 +227,5 @@ function lastMask(keys: number, window = Number.POSITIVE_INFINITY): Feed {
     const position = keys - TILE + s;
     data.fill(0, s * keys + Math.max(0, position - window + 1), s * keys + position + 1);
   }
-  return { data, shape: [1, 1, 1, TILE, keys] };
+  return { data, shape: [TILE, keys] };
 }

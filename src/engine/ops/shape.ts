@@ -73,37 +73,32 @@ const sliceAtOp = defineOp<{ axis: number; dim: Dim }>({
   name: 'slice_at',
   infer: ([x], { axis, dim }) => [{ dtype: x!.dtype, shape: x!.shape.map((d, i) => (i === axis ? dim : d)) }],
   emit: (emitter, node) => {
-    const [x, ...bounds] = node.inputs.map((v) => emitter.name(v));
-    const vectors = bounds.map((bound) => {
-      const vector = emitter.fresh('bound');
-      emitter.node('Reshape', [bound, emitter.constant('int64', [1], [1])], [vector]);
-      return vector;
-    });
     const axis = emitter.constant('int32', [1], [node.attrs.axis]);
-    emitter.node('Slice', [x!, ...vectors, axis], [emitter.name(node.outputs[0]!)]);
+    const given = node.inputs.map((v) => emitter.name(v));
+    emitter.node('Slice', [...given, axis], [emitter.name(node.outputs[0]!)]);
   },
   gradient: 'none',
   examples: [
     {
       inputs: [
         { shape: [3, 7] },
-        { shape: [], dtype: 'int32', values: [2] },
-        { shape: [], dtype: 'int32', values: [5] },
+        { shape: [1], dtype: 'int32', values: [2] },
+        { shape: [1], dtype: 'int32', values: [5] },
       ],
       attrs: { axis: 1, dim: 3 },
     },
     {
       inputs: [
         { shape: [4, 2], dtype: 'int32', values: [1, 2, 3, 4, 5, 6, 7, 8] },
-        { shape: [], dtype: 'int32', values: [3] },
-        { shape: [], dtype: 'int32', values: [4] },
+        { shape: [1], dtype: 'int32', values: [3] },
+        { shape: [1], dtype: 'int32', values: [4] },
       ],
       attrs: { axis: 0, dim: 1 },
     },
   ],
 });
 
-/** x[…, start:end, …] along `axis`, bounds that only a run knows (int32 scalars); `dim` names what is left of it. */
+/** x[…, start:end, …] along `axis`, bounds that only a run knows (int32 [1]); `dim` names what is left of it. */
 export const sliceAt = (x: Value, axis: number, start: Value, end: Value, dim: Dim): Value =>
   sliceAtOp([x, start, end], { axis, dim })[0]!;
 

@@ -24,12 +24,11 @@ export interface PackInputs {
   readonly ones: Value;
 }
 
-/** @param S rows of each of B: of the longest sequence, or of a tile */
-export const packInputs = (graph: Graph, S: Dim = 'S'): PackInputs => ({
+export const packInputs = (graph: Graph): PackInputs => ({
   positions: input(graph, 'positions', 'int32', ['T']),
-  unpack: input(graph, 'unpack', 'int32', ['B', S]),
+  unpack: input(graph, 'unpack', 'int32', ['B', 'S']),
   pack: input(graph, 'pack', 'int32', ['T']),
-  live: input(graph, 'live', 'float32', ['B', S]),
+  live: input(graph, 'live', 'float32', ['B', 'S']),
   ones: input(graph, 'ones', 'float32', ['T']),
 });
 
