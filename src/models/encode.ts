@@ -10,7 +10,7 @@ import type { Device, Feed } from '../engine/session.ts';
 import { headColumn, headLogits } from './embedding.ts';
 import type { ModelWeights } from './model.ts';
 import { headRows, type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from './overlay.ts';
-import { hiddenFeeds, hiddenGraph, promptFeeds, promptGraph } from './prompt.ts';
+import { HIDDEN_PASS, promptFeeds, promptGraph } from './prompt.ts';
 
 /** One sequence to run. `wanted` are the rows (indices into tokens) whose hidden states matter. */
 export interface EncodeRequest {
@@ -41,6 +41,10 @@ export class Encoder {
     readonly device: Device,
   ) {}
 
+  get #pass() {
+    return HIDDEN_PASS[this.device.provider];
+  }
+
   #program(kind: 'hidden' | 'labels' | 'cache'): Promise<Program> {
     let program = this.#programs.get(kind);
     if (!program) this.#programs.set(kind, (program = this.#compile(kind)));
@@ -59,7 +63,7 @@ export class Encoder {
       });
       return Program.compile(graph, this.model.weightsFolder, this.device);
     }
-    const { graph, weights, overlay, hidden } = hiddenGraph(name, this.model, shape);
+    const { graph, weights, overlay, hidden } = this.#pass.graph(name, this.model, shape);
     const h = gather(hidden, input(graph, 'wanted', 'int32', ['L'])); // [L, E]
     if (kind === 'hidden') graph.output('hidden', h);
     else {
@@ -147,7 +151,7 @@ export class Encoder {
   /** Feeds for the wanted rows, each distinct one once, and where each request finds its own among them. */
   #wanted(batch: readonly EncodeRequest[]) {
     const prompts = batch.map((request) => ({ ...request, variant: request.variant ?? VANILLA }));
-    const { packed, feeds } = hiddenFeeds(this.model, this.overlay, prompts);
+    const { packed, feeds } = this.#pass.feeds(this.model, this.overlay, prompts);
     const place = new Map<number, number>();
     const rows: number[] = [];
     const places = batch.map((request, b) =>

@@ -3,7 +3,7 @@
 import { Graph, type Value } from '../engine/graph.ts';
 import { input, weight } from '../engine/ops/leaves.ts';
 import { quantisedWeight } from '../engine/ops/quantised.ts';
-import type { Feed } from '../engine/session.ts';
+import type { Feed, Provider } from '../engine/session.ts';
 import {
   type Cache,
   type Pad,
@@ -97,9 +97,8 @@ function packedGraph(
       const of = input(graph, 'source_of', 'int32', ['B']);
       return crossAttention(decoder, encoded.inputs, encoded.states, rows, sourceCache, of);
     });
-  const attended = attention(graph, pack, rope, cross);
   const x = embed(decoder, weights, ids, overlay, on);
-  const hidden = decoder.hidden(weights, x, attended);
+  const hidden = decoder.hidden(weights, x, attention(graph, pack, rope, cross));
   const source = encoded && { mask: encoded.inputs.mask, cache: sourceCache };
   return { graph, weights, overlay, rope, hidden, ...(source && { source }) };
 }
@@ -114,16 +113,6 @@ export function promptGraph(name: string, model: ModelWeights, shape: OverlaySha
   });
   return { ...packed, ...ends!, cache };
 }
-
-/** Sequences whose hidden states are wanted, and nothing else. */
-export const hiddenGraph = (
-  name: string,
-  model: ModelWeights,
-  shape: OverlayShape | undefined,
-): Pick<PromptGraph, 'graph' | 'weights' | 'overlay' | 'hidden'> =>
-  packedGraph(name, model, shape, (graph, pack, rope, cross) =>
-    tiledAttention(graph, model.decoder, pack, rope, cross),
-  );
 
 /**
  * Feeds of `promptGraph`.
@@ -178,12 +167,36 @@ export function promptFeeds(
   };
 }
 
-/** Feeds of `hiddenGraph`. */
-export function hiddenFeeds(
-  model: ModelWeights,
-  overlay: Overlay | undefined,
-  prompts: readonly PromptRow[],
-): Pick<ReturnType<typeof promptFeeds>, 'packed' | 'feeds'> {
-  const { packed, feeds } = promptFeeds(model, overlay, prompts);
-  return { packed, feeds: { ...feeds, ...tileFeeds(model.decoder, packed) } };
+/** A pass whose hidden states are wanted, and nothing else. */
+interface HiddenPass {
+  readonly graph: (
+    name: string,
+    model: ModelWeights,
+    shape: OverlayShape | undefined,
+  ) => Pick<PromptGraph, 'graph' | 'weights' | 'overlay' | 'hidden'>;
+  readonly feeds: (
+    model: ModelWeights,
+    overlay: Overlay | undefined,
+    prompts: readonly PromptRow[],
+  ) => Pick<ReturnType<typeof promptFeeds>, 'packed' | 'feeds'>;
 }
+
+const inTiles: HiddenPass = {
+  graph: (name, model, shape) =>
+    packedGraph(name, model, shape, (graph, pack, rope, cross) =>
+      tiledAttention(graph, model.decoder, pack, rope, cross),
+    ),
+  feeds: (model, overlay, prompts) => {
+    const { packed, feeds } = promptFeeds(model, overlay, prompts);
+    return { packed, feeds: { ...feeds, ...tileFeeds(model.decoder, packed) } };
+  },
+};
+
+const fused: HiddenPass = { graph: promptGraph, feeds: promptFeeds };
+
+/** On a GPU a round of tiles is too little work for what starting it costs. */
+export const HIDDEN_PASS: Readonly<Record<Provider, HiddenPass>> = {
+  cpu: inTiles,
+  webgpu: fused,
+  cuda: fused,
+};

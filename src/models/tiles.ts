@@ -147,8 +147,7 @@ function roundFeeds(
         for (let i = 0; i < sizes[r]!; i++) {
           const before = starts[r]! + i;
           const { sequence } = tiles[tile]!;
-          const link =
-            before === level ? tile : whole.get(packed.row(sequence, (before + 1) * TILE - 1))!;
+          const link = before === level ? tile : whole.get(packed.row(sequence, (before + 1) * TILE - 1))!;
           for (let head = 0; head < K; head++)
             links[w * X + ends[r]! + head * sizes[r]! + i] = link * K + head;
         }

@@ -93,7 +93,11 @@ export function padding(
 }
 
 /** What key positions [B, 1, 1, 1, C] add to scores, [B, K, G, 1, C]; cachedAttention says the same to the fused node. */
-export function alibiOf({ slopes, rounded }: Alibi, heads: readonly [number, number], positions: Value): Value {
+export function alibiOf(
+  { slopes, rounded }: Alibi,
+  heads: readonly [number, number],
+  positions: Value,
+): Value {
   const round = (x: Value): Value => (rounded ? cast(cast(x, rounded.to), 'float32') : x);
   const steep = constant(positions.scope, 'float32', [1, ...heads, 1, 1], [...slopes]);
   const products = round(mul(round(steep), round(positions)));
@@ -157,7 +161,8 @@ export function differentiableAttention(
   const known = new Map<Value, Value>(); // layers share a table
   const byDistance = (table: Value): Value => {
     assert(pairs && !prefix, 'distances are known, and none of them to a prefix');
-    if (!known.has(table)) known.set(table, reshape(pairBias(table, pairs, H, ['S', 'S']), [1, K, G, 'S', 'S']));
+    if (!known.has(table))
+      known.set(table, reshape(pairBias(table, pairs, H, ['S', 'S']), [1, K, G, 'S', 'S']));
     return known.get(table)!;
   };
   const heads = (x: Value) => transpose(reshape(pad(x), ['B', 'S', K, D]), [0, 2, 1, 3]); // [B, K, S, D]

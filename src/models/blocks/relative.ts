@@ -38,8 +38,12 @@ export function bucketFeed(
 }
 
 /** A table [buckets, H] by the classes of pairs [queries·keys] → what is added to scores, [H, queries, keys]. */
-export const pairBias = (table: Value, pairs: Value, H: number, [queries, keys]: readonly [Dim, Dim]): Value =>
-  transpose(reshape(cast(gather(table, pairs), 'float32'), [queries, keys, H]), [2, 0, 1]);
+export const pairBias = (
+  table: Value,
+  pairs: Value,
+  H: number,
+  [queries, keys]: readonly [Dim, Dim],
+): Value => transpose(reshape(cast(gather(table, pairs), 'float32'), [queries, keys, H]), [2, 0, 1]);
 
 /** The same by how many places back a key stands, [M, H]; farther ones are as the last. */
 export function backBias(relative: RelativeBuckets, table: Value): Value {

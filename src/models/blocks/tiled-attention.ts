@@ -78,18 +78,14 @@ export function tiledAttention(
   const keyRows = input(graph, 'key_rows', 'int32', ['U', K, TILE]);
   const attended = input(graph, 'attended', 'int32', ['T', H]);
   const masks = new Map(
-    windowsOf(decoder).map((window) => [
-      window,
-      input(graph, maskInput(window), 'float32', [TILE, 'keys']),
-    ]),
+    windowsOf(decoder).map((window) => [window, input(graph, maskInput(window), 'float32', [TILE, 'keys'])]),
   );
   const places =
     alibi && alibiOf(alibi, [K, G], input(graph, 'key_positions', 'float32', [1, 1, 1, 1, 'keys']));
   const pairs = relative && input(graph, 'pairs', 'int32', [`${TILE}*keys`]);
   const known = new Map<Value, Value>(); // layers share a table
   const byDistance = (table: Value): Value => {
-    if (!known.has(table))
-      known.set(table, transpose(pairBias(table, pairs!, H, [TILE, 'keys']), [1, 0, 2])); // [TILE, H, keys]
+    if (!known.has(table)) known.set(table, transpose(pairBias(table, pairs!, H, [TILE, 'keys']), [1, 0, 2])); // [TILE, H, keys]
     return known.get(table)!;
   };
   const start = constant(graph, 'int32', [], [0]);
@@ -113,8 +109,7 @@ export function tiledAttention(
       const last = (x: Value) => gather(sliceAt(x, x.rank - 1, of(hidden), end, 'C'), of(offsets)); // [W, size, .., C]
       const mixed = weighed(decoder, layer, [gather(q, of(queries)), seen(k), seen(v)], size, {
         places: places && sliceAt(places, 4, of(from!), of(to!), 'C'),
-        distances:
-          distances && transpose(reshape(last(distances), [W, size, K, G, 'C']), [0, 2, 3, 1, 4]),
+        distances: distances && transpose(reshape(last(distances), [W, size, K, G, 'C']), [0, 2, 3, 1, 4]),
         mask: reshape(last(masks.get(window)!), [W, 1, 1, size, 'C']),
       });
       return { more: always, carried: [next], collected: [mixed] };
@@ -123,8 +118,7 @@ export function tiledAttention(
   };
   const inHeads = (x: Value, heads: number): Value => reshape(x, [`T*${heads}`, D]);
   /** Keys or values, so that one link is a head's whole tile: [U·K, TILE·D]. */
-  const linked = (x: Value): Value =>
-    reshape(gather(inHeads(x, K), keyRows), [`U*${K}`, TILE * D]);
+  const linked = (x: Value): Value => reshape(gather(inHeads(x, K), keyRows), [`U*${K}`, TILE * D]);
   return {
     positions: pack.positions,
     rotate: rotation(decoder, rope),
