@@ -50,6 +50,7 @@ export type OpName =
   | 'reshape'
   | 'transpose'
   | 'slice'
+  | 'slice_at'
   | 'pad'
   | 'concat'
   | 'split'

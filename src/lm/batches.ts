@@ -23,7 +23,7 @@ interface Job {
 const readOf = ({ source, tokens }: Job): readonly number[] => (source ? [...source, ...tokens] : tokens);
 
 const MOST_SEQUENCES = 64;
-/** Attention is computed over padded sequences, S of B: this many times the tokens of the linear layers at most. */
+/** The fused attention of prompts goes over padded sequences, S of B: this many times the tokens of the linear layers at most. */
 const PADDED = 8;
 
 /** Tokens at which two sequences first differ. */

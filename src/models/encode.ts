@@ -10,7 +10,7 @@ import type { Device, Feed } from '../engine/session.ts';
 import { headColumn, headLogits } from './embedding.ts';
 import type { ModelWeights } from './model.ts';
 import { headRows, type Overlay, overlayShape, rowIndex, VANILLA, type Variant } from './overlay.ts';
-import { promptFeeds, promptGraph } from './prompt.ts';
+import { HIDDEN_PASS, promptFeeds, promptGraph } from './prompt.ts';
 
 /** One sequence to run. `wanted` are the rows (indices into tokens) whose hidden states matter. */
 export interface EncodeRequest {
@@ -41,6 +41,10 @@ export class Encoder {
     readonly device: Device,
   ) {}
 
+  get #pass() {
+    return HIDDEN_PASS[this.device.provider];
+  }
+
   #program(kind: 'hidden' | 'labels' | 'cache'): Promise<Program> {
     let program = this.#programs.get(kind);
     if (!program) this.#programs.set(kind, (program = this.#compile(kind)));
@@ -49,28 +53,27 @@ export class Encoder {
 
   async #compile(kind: 'hidden' | 'labels' | 'cache'): Promise<Program> {
     const { decoder } = this.model;
-    const { graph, weights, overlay, hidden, cache } = promptGraph(
-      `${decoder.model_type}_${kind}`,
-      this.model,
-      overlayShape(this.overlay),
-    );
+    const name = `${decoder.model_type}_${kind}`;
+    const shape = overlayShape(this.overlay);
     if (kind === 'cache') {
+      const { graph, cache } = promptGraph(name, this.model, shape);
       cache.forEach(([keys, values], layer) => {
         graph.output(`keys_${layer}`, keys);
         graph.output(`values_${layer}`, values);
       });
-    } else {
-      const h = gather(hidden, input(graph, 'wanted', 'int32', ['L'])); // [L, E]
-      if (kind === 'hidden') graph.output('hidden', h);
-      else {
-        const on = overlay && input(graph, 'labels_on', 'float32', ['L']);
-        // A row that several labels are asked of (the choices after one context) has its logits computed once.
-        const cells = input(graph, 'cells', 'int32', ['N']); // row · width + column
-        const logits = headLogits(decoder, weights, h, overlay, on);
-        const flat = reshape(logSoftmax(logits), [`L*${logits.shape[1]}`]);
-        graph.output('logprobs', gather(flat, cells));
-        graph.output('best', argmax(logits));
-      }
+      return Program.compile(graph, this.model.weightsFolder, this.device);
+    }
+    const { graph, weights, overlay, hidden } = this.#pass.graph(name, this.model, shape);
+    const h = gather(hidden, input(graph, 'wanted', 'int32', ['L'])); // [L, E]
+    if (kind === 'hidden') graph.output('hidden', h);
+    else {
+      const on = overlay && input(graph, 'labels_on', 'float32', ['L']);
+      // A row that several labels are asked of (the choices after one context) has its logits computed once.
+      const cells = input(graph, 'cells', 'int32', ['N']); // row · width + column
+      const logits = headLogits(decoder, weights, h, overlay, on);
+      const flat = reshape(logSoftmax(logits), [`L*${logits.shape[1]}`]);
+      graph.output('logprobs', gather(flat, cells));
+      graph.output('best', argmax(logits));
     }
     return Program.compile(graph, this.model.weightsFolder, this.device);
   }
@@ -148,7 +151,7 @@ export class Encoder {
   /** Feeds for the wanted rows, each distinct one once, and where each request finds its own among them. */
   #wanted(batch: readonly EncodeRequest[]) {
     const prompts = batch.map((request) => ({ ...request, variant: request.variant ?? VANILLA }));
-    const { packed, feeds } = promptFeeds(this.model, this.overlay, prompts);
+    const { packed, feeds } = this.#pass.feeds(this.model, this.overlay, prompts);
     const place = new Map<number, number>();
     const rows: number[] = [];
     const places = batch.map((request, b) =>

@@ -3,19 +3,21 @@
 import { Graph, type Value } from '../engine/graph.ts';
 import { input, weight } from '../engine/ops/leaves.ts';
 import { quantisedWeight } from '../engine/ops/quantised.ts';
-import type { Feed } from '../engine/session.ts';
+import type { Feed, Provider } from '../engine/session.ts';
 import {
   type Cache,
   type Pad,
+  type PackInputs,
   packInputs,
   promptAttention,
   type RopeInputs,
   ropeInputs,
 } from './blocks/attention.ts';
 import { fixedUpTo, ropeFeeds } from './blocks/rope.ts';
+import { tiledAttention } from './blocks/tiled-attention.ts';
 import { crossAttention, type SourceCache } from './blocks/source-attention.ts';
 import { embed } from './embedding.ts';
-import type { Weights } from './family.ts';
+import type { ForwardInput, Weights } from './family.ts';
 import type { ModelWeights } from './model.ts';
 import {
   type Overlay,
@@ -28,6 +30,7 @@ import {
 } from './overlay.ts';
 import { checkFits, packShared, type SharedPacked } from './pack.ts';
 import { distinctSources, encodedSources, sourceFeeds, sourcesOf } from './source.ts';
+import { tileFeeds } from './tiles.ts';
 
 /** One row of queries would take another kernel, with other last bits. */
 const AT_LEAST = 2;
@@ -63,7 +66,18 @@ export interface PromptRow {
   readonly variant: Variant;
 }
 
-export function promptGraph(name: string, model: ModelWeights, shape: OverlayShape | undefined): PromptGraph {
+/** What both kinds of pass begin with; `attention` says how its rows meet each other. */
+function packedGraph(
+  name: string,
+  model: ModelWeights,
+  shape: OverlayShape | undefined,
+  attention: (
+    graph: Graph,
+    pack: PackInputs,
+    rope: readonly RopeInputs[],
+    cross?: (rows: Pad) => ForwardInput['attendSource'],
+  ) => ForwardInput,
+) {
   const graph = new Graph(name);
   const { decoder } = model;
   const weights = frozenWeights(graph, model);
@@ -75,9 +89,6 @@ export function promptGraph(name: string, model: ModelWeights, shape: OverlaySha
     rows: input(graph, 'rows_on', 'float32', ['T']),
     adapter: input(graph, 'adapter_on', 'float32', ['T']),
   };
-  const last = input(graph, 'last', 'int32', ['B']);
-  const total = input(graph, 'total', 'int32', []);
-  const cache: Cache = [];
   const sourceCache: SourceCache = [];
   const encoded = encodedSources(graph, decoder, weights, overlay, 'sources');
   const cross =
@@ -87,9 +98,20 @@ export function promptGraph(name: string, model: ModelWeights, shape: OverlaySha
       return crossAttention(decoder, encoded.inputs, encoded.states, rows, sourceCache, of);
     });
   const x = embed(decoder, weights, ids, overlay, on);
-  const hidden = decoder.hidden(weights, x, promptAttention(decoder, pack, rope, last, total, cache, cross));
+  const hidden = decoder.hidden(weights, x, attention(graph, pack, rope, cross));
   const source = encoded && { mask: encoded.inputs.mask, cache: sourceCache };
-  return { graph, weights, overlay, rope, last, total, hidden, cache, ...(source && { source }) };
+  return { graph, weights, overlay, rope, hidden, ...(source && { source }) };
+}
+
+/** Prompts whose keys and values are wanted. */
+export function promptGraph(name: string, model: ModelWeights, shape: OverlayShape | undefined): PromptGraph {
+  const cache: Cache = [];
+  let ends: Pick<PromptGraph, 'last' | 'total'> | undefined;
+  const packed = packedGraph(name, model, shape, (graph, pack, rope, cross) => {
+    ends = { last: input(graph, 'last', 'int32', ['B']), total: input(graph, 'total', 'int32', []) };
+    return promptAttention(model.decoder, pack, rope, ends.last, ends.total, cache, cross);
+  });
+  return { ...packed, ...ends!, cache };
 }
 
 /**
@@ -144,3 +166,37 @@ export function promptFeeds(
     },
   };
 }
+
+/** A pass whose hidden states are wanted, and nothing else. */
+interface HiddenPass {
+  readonly graph: (
+    name: string,
+    model: ModelWeights,
+    shape: OverlayShape | undefined,
+  ) => Pick<PromptGraph, 'graph' | 'weights' | 'overlay' | 'hidden'>;
+  readonly feeds: (
+    model: ModelWeights,
+    overlay: Overlay | undefined,
+    prompts: readonly PromptRow[],
+  ) => Pick<ReturnType<typeof promptFeeds>, 'packed' | 'feeds'>;
+}
+
+const inTiles: HiddenPass = {
+  graph: (name, model, shape) =>
+    packedGraph(name, model, shape, (graph, pack, rope, cross) =>
+      tiledAttention(graph, model.decoder, pack, rope, cross),
+    ),
+  feeds: (model, overlay, prompts) => {
+    const { packed, feeds } = promptFeeds(model, overlay, prompts);
+    return { packed, feeds: { ...feeds, ...tileFeeds(model.decoder, packed) } };
+  },
+};
+
+const fused: HiddenPass = { graph: promptGraph, feeds: promptFeeds };
+
+/** On a GPU a round of tiles is too little work for what starting it costs. */
+export const HIDDEN_PASS: Readonly<Record<Provider, HiddenPass>> = {
+  cpu: inTiles,
+  webgpu: fused,
+  cuda: fused,
+};

@@ -80,7 +80,7 @@ export function sourceFeeds(
     source_live: feeds.live,
     source_ones: feeds.ones,
     source_mask: { data: mask, shape: [X, 1, 1, S] },
-    ...(scores?.relative && { source_pairs: bucketFeed(scores.relative, S, true) }),
+    ...(scores?.relative && { source_pairs: bucketFeed(scores.relative, [S, S], true) }),
     ...(overlaid && { source_rows_on: spread((v) => v.rows), source_adapter_on: spread((v) => v.adapter) }),
   };
 }

@@ -69,6 +69,39 @@ const sliceOp = defineOp<{ axis: number; start: number; end: number; dim: Dim }>
 export const slice = (x: Value, axis: number, start: number, end: number): Value =>
   sliceOp([x], { axis, start, end, dim: end - start })[0]!;
 
+const sliceAtOp = defineOp<{ axis: number; dim: Dim }>({
+  name: 'slice_at',
+  infer: ([x], { axis, dim }) => [{ dtype: x!.dtype, shape: x!.shape.map((d, i) => (i === axis ? dim : d)) }],
+  emit: (emitter, node) => {
+    const axis = emitter.constant('int32', [1], [node.attrs.axis]);
+    const given = node.inputs.map((v) => emitter.name(v));
+    emitter.node('Slice', [...given, axis], [emitter.name(node.outputs[0]!)]);
+  },
+  gradient: 'none',
+  examples: [
+    {
+      inputs: [
+        { shape: [3, 7] },
+        { shape: [1], dtype: 'int32', values: [2] },
+        { shape: [1], dtype: 'int32', values: [5] },
+      ],
+      attrs: { axis: 1, dim: 3 },
+    },
+    {
+      inputs: [
+        { shape: [4, 2], dtype: 'int32', values: [1, 2, 3, 4, 5, 6, 7, 8] },
+        { shape: [1], dtype: 'int32', values: [3] },
+        { shape: [1], dtype: 'int32', values: [4] },
+      ],
+      attrs: { axis: 0, dim: 1 },
+    },
+  ],
+});
+
+/** x[…, start:end, …] along `axis`, bounds that only a run knows (int32 [1]); `dim` names what is left of it. */
+export const sliceAt = (x: Value, axis: number, start: Value, end: Value, dim: Dim): Value =>
+  sliceAtOp([x, start, end], { axis, dim })[0]!;
+
 const padOp = defineOp<{ axis: number; before: number; after: number }>({
   name: 'pad',
   infer: ([x], { axis, before, after }) => {
@@ -302,6 +335,7 @@ export const SHAPE = {
   reshape: reshapeOp.op,
   transpose: transposeOp.op,
   slice: sliceOp.op,
+  slice_at: sliceAtOp.op,
   pad: padOp.op,
   concat: concatOp.op,
   split: splitOp.op,

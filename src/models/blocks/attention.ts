@@ -47,7 +47,7 @@ export const ropeInputs = (graph: Graph, { ropes }: Decoder, { positions }: Pack
   }));
 
 /** @param at where every row stands, instead of each rope's own positions */
-const rotation =
+export const rotation =
   ({ config, layers, ropes }: Decoder, inputs: readonly RopeInputs[], at?: Value): ForwardInput['rotate'] =>
   (layer, x) => {
     const rope = layers[layer]!.rope;
@@ -73,7 +73,7 @@ export interface Pad {
 }
 
 /** Of a decoder that has no source. */
-const noSource: ForwardInput['attendSource'] = () => {
+export const noSource: ForwardInput['attendSource'] = () => {
   assert(false, 'a decoder without an encoder has no source');
 };
 
@@ -93,7 +93,11 @@ export function padding(
 }
 
 /** What key positions [B, 1, 1, 1, C] add to scores, [B, K, G, 1, C]; cachedAttention says the same to the fused node. */
-function alibiOf({ slopes, rounded }: Alibi, heads: readonly [number, number], positions: Value): Value {
+export function alibiOf(
+  { slopes, rounded }: Alibi,
+  heads: readonly [number, number],
+  positions: Value,
+): Value {
   const round = (x: Value): Value => (rounded ? cast(cast(x, rounded.to), 'float32') : x);
   const steep = constant(positions.scope, 'float32', [1, ...heads, 1, 1], [...slopes]);
   const products = round(mul(round(steep), round(positions)));
@@ -102,6 +106,35 @@ function alibiOf({ slopes, rounded }: Alibi, heads: readonly [number, number], p
 
 /** Keys and values of a constant prefix, per layer: [B, K, P, D] each. */
 export type Prefix = (layer: number) => readonly [keys: Value, values: Value];
+
+/** What is added to scores [B, K, G, S, C], each broadcast to them. */
+interface Added {
+  /** By the key's position. */
+  readonly places?: Value | undefined;
+  /** By the distance between query and key. */
+  readonly distances?: Value | undefined;
+  /** −1e30 where a query does not see a key. */
+  readonly mask: Value;
+}
+
+/** Grouped queries [B, K, G·S, D] over keys and values [B, K, C, D] as a layer weighs them → [B, K, G·S, D]. */
+export function weighed(
+  { config, layers, scores: { scale: ofAll = 1 / Math.sqrt(config.head_dim), softcap } = {} }: Decoder,
+  layer: number,
+  [queries, keys, values]: readonly [Value, Value, Value],
+  S: Dim,
+  { places, distances, mask }: Added,
+): Value {
+  const [B, K, rows] = queries.shape;
+  const C = keys.shape[2]!;
+  const split = [B!, K!, config.num_attention_heads / (K as number), S, C];
+  const scores = batchMatmul(queries, keys, { transB: true, alpha: layers[layer]!.scale ?? ofAll });
+  const capped = softcap === undefined ? scores : softCapped(softcap)(scores);
+  const biased = places ? add(reshape(capped, split), places) : reshape(capped, split);
+  const whole = distances ? add(biased, distances) : biased;
+  const weights = softmax(add(whole, mask));
+  return batchMatmul(reshape(weights, [B!, K!, rows!, C]), values);
+}
 
 /**
  * Softmax attention out of differentiable ops. Grouped queries are viewed as [B, K, G·S, D], so keys are never repeated.
@@ -121,7 +154,6 @@ export function differentiableAttention(
   source?: (rows: Pad) => ForwardInput['attendSource'],
 ): ForwardInput {
   const { num_attention_heads: H, num_key_value_heads: K, head_dim: D } = decoder.config;
-  const { scale: ofAll = 1 / Math.sqrt(D), softcap } = decoder.scores ?? {};
   const G = H / K;
   const { alibi } = decoder.scores ?? {};
   const places = alibi && keyPositions && alibiOf(alibi, [K, G], keyPositions);
@@ -129,7 +161,8 @@ export function differentiableAttention(
   const known = new Map<Value, Value>(); // layers share a table
   const byDistance = (table: Value): Value => {
     assert(pairs && !prefix, 'distances are known, and none of them to a prefix');
-    if (!known.has(table)) known.set(table, reshape(pairBias(table, pairs, H, 'S'), [1, K, G, 'S', 'S']));
+    if (!known.has(table))
+      known.set(table, reshape(pairBias(table, pairs, H, ['S', 'S']), [1, K, G, 'S', 'S']));
     return known.get(table)!;
   };
   const heads = (x: Value) => transpose(reshape(pad(x), ['B', 'S', K, D]), [0, 2, 1, 3]); // [B, K, S, D]
@@ -145,15 +178,11 @@ export function differentiableAttention(
         const [pastKeys, pastValues] = prefix(layer);
         [keys, values] = [concat([pastKeys, keys], 2, 'C'), concat([pastValues, values], 2, 'C')];
       }
-      const C = prefix ? 'C' : 'S';
-      const { window, scale = ofAll } = decoder.layers[layer]!;
-      const split = ['B', K, G, 'S', C];
-      const scores = batchMatmul(queries, keys, { transB: true, alpha: scale }); // [B, K, G·S, C]
-      const capped = softcap === undefined ? scores : softCapped(softcap)(scores);
-      const biased = places ? add(reshape(capped, split), places) : reshape(capped, split);
-      const whole = table ? add(biased, byDistance(table)) : biased;
-      const weights = softmax(add(whole, mask(window)));
-      const mixed = batchMatmul(reshape(weights, ['B', K, `${G}*S`, C]), values); // [B, K, G·S, D]
+      const mixed = weighed(decoder, layer, [queries, keys, values], 'S', {
+        places,
+        distances: table && byDistance(table),
+        mask: mask(decoder.layers[layer]!.window),
+      });
       const rows = transpose(reshape(mixed, ['B', K, G, 'S', D]), [0, 3, 1, 2, 4]); // [B, S, K, G, D]
       return unpad(reshape(rows, ['B', 'S', H * D]));
     },

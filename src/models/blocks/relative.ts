@@ -7,6 +7,7 @@ import { gather } from '../../engine/ops/gather.ts';
 import { constant } from '../../engine/ops/leaves.ts';
 import { reshape, transpose } from '../../engine/ops/shape.ts';
 import type { Feed } from '../../engine/session.ts';
+import type { Dim } from '../../tensor/tensor.ts';
 import type { RelativeBuckets } from '../family.ts';
 
 /** The class of a key that stands `back` places before its query (negative: after it), in float32 as transformers computes it. */
@@ -21,17 +22,28 @@ function bucketOf({ buckets, distance }: RelativeBuckets, back: number, bothWays
   return after + Math.min(count - 1, exact + Math.trunc(fround(grown * (count - exact))));
 }
 
-/** The class of every pair of query and key of S rows, int32 [S·S]. */
-export function bucketFeed(relative: RelativeBuckets, S: number, bothWays: boolean): Feed {
-  const data = new Int32Array(S * S);
-  const known = Array.from({ length: 2 * S - 1 }, (_, i) => bucketOf(relative, i - S + 1, bothWays));
-  for (let q = 0; q < S; q++) for (let k = 0; k < S; k++) data[q * S + k] = known[q - k + S - 1]!;
-  return { data, shape: [S * S] };
+/** The class of every pair of the last `queries` rows with each of `keys` rows, int32 [queries·keys]. */
+export function bucketFeed(
+  relative: RelativeBuckets,
+  [queries, keys]: readonly [number, number],
+  bothWays: boolean,
+): Feed {
+  const data = new Int32Array(queries * keys);
+  const known = Array.from({ length: queries + keys - 1 }, (_, i) =>
+    bucketOf(relative, i - queries + 1, bothWays),
+  );
+  for (let q = 0; q < queries; q++)
+    for (let k = 0; k < keys; k++) data[q * keys + k] = known[keys - 1 + q - k]!;
+  return { data, shape: [queries * keys] };
 }
 
-/** A table [buckets, H] by the classes of S·S pairs → what is added to scores, [H, S, S]. */
-export const pairBias = (table: Value, pairs: Value, H: number, S: string): Value =>
-  transpose(reshape(cast(gather(table, pairs), 'float32'), [S, S, H]), [2, 0, 1]);
+/** A table [buckets, H] by the classes of pairs [queries·keys] → what is added to scores, [H, queries, keys]. */
+export const pairBias = (
+  table: Value,
+  pairs: Value,
+  H: number,
+  [queries, keys]: readonly [Dim, Dim],
+): Value => transpose(reshape(cast(gather(table, pairs), 'float32'), [queries, keys, H]), [2, 0, 1]);
 
 /** The same by how many places back a key stands, [M, H]; farther ones are as the last. */
 export function backBias(relative: RelativeBuckets, table: Value): Value {

@@ -64,7 +64,7 @@ export function encoderAttention(decoder: Decoder, { pack, mask, pairs }: Source
   return {
     attend(q, k, v, table) {
       const heads = (x: Value) => inHeads(pad(x), H);
-      if (table && !known.has(table)) known.set(table, pairBias(table, pairs, H, 'SU'));
+      if (table && !known.has(table)) known.set(table, pairBias(table, pairs, H, ['SU', 'SU']));
       const added = [...(table ? [known.get(table)!] : []), mask];
       return unpad(attended(heads(q), heads(k), heads(v), added, scale));
     },
