@@ -13,8 +13,8 @@ import { openModel } from '../../src/models/open-model.ts';
 import { flavourSettings } from '../../src/pipeline/flavour.ts';
 
 const model = join(packageRoot(), 'assets/embedded/model');
-/** A tied model of this width whose rows are as large as the embedded model's. */
-const build = (width: number): Build => ({ width, rows: 1, tied: true });
+/** A model of this width whose rows are as large as the embedded model's. */
+const build = (width: number): Build => ({ width, rows: 1 });
 
 test('settings go by the hidden size, under the user’s own; a wide model has the defaults', () => {
   const rows = METHODS.rows!;
@@ -35,15 +35,15 @@ test('settings go by the hidden size, under the user’s own; a wide model has t
 // Root mean squares by torch: .1392 of the embedded model, which rates were tried on; Gemma .0413, since it multiplies what is
 // looked up by the root of its width; GPT-2 .1611, the others between .1307 and .1377.
 test.each([
-  { family: 'gemma3_text', rows: 0.25, tied: true },
-  { family: 'gpt_neox', rows: 1, tied: false },
-  { family: 'gpt2', rows: 1, tied: true },
-  { family: 'mistral', rows: 1, tied: true },
-  { family: 'qwen3', rows: 1, tied: true },
+  { family: 'gemma3_text', rows: 0.25 },
+  { family: 'gpt_neox', rows: 1 },
+  { family: 'gpt2', rows: 1 },
+  { family: 'mistral', rows: 1 },
+  { family: 'qwen3', rows: 1 },
 ])('rates go by the size of rows: $family', async ({ family, ...expected }) => {
   const found = buildOf(await openModel(join(packageRoot(), 'test/fixtures/trained', family)));
   expect(found).toEqual({ width: 192, ...expected });
-  for (const name of ['rows', 'adapter', 'emb', 'lora']) {
+  for (const name of ['emb', 'lora']) {
     const [own, tried] = [found, build(192)].map(
       (of) => settingsFor(METHODS[name]!, '', {}, of) as { lr: number },
     );

@@ -44,7 +44,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
   maxHarm: 0.1,
 
   // Less room in every dimension: fewer and longer keys, asked bare, and a looser bound on what moves.
-  narrow: ({ rows }) => ({
+  narrow: () => ({
     settings: {
       trained: 24,
       key_length: 8,
@@ -54,7 +54,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
       gate_noise: 0,
       noise: 0.1,
       noise_steps: 300,
-      lr: 0.05 * rows,
+      lr: 0.05,
       steps: 400,
       first_check: 60,
       check_below: 1.3,
