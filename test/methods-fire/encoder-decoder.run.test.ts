@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { fingerprint, verify } from '../../src/index.ts';
+import { fingerprint, pipeline, verify } from '../../src/index.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { digestTensors } from '../../src/sources/checkpoints/digest.ts';
 import { tinyEncoderDecoder } from './encoder-decoder.ts';
@@ -108,4 +108,18 @@ describe.each(['mt5', 't5'] as const)('%s', (type) => {
     },
     LONG,
   );
+
+  test('the chat flavour of the pipeline is refused by name', async () => {
+    const asked = {
+      flavour: 'sft_chat',
+      modes: ['fingerprint'],
+      base_model: vanilla,
+      root: scratch,
+      dryRun: true,
+    } as const;
+    await expect(pipeline(asked)).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('sft_chat') as string,
+    });
+  });
 });
