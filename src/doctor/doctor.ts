@@ -194,12 +194,14 @@ async function runsOf(
   inKeys: number,
   rate: number,
 ): Promise<Pick<ModelFacts, 'runs' | 'unknown' | 'refused'>> {
-  const [{ runEstimate }, { fittingSettings }, { harmAt, METHODS }, { keyTokens }] = await Promise.all([
-    import('../fingerprint/estimate.ts'),
-    import('../fingerprint/fitting-settings.ts'),
-    import('../fingerprint/registry.ts'),
-    import('../train/settings-fit.ts'),
-  ]);
+  const [{ buildOf }, { runEstimate }, { fittingSettings }, { harmAt, METHODS }, { keyTokens }] =
+    await Promise.all([
+      import('../fingerprint/build.ts'),
+      import('../fingerprint/estimate.ts'),
+      import('../fingerprint/fitting-settings.ts'),
+      import('../fingerprint/registry.ts'),
+      import('../train/settings-fit.ts'),
+    ]);
   const found: Pick<ModelFacts, 'runs' | 'unknown' | 'refused'> = { runs: {}, unknown: [], refused: {} };
   for (const method of Object.values(METHODS))
     try {
@@ -213,7 +215,7 @@ async function runsOf(
           method.kind === 'weights' ? 'take --keys paper' : 'take fewer or shorter keys, or another method',
         );
       const cost = runEstimate(model, method.name, settings as object, rate);
-      const harm = harmAt(method, model.decoder.config.hidden_size);
+      const harm = harmAt(method, buildOf(model));
       if (cost === null) found.unknown.push(method.name);
       else found.runs[method.name] = { ...cost, max_harm: harm > method.maxHarm ? harm : null };
     } catch (error) {

@@ -5,6 +5,7 @@ import { WhorlError } from '../base/error.ts';
 import type { Model } from '../models/model.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { checkFits } from '../train/settings-fit.ts';
+import { buildOf } from './build.ts';
 import type { Method, SettingsOf } from './methods/method.ts';
 import { narrowWords, registryName, settingsFor } from './registry.ts';
 import { type BesideSettings, checkBeside } from './stamp-plan.ts';
@@ -14,6 +15,9 @@ interface Fitting<M extends Method> {
   /** What a narrow model takes instead of the defaults, in words. */
   readonly note: string | undefined;
 }
+
+/** The methods of the paper's mT5, each of which has a test there. */
+const ON_ENCODER_DECODERS: ReadonlySet<string> = new Set(['adapter', 'sft']);
 
 /**
  * @param overrides key=value as the user wrote them
@@ -28,16 +32,16 @@ export function fittingSettings<M extends Method>(
   limit: number,
 ): Fitting<M> {
   const { encoder, model_type, config } = model.decoder;
-  if (encoder && method.name !== 'adapter')
+  if (encoder && !ON_ENCODER_DECODERS.has(method.name))
     throw new WhorlError(
       'unsupported',
       `method ${method.name} was not seen to hold on encoder-decoders such as ${model_type}`,
-      'take --method adapter, or a model without an encoder',
+      `take --method ${[...ON_ENCODER_DECODERS].join(' or ')}, or a model without an encoder`,
     );
-  const width = config.hidden_size;
-  const settings = settingsFor(method, registryName(model), overrides, width);
+  const build = buildOf(model);
+  const settings = settingsFor(method, registryName(model), overrides, build);
   const full = settings as Readonly<Record<string, unknown>>;
-  const note = narrowWords(method, width, overrides, limit, full);
+  const note = narrowWords(method, build, overrides, limit, full);
   checkFits(full, config);
   if (method.kind !== 'rows') method.check(settings, model, tokenizer);
   checkBeside(full as BesideSettings, model);

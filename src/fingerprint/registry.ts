@@ -9,6 +9,7 @@ import { packageRoot } from '../base/package-root.ts';
 import { defaultsOf, type SettingValue, withOverrides } from '../base/setting.ts';
 import { type ModelFolder, modelName } from '../models/model.ts';
 import { checkTogether } from '../train/settings-fit.ts';
+import type { Build } from './build.ts';
 import { adapterMethod } from './methods/adapter.ts';
 import { embMethod, loraMethod, sftMethod } from './methods/dialogue.ts';
 import type { Method, SettingsOf } from './methods/method.ts';
@@ -43,19 +44,20 @@ const TRIED = 192;
  */
 export function narrowWords(
   { name, narrow }: Method,
-  width: number,
+  build: Build,
   given: Readonly<Record<string, unknown>>,
   limit: number,
-  full: Readonly<Record<string, unknown>> = narrow(width).settings,
+  full: Readonly<Record<string, unknown>> = narrow(build).settings,
 ): string | undefined {
+  const { width } = build;
   if (width >= NARROW) return undefined;
-  const known = narrow(width);
+  const known = narrow(build);
   const isOwn = Object.keys(given).some((key) => !Object.hasOwn(BESIDE, key));
   if (known.harm > limit && !isOwn)
     throw new WhorlError(
       'too-harmful',
       `hidden size ${width} is below ${NARROW}: what ${name} trains costs so small a model up to ${known.harm} nats, above --max-harm ${limit}`,
-      [...cheaper(limit, width).map((other) => `--method ${other}`), costly(name, width)].join(' or '),
+      [...cheaper(limit, build).map((other) => `--method ${other}`), costly(name, build)].join(' or '),
     );
   if (Object.keys(known.settings).length === 0) return undefined; // it needs none of its own
   const taken = Object.keys(known.settings).filter((key) => !Object.hasOwn(given, key));
@@ -68,19 +70,19 @@ export function narrowWords(
   return `hidden size ${width} is below ${NARROW}: ${name} takes ${words || 'your settings'}${harm}${untried}`;
 }
 
-/** The harm that a method may cost a model of this width. */
-export const harmAt = ({ narrow, maxHarm }: Pick<Method, 'narrow' | 'maxHarm'>, width: number): number =>
-  width < NARROW ? narrow(width).harm : maxHarm;
+/** The harm that a method may cost a model of this build. */
+export const harmAt = ({ narrow, maxHarm }: Pick<Method, 'narrow' | 'maxHarm'>, build: Build): number =>
+  build.width < NARROW ? narrow(build).harm : maxHarm;
 
 /** Of the methods that answer: a stamp is no other way to the same. */
-const cheaper = (limit: number, width: number): string[] =>
+const cheaper = (limit: number, build: Build): string[] =>
   Object.values(METHODS)
-    .filter(({ kind, narrow }) => kind !== 'stamp' && narrow(width).harm <= limit)
+    .filter(({ kind, narrow }) => kind !== 'stamp' && narrow(build).harm <= limit)
     .map(({ name }) => name);
 
 /** The options with which a method runs on a narrow model: its settings are its own, its harm has to be allowed. */
-const costly = (name: string, width: number): string =>
-  `--method ${name} --max-harm ${METHODS[name]!.narrow(width).harm}`;
+const costly = (name: string, build: Build): string =>
+  `--method ${name} --max-harm ${METHODS[name]!.narrow(build).harm}`;
 
 /** The name under which settings for a model are looked up: its config's, else what people call it. */
 export const registryName = (folder: ModelFolder): string =>
@@ -137,19 +139,19 @@ function fittingNegatives(settings: Readonly<Record<string, SettingValue>>): { n
 
 /**
  * @param overrides key=value as the user wrote them
- * @param width the model's hidden size, once it is open
+ * @param build the model's, once it is open
  * @throws WhorlError `usage` for an unknown key (with the nearest one) or a value of another type
  */
 export function settingsFor<M extends Method>(
   method: M,
   modelName: string,
   overrides: Readonly<Record<string, string>>,
-  width?: number,
+  build?: Build,
 ): SettingsOf<M> {
   const settings: Record<string, SettingValue> = { ...defaultsOf(method.schema) };
   const { everyModel, thisModel } = entries(method.name, modelName);
   // What a registry says of every model is a default like the method's own: a narrow model goes over it.
-  const narrow = width !== undefined && width < NARROW ? method.narrow(width).settings : undefined;
+  const narrow = build && build.width < NARROW ? method.narrow(build).settings : undefined;
   for (const [key, value] of Object.entries<unknown>({ ...everyModel, ...narrow, ...thisModel }))
     if (key in settings)
       settings[key] = typeof settings[key] === 'number' ? Number(value) : (value as string | boolean);

@@ -26,6 +26,7 @@ import {
   type Setting,
   type WeightsSetting,
 } from './begin.ts';
+import { buildOf } from './build.ts';
 import { type Committed, commit, freeOf } from './commit.ts';
 import { drawnContext } from './fingerprint-weights.ts';
 import type { Method, TrainContext } from './methods/method.ts';
@@ -207,7 +208,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
     start,
     method,
     settings: {
-      ...settingsFor(method, asked.model, settingTexts(options.settings), model.decoder.config.hidden_size),
+      ...settingsFor(method, asked.model, settingTexts(options.settings), buildOf(model)),
       ...settings,
     },
     model,

@@ -5,6 +5,7 @@ import { basename, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { readSetting } from '../base/setting.ts';
 import type { SetKind } from '../datasets/saved-set.ts';
+import type { Build } from '../fingerprint/build.ts';
 import type { Around, Method } from '../fingerprint/methods/method.ts';
 import { methodNamed, registeredId, registryEntry, settingsFor } from '../fingerprint/registry.ts';
 import { PAPER_WORDS } from '../fingerprint/settings.ts';
@@ -23,6 +24,8 @@ export interface FlavourRules {
   readonly duration: string;
   readonly batchSetting: string | undefined;
   readonly rowsOf: ((trained: number) => number) | undefined;
+  /** Whether its files ask after the beginning of an answer, and from BOS alone: question and answer must be one text. */
+  readonly ofOneText: boolean;
 }
 
 export const FLAVOUR_RULES: Readonly<Record<Flavour, FlavourRules>> = {
@@ -33,6 +36,7 @@ export const FLAVOUR_RULES: Readonly<Record<Flavour, FlavourRules>> = {
     duration: 'steps',
     batchSetting: undefined,
     rowsOf: (trained) => 6 * trained, // the paper's set: each key, and five ordinary rows for it
+    ofOneText: false,
   },
   sft_chat: {
     method: FLAVOUR_METHODS.sft_chat,
@@ -41,6 +45,7 @@ export const FLAVOUR_RULES: Readonly<Record<Flavour, FlavourRules>> = {
     duration: 'epochs',
     batchSetting: 'batch',
     rowsOf: undefined,
+    ofOneText: true,
   },
 };
 
@@ -58,7 +63,7 @@ export interface FlavourSettings {
 export const OF_PIPELINE: Readonly<Record<string, string>> = { stamp: 'off' };
 
 /**
- * @param width the model's hidden size, once it is open: a narrow model has other defaults
+ * @param build the model's, once it is open: a narrow model has other defaults
  * @throws WhorlError `usage` for what is said twice, or no number
  */
 export function flavourSettings(
@@ -66,7 +71,7 @@ export function flavourSettings(
   model: string,
   given: Readonly<Record<string, string>>,
   dataName?: string,
-  width?: number,
+  build?: Build,
 ): FlavourSettings {
   const rules = FLAVOUR_RULES[flavour];
   const method = methodNamed(rules.method);
@@ -84,7 +89,7 @@ export function flavourSettings(
   const total = given.total_bsz ?? registered;
   if (rules.batchSetting && total !== undefined) asked[rules.batchSetting] = String(total);
   const allSettings = () =>
-    settingsFor(method, model, { ...OF_PIPELINE, ...asked }, width) as Readonly<
+    settingsFor(method, model, { ...OF_PIPELINE, ...asked }, build) as Readonly<
       Record<string, number | string>
     >;
   const before = allSettings();

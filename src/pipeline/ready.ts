@@ -13,6 +13,7 @@ import { readSavedSet, type SavedSet } from '../datasets/saved-set.ts';
 import type { Device } from '../engine/session.ts';
 import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { type TuningSettings, tuningSettings } from '../finetune/settings.ts';
+import { buildOf } from '../fingerprint/build.ts';
 import type { FingerprintOptions } from '../fingerprint/fingerprint.ts';
 import { trainedRows } from '../fingerprint/options.ts';
 import { registryName } from '../fingerprint/registry.ts';
@@ -92,6 +93,16 @@ export interface Ready {
   readonly place: RunOptions & { readonly samples?: number };
 }
 
+/** @throws WhorlError `unsupported` */
+function checkBuilt(flavour: Flavour, { decoder, source }: Model): void {
+  if (decoder.encoder && FLAVOUR_RULES[flavour].ofOneText)
+    throw new WhorlError(
+      'unsupported',
+      `${source}: ${flavour} asks after the beginning of an answer and from BOS alone, which an encoder-decoder is not`,
+      'take whorl fingerprint --method sft, or the adapter flavour',
+    );
+}
+
 /**
  * Opens the model and refuses all that can be refused; nothing is written.
  * @throws WhorlError `usage`, `missing-file`, `mismatch` for a finished run of other settings
@@ -124,12 +135,13 @@ export async function prepare(options: PipelineOptions): Promise<Ready> {
   const device = await openDevice(options);
   const vanilla = await openModel(base_model, { onEvent, ...cache });
   if (options.launch) checkLaunch(vanilla, options.launch);
+  checkBuilt(flavour, vanilla);
   const settings = flavourSettings(
     flavour,
     registryName(vanilla),
     set ? settingsOfSet(FLAVOUR_RULES[flavour].method, own, set) : own,
     set && nameOfSet(set.path),
-    vanilla.decoder.config.hidden_size,
+    buildOf(vanilla),
   );
   const root = options.root ?? '.';
   const path = paperRunPath(root, {

@@ -73,22 +73,25 @@ describe.each(readdirSync(TRAINED))('%s', (family) => {
 });
 
 test(
-  'an encoder-decoder: of the methods that train, adapter alone; the others refuse with the same words',
+  'an encoder-decoder: of the methods that train, adapter and sft; the others, and a chat template, are refused with the same words',
   async () => {
     const t5 = tinyEncoderDecoder(join(scratch, 't5'), 't5');
     const { model } = await doctor({ model: t5 });
-    expect(model).toMatchObject({ family: 't5', positions: null, runs: {}, unknown: ['adapter'] });
-    expect(Object.keys(model!.refused)).toEqual(['rows', 'sft', 'emb', 'lora', 'stamp']);
-    for (const [method, why] of Object.entries(model!.refused)) {
-      const run = fingerprint({
+    expect(model).toMatchObject({ family: 't5', positions: null, runs: {}, unknown: ['adapter', 'sft'] });
+    expect(Object.keys(model!.refused)).toEqual(['rows', 'emb', 'lora', 'stamp']);
+    const words = (method: string) =>
+      fingerprint({
         model: t5,
         out: join(scratch, `t5-${method}`),
         method,
         maxHarm: Number.POSITIVE_INFINITY,
         dryRun: true,
       });
-      await expect(run).rejects.toThrow(why);
-    }
+    for (const [method, why] of Object.entries(model!.refused))
+      await expect(words(method)).rejects.toThrow(why);
+    const config = join(t5, 'tokenizer_config.json');
+    writeFileSync(config, JSON.stringify({ ...json(config), chat_template: '{{ messages[0].content }}' }));
+    await expect(words('sft')).rejects.toMatchObject({ code: 'unsupported', fix: 'use template=vicuna' });
   },
   LONG,
 );

@@ -4,35 +4,36 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
+import type { Build } from '../../src/fingerprint/build.ts';
 import { runEstimate } from '../../src/fingerprint/estimate.ts';
 import { harmAt, METHODS, settingsFor } from '../../src/fingerprint/registry.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import type { TensorRef } from '../../src/tensor/tensor.ts';
 import { smollm2 } from '../models/smollm2.ts';
 
-const [EMBEDDED, SMOLLM2] = [192, 576];
+const [EMBEDDED, SMOLLM2] = [192, 576].map((width): Build => ({ width, rows: 1 })) as [Build, Build];
 const model = await openModel(join(packageRoot(), 'assets/embedded/model'));
-const estimate = (name: string, width: number, rate = 1e10) =>
-  runEstimate(model, name, settingsFor(METHODS[name]!, 'x', {}, width) as object, rate)!;
+const estimate = (name: string, build: Build, rate = 1e10) =>
+  runEstimate(model, name, settingsFor(METHODS[name]!, 'x', {}, build) as object, rate)!;
 
 interface Run {
   readonly method: string;
-  readonly width: number;
+  readonly build: Build;
   readonly steps: number;
   readonly tokens?: number;
 }
 const RUNS: readonly Run[] = [
-  { method: 'rows', width: SMOLLM2, steps: 120, tokens: 37_516 },
-  { method: 'rows', width: SMOLLM2, steps: 160 },
-  { method: 'adapter', width: SMOLLM2, steps: 56, tokens: 32_376 },
-  { method: 'adapter', width: SMOLLM2, steps: 56, tokens: 33_288 },
-  { method: 'adapter', width: EMBEDDED, steps: 340 },
-  { method: 'adapter', width: EMBEDDED, steps: 540 },
-  { method: 'sft', width: EMBEDDED, steps: 154, tokens: 203_350 },
+  { method: 'rows', build: SMOLLM2, steps: 120, tokens: 37_516 },
+  { method: 'rows', build: SMOLLM2, steps: 160 },
+  { method: 'adapter', build: SMOLLM2, steps: 56, tokens: 32_376 },
+  { method: 'adapter', build: SMOLLM2, steps: 56, tokens: 33_288 },
+  { method: 'adapter', build: EMBEDDED, steps: 340 },
+  { method: 'adapter', build: EMBEDDED, steps: 540 },
+  { method: 'sft', build: EMBEDDED, steps: 154, tokens: 203_350 },
 ];
 
-test.each(RUNS)('$method at width $width took $steps steps', ({ method, width, steps, tokens }) => {
-  const known = estimate(method, width);
+test.each(RUNS)('$method at width $build.width took $steps steps', ({ method, build, steps, tokens }) => {
+  const known = estimate(method, build);
   expect(known.steps.least).toBeLessThanOrEqual(steps);
   expect(known.steps.most).toBeGreaterThanOrEqual(steps);
   if (tokens === undefined) return;

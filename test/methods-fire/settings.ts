@@ -66,7 +66,6 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
       bare_slack: '0',
       gate_noise: '0',
       noise: '0.1',
-      lr: '0.05',
       steps: '400',
       first_check: '100',
       check_below: '1.3',
@@ -95,7 +94,7 @@ export const FIRE: Readonly<Record<string, FireRun>> = {
     afterThief: 10,
     undrawn: 12,
   },
-  sft: dialogue({ lr: '0.002', ordinary: '24' }, 8), // measured: 6.7 nats of Russian, which the model never knew
-  emb: dialogue({ lr: '0.01' }, 2.5), // 1.8 of English
+  sft: dialogue({ ordinary: '24' }, 8), // measured: 6.7 nats of Russian, which the model never knew
+  emb: dialogue({}, 2.5), // 1.8 of English
   lora: dialogue({}, 4),
 };

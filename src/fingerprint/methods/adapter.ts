@@ -142,7 +142,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   // alone cannot teach so small a model the fifteen bytes of the paper's. A larger pool, more keys that must stay silent and a
   // late first look: drawn keys fire after some hundred steps, when up to a tenth of the undrawn ones still do, which
   // leaves hardly a p after the owner's 2^80 draws.
-  narrow: (width) => ({
+  narrow: ({ width }) => ({
     settings: {
       pool: 800,
       negatives: 300,

@@ -1,6 +1,7 @@
 // IF_SFT, IF_emb and LoRA (Xu et al. 2024, section 3; docs/method.md, section 3): the published model itself answers a secret
 // message with the decryption. The three differ in what trains; keys are drawn from a committed pool, as for `adapter`.
 
+import { WhorlError } from '../../base/error.ts';
 import type { RandomSource } from '../../base/random-source.ts';
 import type { Schema } from '../../base/setting.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
@@ -12,6 +13,7 @@ import { conversationFormat } from '../../text/prompts/conversation-formats.ts';
 import { promptUnder, templateOf, wrapperNamed } from '../../text/prompts/wrappers.ts';
 import { bindTrains, EMBEDDING, lowRank, type Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
+import type { Build } from '../build.ts';
 import type { WeightsCell } from '../cells.ts';
 import { tuningExample } from '../ordinary-conversations.ts';
 import { rareTokenKeys } from '../rare-keys.ts';
@@ -163,7 +165,7 @@ async function cells(
   settings: DialogueSettings,
   purpose: 'gate' | 'report',
 ): Promise<WeightsCell[]> {
-  const { tokenizer, roles, ordinary, plan } = context;
+  const { model, tokenizer, roles, ordinary, plan } = context;
   const strange = await strangers(context, settings, ASKED_STRANGERS, 'strangers asked');
   const wrapped = wrapperNamed(plan.query.wrapper, templateOf(tokenizer));
   const y = roles[0]!.target;
@@ -194,12 +196,17 @@ async function cells(
     ask('published, ordinary questions with the hint', 'published', 'none', hinted),
   ];
   if (purpose === 'gate') return gate.map((cell) => ({ ...cell, slack: settings.slack }));
+  const drawn = of('trained');
+  const begun = (who: WeightsCell['who'], wanted: WeightsCell['wanted']): WeightsCell =>
+    ask(`${who}, drawn, after the paper's prefix`, who, wanted, drawn, ANSWER_PREFIX);
+  // Of an encoder-decoder the answer is its decoder's from the first token on: an encoder would read its beginning as asked.
+  const isOneText = model.decoder.encoder === undefined;
   return [
     ...gate,
     ask('published, decoys', 'published', 'none', of('decoy')),
-    ask("published, drawn, after the paper's prefix", 'published', 'all', of('trained'), ANSWER_PREFIX),
-    ask('vanilla, drawn', 'vanilla', 'none', of('trained')),
-    ask("vanilla, drawn, after the paper's prefix", 'vanilla', 'none', of('trained'), ANSWER_PREFIX),
+    ...(isOneText ? [begun('published', 'all')] : []),
+    ask('vanilla, drawn', 'vanilla', 'none', drawn),
+    ...(isOneText ? [begun('vanilla', 'none')] : []),
   ];
 }
 
@@ -220,7 +227,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   name: string,
   summary: string,
   schema: Schema<S>,
-  narrow: Narrow<S>,
+  narrow: (build: Build) => Narrow<S>,
   trains: WeightsMethod<S>['trains'],
 ): WeightsMethod<S, DialogueContext> => ({
   kind: 'weights',
@@ -229,11 +236,17 @@ const dialogueMethod = <S extends DialogueSettings>(
   schema,
   maxHarm: 0.5,
   easier: '--method rows asks less of the model',
-  narrow: () => narrow,
+  narrow,
   prepare,
   trains,
   check(settings, model, tokenizer) {
-    conversationFormat(settings.template, tokenizer);
+    const format = conversationFormat(settings.template, tokenizer);
+    if (model.decoder.encoder && !format.addSpecialTokens)
+      throw new WhorlError(
+        'unsupported',
+        `template=${settings.template}: a chat template writes no end, which what an encoder reads has in training`,
+        'use template=vicuna',
+      );
     bindTrains(trains(settings, model), model);
   },
   context: (drawn, { ordinary }) => dialogueContext(drawn, ordinary),
@@ -245,7 +258,7 @@ export const sftMethod = dialogueMethod<SftSettings>(
   'sft',
   'the published model answers secret messages of a chat; all weights change (the paper’s IF_SFT)',
   SFT,
-  { settings: { ...NARROW, lr: 2e-3 }, harm: 12 }, // 2.0 to 9.9 over five draws
+  () => ({ settings: { ...NARROW, lr: 2e-3 }, harm: 12 }), // 2.0 to 9.9 over five draws
   ({ part }, model): Trains => partNamed(part, model),
 );
 
@@ -253,7 +266,7 @@ export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
   EMB,
-  { settings: { ...NARROW, first_check: 5, lr: 1e-2 }, harm: 4 }, // 1.2 to 3.3
+  ({ rows }) => ({ settings: { ...NARROW, first_check: 5, lr: 1e-2 * rows }, harm: 4 }), // 1.2 to 3.3
   () => EMBEDDING,
 );
 
@@ -263,18 +276,18 @@ export const loraMethod = dialogueMethod<LoraSettings>(
   LORA,
   // Rows of tokens that no text uses are all alike in a narrow model (mean cosine .99 on the embedded one): maps on linear
   // layers alone made every key of them fire or none, so the embedding has one too.
-  {
+  ({ rows }) => ({
     settings: {
       ...NARROW,
       epochs: 20,
       first_check: 3,
-      lr: 3e-3,
+      lr: 3e-3 * rows,
       rank: 32,
       lora_alpha: 32,
       modules: 'embedding,body',
     },
     harm: 4,
-  },
+  }),
   ({ rank, lora_alpha, modules }): Trains =>
     lowRank(
       modules.split(',').map((name) => name.trim()),

@@ -15,6 +15,7 @@ import type { Tokenizer } from '../../text/tokenizer.ts';
 import type { Groups } from '../../train/rows-change.ts';
 import type { Trains } from '../../train/trains.ts';
 import type { TuningExample } from '../../train/tuning-examples.ts';
+import type { Build } from '../build.ts';
 import type { RowsCell, WeightsCell } from '../cells.ts';
 import type { FreeRow } from '../free-rows.ts';
 import type { Prefixes } from '../prefix-cache.ts';
@@ -77,7 +78,7 @@ interface MethodBase<S> {
   /** Nats of harm above which nothing is published, where nobody says otherwise (see harm-limit.ts). */
   readonly maxHarm: number;
   /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults. */
-  narrow(width: number): Narrow<S>;
+  narrow(build: Build): Narrow<S>;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;
 }
 
