@@ -9,7 +9,7 @@ import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { isThere } from '../base/system-errors.ts';
 import { fileIdentity, withReader } from '../sources/bounded-reader.ts';
-import { CARRIED } from '../sources/checkpoints/carried.ts';
+import { runningFiles } from '../sources/checkpoints/carried.ts';
 import { type Checkpoint, openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
@@ -115,7 +115,7 @@ async function converted(
   options: OpenModelOptions,
 ): Promise<string> {
   const source = sourceFolder(path);
-  const beside = ['config.json', ...CARRIED].flatMap((name) => fileIn(source, name) ?? []);
+  const beside = [fileIn(source, 'config.json') ?? [], runningFiles(source).map(([, file]) => file)].flat(2);
   const files = [...weights, ...beside];
   const checkUnchanged = watched(files, path);
   const named = files.map((file) => `${basename(file)} ${digestFile(file)}\n`).join('');

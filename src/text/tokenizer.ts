@@ -1,10 +1,11 @@
 // Tokenizer over the files a model folder carries. Text and ids go through the native `tokenizers`; everything
 // about the vocabulary is read by us, so that a later tokenizer in a child process need only encode and decode.
 
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { systemError } from '../base/system-errors.ts';
+import { furtherTemplateName, furtherTemplates } from '../sources/checkpoints/chat-templates.ts';
 import { lookAlike } from '../sources/look-alike.ts';
 import { type AddedTokens, addedTokens } from './added-tokens.ts';
 import { appendedEos, withoutAppended } from './appended.ts';
@@ -104,7 +105,7 @@ export async function openTokenizerFiles(folder: string): Promise<OpenedTokenize
   }
   const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES, true);
   if (template !== undefined) files['chat_template.jinja'] = template.toString('utf8');
-  for (const name of await furtherTemplates(folder)) {
+  for (const name of furtherTemplates(folder)) {
     const further = await readBounded(join(folder, name), MAX_CONFIG_BYTES, true);
     if (further !== undefined) files[name] = further.toString('utf8');
   }
@@ -343,26 +344,13 @@ const record = (value: unknown): Record<string, unknown> =>
 const ids = (value: unknown): number[] =>
   (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isSafeInteger(id) && id >= 0);
 
-const FURTHER = 'additional_chat_templates';
-const JINJA = '.jinja';
-const MOST_TEMPLATES = 100;
-
-/** Templates in files of their own beside the default one, as transformers saves them. */
-async function furtherTemplates(folder: string): Promise<string[]> {
-  const names = await readdir(join(folder, FURTHER)).catch(() => []);
-  return names
-    .filter((name) => name.endsWith(JINJA))
-    .sort()
-    .slice(0, MOST_TEMPLATES)
-    .map((name) => `${FURTHER}/${name}`);
-}
-
 /** A template is a string, or a list of named ones; files of their own take the place of what the config says. */
 function templatesOf(files: TokenizerFiles): Readonly<Record<string, string>> {
   const beside = Object.entries(files).flatMap(([path, source]): [string, string][] => {
     if (typeof source !== 'string') return [];
     if (path === 'chat_template.jinja') return [['default', source]];
-    return path.startsWith(`${FURTHER}/`) ? [[path.slice(FURTHER.length + 1, -JINJA.length), source]] : [];
+    const name = furtherTemplateName(path);
+    return name === undefined ? [] : [[name, source]];
   });
   if (beside.length > 0) return Object.fromEntries(beside);
   const value = record(files['tokenizer_config.json']).chat_template;

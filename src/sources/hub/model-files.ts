@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
-import { CARD, CARRIED, isCarriedKind } from '../checkpoints/carried.ts';
+import { CARD, isCarriedKind, makesItRun } from '../checkpoints/carried.ts';
 import { INDEX, readIndex, SINGLE } from '../checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../checkpoints/folder.ts';
 import { ggufPartNames } from '../checkpoints/gguf-parts.ts';
@@ -23,11 +23,11 @@ export interface HubModel {
 }
 
 const CONFIG = 'config.json';
-/** Files beside the weights, in the order in which they are fetched. */
-const SMALL = [CONFIG, ...CARRIED];
+/** Files beside the weights without which the model is another. */
+const isNeeded = (path: string): boolean => path === CONFIG || makesItRun(path);
 /** Card, code and pictures: wanted where the repository is fetched, not missed in a cache that somebody else made. */
 const isWelcome = (name: string): boolean =>
-  !name.includes('/') && !SMALL.includes(name) && (name === CARD || isCarriedKind(name));
+  !name.includes('/') && !isNeeded(name) && (name === CARD || isCarriedKind(name));
 const MAX_LISTED = 5;
 
 export type CheckConfig = (config: Readonly<Record<string, unknown>>, where: string) => void;
@@ -75,7 +75,8 @@ const modelSelection = (id: HubId, chosen: Chosen, checkConfig: CheckConfig = ()
     const weights = snapshot.files.has(SINGLE) ? SINGLE : INDEX;
     if (!snapshot.files.has(CONFIG) || !snapshot.files.has(weights)) throw noModel(id, snapshot.files.keys());
     await snapshot.fetch([
-      ...SMALL.filter((name) => snapshot.files.has(name)),
+      CONFIG, // first: by it an unsupported model is refused
+      ...[...snapshot.files.keys()].filter(makesItRun).sort(),
       ...[...snapshot.files.keys()].filter(isWelcome).sort(),
       ...(weights === INDEX ? [INDEX] : []),
     ]);
@@ -93,7 +94,7 @@ const modelSelection = (id: HubId, chosen: Chosen, checkConfig: CheckConfig = ()
 });
 
 function missingOfFolder(cached: Cached): string | undefined {
-  const known = cached.listing?.filter((name) => SMALL.includes(name)) ?? [];
+  const known = cached.listing?.filter(isNeeded) ?? [];
   const small = [CONFIG, ...known].find((name) => !cached.has(name));
   if (small !== undefined || cached.has(SINGLE)) return small;
   if (!cached.has(INDEX)) return SINGLE;
