@@ -1,11 +1,13 @@
 // Tokenizer over the files a model folder carries. Text and ids go through the native `tokenizers`; everything
 // about the vocabulary is read by us, so that a later tokenizer in a child process need only encode and decode.
 
+import { lstatSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { systemError } from '../base/system-errors.ts';
 import { furtherTemplateName, furtherTemplates } from '../sources/checkpoints/chat-templates.ts';
+import { linkToNothing } from '../sources/checkpoints/folder.ts';
 import { lookAlike } from '../sources/look-alike.ts';
 import { type AddedTokens, addedTokens } from './added-tokens.ts';
 import { appendedEos, withoutAppended } from './appended.ts';
@@ -153,6 +155,8 @@ const SENTENCEPIECE = [
 /** @param isTemplate a template may begin with anything */
 async function readBounded(path: string, limit: number, isTemplate = false): Promise<Buffer | undefined> {
   const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false }))
+      throw linkToNothing(path, cause);
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
     throw systemError(cause, path, 'reading') ?? cause;
   });

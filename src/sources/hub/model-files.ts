@@ -7,7 +7,7 @@ import type { OnEvent } from '../../base/events.ts';
 import { CARD, isCarriedKind, makesItRun } from '../checkpoints/carried.ts';
 import { INDEX, readIndex, SINGLE } from '../checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../checkpoints/folder.ts';
-import { ggufPartNames } from '../checkpoints/gguf-parts.ts';
+import { ggufPartNames, wholeGgufs } from '../checkpoints/gguf-parts.ts';
 import { insteadOfWeights } from '../checkpoints/no-weights.ts';
 import { readJsonObject } from '../strict-json.ts';
 import { type HubId, hubName } from './hub-id.ts';
@@ -110,7 +110,7 @@ function shardsOf(folder: string): string[] {
 /** A repository of nothing but one GGUF needs no file name. */
 function onlyGguf({ files, id }: Snapshot): string | undefined {
   if (files.has(CONFIG) && (files.has(SINGLE) || files.has(INDEX))) return undefined;
-  const found = firstParts([...files.keys()]);
+  const found = wholeGgufs(files.keys());
   if (found.length <= 1) return found[0];
   const some = found.slice(0, MAX_LISTED).join(', ') + (found.length > MAX_LISTED ? ' …' : '');
   throw new WhorlError(
@@ -120,14 +120,10 @@ function onlyGguf({ files, id }: Snapshot): string | undefined {
   );
 }
 
-/** GGUF files, and of those that were split the first part, sorted. */
-const firstParts = (names: readonly string[]): string[] =>
-  [...new Set(names.filter((name) => name.endsWith('.gguf')).map((name) => ggufPartNames(name)[0]!))].sort();
-
 /** What `onlyGguf` found when the snapshot was fetched. */
 function cachedGguf(cached: Cached): string | undefined {
   if (cached.has(CONFIG)) return undefined;
-  const found = firstParts(existsSync(cached.folder) ? readdirSync(cached.folder) : []);
+  const found = wholeGgufs(existsSync(cached.folder) ? readdirSync(cached.folder) : []);
   return found.length === 1 ? found[0] : undefined;
 }
 
