@@ -112,7 +112,9 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
   const cache = options.cacheDir ?? cacheFolder();
   const folder = join(resolve(cache), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
   if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined)
-    await convertGguf(parts, path, folder, dtype, checkUnchanged, options.onEvent ?? silent);
+    await inCache(cache, () =>
+      convertGguf(parts, path, folder, dtype, checkUnchanged, options.onEvent ?? silent),
+    );
   const gguf = { path: source, sha256 };
   return { ...openFolder(folder, options), source, gguf, convertedFrom: dirname(source) };
 }
@@ -153,8 +155,30 @@ async function converted(
   const cache = resolve(options.cacheDir ?? cacheFolder());
   const folder = join(cache, 'torch', `${digest}-v${TORCH_CONVERSION}`);
   if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined)
-    await convertTorch(path, weights, folder, checkUnchanged, options.onEvent ?? silent);
+    await inCache(cache, () =>
+      convertTorch(path, weights, folder, checkUnchanged, options.onEvent ?? silent),
+    );
   return folder;
+}
+
+const CANNOT_WRITE: readonly string[] = ['bad-path', 'no-access', 'no-space', 'not-writable'];
+
+/** What cannot be written there is not what the user named: the error says how to name another cache. */
+async function inCache(cache: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (
+      !(error instanceof WhorlError) ||
+      !CANNOT_WRITE.includes(error.code) ||
+      !error.message.includes(resolve(cache))
+    )
+      throw error;
+    const what = error.fix === undefined ? error.message : error.message.slice(0, -error.fix.length - 2);
+    throw new WhorlError(error.code, what, 'name another folder for the cache in WHORL_CACHE', {
+      cause: error,
+    });
+  }
 }
 
 /** Takes down what the files are now. @returns what throws `changed` where one of them is another by then */

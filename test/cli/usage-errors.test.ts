@@ -52,6 +52,25 @@ describe.each(Object.keys(COMMANDS))('%s', (name) => {
   });
 });
 
+const MERGE = ['merge', '--model', 'm', '--adapter', 'a'];
+test.each([
+  [
+    ['generate', '--model', '', '--prompt', 'a'],
+    '--model is empty: give a path; is a variable of the shell not set?',
+  ],
+  [[...MERGE, '--out', ' '], '--out is empty: give a path; is a variable of the shell not set?'],
+  [
+    ['finetune', '--model', 'm', '--data', '', '--out', 'o'],
+    '--data is empty: give a path; is a variable of the shell not set?',
+  ],
+  [
+    [...MERGE, '--out=~/runs/x'],
+    '--out ~/runs/x: the shell has left ~ as it stands: write "$HOME/runs/x", or leave a space in the place of =',
+  ],
+])('a place that is none: %j', async (args, says) => {
+  expect(await whorl(...args)).toEqual({ code: 2, out: '', err: `error: ${says}\n` });
+});
+
 test('a flag that is a value is given with =', async () => {
   const { code, err } = await whorl('generate', '--model=/nowhere/--prompt', '--prompt=--json');
   expect({ code, err }).toEqual({

@@ -62,7 +62,7 @@ function anyModels(folder: SourceFolder, names: readonly string[]): WhorlError |
     const path = join(folder.path, name);
     if (!isFolder(path)) return [];
     if (kindOf(path)) return [name];
-    const ggufs = wholeGgufs(readdirSync(path)).map((file) => `${name}/${file}`);
+    const ggufs = wholeGgufs(listed(path)).map((file) => `${name}/${file}`);
     return ggufs.length > 0
       ? ggufs
       : subfolders(path).flatMap((deeper) => (kindOf(join(path, deeper)) ? [`${name}/${deeper}`] : []));
@@ -84,10 +84,19 @@ function anyModels(folder: SourceFolder, names: readonly string[]): WhorlError |
 const isFolder = (path: string): boolean =>
   lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
+/** One that may not be read holds nothing that could be named. */
+function listed(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
 /** Named in the order of their names. @param path of a folder, or of none */
 const subfolders = (path: string): string[] =>
   isFolder(path)
-    ? readdirSync(path)
+    ? listed(path)
         .sort()
         .filter((name) => isFolder(join(path, name)))
         .slice(0, MOST_FOLDERS)
