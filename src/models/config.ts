@@ -188,7 +188,7 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
       );
       const unknown = left.filter((key) => {
         const unused = MATTERS.get(key);
-        if (unused && !unused(json[key])) unsupported(key);
+        if (unused && !unused(json[key], json)) unsupported(key);
         return unused === undefined;
       });
       if (unknown.length > 0) throw unknownKeys(unknown, json, where);

@@ -51,8 +51,16 @@ export function weightsDigest(model: Model): string {
   return digest;
 }
 
-const missing = ({ source }: Opened, name: string): WhorlError =>
-  new WhorlError('bad-file', `${source} has no tensor ${name}`, 'get the checkpoint again');
+const missing = ({ source, config, tensors }: Opened, name: string): WhorlError =>
+  new WhorlError(
+    'bad-file',
+    `${source} has no tensor ${name}`,
+    name === 'lm_head.weight' &&
+      tensors.has('model.embed_tokens.weight') &&
+      config.tie_word_embeddings !== true
+      ? 'if its head is the embedding, config.json must say "tie_word_embeddings": true; else get the checkpoint again'
+      : 'get the checkpoint again',
+  );
 
 /** What training wraps a model in, by what it puts before the tensors' names where its own state was saved. */
 const WRAPPERS: Readonly<Record<string, string>> = {

@@ -106,16 +106,19 @@ export async function openTokenizerFiles(folder: string): Promise<OpenedTokenize
     if (content !== undefined) files[name] = parseJson(content.toString('utf8'), join(folder, name));
   }
   const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES, true);
-  if (template !== undefined) files['chat_template.jinja'] = template.toString('utf8');
+  if (template !== undefined) files['chat_template.jinja'] = templateText(template);
   for (const name of furtherTemplates(folder)) {
     const further = await readBounded(join(folder, name), MAX_CONFIG_BYTES, true);
-    if (further !== undefined) files[name] = further.toString('utf8');
+    if (further !== undefined) files[name] = templateText(further);
   }
   if (text === undefined) {
     return build({ ...(await fromSentencePiece(folder, files)), files });
   }
   return build({ text, json: parseJson(text, path), files, origin: path });
 }
+
+/** As Python reads a text file: any line break is one character. */
+const templateText = (bytes: Buffer): string => bytes.toString('utf8').replace(/\r\n?/g, '\n');
 
 /** The same from files in memory (a GGUF's, see gguf-tokenizer.ts). `origin` names them in errors. */
 export const tokenizerFromFiles = async (files: TokenizerFiles, origin: string): Promise<Tokenizer> =>
@@ -193,6 +196,12 @@ interface Source {
 async function build({ text, json, files, origin, names }: Source): Promise<OpenedTokenizer> {
   const checked = checkTokenizerJson(json, origin);
   const settings = record(files['tokenizer_config.json']);
+  if (settings.split_special_tokens === true)
+    throw new WhorlError(
+      'unsupported',
+      `${origin}: split_special_tokens in the tokenizer_config.json beside it cuts special tokens up in a text, which is not handled`,
+      'take it out if the model was not trained so',
+    );
   const own = (record(json).added_tokens ?? []) as readonly unknown[];
   const found = addedTokens(
     {
@@ -348,7 +357,7 @@ const record = (value: unknown): Record<string, unknown> =>
 const ids = (value: unknown): number[] =>
   (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isSafeInteger(id) && id >= 0);
 
-/** A template is a string, or a list of named ones; files of their own take the place of what the config says. */
+/** A template is a string, or several by name as a list or an object; files of their own take the place of what the config says. */
 function templatesOf(files: TokenizerFiles): Readonly<Record<string, string>> {
   const beside = Object.entries(files).flatMap(([path, source]): [string, string][] => {
     if (typeof source !== 'string') return [];
@@ -359,7 +368,9 @@ function templatesOf(files: TokenizerFiles): Readonly<Record<string, string>> {
   if (beside.length > 0) return Object.fromEntries(beside);
   const value = record(files['tokenizer_config.json']).chat_template;
   if (typeof value === 'string') return { default: value };
-  const listed = Array.isArray(value) ? value.map(record) : [];
+  const listed = Array.isArray(value)
+    ? value.map(record)
+    : Object.entries(record(value)).map(([name, template]) => ({ name, template }));
   return Object.fromEntries(
     listed.flatMap(({ name, template }): [string, string][] =>
       typeof name === 'string' && typeof template === 'string' ? [[name, template]] : [],
