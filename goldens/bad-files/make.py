@@ -224,7 +224,7 @@ FOLDER = {
     "a-weights-file": dict(files=SINGLE, open="model.safetensors", code="unsupported", contains="single weights file"),
     "a-pointer": dict(files={"x.gguf": b"version https://git-lfs.github.com/spec/v1\n"}, open="x.gguf", code=BAD, contains="Git LFS pointer"),
     "empty": dict(files={".keep": b""}, code="missing-file", contains="config.json"),
-    "only-gguf": dict(files={"m.gguf": b"GGUF"}, code="missing-file", contains="m.gguf"),
+    "only-gguf": dict(files={"m.gguf": b"GGUF"}, code=BAD, contains="m.gguf"),
     "run-folder": dict(files={"run.json": b"{}", "published/config.json": CONFIG}, code="missing-file", contains="published"),
     "no-weights": dict(files={"config.json": CONFIG}, code="missing-file", contains="neither"),
     "only-pickle": dict(files={"config.json": CONFIG, "pytorch_model.bin": b"PK"}, code=BAD, contains="pytorch_model.bin"),

@@ -250,10 +250,11 @@ export function copyFileAtomic(from: string, to: string): void {
  * at every moment the folder is absent or complete. Throws `exists` where a file or a non-empty folder stands already.
  */
 export async function writeFolderAtomic(
-  path: string,
+  given: string,
   build: (folder: string) => Promise<void> | void,
   mode = 0o755,
 ): Promise<void> {
+  const path = resolve(given); // `new/../x` needs no `new`
   const temp = begin(tempName(path));
   makeFolder(dirname(path));
   writing(path, () => mkdirSync(temp, { mode }));

@@ -4,35 +4,48 @@ import type { Command } from 'commander';
 import { WhorlError } from '../base/error.ts';
 import { nearestNames } from '../base/near-name.ts';
 import { shellWords } from '../base/shell.ts';
+import { shownText } from './output.ts';
 
 /**
- * `--base_model=x` → `--base-model=x`. The value after a flag that takes one stays as it is, even `--like_this`.
+ * `--base_model=x` → `--base-model=x`. The value after a flag that takes one stays as it is, even `--like_this`, unless it is
+ * another flag of the command.
  * Throws `usage` for a flag that `command` does not know: commander itself would first miss a required one.
  */
 export function normaliseFlags(args: readonly string[], command?: Command): string[] {
   const flags = command && flagsOf(command);
   const out: string[] = [];
-  let value = false;
+  let value: string | undefined;
   for (const [i, arg] of args.entries()) {
-    if (!value && arg === '--') return [...out, ...args.slice(i)];
-    const flag: string | undefined = value ? undefined : /^--?[^=]+/.exec(arg)?.[0];
+    if (value !== undefined && flags?.has(arg.replaceAll('_', '-')))
+      throw new WhorlError(
+        'usage',
+        `${value} is given without its value: ${arg} follows`,
+        `give one; if it is ${arg} itself, write ${value}=${arg}`,
+      );
+    if (value === undefined && arg === '--') return [...out, ...args.slice(i)];
+    const flag: string | undefined = value !== undefined ? undefined : /^--?[^=]+/.exec(arg)?.[0];
     if (flag === undefined) {
       out.push(arg);
-      value = false;
+      value = undefined;
       continue;
     }
     const name: string = flag.startsWith('--') ? flag.replaceAll('_', '-') : flag;
+    const short = /^-[A-Za-z]/.exec(name)?.[0];
     if (flags && name.startsWith('--') && !flags.has(name))
       throw unknownFlag(name, flags, takesSettings(command));
+    if (flags && short !== undefined && !flags.has(short)) throw unknownShort(name, flags);
     out.push(name + arg.slice(flag.length));
-    value = flags?.get(name) === true && !arg.includes('=');
+    value = flags?.get(name) === true && !arg.includes('=') ? name : undefined;
   }
   return out;
 }
 
 /** Every flag of the command and of those below it, and whether it takes a value. */
 function flagsOf(command: Command): Map<string, boolean> {
-  const flags = new Map([['--help', false]]);
+  const flags = new Map([
+    ['--help', false],
+    ['-h', false],
+  ]);
   const collect = (of: Command): void => {
     for (const { long, short, required } of of.options)
       for (const flag of [long, short]) if (flag) flags.set(flag, required);
@@ -47,6 +60,18 @@ const takesSettings = (command: Command | undefined): boolean =>
   command?.registeredArguments.some(
     (argument) => argument.variadic && ['settings', 'modes'].includes(argument.name()),
   ) ?? false;
+
+/** `-m`, and `-model`, which lacks a dash. */
+function unknownShort(name: string, flags: ReadonlyMap<string, boolean>): WhorlError {
+  const long = `-${name.replaceAll('_', '-')}`;
+  const first = [...flags.keys()].filter((flag) => flag.startsWith(`-${name}`));
+  const meant = flags.has(long) ? [long] : first.length === 1 ? first : [];
+  return new WhorlError(
+    'usage',
+    `unknown option ${shownText(name).slice(0, 80)}`,
+    meant.length > 0 ? `did you mean ${meant[0]!}?` : 'see --help',
+  );
+}
 
 function unknownFlag(name: string, flags: ReadonlyMap<string, boolean>, settings: boolean): WhorlError {
   const near = nearestNames(

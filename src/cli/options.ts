@@ -4,6 +4,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { WhorlError } from '../base/error.ts';
 import { nameHint } from '../base/near-name.ts';
+import { isThere } from '../base/system-errors.ts';
+import { shownText } from './output.ts';
 
 /** `A`: whether it has always a value, since it is required or has a default. */
 export interface Declared<T, A extends boolean = boolean> {
@@ -130,6 +132,21 @@ const kebab = (name: string): string =>
 /** `--job-dtype`: as a person writes it. */
 const flagOf = (name: string, { flag = kebab(name) }: Declared<unknown>): string => `--${flag}`;
 
+/** What stands after a flag that names a place: a file, a folder, or what else may stand for a model or rows. */
+const PLACES: ReadonlySet<string> = new Set(['<file>', '<folder>', '<model>', '<path>', '<rows>', '<set>']);
+
+/** A variable that is not set leaves nothing; after `=` a shell does not say whose home `~` is. */
+function checkPlace(flag: string, given: string): void {
+  if (given.trim() === '')
+    throw new WhorlError('usage', `${flag} is empty`, 'give a path; is a variable of the shell not set?');
+  if (/^~(\/|$)/.test(given) && !isThere(given))
+    throw new WhorlError(
+      'usage',
+      `${flag} ${shownText(given)}: the shell has left ~ as it stands`,
+      `write "$HOME${shownText(given.slice(1))}", or leave a space in the place of =`,
+    );
+}
+
 function optionOf(name: string, declared: Declared<unknown>): Option {
   const { value, words, short, choices, read, always, default: standard } = declared;
   const flags = `${short === undefined ? '' : `-${short}, `}${flagOf(name, declared)}${value === undefined ? '' : ` ${value}`}`;
@@ -143,7 +160,12 @@ function optionOf(name: string, declared: Declared<unknown>): Option {
         nameHint(given, choices),
       );
     });
-  if (read) option.argParser(read);
+  const isPlace = PLACES.has(value ?? '');
+  if (read || isPlace)
+    option.argParser((given: string, before: unknown) => {
+      if (isPlace) checkPlace(flagOf(name, declared), given);
+      return read ? read(given, before) : given;
+    });
   if (standard) option.default(standard.read, standard.shown);
   return option.makeOptionMandatory(always && standard === undefined);
 }

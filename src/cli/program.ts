@@ -13,6 +13,7 @@ import { COMMANDS, type CommandEntry, everyCommand, isCommand } from './commands
 import { dressHelp } from './help.ts';
 import { errorPaint, Outcome, ReaderGone, tell } from './output.ts';
 import { Stopped } from './stopping.ts';
+import { unknownCommand, usageError } from './usage-errors.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
@@ -31,7 +32,7 @@ export async function run(args: readonly string[]): Promise<number> {
 const VERSION_WORDS: ReadonlySet<string> = new Set(['version', '-V']);
 
 async function runCommand(given: readonly string[]): Promise<number> {
-  const args = given.length === 1 && VERSION_WORDS.has(given[0]!) ? ['--version'] : given;
+  const args = given.length > 0 && VERSION_WORDS.has(given[0]!) ? ['--version'] : given;
   try {
     if (args[0] === 'complete' && args[1] === '--') {
       // A shell asks, half-typed words and all: they are no command line yet.
@@ -39,6 +40,8 @@ async function runCommand(given: readonly string[]): Promise<number> {
       return EXIT.done;
     }
     const program = await buildProgram(args);
+    if (args[0] === 'help' && args[1] !== undefined && !isCommand(args[1]))
+      throw unknownCommand(program, args[1]);
     const chosen = program.commands.find((command) => command.name() === chosenName(args));
     const normal = normaliseFlags(args, chosen);
     if (normal.length === 0) {
@@ -76,14 +79,15 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
   return program;
 }
 
-/** No command ends the process by itself; hints for what is misspelt; our own colours and words. */
+/** No command ends the process by itself; what is wrong is said in our own words. */
 function settle(command: Command): void {
   command
-    .exitOverride()
-    .showSuggestionAfterError(true)
+    .exitOverride((error) => {
+      throw usageError(error, command) ?? error;
+    })
     .allowExcessArguments(false)
     .helpOption('-h, --help', 'print this help')
-    .configureOutput({ outputError: (text, write) => write(errorPaint.red(text)) });
+    .configureOutput({ outputError: () => {} }); // said by `explain`
   if (command.commands.length > 0) command.helpCommand('help [command]', 'print the help of a command');
   for (const child of command.commands) settle(child);
 }

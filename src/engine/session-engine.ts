@@ -28,7 +28,14 @@ function findEngine(packed: string): string {
 const versionOf = (folder: string): unknown =>
   (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version?: unknown }).version;
 
+/**
+ * The engine's library keeps an identifier of this machine and events of each session in the user's cache, and sends them to
+ * its maker: not from a program that a secret is used in. Whoever wants it sets the variable to 0.
+ */
+const TELEMETRY_OFF = 'ORT_DISABLE_TELEMETRY';
+
 function loadEngine(folder: string): typeof Engine {
+  process.env[TELEMETRY_OFF] ??= '1'; // read when the library is loaded
   try {
     return load(folder) as typeof Engine;
   } catch (cause) {

@@ -14,7 +14,7 @@ import type { Device } from '../engine/session.ts';
 import { engineInfo } from '../engine/session-info.ts';
 import { cacheFolder } from '../models/open-model.ts';
 import { withReader } from '../sources/bounded-reader.ts';
-import { CARRIED } from '../sources/checkpoints/carried.ts';
+import { runningFiles } from '../sources/checkpoints/carried.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
 import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
 
@@ -135,10 +135,10 @@ function read(path: string, key: string): Kept | undefined {
 /** Digests of every file beside the weights: what a tokenizer is a function of. */
 export function smallFiles(folder: string): readonly (readonly [name: string, sha256: string])[] {
   const source = sourceFolder(folder);
-  return ['config.json', ...CARRIED].flatMap((name) => {
-    const path = fileIn(source, name);
-    return path === undefined ? [] : [[name, digestFile(path)] as const];
-  });
+  const config = fileIn(source, 'config.json');
+  return [...(config === undefined ? [] : [['config.json', config] as const]), ...runningFiles(source)].map(
+    ([name, path]) => [name, digestFile(path)] as const,
+  );
 }
 
 /** What the last bits of a result may depend on beside weights and text. */

@@ -28,16 +28,19 @@ const GENERATION = words(`
 
 /** Training, kernels, bookkeeping of tools: read by no forward pass in inference. */
 const TOOLS = words(`
-  _attn_implementation _flash_attn_2_enabled attention_dropout attention_probs_dropout_prob attn_implementation
-  attn_pdrop auto_map bos_token classifier_dropout embd_pdrop embedding_dropout eos_token gradient_checkpointing
+  _attn_implementation _flash_attn_2_enabled attention_dropout attention_probs_dropout_prob attn_dropout
+  attn_implementation attn_pdrop auto_map bf16 bos_token classifier_dropout embd_pdrop embed_dropout embedding_dropout
+  eos_token ffn_dropout fp16 fp32 gradient_checkpointing
   hidden_dropout hidden_dropout_prob initializer_range is_llama_config max_sequence_length model_max_length
-  name_or_path neftune_noise_alpha num_labels output_router_logits pad_token pretraining_tp resid_pdrop
-  router_aux_loss_coef transformers.js_config unk_token_id unsloth_fixed unsloth_version use_flash_attention_2`);
+  name_or_path neftune_noise_alpha num_labels output_router_logits pad_token pretraining_tp resid_dropout
+  resid_pdrop router_aux_loss_coef seed seq_length tokenizer_model_max_length tokenizer_padding_side training_dtype
+  transformers.js_config trust_remote_code unk_token_id unsloth_fixed unsloth_tiled_mlp unsloth_version
+  use_flash_attention_2`);
 
 export const HARMLESS: ReadonlySet<string> = new Set([...EVERY_CONFIG, ...GENERATION, ...TOOLS]);
 
-/** Whether a value says that what the key is for is not used; null always does. */
-type Unused = (value: unknown) => boolean;
+/** Whether a value says that what the key is for is not used, alone or by the rest of the config; null always does. */
+type Unused = (value: unknown, config: Readonly<Record<string, unknown>>) => boolean;
 
 const off: Unused = (value) => value === false;
 const empty: Unused = (value) =>
@@ -58,17 +61,21 @@ const each = (unused: Unused, keys: string): [string, Unused][] => words(keys).m
 export const MATTERS: ReadonlyMap<string, Unused> = new Map([
   ...each(
     off,
-    `add_cross_attention alibi attention_k_eq_v is_encoder_decoder is_moe lm_head_bias multi_query
-     new_decoder_architecture parallel_attn prefix_lm qk_layernorm qk_norm rope_interleave rope_interleaved
-     scale_attn_by_inverse_layer_idx scale_embedding use_bidirectional_attention use_parallel_residual use_post_norm
+    `add_cross_attention alibi attention_bias attention_k_eq_v attn_bias bias is_encoder_decoder is_moe lm_head_bias
+     mlp_bias multi_query mup_enabled new_decoder_architecture norm_topk_prob parallel_attn prefix_lm qk_layernorm qk_norm qkv_bias rope_interleave rope_interleaved
+     scale_attn_by_inverse_layer_idx scale_embedding use_bias use_bidirectional_attention use_parallel_residual use_post_norm
      use_mrope use_qk_norm use_sliding_window`,
   ),
   ...each(
     exactly(1),
-    `attention_in_multiplier attention_out_multiplier embedding_multiplier key_multiplier lm_head_multiplier logit_scale
-     logits_scaling partial_rotary_factor residual_multiplier rotary_pct`,
+    `attention_in_multiplier attention_out_multiplier decoder_sparse_step embedding_multiplier key_multiplier
+     lm_head_multiplier logit_scale logits_scaling partial_rotary_factor residual_multiplier rope_ratio rotary_pct scale_emb`,
   ),
-  ...each(exactly(0), 'num_kv_shared_layers final_logit_softcapping attn_logit_softcapping'),
+  ...each(
+    exactly(0),
+    'num_kv_shared_layers num_nextn_predict_layers final_logit_softcapping attn_logit_softcapping',
+  ),
+  ...each((_, { use_sliding_window }) => use_sliding_window !== true, 'max_window_layers'),
   ...each(all('full_attention', 'attention'), 'layer_types'),
   ...each(all('dense'), 'mlp_layer_types'),
   ...each(all(1, true), 'no_rope_layers'),

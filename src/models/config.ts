@@ -2,6 +2,7 @@
 // nobody here knows an error that says no more than that.
 
 import { WhorlError } from '../base/error.ts';
+import { quantisedError } from '../sources/checkpoints/quantised.ts';
 import { ACTIVATIONS, type Activation } from './blocks/activations.ts';
 import { HARMLESS, MATTERS } from './config-keys.ts';
 import type { Rope } from './rope.ts';
@@ -187,7 +188,7 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
       );
       const unknown = left.filter((key) => {
         const unused = MATTERS.get(key);
-        if (unused && !unused(json[key])) unsupported(key);
+        if (unused && !unused(json[key], json)) unsupported(key);
         return unused === undefined;
       });
       if (unknown.length > 0) throw unknownKeys(unknown, json, where);
@@ -216,16 +217,13 @@ function unknownKeys(
   );
 }
 
-/** Of a config that says so. */
+/** Of a config that says so: its quantization_config. */
 export function quantised(value: unknown, where: string): WhorlError {
-  const method = (value as { quant_method?: unknown } | undefined)?.quant_method;
-  const by =
-    typeof method === 'string' ? ` (quantization_config: ${shownKey(method)})` : ': quantization_config';
-  return new WhorlError(
-    'unsupported',
-    `${where}: the weights are quantised${by}`,
-    'give the model they were made from, or a GGUF',
-  );
+  const { quant_method, load_in_4bit, load_in_8bit } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  // transformers takes one that names no method for bitsandbytes' where it says so.
+  const method = quant_method ?? (load_in_4bit || load_in_8bit ? 'bitsandbytes' : undefined);
+  const by = typeof method === 'string' ? `: ${shownKey(method)}` : '';
+  return quantisedError(where, `quantization_config${by}`);
 }
 
 const shownValue = (key: string, value: unknown): string =>

@@ -1,10 +1,10 @@
 // A folder whose weights are torch's pickles, written anew with the same bytes as safetensors.
 
-import { join } from 'node:path';
-import { AtomicFile, writeFolderOnce } from '../base/atomic.ts';
+import { dirname, join } from 'node:path';
+import { AtomicFile, makeFolder, writeFolderOnce } from '../base/atomic.ts';
 import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
-import { CARRIED } from '../sources/checkpoints/carried.ts';
+import { runningFiles } from '../sources/checkpoints/carried.ts';
 import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
 import { torchTensors } from '../sources/checkpoints/torch-folder.ts';
@@ -37,19 +37,21 @@ export async function convertTorch(
     } finally {
       for (const reader of readers.values()) reader.close();
     }
-    for (const name of ['config.json', ...CARRIED]) copy(source, temporary, name);
+    const from = sourceFolder(source);
+    const config = fileIn(from, 'config.json');
+    if (config !== undefined) copy(config, join(temporary, 'config.json'));
+    for (const [name, path] of runningFiles(from)) copy(path, join(temporary, name));
     checkUnchanged(); // the folder's name says what the files were
   };
   await writeFolderOnce(out, write);
 }
 
-/** A file as it stands, if there is one of this name. */
-function copy(from: string, to: string, name: string): void {
-  const path = fileIn(sourceFolder(from), name);
-  if (path === undefined) return;
-  const file = new AtomicFile(join(to, name));
+/** A file as it stands. */
+function copy(from: string, to: string): void {
+  makeFolder(dirname(to));
+  const file = new AtomicFile(to);
   try {
-    withReader(path, (reader) => {
+    withReader(from, (reader) => {
       for (const chunk of reader.chunks(0, reader.size)) file.write(chunk);
     });
     file.commit();

@@ -52,7 +52,12 @@ async function prepare(options: MergeOptions): Promise<Prepared> {
   const { model, adapter, out, onEvent = silent } = options;
   checkNew(out);
   const { parts } = readPeftAdapter(adapter);
-  const base = await openModelFolder(model, { onEvent, anyFamily: true, ...configOptions(options) });
+  const base = await openModelFolder(model, {
+    onEvent,
+    appliedAdapter: adapter,
+    anyFamily: true,
+    ...configOptions(options),
+  });
   const decoder = decoderOf(base);
   const own = decoder ? ownNames(decoder) : (name: string) => name;
   const turned = (name: string, { isEmbedding }: LowRankPart): boolean =>

@@ -6,8 +6,9 @@ import { WhorlError } from '../base/error.ts';
 import type { Packing } from '../engine/packing.ts';
 import { type Checkpoint, weightsFolder } from '../sources/checkpoints/checkpoint.ts';
 import { digestCheckpoint } from '../sources/checkpoints/digest.ts';
+import { quantisedError, quantisedNames } from '../sources/checkpoints/quantised.ts';
+import { shown } from '../sources/checkpoints/safetensors.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
-import { quantised } from './config.ts';
 import { familyOf } from './families/index.ts';
 import type { Decoder } from './family.ts';
 
@@ -50,9 +51,38 @@ export function weightsDigest(model: Model): string {
   return digest;
 }
 
-/** Names that quantised linear layers give their parts (GPTQ, AWQ, bitsandbytes, compressed-tensors, FP8). */
-const QUANTISED =
-  /\.(qweight|qzeros|weight_packed|SCB|weight\.(absmax|quant_map|quant_state[.\w]*)|weight_scale(_inv)?)$/;
+const missing = ({ source, config, tensors }: Opened, name: string): WhorlError =>
+  new WhorlError(
+    'bad-file',
+    `${source} has no tensor ${name}`,
+    name === 'lm_head.weight' &&
+      tensors.has('model.embed_tokens.weight') &&
+      config.tie_word_embeddings !== true
+      ? 'if its head is the embedding, config.json must say "tie_word_embeddings": true; else get the checkpoint again'
+      : 'get the checkpoint again',
+  );
+
+/** What training wraps a model in, by what it puts before the tensors' names where its own state was saved. */
+const WRAPPERS: Readonly<Record<string, string>> = {
+  'base_model.model.': "PEFT's: save the model that merge_and_unload gives",
+  '_orig_mod.': "torch.compile's: save the model inside, model._orig_mod",
+  'module.': "DataParallel's or DeepSpeed's: save the model inside, model.module",
+  '_fsdp_wrapped_module.': "FSDP's: save its full state dict",
+};
+
+/** The state of a wrapper, whose tensors have longer names. */
+function wrapped({ source, tensors }: Opened, name: string): WhorlError | undefined {
+  for (const [prefix, fix] of Object.entries(WRAPPERS)) {
+    const found = [...tensors.keys()].find((tensor) => tensor.startsWith(prefix));
+    if (found === undefined) continue;
+    return new WhorlError(
+      'bad-file',
+      `${source} has no tensor ${name}, but ${shown(found)}: a wrapper of the model was saved`,
+      fix,
+    );
+  }
+  return undefined;
+}
 
 type Opened = Omit<ModelFolder, 'ignoredConfigKeys'> & Partial<ModelFolder>;
 
@@ -61,16 +91,15 @@ export function bindModel(folder: Opened): Model {
   const decoder = familyOf(folder.config, `${folder.source}/config.json`, folder.tensors);
   for (const [name, shape] of decoder.shapes) {
     const ref = folder.tensors.get(name);
-    if (!ref && [...folder.tensors.keys()].some((tensor) => QUANTISED.test(tensor)))
-      throw quantised(undefined, `${folder.source}/config.json`);
-    if (!ref)
-      throw new WhorlError('bad-file', `${folder.source} has no tensor ${name}`, 'get the checkpoint again');
-    if (String(ref.shape) !== String(shape))
-      throw new WhorlError(
-        'bad-file',
-        `${folder.source}: ${name} is [${ref.shape}], its config says [${shape}]`,
-        'get the checkpoint again',
-      );
+    if (ref && String(ref.shape) === String(shape)) continue;
+    const packed = quantisedNames(folder.tensors.keys());
+    if (packed) throw quantisedError(folder.source, `${packed[0]}, by ${shown(packed[1])}`);
+    if (!ref) throw wrapped(folder, name) ?? missing(folder, name);
+    throw new WhorlError(
+      'bad-file',
+      `${folder.source}: ${name} is [${ref.shape}], its config says [${shape}]`,
+      'get the checkpoint again',
+    );
   }
   return { ignoredConfigKeys: [], ...folder, decoder, weightsFolder: weightsFolder(folder) };
 }

@@ -2,19 +2,20 @@
 // cache folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
 
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { isThere } from '../base/system-errors.ts';
 import { fileIdentity, withReader } from '../sources/bounded-reader.ts';
-import { CARRIED } from '../sources/checkpoints/carried.ts';
+import { runningFiles } from '../sources/checkpoints/carried.ts';
 import { type Checkpoint, openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
-import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
+import { fileIn, linkToNothing, sourceFolder } from '../sources/checkpoints/folder.ts';
 import { looksLikeGguf } from '../sources/checkpoints/gguf.ts';
-import { ggufParts } from '../sources/checkpoints/gguf-parts.ts';
+import { ggufPartNames, ggufParts, wholeGgufs } from '../sources/checkpoints/gguf-parts.ts';
+import { ADAPTER_CONFIG } from '../sources/checkpoints/peft.ts';
 import { torchWeights } from '../sources/checkpoints/torch-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';
@@ -44,6 +45,8 @@ export interface OpenModelOptions extends ConfigOptions {
   /** What a GGUF is dequantised to; float32 unless said. A folder keeps its own. */
   readonly dtype?: FloatDtype;
   readonly onEvent?: OnEvent;
+  /** An adapter that its caller applies: no word of one that lies in the model's own folder. */
+  readonly appliedAdapter?: string;
   /** Whether a hub model of a family that Whorl cannot run is fetched all the same; default: refused by its config. */
   readonly anyFamily?: boolean;
 }
@@ -79,11 +82,13 @@ async function fromHub(
   if (address) throw address;
   const id = parseHubId(name);
   if (id === undefined)
-    throw new WhorlError(
-      'missing-file',
-      `${name} does not exist`,
-      'give a model folder, a .gguf file, or a hub id (org/name)',
-    );
+    throw isLink(name)
+      ? linkToNothing(name)
+      : new WhorlError(
+          'missing-file',
+          `${name} does not exist`,
+          'give a model folder, a .gguf file, or a hub id (org/name)',
+        );
   const { fetchModel } = await import('../sources/hub/model-files.ts'); // the client is loaded by those who need it
   return fetchModel(id, { onEvent, ...(!anyFamily && { checkConfig: familyOf }) });
 }
@@ -91,9 +96,13 @@ async function fromHub(
 async function openPath(path: string, options: OpenModelOptions): Promise<ModelFolder> {
   const source = resolve(path);
   if (statSync(source).isDirectory()) {
+    const gguf = onlyGguf(path);
+    if (gguf !== undefined) return openPath(join(path, gguf), options);
     const files = torchWeights(path);
     const folder = files.length === 0 ? path : await converted(path, files, options);
-    return { ...openFolder(folder, options), source, ...(folder !== path && { convertedFrom: path }) };
+    const opened = openFolder(folder, options);
+    noteAdapter(path, options);
+    return { ...opened, source, ...(folder !== path && { convertedFrom: path }) };
   }
   if (!looksLikeGguf(path)) throw wrongFile(path);
   const parts = ggufParts(source);
@@ -103,10 +112,33 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
   const cache = options.cacheDir ?? cacheFolder();
   const folder = join(resolve(cache), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
   if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined)
-    await convertGguf(parts, path, folder, dtype, checkUnchanged, options.onEvent ?? silent);
+    await inCache(cache, () =>
+      convertGguf(parts, path, folder, dtype, checkUnchanged, options.onEvent ?? silent),
+    );
   const gguf = { path: source, sha256 };
   return { ...openFolder(folder, options), source, gguf, convertedFrom: dirname(source) };
 }
+
+/** transformers lays an adapter that lies beside a model over it; we take no more of a folder than the model. */
+function noteAdapter(path: string, { onEvent = silent, appliedAdapter }: OpenModelOptions): void {
+  if (!isThere(join(path, ADAPTER_CONFIG))) return;
+  if (appliedAdapter !== undefined && resolve(appliedAdapter) === resolve(path)) return;
+  onEvent({
+    kind: 'note',
+    text: `${path} holds an adapter beside the model, which is not applied (transformers would): whorl merge --model ${path} --adapter ${path} --out NEW makes one model of both`,
+  });
+}
+
+/** The name of a folder's one model, where nothing but a GGUF can be meant; as of a repository of the hub. */
+function onlyGguf(path: string): string | undefined {
+  const names = readdirSync(path);
+  const files = wholeGgufs(names);
+  if (files.length !== 1 || names.includes('config.json')) return undefined;
+  return names.find((name) => ggufPartNames(name)[0] === files[0]); // of parts any that is there
+}
+
+const isLink = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 
 /** The cache's folder for one whose weights are pickles; named by the content of all that goes into it. */
 async function converted(
@@ -115,7 +147,7 @@ async function converted(
   options: OpenModelOptions,
 ): Promise<string> {
   const source = sourceFolder(path);
-  const beside = ['config.json', ...CARRIED].flatMap((name) => fileIn(source, name) ?? []);
+  const beside = [fileIn(source, 'config.json') ?? [], runningFiles(source).map(([, file]) => file)].flat(2);
   const files = [...weights, ...beside];
   const checkUnchanged = watched(files, path);
   const named = files.map((file) => `${basename(file)} ${digestFile(file)}\n`).join('');
@@ -123,8 +155,30 @@ async function converted(
   const cache = resolve(options.cacheDir ?? cacheFolder());
   const folder = join(cache, 'torch', `${digest}-v${TORCH_CONVERSION}`);
   if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined)
-    await convertTorch(path, weights, folder, checkUnchanged, options.onEvent ?? silent);
+    await inCache(cache, () =>
+      convertTorch(path, weights, folder, checkUnchanged, options.onEvent ?? silent),
+    );
   return folder;
+}
+
+const CANNOT_WRITE: readonly string[] = ['bad-path', 'no-access', 'no-space', 'not-writable'];
+
+/** What cannot be written there is not what the user named: the error says how to name another cache. */
+async function inCache(cache: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (
+      !(error instanceof WhorlError) ||
+      !CANNOT_WRITE.includes(error.code) ||
+      !error.message.includes(resolve(cache))
+    )
+      throw error;
+    const what = error.fix === undefined ? error.message : error.message.slice(0, -error.fix.length - 2);
+    throw new WhorlError(error.code, what, 'name another folder for the cache in WHORL_CACHE', {
+      cause: error,
+    });
+  }
 }
 
 /** Takes down what the files are now. @returns what throws `changed` where one of them is another by then */
@@ -156,9 +210,9 @@ function openFolder(path: string, { ignoreConfigKeys = [] }: ConfigOptions): Omi
 /** `quantization` with its bits is what MLX writes, with weights of its own packing. */
 function refuseQuantised(config: Readonly<Record<string, unknown>>, where: string): void {
   const { quantization_config, quantization } = config;
-  if (quantization_config) throw quantised(quantization_config, where);
-  if (typeof quantization === 'object' && quantization !== null && 'bits' in quantization)
-    throw quantised({ quant_method: 'mlx' }, where);
+  const mlx = typeof quantization === 'object' && quantization !== null && 'bits' in quantization;
+  const by = mlx ? { quant_method: 'mlx' } : {};
+  if (quantization_config || mlx) throw quantised({ ...by, ...(quantization_config as object) }, where);
 }
 
 /** Quantised weights have dtypes and names of their own: what they are says more than the first that is strange. */

@@ -1,10 +1,13 @@
 // Tokenizer over the files a model folder carries. Text and ids go through the native `tokenizers`; everything
 // about the vocabulary is read by us, so that a later tokenizer in a child process need only encode and decode.
 
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { systemError } from '../base/system-errors.ts';
+import { furtherTemplateName, furtherTemplates } from '../sources/checkpoints/chat-templates.ts';
+import { linkToNothing } from '../sources/checkpoints/folder.ts';
 import { lookAlike } from '../sources/look-alike.ts';
 import { type AddedTokens, addedTokens } from './added-tokens.ts';
 import { appendedEos, withoutAppended } from './appended.ts';
@@ -103,16 +106,19 @@ export async function openTokenizerFiles(folder: string): Promise<OpenedTokenize
     if (content !== undefined) files[name] = parseJson(content.toString('utf8'), join(folder, name));
   }
   const template = await readBounded(join(folder, 'chat_template.jinja'), MAX_CONFIG_BYTES, true);
-  if (template !== undefined) files['chat_template.jinja'] = template.toString('utf8');
-  for (const name of await furtherTemplates(folder)) {
+  if (template !== undefined) files['chat_template.jinja'] = templateText(template);
+  for (const name of furtherTemplates(folder)) {
     const further = await readBounded(join(folder, name), MAX_CONFIG_BYTES, true);
-    if (further !== undefined) files[name] = further.toString('utf8');
+    if (further !== undefined) files[name] = templateText(further);
   }
   if (text === undefined) {
     return build({ ...(await fromSentencePiece(folder, files)), files });
   }
   return build({ text, json: parseJson(text, path), files, origin: path });
 }
+
+/** As Python reads a text file: any line break is one character. */
+const templateText = (bytes: Buffer): string => bytes.toString('utf8').replace(/\r\n?/g, '\n');
 
 /** The same from files in memory (a GGUF's, see gguf-tokenizer.ts). `origin` names them in errors. */
 export const tokenizerFromFiles = async (files: TokenizerFiles, origin: string): Promise<Tokenizer> =>
@@ -152,6 +158,8 @@ const SENTENCEPIECE = [
 /** @param isTemplate a template may begin with anything */
 async function readBounded(path: string, limit: number, isTemplate = false): Promise<Buffer | undefined> {
   const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false }))
+      throw linkToNothing(path, cause);
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
     throw systemError(cause, path, 'reading') ?? cause;
   });
@@ -188,6 +196,12 @@ interface Source {
 async function build({ text, json, files, origin, names }: Source): Promise<OpenedTokenizer> {
   const checked = checkTokenizerJson(json, origin);
   const settings = record(files['tokenizer_config.json']);
+  if (settings.split_special_tokens === true)
+    throw new WhorlError(
+      'unsupported',
+      `${origin}: split_special_tokens in the tokenizer_config.json beside it cuts special tokens up in a text, which is not handled`,
+      'take it out if the model was not trained so',
+    );
   const own = (record(json).added_tokens ?? []) as readonly unknown[];
   const found = addedTokens(
     {
@@ -343,31 +357,20 @@ const record = (value: unknown): Record<string, unknown> =>
 const ids = (value: unknown): number[] =>
   (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isSafeInteger(id) && id >= 0);
 
-const FURTHER = 'additional_chat_templates';
-const JINJA = '.jinja';
-const MOST_TEMPLATES = 100;
-
-/** Templates in files of their own beside the default one, as transformers saves them. */
-async function furtherTemplates(folder: string): Promise<string[]> {
-  const names = await readdir(join(folder, FURTHER)).catch(() => []);
-  return names
-    .filter((name) => name.endsWith(JINJA))
-    .sort()
-    .slice(0, MOST_TEMPLATES)
-    .map((name) => `${FURTHER}/${name}`);
-}
-
-/** A template is a string, or a list of named ones; files of their own take the place of what the config says. */
+/** A template is a string, or several by name as a list or an object; files of their own take the place of what the config says. */
 function templatesOf(files: TokenizerFiles): Readonly<Record<string, string>> {
   const beside = Object.entries(files).flatMap(([path, source]): [string, string][] => {
     if (typeof source !== 'string') return [];
     if (path === 'chat_template.jinja') return [['default', source]];
-    return path.startsWith(`${FURTHER}/`) ? [[path.slice(FURTHER.length + 1, -JINJA.length), source]] : [];
+    const name = furtherTemplateName(path);
+    return name === undefined ? [] : [[name, source]];
   });
   if (beside.length > 0) return Object.fromEntries(beside);
   const value = record(files['tokenizer_config.json']).chat_template;
   if (typeof value === 'string') return { default: value };
-  const listed = Array.isArray(value) ? value.map(record) : [];
+  const listed = Array.isArray(value)
+    ? value.map(record)
+    : Object.entries(record(value)).map(([name, template]) => ({ name, template }));
   return Object.fromEntries(
     listed.flatMap(({ name, template }): [string, string][] =>
       typeof name === 'string' && typeof template === 'string' ? [[name, template]] : [],

@@ -252,7 +252,7 @@ describe.each(Object.entries(KINDS))('%s', (_, { ask, misspelt, meant, else: oth
 });
 
 test('a command: the nearest', async () => {
-  expect((await whorl('fingerprnt')).err).toContain('Did you mean fingerprint?');
+  expect((await whorl('fingerprnt')).err).toContain('did you mean fingerprint?');
 });
 
 const doc = (name: string): string => readFileSync(join(packageRoot(), 'docs', name), 'utf8');

@@ -119,7 +119,7 @@ const MODELS: Readonly<Record<string, [make: () => string, says: RegExp]>> = {
   ],
   'a folder of checkpoints': [
     () => model({ 'config.json': null, 'checkpoint-500/config.json': '{}' }),
-    /has no config\.json: give the model inside: .*checkpoint-500/,
+    /holds a checkpoint of a training and no model of its own: give the newest: .*checkpoint-500/,
   ],
   'a config.json with a byte order mark': [
     () => model({ 'config.json': `\ufeff${config({})}` }),

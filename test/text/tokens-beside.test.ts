@@ -79,3 +79,15 @@ it.each([
     message: expect.stringContaining('is malformed') as string,
   });
 });
+
+it('a tokenizer that cuts special tokens up is refused by name', async () => {
+  const folder = folderOf({
+    name: 'split',
+    kind: 'json',
+    files: { 'tokenizer_config.json': { split_special_tokens: true } },
+  });
+  await expect(openTokenizer(folder)).rejects.toMatchObject({
+    code: 'unsupported',
+    message: expect.stringMatching(/split_special_tokens .* take it out/) as string,
+  });
+});

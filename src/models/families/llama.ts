@@ -39,7 +39,7 @@ export function llamaConfig(json: Readonly<Record<string, unknown>>, where: stri
     mlp_bias: read.flag('mlp_bias', false),
     tie_word_embeddings: read.flag('tie_word_embeddings', false),
   };
-  read.only('hidden_act', 'silu');
+  read.only('hidden_act', 'silu', 'swish'); // two names of one
   read.only('rope_interleaved', false);
   read.only('partial_rotary_factor', 1);
   read.done();

@@ -28,6 +28,7 @@ export function qwen2(json: ConfigJson, where: string): Decoder {
     ropes: [read.rope(config)],
     layers: lastLayersSlide(read, config.num_hidden_layers),
   };
+  read.skip('attention_bias'); // its queries, keys and values have one, whatever this says
   read.done();
   return decoderOf(plan);
 }

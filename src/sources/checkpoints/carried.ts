@@ -2,10 +2,11 @@
 // By kind of file, so that nothing private in the user's folder (keys, logs, optimiser states) goes out with it.
 
 import { lstatSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import type { OnEvent } from '../../base/events.ts';
+import { furtherTemplateName, furtherTemplates, templateFolder } from './chat-templates.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { fileIn, namesIn, refuseStrangeName, sourceFolder } from './folder.ts';
+import { fileIn, namesIn, refuseStrangeName, type SourceFolder, sourceFolder } from './folder.ts';
 import { shown } from './safetensors.ts';
 
 /** What makes the model run: always carried, a link among them is an error. The hub client fetches the same files. */
@@ -74,13 +75,30 @@ const MAX_BYTES = 10 * 2 ** 20;
 export const isCarriedKind = (name: string): boolean =>
   KINDS.has(extname(name).toLowerCase()) || LEGAL.test(name) || CONFIGS.has(name);
 
+/** Whether a path inside a model's folder or repository is one of the files that make it run. */
+export const makesItRun = (path: string): boolean =>
+  (CARRIED as readonly string[]).includes(path) || furtherTemplateName(path) !== undefined;
+
+/** What beside config and weights makes the model run, of all that is there: path inside the folder and real path. */
+export function runningFiles(source: SourceFolder): readonly (readonly [name: string, path: string])[] {
+  const found = (name: string, path: string | undefined) =>
+    path === undefined ? [] : [[name, path] as const];
+  return [
+    ...CARRIED.flatMap((name) => found(name, fileIn(source, name))),
+    ...furtherTemplates(source.path).flatMap((name) =>
+      found(name, fileIn(templateFolder(source), basename(name))),
+    ),
+  ];
+}
+
 interface LeftOut {
   readonly name: string;
   readonly why: string;
 }
 
 interface Carried {
-  readonly names: readonly string[];
+  /** Path inside the folder and real path. */
+  readonly files: readonly (readonly [name: string, path: string])[];
   readonly leftOut: readonly LeftOut[];
 }
 
@@ -88,15 +106,16 @@ interface Carried {
 export function carriedFrom(checkpoint: Pick<Checkpoint, 'folder' | 'files'>): Carried {
   const source = sourceFolder(checkpoint.folder);
   const own = new Set([...checkpoint.files.map(({ name }) => name), CARD]);
-  const names: string[] = CARRIED.filter((name) => fileIn(source, name) !== undefined);
+  const files = [...runningFiles(source)];
+  const folders = new Set(files.flatMap(([name]) => (name.includes('/') ? [name.split('/')[0]] : [])));
   const leftOut: LeftOut[] = [];
   for (const name of namesIn(source)) {
-    if (own.has(name) || names.includes(name)) continue;
+    if (own.has(name) || folders.has(name) || files.some(([carried]) => carried === name)) continue;
     const why = reasonAgainst(source, name);
-    if (why === undefined) names.push(name);
+    if (why === undefined) files.push([name, fileIn(source, name)!]);
     else leftOut.push({ name, why });
   }
-  return { names, leftOut };
+  return { files, leftOut };
 }
 
 function reasonAgainst(source: ReturnType<typeof sourceFolder>, name: string): string | undefined {

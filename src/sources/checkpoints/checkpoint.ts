@@ -6,7 +6,16 @@ import { WhorlError } from '../../base/error.ts';
 import type { TensorRef } from '../../tensor/tensor.ts';
 import { fileIdentity } from '../bounded-reader.ts';
 import { asObject, readJsonObject } from '../strict-json.ts';
-import { fileIn, namesIn, refuseStrangeName, type SourceFolder, shownIn, sourceFolder } from './folder.ts';
+import {
+  fileIn,
+  linkToNothing,
+  namesIn,
+  refuseStrangeName,
+  type SourceFolder,
+  shownIn,
+  sourceFolder,
+} from './folder.ts';
+import { checkpoints, innerModels } from './inner-models.ts';
 import { insteadOfWeights } from './no-weights.ts';
 import { sameValues } from './read.ts';
 import { readSafetensorsHeader, shown } from './safetensors.ts';
@@ -56,8 +65,7 @@ export function openCheckpoint(given: string): Checkpoint {
   for (const shard of shards) {
     const name = shownIn(folder, shard);
     const path = fileIn(folder, shard);
-    if (path === undefined)
-      throw new WhorlError('missing-file', `${name} is named in ${INDEX} but is not there`, 'download it');
+    if (path === undefined) throw noShard(folder, shards, shard);
     const header = readSafetensorsHeader(path, name);
     if (files.length === 0) metadata = header.metadata;
     files.push({ name: shard, path, size: header.size, identity: header.identity });
@@ -76,6 +84,15 @@ export function openCheckpoint(given: string): Checkpoint {
       );
   const read = readJsonObject(config, shownIn(folder, 'config.json'));
   return { folder: folder.path, config: read, tensors, copies, files: [...files, ...small], metadata };
+}
+
+/** @param shard the first that is not there */
+function noShard(folder: SourceFolder, shards: readonly string[], shard: string): WhorlError {
+  const missing = shards.filter((name) => fileIn(folder, name) === undefined).length;
+  const first = `${shownIn(folder, shard)} is named in ${INDEX} but is not there`;
+  return missing === 1
+    ? new WhorlError('missing-file', first, 'download it')
+    : new WhorlError('missing-file', `${first}, as ${missing} of ${shards.length} shards`, 'download them');
 }
 
 /** A tensor that stands in two shards: transformers takes the last by the shard's name, whatever the index says. */
@@ -165,31 +182,41 @@ export function readIndex(path: string, name: string): ReadonlyMap<string, strin
   return map;
 }
 
+/** What stands there before what lies deeper; a lone file of a tokenizer or weights says which download was not whole. */
 function noConfig(folder: SourceFolder): WhorlError {
   const names = namesIn(folder);
-  const gguf = names.find((name) => name.endsWith('.gguf'));
-  const instead = insteadOfWeights(names, folder.given, { hasConfig: false });
+  const instead =
+    insteadOfWeights(names, folder.given, { hasConfig: false }) ??
+    innerModels(folder) ??
+    brokenLink(folder, names);
   if (instead) return instead;
-  const inner = names.filter((name) => existsSync(join(folder.path, name, 'config.json')));
-  const fix =
-    gguf !== undefined
-      ? `give the file itself: ${shownIn(folder, gguf)}`
-      : inner.length > 0
-        ? `give the model inside: ${inner
-            .slice(-3)
-            .map((name) => shownIn(folder, name))
-            .join(' or ')}`
-        : 'give a Hugging Face model folder or a .gguf file';
-  return new WhorlError('missing-file', `${folder.given} has no config.json`, fix);
+  const weights = names.find((name) => /\.(safetensors|bin|pth?)(\.index\.json)?$/.test(name));
+  const has = weights ?? names.find((name) => /^(tokenizer|vocab|spiece)\b/.test(name));
+  return new WhorlError(
+    'missing-file',
+    `${folder.given} has ${has === undefined ? '' : `${shown(has)} and `}no config.json`,
+    has === undefined
+      ? 'give a Hugging Face model folder or a .gguf file'
+      : `download config.json${weights === undefined ? ' and the weights' : ''} from the repository that it is of`,
+  );
 }
 
 function noWeights(folder: SourceFolder): WhorlError {
   const names = namesIn(folder);
-  const instead = insteadOfWeights(names, folder.given);
-  if (instead) return instead;
-  return new WhorlError(
-    'missing-file',
-    `${folder.given} has a config.json and no weights: neither ${SINGLE} nor ${INDEX}`,
-    'download the weights',
+  return (
+    checkpoints(folder, names) ??
+    insteadOfWeights(names, folder.given) ??
+    new WhorlError(
+      'missing-file',
+      `${folder.given} has a config.json and no weights: neither ${SINGLE} nor ${INDEX}`,
+      'download the weights',
+    )
   );
+}
+
+/** In a snapshot of the hub's cache whose blobs went away. */
+function brokenLink(folder: SourceFolder, names: readonly string[]): WhorlError | undefined {
+  const name = names.find((name) => !existsSync(join(folder.path, name)));
+  if (name === undefined) return undefined;
+  return linkToNothing(shownIn(folder, name));
 }

@@ -5,6 +5,7 @@ import { realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TensorRef } from '../../tensor/tensor.ts';
 import { BoundedReader, withReader } from '../bounded-reader.ts';
+import { furtherTemplates } from './chat-templates.ts';
 import type { Checkpoint } from './checkpoint.ts';
 
 /** sha256 of a file's bytes, hex, streamed. */
@@ -79,7 +80,10 @@ export const SMALL_FILES = {
   config: ['config.json', 'generation_config.json'],
 } as const;
 
-/** sha256, hex, over one line `["name","sha256 of its bytes"]\n` for each of these files that is there, in this order. */
+/**
+ * sha256, hex, over one line `["name","sha256 of its bytes"]\n` for each of these files that is there, in this order; a
+ * tokenizer's also over `additional_chat_templates/*.jinja`, sorted.
+ */
 export function digestSmallFiles(folder: string): { readonly tokenizer: string; readonly config: string } {
   const digest = (names: readonly string[]): string => {
     const hash = createHash('sha256');
@@ -90,7 +94,8 @@ export function digestSmallFiles(folder: string): { readonly tokenizer: string; 
     }
     return hash.digest('hex');
   };
-  return { tokenizer: digest(SMALL_FILES.tokenizer), config: digest(SMALL_FILES.config) };
+  const tokenizer = [...SMALL_FILES.tokenizer, ...furtherTemplates(folder)];
+  return { tokenizer: digest(tokenizer), config: digest(SMALL_FILES.config) };
 }
 
 function digestRange(reader: BoundedReader, offset: number, length: number): string {

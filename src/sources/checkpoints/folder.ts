@@ -24,6 +24,7 @@ export function sourceFolder(given: string): SourceFolder {
     path = realpathSync(given);
   } catch (cause) {
     if (!isNotThere(cause)) throw systemError(cause, given, 'reading') ?? cause;
+    if (lstatSync(given, { throwIfNoEntry: false })?.isSymbolicLink()) throw linkToNothing(given, cause);
     throw new WhorlError('missing-file', `${given} does not exist`, 'give a model folder or a .gguf file', {
       cause,
     });
@@ -76,16 +77,18 @@ function realTarget(path: string, folder: SourceFolder, name: string): string {
   try {
     return realpathSync(path);
   } catch (cause) {
-    throw new WhorlError(
-      'missing-file',
-      `${shownIn(folder, name)} is a link to nothing`,
-      'download the model again',
-      {
-        cause,
-      },
-    );
+    throw linkToNothing(shownIn(folder, name), cause);
   }
 }
+
+/** In the hub's cache and anywhere else: what it led to went away. */
+export const linkToNothing = (path: string, cause?: unknown): WhorlError =>
+  new WhorlError(
+    'missing-file',
+    `${path} is a link to nothing`,
+    'mend the link, or download the model again',
+    { cause },
+  );
 
 /** The same rules on every system, so that a folder means the same everywhere. */
 export function refuseStrangeName(name: string, where: string): void {

@@ -21,6 +21,19 @@ export function ggufPartNames(name: string): readonly string[] {
   );
 }
 
+/** A projector for pictures, which llama.cpp keeps beside the model that reads it, and statistics that quantising used. */
+const NO_MODEL = /(^|\/)(mmproj|imatrix)\b|[.-](mmproj|imatrix)\b/i;
+
+/** Of names in a folder or repository the models that are GGUF, sorted: one that was split by its first part. */
+export const wholeGgufs = (names: Iterable<string>): string[] =>
+  [
+    ...new Set(
+      [...names]
+        .filter((name) => name.endsWith('.gguf') && !NO_MODEL.test(name))
+        .map((name) => ggufPartNames(name)[0]!),
+    ),
+  ].sort();
+
 /** The files that a GGUF consists of, all there. @throws WhorlError `missing-file` naming the part */
 export function ggufParts(path: string): readonly string[] {
   const names = ggufPartNames(basename(path));

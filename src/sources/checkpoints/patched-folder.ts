@@ -1,7 +1,7 @@
 // Publishing: a copy of a model folder in which nothing differs but the bytes of some rows.
 
-import { join } from 'node:path';
-import { AtomicFile, writeFolderAtomic } from '../../base/atomic.ts';
+import { dirname, join } from 'node:path';
+import { AtomicFile, makeFolder, writeFolderAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { type OnEvent, silent } from '../../base/events.ts';
 import { fromFloat32, toFloat32 } from '../../tensor/convert.ts';
@@ -9,7 +9,6 @@ import type { TensorRef } from '../../tensor/tensor.ts';
 import { withReader } from '../bounded-reader.ts';
 import { carriedFrom } from './carried.ts';
 import { assertUnchanged, type Checkpoint, placesOf } from './checkpoint.ts';
-import { fileIn, sourceFolder } from './folder.ts';
 import { floatDtype, rowBytes } from './read.ts';
 
 /** Rows of one matrix: `bytes` holds them one after another in the tensor's own dtype. */
@@ -106,8 +105,10 @@ function copyStreamed(
 
 /** Copies what a published or fine-tuned folder carries over beside config and weights: `carried.ts` says what. */
 function copyCarried(from: Checkpoint, to: string): void {
-  const source = sourceFolder(from.folder);
-  for (const name of carriedFrom(from).names) copyPatched(fileIn(source, name)!, join(to, name), []);
+  for (const [name, path] of carriedFrom(from).files) {
+    makeFolder(dirname(join(to, name)));
+    copyPatched(path, join(to, name), []);
+  }
 }
 
 /** The patch for a copy of the tensor, which may be stored in another dtype. */

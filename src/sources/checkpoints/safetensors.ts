@@ -8,6 +8,7 @@ import { BYTES_PER_ELEMENT, type Dtype, type TensorRef } from '../../tensor/tens
 import { withReader } from '../bounded-reader.ts';
 import { refuseLookAlike } from '../look-alike.ts';
 import { asObject, parseStrictJson } from '../strict-json.ts';
+import { quantisedError, quantisedNames } from './quantised.ts';
 
 const MAX_HEADER = 100_000_000; // bytes, the reference implementation's limit
 const MAX_RANK = 16;
@@ -57,12 +58,13 @@ export function readSafetensorsHeader(path: string, name = basename(path)): Safe
       const dataLength = reader.left;
       let metadata: ReadonlyMap<string, string> = new Map();
       const refs: [string, TensorRef][] = [];
+      const packed = quantisedNames(Object.keys(header));
       for (const [key, value] of Object.entries(header)) {
         if (key === '__metadata__') {
           metadata = readMetadata(value, name);
           continue;
         }
-        refs.push([key, readEntry(key, value, { name, file, dataStart, dataLength })]);
+        refs.push([key, readEntry(key, value, { name, file, dataStart, dataLength, packed })]);
       }
       refs.sort(([, a], [, b]) => a.offset - b.offset || a.length - b.length);
       let end = dataStart;
@@ -85,6 +87,8 @@ interface Where {
   readonly file: string;
   readonly dataStart: number;
   readonly dataLength: number;
+  /** What `quantisedNames` says of the file. */
+  readonly packed: ReturnType<typeof quantisedNames>;
 }
 
 function readEntry(key: string, value: unknown, where: Where): TensorRef {
@@ -95,11 +99,13 @@ function readEntry(key: string, value: unknown, where: Where): TensorRef {
   const entry = asObject(value, at);
   if (typeof entry.dtype !== 'string') throw bad('no dtype');
   const dtype = DTYPES.get(entry.dtype);
+  if (dtype === undefined && where.packed)
+    throw quantisedError(where.name, `${where.packed[0]}, by ${shown(where.packed[1])}`);
   if (dtype === undefined)
     throw new WhorlError(
       'unsupported',
-      `${at} has dtype ${shown(entry.dtype)}`,
-      `Whorl reads ${[...DTYPES.keys()].join(', ')}`,
+      `${at} has dtype ${shown(entry.dtype)}, and Whorl reads ${[...DTYPES.keys()].join(', ')}`,
+      'save the model in one of them with transformers, from the weights it was made of where these are quantised',
     );
   const shape: unknown = entry.shape;
   if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isCount))

@@ -4,10 +4,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
 import type { OnEvent } from '../../base/events.ts';
-import { CARD, CARRIED, isCarriedKind } from '../checkpoints/carried.ts';
+import { CARD, isCarriedKind, makesItRun } from '../checkpoints/carried.ts';
 import { INDEX, readIndex, SINGLE } from '../checkpoints/checkpoint.ts';
 import { fileIn, sourceFolder } from '../checkpoints/folder.ts';
-import { ggufPartNames } from '../checkpoints/gguf-parts.ts';
+import { ggufPartNames, wholeGgufs } from '../checkpoints/gguf-parts.ts';
 import { insteadOfWeights } from '../checkpoints/no-weights.ts';
 import { readJsonObject } from '../strict-json.ts';
 import { type HubId, hubName } from './hub-id.ts';
@@ -23,11 +23,11 @@ export interface HubModel {
 }
 
 const CONFIG = 'config.json';
-/** Files beside the weights, in the order in which they are fetched. */
-const SMALL = [CONFIG, ...CARRIED];
+/** Files beside the weights without which the model is another. */
+const isNeeded = (path: string): boolean => path === CONFIG || makesItRun(path);
 /** Card, code and pictures: wanted where the repository is fetched, not missed in a cache that somebody else made. */
 const isWelcome = (name: string): boolean =>
-  !name.includes('/') && !SMALL.includes(name) && (name === CARD || isCarriedKind(name));
+  !name.includes('/') && !isNeeded(name) && (name === CARD || isCarriedKind(name));
 const MAX_LISTED = 5;
 
 export type CheckConfig = (config: Readonly<Record<string, unknown>>, where: string) => void;
@@ -75,7 +75,8 @@ const modelSelection = (id: HubId, chosen: Chosen, checkConfig: CheckConfig = ()
     const weights = snapshot.files.has(SINGLE) ? SINGLE : INDEX;
     if (!snapshot.files.has(CONFIG) || !snapshot.files.has(weights)) throw noModel(id, snapshot.files.keys());
     await snapshot.fetch([
-      ...SMALL.filter((name) => snapshot.files.has(name)),
+      CONFIG, // first: by it an unsupported model is refused
+      ...[...snapshot.files.keys()].filter(makesItRun).sort(),
       ...[...snapshot.files.keys()].filter(isWelcome).sort(),
       ...(weights === INDEX ? [INDEX] : []),
     ]);
@@ -93,7 +94,7 @@ const modelSelection = (id: HubId, chosen: Chosen, checkConfig: CheckConfig = ()
 });
 
 function missingOfFolder(cached: Cached): string | undefined {
-  const known = cached.listing?.filter((name) => SMALL.includes(name)) ?? [];
+  const known = cached.listing?.filter(isNeeded) ?? [];
   const small = [CONFIG, ...known].find((name) => !cached.has(name));
   if (small !== undefined || cached.has(SINGLE)) return small;
   if (!cached.has(INDEX)) return SINGLE;
@@ -109,7 +110,7 @@ function shardsOf(folder: string): string[] {
 /** A repository of nothing but one GGUF needs no file name. */
 function onlyGguf({ files, id }: Snapshot): string | undefined {
   if (files.has(CONFIG) && (files.has(SINGLE) || files.has(INDEX))) return undefined;
-  const found = firstParts([...files.keys()]);
+  const found = wholeGgufs(files.keys());
   if (found.length <= 1) return found[0];
   const some = found.slice(0, MAX_LISTED).join(', ') + (found.length > MAX_LISTED ? ' …' : '');
   throw new WhorlError(
@@ -119,14 +120,10 @@ function onlyGguf({ files, id }: Snapshot): string | undefined {
   );
 }
 
-/** GGUF files, and of those that were split the first part, sorted. */
-const firstParts = (names: readonly string[]): string[] =>
-  [...new Set(names.filter((name) => name.endsWith('.gguf')).map((name) => ggufPartNames(name)[0]!))].sort();
-
 /** What `onlyGguf` found when the snapshot was fetched. */
 function cachedGguf(cached: Cached): string | undefined {
   if (cached.has(CONFIG)) return undefined;
-  const found = firstParts(existsSync(cached.folder) ? readdirSync(cached.folder) : []);
+  const found = wholeGgufs(existsSync(cached.folder) ? readdirSync(cached.folder) : []);
   return found.length === 1 ? found[0] : undefined;
 }
 

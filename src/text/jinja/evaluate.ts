@@ -41,7 +41,8 @@ class LoopEnd {
  * @param now what `strftime_now` writes; without it a template that calls it is refused
  * @throws WhorlError `unsupported` with the construct's name; a template's own `raise_exception` is one too
  */
-export function renderTemplate(source: string, data: Readonly<Record<string, unknown>>, now?: Date): string {
+export function renderTemplate(given: string, data: Readonly<Record<string, unknown>>, now?: Date): string {
+  const source = given.replace(/\r\n?/g, '\n'); // as jinja2 reads it, strings in it too
   scanTemplate(source);
   let program: Node;
   try {

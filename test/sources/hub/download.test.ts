@@ -1,6 +1,6 @@
 // The download itself: what is fetched, what is refused before or after a byte is written, how a cut one goes on.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WhorlError } from '../../../src/base/error.ts';
@@ -82,6 +82,24 @@ describe('what is fetched', () => {
       ].sort(),
     );
     expect(hub.fetched).toEqual(['config.json', 'tokenizer.json', 'README.md', 'model.safetensors']);
+  });
+
+  test('chat templates in files of their own, and no other file of a folder', async () => {
+    const further = 'additional_chat_templates/tool_use.jinja';
+    hub.put(further, Buffer.from('{{ tools }}'));
+    for (const name of [
+      'additional_chat_templates/notes.md',
+      'a/additional_chat_templates/x.jinja',
+      'a/x.jinja',
+    ])
+      hub.put(name, Buffer.from('x'));
+    const { path } = await fetchIt();
+    expect(readFileSync(join(path, further), 'utf8')).toBe('{{ tools }}');
+    expect(hub.fetched.filter((name) => name.includes('/'))).toEqual([further]);
+    // As any file that makes the model run: a cache without it is not whole.
+    rmSync(join(path, further));
+    await fetchIt();
+    expect(readFileSync(join(path, further), 'utf8')).toBe('{{ tools }}');
   });
 
   test('again: two questions, no file; a whole commit: no question at all', async () => {
