@@ -24,6 +24,12 @@ const digits = z
 const tokens = z.array(index).max(2 ** 20);
 const digests = z.strictObject({ weights: hex256, tokenizer: hex256, config: hex256 });
 
+/** Another spelling of the same bytes is another file. */
+const exactBase64 = base64.refine(
+  (text) => Buffer.from(text, 'base64').toString('base64') === text,
+  'is not base64 as it is written',
+);
+
 const openingSchema = z.strictObject({
   /** Place of the leaf in the tree, its name, value and salt, and the hashes beside its way up, the lowest first. */
   place: index,
@@ -117,7 +123,7 @@ const predicateSchema = z.strictObject({
   changed: z.array(index),
   beacon: roundSchema.nullable(),
   /** RFC 3161 responses that stamp the claim's root, base64 of DER. */
-  proofs: z.array(base64).max(MOST_PROOFS),
+  proofs: z.array(exactBase64).max(MOST_PROOFS),
   result: z.strictObject({
     word: z.enum(['verified', 'matches', 'not-verified', 'undecided']),
     hits: index,
