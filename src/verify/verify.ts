@@ -36,7 +36,14 @@ import { askedBefore } from './sequential/local-transcript.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
-import { asSentence, dtypeWarning, keyWarnings, quantisedWarning, reorderedWarning } from './warnings.ts';
+import {
+  asSentence,
+  dtypeWarning,
+  jobWarning,
+  keyWarnings,
+  quantisedWarning,
+  reorderedWarning,
+} from './warnings.ts';
 
 export type { EndpointOptions, EndpointReport, VerifyOptions, VerifyReport };
 
@@ -361,6 +368,7 @@ async function askKeys(
       ...reorderedWarning(reordered),
       ...quantisedWarning(quantised),
       ...dtypeWarning(options.launch?.dtype),
+      ...jobWarning(options.launch),
     ],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,

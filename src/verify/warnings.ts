@@ -43,5 +43,20 @@ export const quantisedWarning = (precision: QuantisedPrecision | undefined): str
 export const dtypeWarning = (dtype: LaunchOptions['dtype'] = 'float32'): string[] =>
   dtype === 'float32' ? [] : [inLess(`in ${dtype}`, '--job-dtype')];
 
+/** Answers that this call did not ask for: nothing binds them but files that the caller owns. */
+export const keptWarning = (read: number, path: string): string[] =>
+  read === 0
+    ? []
+    : [
+        `${read} answers were given in an earlier call and read from ${path}: whoever could write there could write them. Without that file all are asked anew.`,
+      ];
+
+export const jobWarning = (launch: LaunchOptions | undefined): string[] =>
+  launch
+    ? [
+        'The answers are those that the files of a job hold: whoever could write there, or where it ran, could write them. Without --launch they are asked here.',
+      ]
+    : [];
+
 /** Words that go on elsewhere, as a sentence of their own. */
 export const asSentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;

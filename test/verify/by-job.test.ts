@@ -51,8 +51,12 @@ async function waiting(options: VerifyOptions & { readonly launch: LaunchOptions
 
 /** What both must say alike. */
 function said(report: VerifyReport | object): object {
-  const { seconds: _, launched: __, ...rest } = report as VerifyReport;
-  return rest;
+  const { seconds: _, launched, warnings, ...rest } = report as VerifyReport;
+  const [byJob, own] = [true, false].map((is) =>
+    warnings.filter((line) => /files of a job/.test(line) === is),
+  );
+  expect(byJob).toHaveLength(launched ? 1 : 0);
+  return { ...rest, warnings: own };
 }
 
 beforeAll(async () => {

@@ -41,8 +41,8 @@ const serving = (answer: Answer) => made.serving(answer);
 const place = () => made.place();
 const by: LearntRun['by'] = (...given) => made.by(...given);
 
-/** A verdict's bytes: all of a report but when it was made and where it lies. */
-const bytes = ({ seconds: _, endpoint, ...verdict }: VerifyReport): string =>
+/** A verdict's bytes: all of a report but when and in how many calls it was made, and where it lies. */
+const bytes = ({ seconds: _, endpoint, warnings: __, ...verdict }: VerifyReport): string =>
   JSON.stringify({
     ...verdict,
     endpoint: {
@@ -160,6 +160,11 @@ test('what was answered is not asked again, and the verdict has the same bytes i
   expect(bytes(resumed)).toBe(bytes(uninterrupted));
   const again = await by(server, { transcript });
   expect(bytes(again)).toBe(bytes(resumed));
+  // Who runs the command owns the file: a reader must know what was not asked in this call.
+  const read = ({ warnings }: VerifyReport) => warnings.filter((line) => line.includes('earlier call'));
+  expect(read(uninterrupted)).toEqual([]);
+  expect(read(resumed)).toEqual([expect.stringMatching(/^3 answers .*transcript-.*could write them/)]);
+  expect(read(again)).toEqual([expect.stringMatching(/^8 answers /)]);
   expect(again.endpoint).toEqual(resumed.endpoint);
   const asked = server.texts().slice(before);
   expect(asked).toHaveLength(KEYS - 3 + KEYS);
