@@ -11,6 +11,7 @@ import { MOST_PROOFS } from '../../proof/beside.ts';
 import { roundSchema } from '../../proof/drand.ts';
 import { MOST_DIGITS } from '../exact/ratio.ts';
 import { GOALS, STOPS } from '../sequential/course.ts';
+import { MOST_SUM } from '../stamp.ts';
 
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const PREDICATE_TYPE = 'https://github.com/whorl-llm/whorl/certificate/v1';
@@ -69,9 +70,6 @@ const endpointSchema = z.strictObject({
 });
 export type EndpointSuspect = z.infer<typeof endpointSchema>;
 export type WeightsSuspect = z.infer<typeof weightsSchema>;
-
-/** A larger number is written otherwise by some languages. */
-const MOST_SUM = 2 ** 53 - 1;
 
 /** What was read of a stamp, matrix by matrix in committed order; null where the suspect has not that one. */
 const stampReadSchema = z.strictObject({
