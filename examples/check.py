@@ -693,8 +693,8 @@ def replay(p, claim, header, dice):
         ways *= 2 * (1 if start == 0 else of)
     else:
         ways *= 1 if len(keys) == of else of * (of + 1) // 2
-    # Keys alone or both, conversations or completions: who could choose pays for both.
-    paid = claim["most_looks"] * (2 if stamped and not alone else 1) * (2 if "endpoint" in p["suspect"] else 1)
+    # Keys alone or both, conversations or completions, the suspect's body or the owner's: who could choose pays for both.
+    paid = claim["most_looks"] * (2 if stamped and not alone else 1) * (2 if "endpoint" in p["suspect"] else 1) * (2 if private and not alone else 1)
     level = Fraction(repr(claim["alpha"]))
     # A round after a time stamp leaves the owner one draw a stamped commitment: 2^40 are paid, where both are there.
     tried = 40 if p["beacon"] and p["proofs"] and p["result"]["draws_log2"] == 40 else 80

@@ -29,6 +29,7 @@ import { decideWithFurther, type FurtherTest } from './further.ts';
 import { askedByIds, changedKeys } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim, STAMP_BURNT } from './opened-claim.ts';
+import { waysToCompute } from './paid.ts';
 import { rankRequests, rankScores } from './ranks.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
 import { decideHere, type Generated } from './sequential/here.ts';
@@ -316,7 +317,8 @@ async function askKeys(
   const { prefix, suffix } = wrapped;
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
-  const how = { ...deciding, asked, ownerParts, changed };
+  const inLess = quantised !== undefined || (options.launch?.dtype ?? 'float32') !== 'float32';
+  const how = { ...deciding, asked, ownerParts, changed, multiplicity: waysToCompute(inLess) };
   const generations: Generated[] = [
     ...(elsewhere?.answers ?? (options.sequential ? [] : await generateAll(model, requests, { onEvent }))),
   ];

@@ -117,6 +117,7 @@ describe('a suspect as it is', () => {
       expect(notes.join()).toContain('the job ran under torch 3.1.4; it is tried with 2.11.0');
       expect((report as VerifyReport).launched).toMatchObject({ torch: '3.1.4+cu999', dtype: 'bfloat16' });
       expect((report as VerifyReport).warnings.join()).toContain('answered in bfloat16');
+      expect((report as VerifyReport).multiplicity).toBe(5 * own.multiplicity);
     },
     LONG,
   );
