@@ -5,9 +5,10 @@ import type { LaunchOptions } from '../launch/job.ts';
 
 /**
  * In words, for the report; empty where every key is asked as it was committed.
- * @param rowsByIds the suspect's rows were taken at the committed ids, and nothing was there to find them by
+ * @param moved where the suspect's rows were taken at the committed ids, and nothing was there to find them by: keys whose ids mean
+ *   something else in its vocabulary
  */
-export const keyWarnings = (changed: number, of: number, byIds = 0, rowsByIds = false): string[] => [
+export const keyWarnings = (changed: number, of: number, byIds = 0, moved = 0): string[] => [
   ...(byIds === 0
     ? []
     : [
@@ -19,7 +20,8 @@ export const keyWarnings = (changed: number, of: number, byIds = 0, rowsByIds = 
         `The tokenizer of the model that answers makes other tokens of ${changed} of ${of} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
       ]),
   // Only committed rows may decide which rows of a suspect are taken: the secret's own record of them is bound by nothing.
-  ...(rowsByIds && changed > 0 && changed === of
+  // From half on `placesInVocabulary` looks for another order, too.
+  ...(moved > 0 && 2 * moved >= of
     ? [
         'Its vocabulary may be in another order. Rows are then found by what they are beside the committed vanilla model: give it as --body.',
       ]
