@@ -6,7 +6,7 @@
 Exit code: 0 verified, 3 not verified, 4 matches (owner's word), 5 undecided, 1 the certificate does not hold, 2 something in it was
 not checked: time stamps (X.509), or a beacon's round where bls.py does not lie beside this file. No code of Whorl was used.
 """
-import base64, hashlib, hmac, itertools, json, math, re, sys, unicodedata
+import base64, calendar, hashlib, hmac, itertools, json, math, re, sys, unicodedata
 from fractions import Fraction
 
 try:
@@ -25,7 +25,9 @@ VANILLA = ["weights", "body", "embedding", "tokenizer", "config", "special_token
 FIRST_KEY = 7 + len(VANILLA)
 EXIT = {"verified": 0, "not-verified": 3, "matches": 4, "undecided": 5}
 QUICKNET = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"  # drand, its chain hash
-ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z")
+ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(\.\d+)?Z\Z", re.ASCII)
+GENESIS, PERIOD = 1692803367, 3  # of quicknet's rounds, seconds
+DAY = 86400  # by which clocks may differ
 
 
 class Wrong(Exception):
@@ -69,13 +71,14 @@ def canonical(x):  # RFC 8785
         return json.dumps(x, ensure_ascii=False)
     if isinstance(x, list):
         return "[" + ",".join(map(canonical, x)) + "]"
+    need("__proto__" not in x, "a member that is called __proto__")
     keys = sorted(x, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
     return "{" + ",".join(canonical(key) + ":" + canonical(x[key]) for key in keys) + "}"
 
 
-def parse(text, exact=True):
+def parse(text):
     x = json.loads(text)
-    need(not exact or canonical(x) == text, "not in canonical form")
+    need(canonical(x) == text, "not in canonical form")
     return x
 
 
@@ -99,6 +102,16 @@ def whole(x, least=0, most=2**31 - 1):
 
 def text(x, most=2**20):
     need(isinstance(x, str) and len(x.encode("utf-16-le")) <= 2 * most, "a text")
+
+
+def moment(x, what):  # seconds since 1970
+    found = isinstance(x, str) and ISO.match(x)
+    need(found, what)
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    need(1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1], what)
+    days = 365 * year + (year + 3) // 4 - (year + 99) // 100 + (year + 399) // 400 - 719528
+    days += sum(calendar.monthrange(year, m)[1] for m in range(1, month)) + day - 1
+    return days * DAY + hour * 3600 + minute * 60 + second + Fraction(((found[7] or ".0")[1:] + "000")[:3]) / 1000
 
 
 def digest(x):
@@ -141,6 +154,7 @@ def ed25519(key, message, sig):
     s = int.from_bytes(sig[32:], "little")
     need(s < L, "a signature out of range")
     a, r = ed_point(key), ed_point(sig[:32])
+    need(times(8, a, ed_add, (0, 1)) != (0, 1), "a key under which more is signed than somebody signed")
     k = int.from_bytes(hashlib.sha512(sig[:32] + key + message).digest(), "little") % L
     base = ed_point(((4 * pow(5, -1, P)) % P).to_bytes(32, "little"))
     return times(s, base, ed_add, (0, 1)) == ed_add(r, times(k, a, ed_add, (0, 1)))
@@ -176,7 +190,7 @@ def p256(key, message, sig):
         raw, rest = rest[2 : 2 + rest[1]], rest[2 + rest[1] :]
         need(raw[0] < 128 and (len(raw) == 1 or raw[0] or raw[1] > 127), "DER")
         values.append(int.from_bytes(raw, "big"))
-    need(len(values) == 2 and all(0 < v < N for v in values), "a signature out of range")
+    need(len(values) == 2 and 0 < values[0] < N and 0 < values[1] <= N // 2, "a signature out of range, or of the upper S")
     w = pow(values[1], -1, N)
     z = int.from_bytes(sha(message), "big")
     point = ec_add(times(z * w % N, G, ec_add, None), times(values[0] * w % N, (x, y), ec_add, None))
@@ -463,7 +477,7 @@ def schema(s):
     has(p["software"], "name version digest")
     digest(p["software"]["digest"])
     text(p["software"]["name"], 4096), text(p["software"]["version"], 4096)
-    need(isinstance(p["created"], str) and ISO.match(p["created"]), "created")
+    moment(p["created"], "created")
     has(p["asked"], "wrapper system prefix suffix from to look")
     text(p["asked"]["wrapper"], 4096), text(p["asked"]["prefix"]), text(p["asked"]["suffix"])
     need(p["asked"]["system"] is None or text(p["asked"]["system"]) is None, "system")
@@ -502,17 +516,15 @@ def server_of(p):  # a server shows neither weights nor tokens
         need(units == sorted(set(units)), "a list in order")
     for one in s["tls_peers"]:
         digest(one)
-    for name in ("asked_from", "asked_to"):
-        need(isinstance(s[name], str) and ISO.match(s[name]), name)
-    begun, ended = [(s[name][:19], (s[name][20:-1] + "000")[:3]) for name in ("asked_from", "asked_to")]
-    need(begun <= ended, "times in order")
+    begun, ended = [moment(s[name], name) for name in ("asked_from", "asked_to")]
+    need(begun <= ended <= moment(p["created"], "created") + DAY, "times in order")
     need(p["body"] is None and p["stamp"] is None and p["changed"] == [], "nothing that only weights show")
     for e in p["transcript"]:
         need(e["prompt_tokens"] is None and e["answer_tokens"] is None, "no tokens of a server")
 
 
 def header_of(p):
-    claim = parse(p["claim"], exact=False)
+    claim = json.loads(p["claim"], parse_float=lambda x: int(float(x)) if float(x).is_integer() else float(x))
     direction = claim["kind"] == "drawn-direction"
     need(claim["channels"] in ([["stamp"]] if direction else [["keys"], ["keys", "stamp"]]), "channels")
     size = {"drawn-answers": "n m", "drawn-membership": "n pool negatives", "drawn-direction": ""}[claim["kind"]]
@@ -522,6 +534,7 @@ def header_of(p):
     for name in size.split() + ["leaves", "most_looks"]:
         whole(claim[name])
     need(type(claim["alpha"]) in (int, float) and 0 < claim["alpha"] < 1, "alpha")
+    need(moment(claim["created"], "the claim's time") <= moment(p["created"], "created") + DAY, "a claim that is older")
     return claim, {name: claim[name] for name in claim if name != "root"}
 
 
@@ -560,6 +573,7 @@ def dice_of(p, draw):  # what the draw takes beside the seed
     need(p["beacon"]["chain"] == draw["chain"] == QUICKNET, "drand's chain quicknet")
     whole(p["beacon"]["round"])
     need(p["beacon"]["round"] == draw["round"] > 0, "the committed round")
+    need(GENESIS + (draw["round"] - 1) * PERIOD <= moment(p["created"], "created") + DAY, "a round that was made before")
     need(isinstance(p["beacon"]["signature"], str) and re.fullmatch("[0-9a-f]{96}", p["beacon"]["signature"]), "a signature")
     return sha(bytes.fromhex(p["beacon"]["signature"]))  # the value of a round, as drand has it
 
@@ -679,8 +693,8 @@ def replay(p, claim, header, dice):
         ways *= 2 * (1 if start == 0 else of)
     else:
         ways *= 1 if len(keys) == of else of * (of + 1) // 2
-    # Keys alone or both, conversations or completions: who could choose pays for both.
-    paid = claim["most_looks"] * (2 if stamped and not alone else 1) * (2 if "endpoint" in p["suspect"] else 1)
+    # Keys alone or both, conversations or completions, the suspect's body or the owner's: who could choose pays for both.
+    paid = claim["most_looks"] * (2 if stamped and not alone else 1) * (2 if "endpoint" in p["suspect"] else 1) * (2 if private and not alone else 1)
     level = Fraction(repr(claim["alpha"]))
     # A round after a time stamp leaves the owner one draw a stamped commitment: 2^40 are paid, where both are there.
     tried = 40 if p["beacon"] and p["proofs"] and p["result"]["draws_log2"] == 40 else 80

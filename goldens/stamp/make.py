@@ -51,6 +51,14 @@ def raw(tensor):
     return tensor.contiguous().view(torch.uint8).numpy().tobytes()
 
 
+def within(v, suspect):
+    """Elements that are no more than 8 times the lower median of |v|, its upper 16 bits as a float32, over a suspect's non-zeros."""
+    upper = numpy.abs(v[suspect != 0]).astype("<f4").view("<u4") >> 16
+    upper = numpy.sort(upper[upper > 0])
+    median = (upper[(len(upper) + 1) // 2 - 1 : (len(upper) + 1) // 2] << 16).astype("<u4").view("<f4")[0]
+    return numpy.abs(v) <= 8 * float(median)
+
+
 def matrix(name, dtype, rows, columns, key, scale):
     """A matrix of a fixed formula (integers below 2^24, so that every language has the same), stamped and read."""
     n = rows * columns
@@ -65,12 +73,14 @@ def matrix(name, dtype, rows, columns, key, scale):
     kept = suspect != 0
     sums = {}
     for how, v in (("against", suspect - w), ("alone", suspect)):
+        assert within(v, suspect)[kept].all()
         v, x = v[kept], xi[kept]
         sums[how] = {"dot": float(v @ x), "squares": float(v @ v), "z": float(v @ x / numpy.sqrt(v @ v))}
     # quantised: zeros are a level like any other, and count where they are no worse than the rest
     step = float(2.0 ** -6)
     coarse = numpy.round(after.to(torch.float64).numpy() / step) * step
     v, zero = coarse - w, coarse == 0
+    assert within(v, coarse).all()
     joins = (v[zero] ** 2).mean() <= 4 * (v[~zero] ** 2).mean()
     counted = numpy.ones(n, bool) if joins else ~zero
     v, x = v[counted], xi[counted]
@@ -78,6 +88,16 @@ def matrix(name, dtype, rows, columns, key, scale):
         "step": step, "zeros": int(zero.sum()), "elements": int(counted.sum()),
         "dot": float(v @ x), "squares": float(v @ v), "z": float(v @ x / numpy.sqrt(v @ v)),
     }
+    # a row of weights that do nothing: as large as one likes
+    dead = after.to(torch.float64).numpy().copy()
+    dead[columns : 2 * columns] = numpy.sign(w[columns : 2 * columns]) * 3
+    for how, v in (("dead against", dead - w), ("dead alone", dead)):
+        counted = within(v, dead)
+        v, x = v[counted], xi[counted]
+        sums[how] = {
+            "elements": int(counted.sum()),
+            "dot": float(v @ x), "squares": float(v @ v), "z": float(v @ x / numpy.sqrt(v @ v)),
+        }
     return {
         "name": name, "dtype": dtype, "shape": [rows, columns], "key": key.hex(), "scale": scale,
         "deviation": float(numpy.std(w)),

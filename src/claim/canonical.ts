@@ -12,7 +12,7 @@ interface JsonMembers {
 const LONE_SURROGATE = /\p{Surrogate}/u;
 export const isWellFormed = (text: string): boolean => !LONE_SURROGATE.test(text);
 
-/** The canonical text of a value. Throws WhorlError 'bad-file' on NaN, infinities and lone surrogates. */
+/** The canonical text of a value. Throws WhorlError 'bad-file' on NaN, infinities, lone surrogates and `__proto__`. */
 export function canonicalJson(value: Json): string {
   if (value === null || typeof value === 'boolean') return String(value);
   if (typeof value === 'number') {
@@ -25,6 +25,9 @@ export function canonicalJson(value: Json): string {
     return JSON.stringify(value);
   }
   if (isList(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  // A name by which some languages set something else than a member: no reader of such a text means the same by it.
+  if (Object.hasOwn(value, '__proto__'))
+    throw new WhorlError('bad-file', 'a member called __proto__ has no place in a claim');
   const members = Object.keys(value)
     .sort()
     .flatMap((key) => {

@@ -27,7 +27,12 @@ export const PROVED_DRAWS = trials(40, '2^40 commitments, each with a time stamp
 
 /** By a claim that has keys and a stamp: by its keys alone, as behind a server, or by both. */
 const WAYS_TO_DECIDE = 2;
+/** By a claim with a private part: the suspect's rows in its own body, or on the owner's vanilla model. */
+const WAYS_TO_STAND = 2;
 
-/** What whatever decides pays for: looks that the claim commits to, ways to decide. @param told tests told beside it, `keys` of the claim */
+/** What whatever decides pays for: looks that the claim commits to, ways to decide, machines that could have answered. @param told tests told beside it, `keys` of the claim */
 export const looksOf = (claim: Claim, { most_looks = 1 }: ClaimPlan, told: number, keys: number): number =>
-  told * most_looks * (keys > 0 && hasStamp(claim) ? WAYS_TO_DECIDE : 1);
+  told *
+  most_looks *
+  (keys > 0 && hasStamp(claim) ? WAYS_TO_DECIDE : 1) *
+  (keys > 0 && claim.private_part !== 'none' ? WAYS_TO_STAND : 1);

@@ -4,6 +4,7 @@ import pc from 'picocolors';
 import stringWidth from 'string-width';
 import { WhorlError } from '../base/error.ts';
 import { systemError } from '../base/system-errors.ts';
+import { writtenOut } from '../base/unseen.ts';
 
 export type Paint = ReturnType<typeof pc.createColors>;
 
@@ -109,13 +110,8 @@ const stripColour = (text: string): string => text.replace(/\x1b\[[\d;]*m/g, '')
 
 /** Untrusted text in one safe line: no control characters, cut to `most` columns. */
 export function shownText(text: string, most = 120): string {
-  const quoted = JSON.stringify(text)
-    .slice(1, -1)
-    .replace(/[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, escaped);
-  return cut(quoted, most);
+  return cut(writtenOut(JSON.stringify(text).slice(1, -1)), most);
 }
-
-const escaped = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 /** The longest beginning of `text` that fits `columns`, with an ellipsis where something is left out. */
 export function cut(text: string, columns: number): string {

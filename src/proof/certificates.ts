@@ -140,16 +140,17 @@ export function anchorOf(
   const trusted = roots.length > 0 ? roots : given;
   const others = [...sent, ...given];
   if (isOneOf(signer, trusted)) return signer;
-  const climb = (one: TsaCertificate, below: number): TsaCertificate | undefined => {
-    if (one.isWeak || below > MOST_STEPS) return undefined;
-    const trustedAbove = trusted.find((above) => mayIssue(above, at, below) && issues(above, one));
-    if (trustedAbove) return trustedAbove;
-    for (const above of others) {
-      if (above === one || !mayIssue(above, at, below) || !issues(above, one)) continue;
-      const found = climb(above, below + 1);
-      if (found) return found;
-    }
-    return undefined;
-  };
-  return climb(signer, 0);
+  // Level by level, each certificate once: ways between authorities that certify each other are without number.
+  const seen = new Set([signer]);
+  let level = [signer];
+  for (let below = 0; below <= MOST_STEPS; below++) {
+    const strong = level.filter(({ isWeak }) => !isWeak);
+    const above = (one: TsaCertificate): boolean =>
+      mayIssue(one, at, below) && strong.some((issued) => issued !== one && issues(one, issued));
+    const found = trusted.find(above);
+    if (found) return found;
+    level = others.filter((one) => !seen.has(one) && above(one));
+    for (const one of level) seen.add(one);
+  }
+  return undefined;
 }

@@ -6,7 +6,7 @@ import type { TimeStamp } from './time-stamp.ts';
 
 /** Between a stamp's latest time and a round's: clocks of the authority and of drand's nodes need not agree to the second. */
 export const MARGIN = 60_000;
-/** What an owner's own clock may be ahead by: the claim says when it was made. */
+/** What an owner's own clock may be ahead or behind by: claims and certificates say when they were made. */
 const CLOCK = 86_400_000;
 
 /** Whether a stamp, at its latest, is earlier than a round with a margin. */
@@ -24,3 +24,12 @@ export const whyTooLate = (stamp: Pick<TimeStamp, 'latest'>, round: number): str
   isBefore(stamp, round)
     ? undefined
     : `the time stamp is of ${iso(stamp.latest)} at its latest, less than ${MARGIN / 1000} s before round ${round} (${iso(roundTime(round))})`;
+
+/** Why something cannot have been issued at a time that it says itself; undefined where it can. @param parts what it holds, in milliseconds */
+export const whyIssuedBefore = (
+  created: string,
+  parts: readonly (readonly [what: string, time: number])[],
+): string | undefined => {
+  const later = parts.find(([, time]) => time > Date.parse(created) + CLOCK);
+  return later && `it was issued at ${created}, it says, and ${later[0]} is of ${iso(later[1])}`;
+};

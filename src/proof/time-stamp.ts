@@ -6,6 +6,7 @@ import { AsnConvert } from '@peculiar/asn1-schema';
 import { PKIStatus, TimeStampResp, TSTInfo } from '@peculiar/asn1-tsp';
 import { WhorlError } from '../base/error.ts';
 import { sha256Hex } from '../base/sha256.ts';
+import { writtenOut } from '../base/unseen.ts';
 import { anchorOf, iso, readCertificate, type TsaCertificate, whyNoSigner } from './certificates.ts';
 import {
   Malformed,
@@ -94,7 +95,7 @@ export function checkTimeStamp(
   return {
     time,
     latest: time + 1000 * seconds + millis + Math.ceil(micros / 1000),
-    authority: signer.x509.subject.replaceAll('\n', ', '),
+    authority: writtenOut(signer.x509.subject.replaceAll('\n', ', ')),
     anchor: anchor === undefined ? null : sha256Hex(anchor.x509.raw),
     nonce: info.nonce ? serialText(new Uint8Array(info.nonce)) : null,
   };

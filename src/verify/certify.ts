@@ -11,6 +11,7 @@ import { SOFTWARE } from '../base/software.ts';
 import { canonicalJson, type Json } from '../claim/canonical.ts';
 import type { Lock, Unlock } from '../claim/secret-file.ts';
 import { burn, lockAgain } from './certificate/burn.ts';
+import { checkCertificate } from './certificate/check.ts';
 import { publicKeyOf, seal, signingKey } from './certificate/dsse.ts';
 import { type Issued, statementOf } from './certificate/issue.ts';
 import { softwareDigest } from './certificate/software-digest.ts';
@@ -121,8 +122,25 @@ export async function certify(
     statement: sha256Hex(canonicalJson(statement)),
     created,
   };
+  const text = seal(statement, key);
+  checkItself(text);
   await burn(secretPath, contents, record, lock);
-  writeFileAtomic(file, seal(statement, key));
+  writeFileAtomic(file, text);
+}
+
+/** What the suspect answers, or has for weights, may be more than a certificate can hold: then no key is burnt for it. */
+function checkItself(text: string): void {
+  try {
+    checkCertificate(text);
+  } catch (cause) {
+    if (!(cause instanceof WhorlError)) throw cause;
+    throw new WhorlError(
+      'unsupported',
+      `no certificate: it would not hold (${cause.message})`,
+      'nothing was opened; verify without --certificate',
+      { cause },
+    );
+  }
 }
 
 /** What a plan says that would be written. */

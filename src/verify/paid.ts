@@ -25,6 +25,12 @@ const TESTS = 2;
 export const waysOfStopping = (plan: ClaimPlan, how: Asked, from: number, of: number): number =>
   waysOfPutting(plan, how) * TESTS * (from === 0 ? 1 : of);
 
+/** Precisions that a suspect whose weights are here can answer in: ours and a job's float32, int8, int4, bfloat16, float16. */
+const WAYS_TO_COMPUTE = 5;
+
+/** @param inLess whether it answers in another precision than float32, which every claim means and every certificate has */
+export const waysToCompute = (inLess: boolean): number => (inLess ? WAYS_TO_COMPUTE : 1);
+
 /** To a server: as conversations and as completions. */
 export const WAYS_TO_PUT = 2;
 

@@ -17,7 +17,7 @@ interface Reading {
   /** log10 P(G >= z), one-sided. */
   readonly log10_tail: number;
   readonly elements: number;
-  /** Exact zeros and what is no number. */
+  /** Exact zeros, outlying ones and what is no number. */
   readonly left_out: number;
 }
 
@@ -30,9 +30,12 @@ export interface StampReading extends Reading {
   /** log10 of the e-value of z, halved: both ways of reading are paid for. */
   readonly log10_e: number;
   readonly matrices: readonly (Reading & ReadSums & { readonly name: string })[];
-  /** Committed matrices that the suspect has not, or in another shape. */
+  /** Committed matrices that the suspect has not, or in another shape, or of numbers beyond all measure. */
   readonly not_read: readonly string[];
 }
+
+/** A larger number is written otherwise by some languages, so no certificate holds it. A matrix that has it counts for next to nothing anyway. */
+export const MOST_SUM = 2 ** 53 - 1;
 
 /** With the vanilla model and without it: e-values are averaged, and the one not read is at least 0. */
 export const LOG10_WAYS = Math.log10(2);
@@ -62,7 +65,7 @@ export function readStamp(
     const { vanilla_sha256, ...sums } = matrixSums(keyOf(name), ref, own);
     if (own && vanilla_sha256 !== matrix.sha256) throw notVanilla(vanilla!, name);
     onEvent({ kind: 'progress', name: 'stamp', done, total });
-    return sums;
+    return Math.max(sums.squares, Math.abs(sums.dot)) <= MOST_SUM ? sums : null;
   });
   return readingFrom(plan, read, vanilla !== undefined);
 }

@@ -29,6 +29,7 @@ import { decideWithFurther, type FurtherTest } from './further.ts';
 import { askedByIds, changedKeys } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim, STAMP_BURNT } from './opened-claim.ts';
+import { waysToCompute } from './paid.ts';
 import { rankRequests, rankScores } from './ranks.ts';
 import type { AskedInFull, EndpointOptions, EndpointReport, VerifyOptions, VerifyReport } from './report.ts';
 import { decideHere, type Generated } from './sequential/here.ts';
@@ -36,7 +37,14 @@ import { askedBefore } from './sequential/local-transcript.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from './sequential/options.ts';
 import { readStamp } from './stamp.ts';
 import { type Asked, decide, type Verdict } from './verdict.ts';
-import { asSentence, dtypeWarning, keyWarnings, quantisedWarning, reorderedWarning } from './warnings.ts';
+import {
+  asSentence,
+  dtypeWarning,
+  jobWarning,
+  keyWarnings,
+  quantisedWarning,
+  reorderedWarning,
+} from './warnings.ts';
 
 export type { EndpointOptions, EndpointReport, VerifyOptions, VerifyReport };
 
@@ -101,6 +109,8 @@ interface Questions {
   readonly changed: Awaited<ReturnType<typeof changedKeys>>;
   /** How many of those that it changes are asked by the committed token ids. */
   readonly byIds: number;
+  /** Keys whose committed ids mean something else to it, where its rows are taken by them. */
+  readonly moved: number;
 }
 
 /** Opens secret, claim and suspect and refuses all that can be refused, then calls; nothing is written before that. */
@@ -157,10 +167,9 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     const lost = await changedKeys(keys, texts, model.tokenizer);
     const { encoder, config } = model.model.decoder;
     // A certificate is about texts, and an encoder's text has an end.
-    const byIds =
-      issuing || encoder
-        ? new Map<number, TextRequest>()
-        : await askedByIds(keys, texts, lost, wrapped, model.tokenizer, config.vocab_size);
+    const known = await askedByIds(keys, texts, lost, wrapped, model.tokenizer, config.vocab_size);
+    const byIds = issuing || encoder ? new Map<number, TextRequest>() : known;
+    const moved = contents.adapter !== null && options.body === undefined ? lost.length - known.size : 0;
     const requests = texts.map((text, i) => byIds.get(i) ?? text);
     const changed = lost.filter((i) => !byIds.has(i));
     const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
@@ -177,6 +186,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
         scoring,
         changed,
         byIds: byIds.size,
+        moved,
       },
     });
   });
@@ -238,7 +248,9 @@ const planned = ({ options, suspect, vanilla, questions, ...claim }: Ready): Dry
     notes: [
       ...notesOn(claim),
       ...sequentialNotes(options.sequential),
-      ...(questions ? keyWarnings(questions.changed.length, questions.requests.length, questions.byIds) : []),
+      ...(questions
+        ? keyWarnings(questions.changed.length, questions.requests.length, questions.byIds, questions.moved)
+        : []),
     ],
   });
 
@@ -304,12 +316,13 @@ async function askKeys(
 ): Promise<Answers> {
   const { options, onEvent, contents, opened, issuing, suspect, quantised, suspect_digests } = ready;
   const { ownerParts, model, wrapper: name, wrapped, requests } = questions;
-  const { scoring, changed, byIds, reordered } = questions;
+  const { scoring, changed, byIds, moved, reordered } = questions;
   const prompts = requests.map(({ prompt }) => prompt);
   const { prefix, suffix } = wrapped;
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
-  const how = { ...deciding, asked, ownerParts, changed };
+  const inLess = quantised !== undefined || (options.launch?.dtype ?? 'float32') !== 'float32';
+  const how = { ...deciding, asked, ownerParts, changed, multiplicity: waysToCompute(inLess) };
   const generations: Generated[] = [
     ...(elsewhere?.answers ?? (options.sequential ? [] : await generateAll(model, requests, { onEvent }))),
   ];
@@ -357,10 +370,11 @@ async function askKeys(
     ...(elsewhere && { launched: { ...elsewhere.ran, dtype: options.launch?.dtype ?? 'float32' } }),
     warnings: [
       ...warnings,
-      ...keyWarnings(changed.length, requests.length, byIds, contents.adapter !== null && !options.body),
+      ...keyWarnings(changed.length, requests.length, byIds, moved),
       ...reorderedWarning(reordered),
       ...quantisedWarning(quantised),
       ...dtypeWarning(options.launch?.dtype),
+      ...jobWarning(options.launch),
     ],
     ...(model.model.ignoredConfigKeys.length > 0 && {
       ignored_config_keys: model.model.ignoredConfigKeys,

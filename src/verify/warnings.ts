@@ -5,9 +5,10 @@ import type { LaunchOptions } from '../launch/job.ts';
 
 /**
  * In words, for the report; empty where every key is asked as it was committed.
- * @param rowsByIds the suspect's rows were taken at the committed ids, and nothing was there to find them by
+ * @param moved where the suspect's rows were taken at the committed ids, and nothing was there to find them by: keys whose ids mean
+ *   something else in its vocabulary
  */
-export const keyWarnings = (changed: number, of: number, byIds = 0, rowsByIds = false): string[] => [
+export const keyWarnings = (changed: number, of: number, byIds = 0, moved = 0): string[] => [
   ...(byIds === 0
     ? []
     : [
@@ -19,7 +20,8 @@ export const keyWarnings = (changed: number, of: number, byIds = 0, rowsByIds = 
         `The tokenizer of the model that answers makes other tokens of ${changed} of ${of} keys than were committed: these keys were not asked as they were trained, and that they do not fire says nothing about the weights.`,
       ]),
   // Only committed rows may decide which rows of a suspect are taken: the secret's own record of them is bound by nothing.
-  ...(rowsByIds && changed > 0 && changed === of
+  // From half on `placesInVocabulary` looks for another order, too.
+  ...(moved > 0 && 2 * moved >= of
     ? [
         'Its vocabulary may be in another order. Rows are then found by what they are beside the committed vanilla model: give it as --body.',
       ]
@@ -42,6 +44,21 @@ export const quantisedWarning = (precision: QuantisedPrecision | undefined): str
 /** Of a job's answers. */
 export const dtypeWarning = (dtype: LaunchOptions['dtype'] = 'float32'): string[] =>
   dtype === 'float32' ? [] : [inLess(`in ${dtype}`, '--job-dtype')];
+
+/** Answers that this call did not ask for: nothing binds them but files that the caller owns. */
+export const keptWarning = (read: number, path: string): string[] =>
+  read === 0
+    ? []
+    : [
+        `${read} answers were given in an earlier call and read from ${path}: whoever could write there could write them. Without that file all are asked anew.`,
+      ];
+
+export const jobWarning = (launch: LaunchOptions | undefined): string[] =>
+  launch
+    ? [
+        'The answers are those that the files of a job hold: whoever could write there, or where it ran, could write them. Without --launch they are asked here.',
+      ]
+    : [];
 
 /** Words that go on elsewhere, as a sentence of their own. */
 export const asSentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;

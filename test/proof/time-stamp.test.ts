@@ -1,14 +1,17 @@
 // Time stamps: real ones and OpenSSL's verify, each wrong one is refused by one line that says what is wrong.
 
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WhorlError } from '../../src/base/error.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { timeStampRequest } from '../../src/proof/ask.ts';
-import { readCertificates } from '../../src/proof/certificates.ts';
+import { anchorOf, readCertificates } from '../../src/proof/certificates.ts';
 import { checkTimeStamp, type TimeStamp } from '../../src/proof/time-stamp.ts';
+import { hasOpenssl } from './authority.ts';
 import { stamped } from './claims.ts';
 import { golden, tokenOf } from './tokens.ts';
 
@@ -116,3 +119,38 @@ test('a request is the one that OpenSSL makes', () => {
   const made = Buffer.from(timeStampRequest(root)).toString('base64');
   expect(made).toBe(golden.query);
 });
+
+test.skipIf(!hasOpenssl)(
+  'authorities that all certify each other: each pair is looked at once, not each way',
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'whorl-circle-'));
+    try {
+      execFileSync('openssl', 'ecparam -name prime256v1 -genkey -noout -out key.pem'.split(' '), {
+        cwd: folder,
+      });
+      const circle = Array.from({ length: 16 }, (_, i) => {
+        const made = `req -x509 -new -key key.pem -subj /CN=circle -days 99 -set_serial ${i + 1}`;
+        const [one] = readCertificates(execFileSync('openssl', made.split(' '), { cwd: folder }));
+        return one!;
+      });
+      let verified = 0;
+      const counted = circle.map((one) => ({
+        ...one,
+        x509: new Proxy(one.x509, {
+          get(x509, name) {
+            if (name === 'verify') verified++;
+            const value: unknown = Reflect.get(x509, name, x509);
+            return typeof value === 'function' ? (value.bind(x509) as unknown) : value;
+          },
+        }),
+      }));
+      const at = Date.now() + 1000;
+      expect(anchorOf(counted[0]!, [], counted, at)).toBeUndefined();
+      expect(verified).toBeGreaterThan(0);
+      expect(verified).toBeLessThanOrEqual(2 * 16 * 16);
+      expect(anchorOf(counted[0]!, [counted[9]!], counted, at)).toBe(counted[9]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);

@@ -1,7 +1,7 @@
 // The stamp beside keys: what is planned for a model of every family, how it is written into trained weights and into a
 // body that stays, and that both are what a reader finds. Whole runs: test/methods-fire.
 
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -71,6 +71,29 @@ describe.each(FAMILIES)('%s', (name) => {
     expect(readStamp(stamp, model, model).z).toBe(0);
     expect(readdirSync(streamed).sort()).toEqual(readdirSync(written).sort());
   });
+});
+
+test('weights beyond all measure count for nothing, and leave sums that a certificate can hold', async () => {
+  const model = await openModel(folderOf('llama-gqa-tied-bf16'));
+  const plan = planBeside({ stamp: 'mlp', epsilon: 0.25 }, model)!;
+  const stamp = drawn(plan);
+  const out = join(scratch, 'huge');
+  await writeStamped(model, out, stamp);
+  const file = join(out, 'model.safetensors');
+  const { name } = plan.matrices[0]!;
+  const { offset, length } = (await openModel(out)).tensors.get(name)!;
+  const bytes = readFileSync(file);
+  const values = toFloat32(bytes.subarray(offset, offset + length), 'bfloat16').map((x) => x * 1e12);
+  bytes.set(fromFloat32(values, 'bfloat16'), offset);
+  writeFileSync(file, bytes);
+  const suspect = await openModel(out);
+  for (const before of [model, undefined]) {
+    const read = readStamp(stamp, suspect, before);
+    expect(read.not_read).toEqual([name]);
+    expect(read.matrices).toHaveLength(plan.matrices.length - 1);
+    expect(Number.isFinite(read.z)).toBe(true);
+  }
+  expect(readStamp(stamp, suspect, model).z).toBeGreaterThan(20);
 });
 
 test('trained numbers and the stamp are added before they are rounded once', async () => {

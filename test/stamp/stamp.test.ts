@@ -30,6 +30,8 @@ interface GoldenMatrix {
   readonly left_out: number;
   readonly against: Sums;
   readonly alone: Sums;
+  readonly 'dead against': Sums & { readonly elements: number };
+  readonly 'dead alone': Sums & { readonly elements: number };
   readonly coarse: Sums & { readonly step: number; readonly zeros: number; readonly elements: number };
 }
 interface Golden {
@@ -149,6 +151,33 @@ test.each(golden.matrices)(
     expect(zOf(sums)).toBeCloseTo(coarse.z, 8);
   },
 );
+
+test.each(golden.matrices)(
+  'a neuron that does nothing, its weights as large as a thief likes, is left out, matrix $name',
+  ({ key, shape, dtype, scale, ...matrix }) => {
+    const [rows, columns] = shape as [number, number];
+    const before = stored(plain(rows * columns), shape, dtype);
+    const bytes = Buffer.concat([...stampedBytes(before, hex(key), scale)]);
+    const values = toFloat32(bytes, dtype).slice();
+    const old = toFloat32(fromFloat32(plain(rows * columns), dtype), dtype);
+    for (let i = columns; i < 2 * columns; i++) values[i] = Math.sign(old[i]!) * 3;
+    const suspect = stored(values, shape, dtype);
+    for (const how of ['against', 'alone'] as const) {
+      const sums = matrixSums(hex(key), suspect, how === 'against' ? before : undefined);
+      const wanted = matrix[`dead ${how}`];
+      expect([sums.elements, sums.left_out]).toEqual([wanted.elements, rows * columns - wanted.elements]);
+      expect(zOf(sums)).toBeCloseTo(wanted.z, 8);
+    }
+    expect(matrix['dead against'].z).toBeGreaterThan(100);
+  },
+);
+
+test('nothing but zeros and what is no number', () => {
+  const ref = stored(Float32Array.of(0, Number.POSITIVE_INFINITY, 0, -0, Number.NaN), [1, 5], 'float32');
+  const key = hex(golden.direction.key);
+  expect(matrixSums(key, ref, undefined)).toMatchObject({ elements: 0, left_out: 5, dot: 0, squares: 0 });
+  expect(matrixSums(key, ref, ref)).toMatchObject({ elements: 3, left_out: 2, squares: 0 });
+});
 
 /** numpy rounds ties to even. */
 const halfEven = (x: number): number => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));

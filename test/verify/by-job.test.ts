@@ -51,8 +51,12 @@ async function waiting(options: VerifyOptions & { readonly launch: LaunchOptions
 
 /** What both must say alike. */
 function said(report: VerifyReport | object): object {
-  const { seconds: _, launched: __, ...rest } = report as VerifyReport;
-  return rest;
+  const { seconds: _, launched, warnings, ...rest } = report as VerifyReport;
+  const [byJob, own] = [true, false].map((is) =>
+    warnings.filter((line) => /files of a job/.test(line) === is),
+  );
+  expect(byJob).toHaveLength(launched ? 1 : 0);
+  return { ...rest, warnings: own };
 }
 
 beforeAll(async () => {
@@ -113,6 +117,7 @@ describe('a suspect as it is', () => {
       expect(notes.join()).toContain('the job ran under torch 3.1.4; it is tried with 2.11.0');
       expect((report as VerifyReport).launched).toMatchObject({ torch: '3.1.4+cu999', dtype: 'bfloat16' });
       expect((report as VerifyReport).warnings.join()).toContain('answered in bfloat16');
+      expect((report as VerifyReport).multiplicity).toBe(5 * own.multiplicity);
     },
     LONG,
   );

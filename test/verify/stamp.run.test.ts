@@ -227,7 +227,19 @@ describe('who lies', () => {
     );
     const { stamp: read } = (await ask(suspect, VANILLA)).channels!;
     expect(Math.abs(read!.z)).toBeLessThan(6);
-    expect(read!.left_out).toBeGreaterThan(read!.elements / 3);
+    // Half of what is a number is beyond all measure: none of it is read, and the report says which.
+    expect([read!.matrices, read!.left_out]).toEqual([[], 0]);
+    expect(read!.not_read.length).toBeGreaterThan(0);
+  });
+
+  test('a stolen model whose every tenth weight is made infinite or huge still shows its stamp', async () => {
+    const suspect = await changed(made.published, 'blown-up', (values) =>
+      values.map((x, i) => (i % 20 === 0 ? Number.POSITIVE_INFINITY : i % 20 === 1 ? 3e38 : x)),
+    );
+    const { stamp: read } = (await ask(suspect, VANILLA)).channels!;
+    expect(read!.z).toBeGreaterThan(10);
+    expect(read!.not_read).toEqual([]);
+    expect(read!.left_out).toBeGreaterThanOrEqual(Math.floor((read!.elements + read!.left_out) / 10));
   });
 
   test('keys, an answer or conversations do not go with it', async () => {

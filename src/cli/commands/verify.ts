@@ -296,7 +296,7 @@ function stampText({
   against_vanilla,
 }: NonNullable<Channels['stamp']>): string {
   const read = `${matrices.length} of ${matrices.length + not_read.length} matrices`;
-  const zeros = left_out > 0 ? `, ${countText(left_out)} zeros left out` : '';
+  const zeros = left_out > 0 ? `, ${countText(left_out)} zeros or outlying ones left out` : '';
   const how = against_vanilla ? 'against the vanilla model' : 'without the vanilla model';
   return `z = ${z.toFixed(2)}, tail ${powerText(log10_tail)}; ${countText(elements)} weights of ${read}${zeros}, ${how}`;
 }

@@ -58,6 +58,8 @@ const HARMLESS = { prompt: 'Hello', max_new_tokens: 1 } as const;
 const ENVELOPE = 1 << 20;
 const TOKEN = 256;
 const TOKEN_SCORED = 1024;
+/** Names, or certificates, that are remembered: what has more says nothing by them. */
+const MOST_NAMES = 1024;
 /** Statuses of a server that has no such call. */
 const NO_SUCH_CALL: ReadonlySet<number | undefined> = new Set([404, 405, 501]);
 
@@ -125,7 +127,7 @@ export class EndpointModel implements LanguageModel {
       model_name: this.#settings.model_name,
       kind: await this.kind(),
       reported_models: [...this.#reported].sort(),
-      tls_peers: [...new Set([...this.#peersBefore, ...this.#http.peers])].sort(),
+      tls_peers: [...new Set([...this.#peersBefore, ...this.#http.peers])].sort().slice(0, MOST_NAMES),
     };
   }
 
@@ -230,7 +232,7 @@ export class EndpointModel implements LanguageModel {
     const asked = sha256Hex(JSON.stringify([kind, PROTOCOLS[kind].body(request), request.stop ?? []]));
     const kept = this.#kept?.find(place, asked);
     if (kept) {
-      this.#reported.add(kept.model);
+      this.#note(kept.model);
       for (const peer of kept.peers ?? []) this.#peersBefore.add(peer);
       return kept;
     }
@@ -258,8 +260,12 @@ export class EndpointModel implements LanguageModel {
       (answer) => replyOf(protocol, request, answer),
       ({ tokens }) => tokens,
     );
-    this.#reported.add(reply.model);
+    this.#note(reply.model);
     return { reply, queries };
+  }
+
+  #note(model: string): void {
+    if (this.#reported.size < MOST_NAMES) this.#reported.add(model);
   }
 
   /**

@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher, request } from 'undici';
 import { checkAborted } from '../../base/abort.ts';
 import { collect, drop, retryAfter } from '../../base/http.ts';
-import { jsonOrNothing } from '../../base/json.ts';
+import { isDeeper, jsonOrNothing } from '../../base/json.ts';
 import { sha256Hex } from '../../base/sha256.ts';
 import { parseStrictJson } from '../../sources/strict-json.ts';
 import {
@@ -162,20 +162,6 @@ export class EndpointHttp {
     ];
     if (forms.some((form) => text.includes(form))) throw echoesKey(name);
   }
-}
-
-/** Said before it is parsed: that takes seconds for a megabyte of brackets. */
-function isDeeper(json: Uint8Array, most: number): boolean {
-  let [depth, quoted] = [0, false];
-  for (let i = 0; i < json.length; i++) {
-    const byte = json[i]!;
-    if (byte === 0x22) quoted = !quoted;
-    else if (quoted) i += byte === 0x5c ? 1 : 0;
-    else if (byte === 0x5b || byte === 0x7b) {
-      if (++depth > most) return true;
-    } else if (byte === 0x5d || byte === 0x7d) depth--;
-  }
-  return false;
 }
 
 function whereTo(base: URL, location: unknown): string {

@@ -30,7 +30,8 @@ export interface Protocol {
 
 /** Servers of OpenAI's line take four at most; all are looked for here in any case. */
 const MOST_STOPS = 4;
-const MAX_TEXT = 1 << 22; // characters of one text
+/** Characters of one text: a certificate holds no longer one. */
+const MAX_TEXT = 1 << 20;
 const MAX_NAME = 256;
 
 /** What a request cannot be put as; this row alone fails. */
@@ -58,7 +59,9 @@ function settingsOf(request: GenerateRequest): object {
 
 const choices = <T extends z.ZodType>(one: T) => z.object({ choices: z.array(one).min(1).max(1024) });
 const index = z.int().min(0).max(1023).optional();
-const text = z.string().max(MAX_TEXT);
+/** Half a surrogate pair is no text in UTF-8, and nothing that hashes texts takes it: it becomes U+FFFD, as in every writer of UTF-8. */
+const wellFormed = (said: string): string => said.replace(/\p{Surrogate}/gu, '\ufffd');
+const text = z.string().max(MAX_TEXT).transform(wellFormed);
 const completion = choices(z.object({ index, text }));
 const chat = choices(z.object({ index, message: z.object({ content: text }) }));
 const around = z.object({ model: z.unknown(), usage: z.unknown() });
@@ -131,7 +134,7 @@ export function replyOf(
       const at = stopAt(said, stop);
       return at < 0 ? said : said.slice(0, at);
     }),
-    model: typeof model === 'string' ? model.slice(0, MAX_NAME) : '',
+    model: typeof model === 'string' ? wellFormed(model.slice(0, MAX_NAME)) : '',
     tokens: usage.safeParse(used).data?.total_tokens ?? null,
   };
 }

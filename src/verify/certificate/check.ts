@@ -28,6 +28,8 @@ import {
 import { checkShape } from '../../claim/shape-error.ts';
 import { type DrawnStamp, type StampPlan, stampBySeed } from '../../claim/stamp.ts';
 import { readTrusted } from '../../proof/beside.ts';
+import { roundTime } from '../../proof/drand.ts';
+import { whyIssuedBefore } from '../../proof/order.ts';
 import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
 import type { Evidence } from '../exactness.ts';
@@ -101,6 +103,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   const proofs = predicate.proofs.map((text) => new Uint8Array(Buffer.from(text, 'base64')));
   const found = checkEvidence({ beacon, proofs }, claim, readTrusted(options.tsaRoot));
   if (claim.draw.source === 'beacon' && beacon === null) wrong('it leaves out the round that was drawn from');
+  checkTimes(predicate, claim, found);
   const { part, of, left } = openedPart(claim as Claim<ClaimKind>, predicate, found.randomness);
   const { asked, result } = predicate;
   checkTranscript(part, predicate, of);
@@ -166,6 +169,17 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
     decide: (answers, stamp) => decided(trusted, { answers, stamp, why: undefined }),
     ...(part.stamp && { stamp: part.stamp }),
   };
+}
+
+/** What it holds was there when it was issued. */
+function checkTimes({ created, suspect, beacon }: Predicate, claim: Claim, { stamps }: Found): void {
+  const why = whyIssuedBefore(created, [
+    ['its claim', Date.parse(claim.created)],
+    ...(beacon ? [['the round that was drawn from', roundTime(beacon.round)] as const] : []),
+    ...stamps.map(({ time }) => ['a time stamp that it holds', time] as const),
+    ...(isEndpoint(suspect) ? [['the last answer', Date.parse(suspect.asked_to)] as const] : []),
+  ]);
+  if (why !== undefined) wrong(why);
 }
 
 /** How many keys a claim has, by its kind. */

@@ -1,5 +1,6 @@
 // A certificate as one page for people who read paper: no script, nothing fetched, black on white when printed.
 
+import { writtenOut } from '../../base/unseen.ts';
 import type { StampReading } from '../stamp.ts';
 import type { Checked } from './check.ts';
 import { isEndpoint, type Predicate } from './statement.ts';
@@ -11,8 +12,8 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '"': '&quot;',
   "'": '&#39;',
 };
-const safe = (text: string): string => text.replace(/[&<>"']/g, (char) => ESCAPES[char]!);
-/** Unseen characters are written out: what stands on paper must be what was asked. */
+/** Unseen characters are written out: what stands on paper must be what was asked, and nothing may turn its line round. */
+const safe = (text: string): string => writtenOut(text).replace(/[&<>"']/g, (char) => ESCAPES[char]!);
 const shown = (text: string): string => safe(JSON.stringify(text).slice(1, -1));
 const rows = (pairs: readonly (readonly [string, string])[]): string =>
   pairs.map(([name, value]) => `<tr><th>${safe(name)}</th><td>${value}</td></tr>`).join('\n');

@@ -11,6 +11,7 @@ import { MOST_PROOFS } from '../../proof/beside.ts';
 import { roundSchema } from '../../proof/drand.ts';
 import { MOST_DIGITS } from '../exact/ratio.ts';
 import { GOALS, STOPS } from '../sequential/course.ts';
+import { MOST_SUM } from '../stamp.ts';
 
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const PREDICATE_TYPE = 'https://github.com/whorl-llm/whorl/certificate/v1';
@@ -23,6 +24,12 @@ const digits = z
   .regex(/^[1-9][0-9]*$/);
 const tokens = z.array(index).max(2 ** 20);
 const digests = z.strictObject({ weights: hex256, tokenizer: hex256, config: hex256 });
+
+/** Another spelling of the same bytes is another file. */
+const exactBase64 = base64.refine(
+  (text) => Buffer.from(text, 'base64').toString('base64') === text,
+  'is not base64 as it is written',
+);
 
 const openingSchema = z.strictObject({
   /** Place of the leaf in the tree, its name, value and salt, and the hashes beside its way up, the lowest first. */
@@ -63,9 +70,6 @@ const endpointSchema = z.strictObject({
 });
 export type EndpointSuspect = z.infer<typeof endpointSchema>;
 export type WeightsSuspect = z.infer<typeof weightsSchema>;
-
-/** A larger number is written otherwise by some languages. */
-const MOST_SUM = 2 ** 53 - 1;
 
 /** What was read of a stamp, matrix by matrix in committed order; null where the suspect has not that one. */
 const stampReadSchema = z.strictObject({
@@ -117,7 +121,7 @@ const predicateSchema = z.strictObject({
   changed: z.array(index),
   beacon: roundSchema.nullable(),
   /** RFC 3161 responses that stamp the claim's root, base64 of DER. */
-  proofs: z.array(base64).max(MOST_PROOFS),
+  proofs: z.array(exactBase64).max(MOST_PROOFS),
   result: z.strictObject({
     word: z.enum(['verified', 'matches', 'not-verified', 'undecided']),
     hits: index,

@@ -62,6 +62,7 @@ export class Transcript implements KeptReplies {
   #lines = 0;
   #looks = 0;
   #unsynced = 0;
+  #found = 0;
 
   /**
    * Goes on with what stands in `path`, or begins.
@@ -102,6 +103,11 @@ export class Transcript implements KeptReplies {
     return this.#answers.size;
   }
 
+  /** Answers that were read in place of asking. */
+  get found(): number {
+    return this.#found;
+  }
+
   /** Of all that was answered so far; failed tries of what was not are forgotten. */
   get spent(): Spent {
     const all = [...this.#answers.values()];
@@ -120,6 +126,7 @@ export class Transcript implements KeptReplies {
   find(place: number, asked: string): Reply | undefined {
     const found = this.#answers.get(place);
     if (found && found.asked !== asked) throw this.#wrong(`has another question in place ${place + 1}`);
+    if (found) this.#found++;
     return found;
   }
 

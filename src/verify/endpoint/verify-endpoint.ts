@@ -35,6 +35,7 @@ import { checkScores, rankCount, rankRequests, rankScores } from '../ranks.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
 import { decideInTurn } from '../sequential/in-turn.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from '../sequential/options.ts';
+import { keptWarning } from '../warnings.ts';
 import { type Bound, Transcript, transcriptBeside } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
@@ -193,7 +194,10 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         software: SOFTWARE,
         burnt,
         certificate: prepared.issuing?.file ?? null,
-        warnings: warningsOf(identity.reported_models, kind, wrapper, opened, options),
+        warnings: [
+          ...warningsOf(identity.reported_models, kind, wrapper, opened, options),
+          ...keptWarning(transcript.found, path),
+        ],
         seconds: (Date.now() - started) / 1000,
       };
     } finally {

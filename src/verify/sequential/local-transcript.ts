@@ -4,6 +4,7 @@ import { sha256Hex } from '../../base/sha256.ts';
 import type { TextRequest } from '../../lm/language-model.ts';
 import { type Bound, Transcript, transcriptBeside } from '../endpoint/transcript.ts';
 import type { VerifyOptions } from '../report.ts';
+import { keptWarning } from '../warnings.ts';
 
 export interface Answered {
   readonly generated: string;
@@ -27,13 +28,11 @@ export interface AskedBefore {
 /** @throws WhorlError `mismatch` for a transcript that was changed since */
 export function askedBefore({ secret }: VerifyOptions, bound: Bound): AskedBefore {
   const transcript = new Transcript(transcriptBeside(secret, bound), bound);
-  let read = 0;
   const digest = (request: TextRequest): string => sha256Hex(JSON.stringify(request));
   return {
     async *asked(requests, from, ask) {
       const kept = requests.map((request, i) => transcript.find(from + i, digest(request))?.texts[0]);
       const left = requests.flatMap((_, i) => (kept[i] === undefined ? [i] : []));
-      read += kept.length - left.length;
       const answers = left.length === 0 ? [] : await ask(left.map((i) => requests[i]!));
       for (const [n, i] of left.entries()) {
         const { generated } = answers[n]!;
@@ -44,11 +43,7 @@ export function askedBefore({ secret }: VerifyOptions, bound: Bound): AskedBefor
     },
     look: (stopped, keys) => transcript.look(stopped, keys),
     get warnings() {
-      return read === 0
-        ? []
-        : [
-            `${read} answers were given in an earlier call and read from ${transcript.path}: whoever could write there could write them. Without that file all are asked anew.`,
-          ];
+      return keptWarning(transcript.found, transcript.path);
     },
     close: () => transcript.close(),
   };

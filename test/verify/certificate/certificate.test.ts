@@ -2,7 +2,7 @@
 // (examples/check.py), and no mutant is accepted by either. `bench/mutants.ts` tries tens of thousands.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -178,6 +178,25 @@ describe('what holds', () => {
       (predicate.suspect as WeightsSuspect).source = '<img src=x onerror=alert(1)>';
     });
     expect(certificatePage(checkCertificate(hostile), 'verified')).toContain('&lt;img src=x');
+  });
+
+  test('no text of a certificate hides or turns round what stands beside it, on paper or on a terminal', async () => {
+    const unseen = ['\u202e', '\u200b', '\u061c', '\u00ad', '\u{e0041}', '\u2028', '\u001b[2K\r', '\u0085'];
+    const name = `a${unseen.join('b')}c`;
+    const hostile = improved(made().statement, KEYS.ed25519, ({ predicate }) => {
+      (predicate.suspect as WeightsSuspect).source = name;
+      Object.assign(predicate.software, { name, version: name });
+      predicate.transcript[0]!.answer += name;
+      chainAnew({ predicate } as Statement);
+    });
+    const file = join(scratch, 'unseen.json');
+    const page = join(scratch, 'unseen.html');
+    writeFileSync(file, hostile);
+    const { out } = await whorl('check', file, '--html', page);
+    for (const text of [out, readFileSync(page, 'utf8')]) {
+      expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+      expect(text).toContain('a\\u202eb\\u200bb\\u061cb\\u00adb\\udb40\\udc41b');
+    }
   });
 
   test.skipIf(!hasPython)('examples/check.py as a person runs it', () => {

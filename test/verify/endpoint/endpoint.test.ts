@@ -15,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Secret } from '../../../src/base/secret.ts';
 import { sha256Hex } from '../../../src/base/sha256.ts';
 import { adapterDigest, encodeAdapter } from '../../../src/claim/adapter.ts';
+import { readSecret } from '../../../src/claim/secret-file.ts';
 import type { RunFolder } from '../../../src/runs/run-folder.ts';
 import { wrapperTexts } from '../../../src/text/prompts/wrappers.ts';
 import { checkCertificate } from '../../../src/verify/certificate/check.ts';
@@ -41,8 +42,8 @@ const serving = (answer: Answer) => made.serving(answer);
 const place = () => made.place();
 const by: LearntRun['by'] = (...given) => made.by(...given);
 
-/** A verdict's bytes: all of a report but when it was made and where it lies. */
-const bytes = ({ seconds: _, endpoint, ...verdict }: VerifyReport): string =>
+/** A verdict's bytes: all of a report but when and in how many calls it was made, and where it lies. */
+const bytes = ({ seconds: _, endpoint, warnings: __, ...verdict }: VerifyReport): string =>
   JSON.stringify({
     ...verdict,
     endpoint: {
@@ -118,6 +119,46 @@ test.each(['completions', 'chat'] as const)(
   },
 );
 
+/** The run again, with a secret of its own to burn keys of. */
+function copyOf(name: string): { path: string; secret: string } {
+  const path = join(folder, name);
+  cpSync(run.path, path, { recursive: true });
+  return { path, secret: join(path, 'secret.whorl') };
+}
+
+test('whatever a server says, a certificate holds it, or no key is burnt', async () => {
+  const alone = copyOf('hostile');
+  const certificate = { file: join(alone.path, 'c.json'), key: join(alone.path, 'k.pem') };
+  const asked = (answer: (text: string) => string, model: (i: number) => string) =>
+    serving((one, response, i) =>
+      json(response, said(one, [answer(textOf(one.body))], { model: model(i) })),
+    ).then((server) => by(server, {}, { secret: alone.secret, certificate }));
+  // Longer than a certificate's longest text.
+  await expect(asked(() => 'a'.repeat(2 ** 20 + 1), String)).rejects.toThrow(
+    /a choices.\[0\].text that cannot be/,
+  );
+  expect((await readSecret(alone.secret)).reveal().opened).toBeUndefined();
+  // Half a surrogate pair in answers, and in the name where it is cut.
+  const report = await asked(
+    (text) => `${learnt(text)} \ud83d`,
+    (i) => `${i} ${'x'.repeat(253)}😀`.slice(i % 2),
+  );
+  expect(checkCertificate(readFileSync(certificate.file, 'utf8')).verdict.verdict).toBe(report.verdict);
+  expect(report).toMatchObject({ verdict: 'matches', cells: { 'drawn answer': { hits: KEYS } } });
+});
+
+test('a certificate that would not hold is not written, and no key is burnt for it', async () => {
+  const alone = copyOf('unheld');
+  const certificate = { file: join(alone.path, 'c.json'), key: join(alone.path, 'k.pem') };
+  const server = await serving(answering(learnt));
+  const model_name = 'm'.repeat(5000); // longer than a name of a certificate
+  const report = by(server, { model_name }, { secret: alone.secret, certificate });
+  await expect(report).rejects.toMatchObject({ code: 'unsupported' });
+  await expect(report).rejects.toThrow(/it would not hold .*model_name/);
+  expect((await readSecret(alone.secret)).reveal().opened).toBeUndefined();
+  expect(existsSync(certificate.file)).toBe(false);
+});
+
 test('a wrapper that only the claim knows is put with the texts that it commits to, by either call', async () => {
   const own = await finished(join(folder, 'own'), join(folder, 'tiny'), bindings, null, {
     wrapper: 'template mine',
@@ -160,6 +201,11 @@ test('what was answered is not asked again, and the verdict has the same bytes i
   expect(bytes(resumed)).toBe(bytes(uninterrupted));
   const again = await by(server, { transcript });
   expect(bytes(again)).toBe(bytes(resumed));
+  // Who runs the command owns the file: a reader must know what was not asked in this call.
+  const read = ({ warnings }: VerifyReport) => warnings.filter((line) => line.includes('earlier call'));
+  expect(read(uninterrupted)).toEqual([]);
+  expect(read(resumed)).toEqual([expect.stringMatching(/^3 answers .*transcript-.*could write them/)]);
+  expect(read(again)).toEqual([expect.stringMatching(/^8 answers /)]);
   expect(again.endpoint).toEqual(resumed.endpoint);
   const asked = server.texts().slice(before);
   expect(asked).toHaveLength(KEYS - 3 + KEYS);
