@@ -6,16 +6,16 @@ import { quantisedWeight } from '../engine/ops/quantised.ts';
 import type { Feed, Provider } from '../engine/session.ts';
 import {
   type Cache,
-  type Pad,
   type PackInputs,
+  type Pad,
   packInputs,
   promptAttention,
   type RopeInputs,
   ropeInputs,
 } from './blocks/attention.ts';
 import { fixedUpTo, ropeFeeds } from './blocks/rope.ts';
-import { tiledAttention } from './blocks/tiled-attention.ts';
 import { crossAttention, type SourceCache } from './blocks/source-attention.ts';
+import { tiledAttention } from './blocks/tiled-attention.ts';
 import { embed } from './embedding.ts';
 import type { ForwardInput, Weights } from './family.ts';
 import type { ModelWeights } from './model.ts';
