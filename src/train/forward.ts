@@ -139,7 +139,9 @@ export function batchFeeds(
       ]),
     ),
     ...(decoder.encoder && sourceFeeds(decoder, sources, overlay !== undefined)),
-    ...(decoder.scores?.relative && { pairs: bucketFeed(decoder.scores.relative, [packed.S, packed.S], false) }),
+    ...(decoder.scores?.relative && {
+      pairs: bucketFeed(decoder.scores.relative, [packed.S, packed.S], false),
+    }),
     ...(decoder.scores?.alibi && { key_positions: keyPositions(packed, withPrefix ? P : 0) }),
     wanted: { data: Int32Array.from(labels, (label) => label.row), shape: [L] },
     labels: {
