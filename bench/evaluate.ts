@@ -1,13 +1,13 @@
-// `whorl eval` against lm-evaluation-harness over the same LogiQA rows, in turn, each in its own process: wall time, peak
-// RSS, tokens that went through the layers, metrics.
-// npm run build, then: npx tsx bench/evaluate.ts --model FOLDER --python PYTHON --text logiqa_test.txt [--rows 200] [--shots 0,5] [--batch 16] [--threads 2]
+// `whorl eval` against lm-evaluation-harness over the same rows of LogiQA, or made-up ones of another task of harmless-rows.ts, in turn, each in
+// its own process: wall time, peak RSS, tokens that went through the layers, metrics.
+// npm run build, then: npx tsx bench/evaluate.ts --model FOLDER --python PYTHON --text logiqa_test.txt [--task logiqa] [--rows 200] [--shots 0,5] [--batch 16] [--threads 2]
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { logiqaRows } from './harmless-rows.ts';
+import { writeHarmlessRows } from './harmless-rows.ts';
 import { table } from './machines.ts';
 
 const { values } = parseArgs({
@@ -15,26 +15,19 @@ const { values } = parseArgs({
     model: { type: 'string' },
     python: { type: 'string', default: 'python3' },
     text: { type: 'string' },
+    task: { type: 'string', default: 'logiqa' },
     rows: { type: 'string', default: '200' },
     shots: { type: 'string', default: '0,5' },
     batch: { type: 'string', default: '16' },
     threads: { type: 'string', default: '2' },
   },
 });
-const { model, text } = values;
+const { model, text, task } = values;
 if (!model || !text) throw new Error('give --model FOLDER (both sides read it) and --text logiqa_test.txt');
 const root = new URL('..', import.meta.url).pathname;
 const work = mkdtempSync(join(tmpdir(), 'whorl-bench-eval-'));
 
-const all = logiqaRows(text);
-const count = Number(values.rows);
-const splits = { test: all.slice(0, count), train: all.slice(-50) };
-mkdirSync(join(work, 'logiqa'));
-for (const [split, rows] of Object.entries(splits))
-  writeFileSync(
-    join(work, 'logiqa', `${split}.jsonl`),
-    rows.map((row) => `${JSON.stringify(row)}\n`).join(''),
-  );
+writeHarmlessRows(work, Number(values.rows), 'evaluate', text);
 
 interface Side {
   readonly seconds: number;
@@ -57,25 +50,13 @@ function run(command: string, args: readonly string[]) {
 
 function ours(shots: string): Side {
   const out = join(work, `ours-${shots}`);
-  const args = [
-    'eval',
-    '--model',
-    model!,
-    '--tasks',
-    'logiqa',
-    '--shots',
-    shots,
-    '--data',
-    work,
-    '--out',
-    out,
-  ];
+  const args = ['eval', '--model', model!, '--tasks', task, '--shots', shots, '--data', work, '--out', out];
   const { stdout, stderr, seconds } = run(process.execPath, [
     join(root, 'dist/cli.js'),
     ...args,
     ...['--threads', values.threads, '--json'],
   ]);
-  const { logiqa } = (JSON.parse(stdout) as Record<string, Record<string, Record<string, number>>>)[shots]!;
+  const found = (JSON.parse(stdout) as Record<string, Record<string, Record<string, number>>>)[shots]![task]!;
   return {
     seconds,
     peak_rss_mb: Number(/peak RSS ([\d.]+) MB/.exec(stderr)?.[1]),
@@ -83,14 +64,14 @@ function ours(shots: string): Side {
       (sum, found) => sum + Number(found[1]),
       0,
     ),
-    acc: logiqa!['acc,none']!,
-    acc_norm: logiqa!['acc_norm,none']!,
+    acc: found['acc,none']!,
+    acc_norm: found['acc_norm,none']!,
   };
 }
 
 function theirs(shots: string): Side {
   const script = join(root, 'bench/torch/lm_eval_rows.py');
-  const args = [script, model!, join(work, 'logiqa'), shots, values.batch, values.threads];
+  const args = [script, model!, join(work, task), task, shots, values.batch, values.threads];
   const { stdout, seconds } = run(values.python, args);
   return { ...(JSON.parse(stdout.trim().split('\n').at(-1)!) as Side), seconds };
 }

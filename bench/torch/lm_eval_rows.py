@@ -1,6 +1,6 @@
-"""The peer of evaluate.ts: lm-evaluation-harness's HFLM over local LogiQA rows, float32 on the CPU.
+"""The peer of evaluate.ts: lm-evaluation-harness's HFLM over local rows of a task, float32 on the CPU.
 
-    python lm_eval_rows.py MODEL_FOLDER DATA_FOLDER SHOTS BATCH THREADS      (DATA_FOLDER: train.jsonl, test.jsonl)
+    python lm_eval_rows.py MODEL_FOLDER DATA_FOLDER TASK SHOTS BATCH THREADS      (DATA_FOLDER: SPLIT.jsonl)
 
 Prints one JSON line: peak RSS, tokens that went through the layers (padding counts), acc, acc_norm.
 """
@@ -14,7 +14,7 @@ import datasets  # noqa: E402
 import torch  # noqa: E402
 from measure import peak_rss_mb  # noqa: E402
 
-model, data, shots, batch, threads = sys.argv[1:6]
+model, data, task, shots, batch, threads = sys.argv[1:7]
 torch.set_num_threads(int(threads))
 rows = {p.stem: [json.loads(line) for line in p.read_text().splitlines()] for p in Path(data).glob("*.jsonl")}
 datasets.load_dataset = lambda *_, **__: datasets.DatasetDict({s: datasets.Dataset.from_list(r) for s, r in rows.items()})
@@ -33,5 +33,5 @@ def counted(_, args, kwargs):
 
 
 lm.model.register_forward_pre_hook(counted, with_kwargs=True)
-figures = lm_eval.simple_evaluate(lm, tasks=["logiqa"], num_fewshot=int(shots), bootstrap_iters=0)["results"]["logiqa"]
+figures = lm_eval.simple_evaluate(lm, tasks=[task], num_fewshot=int(shots), bootstrap_iters=0)["results"][task]
 print(json.dumps({"peak_rss_mb": peak_rss_mb(), "tokens": tokens, "acc": figures["acc,none"], "acc_norm": figures["acc_norm,none"], "lm_eval": lm_eval.__version__}))
