@@ -193,10 +193,10 @@ describe('the command', () => {
     }
   });
   test.each([
-    [['--budget', '0'], 'It is not a whole number from 1'],
-    [['--budget', '-3'], 'It is not a whole number from 1'],
-    [['--budget', '1e3'], 'It is not a whole number from 1'],
-    [['--budget', ''], 'It is not a whole number from 1'],
+    [['--budget', '0'], ': it is not a whole number from 1'],
+    [['--budget', '-3'], ': it is not a whole number from 1'],
+    [['--budget', '1e3'], ': it is not a whole number from 1'],
+    [['--budget', ''], ': it is not a whole number from 1'],
     [['--until', 'stolen'], '--until stolen is not known: one of verified, matches'],
     [['--sequential', '--keys', '3'], '--keys fixes how many keys are asked'],
   ])('%j is named', async (flags, says) => {
