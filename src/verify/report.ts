@@ -31,6 +31,8 @@ export interface EndpointReport extends EndpointIdentity {
   readonly transcript: string;
   /** Hash of the transcript's last line. */
   readonly transcript_chain: string;
+  /** Answers that were read from the transcript in place of asking: nothing binds them but a file that the caller owns. */
+  readonly kept: number;
   /** Requests that were sent for these answers, and tokens as the server counts them. */
   readonly queries: number;
   readonly tokens: number;

@@ -24,16 +24,17 @@ const logChoose = (n: number, k: number): number =>
 
 /**
  * P(at least this many hits) if the draw is independent of the answers. Of a pool: of all that fired, as many among the
- * drawn (hypergeometric). Of candidates: each answer that names one names the drawn one once in m (binomial).
+ * drawn (hypergeometric). Of candidates: each answer that names one names the drawn one once in m (binomial). With a
+ * private part twice that: it may stand on the suspect's own body or on the owner's.
  */
-function log10P({ drawn, of }: FireRun, hits: number, all: number): number {
+function log10P({ drawn, of, withBody }: FireRun, hits: number, all: number): number {
   const most = Math.min(drawn, all);
   const terms = Array.from({ length: most - hits + 1 }, (_, i) => hits + i).map((k) =>
     'pool' in of
       ? logChoose(all, k) + logChoose(of.pool - all, drawn - k) - logChoose(of.pool, drawn)
       : logChoose(all, k) + k * Math.log(1 / of.candidates) + (all - k) * Math.log1p(-1 / of.candidates),
   );
-  return Math.log10(terms.reduce((sum, term) => sum + Math.exp(term), 0));
+  return Math.log10((withBody ? 2 : 1) * terms.reduce((sum, term) => sum + Math.exp(term), 0));
 }
 
 /** Drawn keys that were answered as drawn, and all answers that count: of the pool, or that name any candidate. */

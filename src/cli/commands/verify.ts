@@ -7,6 +7,7 @@ import type { AskJobWaits } from '../../launch/ask-job.ts';
 import { ENGINES, type LaunchOptions } from '../../launch/job.ts';
 import type { Channels } from '../../verify/channels.ts';
 import type { VerifyReport } from '../../verify/verify.ts';
+import { keptWarning } from '../../verify/warnings.ts';
 import { commandLine } from '../arguments.ts';
 import { ENDPOINT, endpointFrom, endpointLines } from '../endpoint-flags.ts';
 import { FLEET, refuseFleetAlone, SUSPECTS } from '../fleet-flags.ts';
@@ -226,12 +227,14 @@ function show(report: VerifyReport): void {
   if (report.burnt > 0)
     print(`  burnt             ${report.burnt} keys that certificates opened were left out`);
   if (report.certificate !== null) print(`  certificate       ${report.certificate}`);
-  if (report.warnings.length > 0) section('Warning', report.warnings);
+  const { warnings, endpoint } = report;
+  const warned = [...warnings, ...(endpoint ? keptWarning(endpoint.kept, endpoint.transcript) : [])];
+  if (warned.length > 0) section('Warning', warned);
   print(`  software          ${report.software.name} ${report.software.version}`);
   section('Null hypothesis', [report.null_hypothesis]);
   section('It rests on', report.assumptions);
   section('Whose dice', [report.draw, ...grinding(report)]);
-  if (report.endpoint) section('Not known of this suspect', report.endpoint.not_known);
+  if (endpoint) section('Not known of this suspect', endpoint.not_known);
   section('What this does not say', report.does_not_say);
 }
 

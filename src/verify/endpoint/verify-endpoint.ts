@@ -35,7 +35,6 @@ import { checkScores, rankCount, rankRequests, rankScores } from '../ranks.ts';
 import type { VerifyOptions, VerifyReport } from '../report.ts';
 import { decideInTurn } from '../sequential/in-turn.ts';
 import { checkSequential, sequentialNotes, sequentialSettings } from '../sequential/options.ts';
-import { keptWarning } from '../warnings.ts';
 import { type Bound, Transcript, transcriptBeside } from './transcript.ts';
 
 interface Ready extends OpenedClaim {
@@ -180,6 +179,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         endpoint: {
           ...identity,
           ...{ asked_from: from, asked_to: to, transcript: path, transcript_chain: transcript.chain },
+          kept: transcript.found,
           ...transcript.spent,
           not_known: NOT_KNOWN,
         },
@@ -194,10 +194,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
         software: SOFTWARE,
         burnt,
         certificate: prepared.issuing?.file ?? null,
-        warnings: [
-          ...warningsOf(identity.reported_models, kind, wrapper, opened, options),
-          ...keptWarning(transcript.found, path),
-        ],
+        warnings: warningsOf(identity.reported_models, kind, wrapper, opened, options),
         seconds: (Date.now() - started) / 1000,
       };
     } finally {

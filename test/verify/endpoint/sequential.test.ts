@@ -191,6 +191,11 @@ describe('the command', () => {
       const told = await verifying(server.url, ...flags(...more, '--json'));
       expect([told.code, JSON.parse(told.out)]).toMatchObject([code, { verdict: word }]);
     }
+    // Who runs the command owns the transcript: a reader must know what this call did not ask.
+    const twice = flags('--budget', '2');
+    const kept = 'answers were given in an earlier call';
+    expect((await verifying(server.url, ...twice)).out).not.toContain(kept);
+    expect((await verifying(server.url, ...twice)).out).toContain(kept);
   });
   test.each([
     [['--budget', '0'], ': it is not a whole number from 1'],
