@@ -28,16 +28,16 @@ export type ErrorCode =
   | 'aborted' // the caller's AbortSignal ended the call
   | 'lost-output'; // what was to be printed could not be delivered
 
-/** One line for people: `message` names what is wrong and where, `fix` what to do about it. */
+/** One line for people, `message`: `what` is wrong and where, and `fix`, what to do about it. */
 export class WhorlError extends Error {
   override readonly name = 'WhorlError';
   constructor(
     readonly code: ErrorCode,
-    message: string,
+    readonly what: string,
     readonly fix?: string,
     options?: { cause?: unknown },
   ) {
-    super(fix === undefined ? message : `${message}: ${fix}`, options);
+    super(fix === undefined ? what : `${what}: ${fix}`, options);
   }
 }
 

@@ -65,7 +65,7 @@ async function filesOf(task: Task, split: string, options: RepositoryOptions): P
   if (!(first instanceof WhorlError)) throw first;
   throw new WhorlError(
     first.code,
-    `${task.name} has no rows: ${first.message}`,
+    `${task.name} has no rows: ${first.what}`,
     first.fix === undefined
       ? 'or name a folder of rows with --data'
       : `${first.fix}; or name a folder with --data`,

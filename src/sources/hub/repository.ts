@@ -12,7 +12,7 @@ import { HubHttp } from './http.ts';
 import { type HubId, hubName, isCommit } from './hub-id.ts';
 import { askCommit, askFiles, type RemoteFile, remoteFileOf } from './listing.ts';
 import { type HubSettings, hubSettings } from './settings.ts';
-import { reasonOf, Snapshot } from './snapshot.ts';
+import { Snapshot } from './snapshot.ts';
 
 export interface RepositoryOptions {
   readonly settings?: HubSettings;
@@ -61,7 +61,7 @@ export class HubRepository {
       return at(await ask(http, cache, id), http);
     } catch (cause) {
       if (known !== undefined && cause instanceof WhorlError && cause.code === 'unreachable') {
-        onEvent({ kind: 'note', text: `${reasonOf(cause)}; using commit ${known.commit} of the cache` });
+        onEvent({ kind: 'note', text: `${cause.what}; using commit ${known.commit} of the cache` });
         return at(known, http);
       }
       await http.close();

@@ -50,7 +50,7 @@ export async function fetchSnapshot(
     const asked = await askSnapshot(id, { cache, http, settings, onEvent }).catch((cause: unknown) => {
       if (!(cause instanceof WhorlError && cause.code === 'unreachable')) throw cause;
       const known = fromCache(cache, selection, cause);
-      onEvent({ kind: 'note', text: `${reasonOf(cause)}; using commit ${known.commit} of the cache` });
+      onEvent({ kind: 'note', text: `${cause.what}; using commit ${known.commit} of the cache` });
       return known;
     });
     if (!(asked instanceof Snapshot)) return asked;
@@ -66,10 +66,6 @@ async function askSnapshot(id: HubId, means: Means): Promise<Snapshot> {
   const commit = await askCommit(means.http, id);
   return new Snapshot(id, commit, await askFiles(means.http, id, commit), means);
 }
-
-/** Without what to do about it. */
-export const reasonOf = ({ message, fix }: WhorlError): string =>
-  message.slice(0, message.length - (fix ? fix.length + 2 : 0));
 
 const offline = (id: HubId): WhorlError =>
   new WhorlError(
