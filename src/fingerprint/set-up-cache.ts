@@ -14,9 +14,9 @@ import type { Device } from '../engine/session.ts';
 import { engineInfo } from '../engine/session-info.ts';
 import { cacheFolder } from '../models/open-model.ts';
 import { withReader } from '../sources/bounded-reader.ts';
-import { runningFiles } from '../sources/checkpoints/carried.ts';
+import { filesBesideWeights } from '../sources/checkpoints/carried.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
-import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
+import { sourceFolder } from '../sources/checkpoints/folder.ts';
 
 /** Raise it when what is kept changes its meaning: the code is part of what it is made from. */
 const FORMAT = 3;
@@ -133,13 +133,8 @@ function read(path: string, key: string): Kept | undefined {
 }
 
 /** Digests of every file beside the weights: what a tokenizer is a function of. */
-export function smallFiles(folder: string): readonly (readonly [name: string, sha256: string])[] {
-  const source = sourceFolder(folder);
-  const config = fileIn(source, 'config.json');
-  return [...(config === undefined ? [] : [['config.json', config] as const]), ...runningFiles(source)].map(
-    ([name, path]) => [name, digestFile(path)] as const,
-  );
-}
+export const smallFiles = (folder: string): readonly (readonly [name: string, sha256: string])[] =>
+  filesBesideWeights(sourceFolder(folder)).map(([name, path]) => [name, digestFile(path)] as const);
 
 /** What the last bits of a result may depend on beside weights and text. */
 export const computedBy = ({ provider, threads, precision }: Device): readonly unknown[] => [

@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path';
 import { AtomicFile, makeFolder, writeFolderOnce } from '../base/atomic.ts';
 import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
-import { runningFiles } from '../sources/checkpoints/carried.ts';
+import { filesBesideWeights } from '../sources/checkpoints/carried.ts';
 import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
-import { fileIn, sourceFolder } from '../sources/checkpoints/folder.ts';
+import { sourceFolder } from '../sources/checkpoints/folder.ts';
 import { torchTensors } from '../sources/checkpoints/torch-folder.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 
@@ -37,10 +37,7 @@ export async function convertTorch(
     } finally {
       for (const reader of readers.values()) reader.close();
     }
-    const from = sourceFolder(source);
-    const config = fileIn(from, 'config.json');
-    if (config !== undefined) copy(config, join(temporary, 'config.json'));
-    for (const [name, path] of runningFiles(from)) copy(path, join(temporary, name));
+    for (const [name, path] of filesBesideWeights(sourceFolder(source))) copy(path, join(temporary, name));
     checkUnchanged(); // the folder's name says what the files were
   };
   await writeFolderOnce(out, write);

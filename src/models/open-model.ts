@@ -2,17 +2,17 @@
 // cache folder named by its content. That folder then *is* the vanilla model wherever bytes are compared.
 
 import { createHash } from 'node:crypto';
-import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import { isThere } from '../base/system-errors.ts';
 import { fileIdentity, withReader } from '../sources/bounded-reader.ts';
-import { runningFiles } from '../sources/checkpoints/carried.ts';
+import { filesBesideWeights } from '../sources/checkpoints/carried.ts';
 import { type Checkpoint, openCheckpoint } from '../sources/checkpoints/checkpoint.ts';
 import { digestFile } from '../sources/checkpoints/digest.ts';
-import { fileIn, linkToNothing, sourceFolder } from '../sources/checkpoints/folder.ts';
+import { isLink, linkToNothing, sourceFolder } from '../sources/checkpoints/folder.ts';
 import { looksLikeGguf } from '../sources/checkpoints/gguf.ts';
 import { ggufPartNames, ggufParts, wholeGgufs } from '../sources/checkpoints/gguf-parts.ts';
 import { ADAPTER_CONFIG } from '../sources/checkpoints/peft.ts';
@@ -137,9 +137,6 @@ function onlyGguf(path: string): string | undefined {
   return names.find((name) => ggufPartNames(name)[0] === files[0]); // of parts any that is there
 }
 
-const isLink = (path: string): boolean =>
-  lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
-
 /** The cache's folder for one whose weights are pickles; named by the content of all that goes into it. */
 async function converted(
   path: string,
@@ -147,8 +144,7 @@ async function converted(
   options: OpenModelOptions,
 ): Promise<string> {
   const source = sourceFolder(path);
-  const beside = [fileIn(source, 'config.json') ?? [], runningFiles(source).map(([, file]) => file)].flat(2);
-  const files = [...weights, ...beside];
+  const files = [...weights, ...filesBesideWeights(source).map(([, file]) => file)];
   const checkUnchanged = watched(files, path);
   const named = files.map((file) => `${basename(file)} ${digestFile(file)}\n`).join('');
   const digest = createHash('sha256').update(named).digest('hex');
@@ -174,8 +170,7 @@ async function inCache(cache: string, write: () => Promise<void>): Promise<void>
       !error.message.includes(resolve(cache))
     )
       throw error;
-    const what = error.fix === undefined ? error.message : error.message.slice(0, -error.fix.length - 2);
-    throw new WhorlError(error.code, what, 'name another folder for the cache in WHORL_CACHE', {
+    throw new WhorlError(error.code, error.what, 'name another folder for the cache in WHORL_CACHE', {
       cause: error,
     });
   }

@@ -79,17 +79,24 @@ export const isCarriedKind = (name: string): boolean =>
 export const makesItRun = (path: string): boolean =>
   (CARRIED as readonly string[]).includes(path) || furtherTemplateName(path) !== undefined;
 
-/** What beside config and weights makes the model run, of all that is there: path inside the folder and real path. */
-export function runningFiles(source: SourceFolder): readonly (readonly [name: string, path: string])[] {
-  const found = (name: string, path: string | undefined) =>
-    path === undefined ? [] : [[name, path] as const];
-  return [
-    ...CARRIED.flatMap((name) => found(name, fileIn(source, name))),
-    ...furtherTemplates(source.path).flatMap((name) =>
-      found(name, fileIn(templateFolder(source), basename(name))),
-    ),
-  ];
-}
+/** Path inside a folder and real path. */
+type Found = readonly (readonly [name: string, path: string])[];
+
+const found = (name: string, path: string | undefined): Found => (path === undefined ? [] : [[name, path]]);
+
+/** What beside config and weights makes the model run, of all that is there. */
+const runningFiles = (source: SourceFolder): Found => [
+  ...CARRIED.flatMap((name) => found(name, fileIn(source, name))),
+  ...furtherTemplates(source.path).flatMap((name) =>
+    found(name, fileIn(templateFolder(source), basename(name))),
+  ),
+];
+
+/** All that makes the model run beside its weights, of what is there: config.json first. */
+export const filesBesideWeights = (source: SourceFolder): Found => [
+  ...found('config.json', fileIn(source, 'config.json')),
+  ...runningFiles(source),
+];
 
 interface LeftOut {
   readonly name: string;
@@ -97,8 +104,7 @@ interface LeftOut {
 }
 
 interface Carried {
-  /** Path inside the folder and real path. */
-  readonly files: readonly (readonly [name: string, path: string])[];
+  readonly files: Found;
   readonly leftOut: readonly LeftOut[];
 }
 

@@ -1,9 +1,9 @@
 // Chat templates in files of their own, as transformers saves those that have another name than the default one:
 // additional_chat_templates/NAME.jinja.
 
-import { lstatSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { SourceFolder } from './folder.ts';
+import { isFolder, type SourceFolder } from './folder.ts';
 
 const FOLDER = 'additional_chat_templates';
 const ENDING = '.jinja';
@@ -20,7 +20,7 @@ export function furtherTemplateName(path: string): string | undefined {
 /** Paths inside the model's folder of all that it has, sorted; `folder` is a path. */
 export function furtherTemplates(folder: string): readonly string[] {
   const inner = join(folder, FOLDER);
-  if (!lstatSync(inner, { throwIfNoEntry: false })?.isDirectory()) return [];
+  if (!isFolder(inner)) return [];
   return readdirSync(inner)
     .filter((name) => name.endsWith(ENDING) && !name.startsWith('.'))
     .sort()

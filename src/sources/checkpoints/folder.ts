@@ -24,7 +24,7 @@ export function sourceFolder(given: string): SourceFolder {
     path = realpathSync(given);
   } catch (cause) {
     if (!isNotThere(cause)) throw systemError(cause, given, 'reading') ?? cause;
-    if (lstatSync(given, { throwIfNoEntry: false })?.isSymbolicLink()) throw linkToNothing(given, cause);
+    if (isLink(given)) throw linkToNothing(given, cause);
     throw new WhorlError('missing-file', `${given} does not exist`, 'give a model folder or a .gguf file', {
       cause,
     });
@@ -47,8 +47,12 @@ function blobFolders(path: string): string[] {
   return marked ? [blobs, shared] : [blobs];
 }
 
-const isFolder = (path: string): boolean =>
+/** Itself, and no link to one. */
+export const isFolder = (path: string): boolean =>
   lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+export const isLink = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 
 /** Names that stand in the folder, sorted. */
 export const namesIn = (folder: SourceFolder): string[] => readdirSync(folder.path).sort();

@@ -1,10 +1,10 @@
 // A folder that is no model and holds some: checkpoints of a training, a repository of the hub's cache, models side by side.
 // Which of them is meant, in words.
 
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { WhorlError } from '../../base/error.ts';
-import { namesIn, type SourceFolder, shownIn } from './folder.ts';
+import { isFolder, namesIn, type SourceFolder, shownIn } from './folder.ts';
 import { wholeGgufs } from './gguf-parts.ts';
 
 const CHECKPOINT = /^(?:checkpoint|step|epoch|global_step|iter)[-_]?(\d+)$/i;
@@ -80,9 +80,6 @@ function anyModels(folder: SourceFolder, names: readonly string[]): WhorlError |
     `give the model inside: ${paths.join(' or ')}${more}`,
   );
 }
-
-const isFolder = (path: string): boolean =>
-  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 /** One that may not be read holds nothing that could be named. */
 function listed(path: string): string[] {
