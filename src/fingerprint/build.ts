@@ -18,11 +18,19 @@ const TRIED_ROWS = 0.139;
 /** Rows that are looked at: evenly spread, since a vocabulary begins with what is common. */
 const SAMPLE = 1024;
 
-export function buildOf({ decoder, tensors }: Pick<Model, 'decoder' | 'tensors'>): Build {
-  const { hidden_size: width, vocab_size } = decoder.config;
+/** Its rows are read where they are asked for: a wide model takes no settings of its own. */
+export const buildOf = (model: Pick<Model, 'decoder' | 'tensors'>): Build => ({
+  width: model.decoder.config.hidden_size,
+  get rows() {
+    return rowsOf(model);
+  },
+});
+
+function rowsOf({ decoder, tensors }: Pick<Model, 'decoder' | 'tensors'>): number {
+  const { vocab_size } = decoder.config;
   const count = Math.min(SAMPLE, vocab_size);
   const ids = Int32Array.from({ length: count }, (_, i) => Math.floor((i * vocab_size) / count));
   const rows = readTensorRows(tensors.get(decoder.embedding)!, ids);
   const size = Math.sqrt(rows.reduce((sum, x) => sum + x * x, 0) / rows.length);
-  return { width, rows: size > 0 ? Math.min(1, 2 ** Math.round(Math.log2(size / TRIED_ROWS))) : 1 };
+  return size > 0 ? Math.min(1, 2 ** Math.round(Math.log2(size / TRIED_ROWS))) : 1;
 }

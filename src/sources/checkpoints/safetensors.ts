@@ -58,13 +58,12 @@ export function readSafetensorsHeader(path: string, name = basename(path)): Safe
       const dataLength = reader.left;
       let metadata: ReadonlyMap<string, string> = new Map();
       const refs: [string, TensorRef][] = [];
-      const packed = quantisedNames(Object.keys(header));
       for (const [key, value] of Object.entries(header)) {
         if (key === '__metadata__') {
           metadata = readMetadata(value, name);
           continue;
         }
-        refs.push([key, readEntry(key, value, { name, file, dataStart, dataLength, packed })]);
+        refs.push([key, readEntry(key, value, { name, file, dataStart, dataLength, header })]);
       }
       refs.sort(([, a], [, b]) => a.offset - b.offset || a.length - b.length);
       let end = dataStart;
@@ -87,8 +86,7 @@ interface Where {
   readonly file: string;
   readonly dataStart: number;
   readonly dataLength: number;
-  /** What `quantisedNames` says of the file. */
-  readonly packed: ReturnType<typeof quantisedNames>;
+  readonly header: object;
 }
 
 function readEntry(key: string, value: unknown, where: Where): TensorRef {
@@ -99,14 +97,15 @@ function readEntry(key: string, value: unknown, where: Where): TensorRef {
   const entry = asObject(value, at);
   if (typeof entry.dtype !== 'string') throw bad('no dtype');
   const dtype = DTYPES.get(entry.dtype);
-  if (dtype === undefined && where.packed)
-    throw quantisedError(where.name, `${where.packed[0]}, by ${shown(where.packed[1])}`);
-  if (dtype === undefined)
+  if (dtype === undefined) {
+    const packed = quantisedNames(Object.keys(where.header));
+    if (packed) throw quantisedError(where.name, `${packed[0]}, by ${shown(packed[1])}`);
     throw new WhorlError(
       'unsupported',
       `${at} has dtype ${shown(entry.dtype)}, and Whorl reads ${[...DTYPES.keys()].join(', ')}`,
       'save the model in one of them with transformers, from the weights it was made of where these are quantised',
     );
+  }
   const shape: unknown = entry.shape;
   if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isCount))
     throw bad('the shape is not a list of whole numbers');
