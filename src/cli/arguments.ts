@@ -68,7 +68,7 @@ function unknownShort(name: string, flags: ReadonlyMap<string, boolean>): WhorlE
   const meant = flags.has(long) ? [long] : first.length === 1 ? first : [];
   return new WhorlError(
     'usage',
-    `unknown option ${shownText(name).slice(0, 80)}`,
+    `unknown option ${shownText(name, 80)}`,
     meant.length > 0 ? `did you mean ${meant[0]!}?` : 'see --help',
   );
 }

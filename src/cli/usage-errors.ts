@@ -14,7 +14,7 @@ function fullName(command: Command): string {
 
 const help = (command: Command): string => `${fullName(command)} --help`;
 const flagOf = ({ long, short }: Option): string => long ?? short!;
-const shownValue = (value: string): string => shownText(value).slice(0, 80);
+const shownValue = (value: string): string => shownText(value, 80);
 
 /** `--model <model>` → the option, by what commander quotes. */
 const quotedIn = (message: string): string => /'([^']*)'/.exec(message)?.[1] ?? '';

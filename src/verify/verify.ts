@@ -321,7 +321,8 @@ async function askKeys(
   const { prefix, suffix } = wrapped;
   onEvent({ kind: 'phase', name: 'asking', detail: `${requests.length} keys under wrapper "${name}"` });
   const asked: Asked = { wrapper: name, system: options.system ?? null, around: [prefix, suffix] };
-  const inLess = quantised !== undefined || (options.launch?.dtype ?? 'float32') !== 'float32';
+  const { dtype = 'float32' } = options.launch ?? {};
+  const inLess = quantised !== undefined || dtype !== 'float32';
   const how = { ...deciding, asked, ownerParts, changed, multiplicity: waysToCompute(inLess) };
   const generations: Generated[] = [
     ...(elsewhere?.answers ?? (options.sequential ? [] : await generateAll(model, requests, { onEvent }))),
@@ -367,13 +368,13 @@ async function askKeys(
       chat_template_sha256,
     },
     ...(quantised && { precision: quantised }),
-    ...(elsewhere && { launched: { ...elsewhere.ran, dtype: options.launch?.dtype ?? 'float32' } }),
+    ...(elsewhere && { launched: { ...elsewhere.ran, dtype } }),
     warnings: [
       ...warnings,
       ...keyWarnings(changed.length, requests.length, byIds, moved),
       ...reorderedWarning(reordered),
       ...quantisedWarning(quantised),
-      ...dtypeWarning(options.launch?.dtype),
+      ...dtypeWarning(dtype),
       ...jobWarning(options.launch),
     ],
     ...(model.model.ignoredConfigKeys.length > 0 && {

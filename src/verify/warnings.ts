@@ -42,7 +42,7 @@ export const quantisedWarning = (precision: QuantisedPrecision | undefined): str
   precision === undefined ? [] : [inLess(`with its linear layers in ${precision}`, '--precision')];
 
 /** Of a job's answers. */
-export const dtypeWarning = (dtype: LaunchOptions['dtype'] = 'float32'): string[] =>
+export const dtypeWarning = (dtype: LaunchOptions['dtype']): string[] =>
   dtype === 'float32' ? [] : [inLess(`in ${dtype}`, '--job-dtype')];
 
 /** Answers that this call did not ask for: nothing binds them but files that the caller owns. */

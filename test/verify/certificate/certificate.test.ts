@@ -16,21 +16,11 @@ import type { OpenedClaim } from '../../../src/verify/opened-claim.ts';
 import { answersPlan, seeded } from '../../claim/plans.ts';
 import { whorl } from '../../cli/whorl.ts';
 import { CERTIFICATE_KINDS, KEYS, large, made, small, stampAlone, stamped } from './made.ts';
-import { flipped, improved, oursRefuses, structural } from './mutants.ts';
+import { codeOf, EXIT, flipped, improved, oursRefuses, structural } from './mutants.ts';
 import { hasPython, pythonCodes } from './python.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-certificate-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-const EXIT = { verified: 0, 'not-verified': 3, matches: 4, undecided: 5 } as const;
-
-const codeOf = (text: string): number => {
-  try {
-    return EXIT[checkCertificate(text).verdict.verdict];
-  } catch (error) {
-    if ((error as Error).name !== 'WhorlError') throw error;
-    return 1;
-  }
-};
 
 const cases: readonly [string, () => ReturnType<typeof made>, keyof typeof EXIT][] = [
   ['T3, all keys', () => made(), 'verified'],

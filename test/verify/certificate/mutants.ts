@@ -7,16 +7,20 @@ import { checkCertificate } from '../../../src/verify/certificate/check.ts';
 import { seal } from '../../../src/verify/certificate/dsse.ts';
 import type { Statement } from '../../../src/verify/certificate/statement.ts';
 
-/** @throws what is no refusal: a fault of ours */
-export function oursRefuses(text: string): boolean {
+/** Exit codes of the words, as of `whorl check` and check.py; 1 of what is refused. */
+export const EXIT = { verified: 0, 'not-verified': 3, matches: 4, undecided: 5 } as const;
+
+/** Of our checker. @throws what is no refusal: a fault of ours */
+export function codeOf(text: string): number {
   try {
-    checkCertificate(text);
-    return false;
+    return EXIT[checkCertificate(text).verdict.verdict];
   } catch (error) {
     if ((error as Error).name !== 'WhorlError') throw error;
-    return true;
+    return 1;
   }
 }
+
+export const oursRefuses = (text: string): boolean => codeOf(text) === 1;
 
 export function flipped(text: string, random: () => number): string {
   const bytes = Buffer.from(text);

@@ -7,24 +7,13 @@ import { sha256Hex } from '../../../src/base/sha256.ts';
 import { canonicalJson, type Json } from '../../../src/claim/canonical.ts';
 import type { ClaimPlan } from '../../../src/claim/plan.ts';
 import { PAYLOAD_TYPE, signedBytes } from '../../../src/proof/pae.ts';
-import { checkCertificate } from '../../../src/verify/certificate/check.ts';
 import type { Statement } from '../../../src/verify/certificate/statement.ts';
 import { answersPlan } from '../../claim/plans.ts';
 import { ROUND, roundOf, stamped } from '../../proof/claims.ts';
 import { golden } from '../../proof/tokens.ts';
 import { KEYS, made } from './made.ts';
-import { improved } from './mutants.ts';
+import { codeOf, improved } from './mutants.ts';
 import { hasPython, pythonCodes } from './python.ts';
-
-const EXIT = { verified: 0, 'not-verified': 3, matches: 4, undecided: 5 } as const;
-const codeOf = (text: string): number => {
-  try {
-    return EXIT[checkCertificate(text).verdict.verdict];
-  } catch (error) {
-    if ((error as Error).name !== 'WhorlError') throw error;
-    return 1;
-  }
-};
 
 const enveloped = (payload: string, signer: string, sig: Buffer): string => {
   const keyid = sha256Hex(Buffer.from(signer, 'base64'));
