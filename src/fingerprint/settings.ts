@@ -166,7 +166,7 @@ export const ROWS = schemaOf(SETTINGS, {
   gate_noise: 0.15, // a little more than a thief's 10 % of every row
   alpha: 1e-6,
   ...BESIDE,
-  steps: 160,
+  steps: 120,
   lr: 3e-2,
   schedule: 'linear',
   warmup: 0,
@@ -183,9 +183,9 @@ export const ROWS = schemaOf(SETTINGS, {
   kl_target: 1e-4,
   primary_positions: 1800,
   reference_positions: 32,
-  first_check: 100,
+  first_check: 70,
   check_below: 1.5,
-  check_every: 20,
+  check_every: 10,
 });
 
 export const ADAPTER = schemaOf(SETTINGS, {

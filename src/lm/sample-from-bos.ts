@@ -32,7 +32,7 @@ export interface SampleFromBosOptions extends ConfigOptions, Abortable {
   readonly keep?: string;
   /** What a kept batch must be of beside these options: digests of the model, where its files may be replaced by others as long. */
   readonly keptOf?: string;
-  /** Samples drawn together; default: as many as a gigabyte of caches holds, at most 128. */
+  /** Samples drawn together; default: as many as have room for their caches in a gigabyte, at most 128. */
   readonly batch?: number;
   readonly device?: Device;
   readonly onEvent?: OnEvent;
@@ -43,7 +43,10 @@ export interface BosSample {
   readonly generated_token: readonly number[];
 }
 
+/** What caches may take, or a quarter of the weights' bytes where that is more. */
 const CACHE_BYTES = 2 ** 30;
+/** A round reads caches and writes them anew; half of them leave the engine when half of the texts have ended, and go in again. */
+const CACHES_HELD = 3;
 const MOST = 128; // twice as many gain nothing more
 
 /** Samples in order. @throws WhorlError `usage` for settings out of range, and what opening the model throws */
@@ -58,7 +61,9 @@ async function runSampleFromBos(options: SampleFromBosOptions): Promise<BosSampl
     typeof options.model === 'string'
       ? await openModel(options.model, configOptions(options))
       : options.model;
-  const room = CACHE_BYTES / positionBytes(folder.decoder.config) / (max_new_tokens + 1);
+  const weights = folder.files.reduce((sum, { size }) => sum + size, 0);
+  const bytes = CACHES_HELD * positionBytes(folder.decoder.config) * (max_new_tokens + 1);
+  const room = Math.max(CACHE_BYTES, weights / 4) / bytes;
   const batch = options.batch ?? Math.max(2, Math.min(MOST, Math.floor(room)));
   const model = await openLanguageModel(
     { kind: 'model', model: folder },
