@@ -143,6 +143,7 @@ async function prepare(options: UserFinetuneOptions): Promise<Ready> {
   });
   checkFits({ ...asked.lora }, model.decoder.config);
   const tokenizer = await openTokenizer(model.folder);
+  for (const text of tokenizer.notes) onEvent({ kind: 'note', text });
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);
   const settings = finetuneSettings(asked, examples.length, seed);

@@ -91,6 +91,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     ...configOptions(options),
   });
   const tokenizer = await openTokenizer(model.folder);
+  for (const text of tokenizer.notes) onEvent({ kind: 'note', text });
   const { settings, note } = fittingSettings(
     method,
     model,

@@ -122,6 +122,7 @@ async function openLocal(
   const overlay = paper ? adapterOverlay(paper, model, adapter?.table ?? 'model') : laid;
   if (paper) tellOf(paper, options.onEvent);
   const voice = typeof tokenizer === 'string' ? await TOKENIZERS[tokenizer](model.folder) : { tokenizer };
+  for (const text of voice.tokenizer?.notes ?? []) options.onEvent?.({ kind: 'note', text });
   const { batch_tokens, sequences, scoring } = options;
   try {
     const weights = await weightsFor(model, device, options);

@@ -1,21 +1,24 @@
-// A LoRA adapter into a model's own weights: W + scale·B·A in W's dtype, every other byte as it was.
+// A LoRA adapter into a model's own weights, as PEFT merges: in the weights' dtypes, every other byte as it was.
 
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
 import { type DryRun, type Plannable, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
+import { carriedFrom, TOKENIZER_FILES } from '../sources/checkpoints/carried.ts';
 import { writeReplacedFolder } from '../sources/checkpoints/patched-folder.ts';
-import { ADAPTER_WEIGHTS, type LowRankPart, PREFIX, readPeftAdapter } from '../sources/checkpoints/peft.ts';
-import { floatDtype, readTensor } from '../sources/checkpoints/read.ts';
-import { shown } from '../sources/checkpoints/safetensors.ts';
+import { adapterWeights, readPeftAdapter } from '../sources/checkpoints/peft.ts';
+import { floatDtype } from '../sources/checkpoints/read.ts';
+import { writeRewrittenFolder } from '../sources/checkpoints/rewritten-folder.ts';
+import { asObject } from '../sources/strict-json.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import type { TensorRef } from '../tensor/tensor.ts';
+import type { Dtype, FloatDtype } from '../tensor/tensor.ts';
 import type { Decoder } from './family.ts';
+import { type MergePlan, planMergedTensors } from './merge-plan.ts';
 import { bindModel, type ModelFolder } from './model.ts';
-import { ownNames } from './names.ts';
 import { type ConfigOptions, configOptions, openModelFolder } from './open-model.ts';
-import { tiedNames } from './tied-head.ts';
 
 export interface MergeOptions extends ConfigOptions, Abortable {
   /** A model folder, a GGUF or a hub id. */
@@ -39,49 +42,66 @@ export interface MergeReport {
 /** @throws WhorlError `mismatch` naming the tensor that does not fit; what reading the adapter throws; `exists` */
 export const mergeAdapter: Plannable<MergeOptions, MergeReport> = plannable(planMerge, runMergeAdapter);
 
-/** What is added to which tensor, checked against the base. */
-interface Prepared {
+interface Prepared extends MergePlan {
   readonly base: ModelFolder;
   readonly decoder: Decoder | undefined;
-  readonly byTensor: ReadonlyMap<string, readonly LowRankPart[]>;
   readonly changed: readonly string[];
-  readonly turned: (name: string, part: LowRankPart) => boolean;
+  /** Files of a tokenizer, by name, that go with the merged model in place of the base's. */
+  readonly beside: ReadonlyMap<string, string>;
 }
 
 async function prepare(options: MergeOptions): Promise<Prepared> {
-  const { model, adapter, out, onEvent = silent } = options;
+  const { model, adapter: folder, out, onEvent = silent } = options;
   checkNew(out);
-  const { parts } = readPeftAdapter(adapter);
+  const adapter = readPeftAdapter(folder);
   const base = await openModelFolder(model, {
     onEvent,
-    appliedAdapter: adapter,
+    appliedAdapter: folder,
     anyFamily: true,
     ...configOptions(options),
   });
   const decoder = decoderOf(base);
-  const own = decoder ? ownNames(decoder) : (name: string) => name;
-  const turned = (name: string, { isEmbedding }: LowRankPart): boolean =>
-    isEmbedding || (decoder?.transposed?.(name) ?? false);
-  const byTensor = new Map<string, LowRankPart[]>();
-  for (const [module, part] of parts) {
-    const said = own(`${module}.weight`);
-    const name = tensorAdapted(said, base);
-    if (name !== said)
-      onEvent({
-        kind: 'note',
-        text: `${module} is tied to ${name}: both change, as when PEFT merges`,
-      });
-    const fits = { file: `${adapter}/${ADAPTER_WEIGHTS}`, model, transposed: turned(name, part) };
-    checkFits(module, part, base.tensors.get(name), fits);
-    byTensor.set(name, [...(byTensor.get(name) ?? []), part]); // an embedding and the head tied to it
-  }
-  const changed = [...base.tensors.keys()].filter((name) => byTensor.has(name));
-  return { base, decoder, byTensor, changed, turned };
+  const plan = planMergedTensors(adapter, base, decoder, { file: adapterWeights(folder), model });
+  for (const text of new Set(plan.notes)) onEvent({ kind: 'note', text });
+  const changed = [...new Set([...base.tensors.keys(), ...plan.tensors.keys()])].filter((name) =>
+    plan.tensors.has(name),
+  );
+  return { ...plan, base, decoder, changed, beside: tokenizerBeside(folder, base, plan, onEvent) };
+}
+
+/**
+ * An adapter's folder often holds the tokenizer that it was trained with. It goes with the merged model where the base's own
+ * cannot, which has other tokens than there are rows; else it is said that there is another one.
+ */
+function tokenizerBeside(
+  folder: string,
+  base: ModelFolder,
+  { config }: MergePlan,
+  onEvent: OnEvent,
+): ReadonlyMap<string, string> {
+  const grew = 'vocab_size' in config || 'vocab_size' in asObject(config.text_config ?? {}, 'text_config');
+  const own = new Map(carriedFrom(base).files);
+  const there = TOKENIZER_FILES.map((name) => [name, join(folder, name)] as const).filter(([, path]) =>
+    existsSync(path),
+  );
+  const others = there.filter(([name, path]) => {
+    const before = own.get(name);
+    return before === undefined || !readFileSync(path).equals(readFileSync(before));
+  });
+  if (others.length === 0) return new Map();
+  const names = others.map(([name]) => name).join(', ');
+  onEvent({
+    kind: 'note',
+    text: grew
+      ? `the vocabulary has other tokens than the base's: ${names} are the adapter's`
+      : `${folder} has another ${names} than the base: the merged model has the base's; copy them if it was trained with its own`,
+  });
+  return grew ? new Map(there) : new Map();
 }
 
 async function planMerge(options: MergeOptions): Promise<DryRun> {
-  const { base, decoder, changed } = await prepare(options);
-  const kept = base.tensors.size - changed.length;
+  const { base, decoder, changed, tensors } = await prepare(options);
+  const kept = [...base.tensors.keys()].filter((name) => !tensors.has(name)).length;
   return planOf('merge', {
     models: [{ role: 'base', source: base.source, family: decoder?.model_type ?? 'not known' }],
     settings: { adapter: options.adapter },
@@ -93,17 +113,22 @@ async function planMerge(options: MergeOptions): Promise<DryRun> {
 
 async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const { adapter, out, onEvent = silent } = options;
-  const { base, byTensor, changed, turned } = await prepare(options);
+  const { base, tensors, changed, isOtherForm, config, beside } = await prepare(options);
   let done = 0;
-  await writeReplacedFolder(base, out, changed, (name, ref) => {
-    const added = byTensor.get(name)!;
-    const values = readTensor(added.find((part) => part.base)?.base ?? ref).data;
-    for (const part of added) addPart(values, part, turned(name, part));
-    const bytes = fromFloat32(values, floatDtype(ref));
+  const bytesOf = (name: string, dtype: FloatDtype): Uint8Array => {
+    const bytes = fromFloat32(tensors.get(name)!.values(), dtype);
     onEvent({ kind: 'progress', name: 'merging', done: ++done, total: changed.length });
     return bytes;
-  });
-  return { model: base.source, adapter, out, changed, kept: base.tensors.size - changed.length };
+  };
+  if (isOtherForm) {
+    const entries = [...tensors].map(([name, { shape, dtype }]) => {
+      const bytes = (stored: Dtype) => bytesOf(name, stored as FloatDtype);
+      return [name, { shape, dtype, bytes }] as const;
+    });
+    await writeRewrittenFolder(base, out, { tensors: new Map(entries), config, beside });
+  } else await writeReplacedFolder(base, out, changed, (name, ref) => bytesOf(name, floatDtype(ref)));
+  const kept = [...base.tensors.keys()].filter((name) => !tensors.has(name)).length;
+  return { model: base.source, adapter, out, changed, kept };
 }
 
 /** A family that Whorl does not know is merged by the names that the adapter has. */
@@ -114,68 +139,4 @@ function decoderOf(base: ModelFolder): Decoder | undefined {
     if (error instanceof WhorlError && error.code === 'unsupported') return undefined;
     throw error;
   }
-}
-
-/** A tied head's matrix is the embedding; PEFT adds to it where it stands, and so to both. */
-function tensorAdapted(name: string, base: ModelFolder): string {
-  const tied = tiedNames(base);
-  return tied?.head === name && !base.tensors.has(name) ? tied.embedding : name;
-}
-
-function checkFits(
-  module: string,
-  { a, b }: LowRankPart,
-  ref: TensorRef | undefined,
-  {
-    file,
-    model,
-    transposed,
-  }: { readonly file: string; readonly model: string; readonly transposed: boolean },
-): void {
-  const bad = (what: string) =>
-    new WhorlError(
-      'mismatch',
-      `${file}: ${shown(PREFIX + module)}: ${what}`,
-      'the adapter is of another base model',
-    );
-  if (!ref) throw bad(`${model} has no tensor ${shown(`${module}.weight`)}`);
-  const adds = transposed ? [a.shape[1]!, b.shape[0]!] : [b.shape[0]!, a.shape[1]!];
-  if (String(ref.shape) !== String(adds)) throw bad(`it adds [${adds}] to a tensor of [${ref.shape}]`);
-}
-
-/** W + scale·B·A in float32, in place. @param transposed W is stored [in, out] */
-const addPart = (w: Float32Array, { a, b, scale }: LowRankPart, transposed: boolean): Float32Array =>
-  addLowRank(w, readTensor(a).data, readTensor(b).data, a.shape[0]!, scale, transposed);
-
-/**
- * Adds scale·B·A in place; w: [out, in], a: [rank, in], b: [out, rank]. The product is summed before it is added.
- * @param transposed w is [in, out]
- */
-export function addLowRank(
-  w: Float32Array,
-  a: Float32Array,
-  b: Float32Array,
-  rank: number,
-  scale: number,
-  transposed = false,
-): Float32Array {
-  // (B·A)ᵀ = Aᵀ·Bᵀ, row by row of w either way.
-  if (transposed) return addLowRank(w, turnedMatrix(b, rank), turnedMatrix(a, a.length / rank), rank, scale);
-  const width = a.length / rank;
-  const delta = new Float64Array(width);
-  for (let o = 0; o < b.length / rank; o++) {
-    delta.fill(0);
-    for (let r = 0; r < rank; r++) {
-      const x = scale * b[o * rank + r]!;
-      for (let i = 0; i < width; i++) delta[i]! += x * a[r * width + i]!;
-    }
-    for (let i = 0; i < width; i++) w[o * width + i]! += delta[i]!;
-  }
-  return w;
-}
-
-/** [rows, columns] → [columns, rows]. */
-function turnedMatrix(matrix: Float32Array, columns: number): Float32Array {
-  const rows = matrix.length / columns;
-  return Float32Array.from(matrix, (_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)]!);
 }

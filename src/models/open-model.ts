@@ -15,7 +15,7 @@ import { digestFile } from '../sources/checkpoints/digest.ts';
 import { isLink, linkToNothing, sourceFolder } from '../sources/checkpoints/folder.ts';
 import { looksLikeGguf } from '../sources/checkpoints/gguf.ts';
 import { ggufPartNames, ggufParts, wholeGgufs } from '../sources/checkpoints/gguf-parts.ts';
-import { ADAPTER_CONFIG } from '../sources/checkpoints/peft.ts';
+import { ADAPTER_CONFIG } from '../sources/checkpoints/peft-config.ts';
 import { torchWeights } from '../sources/checkpoints/torch-folder.ts';
 import { parseHubId } from '../sources/hub/hub-id.ts';
 import { LOOK_BYTES, lookAlike } from '../sources/look-alike.ts';

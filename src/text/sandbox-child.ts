@@ -54,6 +54,7 @@ function describe(opened: Tokenizer): Described {
     chatTemplate: opened.chatTemplate ?? null,
     chatTemplates: opened.chatTemplates,
     spelling: opened.spelling,
+    notes: opened.notes,
   };
 }
 

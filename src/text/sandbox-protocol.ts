@@ -34,4 +34,5 @@ export interface Described {
   readonly chatTemplate: string | null;
   readonly chatTemplates: Readonly<Record<string, string>>;
   readonly spelling: 'byte-level' | 'other';
+  readonly notes: readonly string[];
 }

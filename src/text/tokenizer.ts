@@ -14,6 +14,7 @@ import { appendedEos, withoutAppended } from './appended.ts';
 import { tokensAround } from './sentencepiece.ts';
 import { tokenizerJsonFromModel } from './sentencepiece-model.ts';
 import { t5TokenizerJson } from './t5-tokenizer.ts';
+import { asBothOpen, classNotes } from './tokenizer-class.ts';
 import { checkTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
 
 export interface EncodeOptions {
@@ -57,6 +58,8 @@ export interface Tokenizer {
   readonly chatTemplates: Readonly<Record<string, string>>;
   /** `byte-level` when entries are spelt in GPT-2's byte alphabet, else `other`. */
   readonly spelling: 'byte-level' | 'other';
+  /** What a version of transformers makes otherwise of these files, in words; nearly always none. */
+  readonly notes: readonly string[];
 }
 
 /** File name → parsed JSON (a string for a template: `chat_template.jinja`, `additional_chat_templates/NAME.jinja`), as a model folder holds them. */
@@ -193,9 +196,10 @@ interface Source {
   readonly names?: ReadonlyMap<string, string>;
 }
 
-async function build({ text, json, files, origin, names }: Source): Promise<OpenedTokenizer> {
-  const checked = checkTokenizerJson(json, origin);
+async function build({ text, json: given, files, origin, names }: Source): Promise<OpenedTokenizer> {
+  const checked = checkTokenizerJson(given, origin);
   const settings = record(files['tokenizer_config.json']);
+  const json = names ? given : asBothOpen(record(given), settings);
   if (settings.split_special_tokens === true)
     throw new WhorlError(
       'unsupported',
@@ -218,7 +222,7 @@ async function build({ text, json, files, origin, names }: Source): Promise<Open
   const description = describe(checked, found, files);
   const ends = appendedEos(whole.post_processor, description);
   // The file's own text is taken where nothing is added to it, which spares writing a large vocabulary again.
-  const asItStands = text !== undefined && sameTokens(found.added, own);
+  const asItStands = text !== undefined && json === given && sameTokens(found.added, own);
   const native = await loadNative();
   let engine: InstanceType<typeof native.Tokenizer>;
   try {
@@ -240,8 +244,17 @@ async function build({ text, json, files, origin, names }: Source): Promise<Open
     const rows = encodings.map((encoding) => encoding.getIds());
     return continued && addSpecialTokens ? rows.map((row) => withoutAppended(row, ends)) : rows;
   };
+  const { bosId: bos, eosId: eos } = description;
+  const around = (await engine.encode('')).getIds();
+  const notes = names
+    ? []
+    : classNotes(record(json), settings, record(files['config.json']).model_type, {
+        bos: bos === undefined || bos === eos ? undefined : around.includes(bos),
+        eos: eos === undefined || bos === eos ? undefined : around.includes(eos),
+      });
   const tokenizer: Tokenizer = {
     ...description,
+    notes,
     encodeBatch,
     encode: async (input, options) => (await encodeBatch([input], options))[0]!,
     async decode(ids, options) {
@@ -271,7 +284,7 @@ async function loadNative(): Promise<typeof import('tokenizers')> {
   }
 }
 
-type Description = Omit<Tokenizer, 'encode' | 'encodeBatch' | 'decode' | 'decodeBatch'>;
+type Description = Omit<Tokenizer, 'encode' | 'encodeBatch' | 'decode' | 'decodeBatch' | 'notes'>;
 
 function describe(
   { vocabulary, spelling }: TokenizerJson,

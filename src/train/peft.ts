@@ -5,7 +5,9 @@ import { writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import type { Decoder } from '../models/family.ts';
 import { ownNames } from '../models/names.ts';
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX, readPeftAdapter } from '../sources/checkpoints/peft.ts';
+import { ADAPTER_WEIGHTS, readPeftAdapter } from '../sources/checkpoints/peft.ts';
+import { ADAPTER_CONFIG } from '../sources/checkpoints/peft-config.ts';
+import { PREFIX } from '../sources/checkpoints/peft-tensors.ts';
 import { readTensor } from '../sources/checkpoints/read.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
@@ -76,17 +78,25 @@ export function stateFromPeft(
 ): TrainState {
   const own = ownNames(decoder);
   const slots = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  for (const [module, part] of readPeftAdapter(folder).parts) {
+  const { parts, whole, tokens } = readPeftAdapter(folder);
+  const further = [...whole.keys(), ...tokens.keys()][0];
+  if (further !== undefined)
+    throw new WhorlError(
+      'unsupported',
+      `${folder} holds more than low-rank maps: ${further}`,
+      'merge it first (whorl merge), and train on the merged model',
+    );
+  for (const [module, part] of parts) {
     if (Math.abs(part.scale - scale) > 1e-9 * scale)
       throw new WhorlError(
         'mismatch',
         `${folder}: ${module} is scaled by ${part.scale}, training by ${scale}`,
         'give the same r and alpha',
       );
-    if (part.base)
+    if (part.base ?? part.magnitude ?? part.bias)
       throw new WhorlError(
         'unsupported',
-        `${folder}: ${module} brings its own base layer`,
+        `${folder}: ${module} has more than a low-rank map (a base layer, magnitudes or a bias)`,
         'train on the merged model',
       );
     const name = own(`${module}.weight`);

@@ -8,7 +8,7 @@ import { cast, stopGradient } from '../engine/ops/arithmetic.ts';
 import { weight } from '../engine/ops/leaves.ts';
 import { lowRankSum } from '../engine/ops/matmul.ts';
 import type { Decoder, Modules, Weights } from '../models/family.ts';
-import { addLowRank } from '../models/merge-adapter.ts';
+import { addLowRank } from '../models/merged-tensor.ts';
 import type { ModelWeights } from '../models/model.ts';
 import type { Overlay } from '../models/overlay.ts';
 import { readTensor, readTensorRows } from '../sources/checkpoints/read.ts';

@@ -65,11 +65,9 @@ describe('refused', () => {
     [{ layers_pattern: 'h' }, 'mismatch', 'layers_to_transform'],
     [{ layers_to_transform: ['1'] }, 'bad-file', 'layers_to_transform'],
     [{ layers_pattern: 'lay.*' }, 'unsupported', 'layers_pattern'],
-    [{ use_dora: true }, 'unsupported', 'use_dora'],
-    [{ lora_bias: true }, 'unsupported', 'lora_bias'],
-    [{ bias: 'all' }, 'unsupported', 'bias'],
-    [{ trainable_token_indices: [1, 2] }, 'unsupported', 'trainable_token_indices'],
-    [{ modules_to_save: ['lm_head'] }, 'unsupported', 'modules_to_save'],
+    [{ use_dora: true }, 'mismatch', 'use_dora'],
+    [{ lora_bias: true }, 'mismatch', 'lora_bias'],
+    [{ trainable_token_indices: [1, 2] }, 'bad-file', 'trainable_token_indices'],
     [{ rank_pattern: { 'q_(proj)+': 2 } }, 'unsupported', 'rank_pattern'],
   ])('%j', (more, code, says) => {
     expect(() => readPeftAdapter(changed(more))).toThrow(

@@ -117,9 +117,9 @@ describe('refused', () => {
     return folder;
   };
   test.each<[string, Record<string, unknown>, string]>([
-    ['use_dora', { use_dora: true }, 'unsupported'],
-    ['modules_to_save', { modules_to_save: ['lm_head'] }, 'unsupported'],
-    ['bias', { bias: 'all' }, 'unsupported'],
+    ['use_dora', { use_dora: true }, 'mismatch'],
+    ['layer_replication', { layer_replication: [[0, 1]] }, 'unsupported'],
+    ['alora_invocation_tokens', { alora_invocation_tokens: [1] }, 'unsupported'],
     ['layers_to_transform', { layers_to_transform: [0] }, 'mismatch'],
     ['init_lora_weights', { init_lora_weights: 'pissa' }, 'unsupported'],
     ['peft_type', { peft_type: 'LOHA' }, 'unsupported'],

@@ -18,7 +18,7 @@ const OPTIONS = {
 export function mergeCommand(): Command {
   return withOptions(new Command('merge'), { ...OPTIONS, ...JSON_LINE })
     .description(
-      "W + scale·B·A in the base's own dtypes; every other tensor and file byte for byte. The adapter is one that PEFT or `whorl finetune --lora` saved.",
+      "As PEFT merges, in the base's own dtypes; every other tensor and file byte for byte. The adapter is one that PEFT or `whorl finetune --lora` saved.",
     )
     .action((_, called: Command) => runMerge(given(called, OPTIONS), given(called, JSON_LINE)));
 }

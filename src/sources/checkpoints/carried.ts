@@ -30,6 +30,11 @@ export const CARRIED = [
   'USE_POLICY.md',
 ] as const;
 
+/** Of those, the tokenizer's. */
+export const TOKENIZER_FILES = CARRIED.filter((name) =>
+  /^(?:added_tokens|chat_template|merges|special_tokens_map|spiece|tokenizer|vocab)/.test(name),
+);
+
 /** The model card; who publishes writes it anew around the owner's. */
 export const CARD = 'README.md';
 
