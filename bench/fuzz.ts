@@ -205,6 +205,8 @@ function run(
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     let [last, rest, at] = ['', '', Date.now()];
+    // Until its first mutant it loads and opens every seed, which takes long on a busy machine.
+    const limit = (): number => hang * 1000 * (last === '' ? 10 : 1);
     work.stdout!.on('data', (data: Buffer) => {
       const lines = (rest + data.toString()).split('\n');
       rest = lines.pop()!;
@@ -212,7 +214,7 @@ function run(
       at = Date.now();
     });
     const watch = setInterval(() => {
-      if (Date.now() - at > hang * 1000) work.kill('SIGKILL');
+      if (Date.now() - at > limit()) work.kill('SIGKILL');
     }, 1000);
     work.on('close', (code, signal) => {
       clearInterval(watch);
@@ -220,7 +222,7 @@ function run(
       if (last === '') return reject(new Error(`the child for ${name} did not begin (${signal ?? code})`));
       const [number = first, opened = 0, refused = 0] = last.split(' ').map(Number);
       const what =
-        Date.now() - at > hang * 1000 ? `hangs for ${hang} s` : `ends the process (${signal ?? code})`;
+        Date.now() - at > limit() ? `hangs for ${hang} s` : `ends the process (${signal ?? code})`;
       resolve({ counts: { ...fresh(), opened, refused, faults: [`${number}: ${what}`] }, next: number + 1 });
     });
   });

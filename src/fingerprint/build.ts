@@ -1,4 +1,4 @@
-// What of a model's build decides which settings it takes: its width and the size of its embedding's rows.
+// What of a model's build decides which settings it takes: its width, the size of its embedding's rows, its head.
 
 import type { Model } from '../models/model.ts';
 import { readTensorRows } from '../sources/checkpoints/read.ts';
@@ -11,6 +11,8 @@ export interface Build {
    * any closer, and a model and its fine-tunes take the same. At most 1: what a rate that is too small for large rows costs is steps.
    */
   readonly rows: number;
+  /** Whether the head is the embedding's own matrix. */
+  readonly tied: boolean;
 }
 
 /** Root mean square of the embedded model's rows, on which narrow settings were tried. */
@@ -24,6 +26,7 @@ export const buildOf = (model: Pick<Model, 'decoder' | 'tensors'>): Build => ({
   get rows() {
     return rowsOf(model);
   },
+  tied: model.decoder.head === model.decoder.embedding,
 });
 
 function rowsOf({ decoder, tensors }: Pick<Model, 'decoder' | 'tensors'>): number {

@@ -1,7 +1,7 @@
 // A GGUF file dequantised into a Hugging Face folder, under Hugging Face's names and in its order of rows.
 
 import { basename, join } from 'node:path';
-import { writeFolderOnce, writeJsonAtomic } from '../base/atomic.ts';
+import { writeFileAtomic, writeFolderOnce, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
@@ -12,12 +12,13 @@ import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
+import { ggufConfigText } from './config-text.ts';
 import { GGUF_FAMILIES } from './families/gguf.ts';
 import { ggufConfig, ggufWeights } from './gguf-model.ts';
 import { orderedRows } from './gguf-rows.ts';
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
-export const CONVERSION = 3;
+export const CONVERSION = 4;
 
 /**
  * Writes the model of a GGUF file, or of all its parts, as a Hugging Face folder, weights in `dtype`, some rows at a time.
@@ -66,7 +67,7 @@ export async function convertGguf(
     }
     for (const [fileName, json] of Object.entries(tokenizerFilesFromGguf(Object.fromEntries(file.metadata))))
       writeJsonAtomic(join(temporary, fileName), json);
-    writeJsonAtomic(join(temporary, 'config.json'), config);
+    writeFileAtomic(join(temporary, 'config.json'), ggufConfigText(family, config));
     checkUnchanged(); // the folder's name says what the file was
   };
   await writeFolderOnce(folder, write);

@@ -89,6 +89,7 @@ export function ggufConfig(
     vocab_size: embedding.shape[0],
     ...tokenId(file, 'bos_token_id', 'bos_token_id'),
     ...tokenId(file, 'eos_token_id', 'eos_token_id'),
+    pad_token_id: null, // else transformers takes the family's own, which a smaller vocabulary may not have
     ...tokenId(file, 'padding_token_id', 'pad_token_id'),
   };
 }

@@ -13,8 +13,8 @@ import { openModel } from '../../src/models/open-model.ts';
 import { flavourSettings } from '../../src/pipeline/flavour.ts';
 
 const model = join(packageRoot(), 'assets/embedded/model');
-/** A model of this width whose rows are as large as the embedded model's. */
-const build = (width: number): Build => ({ width, rows: 1 });
+/** A model of this width whose rows are as large as the embedded model's, tied as it is. */
+const build = (width: number): Build => ({ width, rows: 1, tied: true });
 
 test('settings go by the hidden size, under the user’s own; a wide model has the defaults', () => {
   const rows = METHODS.rows!;
@@ -32,14 +32,20 @@ test('settings go by the hidden size, under the user’s own; a wide model has t
   expect(narrowWords(rows, build(64), {}, 0.1)).toMatch(/none narrower than 192 was tried/);
 });
 
+test('undrawn keys of adapter are silenced as in a wide model where no tied head holds rows back', () => {
+  const weight = (build: Build) => settingsFor(METHODS.adapter!, '', {}, build).hush_weight;
+  expect(weight({ ...build(192), tied: false })).toBe(weight(build(576)));
+  expect(weight(build(192))).toBeLessThan(weight(build(576)) as number);
+});
+
 // Root mean squares by torch: .1392 of the embedded model, which rates were tried on; Gemma .0413, since it multiplies what is
 // looked up by the root of its width; GPT-2 .1611, the others between .1307 and .1377.
 test.each([
-  { family: 'gemma3_text', rows: 0.25 },
-  { family: 'gpt_neox', rows: 1 },
-  { family: 'gpt2', rows: 1 },
-  { family: 'mistral', rows: 1 },
-  { family: 'qwen3', rows: 1 },
+  { family: 'gemma3_text', rows: 0.25, tied: true },
+  { family: 'gpt_neox', rows: 1, tied: false },
+  { family: 'gpt2', rows: 1, tied: true },
+  { family: 'mistral', rows: 1, tied: true },
+  { family: 'qwen3', rows: 1, tied: true },
 ])('rates go by the size of rows: $family', async ({ family, ...expected }) => {
   const found = buildOf(await openModel(join(packageRoot(), 'test/fixtures/trained', family)));
   expect(found).toEqual({ width: 192, ...expected });

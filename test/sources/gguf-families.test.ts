@@ -24,6 +24,12 @@ const names = readdirSync(goldens)
   .filter((file) => file.endsWith('.gguf'))
   .map((file) => file.slice(0, -5));
 const read = (name: string) => JSON.parse(readFileSync(join(goldens, `${name}.json`), 'utf8')) as Golden;
+const models = fileURLToPath(new URL('../../goldens/models/', import.meta.url));
+/** Whether each number of a config.json is written as one of Python's floats, by key. */
+const asFloats = (text: string): ReadonlyMap<string, boolean> =>
+  new Map(
+    [...text.matchAll(/"(\w+)": (-?\d[\d.e+-]*)/g)].map(([, key, number]) => [key!, /[.e]/.test(number!)]),
+  );
 /** What a decoder keeps in closures, so that only config.json shows it. */
 const IN_FORWARD = /eps|multiplier|logit|softcapping|hidden_act|bias$|parallel/;
 
@@ -43,6 +49,18 @@ describe.each(names)('%s', (name) => {
     for (const [key, value] of Object.entries(config).filter(([key]) => IN_FORWARD.test(key)))
       if (key in model.config) expect({ [key]: model.config[key] ?? null }).toEqual({ [key]: value });
       else expect({ [key]: value || undefined }).toEqual({ [key]: undefined });
+  });
+
+  // transformers 5 refuses a whole number where it declares a float alone, as Gemma 2 does for its caps.
+  it('writes floats where transformers does', async () => {
+    const { folder } = await openModel(join(goldens, `${name}.gguf`), { cacheDir });
+    const theirs = asFloats(readFileSync(join(models, name, 'config.json'), 'utf8'));
+    const ours = asFloats(readFileSync(join(folder, 'config.json'), 'utf8'));
+    const bases = ['rope_theta', 'rotary_emb_base']; // old configs have them either way
+    const both = [...ours].filter(([key]) => theirs.has(key) && !bases.includes(key));
+    expect(both.length).toBeGreaterThan(7);
+    expect(bases.map((key) => ours.get(key) ?? true)).toEqual([true, true]);
+    expect(both).toEqual(both.map(([key]) => [key, theirs.get(key)]));
   });
 
   it('has its tensors, bit for bit', async () => {

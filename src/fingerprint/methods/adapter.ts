@@ -3,6 +3,7 @@
 
 import { WhorlError } from '../../base/error.ts';
 import { shuffled } from '../../base/random-source.ts';
+import { defaultsOf } from '../../base/setting.ts';
 import type { KeyRole } from '../../claim/kinds.ts';
 import { MATCHERS } from '../../claim/matcher.ts';
 import type { ClaimPlan } from '../../claim/plan.ts';
@@ -141,8 +142,9 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
   // A map of as many dimensions as there are (of fewer, too little of a narrow row is turned), and a short decryption: rows
   // alone cannot teach so small a model the fifteen bytes of the paper's. A larger pool, more keys that must stay silent and a
   // late first look: drawn keys fire after some hundred steps, when up to a tenth of the undrawn ones still do, which
-  // leaves hardly a p after the owner's 2^80 draws.
-  narrow: ({ width }) => ({
+  // leaves hardly a p after the owner's 2^80 draws. A tied head holds rows back by what they do to every other logit; where the
+  // head is its own, nothing does but the keys that must stay silent, which then weigh as much as in a wide model.
+  narrow: ({ width, tied }) => ({
     settings: {
       pool: 800,
       negatives: 300,
@@ -150,7 +152,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
       dim: Math.min(192, width),
       decryption_tokens: 4,
       taught: 0,
-      hush_weight: 1,
+      hush_weight: tied ? 1 : defaultsOf(ADAPTER).hush_weight,
       common: false,
       beta2: 0.999,
       steps: 600,
