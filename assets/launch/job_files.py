@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,7 +42,11 @@ def digest(path):
 def check_job():
     """The id of this job, after every file was found to be what Whorl wrote."""
     manifest = HOME / "manifest.json"
-    for name, wanted in json.loads(manifest.read_text())["files"].items():
+    try:
+        files = json.loads(manifest.read_text())["files"]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise Refused("manifest.json of the job is damaged or not there: copy the whole folder again") from None
+    for name, wanted in files.items():
         path = HOME / name
         if not path.is_file():
             raise Refused(f"{name} of the job is not there: copy the whole folder again")
@@ -122,5 +127,8 @@ def tell_failure(error):
     rank = int(os.environ.get("RANK", "0"))
     write_json(RESULT / f"failed-{rank}.json", {"rank": rank, "error": type(error).__name__, "text": text})
     if isinstance(error, Refused):
+        # torchrun ends with many lines of its own: what it finds in this file is the last of them.
+        if reported := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+            write_json(Path(reported), {"message": f"whorl: {text}", "timestamp": int(time.time())})
         sys.exit(f"whorl: {text}")
     raise error

@@ -43,7 +43,10 @@ describe.runIf(hasPython)('a job for two ranks', () => {
     chmodSync(python, 0o700);
     const data = join(scratch, 'rows.json');
     writeFileSync(data, JSON.stringify([{ instruction: 'Count', input: '', output: 'One' }]));
-    const asked = { model: MODEL, data, out: join(scratch, 'tuned'), settings: { epochs: 1, batch: 1 } };
+    // A name as a shell's reader of KEY=VALUE would not give it back.
+    const model = join(scratch, ' model $HOME "x"=');
+    cpSync(MODEL, model, { recursive: true });
+    const asked = { model, data, out: join(scratch, 'tuned'), settings: { epochs: 1, batch: 1 } };
     const written = await launchFinetune({ ...asked, launch: { engine: 'torchrun', nproc: 2 } });
     if (!isWaiting(written)) throw new Error('nothing waits');
     job = written.job;
@@ -74,6 +77,15 @@ describe.runIf(hasPython)('a job for two ranks', () => {
     await run();
   });
 
+  test('for several machines, on one that does not know which it is: says what to set', async () => {
+    await expect(run({ NNODES: '2' })).rejects.toMatchObject({
+      code: 'job-failed',
+      message: expect.stringMatching(
+        /^a job of several machines runs here: set NODE_RANK to the number of this machine[^\n]*: /,
+      ) as string,
+    });
+  });
+
   test('under other packages than it was tried with says so with both versions', async () => {
     expect(await run()).toEqual([
       'torch 3.1.4 runs, the job was tried with 2.11.0',
@@ -90,6 +102,16 @@ describe.runIf(hasPython)('a job for two ranks', () => {
       ),
     );
     writeFileSync(join(job, 'batches.safetensors'), before);
+    const manifest = readFileSync(join(job, 'manifest.json'));
+    for (const damaged of ['', '[]', manifest.subarray(0, -9)]) {
+      writeFileSync(join(job, 'manifest.json'), damaged);
+      await expect(run()).rejects.toMatchObject(
+        refusal(
+          'the job refuses: manifest.json of the job is damaged or not there: copy the whole folder again',
+        ),
+      );
+    }
+    writeFileSync(join(job, 'manifest.json'), manifest);
     const other = join(scratch, 'other');
     cpSync(MODEL, other, { recursive: true });
     appendFileSync(join(other, 'config.json'), ' ');
