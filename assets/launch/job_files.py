@@ -102,7 +102,13 @@ def secret_bytes(name):
     identity = os.environ.get("AGE_IDENTITY")
     if not identity:
         raise Refused("the job is encrypted: set AGE_IDENTITY to the file of the identity it was encrypted to")
-    opened = subprocess.run([os.environ.get("AGE", "age"), "-d", "-i", identity, str(locked)], capture_output=True)
+    if not os.path.isfile(identity):
+        raise Refused(f"AGE_IDENTITY names {identity}, which is no file: give its whole path")
+    program = os.environ.get("AGE") or "age"
+    try:
+        opened = subprocess.run([program, "-d", "-i", identity, str(locked)], capture_output=True)
+    except OSError:
+        raise Refused(f"the job is encrypted, and there is no program {program} here: install age, or set AGE to it") from None
     if opened.returncode != 0:
         raise Refused("the job cannot be decrypted: AGE_IDENTITY is not the identity it was encrypted to")
     return opened.stdout
