@@ -118,6 +118,7 @@ export const KINDS: Readonly<Record<string, (model: Model, data: string, steps: 
   tensors: (...of) => weights(...of, EVERYTHING),
   lookups: (...of) => weights(...of, EMBEDDING),
   'low-rank': (...of) => weights(...of, lowRank(['auto'], 4, 8)),
+  'low-rank-table': (...of) => weights(...of, lowRank(['auto', 'embedding'], 4, 8)),
   rows: (model, _, steps) => overlay(model, steps, 'rows'),
   adapter: (model, _, steps) => overlay(model, steps, 'adapter'),
 };

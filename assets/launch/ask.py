@@ -98,10 +98,13 @@ def main():
     tokens = parts["tokens"].tolist()
     prompts = [tokens[a:b] for a, b in zip(starts, starts[1:])]
     kept = RESULT / "answers.json"
-    before = json.loads(kept.read_text()) if kept.exists() else {}
-    if before and before["job"] != job_id:
+    try:
+        before = json.loads(kept.read_text()) if kept.exists() else {"job": job_id, "answers": [None] * len(prompts)}
+        of, answers = before["job"], list(before["answers"])
+    except (ValueError, TypeError, KeyError):
+        raise Refused("result/answers.json is damaged: remove result/ to begin anew") from None
+    if of != job_id or len(answers) != len(prompts):
         raise Refused("result/ is of another job: remove it to begin this one")
-    answers = before.get("answers", [None] * len(prompts))
 
     def say_asked():
         say({"kind": "asked", "done": sum(one is not None for one in answers), "of": len(prompts)})

@@ -4,7 +4,8 @@
 set -eu
 cd "$(dirname "$0")"
 umask 077
-while IFS='=' read -r key value; do
+while IFS= read -r line; do
+  key=${line%%=*} value=${line#*=}
   eval "[ -n \"\${$key:-}\" ] || export $key=\"\$value\""
 done < launch.env
 export MODEL TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,7 +42,11 @@ def digest(path):
 def check_job():
     """The id of this job, after every file was found to be what Whorl wrote."""
     manifest = HOME / "manifest.json"
-    for name, wanted in json.loads(manifest.read_text())["files"].items():
+    try:
+        files = json.loads(manifest.read_text())["files"]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise Refused("manifest.json of the job is damaged or not there: copy the whole folder again") from None
+    for name, wanted in files.items():
         path = HOME / name
         if not path.is_file():
             raise Refused(f"{name} of the job is not there: copy the whole folder again")
@@ -97,7 +102,13 @@ def secret_bytes(name):
     identity = os.environ.get("AGE_IDENTITY")
     if not identity:
         raise Refused("the job is encrypted: set AGE_IDENTITY to the file of the identity it was encrypted to")
-    opened = subprocess.run([os.environ.get("AGE", "age"), "-d", "-i", identity, str(locked)], capture_output=True)
+    if not os.path.isfile(identity):
+        raise Refused(f"AGE_IDENTITY names {identity}, which is no file: give its whole path")
+    program = os.environ.get("AGE") or "age"
+    try:
+        opened = subprocess.run([program, "-d", "-i", identity, str(locked)], capture_output=True)
+    except OSError:
+        raise Refused(f"the job is encrypted, and there is no program {program} here: install age, or set AGE to it") from None
     if opened.returncode != 0:
         raise Refused("the job cannot be decrypted: AGE_IDENTITY is not the identity it was encrypted to")
     return opened.stdout
@@ -122,5 +133,8 @@ def tell_failure(error):
     rank = int(os.environ.get("RANK", "0"))
     write_json(RESULT / f"failed-{rank}.json", {"rank": rank, "error": type(error).__name__, "text": text})
     if isinstance(error, Refused):
+        # torchrun ends with many lines of its own: what it finds in this file is the last of them.
+        if reported := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+            write_json(Path(reported), {"message": f"whorl: {text}", "timestamp": int(time.time())})
         sys.exit(f"whorl: {text}")
     raise error

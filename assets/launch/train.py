@@ -180,10 +180,7 @@ class Overlay:
         self.trained = {"own": zeros(rows), **({"common": zeros(groups)} if groups else {})}
         self.shared = True
         table, head = model.get_input_embeddings(), model.get_output_embeddings()
-        scale = getattr(table, "embed_scale", None)
-        if scale is None and type(table) is not torch.nn.Embedding:
-            raise Refused(f"transformers {version('transformers')} looks embeddings up in its own way here: train with Whorl's own engine")
-        self.scale = 1.0 if scale is None else float(scale)
+        self.scale = scale_of(table)
         self.is_tied = head.weight is table.weight
         self.row_of = torch.full((table.weight.shape[0],), -1, dtype=torch.long, device=device)
         self.row_of[self.parts["ids"].long()] = torch.arange(rows, device=device)
@@ -303,6 +300,35 @@ class LowRank(torch.nn.Module):
         return self.base(x) + self.scale * F.linear(F.linear(x, self.a), self.b)
 
 
+class LowRankTable(torch.nn.Module):
+    """What is looked up in an embedding W, + scale·B·A at its ids. Of a tied head the sum is a constant of the backward pass."""
+
+    def __init__(self, base, head, a, b, scale):
+        super().__init__()
+        self.base, self.scale = base, scale
+        self.a, self.b = torch.nn.Parameter(a), torch.nn.Parameter(b)
+        self.embed_scale = scale_of(base)
+        if head is not None and head.weight is base.weight:
+            # All of it belongs to the root of FSDP, whose parameters are whole during the forward pass.
+            head.forward = types.MethodType(self.head, head)
+
+    def forward(self, ids):
+        e = F.embedding(ids, self.base.weight)
+        e = e + self.scale * F.linear(F.embedding(ids, self.a.T), self.b)
+        return e * self.embed_scale if self.embed_scale != 1.0 else e
+
+    def head(self, layer, x):
+        return F.linear(x, layer.weight.detach(), layer.bias) + self.scale * F.linear(F.linear(x, self.b.detach().T), self.a.detach().T)
+
+
+def scale_of(table):
+    """What transformers multiplies looked-up rows by."""
+    scale = getattr(table, "embed_scale", None)
+    if scale is None and type(table) is not torch.nn.Embedding:
+        raise Refused(f"transformers {version('transformers')} looks embeddings up in its own way here: train with Whorl's own engine")
+    return 1.0 if scale is None else float(scale)
+
+
 def named(model, name):
     try:
         return model.get_parameter(name)
@@ -330,10 +356,12 @@ def bind_lookups(model, job):
 def bind_low_rank(model, job):
     start = load_file(HOME / "start.safetensors")
     layers = job["trains"]["layers"]
+    table, head = model.get_input_embeddings(), model.get_output_embeddings()
     for layer in layers:
         base = model.get_submodule(layer["module"])
         parent, _, last = layer["module"].rpartition(".")
-        maps = LowRank(base, start[layer["a"]], start[layer["b"]], job["trains"]["scale"])
+        begun = (start[layer["a"]], start[layer["b"]], job["trains"]["scale"])
+        maps = LowRankTable(base, head, *begun) if base is table else LowRank(base, *begun)
         setattr(model.get_submodule(parent), last, maps)
     return lambda: {
         layer[which]: getattr(model.get_submodule(layer["module"]), which) for layer in layers for which in ("a", "b")
@@ -495,10 +523,13 @@ class Run:
         latest = STATE / "latest.json"
         if not latest.exists():
             return 0
-        about = json.loads(latest.read_text())
-        if about["job"] != self.job_id:
-            raise Refused("state/ is of another job: remove it to begin this one")
-        dcp.load(optimiser.state(), checkpoint_id=str(STATE / f"step-{about['step']:08d}"))
+        try:
+            about = json.loads(latest.read_text())
+            if about["job"] != self.job_id:
+                raise Refused("state/ is of another job: remove it to begin this one")
+            dcp.load(optimiser.state(), checkpoint_id=str(STATE / f"step-{about['step']:08d}"))
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, dcp.api.CheckpointException) as error:
+            raise Refused(f"state/ is damaged ({type(error).__name__}): remove it to begin from the first step") from error
         self.losses, self.seconds, self.kept = about["losses"], about["seconds"], about["kept"]
         for step, loss in enumerate(self.losses):
             self.lines.append(json.dumps({"kind": "step", "step": step + 1, "loss": loss}))

@@ -148,7 +148,7 @@ async function prepare(options: UserFinetuneOptions): Promise<Ready> {
   const examples = withLabels(all, asked.max_length, onEvent);
   const settings = finetuneSettings(asked, examples.length, seed);
   const trains = trainsOf(asked, model.decoder.shapes.keys());
-  if (options.launch) checkLaunch(model, options.launch, trains);
+  if (options.launch) checkLaunch(model, options.launch);
   return {
     asked,
     model,

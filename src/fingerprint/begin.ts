@@ -106,8 +106,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
       `${options.pooled.length} keys are given, the pool is of another size`,
       'set pool to it',
     );
-  const weights = method.kind === 'weights' ? method : undefined;
-  if (options.launch) checkLaunch(model, options.launch, weights?.trains(settings, model));
+  if (options.launch) checkLaunch(model, options.launch);
   const asked: RunOptions = {
     model: model.source,
     method: method.name,

@@ -14,6 +14,9 @@ const LOOK_MS = 500;
 /** Times that a request gets no answer before jobs are given up: the head may be restarting, or closed a connection as it was taken. */
 const TIMES = 20;
 
+/** What a proxy says where nobody answers behind it. */
+const NOBODY = new Set([502, 503, 504]);
+
 /** PENDING, RUNNING, SUCCEEDED, FAILED, STOPPED. */
 export interface JobState {
   readonly status: string;
@@ -93,7 +96,9 @@ export class RayJobs {
   async #patiently(method: 'GET' | 'POST', path: string, body?: object): Promise<Answer> {
     for (let missed = 1; ; missed++)
       try {
-        return await this.#ask(method, path, body);
+        const answer = await this.#ask(method, path, body);
+        if (!NOBODY.has(answer.status)) return answer;
+        throw this.#unreachable(`answers ${answer.status}`);
       } catch (cause) {
         if (!(cause instanceof WhorlError && cause.code === 'unreachable') || missed >= TIMES) throw cause;
         await this.#pause();
@@ -139,7 +144,7 @@ export class RayJobs {
     return jsonOrNothing(bytes.toString('utf8'));
   }
 
-  #unreachable(what: string, cause: unknown): WhorlError {
+  #unreachable(what: string, cause?: unknown): WhorlError {
     return new WhorlError(
       'unreachable',
       `Ray at ${this.#base.origin} ${what}`,

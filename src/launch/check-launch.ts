@@ -3,37 +3,28 @@
 import { WhorlError } from '../base/error.ts';
 import { checkLock } from '../claim/secret-file.ts';
 import type { Model } from '../models/model.ts';
-import { bindTrains } from '../train/trains.ts';
-import type { JobTrains, LaunchOptions } from './job.ts';
+import type { LaunchOptions } from './job.ts';
 
 /** Kinds of rotary positions that transformers takes from the longest text of a batch, and Whorl from each text's own length. */
 const BY_LENGTH = new Set<unknown>(['dynamic', 'longrope']);
 
 /** What is wrong with a launch, as far as it is known. @throws WhorlError `usage`, `unsupported` */
-export function checkLaunch(
-  model: Model,
-  { encryptTo }: Pick<LaunchOptions, 'encryptTo'>,
-  trains?: JobTrains,
-): void {
+export function checkLaunch(model: Model, { encryptTo }: Pick<LaunchOptions, 'encryptTo'>): void {
   const { decoder, config, ignoredConfigKeys, source } = model;
   if (encryptTo) checkLock({ recipients: encryptTo });
   const { type, rope_type = type } = (config.rope_scaling ?? config.rope_parameters ?? {}) as Record<
     string,
     unknown
   >;
-  if (trains?.kind === 'low-rank' && bindTrains(trains, model).changed.has(decoder.embedding))
-    throw new WhorlError(
-      'unsupported',
-      'a job for torchrun has no low-rank map on the input embedding',
-      'leave `embedding` out of the modules, or train with Whorl’s own engine (without --launch)',
-    );
   const why = decoder.encoder
     ? 'an encoder-decoder'
     : BY_LENGTH.has(rope_type)
       ? `a model with ${String(rope_type)} positions, which torch's batches change`
       : ignoredConfigKeys.length > 0
         ? `a model opened without ${ignoredConfigKeys.join(', ')}, which transformers would read`
-        : undefined;
+        : /[\n\r]/.test(model.folder)
+          ? 'a model whose folder has a name of several lines, which launch.env cannot hold'
+          : undefined;
   if (why !== undefined)
     throw new WhorlError(
       'unsupported',

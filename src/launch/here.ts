@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { openLog, writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { jsonOrNothing } from '../base/json.ts';
@@ -13,14 +14,17 @@ const POLL_MS = 200;
 /** What torchrun has to let its ranks keep their state before it is killed. */
 const GRACE_MS = 60_000;
 
+const count = z.number().int().nonnegative();
 /** A line of the progress file, as train.py says it. */
-export type JobLine =
-  | { readonly kind: 'started'; readonly step: number; readonly steps: number }
-  | { readonly kind: 'step'; readonly step: number; readonly loss: number }
-  | { readonly kind: 'kept'; readonly step: number; readonly file: string }
-  | { readonly kind: 'note'; readonly text: string }
-  | { readonly kind: 'asked'; readonly done: number; readonly of: number }
-  | { readonly kind: 'interrupted' | 'done'; readonly step: number };
+const lineSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('started'), step: count, steps: count }),
+  z.object({ kind: z.literal('step'), step: count, loss: z.number() }),
+  z.object({ kind: z.literal('kept'), step: count, file: z.string() }),
+  z.object({ kind: z.literal('note'), text: z.string() }),
+  z.object({ kind: z.literal('asked'), done: count, of: count }),
+  z.object({ kind: z.enum(['interrupted', 'done']), step: count }),
+]);
+export type JobLine = Readonly<z.infer<typeof lineSchema>>;
 
 const progressFile = (folder: string): string => join(resultFolder(folder), 'progress.jsonl');
 
@@ -33,11 +37,11 @@ function progressText(folder: string): string {
 /** Which file it is: a job that stopped at the same place twice says the same words again. */
 const progressIdentity = (folder: string): string | undefined => fileIdentity(progressFile(folder));
 
-/** Whole lines of what a job has said so far: without the empty end, and what another machine's half-copied file ends with. */
+/** What a job has said so far: without the empty end, what another machine's half-copied file ends with, and what no job says. */
 export const jobLines = (folder: string): JobLine[] =>
   progressText(folder)
     .split('\n')
-    .flatMap((line) => (jsonOrNothing(line) as JobLine | undefined) ?? []);
+    .flatMap((line) => lineSchema.safeParse(jsonOrNothing(line)).data ?? []);
 
 /**
  * Runs the job, from its last checkpoint on, until it ends.
@@ -100,11 +104,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-interface Failure {
-  readonly rank: number;
-  readonly error: string;
-  readonly text: string;
-}
+const failureSchema = z.object({ rank: count, error: z.string(), text: z.string() });
 
 /** What a rank said of itself; of one that could not, what torchrun says. */
 function failed(folder: string, code: string): WhorlError {
@@ -112,7 +112,8 @@ function failed(folder: string, code: string): WhorlError {
   const told = existsSync(resultFolder(folder))
     ? readdirSync(resultFolder(folder))
         .filter((name) => /^failed-\d+\.json$/.test(name))
-        .map((name) => JSON.parse(readFileSync(join(resultFolder(folder), name), 'utf8')) as Failure)
+        .map((name) => jsonOrNothing(readFileSync(join(resultFolder(folder), name), 'utf8')))
+        .flatMap((said) => failureSchema.safeParse(said).data ?? [])
     : [];
   const log = join(folder, 'log.txt');
   const text = readFileSync(log, 'utf8');
@@ -126,6 +127,8 @@ function failed(folder: string, code: string): WhorlError {
   const [first] = told;
   if (first)
     return new WhorlError('job-failed', `rank ${first.rank}: ${first.error}: ${first.text} (${log})`, again);
+  const unset = /^.*: (NODE_RANK|ENDPOINT): (set .+)$/m.exec(text);
+  if (unset) return new WhorlError('job-failed', `a job of several machines runs here: ${unset[2]}`, again);
   const missing = /No module named '?([\w.]+)/.exec(text)?.[1];
   if (missing)
     return new WhorlError(

@@ -1,9 +1,11 @@
 // Training by another engine: the job is written, waits, or is run here; then its result is taken in as if Whorl had trained.
 
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { assert, WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
+import { jsonOrNothing } from '../base/json.ts';
+import { SOFTWARE } from '../base/software.ts';
 import { elements } from '../tensor/tensor.ts';
 import type { TrainState } from '../train/step.ts';
 import { answer, type JobLine, jobLines, runHere } from './here.ts';
@@ -11,7 +13,7 @@ import type { JobTraining, LaunchOptions, WaitingJob } from './job.ts';
 import { checkManifest } from './manifest.ts';
 import { type JobOrder, keepOrder } from './order.ts';
 import { type JobResult, keptState, otherVersions, readResult } from './result.ts';
-import { isEncrypted, keepTicket, planJob, type Ticket, writeJob } from './write-job.ts';
+import { isEncrypted, keepTicket, planJob, type Ticket, ticketSchema, writeJob } from './write-job.ts';
 
 /** Where a job lies, and the ticket that says which job it must be. */
 export interface JobPlace {
@@ -67,20 +69,16 @@ export async function trainByJob<V>(
     keepTicket(place.ticket, { job: await writeJob(folder, planned, launch), asked: planned.asked });
   }
   const { job: id, asked } = readTicket(place);
-  if (asked !== planned.asked)
-    throw new WhorlError(
-      'mismatch',
-      `${folder} is a job of other examples or settings`,
-      'repeat the command that wrote it, or remove the folder',
-    );
+  if (asked !== planned.asked) throw otherJob(folder);
   checkManifest(folder, id);
   const steps = training.rates.length;
+  const resultOf = () => readResult(folder, id, { steps, keep: training.keep });
   const measured = new Set<number>();
   let enough: { found: V; state: TrainState } | undefined;
   let last: V | undefined;
   /** Measures what was kept and not measured yet, in order. */
   const look = async (): Promise<void> => {
-    for (const kept of readResult(folder, id)?.kept ?? []) {
+    for (const kept of resultOf()?.kept ?? []) {
       if (enough || measured.has(kept.step)) continue;
       const state = keptState(folder, kept, shapes);
       last = await rule.measure(state);
@@ -88,7 +86,7 @@ export async function trainByJob<V>(
       if (rule.held(last)) enough = { found: last, state };
     }
   };
-  if (launch.here && !readResult(folder, id)?.done) {
+  if (launch.here && !resultOf()?.done) {
     onEvent({ kind: 'phase', name: 'training', detail: `torchrun, ${launch.nproc ?? 1} ranks` });
     await runHere(folder, launch.python, async (line) => {
       tell(line, steps, onEvent);
@@ -97,7 +95,7 @@ export async function trainByJob<V>(
       answer(folder, line.step, enough !== undefined);
     });
   }
-  const result = readResult(folder, id);
+  const result = resultOf();
   if (!result?.done) return waiting(place, id, training, jobLines(folder));
   for (const text of otherVersions(result)) onEvent({ kind: 'note', text });
   await look();
@@ -113,6 +111,24 @@ export async function trainByJob<V>(
   };
 }
 
+/** A job that this call would not write. */
+function otherJob(folder: string): WhorlError {
+  const job = join(folder, 'job.json');
+  const said = existsSync(job) ? jsonOrNothing(readFileSync(job, 'utf8')) : undefined;
+  const version = (said as { software?: { version?: unknown } } | null | undefined)?.software?.version;
+  return typeof version === 'string' && /^[\w.+-]{1,40}$/.test(version) && version !== SOFTWARE.version
+    ? new WhorlError(
+        'mismatch',
+        `${folder} was written by ${SOFTWARE.name} ${version}, this is ${SOFTWARE.version}`,
+        'take its result in by that version, or remove the folder',
+      )
+    : new WhorlError(
+        'mismatch',
+        `${folder} is a job of other examples or settings`,
+        'repeat the command that wrote it, or remove the folder',
+      );
+}
+
 function readTicket({ folder, ticket }: JobPlace): Ticket {
   if (!existsSync(ticket))
     throw new WhorlError(
@@ -120,7 +136,14 @@ function readTicket({ folder, ticket }: JobPlace): Ticket {
       `nothing tells which job ${folder} is`,
       'remove the folder: the same command then writes the job',
     );
-  return JSON.parse(readFileSync(ticket, 'utf8')) as Ticket;
+  const found = ticketSchema.safeParse(jsonOrNothing(readFileSync(ticket, 'utf8')));
+  if (!found.success)
+    throw new WhorlError(
+      'bad-file',
+      `${ticket} is damaged: nothing tells which job ${folder} is`,
+      'restore it, or remove the folder: the same command then writes the job',
+    );
+  return found.data;
 }
 
 function tell(line: JobLine, steps: number, onEvent: OnEvent): void {

@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { writeFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
@@ -44,7 +45,7 @@ const OVERLAY = 'overlay.safetensors';
 
 /** @throws WhorlError `unsupported` for a training that torch's program cannot do as Whorl does */
 export async function planJob(training: JobTraining, launch: LaunchOptions): Promise<PlannedJob> {
-  checkLaunch(training.model, launch, training.trains);
+  checkLaunch(training.model, launch);
   const { nproc = 1, nnodes = 1, dtype = 'float32' } = launch;
   const { trains, optimiser, trained, rates, keep, keep_below = null } = training;
   const { batch_tokens, recompute, checkpoint_seconds, settings } = training;
@@ -114,13 +115,14 @@ export const isEncrypted = (folder: string): boolean => existsSync(join(folder, 
 /** What the program takes: Whorl's names of what trains, and transformers' of where it lies. */
 function trainsOf({ trains, trained, model }: JobTraining): object {
   const there = (name: string): string => model.decoder.canonical?.(name) ?? name;
-  return SHAPES[trains.kind](trains as never, trained, there);
+  return SHAPES[trains.kind](trains as never, trained, there, model.decoder.embedding);
 }
 
 type Shape<K extends JobTrains['kind']> = (
   trains: Extract<JobTrains, { kind: K }>,
   trained: JobTraining['trained'],
   there: (name: string) => string,
+  embedding: string,
 ) => object;
 
 const tensorNames = ({ shapes }: JobTraining['trained'], there: (name: string) => string) =>
@@ -129,13 +131,13 @@ const tensorNames = ({ shapes }: JobTraining['trained'], there: (name: string) =
 const SHAPES: { readonly [K in JobTrains['kind']]: Shape<K> } = {
   tensors: (_, trained, there) => ({ kind: 'tensors', tensors: tensorNames(trained, there) }),
   lookups: (_, trained, there) => ({ kind: 'lookups', tensors: tensorNames(trained, there) }),
-  'low-rank': ({ rank, alpha }, { changed }, there) => ({
+  'low-rank': ({ rank, alpha }, { changed }, there, embedding) => ({
     kind: 'low-rank',
     scale: alpha / rank,
     layers: [...changed!].map((name) => ({
       module: there(name).replace(/\.weight$/, ''),
-      a: lowRankPart(name, 'A', false),
-      b: lowRankPart(name, 'B', false),
+      a: lowRankPart(name, 'A', name === embedding),
+      b: lowRankPart(name, 'B', name === embedding),
     })),
   }),
   overlay: ({ change: { overlay, groups, E }, reference, loss, logits }) => ({
@@ -171,7 +173,5 @@ export const modelFiles = ({ files }: Model): Readonly<Record<string, string>> =
 /** Which job a folder beside this file is, and what it was asked for. */
 export const keepTicket = (path: string, ticket: Ticket): void => writeJsonAtomic(path, ticket, 0o600);
 
-export interface Ticket {
-  readonly job: string;
-  readonly asked: string;
-}
+export const ticketSchema = z.object({ job: z.string(), asked: z.string() });
+export type Ticket = Readonly<z.infer<typeof ticketSchema>>;

@@ -30,7 +30,7 @@ afterEach(async () => {
 /** @param end what becomes of a job at its second look @param lost whether the connection ends without an answer, before or after the work */
 async function ray(
   end: (job: Job, place: number) => string,
-  lost: (line: string) => 'before' | 'after' | undefined = () => undefined,
+  lost: (line: string) => 'before' | 'after' | 502 | 503 | 504 | undefined = () => undefined,
 ) {
   const jobs = new Map<string, Job>();
   const asked: string[] = [];
@@ -38,7 +38,11 @@ async function ray(
     const parts: Buffer[] = [];
     let isLost: ReturnType<typeof lost>;
     const reply = (status: number, value: unknown) =>
-      isLost === 'after' ? request.socket.destroy() : response.writeHead(status).end(JSON.stringify(value));
+      isLost === 'after'
+        ? request.socket.destroy()
+        : typeof isLost === 'number'
+          ? response.writeHead(isLost).end('<html>') // a proxy before a head that restarts, the work done or not
+          : response.writeHead(status).end(JSON.stringify(value));
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('end', () => {
       asked.push(`${request.method} ${request.url} ${Buffer.concat(parts).toString()}`);
@@ -125,8 +129,8 @@ describe('a cluster', () => {
     expect(await runAll(all, fast(address), 'suspects', silent)).toEqual({ done: 5, failed: 0 });
     expect(asked).toHaveLength(before);
   });
-  test.each(['before', 'after'] as const)(
-    'connections that end %s the work, of looks and of new jobs: nothing is lost, nothing begun twice',
+  test.each(['before', 'after', 502, 503, 504] as const)(
+    'answers that do not come (%s), of looks and of new jobs: nothing is lost, nothing begun twice',
     async (when) => {
       const all = places(3);
       const times = new Map<string, number>();
@@ -194,6 +198,43 @@ describe('a cluster', () => {
       code: 'job-failed',
       message: expect.stringMatching(/3 runs .* FAILED at Ray .*killed by somebody$/) as string,
     });
+  });
+  test('a job that Ray forgets while it runs is begun again, under the same name', async () => {
+    const all = places(2);
+    let forgotten = 0;
+    const cluster = await ray((job) => {
+      const { folder, task } = placeOf(all, job);
+      if (task.name === 's0' && forgotten++ === 0) {
+        cluster.jobs.delete(job.submission_id);
+        return 'RUNNING';
+      }
+      writeResult(folder, task, {});
+      return 'SUCCEEDED';
+    });
+    expect(await runAll(all, fast(cluster.address), 'suspects', silent)).toEqual({ done: 2, failed: 0 });
+    expect([...cluster.jobs.keys()].every((id) => id.endsWith('-1'))).toBe(true);
+    expect(cluster.asked.filter((line) => line.startsWith('POST'))).toHaveLength(3);
+  });
+  test('a head that answers errors about jobs without end: one line, and the same call goes on', async () => {
+    const all = places(1);
+    let well = false;
+    const { address, jobs } = await ray(
+      (job) => {
+        const { folder, task } = placeOf(all, job);
+        writeResult(folder, task, {});
+        return 'SUCCEEDED';
+      },
+      (line) => (well || line.includes('/api/version') ? undefined : 503),
+    );
+    await expect(runAll(all, fast(address), 'suspects', silent)).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringMatching(
+        /^Ray at \S+ answers 503: start it [^\n]* the same command goes on$/,
+      ) as string,
+    });
+    well = true;
+    expect(await runAll(all, fast(address), 'suspects', silent)).toEqual({ done: 1, failed: 0 });
+    expect(jobs.size).toBe(1);
   });
   test('a call that takes over follows jobs that run, and begins none twice', async () => {
     const all = places(2);

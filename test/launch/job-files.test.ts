@@ -5,9 +5,10 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
-import { launchFinetune } from '../../src/finetune/user-finetune.ts';
+import { launchFinetune, type UserFinetuneOptions } from '../../src/finetune/user-finetune.ts';
 import { runHere } from '../../src/launch/here.ts';
 import { isWaiting } from '../../src/launch/job.ts';
 
@@ -25,6 +26,8 @@ try:
     job_files.check_job()
     job = json.loads((job_files.HOME / "job.json").read_text())
     job_files.check_ranks(job, int(sys.argv[sys.argv.index("--nproc-per-node") + 1]))
+    if (job_files.HOME / "batches.safetensors.age").exists():
+        job_files.secret_bytes("batches.safetensors")
     job_files.check_model(job_files.Path(os.environ["MODEL"]), job["model"]["files"])
     job_files.RESULT.mkdir(mode=0o700, exist_ok=True)
     notes = [{"kind": "note", "text": text} for text in job_files.warned("3.1.4+cu999")]
@@ -37,13 +40,17 @@ describe.runIf(hasPython)('a job for two ranks', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'whorl-ranks-'));
   const python = join(scratch, 'python');
   let job: string;
+  let asked: UserFinetuneOptions;
   beforeAll(async () => {
     writeFileSync(join(scratch, 'rank.py'), RANK);
     writeFileSync(python, `#!/bin/sh\nexec python3 '${join(scratch, 'rank.py')}' "$@"\n`);
     chmodSync(python, 0o700);
     const data = join(scratch, 'rows.json');
     writeFileSync(data, JSON.stringify([{ instruction: 'Count', input: '', output: 'One' }]));
-    const asked = { model: MODEL, data, out: join(scratch, 'tuned'), settings: { epochs: 1, batch: 1 } };
+    // A name as a shell's reader of KEY=VALUE would not give it back.
+    const model = join(scratch, ' model $HOME "x"=');
+    cpSync(MODEL, model, { recursive: true });
+    asked = { model, data, out: join(scratch, 'tuned'), settings: { epochs: 1, batch: 1 } };
     const written = await launchFinetune({ ...asked, launch: { engine: 'torchrun', nproc: 2 } });
     if (!isWaiting(written)) throw new Error('nothing waits');
     job = written.job;
@@ -51,11 +58,11 @@ describe.runIf(hasPython)('a job for two ranks', () => {
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
   /** What is said on the way; under an environment. */
-  async function run(environment: Readonly<Record<string, string>> = {}): Promise<string[]> {
+  async function run(environment: Readonly<Record<string, string>> = {}, which = job): Promise<string[]> {
     const notes: string[] = [];
     Object.assign(process.env, environment);
     try {
-      await runHere(job, python, (line) => {
+      await runHere(which, python, (line) => {
         if (line.kind === 'note') notes.push(line.text);
         return Promise.resolve();
       });
@@ -74,6 +81,15 @@ describe.runIf(hasPython)('a job for two ranks', () => {
     await run();
   });
 
+  test('for several machines, on one that does not know which it is: says what to set', async () => {
+    await expect(run({ NNODES: '2' })).rejects.toMatchObject({
+      code: 'job-failed',
+      message: expect.stringMatching(
+        /^a job of several machines runs here: set NODE_RANK to the number of this machine[^\n]*: /,
+      ) as string,
+    });
+  });
+
   test('under other packages than it was tried with says so with both versions', async () => {
     expect(await run()).toEqual([
       'torch 3.1.4 runs, the job was tried with 2.11.0',
@@ -90,6 +106,16 @@ describe.runIf(hasPython)('a job for two ranks', () => {
       ),
     );
     writeFileSync(join(job, 'batches.safetensors'), before);
+    const manifest = readFileSync(join(job, 'manifest.json'));
+    for (const damaged of ['', '[]', manifest.subarray(0, -9)]) {
+      writeFileSync(join(job, 'manifest.json'), damaged);
+      await expect(run()).rejects.toMatchObject(
+        refusal(
+          'the job refuses: manifest.json of the job is damaged or not there: copy the whole folder again',
+        ),
+      );
+    }
+    writeFileSync(join(job, 'manifest.json'), manifest);
     const other = join(scratch, 'other');
     cpSync(MODEL, other, { recursive: true });
     appendFileSync(join(other, 'config.json'), ' ');
@@ -97,5 +123,27 @@ describe.runIf(hasPython)('a job for two ranks', () => {
       code: 'job-failed',
       message: expect.stringContaining('config.json of the model is another one') as string,
     });
+  });
+
+  test('that is encrypted says what opens it: no identity, none there, no age, another identity', async () => {
+    const [ours, other] = [await generateIdentity(), await generateIdentity()];
+    const launch = { engine: 'torchrun', encryptTo: [await identityToRecipient(ours)] } as const;
+    const written = await launchFinetune({ ...asked, out: join(scratch, 'locked'), launch });
+    if (!isWaiting(written)) throw new Error('nothing waits');
+    const identity = join(scratch, 'identity');
+    writeFileSync(identity, other, { mode: 0o600 });
+    const age = join(scratch, 'age');
+    writeFileSync(age, '#!/bin/sh\nexit 1\n', { mode: 0o700 }); // what age does with an identity that opens nothing
+    const said = (environment: Readonly<Record<string, string>>) =>
+      run({ NPROC: '1', ...environment }, written.job).catch((error: Error) => error.message);
+    expect(await said({})).toMatch(/^the job refuses: the job is encrypted: set AGE_IDENTITY/);
+    expect(await said({ AGE_IDENTITY: join(scratch, 'none') })).toMatch(
+      /AGE_IDENTITY names .*none, which is no file/,
+    );
+    const none = { AGE_IDENTITY: identity, AGE: join(scratch, 'no age') };
+    expect(await said(none)).toMatch(/there is no program .*no age here: install age, or set AGE to it$/);
+    expect(await said({ ...none, AGE: age })).toMatch(
+      /AGE_IDENTITY is not the identity it was encrypted to$/,
+    );
   });
 });

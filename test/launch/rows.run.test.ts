@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { ProgressEvent } from '../../src/base/events.ts';
 import type { GivenSettings } from '../../src/base/given-settings.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
+import { readSecret } from '../../src/claim/secret-file.ts';
 import { fingerprint, launchFingerprint } from '../../src/fingerprint/fingerprint.ts';
 import { isWaiting, type WaitingJob } from '../../src/launch/job.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
@@ -105,5 +106,19 @@ describe('a fingerprint of rows', () => {
     const holds = (job: string) => readdirSync(job).filter((name) => name.includes('.safetensors'));
     expect(holds(plain.job)).toEqual(['batches.safetensors', 'overlay.safetensors']);
     expect(holds(locked.job)).toEqual(['batches.safetensors.age', 'overlay.safetensors.age']);
+    // Tokens of a key one after another, as a job's arrays hold them: in the plain job's examples, and nowhere else.
+    const holding = async (name: string, job: string): Promise<string[]> => {
+      const { plan } = (await readSecret(join(scratch, name, 'secret.whorl'))).reveal();
+      const canaries = plan.keys.flatMap(({ text, tokens }) => [
+        Buffer.from(text),
+        Buffer.from(Int32Array.from(tokens).buffer),
+      ]);
+      return readdirSync(job).filter((file) => {
+        const bytes = readFileSync(join(job, file));
+        return canaries.some((canary) => bytes.includes(canary));
+      });
+    };
+    expect(await holding('plain', plain.job)).toEqual(['batches.safetensors']);
+    expect(await holding('for one', locked.job)).toEqual([]);
   });
 });

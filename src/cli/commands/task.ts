@@ -65,9 +65,12 @@ async function runOne(folder: string, options: Given<typeof OPTIONS>): Promise<v
   const asked = { folder, ...(model !== undefined && { model }) };
   if (dryRun)
     return showPlan(await withProgress((onEvent) => runTask({ ...asked, onEvent, dryRun })), options.json);
-  const { secret, passphraseFile, identity } = { ...readTask(folder).files, ...options, ...file } as Readonly<
-    Record<string, string | undefined>
-  >;
+  // What opens the secret here goes before what opened it where the task was written.
+  const opened = options.passphrase ? { passphraseFile: undefined, identity: undefined } : {};
+  const { secret, passphraseFile, identity } = {
+    ...{ ...readTask(folder).files, ...opened },
+    ...{ ...options, ...file },
+  } as Readonly<Record<string, string | undefined>>;
   const flags = {
     ...(options.passphrase && { passphrase: true }),
     ...(passphraseFile !== undefined && { passphraseFile }),
