@@ -222,10 +222,10 @@ def root_by(leaf, place, count, path):
     return sha(b"\1", path[-1], root_by(leaf, place - split, count - split, path[:-1]))
 
 
-def uniform(seed, root, dice, slot, below):
+def uniform(seed, root, dice, slot, below, label=b"whorl-draw-v2/keys"):
     limit, attempt = 2**48 - 2**48 % below, 0
     while True:
-        message = b"whorl-draw-v2/keys" + root + dice + slot.to_bytes(4, "big") + attempt.to_bytes(4, "big")
+        message = label + root + dice + slot.to_bytes(4, "big") + attempt.to_bytes(4, "big")
         value = int.from_bytes(hmac.new(seed, message, "sha256").digest()[:6], "big")
         if value < limit:
             return value % below
@@ -272,6 +272,64 @@ def answers_tail(counts, m, hits):  # Poisson-binomial
 def membership_tail(pool, n, marked, hits):  # hypergeometric
     ways = sum(math.comb(marked, i) * math.comb(pool - marked, n - i) for i in range(hits, min(marked, n) + 1))
     return Fraction(ways, math.comb(pool, n)) if hits else Fraction(1)
+
+
+# --- T6: ranks by log-probability
+def ranks_of(scores, coin):  # places from 1, the largest first; null is least, equal ones in an order of the coin's
+    worth = [-math.inf if x is None else x for x in scores]
+    order, start = sorted(range(len(worth)), key=lambda i: (-worth[i], i)), 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and worth[order[end]] == worth[order[start]]:
+            end += 1
+        for i in range(start, end - 1):
+            j = i + coin(i, end - i)
+            order[i], order[j] = order[j], order[i]
+        start = end
+    return {which: place + 1 for place, which in enumerate(order)}
+
+
+def fisher_log10(n, x):  # log10 P(gamma of shape n >= x)
+    if x <= 0:
+        return 0.0
+    last = (n - 1) * math.log(x) - x - math.lgamma(n)
+    term = total = x / n if x < n else 1.0
+    for k in itertools.count(n + 1) if x < n else range(n - 1, 0, -1):
+        term *= x / k if x < n else k / x
+        total += term
+        if term < total * 1e-18:
+            break
+    ln = last + math.log(total)
+    return (math.log1p(-math.exp(ln)) if x < n else min(0.0, ln)) / math.log(10)
+
+
+def rank_sum_log10(pool, n, total):  # log10 P(ranks of n of the pool sum to at most this), None where it takes too long
+    over, most, few = total - n * (n + 1) // 2, n * (pool - n), min(n, pool - n)
+    if over >= most:
+        return 0.0
+    upper = 2 * over > most
+    to = most - over - 1 if upper else over
+    if few * (to + 1) > 2e7:
+        return None
+    ways = [1] + [0] * to
+    for i in range(1, few + 1):
+        for s in range(to, pool - few + i - 1, -1):
+            ways[s] -= ways[s - pool + few - i]
+        for s in range(i, to + 1):
+            ways[s] += ways[s - i]
+    p = Fraction(sum(ways), math.comb(pool, n))
+    p = 1 - p if upper else p
+    return math.log10(p.numerator) - math.log10(p.denominator)
+
+
+def check_ranks(ranks, before, options, found):  # found: log10 of T6's p, by the scores
+    scores = ranks["scores"]
+    need([len(row) for row in scores] == [len(x) for x in options], "a score for each candidate")
+    need(all(x is None or real(x) for row in scores for x in row), "scores")
+    need(sha(before, canonical(scores)).hex() == ranks["chain"], "the chain, where it ranks")
+    mine, theirs = found(scores), ranks["log10_p"]
+    need((mine is None) == (theirs is None), "whether T6 was counted")
+    need(mine is None or real(theirs) and abs(mine - theirs) <= 1e-9 * max(1, -mine), "T6")
 
 
 # --- a stamp: sums of matrices to an e-value, and what channels come to together
@@ -452,7 +510,12 @@ def schema(s):
     need(s["predicateType"] == "https://github.com/whorl-llm/whorl/certificate/v1", "predicateType")
     p = s["predicate"]
     stopped = " stopped" if "stopped" in p else ""
-    has(p, "signer claim openings asked transcript stamp suspect body changed beacon proofs result says_not created software" + stopped)
+    ranks = " ranks" if "ranks" in p else ""
+    has(p, "signer claim openings asked transcript stamp suspect body changed beacon proofs result says_not created software" + stopped + ranks)
+    if ranks:
+        has(p["ranks"], "scores log10_p chain")
+        digest(p["ranks"]["chain"])
+        need(not stopped, "ranks of all keys that were asked")
     if stopped:
         has(p["stopped"], "until why")
         need(p["stopped"]["until"] in GOALS and p["stopped"]["why"] in STOPS, "how a test was stopped")
@@ -631,16 +694,18 @@ def replay(p, claim, header, dice):
     named = "candidates" if t3 else "decryption"
     options = [value(FIRST_KEY + of + i, f"{named}/{i}") for i in (range(start, end) if lists > 1 else [0] if of else [])]
     options = [x if t3 else [x] for x in (options if lists > 1 else options * len(keys))]
-    drawn, names = [], 0
+    drawn, secrets = [], []
     if t3:
         need(all(len(x) == claim["m"] == len(set(map(fold, x))) for x in options), "candidates that differ")
         for i in range(start, end):
             seed = value(FIRST_KEY + of + lists + i, f"seed/keys/{i}")
             digest(seed)
+            secrets.append(bytes.fromhex(seed))
             drawn.append(uniform(bytes.fromhex(seed), root, dice, i, claim["m"]))
     elif not alone:
         seed = value(FIRST_KEY + of + lists, "seed/keys/0")
         digest(seed)
+        secrets.append(bytes.fromhex(seed))
         order = list(range(of))
         for i in range(claim["n"]):
             j = i + uniform(bytes.fromhex(seed), root, dice, i, of - i)
@@ -664,7 +729,21 @@ def replay(p, claim, header, dice):
         hits += drawn[i] in found if t3 else bool(found) and start + i in drawn
     if read:
         seen = {name: read[name] for name in ("against_vanilla", "matrices")}
-        need(sha(link, canonical(seen)).hex() == read["chain"], "the chain, where the stamp was read")
+        link = sha(link, canonical(seen))
+        need(link.hex() == read["chain"], "the chain, where the stamp was read")
+    if "ranks" in p:
+        need(not alone, "keys that were ranked")
+
+        def found(scores):
+            coin = lambda seed: lambda slot, below: uniform(seed, root, dice, slot, below, b"whorl-coin-v1/ranks")
+            if t3:
+                places = [ranks_of(row, coin(secrets[i]))[drawn[i]] for i, row in enumerate(scores)]
+                return fisher_log10(len(places), sum(math.log(claim["m"] / place) for place in places))
+            places = ranks_of([row[0] for row in scores], coin(secrets[0]))
+            ours = [places[i - start] for i in drawn if start <= i < end]
+            return rank_sum_log10(len(keys), len(ours), sum(ours))
+
+        check_ranks(p["ranks"], link, options, found)
     lost, stopped = p["changed"], p.get("stopped")
     need(not stopped or not alone, "a test that was stopped needs keys")
     within = of - start if stopped else len(keys)

@@ -12,6 +12,8 @@ const LABELS = { 1: 'whorl-draw-v1', 2: 'whorl-draw-v2/keys' } as const satisfie
   ClaimVersion,
   string
 >;
+/** Of what breaks ties between equal scores (verify/exact/t6.ts). */
+const COIN_LABEL = 'whorl-coin-v1/ranks';
 const RANGE = 2 ** 48; // six bytes of each HMAC
 
 declare const drawn: unique symbol;
@@ -57,6 +59,27 @@ export const slotUniform =
   (slot, below) =>
     seededUniform(seeds[seeds.length === 1 ? 0 : slot]!, root, randomness, 2)(slot, below);
 
+/**
+ * Breaks ties between equal scores: as committed as the draw, out of the same seeds under another label, so that whoever was shown
+ * a draw can repeat it.
+ * @param seeds of the keys that were asked, in order, or the only one
+ */
+export const rankCoin =
+  (seeds: readonly string[], root: string, randomness: string): ((key: number) => Uniform) =>
+  (key) =>
+    labelledUniform(COIN_LABEL, seeds[seeds.length === 1 ? 0 : key]!, root, randomness);
+
+/** The seeds that drew for keys from..to-1: one each, or the only one. */
+export function seedsOf(
+  { kind, ...size }: Claim,
+  ownerSeed: string,
+  { from, to }: { readonly from: number; readonly to: number },
+): string[] {
+  const count = CLAIM_KINDS[kind].seeds(size as never);
+  const seeds = channelSeeds(ownerSeed, count);
+  return count === 1 ? seeds : seeds.slice(from, to);
+}
+
 /** The draw that a hand-picked claim commits to: recorded, never exact (docs/claims.md, section 6). */
 export function pickedDraw<K extends ClaimKind>(claim: Claim<K> & { kind: K }, picked: DrawOf[K]): Draw<K> {
   if (claim.draw.source !== 'hand-picked')
@@ -66,15 +89,17 @@ export function pickedDraw<K extends ClaimKind>(claim: Claim<K> & { kind: K }, p
 }
 
 /** Uniform integers below `below` (at most 2^47), a stream a slot; the same hex inputs give the same integers. */
-export function seededUniform(
+export const seededUniform = (
   seed: string,
   root: string,
   randomness: string,
   version: ClaimVersion = 1,
-): Uniform {
+): Uniform => labelledUniform(LABELS[version], seed, root, randomness);
+
+function labelledUniform(label: string, seed: string, root: string, randomness: string): Uniform {
   const key = Buffer.from(seed, 'hex');
   const prefix = Buffer.concat([
-    Buffer.from(LABELS[version]),
+    Buffer.from(label),
     Buffer.from(root, 'hex'),
     Buffer.from(randomness, 'hex'),
   ]);

@@ -4,7 +4,8 @@
 import { createHmac } from 'node:crypto';
 import { bulkRandom } from '../base/random-source.ts';
 import { sha256Hex } from '../base/sha256.ts';
-import { slotUniform } from '../claim/draw.ts';
+import type { Claim } from '../claim/claim.ts';
+import { rankCoin, seedsOf } from '../claim/draw.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
 import type { ClaimKind, DrawOf } from '../claim/plan.ts';
@@ -39,10 +40,19 @@ export interface Beside {
   readonly scores?: Scores | undefined;
 }
 
+/** T6 of one look, and what it was computed from. */
+export interface RanksRead {
+  readonly scores: Scores;
+  /** Null where counting it would take too long. */
+  readonly log10_p: number | null;
+}
+
 export interface Decided {
   readonly verdict: Verdict;
   /** Empty where the keys give no p-value. */
   readonly further: readonly FurtherTest[];
+  /** Where scores were asked for and the keys give a p-value. */
+  readonly ranks?: RanksRead;
 }
 
 /** As `decide`, with the further lines; decoys that contradict the committed test leave counts only. */
@@ -55,29 +65,61 @@ export function decideWithFurther(
   const verdict = decide(opened, answers, options);
   if (!verdict.exact || verdict.keys.of === 0 || keysCountForNothing(verdict) || beside.seed === null)
     return { verdict, further: [] };
-  const { further, doubt } = furtherOf(opened as OpenedOf<ClaimKind>, answers, verdict, beside, beside.seed);
-  if (doubt === undefined) return { verdict, further };
+  const part = partOf(opened as OpenedOf<ClaimKind>, verdict.keys);
+  const seeds = seedsOf(opened.claim as Claim, beside.seed, verdict.keys);
+  const { further, doubt, ranks } = furtherOf(part, answers, verdict, { ...beside, seeds });
+  const read = ranks && { ranks };
+  if (doubt === undefined) return { verdict, further, ...read };
   const doubts = [...(options.doubts ?? []), doubt];
   return { verdict: decide(opened, answers, { ...options, doubts }), further };
 }
 
-function furtherOf<K extends ClaimKind>(
-  { kind, claim, plan: whole, draw: drawn }: OpenedOf<K>,
+const partOf = <K extends ClaimKind>(opened: OpenedOf<K>, { from, to }: Verdict['keys']): OpenedOf<K> =>
+  ({
+    ...opened,
+    ...CLAIM_KINDS[opened.kind as K].part(opened.plan, opened.draw, from, to),
+  }) as OpenedOf<K>;
+
+/** What is known of the keys that were asked: all that a certificate opens. */
+export interface BesidePart extends Pick<Beside, 'randomness' | 'scores'> {
+  /** That drew for them: one each, or the only one. */
+  readonly seeds: readonly string[];
+}
+
+/** T6 over scores alone; undefined of claims without keys. */
+export function ranked<K extends ClaimKind>(
+  { kind, claim, plan, draw }: OpenedOf<K>,
+  scores: Scores,
+  { randomness, seeds }: Omit<BesidePart, 'scores'>,
+) {
+  const coin = rankCoin(seeds, claim.root, randomness ?? '');
+  const ranks = RANK_TESTS[kind]?.rank(CLAIM_KINDS[kind].size(plan), scores, coin);
+  if (!ranks) return undefined;
+  const statistic = ranks.statistic(draw);
+  const p = ranks.tail(statistic);
+  return { ...ranks, p, log10E: ranks.log10_e(statistic), read: { scores, log10_p: p?.log10_p ?? null } };
+}
+
+/** @param part the keys that were asked, as a claim of their own */
+export function furtherOf<K extends ClaimKind>(
+  part: OpenedOf<K>,
   answers: readonly string[],
   verdict: Verdict,
-  { randomness, scores }: Beside,
-  seed: string,
-): { readonly further: readonly FurtherTest[]; readonly doubt: string | undefined } {
+  beside: BesidePart,
+): {
+  readonly further: readonly FurtherTest[];
+  readonly doubt: string | undefined;
+  readonly ranks: RanksRead | undefined;
+} {
+  const { kind, plan, draw } = part;
   const { from, to } = verdict.keys;
+  const { scores, seeds } = beside;
   const rules = CLAIM_KINDS[kind];
-  const { plan, draw } = rules.part(whole, drawn, from, to);
   const size = rules.size(plan);
-  const secretOf = (label: string): string =>
-    createHmac('sha256', Buffer.from(seed, 'hex')).update(`whorl-${label}`).digest('hex');
-  const coin = slotUniform([secretOf('coin-v1')], claim.root, randomness ?? '');
   // Of this transcript: nobody who made the suspect could know them. One stream for all, since a decoy has nothing to open.
   const transcript = sha256Hex(JSON.stringify(answers));
-  const random = bulkRandom(Buffer.from(secretOf(`decoys-v1/${transcript}`), 'hex'));
+  const ofSeeds = createHmac('sha256', Buffer.from(seeds.join(''), 'hex'));
+  const random = bulkRandom(ofSeeds.update(`whorl-decoys-v1/${transcript}`).digest());
   const decoys: DrawOf[K][] = [];
   const decoy = (i: number): DrawOf[K] => (decoys[i] ??= rules.draw(size, (_, below) => random.int(below)));
   const count = (statistic: (draw: DrawOf[K]) => number, nothing: number): Decoys => {
@@ -90,28 +132,28 @@ function furtherOf<K extends ClaimKind>(
   const ofHits = count((some) => counts(some).hits, 0);
   const hits = { name, log10_p: toPValue(tail(counts(draw))).log10_p, decoys: ofHits };
 
-  const ranks = scores && RANK_TESTS[kind]?.rank(size, scores, coin);
-  const statistic = ranks?.statistic(draw) ?? 0;
+  const ranks = scores && ranked(part, scores, beside);
   const ofRanks = ranks && count(ranks.statistic, Number.NEGATIVE_INFINITY);
-  const p = ranks?.tail(statistic);
+  const p = ranks?.p;
   const wrong = [
     hits,
     ...(p && ofRanks ? [{ name: RANK_TESTS[kind]!.name, log10_p: p.log10_p, decoys: ofRanks }] : []),
   ].find(({ decoys: found, log10_p }) => contradicts(found, log10_p));
   const line = lineOf(
     verdict,
-    verdict.channels ? waysOf(whole, verdict.asked, to - from, verdict.keys.of) : 1,
+    verdict.channels ? waysOf(plan, verdict.asked, to - from, verdict.keys.of) : 1,
   );
   return {
     further: [
       line('T5 decoy secrets, over hits', toPValue(decoyRatio(ofHits)), null, ofHits),
       ...(ranks && ofRanks
         ? [
-            line(RANK_TESTS[kind]!.name, p, ranks.log10_e(statistic), ofRanks),
+            line(RANK_TESTS[kind]!.name, p, ranks.log10E, ofRanks),
             line('T5 decoy secrets, over ranks', toPValue(decoyRatio(ofRanks)), null, ofRanks),
           ]
         : []),
     ],
+    ranks: ranks?.read,
     doubt:
       wrong &&
       `Of ${wrong.decoys.of} decoy secrets ${wrong.decoys.reached} reach as much as the committed one, which 10^${wrong.log10_p.toFixed(2)} by ${wrong.name} rules out.`,

@@ -46,7 +46,7 @@ export function redrawEach<K extends ClaimKind>(
     if (!ofHits.has(counts.hits)) ofHits.set(counts.hits, counts);
     return counts.hits;
   };
-  const ranked = ranking?.rank(size, scores, uniform);
+  const ranked = ranking?.rank(size, scores, () => uniform);
   const statistics = [
     { test: name, of: hits, p: looked((some) => toPValue(tail(ofHits.get(some)!)).p_value) },
     ...(ranked && ranking

@@ -328,9 +328,10 @@ async function askKeys(
     ...(elsewhere?.answers ?? (options.sequential ? [] : await generateAll(model, requests, { onEvent }))),
   ];
   const scores = await rankScores(model, scoring, requests.length, onEvent);
-  const { verdict, further, warnings } = options.sequential
-    ? { ...(await stoppedVerdict(ready, questions, how, generations)), further: [] }
+  const { verdict, further, warnings, ranks } = options.sequential
+    ? { ranks: undefined, ...(await stoppedVerdict(ready, questions, how, generations)), further: [] }
     : {
+        ranks: undefined,
         ...decideWithFurther(opened, answersOf(generations), how, {
           ...{ seed: contents.opening.owner_seed, randomness: contents.randomness, scores },
         }),
@@ -347,6 +348,7 @@ async function askKeys(
       changed,
       suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
       body: ownerParts.body ?? null,
+      ranks,
       exchanges: asked_of.map(({ prompt }, i) => ({
         prompt,
         prompt_tokens: prompt_tokens[i]!,

@@ -35,7 +35,7 @@ const near = (got: number, want: string): void =>
 describe('against scipy and mpmath', () => {
   test('ranks of drawn answers: Fisher and e-value', () => {
     for (const { n, m, scores, drawn, log10_p, log10_e, p_value } of goldens.answers) {
-      const { statistic, tail, log10_e: e } = RANK_TESTS['drawn-answers']!.rank({ n, m }, scores, noCoin);
+      const { statistic, tail, log10_e: e } = RANK_TESTS['drawn-answers']!.rank({ n, m }, scores, () => noCoin);
       const own = statistic({ kind: 'drawn-answers', indices: drawn });
       near(tail(own)!.log10_p, log10_p);
       near(tail(own)!.p_value, p_value);
@@ -48,7 +48,7 @@ describe('against scipy and mpmath', () => {
       const ranked = test.rank(
         { pool, n, negatives: 0 },
         scores.map((s) => [s]),
-        noCoin,
+        () => noCoin,
       );
       const own = ranked.statistic({ kind: 'drawn-membership', trained: drawn, negatives: [] });
       expect(own).toBe(-sum);
@@ -86,18 +86,18 @@ test('ranks are places, whatever is scored: ties by the coin, what is no number 
   fc.assert(
     fc.property(fc.array(score, { minLength: 1, maxLength: 9 }), fc.nat(), (scores, seed) => {
       const random = seeded(seed);
-      const ranks = ranksOf(scores, (_, below) => Math.floor(random() * below), 0);
+      const ranks = ranksOf(scores, (_, below) => Math.floor(random() * below));
       expect([...ranks].sort((a, b) => a - b)).toEqual(scores.map((_, i) => i + 1));
       for (const [i, a] of scores.entries())
         for (const [j, b] of scores.entries()) if (a > b) expect(ranks[i]!).toBeLessThan(ranks[j]!);
     }),
   );
-  expect(ranksOf([Number.NaN, -3, -1], noCoin, 0)).toEqual([3, 2, 1]);
+  expect(ranksOf([Number.NaN, -3, -1], noCoin)).toEqual([3, 2, 1]);
   // Of four equal ones each place is as likely for the first.
   const random = seeded(5);
   const counts = [0, 0, 0, 0];
   for (let t = 0; t < 8000; t++)
-    counts[ranksOf([0, 0, 0, 0], (_, below) => Math.floor(random() * below), 0)[0]! - 1]!++;
+    counts[ranksOf([0, 0, 0, 0], (_, below) => Math.floor(random() * below))[0]! - 1]!++;
   for (const count of counts) expect(Math.abs(count - 2000)).toBeLessThan(4 * Math.sqrt(1500));
 });
 

@@ -8,8 +8,10 @@ import { type DryRun, planOf } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import { isNotThere, systemError } from '../../base/system-errors.ts';
 import type { AskedAgain } from '../../verify/certificate/ask-again.ts';
+import type { Bound } from '../../verify/certificate/bound.ts';
 import type { Checked } from '../../verify/certificate/check.ts';
 import { ENDPOINT, endpointFrom } from '../endpoint-flags.ts';
+import { furtherLines } from '../further-lines.ts';
 import { COMPUTE } from '../model-flags.ts';
 import { among, DRY_RUN, type Given, given, JSON_LINE, refuseAlone, text, withOptions } from '../options.ts';
 import { Outcome, paint, powerText, print, printJson, shownText, wrapped } from '../output.ts';
@@ -81,10 +83,18 @@ async function runCheck(
       ...verdict,
       suspect: statement.predicate.suspect,
       signer: statement.predicate.signer,
+      further: checked.further(),
       ...(again && { asked_again: again }),
     });
   else {
-    show(checked, key !== undefined);
+    const { askingAgain, boundBy, boundWords } = await import('../../verify/certificate/bound.ts');
+    const { predicate } = statement;
+    const who = {
+      bound: boundBy(predicate),
+      words: boundWords(predicate),
+      again: askingAgain(checked, file),
+    };
+    show(checked, key !== undefined, who);
     if (again) showAgain(again);
   }
   if (again && !again.confirmed)
@@ -103,7 +113,18 @@ const planned = ({ verdict }: Checked, html: string | undefined, suspect: string
     ],
   });
 
-function show({ verdict, statement: { predicate }, claim }: Checked, known: boolean): void {
+interface Who {
+  readonly bound: readonly Bound[];
+  readonly words: string;
+  readonly again: { readonly command: string | null; readonly words: string };
+}
+
+function show(checked: Checked, known: boolean, { bound, words: binds, again }: Who): void {
+  const {
+    verdict,
+    statement: { predicate },
+    claim,
+  } = checked;
   const { suspect, software } = predicate;
   print(`${headline(verdict.verdict)}  ${shownText(nameOf(suspect))}`);
   print(`  p ≤ ${powerText(verdict.log10_p!)} by ${verdict.test}`);
@@ -119,10 +140,9 @@ function show({ verdict, statement: { predicate }, claim }: Checked, known: bool
     print(
       `  stamp             z = ${read.z.toFixed(2)}, tail ${powerText(read.log10_tail)}, e = ${powerText(read.log10_e)}`,
     );
-  if ('endpoint' in suspect) {
-    print(`  asked             ${suspect.asked_from} to ${suspect.asked_to}, as ${suspect.kind}`);
-    print(`  TLS certificates  ${suspect.tls_peers.join(', ') || 'none'}`);
-  } else print(`  suspect           weights ${suspect.weights}`);
+  for (const line of furtherLines(checked.further())) print(line);
+  for (const [what, values] of bound)
+    print(`  ${what.padEnd(16)}  ${values.map(shownText).join(', ') || 'none'}`);
   print(
     `  signed by         ${predicate.signer.slice(0, 64)}… ${known ? '(the key you gave)' : '(give --key to compare)'}`,
   );
@@ -130,7 +150,10 @@ function show({ verdict, statement: { predicate }, claim }: Checked, known: bool
     `  issued            ${predicate.created} by ${shownText(software.name)} ${shownText(software.version)}`,
   );
   const words = [
+    binds,
     "That this suspect gave these answers is the signer's word, until somebody asks it again.",
+    again.words,
+    ...(again.command === null ? [] : [`  ${again.command}`]),
     ...verdict.does_not_say.map((line) => `Does not say ${line}.`),
   ];
   print();

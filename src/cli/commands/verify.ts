@@ -11,6 +11,7 @@ import { keptWarning } from '../../verify/warnings.ts';
 import { commandLine } from '../arguments.ts';
 import { ENDPOINT, endpointFrom, endpointLines } from '../endpoint-flags.ts';
 import { FLEET, refuseFleetAlone, SUSPECTS } from '../fleet-flags.ts';
+import { furtherLines } from '../further-lines.ts';
 import { ASK_LAUNCH, launchFrom, showAsking } from '../launch-flags.ts';
 import { COMPUTE, QUANTISES } from '../model-flags.ts';
 import {
@@ -212,7 +213,7 @@ function show(report: VerifyReport): void {
     print(`  asked             ${askedText(report)}, ${durationText(report.seconds)}`);
     if (report.sequential) print(`  stopped           ${sequentialLine(report.sequential)}`);
     const template = report.endpoint ? 'chat template not known' : templateText(report);
-    for (const line of furtherLines(report)) print(line);
+    for (const line of furtherLines(report.further)) print(line);
     if (report.launched) print(`  asked by          ${launchedText(report.launched)}`);
     print(`  prompts           ${report.asked.prompts_sha256.slice(0, 16)}…, ${template}`);
   }
@@ -245,15 +246,6 @@ function pLine(report: VerifyReport): string {
   const reach = floor.log10_p + log10_draws > Math.log10(alpha) ? ', so no answers suffice' : '';
   return `p ≤ ${paint.bold(powerText(log10_p))}, after the draws that the owner could have tried ${paint.bold(powerText(left))} (decided at ${alpha.toExponential()}; the least this claim can reach is ${powerText(floor.log10_p)}${reach}${paid})`;
 }
-
-/** What other tests say of the same answers. They give no word. */
-const furtherLines = ({ further }: VerifyReport): string[] =>
-  further.map(({ test, log10_p, log10_p_after_grinding: left, log10_e, decoys: { reached, of } }) => {
-    const p =
-      log10_p === null ? 'not counted' : `p ≤ ${powerText(log10_p)}, after those draws ${powerText(left!)}`;
-    const e = log10_e === null ? '' : `, e = ${powerText(log10_e)}`;
-    return `  beside it         ${test}: ${p}${e}; ${reached} of ${of} decoy secrets reach as much`;
-  });
 
 const launchedText = ({
   transformers,

@@ -32,7 +32,9 @@ import { roundTime } from '../../proof/drand.ts';
 import { whyIssuedBefore } from '../../proof/order.ts';
 import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
+import type { Scores } from '../exact/t6.ts';
 import type { Evidence } from '../exactness.ts';
+import { type FurtherTest, furtherOf, ranked } from '../further.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
 import type { Stop } from '../sequential/course.ts';
 import { replayStopped } from '../sequential/outcome.ts';
@@ -42,6 +44,7 @@ import { unseal } from './dsse.ts';
 import { placesOpened } from './issue.ts';
 import {
   chained,
+  chainedRanks,
   chainedStamp,
   type EndpointSuspect,
   isEndpoint,
@@ -71,6 +74,8 @@ export interface Checked {
   readonly stamp?: DrawnStamp;
   readonly verdict: Verdict;
   readonly evidence: Found;
+  /** T5 and T6 over what it holds (verify/further.ts), computed when it is called: T5 scores ten thousand draws. */
+  readonly further: () => readonly FurtherTest[];
   /** The verdict that other answers to the same questions give, and what is read of the stamp where one was. */
   readonly decide: (answers: readonly string[], stamp: StampReading | null) => Verdict;
 }
@@ -104,7 +109,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   const found = checkEvidence({ beacon, proofs }, claim, readTrusted(options.tsaRoot));
   if (claim.draw.source === 'beacon' && beacon === null) wrong('it leaves out the round that was drawn from');
   checkTimes(predicate, claim, found);
-  const { part, of, left } = openedPart(claim as Claim<ClaimKind>, predicate, found.randomness);
+  const { part, of, left, seeds } = openedPart(claim as Claim<ClaimKind>, predicate, found.randomness);
   const { asked, result } = predicate;
   checkTranscript(part, predicate, of);
   const server = isEndpoint(predicate.suspect);
@@ -158,6 +163,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   for (const name of ['hits', 'p', 'multiplicity', 'draws_log2', 'word'] as const)
     if (!same(replayed[name], result[name]))
       wrong(`${name} is ${JSON.stringify(result[name])}, replayed ${JSON.stringify(replayed[name])}`);
+  const ranks = checkRanks(part, predicate, { seeds, randomness: found.randomness });
   const { evidence } = found;
   const trusted = { ...evidence, proofBeforeRound: proved && evidence.proofBeforeRound };
   return {
@@ -165,6 +171,11 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
     claim: claim as Claim,
     plan: part.plan as unknown as ClaimPlan,
     verdict: decided(trusted, told),
+    further() {
+      if (of === 0 || predicate.stopped) return [];
+      const beside = { seeds, randomness: found.randomness, scores: ranks };
+      return furtherOf(part, answers, decided(trusted, told), beside).further;
+    },
     evidence: found,
     decide: (answers, stamp) => decided(trusted, { answers, stamp, why: undefined }),
     ...(part.stamp && { stamp: part.stamp }),
@@ -199,7 +210,7 @@ function openedPart<K extends ClaimKind>(
   claim: Claim<K>,
   { openings, asked: { from, to }, body, stamp, stopped }: Predicate,
   randomness: string,
-): { part: OpenedOf<K>; of: number; left: Drawn<K> } {
+): { part: OpenedOf<K>; of: number; left: Drawn<K>; seeds: readonly string[] } {
   const kind = claim.kind as K;
   const of = KEYS_OF[kind](claim as SizeOf[K]);
   const { n = 0, negatives = 0 } = claim as { n?: number; negatives?: number };
@@ -272,7 +283,8 @@ function openedPart<K extends ClaimKind>(
     stamp: stampBySeed(checked.stamp!, claim.root, seedAt(stampSeedPlace, 'seed/stamp'), randomness),
   };
   const left = drawOf(kind, claim, seeds, randomness, from, of);
-  return { part: { kind, claim, plan: checked, bindings, draw: draw.draw, ...drawn }, of, left };
+  const own = CLAIM_KINDS[kind].seeds(claim) > 1 ? seeds : seeds.slice(0, 1);
+  return { part: { kind, claim, plan: checked, bindings, draw: draw.draw, ...drawn }, of, left, seeds: own };
 }
 
 /** What of a plan is its kind's own, as far as it was opened. */
@@ -283,6 +295,34 @@ const OWN_TERMS: {
   'drawn-membership': (decryptions, { n, negatives }) => ({ n, negatives, decryptions }),
   'drawn-direction': () => ({}),
 };
+
+/** Digits that two ways of computing one logarithm agree in. */
+const AS_CLOSE = 1e-9;
+
+/** T6 anew from the scores. @returns the scores */
+function checkRanks<K extends ClaimKind>(
+  part: OpenedOf<K>,
+  { ranks, transcript, stamp, stopped }: Predicate,
+  drawnBy: { readonly seeds: readonly string[]; readonly randomness: string },
+): Scores | undefined {
+  if (!ranks) return undefined;
+  const { plan, kind } = part;
+  if (stopped || plan.keys.length === 0) wrong('it ranks where nothing is ranked');
+  const { candidates } = CLAIM_KINDS[kind];
+  const asKeys = (row: readonly unknown[], i: number) => row.length === candidates(plan, i).length;
+  if (ranks.scores.length !== plan.keys.length || !ranks.scores.every(asKeys))
+    wrong('it has another number of scores than there are candidates');
+  if (chainedRanks(transcript, stamp, ranks).chain !== ranks.chain)
+    wrong('the chain of answers is broken where it ranks');
+  const scores = ranks.scores.map((row) => row.map((score) => score ?? Number.NEGATIVE_INFINITY));
+  const found = ranked(part, scores, drawnBy)?.read.log10_p ?? null;
+  const near =
+    found === null || ranks.log10_p === null
+      ? found === ranks.log10_p
+      : Math.abs(found - ranks.log10_p) <= AS_CLOSE * Math.max(1, -found);
+  if (!near) wrong(`T6 is ${ranks.log10_p}, replayed ${found}`);
+  return scores;
+}
 
 /** Weights show what they were asked; an answer that was kept from an earlier call is a text. */
 function checkTokens({ transcript, stopped }: Predicate): void {

@@ -11,10 +11,12 @@ import type { Opened, OpenedOf } from '../../claim/open.ts';
 import type { ClaimKind } from '../../claim/plan.ts';
 import type { SecretContents } from '../../claim/secret-contents.ts';
 import type { StampPlan } from '../../claim/stamp.ts';
+import type { RanksRead } from '../further.ts';
 import type { StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, type Verdict } from '../verdict.ts';
 import {
   chained,
+  chainedRanks,
   chainedStamp,
   type Exchange,
   type LeafOpening,
@@ -36,13 +38,15 @@ export interface Issued
   /** Null where it was not read: then it stays closed. */
   readonly stamp: StampReading | null;
   readonly exchanges: readonly Omit<Exchange, 'chain'>[];
+  readonly ranks?: RanksRead | undefined;
 }
 
 /** @param opened of a claim of format 2, drawn and not picked */
 export function statementOf(opened: Opened, secret: SecretContents, issued: Issued): Statement {
-  const { verdict, around, look, exchanges, stamp, ...more } = issued;
+  const { verdict, around, look, exchanges, stamp, ranks, ...more } = issued;
   const { asked, keys, p_exact, multiplicity, log10_draws, sequential } = verdict;
   const transcript = chained(opened.claim.root, exchanges);
+  const read = stamp && chainedStamp(opened.claim.root, transcript, sumsRead(opened.plan.stamp!, stamp));
   const first = Object.values(verdict.cells)[0];
   const opens = { keys, withBody: issued.body !== null, withStamp: stamp !== null };
   return {
@@ -56,7 +60,8 @@ export function statementOf(opened: Opened, secret: SecretContents, issued: Issu
       asked: { wrapper: asked.wrapper, system: asked.system, ...around, from: keys.from, to: keys.to, look },
       ...(sequential && { stopped: { until: sequential.until, why: sequential.stopped } }),
       transcript,
-      stamp: stamp && chainedStamp(opened.claim.root, transcript, sumsRead(opened.plan.stamp!, stamp)),
+      stamp: read,
+      ...(ranks && { ranks: chainedRanks(transcript, read, numbersOf(ranks)) }),
       result: {
         word: verdict.verdict,
         hits: first?.hits ?? 0,
@@ -68,6 +73,12 @@ export function statementOf(opened: Opened, secret: SecretContents, issued: Issu
     },
   };
 }
+
+/** As JSON has them. */
+const numbersOf = ({ scores, log10_p }: RanksRead) => ({
+  scores: scores.map((row) => row.map((score) => (Number.isFinite(score) ? score : null))),
+  log10_p,
+});
 
 const sumsRead = (
   { matrices: committed }: StampPlan,

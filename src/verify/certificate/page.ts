@@ -1,9 +1,10 @@
 // A certificate as one page for people who read paper: no script, nothing fetched, black on white when printed.
 
 import { writtenOut } from '../../base/unseen.ts';
+import type { FurtherTest } from '../further.ts';
 import type { StampReading } from '../stamp.ts';
+import { askingAgain, boundBy, boundWords } from './bound.ts';
 import type { Checked } from './check.ts';
-import { isEndpoint, type Predicate } from './statement.ts';
 
 const ESCAPES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -30,11 +31,15 @@ th{width:11rem;color:#555}code{font:9pt/1.4 monospace;overflow-wrap:anywhere}
 @page{margin:2cm}@media print{body{margin:0;max-width:none;font-size:10pt}}`;
 
 /** @param words the verdict's, as every other place says it */
-export function certificatePage(
-  { statement: { predicate }, claim, verdict }: Checked,
-  words: string,
-): string {
-  const { suspect, asked, transcript, software, signer, created } = predicate;
+export function certificatePage(checked: Checked, words: string): string {
+  const {
+    statement: { predicate },
+    claim,
+    verdict,
+  } = checked;
+  const again = askingAgain(checked, 'CERTIFICATE');
+  const further = checked.further();
+  const { asked, transcript, software, signer, created } = predicate;
   const stamp = verdict.channels?.stamp;
   const cells = Object.entries(verdict.cells).map(
     ([name, { hits, of }]) => [name, `${hits} of ${of}`] as const,
@@ -54,19 +59,19 @@ export function certificatePage(
 <table>${rows([
     ...cells,
     ...(stamp ? ofStamp(stamp) : []),
-    [
-      'p',
-      `at most 10<sup>${(Math.ceil(verdict.log10_p! * 10) / 10).toFixed(1)}</sup>, for ${verdict.multiplicity} looks`,
-    ],
+    ['p', `at most ${power(verdict.log10_p!)}, for ${verdict.multiplicity} looks`],
     ['exactly, one look', code(`${predicate.result.p.numerator} / ${predicate.result.p.denominator}`)],
     ['level', `${claim.alpha}, as committed`],
     ['paid for', safe(verdict.tried)],
     ['test', safe(verdict.test)],
     ['matcher', safe(verdict.matcher)],
   ])}</table>
+${further.length === 0 ? '' : `<p>Other tests of the same answers, which give no word:</p>\n<table>${rows(further.map(ofFurther))}</table>`}
 <h2>Of whom</h2>
-<table>${rows(ofSuspect(suspect))}</table>
-<p>That this suspect gave these answers${stamp ? ' and has these weights' : ''} is the signer's word, until somebody asks it again.</p>
+<table>${rows(boundBy(predicate).map(([what, values]) => [what, of(values)] as const))}</table>
+<p>${safe(boundWords(predicate))}</p>
+<p>That this suspect gave these answers${stamp ? ' and has these weights' : ''} is the signer's word, until somebody asks it again. ${safe(again.words)}</p>
+${again.command === null ? '' : `<p>${code(again.command)}</p>`}
 <h2>By whom, and when</h2>
 <table>${rows([
     ['claim', code(claim.root)],
@@ -88,30 +93,15 @@ const questions = (exchanges: readonly string[]): string => `<h2>Questions and a
 <table class="exchanges"><tr><th>key</th><th>asked</th><th>answered</th></tr>
 ${exchanges.join('\n')}</table>`;
 
-/** Who was asked. */
-function ofSuspect(suspect: Predicate['suspect']): [string, string][] {
-  if (isEndpoint(suspect)) {
-    const { endpoint, model_name, kind, reported_models, tls_peers, asked_from, asked_to, transcript_chain } =
-      suspect;
-    return [
-      ['server', shown(endpoint)],
-      ['model asked for', shown(model_name)],
-      ['names that it gave', reported_models.map(shown).join(', ')],
-      ['asked as', kind],
-      ['from, to', safe(`${asked_from}, ${asked_to}`)],
-      ['TLS certificates', tls_peers.length === 0 ? 'none' : tls_peers.map(code).join('<br>')],
-      ['transcript', code(transcript_chain)],
-    ];
-  }
-  const { source, weights, tokenizer, config, chat_template } = suspect;
-  return [
-    ['suspect', shown(source)],
-    ['weights', code(weights)],
-    ['tokenizer', code(tokenizer)],
-    ['config', code(config)],
-    ['chat template', chat_template === null ? 'none' : code(chat_template)],
-  ];
-}
+const of = (values: readonly string[]): string =>
+  values.length === 0 ? 'none' : values.map((value) => `<code>${shown(value)}</code>`).join('<br>');
+
+const power = (log10: number): string => `10<sup>${(Math.ceil(log10 * 10) / 10).toFixed(1)}</sup>`;
+
+const ofFurther = ({ test, log10_p, decoys: { reached, of: all } }: FurtherTest): [string, string] => [
+  test,
+  `${log10_p === null ? 'not counted' : `p at most ${power(log10_p)}`}; ${reached} of ${all} decoy secrets reach as much`,
+];
 
 const ofStamp = ({
   z,

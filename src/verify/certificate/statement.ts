@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { sha256Hex } from '../../base/sha256.ts';
 import { base64 } from '../../claim/adapter.ts';
 import { canonicalJson } from '../../claim/canonical.ts';
-import { hex256, index } from '../../claim/plan.ts';
+import { hex256, index, MAX_KEYS } from '../../claim/plan.ts';
 import { MOST_PROOFS } from '../../proof/beside.ts';
 import { roundSchema } from '../../proof/drand.ts';
 import { MOST_DIGITS } from '../exact/ratio.ts';
@@ -89,6 +89,15 @@ const stampReadSchema = z.strictObject({
   chain: hex256,
 });
 
+const ranksSchema = z.strictObject({
+  /** Of each key and candidate the log-probability behind it, of membership of the decryption; null: none, or no number. */
+  scores: z.array(z.array(z.number().nullable()).max(2 ** 20)).max(MAX_KEYS),
+  /** T6 of one look; null where counting it would take too long. It gives no word. */
+  log10_p: z.number().max(0).nullable(),
+  /** The link after that of the stamp, or of the last answer. */
+  chain: hex256,
+});
+
 const predicateSchema = z.strictObject({
   /** The key that signs: SubjectPublicKeyInfo, base64. */
   signer: base64,
@@ -111,6 +120,8 @@ const predicateSchema = z.strictObject({
   transcript: z.array(exchangeSchema),
   /** Null where the stamp was not read, and stays closed. */
   stamp: stampReadSchema.nullable(),
+  /** Absent where nothing was scored. */
+  ranks: ranksSchema.optional(),
   suspect: z.union([weightsSchema, endpointSchema]),
   /** The owner's own vanilla model, where the suspect's rows were put on it. */
   body: digests.nullable(),
@@ -177,6 +188,16 @@ export function chainedStamp(
   const before = last ? Buffer.from(last.chain, 'hex') : firstLink(root);
   const read = { against_vanilla, matrices };
   return { ...read, chain: sha256(before, canonicalJson(read)).toString('hex') };
+}
+
+/** Scores, linked to the stamp that was read, or to the last answer. */
+export function chainedRanks(
+  transcript: readonly Exchange[],
+  stamp: StampRead | null,
+  { scores, log10_p }: Omit<NonNullable<Predicate['ranks']>, 'chain'>,
+): NonNullable<Predicate['ranks']> {
+  const before = Buffer.from(stamp?.chain ?? transcript.at(-1)!.chain, 'hex');
+  return { scores, log10_p, chain: sha256(before, canonicalJson(scores)).toString('hex') };
 }
 
 export const isEndpoint = (suspect: Predicate['suspect']): suspect is EndpointSuspect =>

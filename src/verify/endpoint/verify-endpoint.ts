@@ -28,7 +28,7 @@ import {
 } from '../../text/prompts/wrappers.ts';
 import { allOpened } from '../certificate/burn.ts';
 import { type Certifier, certifier, certify, plannedCertificate } from '../certify.ts';
-import { decideWithFurther } from '../further.ts';
+import { type Decided, decideWithFurther } from '../further.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim } from '../opened-claim.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
 import { checkScores, rankCount, rankRequests, rankScores } from '../ranks.ts';
@@ -142,12 +142,13 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       if (!options.sequential) await all(ask(0, requests.length));
       const scores = await rankScores(model, scoring, requests.length, onEvent);
       const look = (stopped: string, keys: number): number => transcript.look(stopped, keys);
-      const { verdict, further } = options.sequential
+      const decided: Decided = options.sequential
         ? {
             verdict: await decideInTurn(opened, deciding, { options: options.sequential, ask, look }),
             further: [],
           }
         : decideWithFurther(opened, answers, deciding, { seed: opening.owner_seed, randomness, scores });
+      const { verdict, further } = decided;
       const identity = await model.identity();
       const { from, to } = transcript.times!;
       if (prepared.issuing) {
@@ -162,6 +163,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
             ...{ asked_from: from, asked_to: to, transcript_chain: transcript.chain },
           },
           body: null,
+          ranks: decided.ranks,
           exchanges: requests.slice(0, verdict.keys.to - verdict.keys.from).map((_, i) => ({
             // In turns it is what the user says.
             prompt: `${prefix}${opened.plan.keys[range.from + i]!.text}${suffix}`,

@@ -20,15 +20,18 @@ interface Ranked<K extends ClaimKind> {
 
 export interface RankTest<K extends ClaimKind> {
   readonly name: string;
-  /** What no draw changes is ranked once. @param coin breaks ties; independent of the draw, and as committed as it is */
-  readonly rank: (size: SizeOf[K], scores: Scores, coin: Uniform) => Ranked<K>;
+  /**
+   * What no draw changes is ranked once.
+   * @param coin breaks ties, among the candidates of a key or (key 0) among keys; independent of the draw, and as committed as it is
+   */
+  readonly rank: (size: SizeOf[K], scores: Scores, coin: (key: number) => Uniform) => Ranked<K>;
 }
 
 /**
  * Places from 1, the largest score first; equal ones in an order of the coin's. What is no number is least.
- * @param slot the coin's slots slot..slot+scores-1 are used
+ * @param coin its slot i, where place i of equal ones is filled by any of those that are left
  */
-export function ranksOf(scores: readonly number[], coin: Uniform, slot: number): number[] {
+export function ranksOf(scores: readonly number[], coin: Uniform): number[] {
   const worth = scores.map((score) => (Number.isNaN(score) ? Number.NEGATIVE_INFINITY : score));
   const order = worth
     .map((_, i) => i)
@@ -38,7 +41,7 @@ export function ranksOf(scores: readonly number[], coin: Uniform, slot: number):
     let to = from + 1;
     while (to < order.length && worth[order[to]!] === worth[order[from]!]) to++;
     for (let i = from; i < to; i++) {
-      const j = to - i === 1 ? i : i + coin(slot + i, to - i);
+      const j = to - i === 1 ? i : i + coin(i, to - i);
       [order[i], order[j]] = [order[j]!, order[i]!];
       ranks[order[i]!] = i + 1;
     }
@@ -111,7 +114,7 @@ export const RANK_TESTS: { readonly [K in ClaimKind]: RankTest<K> | undefined } 
   'drawn-answers': {
     name: 'T6 ranks of the drawn answers by log-probability (Fisher)',
     rank({ n, m }, scores, coin) {
-      const ranks = scores.map((row, i) => ranksOf(row, coin, i * m));
+      const ranks = scores.map((row, i) => ranksOf(row, coin(i)));
       const worth = Array.from({ length: m + 1 }, (_, rank) => Math.log(m / rank));
       const lnHarmonic = Math.log(harmonic(m));
       return {
@@ -131,8 +134,7 @@ export const RANK_TESTS: { readonly [K in ClaimKind]: RankTest<K> | undefined } 
     rank({ n, pool }, scores, coin) {
       const ranks = ranksOf(
         scores.map((row) => row[0]!),
-        coin,
-        0,
+        coin(0),
       );
       return {
         statistic({ trained }) {

@@ -19,10 +19,11 @@ import { publicKeyOf, seal } from '../../../src/verify/certificate/dsse.ts';
 import { statementOf } from '../../../src/verify/certificate/issue.ts';
 import type { Statement } from '../../../src/verify/certificate/statement.ts';
 import { checkEvidence } from '../../../src/verify/evidence.ts';
+import type { Scores } from '../../../src/verify/exact/t6.ts';
+import { decideWithFurther } from '../../../src/verify/further.ts';
 import { courseOf, namedBy, outcome } from '../../../src/verify/sequential/outcome.ts';
 import type { SequentialOptions, Stopped } from '../../../src/verify/sequential/stopped.ts';
 import { readingFrom, type StampReading } from '../../../src/verify/stamp.ts';
-import { decide } from '../../../src/verify/verdict.ts';
 import { answersPlan, bindings, committing, membershipPlan } from '../../claim/plans.ts';
 
 export const KEYS = {
@@ -54,6 +55,8 @@ interface Making {
   readonly sequential?: SequentialOptions;
   /** Behind a server, in place of weights. */
   readonly server?: boolean;
+  /** Everything that could have been drawn was scored: the drawn ones among the best, with ties and what is no number. */
+  readonly ranked?: boolean;
 }
 
 const STAMP: StampPlan = {
@@ -121,6 +124,20 @@ function inTurn(
   return outcome(course, terms, ways, { budget: null, not_counted: 0, looks: 1 });
 }
 
+/** Of keys from..to-1: the drawn ones higher by some, few different numbers, and now and then none. */
+function scoresOf({ plan, draw, kind }: Opened, from: number, to: number): Scores {
+  return Array.from({ length: to - from }, (_, i) => {
+    const key = from + i;
+    return CLAIM_KINDS[kind].candidates(plan as never, key).map((_, j) => {
+      const own = draw.kind === 'drawn-answers' ? draw.indices[key] === j : isTrained(draw, key);
+      const some = (7 * key + 5 * j) % 11;
+      return some === 10 ? Number.NEGATIVE_INFINITY : (own ? 2 : 0) - some / 3;
+    });
+  });
+}
+const isTrained = (draw: Opened['draw'], key: number): boolean =>
+  draw.kind === 'drawn-membership' && draw.trained.includes(key);
+
 /** The statement, and its envelope. */
 export function made({
   plan = answersPlan(16, 256) as ClaimPlan,
@@ -137,6 +154,7 @@ export function made({
   sequential,
   read,
   server = false,
+  ranked = false,
 }: Making = {}): { statement: Statement; text: string; opened: Opened } {
   const { claim, opening } = committed;
   const stamp = read && readingOf(plan.stamp!, read);
@@ -163,13 +181,21 @@ export function made({
   const stopped = sequential && inTurn(opened, all.slice(from, most), from, deciding, sequential);
   const to = stopped ? from + stopped.report.asked : most;
   const answers = all.slice(from, to);
-  const verdict = decide(opened, answers, {
-    ...deciding,
-    range: { from, to },
-    ...(stamp && { stamp }),
-    ...(stopped && { stopped }),
-    ...(body && { ownerParts: { body: BODY } }),
-  });
+  const { verdict, ranks } = decideWithFurther(
+    opened,
+    answers,
+    {
+      ...deciding,
+      range: { from, to },
+      ...(stamp && { stamp }),
+      ...(stopped && { stopped }),
+      ...(body && { ownerParts: { body: BODY } }),
+    },
+    {
+      ...{ seed: stopped ? null : opening.reveal().owner_seed, randomness: randomness || null },
+      ...(ranked && { scores: scoresOf(opened, from, to) }),
+    },
+  );
   const statement = statementOf(
     opened,
     { opening: opening.reveal() } as Partial<SecretContents> as SecretContents,
@@ -181,6 +207,7 @@ export function made({
       beacon: forged ?? beside.beacon,
       proofs: beside.proofs.map((response) => Buffer.from(response).toString('base64')),
       stamp: stamp ?? null,
+      ranks,
       suspect: server
         ? {
             endpoint: 'https://host.example/v1',
@@ -225,5 +252,8 @@ export const CERTIFICATE_KINDS: Readonly<Record<string, () => ReturnType<typeof 
   stamp: () => made({ plan: stampAlone(), read: [9, -1, null] }),
   'keys and stamp': () => made({ plan: stamped(small()), read: [7, 2, 1], lost: 1 }),
   stopped: () => made({ plan: answersPlan(16, 32) as ClaimPlan, lost: 1, sequential: { until: 'matches' } }),
+  ranked: () => made({ plan: answersPlan(12, 16) as ClaimPlan, lost: 1, ranked: true }),
+  'ranked, of a pool with a stamp': () =>
+    made({ plan: stamped(small()), read: [7, 2, 1], lost: 1, ranked: true }),
   'stopped, of a pool': () => made({ plan: membershipPlan(60, 9, 4) as ClaimPlan, lost: 1, sequential: {} }),
 };
