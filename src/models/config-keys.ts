@@ -89,6 +89,60 @@ export const MATTERS: ReadonlyMap<string, Unused> = new Map([
   ),
 ]);
 
+/**
+ * Whether the class of that model_type never looks at a key that matters elsewhere, whatever its value: measured in
+ * transformers 5 (goldens/config/make_ignored.py). Code of the folder's own (`auto_map`) may.
+ */
+export function isIgnored(key: string, config: Readonly<Record<string, unknown>>): boolean {
+  const { model_type: family, auto_map: code } = config;
+  if ((code ?? null) !== null || typeof family !== 'string' || !Object.hasOwn(READ_BY, family)) return false;
+  return IGNORED.has(key) && !READ_BY[family]!.includes(key);
+}
+
+const IGNORED: ReadonlySet<string> = new Set(
+  words(`
+  add_cross_attention alibi attention_bias attention_k_eq_v attn_bias bias is_moe lm_head_bias mlp_bias multi_query
+  mup_enabled new_decoder_architecture norm_topk_prob parallel_attn prefix_lm qk_layernorm qk_norm qkv_bias
+  rope_interleave rope_interleaved scale_attn_by_inverse_layer_idx scale_embedding use_bias use_bidirectional_attention
+  use_parallel_residual use_post_norm use_mrope use_qk_norm use_sliding_window
+  attention_in_multiplier attention_out_multiplier embedding_multiplier key_multiplier lm_head_multiplier logit_scale
+  logits_scaling residual_multiplier rope_ratio scale_emb attention_multiplier
+  rotary_pct final_logit_softcapping attn_logit_softcapping
+  decoder_sparse_step num_kv_shared_layers num_nextn_predict_layers first_k_dense_replace n_routed_experts num_experts
+  num_experts_per_tok num_local_experts moe_intermediate_size kv_lora_rank q_lora_rank rotary_dim max_window_layers
+  attention_chunk_size sliding_window sliding_window_pattern query_pre_attn_scalar
+  layer_norm_eps layer_norm_epsilon norm_eps clip_qkv activation_function hidden_activation
+  no_rope_layers mlp_only_layers pruned_heads position_embedding_type`),
+);
+
+/** By model_type, of those keys the ones that count although the family's file does not ask for them. */
+const READ_BY: Readonly<Record<string, readonly string[]>> = {
+  llama: [],
+  mistral: [],
+  mixtral: ['num_experts'],
+  qwen2: [],
+  qwen2_moe: [],
+  qwen3: [],
+  qwen3_moe: [],
+  gemma: ['use_bidirectional_attention'],
+  gemma2: [],
+  gemma3_text: ['final_logit_softcapping'],
+  phi: [],
+  phi3: [],
+  gpt2: [],
+  gpt_neox: [],
+  gptj: [],
+  olmo2: [],
+  granite: [],
+  stablelm: [],
+  starcoder2: [],
+  smollm3: [],
+  cohere: [],
+  falcon: [],
+  bloom: [],
+  opt: [],
+};
+
 /** Fields of `rope_scaling` that some kind of scaling reads. */
 export const ROPE_FIELDS: ReadonlySet<string> = new Set(
   words(`

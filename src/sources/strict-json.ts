@@ -4,11 +4,14 @@
 import { WhorlError } from '../base/error.ts';
 import { withReader } from './bounded-reader.ts';
 import { refuseLookAlike } from './look-alike.ts';
+import { parsePythonConfig } from './rows/python-json.ts';
 
 const MAX_JSON = 100_000_000; // bytes; the largest index seen (497,000 tensors) has 60 MB
 
 export interface StrictOptions {
   readonly wholeNumbers?: boolean;
+  /** NaN and the infinities are numbers, as Python writes and reads them. */
+  readonly python?: boolean;
 }
 
 /**
@@ -26,7 +29,7 @@ export function parseStrictJson(bytes: Uint8Array, name: string, options: Strict
     throw new WhorlError('bad-file', `${name} begins with a byte order mark`, 'save it as UTF-8 without one');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = options.python ? parsePythonConfig(text) : JSON.parse(text);
   } catch (cause) {
     throw new WhorlError('bad-file', `${name} is not valid JSON`, undefined, { cause });
   }
@@ -51,7 +54,7 @@ export function readJsonObject(path: string, name: string): Record<string, unkno
           `${name} has ${reader.size} bytes, more than the ${MAX_JSON} allowed`,
         );
       refuseLookAlike(reader, { anyKind: true });
-      return asObject(parseStrictJson(reader.bytes(reader.size, 'the file'), name), name);
+      return asObject(parseStrictJson(reader.bytes(reader.size, 'the file'), name, { python: true }), name);
     },
     name,
   );

@@ -6,6 +6,7 @@ import { WhorlError } from '../base/error.ts';
 import { nearestNames } from '../base/near-name.ts';
 import { CUTS, LLAMA3_NAMES } from './gguf-cuts.ts';
 import { endsOf } from './gguf-ends.ts';
+import { templatesOfGguf } from './gguf-templates.ts';
 import { PIECE_TYPE, sentencePieceTokenizer, tokensAround } from './sentencepiece.ts';
 
 const MAX_TOKENS = 2 ** 22;
@@ -52,8 +53,8 @@ export function tokenizerFilesFromGguf(metadata: Readonly<Record<string, unknown
     tokenizer_class: 'PreTrainedTokenizerFast',
     clean_up_tokenization_spaces: false,
   };
-  const template = metadata['tokenizer.chat_template'];
-  if (typeof template === 'string') settings.chat_template = template;
+  const template = templatesOfGguf(metadata);
+  if (template !== undefined) settings.chat_template = template;
   const context = metadata[`${String(metadata['general.architecture'])}.context_length`];
   if (typeof context === 'number' || typeof context === 'bigint') settings.model_max_length = Number(context);
 

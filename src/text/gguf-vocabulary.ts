@@ -5,6 +5,7 @@ import { WhorlError } from '../base/error.ts';
 import type { GgufEntry } from '../sources/checkpoints/write-gguf.ts';
 import { cutName, stepsOf } from './gguf-cuts.ts';
 import { endsOf } from './gguf-ends.ts';
+import { ggufTemplates } from './gguf-templates.ts';
 import { PIECE_TYPE, SPACE } from './sentencepiece.ts';
 import { scoresOf } from './sentencepiece-scores.ts';
 import type { OpenedTokenizer, Tokenizer } from './tokenizer.ts';
@@ -60,6 +61,7 @@ export async function ggufVocabulary(
   const { entries, lost } = make(parts);
   const ids = named(tokenizer, parts.tokens);
   const around = await tokensAround(tokenizer, refuse);
+  const templates = ggufTemplates(tokenizer.chatTemplates);
   return {
     entries: new Map<string, GgufEntry>([
       ...entries,
@@ -67,18 +69,13 @@ export async function ggufVocabulary(
       ['tokenizer.ggml.token_type', { type: 'int32s', value: parts.types }],
       ...ids.entries,
       ...around,
-      ...(tokenizer.chatTemplate === undefined
-        ? []
-        : [text('chat_template', tokenizer.chatTemplate, 'tokenizer')]),
+      ...templates.entries,
     ]),
-    lost: [...lost, ...ids.lost, ...flagsOf(json)],
+    lost: [...lost, ...ids.lost, ...flagsOf(json), ...templates.lost],
   };
 }
 
-const text = (key: string, value: string, at = 'tokenizer.ggml'): Entry => [
-  `${at}.${key}`,
-  { type: 'string', value },
-];
+const text = (key: string, value: string): Entry => [`tokenizer.ggml.${key}`, { type: 'string', value }];
 
 function tokensOf(tokenizer: Tokenizer, model: Json, rows: number): Pick<Parts, 'tokens' | 'types'> {
   const unknown = typeof model.unk_token === 'string' ? tokenizer.idOf(model.unk_token) : undefined;

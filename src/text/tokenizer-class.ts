@@ -88,13 +88,22 @@ function withPrefix(json: Json, settings: Json): Json {
   return { ...json, pre_tokenizer: { ...cutter, add_prefix_space: built.add_prefix_space } };
 }
 
-/** In words, what one version of transformers or the other makes otherwise. @param family of config.json */
-export const classNotes = (json: Json, settings: Json, family: unknown, around: Around): readonly string[] =>
-  [
-    builtOtherwise(json, settings, family),
+/** In words, what one version of transformers or the other makes otherwise. @param around ids of an empty text */
+export function classNotes(
+  json: Json,
+  files: Readonly<Record<string, unknown>>,
+  { bosId, eosId }: { readonly bosId: number | undefined; readonly eosId: number | undefined },
+  around: readonly number[],
+): readonly string[] {
+  const [settings, config] = [record(files['tokenizer_config.json']), record(files['config.json'])];
+  const has = (id: number | undefined) =>
+    id === undefined || bosId === eosId ? undefined : around.includes(id);
+  return [
+    builtOtherwise(json, settings, config.model_type),
     prefixedOtherwise(json, settings),
-    putAround(settings, around),
+    putAround(settings, { bos: has(bosId), eos: has(eosId) }),
   ].filter((note) => note !== undefined);
+}
 
 function builtOtherwise(json: Json, settings: Json, family: unknown): string | undefined {
   const [name, built] = [classOf(settings), builtBy(settings)];

@@ -9,8 +9,10 @@ import { systemError } from '../base/system-errors.ts';
 import { furtherTemplateName, furtherTemplates } from '../sources/checkpoints/chat-templates.ts';
 import { linkToNothing } from '../sources/checkpoints/folder.ts';
 import { lookAlike } from '../sources/look-alike.ts';
+import { parsePythonConfig } from '../sources/rows/python-json.ts';
 import { type AddedTokens, addedTokens } from './added-tokens.ts';
 import { appendedEos, withoutAppended } from './appended.ts';
+import { generationNotes } from './generation-notes.ts';
 import { tokensAround } from './sentencepiece.ts';
 import { tokenizerJsonFromModel } from './sentencepiece-model.ts';
 import { t5TokenizerJson } from './t5-tokenizer.ts';
@@ -178,7 +180,7 @@ async function readBounded(path: string, limit: number, isTemplate = false): Pro
 
 function parseJson(text: string, path: string): unknown {
   try {
-    return JSON.parse(text);
+    return parsePythonConfig(text);
   } catch (cause) {
     throw new WhorlError('bad-file', `${path} is not JSON (${(cause as Error).message})`, undefined, {
       cause,
@@ -244,14 +246,10 @@ async function build({ text, json: given, files, origin, names }: Source): Promi
     const rows = encodings.map((encoding) => encoding.getIds());
     return continued && addSpecialTokens ? rows.map((row) => withoutAppended(row, ends)) : rows;
   };
-  const { bosId: bos, eosId: eos } = description;
-  const around = (await engine.encode('')).getIds();
-  const notes = names
-    ? []
-    : classNotes(record(json), settings, record(files['config.json']).model_type, {
-        bos: bos === undefined || bos === eos ? undefined : around.includes(bos),
-        eos: eos === undefined || bos === eos ? undefined : around.includes(eos),
-      });
+  const notes = [
+    ...(names ? [] : classNotes(record(json), files, description, (await engine.encode('')).getIds())),
+    ...generationNotes(record(files['generation_config.json'])),
+  ];
   const tokenizer: Tokenizer = {
     ...description,
     notes,

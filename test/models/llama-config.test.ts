@@ -306,7 +306,7 @@ describe('refused, by name', () => {
     [{ attention_bias: 'yes' }, 'bad-file', 'attention_bias'],
     [{ quantization_config: { bits: 4 } }, 'unsupported', 'quantization_config'],
     [{ hidden_act: 'gelu' }, 'unsupported', 'hidden_act'],
-    [{ sliding_window: 4096 }, 'unsupported', 'sliding_window'],
+    [{ layer_types: ['sliding_attention'], sliding_window: 4096 }, 'unsupported', 'layer_types'],
   ])('%j', (changed, code, word) => {
     expect(() => llamaConfig(parsed({ ...LLAMA_2_7B, ...changed }), 'config.json')).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(word) as string }) as Error,

@@ -70,6 +70,7 @@ describe('refused', () => {
     ['tokens', { trainable_token_indices: { embed_tokens: [3], lm_head: [2] } }, 'bad-file', '1 rows'],
     ['saved', { trainable_token_indices: [3] }, 'bad-file', 'none were saved'],
     ['parameter', { target_parameters: ['k_proj.weight'] }, 'mismatch', 'target_modules'],
+    ['parameter', { target_parameters: ['q_proj.gate_up_proj'] }, 'unsupported', 'all experts'],
     ['begun-by-eva', { init_lora_weights: 'pissa' }, 'unsupported', 'init_lora_weights'],
     ['saved', { modules_to_save: 7 }, 'bad-file', 'modules_to_save'],
   ])('%s with %j', (name, more, code, says) => {

@@ -183,6 +183,15 @@ export function parameterTargets(config: Config, path: string): (parameter: stri
   return (parameter) => names.some((name) => parameter === name || parameter.endsWith(`.${name}`));
 }
 
+/** A parameter that holds all experts of a layer, which a low-rank map of this module is on; undefined for a plain matrix. */
+export function stackedParameter(config: Config, module: string, path: string): string | undefined {
+  const holder = module.replace(/(?:[.]base_layer)+$/, '');
+  return namesIn(config, 'target_parameters', path).find((name) => {
+    const [of, parameter] = [name.slice(0, name.lastIndexOf('.')), name.slice(name.lastIndexOf('.') + 1)];
+    return parameter !== 'weight' && (holder === of || holder.endsWith(`.${of}`));
+  });
+}
+
 /** Which rows the saved ones stand for: by the module's name or its end; a bare list is for the embedding. */
 export function tokenRows(
   config: Config,

@@ -13,6 +13,7 @@ import {
   namesIn,
   parameterTargets,
   scales,
+  stackedParameter,
   targeted,
   tokenRows,
 } from './peft-config.ts';
@@ -81,6 +82,13 @@ export function readPeftAdapter(folder: string): PeftAdapter {
         'mismatch',
         `${weights}: ${shown(module)} is ${why} in ${ADAPTER_CONFIG}`,
         'PEFT would leave it out; correct one of the two files',
+      );
+    const stacked = stackedParameter(config, module, configPath);
+    if (stacked !== undefined)
+      throw new WhorlError(
+        'unsupported',
+        `${configPath}: target_parameters has ${shown(stacked)}, one parameter for all experts of a layer`,
+        'merge it with PEFT (merge_and_unload), then use the merged model',
       );
     if (!byParameter(`${module}.weight`)) {
       if (!targeted(module, config.target_modules)) throw leftOut('not among the target_modules');

@@ -1,10 +1,10 @@
-// Rows from JSON (an array, or {"data": [...]}) and JSON lines. Which of the two a file is, its first line says:
-// an object that is complete by its end of line begins JSON lines.
+// Rows from JSON (an array, {"data": [...]}, or printed objects one after another) and JSON lines. Which of them a file is,
+// its first line says: a value that is complete by its end of line begins JSON lines, unless it holds all rows.
 
 import { WhorlError } from '../../base/error.ts';
 import { BoundedReader } from '../bounded-reader.ts';
 import { READ } from './no-rows.ts';
-import { parsePythonJson } from './python-json.ts';
+import { parseJsonSequence, parsePythonJson } from './python-json.ts';
 import { damaged, type ReadRowsOptions, type Row, rowOf } from './row.ts';
 
 const MAX_LINE = 64 * 1024 * 1024; // one row; the longest conversation in the public sets has 3 MB
@@ -35,19 +35,38 @@ function project(row: Row, columns?: readonly string[]): Row {
 }
 
 function firstLineStandsAlone(reader: BoundedReader): boolean {
-  for (const [, bytes] of splitLines(reader)) {
-    const text = decode(bytes, `${reader.name}, line 1`).trim();
+  let first: unknown;
+  let found = false;
+  for (const [number, bytes] of splitLines(reader)) {
+    const text = decode(bytes, `${reader.name}, line ${number}`).trim();
     if (text === '') continue;
-    if (!text.startsWith('{')) return false;
-    let value: unknown;
+    if (found) return true; // what could hold all rows does not: there are more
     try {
-      value = parsePythonJson(text);
+      first = parsePythonJson(text);
     } catch {
-      return /\.(jsonl|ndjson)$/i.test(reader.path) && text !== '{'; // its line 1 is to blame
+      // Of JSON lines its first is to blame, unless it is several rows, or the beginning of one that goes on.
+      return /\.(jsonl|ndjson)$/i.test(reader.path) && /^\{./.test(text) && !isSequence(text);
     }
-    return !Array.isArray((value as Row).data) || Object.keys(value as Row).length > 1;
+    if (!holdsRows(first)) return true;
+    found = true;
   }
   return false;
+}
+
+/** An array, or an object that has nothing but an array `data`. */
+const holdsRows = (value: unknown): boolean =>
+  Array.isArray(value) ||
+  (typeof value === 'object' &&
+    value !== null &&
+    Array.isArray((value as Row).data) &&
+    Object.keys(value).length === 1);
+
+function isSequence(text: string): boolean {
+  try {
+    return parseJsonSequence(text).length > 1;
+  } catch {
+    return false;
+  }
 }
 
 function* lines(reader: BoundedReader): Generator<[string, unknown]> {
@@ -69,17 +88,24 @@ function* whole(reader: BoundedReader): Generator<[string, unknown]> {
   reader.position = 0;
   const text = decode(reader.bytes(reader.size, 'the file'), reader.name);
   if (text.trim() === '') throw damaged(reader.name, 'the file is empty');
-  const value = parse(text, (at) =>
+  const rows = rowsIn(text, (at) =>
     at === undefined ? reader.name : `${reader.name}, line ${lineAt(text, at)}`,
   );
-  const rows = Array.isArray(value) ? value : (value as Row | null)?.data;
-  if (!Array.isArray(rows))
-    throw new WhorlError(
-      'bad-file',
-      `${reader.name} holds no rows`,
-      'give an array of objects, or {"data": [...]}',
-    );
   for (let i = 0; i < rows.length; i++) yield [`${reader.name}, row ${i + 1}`, rows[i]];
+}
+
+/** The rows that a value holds; any other value is one, and of several values each. */
+function rowsIn(text: string, where: (at?: number) => string): readonly unknown[] {
+  let value: unknown;
+  try {
+    value = parse(text, where);
+  } catch (error) {
+    if (!isSequence(text)) throw error;
+    return parseJsonSequence(text);
+  }
+  if (Array.isArray(value)) return value;
+  const { data } = (value ?? {}) as Row;
+  return Array.isArray(data) ? data : [value];
 }
 
 /** Line numbers from 1, without the line's end. A line split over chunks is joined once. */

@@ -22,15 +22,37 @@ const WORDS: readonly (readonly [string, unknown])[] = [
 export const parsePythonJson = (text: string): unknown =>
   SPECIAL.test(text) ? new Parser(text).all() : (JSON.parse(text) as unknown);
 
+/** The same where integers are numbers like any other, as a config's are. */
+export function parsePythonConfig(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    if (!SPECIAL.test(text)) throw cause;
+    return new Parser(text, Number).all();
+  }
+}
+
+/** Values one after another, with or without white space between them: what printed objects put together make. */
+export const parseJsonSequence = (text: string): unknown[] => new Parser(text).sequence();
+
 class Parser {
   #at = 0;
-  constructor(private readonly text: string) {}
+  constructor(
+    private readonly text: string,
+    private readonly integer: (digits: string) => unknown = (digits) => exactInteger(BigInt(digits)),
+  ) {}
 
   all(): unknown {
     const value = this.#value(0);
     this.#take(SPACE);
     if (this.#at < this.text.length) throw this.#fault();
     return value;
+  }
+
+  sequence(): unknown[] {
+    const values: unknown[] = [];
+    for (this.#take(SPACE); this.#at < this.text.length; this.#take(SPACE)) values.push(this.#value(0));
+    return values;
   }
 
   #value(depth: number): unknown {
@@ -47,7 +69,7 @@ class Parser {
       }
     const number = this.#take(NUMBER);
     if (number === undefined) throw this.#fault();
-    return /[.eE]/.test(number) ? Number(number) : exactInteger(BigInt(number));
+    return /[.eE]/.test(number) ? Number(number) : this.integer(number);
   }
 
   #object(depth: number): Record<string, unknown> {
