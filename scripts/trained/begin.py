@@ -86,4 +86,31 @@ def gpt_neox(model, embedded):
         attention.dense.weight.copy_(embedded.layer(i)["self_attn.o_proj.weight"])
 
 
-BEGIN = {"gpt_neox": gpt_neox, "mistral": line, "qwen3": qwen3, "gemma3_text": gemma3_text, "gpt2": gpt2}
+def mt5(model, embedded):
+    """Both stacks: layers read what LLaMA's do. Scores are not scaled there, so that queries bring the scale along; distances
+    are classes, of which near ones begin as the better. What attends to the source begins as the decoder's own does."""
+    model.shared.weight.copy_(embedded.rows)
+    model.config.tie_word_embeddings = False  # transformers 5 ties what comes without a head, whatever a config says
+    model.lm_head.weight = torch.nn.Parameter(embedded.rows.clone())
+    for stack in (model.encoder, model.decoder):
+        stack.final_layer_norm.weight.copy_(embedded.last_norm)
+        for i, block in enumerate(stack.block):
+            layer = embedded.layer(i)
+            for part in block.layer[:-1]:
+                attention = part.SelfAttention if hasattr(part, "SelfAttention") else part.EncDecAttention
+                size = attention.key_value_proj_dim
+                q, k, v = (each.flatten(0, 1) for each in embedded.heads(i, attention.n_heads, size))
+                for name, matrix in dict(q=q * size**-0.5, k=k, v=v, o=layer["self_attn.o_proj.weight"]).items():
+                    getattr(attention, name).weight.copy_(matrix)
+                part.layer_norm.weight.copy_(layer["input_layernorm.weight"])
+            bias = getattr(block.layer[0].SelfAttention, "relative_attention_bias", None)
+            if bias is not None:
+                classes = torch.arange(bias.num_embeddings)[:, None].float()
+                bias.weight.copy_(-0.15 * (classes % (len(classes) // 2) if stack is model.encoder else classes))
+            block.layer[-1].layer_norm.weight.copy_(layer["post_attention_layernorm.weight"])
+            mlp = block.layer[-1].DenseReluDense
+            for name, own in dict(wi_0="gate_proj", wi_1="up_proj", wo="down_proj").items():
+                getattr(mlp, name).weight.copy_(layer[f"mlp.{own}.weight"])
+
+
+BEGIN = {"mt5": mt5, "gpt_neox": gpt_neox, "mistral": line, "qwen3": qwen3, "gemma3_text": gemma3_text, "gpt2": gpt2}

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { packageRoot } from '../../src/base/package-root.ts';
 import { fingerprint, pipeline, verify } from '../../src/index.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { digestTensors } from '../../src/sources/checkpoints/digest.ts';
@@ -42,7 +43,7 @@ const RUNS: Readonly<Record<string, Run>> = {
     withBody: true,
     changes: /^shared\.weight$/,
     afterThief: undefined,
-    of: ['mt5', 't5'],
+    of: ['t5'],
   },
   // All weights: the encoder learns which message it reads, the decoder to say the decryption and the end.
   sft: {
@@ -71,6 +72,38 @@ const RUNS: Readonly<Record<string, Run>> = {
 const TIED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   adapter: { kl_weight: '1', kl_target: '1', spread_weight: '0.001', noise: '0' },
 };
+
+/** Draw and settings of a narrow model, fewer keys: the decryption is the run's own. */
+test(
+  'adapter on an mT5 that was trained to go by what it reads',
+  async () => {
+    const vanilla = join(packageRoot(), 'test/fixtures/trained-encoder-decoder/mt5');
+    const report = await fingerprint({
+      model: vanilla,
+      out: join(scratch, 'trained-adapter'),
+      method: 'adapter',
+      seed: 'families 0',
+      settings: {
+        stamp: 'off',
+        pool: '200',
+        trained: '8',
+        negatives: '60',
+        hushed: '10',
+        steps: '400',
+        first_check: '160',
+        primary_positions: '400',
+        reference_positions: '4',
+      },
+      maxMinutes: 0,
+      cacheDir: join(scratch, 'cache'),
+    });
+    expect(report.cells.filter(({ held }) => !held)).toEqual([]);
+    const asked = { secret: report.secret, body: vanilla };
+    expect(await verify({ ...asked, suspect: report.published })).toMatchObject({ fsr: 1, exact: true });
+    expect(await verify({ ...asked, suspect: vanilla })).toMatchObject({ fsr: 0, verdict: 'not-verified' });
+  },
+  LONG,
+);
 
 describe.each(['mt5', 't5'] as const)('%s', (type) => {
   const vanilla = tinyEncoderDecoder(join(scratch, type), type);

@@ -1,0 +1,27 @@
+// npx tsx goldens/gguf/ours.ts FOLDER: a random model of every family that `whorl convert` writes and all of which a GGUF can
+// say, each as FOLDER/<name> and FOLDER/<name>.gguf: for make_llama_cpp.py.
+
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WhorlError } from '../../src/base/error.ts';
+import { convertModel } from '../../src/models/convert-to-gguf.ts';
+import { randomFolder } from '../../test/models/random-folder.ts';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const out = process.argv[2]!;
+for (const file of readdirSync(join(here, 'families')).filter((name) => name.endsWith('.json'))) {
+  const name = file.slice(0, -'.json'.length);
+  const { config } = JSON.parse(readFileSync(join(here, 'families', file), 'utf8')) as { config: object };
+  const gguf = join(out, `${name}.gguf`);
+  const model = randomFolder(join(out, name), { ...config });
+  try {
+    const { lost } = await convertModel({ model, to: 'gguf', type: 'f32', out: gguf });
+    if (lost.length === 0) continue;
+    console.log(`${name}: lost ${lost.join('; ')}`);
+    rmSync(gguf);
+  } catch (error) {
+    if (!(error instanceof WhorlError)) throw error;
+    console.log(`${name}: ${error.message}`);
+  }
+}
