@@ -1,6 +1,6 @@
 """One step each, by assets/launch/train.py, of a LLaMA of 7B with random weights made here: tokens a second, peak memory.
 
-    python bench/gpu/big.py            SIZE=tiny tries the script where there is no GPU
+    python bench/gpu/big.py            SIZE=tiny tries the script where there is no GPU; KINDS="tensors overlay" does these alone
 Prints a line of JSON for each of what trains. All weights want four float32 tensors of the model's size (about 112 GB).
 """
 
@@ -59,7 +59,8 @@ def main():
             },
             "tensors": {"kind": "tensors", "tensors": {name: name for name in names}},
         }
-        for kind, trains in kinds.items():
+        for kind in os.environ.get("KINDS", " ".join(kinds)).split():
+            trains = kinds[kind]
             job = Path(scratch) / kind
             job.mkdir()
             write(job, trains, files, config.vocab_size, shapes)

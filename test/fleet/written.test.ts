@@ -14,6 +14,7 @@ import { writeSecret } from '../../src/claim/secret-file.ts';
 import { FleetFolder } from '../../src/fleet/folder.ts';
 import { writeHuggingFaceJobs, writeSkyPilot } from '../../src/fleet/written.ts';
 import { answersPlan, bindings, committing } from '../claim/plans.ts';
+import { whorl } from '../cli/whorl.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), "whorl it's-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -206,4 +207,25 @@ test('Hugging Face Jobs: a job that fails is fetched too, and the others are run
   const text = readFileSync(await writeHuggingFaceJobs(folder.path, open), 'utf8');
   expect(text).not.toContain('PASSPHRASE');
   expect(text).not.toContain('--passphrase');
+});
+
+test('a passphrase that is given where a task runs goes before the file that held it where the task was written', async () => {
+  await secretFile({ passphrase: new Secret('open sesame'), workFactor: 8 });
+  const passphraseFile = join(scratch, 'stayed at home.txt');
+  const place = folder.placeOf({
+    ...{ command: 'verify', name: 'moved', bound: { claim: 'x' }, options: {}, settings: {} },
+    ...{ who: { kind: 'hub', id: 'org/name@v2' }, files: { secret, passphraseFile }, sha256: null },
+  });
+  folder.keepPlace(place);
+  const alone = await whorl('task', place.folder);
+  expect(alone.err).toContain('stayed at home.txt');
+  process.env.WHORL_PASSPHRASE = 'shut sesame';
+  try {
+    const wrong = await whorl('task', place.folder, '--passphrase');
+    expect(wrong.code).toBe(1);
+    expect(wrong.err).toContain('passphrase');
+    expect(wrong.err).not.toContain('stayed at home.txt');
+  } finally {
+    delete process.env.WHORL_PASSPHRASE;
+  }
 });
