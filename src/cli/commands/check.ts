@@ -153,11 +153,14 @@ function show(checked: Checked, known: boolean, { bound, words: binds, again }: 
     binds,
     "That this suspect gave these answers is the signer's word, until somebody asks it again.",
     again.words,
-    ...(again.command === null ? [] : [`  ${again.command}`]),
     ...verdict.does_not_say.map((line) => `Does not say ${line}.`),
   ];
   print();
-  for (const text of words) for (const line of wrapped(text)) print(paint.dim(line));
+  for (const text of words) {
+    for (const line of wrapped(text)) print(paint.dim(line));
+    // In one line, to be copied.
+    if (text === again.words && again.command !== null) print(`    ${shownText(again.command)}`);
+  }
 }
 
 function againFrom(
