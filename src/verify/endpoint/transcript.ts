@@ -220,8 +220,11 @@ export class Transcript implements KeptReplies {
   }
 
   #take(entry: unknown, number: number): void {
-    const look = looked.safeParse(entry);
-    if (look.success) {
+    // A verdict's line is one that counts looks, or one that says why asking stopped: no answer does.
+    if (typeof entry === 'object' && entry !== null && ('look' in entry || 'stopped' in entry)) {
+      const look = looked.safeParse(entry);
+      if (!look.success)
+        throw this.#wrong(`cannot be read in line ${number}: ${wrongField(look.error, entry)}`);
       if (look.data.look !== ++this.#looks) throw this.#wrong(`counts its looks wrong in line ${number}`);
       return;
     }
