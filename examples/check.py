@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Checks a certificate of Whorl by its specification (src/verify/certificate/README.md), with the standard library alone.
 
-    python3 check.py certificate.json
+    python3 check.py certificate.json [roots.pem]
 
-Exit code: 0 verified, 3 not verified, 4 matches (owner's word), 5 undecided, 1 the certificate does not hold, 2 something in it was
-not checked: time stamps (X.509), or a beacon's round where bls.py does not lie beside this file. No code of Whorl was used.
+roots.pem: certificates of time-stamp authorities that you trust; without it a time stamp is worth no more than the owner's word.
+Exit code: 0 verified, 3 not verified, 4 matches (owner's word), 5 undecided, 1 the certificate does not hold, 2 something in it was not
+checked: time stamps or a beacon's round, where rfc3161.py or bls.py does not lie beside this file. No code of Whorl was used.
 """
 import base64, calendar, hashlib, hmac, itertools, json, math, re, sys, unicodedata
 from fractions import Fraction
@@ -13,6 +14,10 @@ try:
     from bls import signed as round_signed
 except ImportError:
     round_signed = None
+try:
+    import rfc3161
+except ImportError:
+    rfc3161 = None
 
 HEX = re.compile(r"[0-9a-f]{64}\Z")
 WORDS = {
@@ -601,7 +606,7 @@ def header_of(p):
     return claim, {name: claim[name] for name in claim if name != "root"}
 
 
-def check(raw):
+def check(raw, roots=()):
     envelope = parse(raw.decode()[:-1] if raw.endswith(b"\n") else "")
     has(envelope, "payloadType payload signatures")
     kind, payload = envelope["payloadType"], unbase64(envelope["payload"])
@@ -612,10 +617,12 @@ def check(raw):
     spki = unbase64(p["signer"])
     need(signature["keyid"] == sha(spki).hex(), "keyid")
     claim, header = header_of(p)
-    word = replay(p, claim, header, dice_of(p, claim["draw"]))
+    dice = dice_of(p, claim["draw"])
+    early, trusted = stamped_early(p, claim, roots)
+    word = replay(p, claim, header, dice, early, trusted)
     message = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
     need(signed_by(spki, message, unbase64(signature["sig"])), "the signature")  # last: it is the slowest
-    unchecked = ["time stamps"] if p["proofs"] else []
+    unchecked = ["time stamps (rfc3161.py is not beside this file)"] if p["proofs"] and not rfc3161 else []
     if p["beacon"] and round_signed:
         number, sig = p["beacon"]["round"], bytes.fromhex(p["beacon"]["signature"])
         need(round_signed(number, sig), "the signature of the beacon's round")
@@ -641,7 +648,20 @@ def dice_of(p, draw):  # what the draw takes beside the seed
     return sha(bytes.fromhex(p["beacon"]["signature"]))  # the value of a round, as drand has it
 
 
-def replay(p, claim, header, dice):
+def stamped_early(p, claim, roots):  # whether a time stamp is 60 s older than the round, and one that leads to a root
+    if not rfc3161:
+        return bool(p["beacon"] and p["proofs"]), False
+    early = []
+    for proof in p["proofs"]:
+        at, latest, anchored = rfc3161.stamp(unbase64(proof), claim["root"], roots)
+        need(latest + 1000 * DAY >= 1000 * moment(claim["created"], "a time"), "a time stamp that is not older than its claim")
+        need(at <= 1000 * (moment(p["created"], "a time") + DAY), "a time stamp that was made before")
+        if p["beacon"] and latest + 60000 <= 1000 * (GENESIS + (p["beacon"]["round"] - 1) * PERIOD):
+            early.append(anchored)
+    return bool(early), any(early)
+
+
+def replay(p, claim, header, dice, early, trusted):
     root, t3 = bytes.fromhex(claim["root"]), claim["kind"] == "drawn-answers"
     asked, start, end = p["asked"], p["asked"]["from"], p["asked"]["to"]
     alone, stamped, read = claim["kind"] == "drawn-direction", "stamp" in claim["channels"], p["stamp"]
@@ -776,7 +796,7 @@ def replay(p, claim, header, dice):
     paid = claim["most_looks"] * (2 if stamped and not alone else 1) * (2 if "endpoint" in p["suspect"] else 1) * (2 if private and not alone else 1)
     level = Fraction(repr(claim["alpha"]))
     # A round after a time stamp leaves the owner one draw a stamped commitment: 2^40 are paid, where both are there.
-    tried = 40 if p["beacon"] and p["proofs"] and p["result"]["draws_log2"] == 40 else 80
+    tried = 40 if early and p["result"]["draws_log2"] == 40 else 80
     if stopped:
         if t3:
             bets = AnswerBets(claim["m"], set(lost))
@@ -793,24 +813,28 @@ def replay(p, claim, header, dice):
         tail, best = joint if alone else map(min, joint, (tail, best))
     else:
         paid *= ways
-    word = "verified" if tail * paid * 2**tried <= level else "matches" if tail * paid <= level else "not-verified"
-    if word == "not-verified" and (best * paid > level or stopped and stopped["why"] == "budget"):
-        word = "undecided"
+
+    def word_at(tried):
+        if tail * paid <= level:
+            return "verified" if tail * paid * 2**tried <= level else "matches"
+        return "undecided" if best * paid > level or stopped and stopped["why"] == "budget" else "not-verified"
+
     result = {
-        "word": word,
+        "word": word_at(tried),
         "hits": hits,
         "p": {"numerator": str(tail.numerator), "denominator": str(tail.denominator)},
         "multiplicity": paid,
         "draws_log2": tried,
     }
     need(canonical(result) == canonical(p["result"]), "the result")
-    return word
+    # Whoever issued it may have trusted an authority that its reader does not.
+    return word_at(40 if tried == 40 and (trusted or not rfc3161) else 80)
 
 
-def verdict_of(raw):  # (exit code, line)
+def verdict_of(raw, roots=()):  # (exit code, line)
     try:
-        word, unchecked = check(raw)
-    except (Wrong, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        word, unchecked = check(raw, roots)
+    except (Wrong, StopIteration, *([rfc3161.Wrong] if rfc3161 else []), ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         return 1, f"does not hold: {error}"
     if unchecked:
         return 2, f"no word here: {word}, if what was not checked holds: the signature of its {' and of its '.join(unchecked)}"
@@ -818,9 +842,9 @@ def verdict_of(raw):  # (exit code, line)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: check.py certificate.json")
-    with open(sys.argv[1], "rb") as file:
-        code, line = verdict_of(file.read())
+    if len(sys.argv) not in (2, 3) or len(sys.argv) == 3 and not rfc3161:
+        sys.exit("usage: check.py certificate.json [roots.pem], the second with rfc3161.py beside this file")
+    raw, *roots = [open(path, "rb").read() for path in sys.argv[1:]]
+    code, line = verdict_of(raw, [one for pem in roots for one in rfc3161.certificates(pem)])
     print(line)
     sys.exit(code)

@@ -198,6 +198,7 @@ function parseContents(path: string, text: string): SecretContents {
     );
   const extra = Object.keys(outer).find((key) => !['format', 'version', 'sha256', 'contents'].includes(key));
   if (extra !== undefined) throw bad(path, `has an unknown field ${extra.slice(0, 40)}`);
+  if (typeof outer.contents !== 'object' || outer.contents === null) throw bad(path, 'has no field contents');
   const contents = checkShape(secretSchema, outer.contents, path, 'bad-secret');
   if (contents.claim.version !== outer.version)
     throw bad(path, 'is of another version than its claim', 'take the copy that was written');

@@ -35,7 +35,11 @@ const near = (got: number, want: string): void =>
 describe('against scipy and mpmath', () => {
   test('ranks of drawn answers: Fisher and e-value', () => {
     for (const { n, m, scores, drawn, log10_p, log10_e, p_value } of goldens.answers) {
-      const { statistic, tail, log10_e: e } = RANK_TESTS['drawn-answers']!.rank({ n, m }, scores, () => noCoin);
+      const {
+        statistic,
+        tail,
+        log10_e: e,
+      } = RANK_TESTS['drawn-answers']!.rank({ n, m }, scores, () => noCoin);
       const own = statistic({ kind: 'drawn-answers', indices: drawn });
       near(tail(own)!.log10_p, log10_p);
       near(tail(own)!.p_value, p_value);

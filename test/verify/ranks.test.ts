@@ -1,7 +1,7 @@
 // --ranks: everything that could have been drawn is scored behind the keys as they were asked, here and behind a server alike,
 // and what comes of it gives no word.
 
-import { rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openClaim } from '../../src/claim/open.ts';
@@ -10,6 +10,7 @@ import { scoreAll } from '../../src/lm/ask.ts';
 import { LocalModel } from '../../src/lm/local-model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import type { RunFolder } from '../../src/runs/run-folder.ts';
+import { checkCertificate } from '../../src/verify/certificate/check.ts';
 import { fisherTail } from '../../src/verify/exact/t6.ts';
 import { verify } from '../../src/verify/verify.ts';
 import { bindings } from '../claim/plans.ts';
@@ -17,6 +18,8 @@ import { finished } from '../cli/finished-run.ts';
 import { scratch, tinyModel } from '../cli/tiny-model.ts';
 import { whorl } from '../cli/whorl.ts';
 import { answering, over, type Server, serve } from '../lm/openai-server.ts';
+import { codeOf } from './certificate/mutants.ts';
+import { hasPython, pythonCodes } from './certificate/python.ts';
 
 let folder: string;
 let run: RunFolder;
@@ -79,6 +82,18 @@ test('behind a server that gives log-probabilities the same lines; it is asked w
   await expect(verify({ secret, suspect: server.url, endpoint: chat, ranks: true })).rejects.toMatchObject({
     code: 'unsupported',
   });
+});
+
+test('a certificate holds what was ranked: check comes to the same lines from the file alone, Python to the same word', async () => {
+  const own = join(folder, 'own');
+  cpSync(run.path, own, { recursive: true }); // its keys are burnt
+  const certificate = { file: join(folder, 'certificate.json'), key: join(folder, 'key.pem') };
+  const { further } = await verify({ secret: join(own, 'secret.whorl'), suspect, ranks: true, certificate });
+  const text = readFileSync(certificate.file, 'utf8');
+  expect(checkCertificate(text).further()).toEqual(further);
+  if (hasPython) expect(pythonCodes([text])).toEqual([codeOf(text)]);
+  const { out } = await whorl('check', certificate.file);
+  expect(out).toMatch(/beside it +T6 ranks of the drawn answers .*p ≤ .*e = /);
 });
 
 test('a server that gives no log-probabilities is asked no key', async () => {

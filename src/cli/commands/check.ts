@@ -7,6 +7,7 @@ import { checkWritable, writeFileAtomic } from '../../base/atomic.ts';
 import { type DryRun, planOf } from '../../base/dry-run.ts';
 import { WhorlError } from '../../base/error.ts';
 import { isNotThere, systemError } from '../../base/system-errors.ts';
+import { writtenOut } from '../../base/unseen.ts';
 import type { AskedAgain } from '../../verify/certificate/ask-again.ts';
 import type { Bound } from '../../verify/certificate/bound.ts';
 import type { Checked } from '../../verify/certificate/check.ts';
@@ -40,6 +41,8 @@ const AGAIN = {
 };
 
 const MAX_BYTES = 2 ** 28;
+/** Characters of what a suspect is bound by: digests in full, and any address that a server has. */
+const LONGEST = 512;
 
 export function checkCommand(): Command {
   return withOptions(new Command('check'), { ...OPTIONS, ...AGAIN })
@@ -142,7 +145,7 @@ function show(checked: Checked, known: boolean, { bound, words: binds, again }: 
     );
   for (const line of furtherLines(checked.further())) print(line);
   for (const [what, values] of bound)
-    print(`  ${what.padEnd(16)}  ${values.map(shownText).join(', ') || 'none'}`);
+    print(`  ${what.padEnd(16)}  ${values.map((value) => shownText(value, LONGEST)).join(', ') || 'none'}`);
   print(
     `  signed by         ${predicate.signer.slice(0, 64)}… ${known ? '(the key you gave)' : '(give --key to compare)'}`,
   );
@@ -153,11 +156,14 @@ function show(checked: Checked, known: boolean, { bound, words: binds, again }: 
     binds,
     "That this suspect gave these answers is the signer's word, until somebody asks it again.",
     again.words,
-    ...(again.command === null ? [] : [`  ${again.command}`]),
     ...verdict.does_not_say.map((line) => `Does not say ${line}.`),
   ];
   print();
-  for (const text of words) for (const line of wrapped(text)) print(paint.dim(line));
+  for (const text of words) {
+    for (const line of wrapped(text)) print(paint.dim(line));
+    // In one line, to be copied.
+    if (text === again.words && again.command !== null) print(`    ${writtenOut(again.command)}`);
+  }
 }
 
 function againFrom(

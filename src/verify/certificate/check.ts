@@ -3,7 +3,6 @@
 
 import { z } from 'zod';
 import { type Abortable, checkSignal } from '../../base/abort.ts';
-import { WhorlError } from '../../base/error.ts';
 import { canonicalJson, type Json } from '../../claim/canonical.ts';
 import { type Claim, hasStamp, parseClaim } from '../../claim/claim.ts';
 import { headerOf, isPool } from '../../claim/commitment.ts';
@@ -32,19 +31,19 @@ import { roundTime } from '../../proof/drand.ts';
 import { whyIssuedBefore } from '../../proof/order.ts';
 import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
-import type { Scores } from '../exact/t6.ts';
 import type { Evidence } from '../exactness.ts';
-import { type FurtherTest, furtherOf, ranked } from '../further.ts';
+import { type FurtherTest, furtherOf } from '../further.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
 import type { Stop } from '../sequential/course.ts';
 import { replayStopped } from '../sequential/outcome.ts';
 import { readingFrom, type StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, decideOnPart, keysCountForNothing, type Verdict } from '../verdict.ts';
+import { checkRanks } from './check-ranks.ts';
+import { wrong } from './does-not-hold.ts';
 import { unseal } from './dsse.ts';
 import { placesOpened } from './issue.ts';
 import {
   chained,
-  chainedRanks,
   chainedStamp,
   type EndpointSuspect,
   isEndpoint,
@@ -83,9 +82,6 @@ export interface Checked {
 /** More is checked once the plan is whole (`checkTerms`). */
 const termsSchema = z.looseObject({ query: z.looseObject({}) });
 
-const wrong = (what: string): never => {
-  throw new WhorlError('mismatch', `the certificate does not hold: ${what}`, 'do not rely on it');
-};
 const same = (a: unknown, b: unknown): boolean => canonicalJson(a as Json) === canonicalJson(b as Json);
 
 /** @throws WhorlError `bad-file` for what is no certificate or not as signed, `mismatch` naming the first thing that does not follow */
@@ -295,34 +291,6 @@ const OWN_TERMS: {
   'drawn-membership': (decryptions, { n, negatives }) => ({ n, negatives, decryptions }),
   'drawn-direction': () => ({}),
 };
-
-/** Digits that two ways of computing one logarithm agree in. */
-const AS_CLOSE = 1e-9;
-
-/** T6 anew from the scores. @returns the scores */
-function checkRanks<K extends ClaimKind>(
-  part: OpenedOf<K>,
-  { ranks, transcript, stamp, stopped }: Predicate,
-  drawnBy: { readonly seeds: readonly string[]; readonly randomness: string },
-): Scores | undefined {
-  if (!ranks) return undefined;
-  const { plan, kind } = part;
-  if (stopped || plan.keys.length === 0) wrong('it ranks where nothing is ranked');
-  const { candidates } = CLAIM_KINDS[kind];
-  const asKeys = (row: readonly unknown[], i: number) => row.length === candidates(plan, i).length;
-  if (ranks.scores.length !== plan.keys.length || !ranks.scores.every(asKeys))
-    wrong('it has another number of scores than there are candidates');
-  if (chainedRanks(transcript, stamp, ranks).chain !== ranks.chain)
-    wrong('the chain of answers is broken where it ranks');
-  const scores = ranks.scores.map((row) => row.map((score) => score ?? Number.NEGATIVE_INFINITY));
-  const found = ranked(part, scores, drawnBy)?.read.log10_p ?? null;
-  const near =
-    found === null || ranks.log10_p === null
-      ? found === ranks.log10_p
-      : Math.abs(found - ranks.log10_p) <= AS_CLOSE * Math.max(1, -found);
-  if (!near) wrong(`T6 is ${ranks.log10_p}, replayed ${found}`);
-  return scores;
-}
 
 /** Weights show what they were asked; an answer that was kept from an earlier call is a text. */
 function checkTokens({ transcript, stopped }: Predicate): void {

@@ -9,6 +9,7 @@ import { PartialFile, writeFileAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { jsonOrNothing } from '../../base/json.ts';
 import { sha256Hex } from '../../base/sha256.ts';
+import { wrongField } from '../../claim/shape-error.ts';
 import { hex256 } from '../../claim/shapes.ts';
 import type { Spent } from '../../lm/endpoint/budget.ts';
 import type { KeptReplies } from '../../lm/endpoint/endpoint-model.ts';
@@ -199,8 +200,10 @@ export class Transcript implements KeptReplies {
   }
 
   #entry(line: string, number: number): unknown {
-    const read = lineSchema.safeParse(jsonOrNothing(line));
-    if (!read.success) throw this.#wrong(`cannot be read in line ${number}`);
+    const value = jsonOrNothing(line);
+    const read = lineSchema.safeParse(value);
+    if (!read.success)
+      throw this.#wrong(`cannot be read in line ${number}: ${wrongField(read.error, value)}`);
     this.#link(read.data.entry);
     if (read.data.chain !== this.#chain) throw this.#wrong(`was changed in line ${number} or before it`);
     return read.data.entry;
@@ -208,7 +211,8 @@ export class Transcript implements KeptReplies {
 
   #checkBound(entry: unknown, bound: Bound): void {
     const read = begun.safeParse(entry);
-    if (!read.success) throw this.#wrong('does not begin as a transcript of this version');
+    if (!read.success)
+      throw this.#wrong(`does not begin as a transcript of this version: ${wrongField(read.error, entry)}`);
     const names = new Set([...Object.keys(bound), ...Object.keys(read.data.bound)]);
     for (const name of names)
       if (JSON.stringify(read.data.bound[name]) !== JSON.stringify(bound[name]))
@@ -216,13 +220,17 @@ export class Transcript implements KeptReplies {
   }
 
   #take(entry: unknown, number: number): void {
-    const look = looked.safeParse(entry);
-    if (look.success) {
+    // A verdict's line is one that counts looks, or one that says why asking stopped: no answer does.
+    if (typeof entry === 'object' && entry !== null && ('look' in entry || 'stopped' in entry)) {
+      const look = looked.safeParse(entry);
+      if (!look.success)
+        throw this.#wrong(`cannot be read in line ${number}: ${wrongField(look.error, entry)}`);
       if (look.data.look !== ++this.#looks) throw this.#wrong(`counts its looks wrong in line ${number}`);
       return;
     }
     const read = answered.safeParse(entry);
-    if (!read.success) throw this.#wrong(`cannot be read in line ${number}`);
+    if (!read.success)
+      throw this.#wrong(`cannot be read in line ${number}: ${wrongField(read.error, entry)}`);
     if (this.#answers.has(read.data.place)) throw this.#wrong(`answers a key twice, in line ${number}`);
     this.#answers.set(read.data.place, read.data);
   }
@@ -238,11 +246,12 @@ export class Transcript implements KeptReplies {
 
 function readHead(path: string): z.infer<typeof headSchema> | undefined {
   if (!existsSync(path)) return undefined;
-  const read = headSchema.safeParse(jsonOrNothing(readFileSync(path, 'utf8')));
+  const value = jsonOrNothing(readFileSync(path, 'utf8'));
+  const read = headSchema.safeParse(value);
   if (!read.success)
     throw new WhorlError(
       'bad-file',
-      `${path} is no note of a transcript`,
+      `${path} is no note of a transcript: ${wrongField(read.error, value)}`,
       'restore it, or remove both files',
     );
   return read.data;

@@ -223,35 +223,56 @@ describe('what does not hold', () => {
     for (const text of unsigned) expect(() => checkCertificate(text)).toThrow(/not one by drand/);
   });
 
-  test.skipIf(!hasPython)('Python checks the round, and gives no word where time stamps are', () => {
-    const drawn = issue(undefined);
-    const edited = (from: typeof right, edit: (predicate: Statement['predicate']) => void) =>
-      improved(from.statement, KEYS.ed25519, ({ predicate }) => edit(predicate));
-    const other = (p: Statement['predicate']) => void (p.beacon = roundOf(OTHER_ROUND));
-    const bit = (p: Statement['predicate']): void => {
-      p.beacon!.signature = p.beacon!.signature.replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
-    };
-    const late = edited(right, (p) => void (p.proofs = []));
-    const texts = [drawn.text, edited(drawn, other), edited(drawn, bit), ...unsigned];
-    expect(pythonCodes([...texts, right.text, edited(right, other), late])).toEqual([4, 1, 1, 1, 1, 2, 1, 1]);
-  });
+  test.skipIf(!hasPython)(
+    'Python checks the round and the time stamps, and says the same words',
+    () => {
+      const drawn = issue(undefined);
+      const edited = (from: typeof right, edit: (predicate: Statement['predicate']) => void) =>
+        improved(from.statement, KEYS.ed25519, ({ predicate }) => edit(predicate));
+      const other = (p: Statement['predicate']) => void (p.beacon = roundOf(OTHER_ROUND));
+      const bit = (p: Statement['predicate']): void => {
+        p.beacon!.signature = p.beacon!.signature.replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
+      };
+      const late = edited(right, (p) => void (p.proofs = []));
+      const texts = [drawn.text, edited(drawn, other), edited(drawn, bit), ...unsigned];
+      expect(pythonCodes([...texts, right.text, edited(right, other), late])).toEqual([
+        4, 1, 1, 1, 1, 4, 1, 1,
+      ]);
+      // Each costs a pairing.
+      const stamped = ['RSA, an authority between', 'after the round'].map((token) => issue(token).text);
+      expect(pythonCodes(stamped, [tsaRoot])).toEqual([0, 4]);
+      expect(pythonCodes([right.text], [otherRoot])).toEqual([4]);
+      const attacks = ATTACKS.map(([, edit]) => improved(right.statement, KEYS.ed25519, edit));
+      expect(pythonCodes(attacks, [tsaRoot])).toEqual(attacks.map(() => 1));
+    },
+    180_000,
+  );
 
-  test.skipIf(!hasPython)('Python says what it did not check: time stamps; a round without bls.py', () => {
-    const alone = join(scratch, 'check.py');
-    copyFileSync(join(packageRoot(), 'examples/check.py'), alone);
-    const said = (script: string, text: string) => {
-      const file = join(scratch, 'said.json');
-      writeFileSync(file, text);
-      const { status, stdout } = spawnSync('python3', [script, file], { encoding: 'utf8' });
-      return [status, stdout];
-    };
-    const whole = join(packageRoot(), 'examples/check.py');
-    const drawn = issue(undefined).text;
-    expect(said(whole, drawn)).toEqual([4, 'matches\n']);
-    expect(said(alone, drawn)).toEqual([2, expect.stringMatching(/not checked.*beacon's round \(bls\.py/)]);
-    expect(said(whole, right.text)).toEqual([2, expect.stringMatching(/not checked.*of its time stamps/)]);
-    expect(said(alone, made().text)).toEqual([0, 'verified\n']);
-  });
+  test.skipIf(!hasPython)(
+    'Python says what it did not check: time stamps and a round without what lies beside it',
+    () => {
+      const alone = join(scratch, 'check.py');
+      copyFileSync(join(packageRoot(), 'examples/check.py'), alone);
+      const said = (script: string, text: string, ...roots: string[]) => {
+        const file = join(scratch, 'said.json');
+        writeFileSync(file, text);
+        const { status, stdout } = spawnSync('python3', [script, file, ...roots], { encoding: 'utf8' });
+        return [status, stdout];
+      };
+      const whole = join(packageRoot(), 'examples/check.py');
+      const drawn = issue(undefined).text;
+      expect(said(whole, drawn)).toEqual([4, 'matches\n']);
+      expect(said(alone, drawn)).toEqual([2, expect.stringMatching(/not checked.*beacon's round \(bls\.py/)]);
+      expect(said(whole, right.text)).toEqual([4, 'matches\n']);
+      expect(said(whole, right.text, tsaRoot)).toEqual([0, 'verified\n']);
+      expect(said(alone, right.text)).toEqual([
+        2,
+        expect.stringMatching(/of its time stamps \(rfc3161\.py is not/),
+      ]);
+      expect(said(alone, right.text, tsaRoot)[0]).toBe(1);
+      expect(said(alone, made().text)).toEqual([0, 'verified\n']);
+    },
+  );
 });
 
 describe.skipIf(!hasPython)('examples/bls.py', () => {

@@ -10,10 +10,11 @@ if (!hasPython) process.stderr.write('no python3: examples/check.py is not teste
 
 const LOOP =
   'import sys,json;sys.path.insert(0,sys.argv[1]);from check import verdict_of;' +
-  'print(json.dumps([verdict_of(t.encode("latin1"))[0] for t in json.load(sys.stdin)]))';
+  'import rfc3161;roots=[one for pem in sys.argv[2:] for one in rfc3161.certificates(open(pem,"rb").read())];' +
+  'print(json.dumps([verdict_of(t.encode("latin1"),roots)[0] for t in json.load(sys.stdin)]))';
 
-/** Exit codes that check.py would end with. */
-export function pythonCodes(texts: readonly string[]): number[] {
+/** Exit codes that check.py would end with. @param roots files of authorities that are trusted */
+export function pythonCodes(texts: readonly string[], roots: readonly string[] = []): number[] {
   const input = JSON.stringify(
     texts.map((text) => Buffer.from(text, isLatin(text) ? 'latin1' : 'utf8').toString('latin1')),
   );
@@ -24,7 +25,7 @@ export function pythonCodes(texts: readonly string[]): number[] {
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
   } as const;
   return JSON.parse(
-    execFileSync('python3', ['-c', LOOP, join(packageRoot(), 'examples')], options),
+    execFileSync('python3', ['-c', LOOP, join(packageRoot(), 'examples'), ...roots], options),
   ) as number[];
 }
 

@@ -1,0 +1,90 @@
+// T6 in a certificate: what it ranked is in the file, and both checkers rank it anew. Whatever its signer says of it otherwise is refused.
+
+import { describe, expect, test } from 'vitest';
+import type { ClaimPlan } from '../../../src/claim/plan.ts';
+import { checkCertificate } from '../../../src/verify/certificate/check.ts';
+import { chainedRanks, type Predicate, type Statement } from '../../../src/verify/certificate/statement.ts';
+import { answersPlan } from '../../claim/plans.ts';
+import { CERTIFICATE_KINDS, KEYS, made, stampAlone } from './made.ts';
+import { codeOf, improved } from './mutants.ts';
+import { hasPython, pythonCodes } from './python.ts';
+
+type Ranks = NonNullable<Predicate['ranks']>;
+
+/** Chained anew, as a signer would who says something else. */
+function say(change: (ranks: { scores: (number | null)[][]; log10_p: number | null }) => void) {
+  return ({ predicate }: Statement): void => {
+    const { scores, log10_p } = structuredClone(predicate.ranks!);
+    const ranks = { scores, log10_p };
+    change(ranks);
+    predicate.ranks = chainedRanks(predicate.transcript, predicate.stamp, ranks);
+  };
+}
+
+const EDITS: Readonly<Record<string, (statement: Statement) => void>> = {
+  'another T6': say((ranks) => (ranks.log10_p! -= 1e-6)),
+  'no T6': say((ranks) => (ranks.log10_p = null)),
+  'every key’s scores turned round': say(({ scores }) => scores.forEach((row) => row.reverse())),
+  'the keys’ scores in another order': say(({ scores }) => scores.reverse()),
+  'a key without scores': say(({ scores }) => scores.pop()),
+  'a key too many': say(({ scores }) => scores.push([...scores[0]!])),
+  'a candidate without one': say(({ scores }) => scores[0]!.pop()),
+  'a candidate too many': say(({ scores }) => scores[0]!.push(-1)),
+  'another number under the old chain': ({ predicate }) => {
+    (predicate.ranks as Ranks).scores[0]![0] = -0.25;
+  },
+  'the chain of nothing': ({ predicate }) => {
+    (predicate.ranks as Ranks).chain = '0'.repeat(64);
+  },
+};
+
+describe.each(['ranked', 'ranked, of a pool with a stamp'])('%s', (kind) => {
+  const { statement, text } = CERTIFICATE_KINDS[kind]!();
+  const edits = Object.entries(EDITS);
+  // Of a pool a row has one number, and turned round it is the same.
+  const told = edits.filter(([what]) => kind === 'ranked' || !what.startsWith('every key'));
+  const texts = told.map(([, edit]) => improved(statement, KEYS.ed25519, edit));
+
+  test('holds, and shows what was ranked', () => {
+    expect(statement.predicate.ranks!.scores.flat().some((score) => score === null)).toBe(true);
+    const checked = checkCertificate(text);
+    const [, ranks] = checked.further();
+    expect(ranks!.test).toMatch(/^T6/);
+    const { multiplicity } = checked.verdict;
+    expect(ranks!.log10_p).toBeCloseTo(statement.predicate.ranks!.log10_p! + Math.log10(multiplicity), 9);
+    expect(ranks!.log10_p!).toBeLessThan(-2);
+  });
+  test.each(told.map(([what], i) => [what, texts[i]!]))('%s is refused', (_, edited) => {
+    expect(codeOf(edited)).toBe(1);
+  });
+  test.skipIf(!hasPython)('Python refuses them too, and takes the one that holds', () => {
+    const codes = pythonCodes([text, ...texts]);
+    expect(codes[0]).toBe(codeOf(text));
+    expect(codes.slice(1)).toEqual(texts.map(() => 1));
+  });
+});
+
+test('the same answers and other scores are another T6: what a suspect scores is its signer’s word', () => {
+  const { statement } = CERTIFICATE_KINDS.ranked!();
+  const silent = say((ranks) => {
+    for (const row of ranks.scores) row.fill(null);
+    ranks.log10_p = 0;
+  });
+  // All are equal now: the coin alone places them, so T6 is what the coin gives and not what is said.
+  expect(() => checkCertificate(improved(statement, KEYS.ed25519, silent))).toThrow(/T6 is 0, replayed -\d/);
+});
+
+test('nothing is ranked of a test that was stopped, nor where there are no keys', () => {
+  const { ranks } = CERTIFICATE_KINDS.ranked!().statement.predicate;
+  const others = [
+    made({ plan: answersPlan(12, 16) as ClaimPlan, sequential: {} }),
+    made({ plan: stampAlone(), read: [9, -1, null] }),
+  ];
+  const texts = others.map(({ statement }) =>
+    improved(statement, KEYS.ed25519, ({ predicate }) => {
+      predicate.ranks = ranks;
+    }),
+  );
+  for (const text of texts) expect(codeOf(text)).toBe(1);
+  if (hasPython) expect(pythonCodes(texts)).toEqual([1, 1]);
+});
