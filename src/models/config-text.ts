@@ -6,7 +6,7 @@ import type { GgufFamily } from './gguf-family.ts';
 const ROPE_FLOATS = ['factor', 'beta_fast', 'beta_slow', 'low_freq_factor', 'high_freq_factor'];
 
 /** Keys whose numbers are floats to transformers, wherever in the config they stand. */
-const floatsOf = ({ keys, ropeTheta, rotaryShare = ropeTheta }: GgufFamily): ReadonlySet<string> =>
+const floatsOf = ({ keys, ropeTheta, rotaryShare }: GgufFamily): ReadonlySet<string | undefined> =>
   new Set([
     ...Object.values(keys).flatMap(({ name, as }) => (as === 'positive' ? [name] : [])),
     ...ROPE_FLOATS,
