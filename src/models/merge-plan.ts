@@ -14,7 +14,7 @@ import { addPart, addVector, setRows } from './merged-tensor.ts';
 import { ownNames } from './names.ts';
 import { tiedNames } from './tied-head.ts';
 
-export interface MergedTensor {
+interface MergedTensor {
   readonly shape: readonly number[];
   readonly dtype: FloatDtype;
   /** Read and computed anew at each call. */

@@ -12,7 +12,7 @@ import { readSafetensorsHeader } from './safetensors.ts';
 import { type SafetensorsEntry, writeSafetensors } from './write-safetensors.ts';
 
 /** A tensor as it is to be; its bytes when its turn comes. */
-export interface NewTensor {
+interface NewTensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   bytes(dtype: Dtype): Uint8Array;
