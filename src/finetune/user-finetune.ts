@@ -17,6 +17,7 @@ import { checkLaunch } from '../launch/check-launch.ts';
 import { byOurselves, isWaiting, type LaunchOptions, plannedJob, type WaitingJob } from '../launch/job.ts';
 import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
 import { type Model, plannedModel } from '../models/model.ts';
+import { refuseLeftOver } from '../models/left-over.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
@@ -142,6 +143,7 @@ async function prepare(options: UserFinetuneOptions): Promise<Ready> {
     ...configOptions(options),
   });
   checkFits({ ...asked.lora }, model.decoder.config);
+  refuseLeftOver(model);
   const tokenizer = await openTokenizer(model.folder);
   for (const text of tokenizer.notes) onEvent({ kind: 'note', text });
   const all = await instructionExamples(tokenizer, template, rows);

@@ -8,6 +8,7 @@ import type { Device } from '../engine/session.ts';
 import { openDevice } from '../engine/session-device.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
 import type { Model } from '../models/model.ts';
+import { refuseLeftOver } from '../models/left-over.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
@@ -90,6 +91,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
+  refuseLeftOver(model);
   const tokenizer = await openTokenizer(model.folder);
   for (const text of tokenizer.notes) onEvent({ kind: 'note', text });
   const { settings, note } = fittingSettings(

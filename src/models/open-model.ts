@@ -26,6 +26,7 @@ import { quantised, withoutKeys } from './config.ts';
 import { CONVERSION, convertGguf } from './convert-gguf.ts';
 import { convertTorch, TORCH_CONVERSION } from './convert-torch.ts';
 import { familyOf } from './families/index.ts';
+import { leftOverNote } from './left-over.ts';
 import { bindModel, type Model, type ModelFolder } from './model.ts';
 import { withTiedHead } from './tied-head.ts';
 
@@ -55,8 +56,12 @@ export interface OpenModelOptions extends ConfigOptions {
  * Opens a path, or what a hub id names; a path that exists goes first. Throws `missing-file`, `bad-file`,
  * `unsupported`, and `hub`, `unreachable`, `no-space` for a hub id, each naming the file and what to do.
  */
-export const openModel = async (name: string, options: OpenModelOptions = {}): Promise<Model> =>
-  bindModel(await openModelFolder(name, options));
+export async function openModel(name: string, options: OpenModelOptions = {}): Promise<Model> {
+  const model = bindModel(await openModelFolder(name, options));
+  const left = leftOverNote(model);
+  if (left !== undefined) options.onEvent?.({ kind: 'note', text: `${left}: left out, as transformers does` });
+  return model;
+}
 
 /** The folder alone, for those who do with its tensors what they would with any family's. Throws as `openModel` does. */
 export async function openModelFolder(
