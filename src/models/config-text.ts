@@ -6,12 +6,12 @@ import type { GgufFamily } from './gguf-family.ts';
 const ROPE_FLOATS = ['factor', 'beta_fast', 'beta_slow', 'low_freq_factor', 'high_freq_factor'];
 
 /** Keys whose numbers are floats to transformers, wherever in the config they stand. */
-const floatsOf = ({ keys, ropeTheta, rotaryShare }: GgufFamily): ReadonlySet<string | undefined> =>
+const floatsOf = ({ keys, ropeTheta, rotaryShare }: GgufFamily): ReadonlySet<string> =>
   new Set([
     ...Object.values(keys).flatMap(({ name, as }) => (as === 'positive' ? [name] : [])),
     ...ROPE_FLOATS,
     ropeTheta,
-    rotaryShare,
+    ...(rotaryShare === undefined ? [] : [rotaryShare]),
   ]);
 
 /** A line of indented JSON with a whole number in it; no other line has this form, as quotes inside texts are escaped. */
