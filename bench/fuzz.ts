@@ -221,8 +221,7 @@ function run(
       if (last.startsWith('{')) return resolve({ counts: JSON.parse(last) as Counts, next: first + count });
       if (last === '') return reject(new Error(`the child for ${name} did not begin (${signal ?? code})`));
       const [number = first, opened = 0, refused = 0] = last.split(' ').map(Number);
-      const what =
-        Date.now() - at > limit() ? `hangs for ${hang} s` : `ends the process (${signal ?? code})`;
+      const what = Date.now() - at > limit() ? `hangs for ${hang} s` : `ends the process (${signal ?? code})`;
       resolve({ counts: { ...fresh(), opened, refused, faults: [`${number}: ${what}`] }, next: number + 1 });
     });
   });
