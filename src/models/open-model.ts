@@ -59,7 +59,8 @@ export interface OpenModelOptions extends ConfigOptions {
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<Model> {
   const model = bindModel(await openModelFolder(name, options));
   const left = leftOverNote(model);
-  if (left !== undefined) options.onEvent?.({ kind: 'note', text: `${left}: left out, as transformers does` });
+  if (left !== undefined)
+    options.onEvent?.({ kind: 'note', text: `${left}: left out, as transformers does` });
   return model;
 }
 

@@ -11,7 +11,10 @@ import { openModel } from '../../src/models/open-model.ts';
 import type { TensorRef } from '../../src/tensor/tensor.ts';
 import { smollm2 } from '../models/smollm2.ts';
 
-const [EMBEDDED, SMOLLM2] = [192, 576].map((width): Build => ({ width, rows: 1, tied: true })) as [Build, Build];
+const [EMBEDDED, SMOLLM2] = [192, 576].map((width): Build => ({ width, rows: 1, tied: true })) as [
+  Build,
+  Build,
+];
 const model = await openModel(join(packageRoot(), 'assets/embedded/model'));
 const estimate = (name: string, build: Build, rate = 1e10) =>
   runEstimate(model, name, settingsFor(METHODS[name]!, 'x', {}, build) as object, rate)!;

@@ -30,9 +30,13 @@ it('says that layers behind the last are left out, and makes no model of such a 
   const notes: string[] = [];
   await openModel(folder, { onEvent: (event) => event.kind === 'note' && notes.push(event.text) });
   expect(notes).toHaveLength(1);
-  expect(notes[0]).toMatch(/model\.layers\.1\.\S+ and \d+ more tensors of its layers are not in what its config/);
+  expect(notes[0]).toMatch(
+    /model\.layers\.1\.\S+ and \d+ more tensors of its layers are not in what its config/,
+  );
   const out = join(folder, 'run');
-  await expect(fingerprint({ model: folder, out, method: 'rows' })).rejects.toMatchObject({ code: 'bad-file' });
+  await expect(fingerprint({ model: folder, out, method: 'rows' })).rejects.toMatchObject({
+    code: 'bad-file',
+  });
 });
 
 it('names a bias that the config does not speak of', async () => {
@@ -46,7 +50,11 @@ it.each([
   ['rotary frequencies', 'model.layers.0.self_attn.rotary_emb.inv_freq', [16]],
   ['a causal mask', 'model.layers.0.attn.bias', [1, 1, 64, 64]],
   ['a masked value', 'model.layers.0.attn.masked_bias', []],
-  ['a table that T5 never reads', 'model.layers.0.layer.1.EncDecAttention.relative_attention_bias.weight', [32, 4]],
+  [
+    'a table that T5 never reads',
+    'model.layers.0.layer.1.EncDecAttention.relative_attention_bias.weight',
+    [32, 4],
+  ],
   ['another head', 'score.weight', [2, 64]],
   ['a vision tower', 'vision_tower.layers.0.mlp.weight', [4, 4]],
 ])('says nothing of %s', async (_, name, shape) => {
