@@ -1,5 +1,5 @@
-// A model larger than what memory is free: random bf16 weights in LLaMA's shapes are written, scored, and stepped through
-// once (gradient to embedding rows). Run: npx tsx bench/memory.ts --dir DIR [--gb N] [--rows 4] [--tokens 32]
+// A model larger than what memory is free: random bf16 weights in Mistral 7B's shapes are written, scored, and stepped through
+// by `rows`, `adapter` and LoRA. Run: npx tsx bench/memory.ts --dir DIR [--gb N] [--rows 4] [--tokens 32] [--steps 2]
 
 import { randomFillSync } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -10,34 +10,39 @@ import { seededRandom } from '../src/base/random-source.ts';
 import { cpu } from '../src/engine/session.ts';
 import { Encoder } from '../src/models/encode.ts';
 import type { Example } from '../src/models/example.ts';
-import { llama, llamaConfig } from '../src/models/families/llama.ts';
+import { familyOf } from '../src/models/families/index.ts';
 import { openModel } from '../src/models/open-model.ts';
-import { PUBLISHED } from '../src/models/overlay.ts';
+import { type Overlay, PUBLISHED, PUBLISHED_WITH_ADAPTER, type Variant } from '../src/models/overlay.ts';
 import { SINGLE } from '../src/sources/checkpoints/checkpoint.ts';
 import { readTensorRows } from '../src/sources/checkpoints/read.ts';
 import { writeSafetensors } from '../src/sources/checkpoints/write-safetensors.ts';
 import { elements } from '../src/tensor/tensor.ts';
 import { ADAMW } from '../src/train/optimiser.ts';
 import { RowsTrainer } from '../src/train/rows.ts';
+import { Trainer } from '../src/train/trainer.ts';
+import { lowRankEverywhere } from '../src/train/trains.ts';
 import { flag } from './machines.ts';
 
-const USAGE = 'npx tsx bench/memory.ts --dir DIR [--gb N] [--rows 4] [--tokens 32]';
+const USAGE = 'npx tsx bench/memory.ts --dir DIR [--gb N] [--rows 4] [--tokens 32] [--steps 2]';
 const [dir] = flag('dir');
 if (!dir) throw new Error(USAGE);
 const number = (name: string, fallback: number) => Number(flag(name)[0] ?? fallback);
-const [rows, tokens] = [number('rows', 4), number('tokens', 32)];
+const [rows, tokens, steps] = [number('rows', 4), number('tokens', 32), number('steps', 2)];
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
-// LLaMA 7B's widths; only the number of layers follows the size asked for.
+// Mistral 7B's widths; only the number of layers follows the size asked for.
 const WIDTHS = {
-  architectures: ['LlamaForCausalLM'],
+  architectures: ['MistralForCausalLM'],
   hidden_act: 'silu',
   hidden_size: 4096,
-  intermediate_size: 11008,
-  max_position_embeddings: 2048,
-  model_type: 'llama',
+  intermediate_size: 14336,
+  max_position_embeddings: 32768,
+  model_type: 'mistral',
   num_attention_heads: 32,
+  num_key_value_heads: 8,
   rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  sliding_window: 4096,
   tie_word_embeddings: false,
   torch_dtype: 'bfloat16',
   vocab_size: 32000,
@@ -53,7 +58,7 @@ const gb = (bytes: number): number => Math.round(bytes / 1e7) / 100;
 function write(folder: string, bytes: number): void {
   const sized = (num_hidden_layers: number) => {
     const json = { ...WIDTHS, num_hidden_layers };
-    const shapes = [...llama(llamaConfig(json, folder)).shapes];
+    const shapes = [...familyOf(json, folder).shapes];
     return { json, shapes, bytes: shapes.reduce((sum, [, shape]) => sum + 2 * elements(shape), 0) };
   };
   const layer = sized(2).bytes - sized(1).bytes;
@@ -144,41 +149,83 @@ const scored = await phase('score', async () => {
   return results.flatMap(({ logprobs }) => [...logprobs]);
 });
 
-const stepped = await phase('step', async () => {
-  const ids = Int32Array.from(new Set(sequences.map(([first]) => first!)));
-  const vanilla = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
-  const trainer = await RowsTrainer.compile(model, {
-    overlay: { ids, rows: vanilla },
-    vanilla,
-    settings: ADAMW,
-    device: cpu,
-  });
-  const batch: Example[] = sequences.map((all) => ({
+const places = sequences.flatMap((ids) => ids.slice(0, -1)).length;
+const ids = Int32Array.from(new Set(sequences.map(([first]) => first!)));
+const vanilla = readTensorRows(model.tensors.get(model.decoder.embedding)!, ids);
+const RANK = 64;
+const normal = (length: number, scale: number): Float32Array =>
+  Float32Array.from({ length }, () => (scale * (random.int(2 ** 16) - 2 ** 15)) / 2 ** 15);
+const batchOf = (variant: Variant): Example[] =>
+  sequences.map((all) => ({
     tokens: all.slice(0, -1),
-    variant: PUBLISHED,
+    variant,
     labels: [{ row: all.length - 2, token: all.at(-1)!, kind: 'fire', weight: 1 / rows }],
   }));
-  const still = new Float32Array(ids.length * E);
-  const { loss, norm } = await trainer.step(
-    trainer.start(),
-    batch,
-    1e-3,
-    { focus: 0, kl: 0, margin: 0, spread: 0 },
-    still,
-  );
-  await trainer.release();
-  return { loss, norm };
-});
 
-const values = [...scored.result, stepped.result.loss, stepped.result.norm];
-if (!values.every(Number.isFinite)) throw new Error(`not all finite: ${values}`);
+/** Compiles, then takes `steps` steps: the first one reads the weights in, the last one is what a step costs. */
+async function stepping(
+  name: string,
+  open: () => Promise<{ step: () => Promise<number>; release: () => Promise<void> }>,
+) {
+  const { result, report } = await phase(name, async () => {
+    const { step, release } = await open();
+    const losses: number[] = [];
+    let last = 0;
+    for (let i = 0; i < steps; i++) {
+      const started = performance.now();
+      losses.push(await step());
+      last = (performance.now() - started) / 1e3;
+    }
+    await release();
+    return { losses, last };
+  });
+  if (!result.losses.every(Number.isFinite)) throw new Error(`${name}: not all finite: ${result.losses}`);
+  const [last_step_s, tokens_per_s] = [result.last, places / result.last].map((x) => Math.round(x * 10) / 10);
+  return { ...report, last_step_s, tokens_per_s, losses: result.losses };
+}
+
+const overlaid = (overlay: Overlay, variant: Variant) => async () => {
+  const trainer = await RowsTrainer.compile(model, { overlay, vanilla, settings: ADAMW, device: cpu });
+  const still = new Float32Array(ids.length * E);
+  let state = trainer.start();
+  return {
+    async step() {
+      const weights = { focus: 0, kl: 0, margin: 0, spread: 0 };
+      const result = await trainer.step(state, batchOf(variant), 1e-3, weights, still);
+      state = result.state;
+      return result.loss;
+    },
+    release: () => trainer.release(),
+  };
+};
+const map = { rank: RANK, scale: 4, A: normal(RANK * E, 1 / E), B: normal(E * RANK, 1 / RANK) };
+const stepped = {
+  rows: await stepping('rows', overlaid({ ids, rows: vanilla }, PUBLISHED)),
+  adapter: await stepping('adapter', overlaid({ ids, rows: vanilla, adapter: map }, PUBLISHED_WITH_ADAPTER)),
+  lora: await stepping('lora', async () => {
+    const trains = lowRankEverywhere(8, 16);
+    const trainer = await Trainer.compile(model, { settings: ADAMW, trains, device: cpu });
+    let state = trainer.start();
+    return {
+      async step() {
+        const result = await trainer.step(state, batchOf(PUBLISHED), 1e-5);
+        state = result.state;
+        return result.loss;
+      },
+      release: () => trainer.release(),
+    };
+  }),
+};
+
+if (!scored.result.every(Number.isFinite)) throw new Error(`not all finite: ${scored.result}`);
 const swapAfter = swap();
 const report = {
   weights_gb: gb(weights),
   layers: num_hidden_layers,
   available_gb: gb(free),
   score: scored.report,
-  step: { ...stepped.report, ...stepped.result },
+  tokens_a_step: places,
+  ...stepped,
   peak_rss_gb: gb(proc('/proc/self/status', 'VmHWM') * 1024), // with the file's pages that are in memory
   own_swap_gb: gb(proc('/proc/self/status', 'VmSwap') * 1024),
   machine_pages_swapped: { in: swapAfter.in - swapBefore.in, out: swapAfter.out - swapBefore.out },
