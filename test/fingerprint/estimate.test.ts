@@ -27,7 +27,8 @@ interface Run {
 }
 const RUNS: readonly Run[] = [
   { method: 'rows', build: SMOLLM2, steps: 120, tokens: 37_516 },
-  { method: 'rows', build: SMOLLM2, steps: 160 },
+  { method: 'rows', build: SMOLLM2, steps: 100, tokens: 33_988 },
+  { method: 'rows', build: SMOLLM2, steps: 70, tokens: 23_625 },
   { method: 'adapter', build: SMOLLM2, steps: 56, tokens: 32_376 },
   { method: 'adapter', build: SMOLLM2, steps: 56, tokens: 33_288 },
   { method: 'adapter', build: EMBEDDED, steps: 340 },
