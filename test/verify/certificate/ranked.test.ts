@@ -52,7 +52,6 @@ describe.each(['ranked', 'ranked, of a pool with a stamp'])('%s', (kind) => {
     expect(ranks!.test).toMatch(/^T6/);
     const { multiplicity } = checked.verdict;
     expect(ranks!.log10_p).toBeCloseTo(statement.predicate.ranks!.log10_p! + Math.log10(multiplicity), 9);
-    expect(ranks!.log10_p!).toBeLessThan(-2);
   });
   test.each(told.map(([what], i) => [what, texts[i]!]))('%s is refused', (_, edited) => {
     expect(codeOf(edited)).toBe(1);
