@@ -16,7 +16,6 @@ import { type ComputeOptions, openDevice } from '../engine/session-device.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
 import { byOurselves, isWaiting, type LaunchOptions, plannedJob, type WaitingJob } from '../launch/job.ts';
 import type { JobEnd, JobPlace } from '../launch/train-by-job.ts';
-import { refuseLeftOver } from '../models/left-over.ts';
 import { type Model, plannedModel } from '../models/model.ts';
 import { type ConfigOptions, configOptions, openModel } from '../models/open-model.ts';
 import { applyTemplate, loadTemplate, type PromptTemplate } from '../text/prompts/instruction-templates.ts';
@@ -139,11 +138,11 @@ async function prepare(options: UserFinetuneOptions): Promise<Ready> {
   if (empty > 0) onEvent({ kind: 'note', text: `${empty} rows without instruction or output are left out` });
   const model = await openModel(options.model, {
     onEvent,
+    whole: true,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
   checkFits({ ...asked.lora }, model.decoder.config);
-  refuseLeftOver(model);
   const tokenizer = await openTokenizer(model.folder);
   for (const text of tokenizer.notes) onEvent({ kind: 'note', text });
   const all = await instructionExamples(tokenizer, template, rows);

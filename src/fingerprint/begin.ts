@@ -7,7 +7,6 @@ import { seededRandom } from '../base/random-source.ts';
 import type { Device } from '../engine/session.ts';
 import { openDevice } from '../engine/session-device.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
-import { refuseLeftOver } from '../models/left-over.ts';
 import type { Model } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
 import { RunFolder } from '../runs/run-folder.ts';
@@ -88,10 +87,10 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     await checkConversations(options.source, Number(early.ordinary));
   const model = await openModel(options.model, {
     onEvent,
+    whole: true,
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
-  refuseLeftOver(model);
   const tokenizer = await openTokenizer(model.folder);
   for (const text of tokenizer.notes) onEvent({ kind: 'note', text });
   const { settings, note } = fittingSettings(

@@ -43,13 +43,10 @@ export function leftOverNote(model: Model): string | undefined {
   return `${model.source}: ${shown(names[0]!)}${others} of its layers ${names.length === 1 ? 'is' : 'are'} not in what its config.json describes`;
 }
 
-/** For who makes another model of this one. @throws WhorlError `bad-file` naming the first tensor */
-export function refuseLeftOver(model: Model): void {
-  const note = leftOverNote(model);
-  if (note === undefined) return;
-  throw new WhorlError(
+/** For who makes another model of this one. */
+export const leftOverError = (note: string): WhorlError =>
+  new WhorlError(
     'bad-file',
     note,
     'set the key that they belong to (num_hidden_layers, attention_bias, mlp_bias …), or take them out of the checkpoint, as transformers does when it opens it',
   );
-}

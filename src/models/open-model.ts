@@ -26,7 +26,7 @@ import { quantised, withoutKeys } from './config.ts';
 import { CONVERSION, convertGguf } from './convert-gguf.ts';
 import { convertTorch, TORCH_CONVERSION } from './convert-torch.ts';
 import { familyOf } from './families/index.ts';
-import { leftOverNote } from './left-over.ts';
+import { leftOverError, leftOverNote } from './left-over.ts';
 import { bindModel, type Model, type ModelFolder } from './model.ts';
 import { withTiedHead } from './tied-head.ts';
 
@@ -48,6 +48,8 @@ export interface OpenModelOptions extends ConfigOptions {
   readonly onEvent?: OnEvent;
   /** An adapter that its caller applies: no word of one that lies in the model's own folder. */
   readonly appliedAdapter?: string;
+  /** Whether every tensor of its layers must be what the config speaks of, as for making another model of it; default: a note. */
+  readonly whole?: boolean;
   /** Whether a hub model of a family that Whorl cannot run is fetched all the same; default: refused by its config. */
   readonly anyFamily?: boolean;
 }
@@ -59,6 +61,7 @@ export interface OpenModelOptions extends ConfigOptions {
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<Model> {
   const model = bindModel(await openModelFolder(name, options));
   const left = leftOverNote(model);
+  if (left !== undefined && options.whole) throw leftOverError(left);
   if (left !== undefined)
     options.onEvent?.({ kind: 'note', text: `${left}: left out, as transformers does` });
   return model;
