@@ -45,7 +45,7 @@ function firstLineStandsAlone(reader: BoundedReader): boolean {
       first = parsePythonJson(text);
     } catch {
       // Of JSON lines its first is to blame, unless it is several rows, or the beginning of one that goes on.
-      return /\.(jsonl|ndjson)$/i.test(reader.path) && /^\{./.test(text) && !isSequence(text);
+      return /\.(jsonl|ndjson)$/i.test(reader.path) && /^\{./.test(text) && sequenceIn(text) === undefined;
     }
     if (!holdsRows(first)) return true;
     found = true;
@@ -61,11 +61,13 @@ const holdsRows = (value: unknown): boolean =>
     Array.isArray((value as Row).data) &&
     Object.keys(value).length === 1);
 
-function isSequence(text: string): boolean {
+/** Several values one after another; undefined where a text is not that. */
+function sequenceIn(text: string): readonly unknown[] | undefined {
   try {
-    return parseJsonSequence(text).length > 1;
+    const values = parseJsonSequence(text);
+    return values.length > 1 ? values : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -100,8 +102,9 @@ function rowsIn(text: string, where: (at?: number) => string): readonly unknown[
   try {
     value = parse(text, where);
   } catch (error) {
-    if (!isSequence(text)) throw error;
-    return parseJsonSequence(text);
+    const values = sequenceIn(text);
+    if (values === undefined) throw error;
+    return values;
   }
   if (Array.isArray(value)) return value;
   const { data } = (value ?? {}) as Row;
