@@ -46,6 +46,8 @@ interface Prepared extends MergePlan {
   readonly base: ModelFolder;
   readonly decoder: Decoder | undefined;
   readonly changed: readonly string[];
+  /** How many of the base's tensors stay as they are. */
+  readonly kept: number;
   /** Files of a tokenizer, by name, that go with the merged model in place of the base's. */
   readonly beside: ReadonlyMap<string, string>;
 }
@@ -66,7 +68,8 @@ async function prepare(options: MergeOptions): Promise<Prepared> {
   const changed = [...new Set([...base.tensors.keys(), ...plan.tensors.keys()])].filter((name) =>
     plan.tensors.has(name),
   );
-  return { ...plan, base, decoder, changed, beside: tokenizerBeside(folder, base, plan, onEvent) };
+  const kept = [...base.tensors.keys()].filter((name) => !plan.tensors.has(name)).length;
+  return { ...plan, base, decoder, changed, kept, beside: tokenizerBeside(folder, base, plan, onEvent) };
 }
 
 /**
@@ -100,8 +103,7 @@ function tokenizerBeside(
 }
 
 async function planMerge(options: MergeOptions): Promise<DryRun> {
-  const { base, decoder, changed, tensors } = await prepare(options);
-  const kept = [...base.tensors.keys()].filter((name) => !tensors.has(name)).length;
+  const { base, decoder, changed, kept } = await prepare(options);
   return planOf('merge', {
     models: [{ role: 'base', source: base.source, family: decoder?.model_type ?? 'not known' }],
     settings: { adapter: options.adapter },
@@ -113,7 +115,7 @@ async function planMerge(options: MergeOptions): Promise<DryRun> {
 
 async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
   const { adapter, out, onEvent = silent } = options;
-  const { base, tensors, changed, isOtherForm, config, beside } = await prepare(options);
+  const { base, tensors, changed, kept, isOtherForm, config, beside } = await prepare(options);
   let done = 0;
   const bytesOf = (name: string, dtype: FloatDtype): Uint8Array => {
     const bytes = fromFloat32(tensors.get(name)!.values(), dtype);
@@ -127,7 +129,6 @@ async function runMergeAdapter(options: MergeOptions): Promise<MergeReport> {
     });
     await writeRewrittenFolder(base, out, { tensors: new Map(entries), config, beside });
   } else await writeReplacedFolder(base, out, changed, (name, ref) => bytesOf(name, floatDtype(ref)));
-  const kept = [...base.tensors.keys()].filter((name) => !tensors.has(name)).length;
   return { model: base.source, adapter, out, changed, kept };
 }
 
