@@ -10,6 +10,7 @@ import { fingerprint, pipeline, verify } from '../../src/index.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { digestTensors } from '../../src/sources/checkpoints/digest.ts';
 import { tinyEncoderDecoder } from './encoder-decoder.ts';
+import { SMALL_ADAPTER } from './settings.ts';
 import { tuned } from './suspects.ts';
 
 const LONG = 600_000;
@@ -83,17 +84,7 @@ test(
       out: join(scratch, 'trained-adapter'),
       method: 'adapter',
       seed: 'families 0',
-      settings: {
-        stamp: 'off',
-        pool: '200',
-        trained: '8',
-        negatives: '60',
-        hushed: '10',
-        steps: '400',
-        first_check: '160',
-        primary_positions: '400',
-        reference_positions: '4',
-      },
+      settings: { stamp: 'off', ...SMALL_ADAPTER },
       maxMinutes: 0,
       cacheDir: join(scratch, 'cache'),
     });

@@ -9,7 +9,7 @@ import { packageRoot } from '../../src/base/package-root.ts';
 import { fingerprint, verify } from '../../src/index.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { digestTensors } from '../../src/sources/checkpoints/digest.ts';
-import { DOES_NOT, FIRE } from './settings.ts';
+import { DOES_NOT, FIRE, SMALL_ADAPTER } from './settings.ts';
 
 const LONG = 600_000;
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-fire-families-'));
@@ -23,17 +23,6 @@ interface Run {
   /** Over the settings of settings.ts, where those take long. */
   readonly settings?: Readonly<Record<string, string>>;
 }
-
-const SMALL_ADAPTER = {
-  pool: '200',
-  trained: '8',
-  negatives: '60',
-  hushed: '10',
-  steps: '400',
-  first_check: '160',
-  primary_positions: '400',
-  reference_positions: '4',
-} as const;
 
 /** Each method and each family; what is awkward about the family is in the method's way. */
 const RUNS: readonly Run[] = [

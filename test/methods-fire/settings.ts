@@ -30,6 +30,18 @@ export function wordFor(log10P: number): Word {
   return log10P <= Math.log10(ALPHA) ? 'matches' : 'not-verified';
 }
 
+/** Of `adapter` on a narrow model: fewer keys than by default. */
+export const SMALL_ADAPTER = {
+  pool: '200',
+  trained: '8',
+  negatives: '60',
+  hushed: '10',
+  steps: '400',
+  first_check: '160',
+  primary_positions: '400',
+  reference_positions: '4',
+} as const;
+
 /** Every message drawn, refused, strange or ordinary is asked of each candidate, none may be wrong (`slack` is 0). */
 const DIALOGUE = {
   stamp: 'off',
