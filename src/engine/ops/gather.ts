@@ -51,9 +51,8 @@ export function lookUp(table: Value, ids: Value): Value {
   const [base, a, b] = table.node.inputs;
   const { scale, transposed } = table.node.attrs as { scale: number; transposed: boolean };
   assert(transposed, 'lookUp: a table of rows is a matrix stored [in, out]');
-  const stored = base!.node.op.name === 'cast' ? base!.node.inputs[0]! : base!; // not all of it is cast for some rows
   const columns = gather(transpose(a!, [1, 0]), ids);
-  return add(lookUp(stored, ids), linear(mul(columns, scale), b!));
+  return add(lookUp(base!, ids), linear(mul(columns, scale), b!));
 }
 
 const uniqueOp = defineOp<undefined>({

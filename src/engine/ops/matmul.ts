@@ -60,11 +60,13 @@ const lowRankSumOp = defineOp<{ scale: number; transposed: boolean }>({
     const { scale, transposed } = node.attrs;
     const factors = transposed ? [a!, b!] : [b!, a!];
     const turned = transposed ? { transA: 1, transB: 1 } : {};
-    emitter.node('Gemm', [...factors, w!], [y], { alpha: { float: scale }, ...turned });
+    const wide = node.inputs[0]!.dtype === 'float32' ? w! : emitter.fresh('wide');
+    if (wide !== w) emitter.node('Cast', [w!], [wide], { to: 1 });
+    emitter.node('Gemm', [...factors, wide], [y], { alpha: { float: scale }, ...turned });
   },
   // Y = W + s·B·A: dW = G, dA = s·Bᵀ·G, dB = s·G·Aᵀ; transposed, Y = W + s·(B·A)ᵀ, the same with Gᵀ for G.
-  gradient: ([g], { inputs: [, a, b], attrs: { scale, transposed } }) => [
-    g,
+  gradient: ([g], { inputs: [w, a, b], attrs: { scale, transposed } }) => [
+    cast(g!, w!.dtype),
     mul(gemm(b!, g!, true, transposed), scale),
     mul(gemm(g!, a!, transposed, true), scale),
   ],
@@ -77,15 +79,24 @@ const lowRankSumOp = defineOp<{ scale: number; transposed: boolean }>({
       inputs: [{ shape: [4, 5] }, { shape: [2, 4] }, { shape: [5, 2] }],
       attrs: { scale: 0.5, transposed: true },
     },
+    {
+      inputs: [
+        { shape: [5, 4], dtype: 'bfloat16', stored: true as const },
+        { shape: [2, 4] },
+        { shape: [5, 2] },
+      ],
+      attrs: { scale: 0.5, transposed: false },
+    },
   ],
 });
 
 /**
- * W + scale·B·A: weights [out, in] with a low-rank change (Hu et al. 2022), A [r, in] and B [out, r] in float32.
+ * W + scale·B·A: weights [out, in] of any float dtype with a low-rank change (Hu et al. 2022), A [r, in] and B [out, r] in
+ * float32. W is cast where the sum is formed, if it is: `linear` takes it as it lies.
  * @param transposed W is stored [in, out]; B·A is transposed before it is added
  */
 export const lowRankSum = (w: Value, a: Value, b: Value, scale: number, transposed = false): Value =>
-  lowRankSumOp([cast(w, 'float32'), a, b], { scale, transposed })[0]!;
+  lowRankSumOp([w, a, b], { scale, transposed })[0]!;
 
 /**
  * x [T, in] through weights [out, in] as Hugging Face stores them: x·wᵀ [T, out]. Half-precision weights are cast on use.
