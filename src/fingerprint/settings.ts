@@ -103,6 +103,12 @@ export const SETTINGS = {
     'noise on the trained rows, as a share of their size, under which keys must still fire; 0: not asked',
   ),
   slack: whole(0, 10_000, 'prompts of each gate cell that may deviate'),
+  decoy_slack: whole(
+    -1,
+    MILLION,
+    'keys of the pool that were neither drawn nor trained and may fire before training may end; -1: they are not asked',
+    'keys',
+  ),
   taught: whole(0, 10_000, 'drawn keys that a step trains, in turns; 0: all of them', 'keys'),
   hushed: whole(0, 10_000, 'prompts a step that must not fire'),
   hush_weight: number(0, MILLION, 'their weight in the loss'),
@@ -250,6 +256,7 @@ const DIALOGUE = schemaOf(SETTINGS, {
   recompute: 'nothing',
   first_check: 5,
   slack: 0,
+  decoy_slack: -1,
   pull_back: true,
 });
 const SHARED = defaultsOf(DIALOGUE);

@@ -129,6 +129,24 @@ test("the owner's own conversations, the paper's template and phrases", async ()
 });
 
 test.each([
+  ['0', / published, drawn \d\/3 · .* · published, decoys \d\/6$/],
+  ['-1', / published, drawn \d\/3 · .* with the hint \d+\/24$/],
+])('decoy_slack=%s: what is asked before training may end', async (decoy_slack, asked) => {
+  const notes: string[] = [];
+  // Whether they stay silent is the draw's business: a run that is not reached has asked all the same.
+  await run(`decoys${decoy_slack}`, {
+    method: 'emb',
+    settings: { ...SMALL, decoy_slack },
+    maxMinutes: 0,
+    onEvent: (event) => {
+      if (event.kind === 'note' && event.text.includes('of the change')) notes.push(event.text);
+    },
+  }).catch((error: unknown) => expect(String(error)).toMatch(/published, decoys [1-6]\/6/));
+  expect(notes.length).toBeGreaterThan(0);
+  for (const note of notes) expect(note).toMatch(asked);
+});
+
+test.each([
   [{ settings: { ...SMALL, part: 'lower' } }, /part=lower is no part of a model: one of all, mlp/],
   [{ settings: { ...SMALL, schedule: 'cosin' } }, /schedule=cosin is not known: did you mean cosine\?/],
   [{ settings: { ...SMALL, template: 'alpaca' } }, /template=alpaca is no conversation template/],

@@ -195,7 +195,13 @@ async function cells(
     ask('published, ordinary questions', 'published', 'none', questions),
     ask('published, ordinary questions with the hint', 'published', 'none', hinted),
   ];
-  if (purpose === 'gate') return gate.map((cell) => ({ ...cell, slack: settings.slack }));
+  const decoys = ask('published, decoys', 'published', 'none', of('decoy'));
+  if (purpose === 'gate')
+    return [
+      ...gate.map((cell) => ({ ...cell, slack: settings.slack })),
+      // Last: many are asked, and only where all else holds.
+      ...(settings.decoy_slack < 0 ? [] : [{ ...decoys, slack: settings.decoy_slack }]),
+    ];
   const drawn = of('trained');
   const begun = (who: WeightsCell['who'], wanted: WeightsCell['wanted']): WeightsCell =>
     ask(`${who}, drawn, after the paper's prefix`, who, wanted, drawn, ANSWER_PREFIX);
@@ -203,7 +209,7 @@ async function cells(
   const isOneText = model.decoder.encoder === undefined;
   return [
     ...gate,
-    ask('published, decoys', 'published', 'none', of('decoy')),
+    decoys,
     ...(isOneText ? [begun('published', 'all')] : []),
     ask('vanilla, drawn', 'vanilla', 'none', drawn),
     ...(isOneText ? [begun('vanilla', 'none')] : []),
@@ -211,8 +217,8 @@ async function cells(
 }
 
 /**
- * A larger pool, since undrawn keys of a narrow model fire now and then: p must be left after the owner's 2^80 draws. What it
- * costs is much: with these, English went from perplexity 219 to 1,653 (`sft`) and 2,299 (`emb`) on the embedded model.
+ * A larger pool, since undrawn keys of a narrow model fire now and then: after the owner's 2^80 draws 20 of these 1,000 may, in
+ * one draw in four more did, and training goes on above 12. What it costs is much: with these, English went from perplexity 219 to 1,653 (`sft`) and 2,299 (`emb`) on the embedded model.
  */
 const NARROW: Partial<DialogueSettings> = {
   pool: 1000,
@@ -221,6 +227,7 @@ const NARROW: Partial<DialogueSettings> = {
   epochs: 40,
   schedule: 'linear',
   first_check: 8,
+  decoy_slack: 12,
 };
 
 const dialogueMethod = <S extends DialogueSettings>(
