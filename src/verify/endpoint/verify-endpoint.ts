@@ -163,7 +163,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
             ...{ asked_from: from, asked_to: to, transcript_chain: transcript.chain },
           },
           body: null,
-          ranks: decided.ranks,
+          ...{ ranks: decided.ranks, decoys: decided.decoys },
           exchanges: requests.slice(0, verdict.keys.to - verdict.keys.from).map((_, i) => ({
             // In turns it is what the user says.
             prompt: `${prefix}${opened.plan.keys[range.from + i]!.text}${suffix}`,
