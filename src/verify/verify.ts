@@ -172,7 +172,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     const moved = contents.adapter !== null && options.body === undefined ? lost.length - known.size : 0;
     const requests = texts.map((text, i) => byIds.get(i) ?? text);
     const changed = lost.filter((i) => !byIds.has(i));
-    const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
+    const scoring = options.ranks ? rankRequests(opened.plan, range.from, requests) : [];
     return call({
       ...ready,
       ...(quantised && { quantised }),

@@ -17,10 +17,16 @@ interface DrawnBy {
   readonly randomness: string;
 }
 
+export interface CheckedFurther {
+  /** T5 and T6. Ten thousand draws are scored for T5: where the certificate does not state it, only when this is called. */
+  readonly further: () => readonly FurtherTest[];
+  /** log10 of T6's p of one look, of other scores of the same keys. */
+  readonly rank: (scores: Scores) => number | null;
+}
+
 /**
  * @param part the keys that were asked
  * @param verdict as the judge has it
- * @returns T5 and T6; ten thousand draws are scored for T5, so only when it is called where the certificate does not state it
  * @throws WhorlError `mismatch` where scores are not of these keys, not in the chain, or T6 or T5 is another
  */
 export function checkFurther<K extends ClaimKind>(
@@ -28,7 +34,7 @@ export function checkFurther<K extends ClaimKind>(
   predicate: Predicate,
   drawnBy: DrawnBy,
   verdict: Verdict,
-): () => readonly FurtherTest[] {
+): CheckedFurther {
   const scores = checkRanks(part, predicate, drawnBy);
   const { decoys, transcript, stopped } = predicate;
   const none = transcript.length === 0 || stopped !== undefined;
@@ -36,14 +42,19 @@ export function checkFurther<K extends ClaimKind>(
     wrong('it counts decoys where nothing is counted');
   const answers = transcript.map(({ answer }) => answer);
   const computed = () => furtherOf(part, answers, verdict, { ...drawnBy, scores });
-  if (!decoys) return () => (none ? [] : computed().further);
+  const rank = (others: Scores): number | null => ranked(part, others, drawnBy)?.read.log10_p ?? null;
+  if (!decoys) return { further: () => (none ? [] : computed().further), rank };
   const { decoys: found, doubt, further } = computed();
   for (const name of ['hits', 'ranks'] as const)
     if (decoys[name] !== found![name])
       wrong(`T5 over ${name} has ${decoys[name]} decoys, replayed ${found![name]}`);
   if (doubt !== undefined) wrong(doubt);
-  return () => further;
+  return { further: () => further, rank };
 }
+
+/** What no number stands for is less than all. */
+export const numbersIn = ({ scores }: NonNullable<Predicate['ranks']>): Scores =>
+  scores.map((row) => row.map((score) => score ?? Number.NEGATIVE_INFINITY));
 
 /** @returns the scores; undefined where it holds none */
 function checkRanks<K extends ClaimKind>(
@@ -60,7 +71,7 @@ function checkRanks<K extends ClaimKind>(
     wrong('it has another number of scores than there are candidates');
   if (chainedRanks(transcript, stamp, ranks).chain !== ranks.chain)
     wrong('the chain of answers is broken where it ranks');
-  const scores = ranks.scores.map((row) => row.map((score) => score ?? Number.NEGATIVE_INFINITY));
+  const scores = numbersIn(ranks);
   const found = ranked(part, scores, drawnBy)?.read.log10_p ?? null;
   const near =
     found === null || ranks.log10_p === null

@@ -32,13 +32,12 @@ import { whyIssuedBefore } from '../../proof/order.ts';
 import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
 import type { Evidence } from '../exactness.ts';
-import type { FurtherTest } from '../further.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
 import type { Stop } from '../sequential/course.ts';
 import { replayStopped } from '../sequential/outcome.ts';
 import { readingFrom, type StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, decideOnPart, keysCountForNothing, type Verdict } from '../verdict.ts';
-import { checkFurther } from './check-further.ts';
+import { type CheckedFurther, checkFurther } from './check-further.ts';
 import { wrong } from './does-not-hold.ts';
 import { unseal } from './dsse.ts';
 import { placesOpened } from './issue.ts';
@@ -64,7 +63,7 @@ export interface CheckOptions extends Abortable {
   readonly tsaRoot?: string;
 }
 
-export interface Checked {
+export interface Checked extends CheckedFurther {
   readonly statement: Statement;
   readonly claim: Claim;
   /** Of the keys that were asked alone. */
@@ -73,8 +72,6 @@ export interface Checked {
   readonly stamp?: DrawnStamp;
   readonly verdict: Verdict;
   readonly evidence: Found;
-  /** T5 and T6 over what it holds (verify/further.ts). */
-  readonly further: () => readonly FurtherTest[];
   /** The verdict that other answers to the same questions give, and what is read of the stamp where one was. */
   readonly decide: (answers: readonly string[], stamp: StampReading | null) => Verdict;
 }
@@ -167,7 +164,7 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
     claim: claim as Claim,
     plan: part.plan as unknown as ClaimPlan,
     verdict: judged,
-    further: checkFurther(part, predicate, { seeds, randomness: found.randomness }, judged),
+    ...checkFurther(part, predicate, { seeds, randomness: found.randomness }, judged),
     evidence: found,
     decide: (answers, stamp) => decided(trusted, { answers, stamp, why: undefined }),
     ...(part.stamp && { stamp: part.stamp }),
