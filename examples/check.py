@@ -7,7 +7,7 @@ roots.pem: certificates of time-stamp authorities that you trust; without it a t
 Exit code: 0 verified, 3 not verified, 4 matches (owner's word), 5 undecided, 1 the certificate does not hold, 2 something in it was not
 checked: time stamps or a beacon's round, where rfc3161.py or bls.py does not lie beside this file. No code of Whorl was used.
 """
-import base64, calendar, hashlib, hmac, itertools, json, math, re, sys, unicodedata
+import base64, calendar, hashlib, hmac, itertools, json, math, re, struct, sys, unicodedata
 from fractions import Fraction
 
 try:
@@ -327,14 +327,62 @@ def rank_sum_log10(pool, n, total):  # log10 P(ranks of n of the pool sum to at 
     return math.log10(p.numerator) - math.log10(p.denominator)
 
 
-def check_ranks(ranks, before, options, found):  # found: log10 of T6's p, by the scores
+def scores_of(ranks, before, options):
     scores = ranks["scores"]
     need([len(row) for row in scores] == [len(x) for x in options], "a score for each candidate")
     need(all(x is None or real(x) for row in scores for x in row), "scores")
     need(sha(before, canonical(scores)).hex() == ranks["chain"], "the chain, where it ranks")
-    mine, theirs = found(scores), ranks["log10_p"]
+    return scores
+
+
+def check_log10(mine, theirs):  # of T6's p
     need((mine is None) == (theirs is None), "whether T6 was counted")
     need(mine is None or real(theirs) and abs(mine - theirs) <= 1e-9 * max(1, -mine), "T6")
+
+
+# --- T5: the same answers under draws of secrets that nobody committed to
+DECOYS = 9999
+
+
+def below(bound, words):
+    limit = 2**32 - 2**32 % bound
+    for word in words:
+        if word < limit:
+            return word % bound
+
+
+def decoys_of(key, n, m=None, pool=None):  # of answers the place of each, of membership the drawn keys
+    words = itertools.chain.from_iterable(
+        struct.unpack(">16384I", hashlib.shake_256(key + block.to_bytes(8, "little")).digest(65536)) for block in itertools.count()
+    )
+    for _ in range(DECOYS):
+        if m:
+            yield [below(m, words) for _ in range(n)]
+            continue
+        order = list(range(pool))
+        for i in range(n):
+            j = i + below(pool - i, words)
+            order[i], order[j] = order[j], order[i]
+        yield order[:n]
+
+
+def check_decoys(stated, draws, drawn, statistics, log10_ps):  # statistics: name to one of a draw, more is rarer, or None
+    has(stated, "of hits ranks")
+    need(stated["of"] == DECOYS and len(drawn) * DECOYS <= 5e6, "the number of decoys")
+    draws = list(draws)
+    for name, statistic in statistics.items():
+        if statistic is None:
+            need(stated[name] is None, f"decoys by {name}")
+            continue
+        own = statistic(drawn)
+        reached = sum(statistic(draw) >= own for draw in draws) if own else DECOYS
+        whole(stated[name], 0, DECOYS)
+        need(stated[name] == reached, f"T5 over {name}, which is {reached}")
+        # A p-value that decoys reach so much more often (Chernoff) is none.
+        share, ln = reached / DECOYS, (log10_ps[name] or 0) * math.log(10)
+        if share > math.exp(ln):
+            rest = 0 if share == 1 else (1 - share) * (math.log1p(-share) - math.log1p(-math.exp(ln)))
+            need(-DECOYS * (share * (math.log(share) - ln) + rest) >= math.log(1e-12), "decoys that reach as much as p allows")
 
 
 # --- a stamp: sums of matrices to an e-value, and what channels come to together
@@ -516,7 +564,9 @@ def schema(s):
     p = s["predicate"]
     stopped = " stopped" if "stopped" in p else ""
     ranks = " ranks" if "ranks" in p else ""
-    has(p, "signer claim openings asked transcript stamp suspect body changed beacon proofs result says_not created software" + stopped + ranks)
+    decoys = " decoys" if "decoys" in p else ""
+    need(not decoys or not stopped, "decoys over all keys that were asked")
+    has(p, "signer claim openings asked transcript stamp suspect body changed beacon proofs result says_not created software" + stopped + ranks + decoys)
     if ranks:
         has(p["ranks"], "scores log10_p chain")
         digest(p["ranks"]["chain"])
@@ -751,19 +801,21 @@ def replay(p, claim, header, dice, early, trusted):
         seen = {name: read[name] for name in ("against_vanilla", "matrices")}
         link = sha(link, canonical(seen))
         need(link.hex() == read["chain"], "the chain, where the stamp was read")
+    ours = drawn if t3 else [i - start for i in drawn if start <= i < end]
+    ranked = log10_t6 = None
     if "ranks" in p:
         need(not alone, "keys that were ranked")
-
-        def found(scores):
-            coin = lambda seed: lambda slot, below: uniform(seed, root, dice, slot, below, b"whorl-coin-v1/ranks")
-            if t3:
-                places = [ranks_of(row, coin(secrets[i]))[drawn[i]] for i, row in enumerate(scores)]
-                return fisher_log10(len(places), sum(math.log(claim["m"] / place) for place in places))
+        scores = scores_of(p["ranks"], link, options)
+        coin = lambda seed: lambda slot, most: uniform(seed, root, dice, slot, most, b"whorl-coin-v1/ranks")
+        if t3:
+            rows = [ranks_of(row, coin(seed)) for row, seed in zip(scores, secrets)]
+            log10_t6 = fisher_log10(len(rows), sum(math.log(claim["m"] / row[j]) for row, j in zip(rows, ours)))
+            ranked = lambda draw: -math.prod(row[j] for row, j in zip(rows, draw))
+        else:
             places = ranks_of([row[0] for row in scores], coin(secrets[0]))
-            ours = [places[i - start] for i in drawn if start <= i < end]
-            return rank_sum_log10(len(keys), len(ours), sum(ours))
-
-        check_ranks(p["ranks"], link, options, found)
+            log10_t6 = rank_sum_log10(len(keys), len(ours), sum(places[i] for i in ours))
+            ranked = lambda draw: -sum(places[i] for i in draw)
+        check_log10(log10_t6, p["ranks"]["log10_p"])
     lost, stopped = p["changed"], p.get("stopped")
     need(not stopped or not alone, "a test that was stopped needs keys")
     within = of - start if stopped else len(keys)
@@ -777,6 +829,7 @@ def replay(p, claim, header, dice, early, trusted):
         left = len([i for i in there if i - start not in lost])
         tail = membership_tail(len(keys), len(there), len(marked), hits)
         best = membership_tail(len(keys), len(there), left, left)
+    log10_hits = math.log10(tail.numerator) - math.log10(tail.denominator)
     around = wrappers[asked["wrapper"]]
     if alone:
         put = [plan["query"]["wrapper"], None, "", ""]
@@ -827,6 +880,14 @@ def replay(p, claim, header, dice, early, trusted):
         "draws_log2": tried,
     }
     need(canonical(result) == canonical(p["result"]), "the result")
+    if "decoys" in p:
+        need(not alone, "decoys of keys")
+        transcript = hashlib.sha256(canonical([e["answer"] for e in p["transcript"]]).encode()).hexdigest()
+        key = hmac.new(b"".join(secrets), f"whorl-decoys-v2/{transcript}".encode(), "sha256").digest()
+        draws = decoys_of(key, len(ours), **({"m": claim["m"]} if t3 else {"pool": len(keys)}))
+        fired = {i - start for i in marked}
+        hit = (lambda draw: sum(j in found for j, found in zip(draw, named))) if t3 else (lambda draw: len(fired.intersection(draw)))
+        check_decoys(p["decoys"], draws, ours, {"hits": hit, "ranks": ranked}, {"hits": log10_hits, "ranks": log10_t6})
     # Whoever issued it may have trusted an authority that its reader does not.
     return word_at(40 if tried == 40 and (trusted or not rfc3161) else 80)
 

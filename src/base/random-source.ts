@@ -1,6 +1,6 @@
 // Where whole numbers come from: the platform's secure generator, or a seed whose draws anyone can repeat.
 
-import { createCipheriv, createHmac, randomInt } from 'node:crypto';
+import { createHash, createHmac, randomInt } from 'node:crypto';
 import { assert } from './error.ts';
 
 export interface RandomSource {
@@ -44,18 +44,23 @@ export function seededRandom(seed: bigint | string | Uint8Array): RandomSource {
   return { int: (bound) => below(bound, word) };
 }
 
-/**
- * The same for many millions of draws: words are the key stream of AES-256 in counter mode from counter 0, big-endian.
- * @param key 32 bytes
- */
+/** Bytes of a block of an endless stream; a shorter one is its beginning. */
+export const STREAM_BLOCK = 2 ** 16;
+
+/** Block b of the endless stream of a key: SHAKE256(key ‖ b as 8 bytes, little-endian) (FIPS 202). */
+export function streamBlock(key: Uint8Array, block: number, bytes = STREAM_BLOCK): Buffer {
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64LE(BigInt(block));
+  return createHash('shake256', { outputLength: bytes }).update(key).update(counter).digest();
+}
+
+/** The same for many millions of draws: words are those of a key's endless stream, big-endian. */
 export function bulkRandom(key: Uint8Array): RandomSource {
-  const cipher = createCipheriv('aes-256-ctr', key, Buffer.alloc(16));
-  const zeros = Buffer.alloc(2 ** 15);
   let block: Buffer = Buffer.alloc(0);
-  let at = 0;
+  let [next, at] = [0, 0];
   const word = (): number => {
     if (at === block.length) {
-      block = cipher.update(zeros);
+      block = streamBlock(key, next++);
       at = 0;
     }
     at += 4;

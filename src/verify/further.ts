@@ -8,10 +8,10 @@ import type { Claim } from '../claim/claim.ts';
 import { rankCoin, seedsOf } from '../claim/draw.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
 import type { Opened, OpenedOf } from '../claim/open.ts';
-import type { ClaimKind, DrawOf } from '../claim/plan.ts';
+import type { ClaimKind, DrawOf, SizeOf } from '../claim/plan.ts';
 import { matchAnswers } from './exact/exact-test.ts';
 import { type PValue, timesCount, toPValue } from './exact/ratio.ts';
-import { contradicts, countDecoys, DECOYS, type Decoys, decoyRatio } from './exact/t5.ts';
+import { contradicts, countDecoys, DECOYS, type Decoys, decoyRatio, MOST_DECOY_DRAWS } from './exact/t5.ts';
 import { RANK_TESTS, type Scores } from './exact/t6.ts';
 import { EXACT_TESTS } from './exact/tests.ts';
 import { waysOf } from './paid.ts';
@@ -47,12 +47,21 @@ export interface RanksRead {
   readonly log10_p: number | null;
 }
 
+/** T5: of `DECOYS` decoy secrets those that reach as much as the committed one. */
+export interface DecoysRead {
+  readonly hits: number;
+  /** Null where nothing was scored. */
+  readonly ranks: number | null;
+}
+
 export interface Decided {
   readonly verdict: Verdict;
   /** Empty where the keys give no p-value. */
   readonly further: readonly FurtherTest[];
   /** Where scores were asked for and the keys give a p-value. */
   readonly ranks?: RanksRead;
+  /** Where the keys give a p-value, and are not too many for a checker. */
+  readonly decoys?: DecoysRead;
 }
 
 /** As `decide`, with the further lines; decoys that contradict the committed test leave counts only. */
@@ -67,8 +76,8 @@ export function decideWithFurther(
     return { verdict, further: [] };
   const part = partOf(opened as OpenedOf<ClaimKind>, verdict.keys);
   const seeds = seedsOf(opened.claim as Claim, beside.seed, verdict.keys);
-  const { further, doubt, ranks } = furtherOf(part, answers, verdict, { ...beside, seeds });
-  const read = ranks && { ranks };
+  const { further, doubt, ranks, decoys } = furtherOf(part, answers, verdict, { ...beside, seeds });
+  const read = { ...(ranks && { ranks }), ...(decoys && { decoys }) };
   if (doubt === undefined) return { verdict, further, ...read };
   const doubts = [...(options.doubts ?? []), doubt];
   return { verdict: decide(opened, answers, { ...options, doubts }), further };
@@ -110,30 +119,32 @@ export function furtherOf<K extends ClaimKind>(
   readonly further: readonly FurtherTest[];
   readonly doubt: string | undefined;
   readonly ranks: RanksRead | undefined;
+  readonly decoys: DecoysRead | undefined;
 } {
   const { kind, plan, draw } = part;
   const { from, to } = verdict.keys;
   const { scores, seeds } = beside;
   const rules = CLAIM_KINDS[kind];
   const size = rules.size(plan);
-  // Of this transcript: nobody who made the suspect could know them. One stream for all, since a decoy has nothing to open.
+  // Of this transcript: nobody who made the suspect could know them. One stream for all, since a decoy has nothing to open;
+  // keys that were trained not to answer count nowhere.
   const transcript = sha256Hex(JSON.stringify(answers));
   const ofSeeds = createHmac('sha256', Buffer.from(seeds.join(''), 'hex'));
-  const random = bulkRandom(ofSeeds.update(`whorl-decoys-v1/${transcript}`).digest());
+  const random = bulkRandom(ofSeeds.update(`whorl-decoys-v2/${transcript}`).digest());
   const decoys: DrawOf[K][] = [];
-  const decoy = (i: number): DrawOf[K] => (decoys[i] ??= rules.draw(size, (_, below) => random.int(below)));
-  const count = (statistic: (draw: DrawOf[K]) => number, nothing: number): Decoys => {
-    const own = statistic(draw);
-    return own <= nothing ? { reached: DECOYS, of: DECOYS } : countDecoys(own, (i) => statistic(decoy(i)));
-  };
+  const drawn = { ...size, negatives: 0 };
+  const decoy = (i: number): DrawOf[K] => (decoys[i] ??= rules.draw(drawn, (_, below) => random.int(below)));
 
   const { counter, tail, name } = EXACT_TESTS[kind];
   const counts = counter(size, matchAnswers(plan, answers));
-  const ofHits = count((some) => counts(some).hits, 0);
+  const own = counts(draw).hits;
+  const ofHits =
+    own === 0 ? { reached: DECOYS, of: DECOYS } : countDecoys((i) => counts(decoy(i)).hits >= own);
   const hits = { name, log10_p: toPValue(tail(counts(draw))).log10_p, decoys: ofHits };
 
   const ranks = scores && ranked(part, scores, beside);
-  const ofRanks = ranks && count(ranks.statistic, Number.NEGATIVE_INFINITY);
+  const reaches = ranks?.atLeast(draw);
+  const ofRanks = reaches && countDecoys((i) => reaches(decoy(i)));
   const p = ranks?.p;
   const wrong = [
     hits,
@@ -154,11 +165,16 @@ export function furtherOf<K extends ClaimKind>(
         : []),
     ],
     ranks: ranks?.read,
+    decoys: isStated(size) ? { hits: ofHits.reached, ranks: ofRanks?.reached ?? null } : undefined,
     doubt:
       wrong &&
       `Of ${wrong.decoys.of} decoy secrets ${wrong.decoys.reached} reach as much as the committed one, which 10^${wrong.log10_p.toFixed(2)} by ${wrong.name} rules out.`,
   };
 }
+
+/** Whether a certificate of keys so many states T5. */
+export const isStated = (size: SizeOf[ClaimKind]): boolean =>
+  'n' in size && size.n * DECOYS <= MOST_DECOY_DRAWS;
 
 /** @param ways of asking, where the verdict's own multiplicity does not hold them */
 const lineOf =

@@ -4,8 +4,7 @@
 import { WhorlError } from '../base/error.ts';
 import type { OnEvent } from '../base/events.ts';
 import { CLAIM_KINDS } from '../claim/kinds.ts';
-import type { Opened, OpenedOf } from '../claim/open.ts';
-import type { ClaimKind } from '../claim/plan.ts';
+import type { ClaimKind, ClaimPlan } from '../claim/plan.ts';
 import { scoreAll } from '../lm/ask.ts';
 import type { LanguageModel, Question, ScoreRequest } from '../lm/language-model.ts';
 import type { Scores } from './exact/t6.ts';
@@ -16,33 +15,38 @@ const FORMS = [(word: string) => word, (word: string) => ` ${word}`] as const;
 /**
  * What must be scored: each candidate in each form, key by key.
  * @param questions the keys of from..to-1 as they were asked
+ * @param fix what to do where these cannot be scored
  * @throws WhorlError `unsupported` for turns, and for texts that hold their special tokens
  */
-export function rankRequests(opened: Opened, from: number, questions: readonly Question[]): ScoreRequest[] {
+export function rankRequests(
+  plan: ClaimPlan,
+  from: number,
+  questions: readonly Question[],
+  fix = 'name another --wrapper, or leave --ranks out',
+): ScoreRequest[] {
   return questions.flatMap((question, i) => {
     if (question.messages || question.add_special_tokens === false)
       throw new WhorlError(
         'unsupported',
-        '--ranks scores behind a text, and this wrapper is a chat template',
-        'name another --wrapper, or leave --ranks out',
+        'ranks are scored behind a text, and this wrapper is a chat template',
+        fix,
       );
-    return candidatesOf(opened as OpenedOf<ClaimKind>, from + i).flatMap((word) =>
+    return candidatesOf(plan, from + i).flatMap((word) =>
       FORMS.map((form) => ({ context: question.prompt, continuation: form(word) })),
     );
   });
 }
 
-const candidatesOf = <K extends ClaimKind>({ kind, plan }: OpenedOf<K>, i: number): readonly string[] =>
-  CLAIM_KINDS[kind].candidates(plan, i);
+const candidatesOf = <K extends ClaimKind>(plan: ClaimPlan<K>, i: number): readonly string[] =>
+  CLAIM_KINDS[plan.kind as K].candidates(plan, i);
 
 /** How many that will be. */
 export const rankCount = (
-  opened: Opened,
+  plan: ClaimPlan,
   { from, to }: { readonly from: number; readonly to: number },
 ): number => {
   let count = 0;
-  for (let i = from; i < to; i++)
-    count += FORMS.length * candidatesOf(opened as OpenedOf<ClaimKind>, i).length;
+  for (let i = from; i < to; i++) count += FORMS.length * candidatesOf(plan, i).length;
   return count;
 };
 

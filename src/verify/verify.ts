@@ -25,7 +25,7 @@ import { type Certifier, certifier, certify, plannedCertificate } from './certif
 import { transcriptsBeside } from './endpoint/transcript.ts';
 import { planEndpoint, verifyEndpoint } from './endpoint/verify-endpoint.ts';
 import type { OwnerParts, VanillaDigests } from './exactness.ts';
-import { decideWithFurther, type FurtherTest } from './further.ts';
+import { type Decided, decideWithFurther, type FurtherTest } from './further.ts';
 import { askedByIds, changedKeys } from './key-tokens.ts';
 import { answering, digestsOfModel } from './machine.ts';
 import { decidingOn, notesOn, type OpenedClaim, openedClaim, STAMP_BURNT } from './opened-claim.ts';
@@ -172,7 +172,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
     const moved = contents.adapter !== null && options.body === undefined ? lost.length - known.size : 0;
     const requests = texts.map((text, i) => byIds.get(i) ?? text);
     const changed = lost.filter((i) => !byIds.has(i));
-    const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
+    const scoring = options.ranks ? rankRequests(opened.plan, range.from, requests) : [];
     return call({
       ...ready,
       ...(quantised && { quantised }),
@@ -328,15 +328,15 @@ async function askKeys(
     ...(elsewhere?.answers ?? (options.sequential ? [] : await generateAll(model, requests, { onEvent }))),
   ];
   const scores = await rankScores(model, scoring, requests.length, onEvent);
-  const { verdict, further, warnings, ranks } = options.sequential
-    ? { ranks: undefined, ...(await stoppedVerdict(ready, questions, how, generations)), further: [] }
+  const decided: Decided & Pick<Answers, 'warnings'> = options.sequential
+    ? { ...(await stoppedVerdict(ready, questions, how, generations)), further: [] }
     : {
-        ranks: undefined,
         ...decideWithFurther(opened, answersOf(generations), how, {
           ...{ seed: contents.opening.owner_seed, randomness: contents.randomness, scores },
         }),
         warnings: [],
       };
+  const { verdict, further, warnings, ranks, decoys } = decided;
   const { chatTemplate } = model.tokenizer;
   const chat_template_sha256 = chatTemplate === undefined ? null : sha256Hex(chatTemplate);
   if (issuing) {
@@ -348,7 +348,7 @@ async function askKeys(
       changed,
       suspect: { ...suspect_digests, source: suspect.source, chat_template: chat_template_sha256 },
       body: ownerParts.body ?? null,
-      ranks,
+      ...{ ranks, decoys },
       exchanges: asked_of.map(({ prompt }, i) => ({
         prompt,
         prompt_tokens: prompt_tokens[i]!,

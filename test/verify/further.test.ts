@@ -106,7 +106,7 @@ test('ranks are places, whatever is scored: ties by the coin, what is no number 
 });
 
 test('decoys: one more than reached over one more than there are; a p that they rule out is seen, one that they do not is not', () => {
-  expect(countDecoys(2, (i) => i % 3, 9)).toEqual({ reached: 3, of: 9 });
+  expect(countDecoys((i) => i % 3 === 2, 9)).toEqual({ reached: 3, of: 9 });
   expect(toPValue(decoyRatio({ reached: 3, of: 9 })).p_value).toBe(0.4);
   expect(toPValue(decoyRatio({ reached: 0, of: DECOYS })).p_value).toBe(1e-4);
   expect(contradicts({ reached: 0, of: DECOYS }, -70)).toBe(false);

@@ -14,7 +14,17 @@ import type { Checked } from '../../verify/certificate/check.ts';
 import { ENDPOINT, endpointFrom } from '../endpoint-flags.ts';
 import { furtherLines } from '../further-lines.ts';
 import { COMPUTE } from '../model-flags.ts';
-import { among, DRY_RUN, type Given, given, JSON_LINE, refuseAlone, text, withOptions } from '../options.ts';
+import {
+  among,
+  DRY_RUN,
+  type Given,
+  given,
+  JSON_LINE,
+  refuseAlone,
+  text,
+  toggle,
+  withOptions,
+} from '../options.ts';
 import { Outcome, paint, powerText, print, printJson, shownText, wrapped } from '../output.ts';
 import { withProgress } from '../progress.ts';
 import { TSA_ROOT } from '../run-options.ts';
@@ -36,6 +46,7 @@ const AGAIN = {
     'ask it again and compare: the folder, file or hub id that it is about, or with --model-name the address of the server',
   ),
   vanilla: text('<model>', 'where the stamp was read against it: the vanilla model as committed'),
+  withoutRanks: toggle('leave what was ranked (T6) unasked: scores cost keys × candidates'),
   ...COMPUTE,
   ...SERVER,
 };
@@ -58,9 +69,10 @@ export function checkCommand(): Command {
 async function runCheck(
   file: string,
   { key, html, json, tsaRoot, dryRun }: Given<typeof OPTIONS>,
-  { suspect, vanilla, ...more }: Given<typeof AGAIN>,
+  { suspect, vanilla, withoutRanks, ...more }: Given<typeof AGAIN>,
 ): Promise<void> {
-  const { endpoint, compute } = againFrom(suspect, vanilla, more);
+  const how = { ...(vanilla !== undefined && { vanilla }), ...(withoutRanks && { withoutRanks }) };
+  const { endpoint, compute } = againFrom(suspect, how, more);
   if (html !== undefined) checkWritable(html);
   const { checkCertificate } = await import('../../verify/certificate/check.ts');
   const checked = checkCertificate(textOf(file), {
@@ -78,8 +90,7 @@ async function runCheck(
       ? undefined
       : await withProgress(async (onEvent) => {
           const { askAgain } = await import('../../verify/certificate/ask-again.ts');
-          const how = { suspect, onEvent, ...compute, ...(vanilla !== undefined && { vanilla }) };
-          return askAgain(checked, { ...how, ...(endpoint && { endpoint }) });
+          return askAgain(checked, { suspect, onEvent, ...compute, ...how, ...(endpoint && { endpoint }) });
         });
   if (json)
     printJson({
@@ -168,27 +179,29 @@ function show(checked: Checked, known: boolean, { bound, words: binds, again }: 
 
 function againFrom(
   suspect: string | undefined,
-  vanilla: string | undefined,
-  more: Omit<Given<typeof AGAIN>, 'suspect' | 'vanilla'>,
+  how: Pick<Given<typeof AGAIN>, 'vanilla' | 'withoutRanks'>,
+  more: Omit<Given<typeof AGAIN>, 'suspect' | keyof typeof how>,
 ) {
   const compute = among(more as Given<typeof COMPUTE>, COMPUTE);
   const server = among(more as Given<typeof SERVER>, SERVER);
   if (suspect !== undefined) return { endpoint: endpointFrom(suspect, server), compute };
-  refuseAlone(
-    { ...(vanilla !== undefined && { vanilla }), ...server },
-    AGAIN,
-    '--suspect',
-    'give the suspect to ask again',
-  );
+  refuseAlone({ ...how, ...server }, AGAIN, '--suspect', 'give the suspect to ask again');
   return { endpoint: undefined, compute };
 }
 
-function showAgain({ answers: { same, of, others }, stamp, differs, verdict, confirmed }: AskedAgain): void {
+function showAgain({ answers, stamp, ranks, differs, verdict, confirmed }: AskedAgain): void {
   print();
   print(`asked again         ${confirmed ? 'the same word' : `another word: ${headline(verdict.verdict)}`}`);
+  const { same, of, others } = answers;
   const which = others.length === 0 ? '' : `; others to keys ${others.slice(0, 20).join(', ')}`;
   if (of > 0) print(`  answers           ${same} of ${of} the same${which}`);
   if (stamp) print(`  stamp             z = ${stamp.read.toFixed(2)}, stated ${stamp.stated.toFixed(2)}`);
+  if (ranks) {
+    const [read, stated] = [ranks.read, ranks.stated].map((p) => (p === null ? 'not counted' : powerText(p)));
+    const far =
+      ranks.apart === null ? 'are numbers only once' : `are ${ranks.apart.toPrecision(2)} nats apart at most`;
+    print(`  ranks             T6: p of one look ${read}, stated ${stated}; scores ${far}`);
+  }
   for (const line of differs) print(`  not in the file   ${shownText(line)}`);
 }
 

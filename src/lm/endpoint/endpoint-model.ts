@@ -99,6 +99,17 @@ export class EndpointModel implements LanguageModel {
     return this.#budget.spent;
   }
 
+  /** @throws WhorlError `over-budget` where so many more queries are not left: before the first of them */
+  checkEnough(queries: number, fix: string): void {
+    const left = Math.max(0, this.#settings.most.queries - this.spent.queries);
+    if (queries > left)
+      throw new WhorlError(
+        'over-budget',
+        `${queries} queries of ${this.#settings.name} are needed at least, ${left} are left of --max-queries`,
+        fix,
+      );
+  }
+
   /** What is answered from now on is kept there; what is kept already is paid for, and is not asked again. */
   keepIn(kept: KeptReplies): void {
     this.#kept = kept;

@@ -1,5 +1,5 @@
 // `whorl check --suspect`: what a certificate says of a suspect is its signer's word until somebody asks again. Asks the same
-// questions of the suspect that a judge has, and compares: who it is, what it answers, what its weights say, and the word.
+// questions of the suspect that a judge has, and compares: who it is, what it answers and scores, what its weights say, and the word.
 
 import { type Abortable, abortable } from '../../base/abort.ts';
 import { WhorlError } from '../../base/error.ts';
@@ -11,11 +11,14 @@ import { type GenerateRequest, type LanguageModel, questionUnder } from '../../l
 import { asking } from '../../lm/open.ts';
 import { type ConfigOptions, configOptions, openModel } from '../../models/open-model.ts';
 import { committedWrapper, inTurns } from '../../text/prompts/wrappers.ts';
+import type { Scores } from '../exact/t6.ts';
 import { digestsOfModel } from '../machine.ts';
+import { checkScores, rankRequests, rankScores } from '../ranks.ts';
 import type { EndpointOptions } from '../report.ts';
 import { readStamp, type StampReading } from '../stamp.ts';
 import type { Verdict } from '../verdict.ts';
 import type { Checked } from './check.ts';
+import { numbersIn } from './check-further.ts';
 import { isEndpoint, type Predicate } from './statement.ts';
 
 export interface AskAgainOptions extends ComputeOptions, ConfigOptions, Abortable {
@@ -24,6 +27,8 @@ export interface AskAgainOptions extends ComputeOptions, ConfigOptions, Abortabl
   readonly endpoint?: Omit<EndpointOptions, 'transcript'>;
   /** Where the stamp was read against it: the vanilla model, whose matrices are the committed ones. */
   readonly vanilla?: string;
+  /** Leave what was ranked unasked: scores cost keys × candidates. */
+  readonly withoutRanks?: boolean;
   readonly cacheDir?: string;
   readonly onEvent?: OnEvent;
 }
@@ -33,6 +38,15 @@ export interface AskedAgain {
   readonly answers: { readonly same: number; readonly of: number; readonly others: readonly number[] };
   /** z as it was stated and as it is read now; null where no stamp was read. */
   readonly stamp: { readonly stated: number; readonly read: number } | null;
+  /**
+   * log10 of T6's p of one look as it was stated and by the scores of now (null: not counted), and by how many nats a score differs at
+   * most (null: one is a number only once); null where nothing was ranked, or it was left out. It gives no word.
+   */
+  readonly ranks: {
+    readonly stated: number | null;
+    readonly read: number | null;
+    readonly apart: number | null;
+  } | null;
   /** What differs of who answers: names and TLS certificates of a server that the certificate does not name. */
   readonly differs: readonly string[];
   /** By the answers and weights of now. */
@@ -47,7 +61,7 @@ export const askAgain = (checked: Checked, options: AskAgainOptions): Promise<As
 
 async function compared(checked: Checked, options: AskAgainOptions): Promise<AskedAgain> {
   const { predicate } = checked.statement;
-  const { onEvent = silent, vanilla } = options;
+  const { onEvent = silent, vanilla, withoutRanks = false } = options;
   if (isEndpoint(predicate.suspect) !== (options.endpoint !== undefined))
     throw new WhorlError(
       'mismatch',
@@ -69,8 +83,10 @@ async function compared(checked: Checked, options: AskAgainOptions): Promise<Ask
       `its stamp was ${predicate.stamp === null ? 'not read' : against ? 'read against the vanilla model' : 'read without the vanilla model'}`,
       against ? 'give the same as --vanilla' : 'leave --vanilla out',
     );
+  if (withoutRanks && !predicate.ranks)
+    throw new WhorlError('usage', 'the certificate has no ranks', 'leave --without-ranks out');
   onEvent({ kind: 'phase', name: 'asking again', detail: `${predicate.transcript.length} keys` });
-  const { answers, stamp, differs } = options.endpoint
+  const { answers, scores, stamp, differs } = options.endpoint
     ? await ofServer(checked, options, options.endpoint)
     : await ofWeights(checked, options);
   const others = predicate.transcript.flatMap(({ answer }, i) => (answer === answers[i] ? [] : [i]));
@@ -83,14 +99,37 @@ async function compared(checked: Checked, options: AskAgainOptions): Promise<Ask
       others: others.map((i) => predicate.asked.from + i),
     },
     stamp: stamp && stated ? { stated: stated.z, read: stamp.z } : null,
+    ranks:
+      predicate.ranks && scores
+        ? {
+            stated: predicate.ranks.log10_p,
+            read: checked.rank(scores),
+            apart: apart(numbersIn(predicate.ranks).flat(), scores.flat()),
+          }
+        : null,
     differs,
     verdict,
     confirmed: verdict.verdict === checked.verdict.verdict,
   };
 }
 
-interface Again {
+/** null where one of two is a number and the other is none. */
+function apart(before: readonly number[], now: readonly number[]): number | null {
+  let most = 0;
+  for (const [i, score] of before.entries()) {
+    const other = Number.isFinite(now[i]!) ? now[i]! : Number.NEGATIVE_INFINITY;
+    if (score !== other) most = Math.max(most, Math.abs(score - other));
+  }
+  return Number.isFinite(most) ? most : null;
+}
+
+interface Said {
   readonly answers: string[];
+  /** Of what was ranked; undefined where nothing was. */
+  readonly scores: Scores | undefined;
+}
+
+interface Again extends Said {
   readonly stamp: StampReading | null;
   readonly differs: readonly string[];
 }
@@ -112,25 +151,25 @@ async function ofWeights(checked: Checked, options: AskAgainOptions): Promise<Ag
       );
   const vanilla = options.vanilla === undefined ? undefined : await open(options.vanilla);
   const stamp = predicate.stamp && readStamp(checked.stamp!, suspect, vanilla, onEvent);
-  const answers =
+  const said =
     predicate.transcript.length === 0
-      ? []
+      ? { answers: [], scores: undefined }
       : await asking(
           { kind: 'model', model: suspect, tokenizer: 'sandboxed' },
           { device, onEvent, ...cache },
-          async (model) => answersOf(model, checked, false, onEvent),
+          async (model) => askedOf(model, checked, options, false),
         );
-  return { answers, stamp, differs: [] };
+  return { ...said, stamp, differs: [] };
 }
 
 async function ofServer(
   checked: Checked,
-  { suspect, onEvent = silent }: AskAgainOptions,
+  options: AskAgainOptions,
   { attempts, sleep, ca, ...spec }: NonNullable<AskAgainOptions['endpoint']>,
 ): Promise<Again> {
   const stated = checked.statement.predicate.suspect as Extract<Predicate['suspect'], { kind: string }>;
   const model = await EndpointModel.open(
-    { ...spec, kind: 'endpoint', url: suspect, endpoint_kind: stated.kind },
+    { ...spec, kind: 'endpoint', url: options.suspect, endpoint_kind: stated.kind },
     {
       ...(attempts !== undefined && { attempts }),
       ...(sleep && { sleep }),
@@ -150,12 +189,14 @@ async function ofServer(
           `another suspect: its ${name} is ${own}, the certificate has ${other}`,
           'give what the certificate is about',
         );
-    const answers = await answersOf(model, checked, stated.kind === 'chat', onEvent);
+    const said = await askedOf(model, checked, options, stated.kind === 'chat', (queries) =>
+      model.checkEnough(queries, 'nothing was asked; raise it, or leave ranks out with --without-ranks'),
+    );
     const { reported_models, tls_peers } = await model.identity();
     const unknown = (words: string, now: readonly string[], then: readonly string[]): string[] =>
       now.filter((one) => !then.includes(one)).map((one) => `${words} ${one}`);
     return {
-      answers,
+      ...said,
       stamp: null,
       differs: [
         ...unknown('it calls its model', reported_models, stated.reported_models),
@@ -167,13 +208,18 @@ async function ofServer(
   }
 }
 
-/** The keys, put as they were. @throws WhorlError `mismatch` where the suspect's own template writes something else around them */
-async function answersOf(
+/**
+ * The keys, put as they were, and what was ranked behind them.
+ * @param enough whether so many requests may be made, before the first
+ * @throws WhorlError `mismatch` where the suspect's own template writes something else around them, `unsupported` where ranks cannot be scored
+ */
+async function askedOf(
   model: LanguageModel,
   { plan, statement: { predicate } }: Checked,
+  { onEvent = silent, withoutRanks = false }: AskAgainOptions,
   turns: boolean,
-  onEvent: OnEvent,
-): Promise<string[]> {
+  enough?: (requests: number) => void,
+): Promise<Said> {
   const { wrapper, system, prefix, suffix } = predicate.asked;
   const own = committedWrapper(plan.query.wrappers, wrapper);
   const wrapped =
@@ -185,11 +231,17 @@ async function answersOf(
       `what stands around the keys is another text than in the certificate under wrapper "${wrapper}"`,
       'ask it with the version of Whorl that issued it',
     );
-  const requests = plan.keys.map(
-    ({ text }): GenerateRequest => ({
-      ...questionUnder(wrapped, text),
-      max_new_tokens: plan.decoding.max_new_tokens,
-    }),
+  const questions = plan.keys.map(({ text }) => questionUnder(wrapped, text));
+  const scoring =
+    predicate.ranks && !withoutRanks
+      ? rankRequests(plan, 0, questions, 'leave what was ranked out with --without-ranks')
+      : [];
+  const trying = scoring.length > 0 ? 1 : 0;
+  enough?.(questions.length + trying + scoring.length);
+  if (trying) await checkScores(model);
+  const requests = questions.map(
+    (question): GenerateRequest => ({ ...question, max_new_tokens: plan.decoding.max_new_tokens }),
   );
-  return (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
+  const answers = (await generateAll(model, requests, { onEvent })).map(({ generated }) => generated);
+  return { answers, scores: await rankScores(model, scoring, questions.length, onEvent) };
 }

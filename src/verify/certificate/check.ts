@@ -32,13 +32,12 @@ import { whyIssuedBefore } from '../../proof/order.ts';
 import { elements } from '../../tensor/tensor.ts';
 import { checkEvidence, type Found } from '../evidence.ts';
 import type { Evidence } from '../exactness.ts';
-import { type FurtherTest, furtherOf } from '../further.ts';
 import { WAYS_TO_PUT } from '../paid.ts';
 import type { Stop } from '../sequential/course.ts';
 import { replayStopped } from '../sequential/outcome.ts';
 import { readingFrom, type StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, decideOnPart, keysCountForNothing, type Verdict } from '../verdict.ts';
-import { checkRanks } from './check-ranks.ts';
+import { type CheckedFurther, checkFurther } from './check-further.ts';
 import { wrong } from './does-not-hold.ts';
 import { unseal } from './dsse.ts';
 import { placesOpened } from './issue.ts';
@@ -64,7 +63,7 @@ export interface CheckOptions extends Abortable {
   readonly tsaRoot?: string;
 }
 
-export interface Checked {
+export interface Checked extends CheckedFurther {
   readonly statement: Statement;
   readonly claim: Claim;
   /** Of the keys that were asked alone. */
@@ -73,8 +72,6 @@ export interface Checked {
   readonly stamp?: DrawnStamp;
   readonly verdict: Verdict;
   readonly evidence: Found;
-  /** T5 and T6 over what it holds (verify/further.ts), computed when it is called: T5 scores ten thousand draws. */
-  readonly further: () => readonly FurtherTest[];
   /** The verdict that other answers to the same questions give, and what is read of the stamp where one was. */
   readonly decide: (answers: readonly string[], stamp: StampReading | null) => Verdict;
 }
@@ -159,19 +156,15 @@ export function checkCertificate(text: string, options: CheckOptions = {}): Chec
   for (const name of ['hits', 'p', 'multiplicity', 'draws_log2', 'word'] as const)
     if (!same(replayed[name], result[name]))
       wrong(`${name} is ${JSON.stringify(result[name])}, replayed ${JSON.stringify(replayed[name])}`);
-  const ranks = checkRanks(part, predicate, { seeds, randomness: found.randomness });
   const { evidence } = found;
   const trusted = { ...evidence, proofBeforeRound: proved && evidence.proofBeforeRound };
+  const judged = decided(trusted, told);
   return {
     statement,
     claim: claim as Claim,
     plan: part.plan as unknown as ClaimPlan,
-    verdict: decided(trusted, told),
-    further() {
-      if (of === 0 || predicate.stopped) return [];
-      const beside = { seeds, randomness: found.randomness, scores: ranks };
-      return furtherOf(part, answers, decided(trusted, told), beside).further;
-    },
+    verdict: judged,
+    ...checkFurther(part, predicate, { seeds, randomness: found.randomness }, judged),
     evidence: found,
     decide: (answers, stamp) => decided(trusted, { answers, stamp, why: undefined }),
     ...(part.stamp && { stamp: part.stamp }),

@@ -11,7 +11,8 @@ import type { Opened, OpenedOf } from '../../claim/open.ts';
 import type { ClaimKind } from '../../claim/plan.ts';
 import type { SecretContents } from '../../claim/secret-contents.ts';
 import type { StampPlan } from '../../claim/stamp.ts';
-import type { RanksRead } from '../further.ts';
+import { DECOYS } from '../exact/t5.ts';
+import type { DecoysRead, RanksRead } from '../further.ts';
 import type { StampReading } from '../stamp.ts';
 import { DOES_NOT_SAY, type Verdict } from '../verdict.ts';
 import {
@@ -39,11 +40,12 @@ export interface Issued
   readonly stamp: StampReading | null;
   readonly exchanges: readonly Omit<Exchange, 'chain'>[];
   readonly ranks?: RanksRead | undefined;
+  readonly decoys?: DecoysRead | undefined;
 }
 
 /** @param opened of a claim of format 2, drawn and not picked */
 export function statementOf(opened: Opened, secret: SecretContents, issued: Issued): Statement {
-  const { verdict, around, look, exchanges, stamp, ranks, ...more } = issued;
+  const { verdict, around, look, exchanges, stamp, ranks, decoys, ...more } = issued;
   const { asked, keys, p_exact, multiplicity, log10_draws, sequential } = verdict;
   const transcript = chained(opened.claim.root, exchanges);
   const read = stamp && chainedStamp(opened.claim.root, transcript, sumsRead(opened.plan.stamp!, stamp));
@@ -62,6 +64,7 @@ export function statementOf(opened: Opened, secret: SecretContents, issued: Issu
       transcript,
       stamp: read,
       ...(ranks && { ranks: chainedRanks(transcript, read, numbersOf(ranks)) }),
+      ...(decoys && { decoys: { of: DECOYS, ...decoys } }),
       result: {
         word: verdict.verdict,
         hits: first?.hits ?? 0,

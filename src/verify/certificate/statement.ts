@@ -10,6 +10,7 @@ import { hex256, index, MAX_KEYS } from '../../claim/plan.ts';
 import { MOST_PROOFS } from '../../proof/beside.ts';
 import { roundSchema } from '../../proof/drand.ts';
 import { MOST_DIGITS } from '../exact/ratio.ts';
+import { DECOYS } from '../exact/t5.ts';
 import { GOALS, STOPS } from '../sequential/course.ts';
 import { MOST_SUM } from '../stamp.ts';
 
@@ -98,6 +99,14 @@ const ranksSchema = z.strictObject({
   chain: hex256,
 });
 
+const reached = z.int().min(0).max(DECOYS);
+const decoysSchema = z.strictObject({
+  of: z.literal(DECOYS),
+  /** Decoy secrets that reach at least the committed one's hits, and its ranks; null where nothing was ranked. */
+  hits: reached,
+  ranks: reached.nullable(),
+});
+
 const predicateSchema = z.strictObject({
   /** The key that signs: SubjectPublicKeyInfo, base64. */
   signer: base64,
@@ -122,6 +131,8 @@ const predicateSchema = z.strictObject({
   stamp: stampReadSchema.nullable(),
   /** Absent where nothing was scored. */
   ranks: ranksSchema.optional(),
+  /** T5. Absent of a test that was stopped, where there are no keys, and where there are too many. */
+  decoys: decoysSchema.optional(),
   suspect: z.union([weightsSchema, endpointSchema]),
   /** The owner's own vanilla model, where the suspect's rows were put on it. */
   body: digests.nullable(),

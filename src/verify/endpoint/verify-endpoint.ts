@@ -9,7 +9,6 @@ import { sha256Hex } from '../../base/sha256.ts';
 import { SOFTWARE } from '../../base/software.ts';
 import type { Opened } from '../../claim/open.ts';
 import { all, generateEach } from '../../lm/ask.ts';
-import type { Spent } from '../../lm/endpoint/budget.ts';
 import { EndpointModel } from '../../lm/endpoint/endpoint-model.ts';
 import {
   type EndpointKind,
@@ -66,7 +65,7 @@ export async function planEndpoint(options: VerifyOptions): Promise<DryRun> {
       system: options.system ?? null,
       alpha: options.alpha ?? contents.plan.alpha,
       keys,
-      ...(options.ranks && { ranks: rankCount(prepared.opened, range) }),
+      ...(options.ranks && { ranks: rankCount(prepared.opened.plan, range) }),
       ...sequentialSettings(options.sequential),
       max_new_tokens: contents.plan.decoding.max_new_tokens,
       endpoint_kind: settings.kind,
@@ -95,7 +94,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
   const started = Date.now();
   const onEvent = options.onEvent ?? silent;
   const prepared = await ready(options);
-  const { settings, claimFile, burnt, opened, range, wrapper, path } = prepared;
+  const { claimFile, burnt, opened, range, wrapper, path } = prepared;
   const before = kindBefore(prepared);
   const model = await EndpointModel.open(
     { ...prepared.spec, ...(before && { endpoint_kind: before }) },
@@ -110,10 +109,14 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
       const texts = own && (kind === 'chat' ? inTurns(own, options.system) : own);
       const wrapped = texts ?? (await model.wrapped(wrapper, options.system));
       const requests = requestsOf(opened, range, wrapped);
-      const scoring = options.ranks ? rankRequests(opened, range.from, requests) : [];
+      const scoring = options.ranks ? rankRequests(opened.plan, range.from, requests) : [];
       const left = requests.length - transcript.answers;
       const trying = scoring.length > 0 && left > 0 ? 1 : 0;
-      if (!options.sequential) checkEnough(left + trying + scoring.length, model.spent, settings);
+      if (!options.sequential)
+        model.checkEnough(
+          left + trying + scoring.length,
+          'no key was asked; raise it, or ask fewer keys with --keys',
+        );
       if (trying) await checkScores(model);
       const most = options.sequential ? 'at most ' : '';
       const detail = `${most}${left} of ${requests.length} keys under wrapper "${wrapper}" as ${kind}`;
@@ -163,7 +166,7 @@ export async function verifyEndpoint(options: VerifyOptions): Promise<VerifyRepo
             ...{ asked_from: from, asked_to: to, transcript_chain: transcript.chain },
           },
           body: null,
-          ranks: decided.ranks,
+          ...{ ranks: decided.ranks, decoys: decided.decoys },
           exchanges: requests.slice(0, verdict.keys.to - verdict.keys.from).map((_, i) => ({
             // In turns it is what the user says.
             prompt: `${prefix}${opened.plan.keys[range.from + i]!.text}${suffix}`,
@@ -277,16 +280,6 @@ const requestsOf = (
     .map(({ text }) => ({ ...questionUnder(wrapped, text), max_new_tokens: plan.decoding.max_new_tokens }));
 
 /** Keys that are asked in vain are known to the server all the same. */
-function checkEnough(keys: number, { queries }: Spent, { most, name }: EndpointSettings): void {
-  const left = Math.max(0, most.queries - queries);
-  if (keys > left)
-    throw new WhorlError(
-      'over-budget',
-      `${keys} keys need as many queries of ${name} at least, ${left} are left of --max-queries`,
-      'no key was asked; raise it, or ask fewer keys with --keys',
-    );
-}
-
 const unanswered = ([first, ...more]: WhorlError[], of: number, path: string): WhorlError =>
   new WhorlError(
     first!.code,

@@ -12,12 +12,15 @@ export interface Decoys {
   readonly of: number;
 }
 
-/** @param statistic of the i-th decoy, as `own` is of the true draw: more is rarer */
-export function countDecoys(own: number, statistic: (i: number) => number, of = DECOYS): Decoys {
+/** @param reaches whether the statistic of the i-th decoy is at least the true draw's: more is rarer */
+export function countDecoys(reaches: (i: number) => boolean, of = DECOYS): Decoys {
   let reached = 0;
-  for (let i = 0; i < of; i++) if (statistic(i) >= own) reached++;
+  for (let i = 0; i < of; i++) if (reaches(i)) reached++;
   return { reached, of };
 }
+
+/** How many numbers a checker draws for a certificate's decoys; T5 of more keys is not stated. */
+export const MOST_DECOY_DRAWS = 5e6;
 
 /** (1 + reached) / (1 + decoys): never 0 (Phipson and Smyth, arXiv 1603.05766). */
 export const decoyRatio = ({ reached, of }: Decoys): Ratio => ({

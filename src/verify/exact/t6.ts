@@ -12,6 +12,8 @@ export type Scores = readonly (readonly number[])[];
 interface Ranked<K extends ClaimKind> {
   /** More is rarer. */
   readonly statistic: (draw: DrawOf[K]) => number;
+  /** Whether a draw's is at least another's, to the last digit: sums of logarithms round, products of ranks do not. */
+  readonly atLeast: (own: DrawOf[K]) => (draw: DrawOf[K]) => boolean;
   /** P(at least this statistic); undefined where it would take too long to count. */
   readonly tail: (statistic: number) => PValue | undefined;
   /** log10 of the e-value; null where there is none. */
@@ -117,11 +119,22 @@ export const RANK_TESTS: { readonly [K in ClaimKind]: RankTest<K> | undefined } 
       const ranks = scores.map((row, i) => ranksOf(row, coin(i)));
       const worth = Array.from({ length: m + 1 }, (_, rank) => Math.log(m / rank));
       const lnHarmonic = Math.log(harmonic(m));
+      const statistic = ({ indices }: DrawOf['drawn-answers']): number => {
+        let sum = 0;
+        for (let i = 0; i < n; i++) sum += worth[ranks[i]![indices[i]!]!]!;
+        return sum;
+      };
+      const product = ({ indices }: DrawOf['drawn-answers']): bigint =>
+        ranks.reduce((of, row, i) => of * BigInt(row[indices[i]!]!), 1n);
+      const rounding = 1e-12 + 1e-14 * n * n;
       return {
-        statistic({ indices }) {
-          let sum = 0;
-          for (let i = 0; i < n; i++) sum += worth[ranks[i]![indices[i]!]!]!;
-          return sum;
+        statistic,
+        atLeast(own) {
+          const [sum, least] = [statistic(own), product(own)];
+          return (draw) => {
+            const more = statistic(draw) - sum;
+            return Math.abs(more) > rounding ? more > 0 : product(draw) <= least;
+          };
         },
         tail: (statistic) => fisherTail(n, statistic),
         // Product of m / (rank · H_m), each with mean 1.
@@ -136,11 +149,16 @@ export const RANK_TESTS: { readonly [K in ClaimKind]: RankTest<K> | undefined } 
         scores.map((row) => row[0]!),
         coin(0),
       );
+      const statistic = ({ trained }: DrawOf['drawn-membership']): number => {
+        let sum = 0;
+        for (const i of trained) sum -= ranks[i]!;
+        return sum;
+      };
       return {
-        statistic({ trained }) {
-          let sum = 0;
-          for (const i of trained) sum -= ranks[i]!;
-          return sum;
+        statistic,
+        atLeast(own) {
+          const sum = statistic(own);
+          return (draw) => statistic(draw) >= sum;
         },
         tail: (statistic) => rankSumTail(pool, n, -statistic),
         log10_e: () => null,

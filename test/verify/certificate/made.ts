@@ -181,7 +181,7 @@ export function made({
   const stopped = sequential && inTurn(opened, all.slice(from, most), from, deciding, sequential);
   const to = stopped ? from + stopped.report.asked : most;
   const answers = all.slice(from, to);
-  const { verdict, ranks } = decideWithFurther(
+  const { verdict, ranks, decoys } = decideWithFurther(
     opened,
     answers,
     {
@@ -207,7 +207,7 @@ export function made({
       beacon: forged ?? beside.beacon,
       proofs: beside.proofs.map((response) => Buffer.from(response).toString('base64')),
       stamp: stamp ?? null,
-      ranks,
+      ...{ ranks, decoys },
       suspect: server
         ? {
             endpoint: 'https://host.example/v1',
