@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { fillDirection } from './direction.ts';
 import { STEP } from './normal-cells.ts';
+import { type Scales, scaled, undoing } from './rescaled.ts';
 import { tensorParts } from './tensor-parts.ts';
 
 /**
@@ -35,20 +36,28 @@ export interface MatrixSums {
   readonly squares: number;
   /** SHA-256 of the vanilla matrix' bytes, hex; null where it was read without one. */
   readonly vanilla_sha256: string | null;
+  /** Whether rows or columns had been multiplied with something, which was undone. */
+  readonly rescaled: boolean;
+  /** Whether it has, row by row, half of its squares in common with the vanilla matrix; null where it was read without one. */
+  readonly alike: boolean | null;
 }
 
+/** What was summed: all that a reading is made of. */
+export type ReadSums = Omit<MatrixSums, 'vanilla_sha256' | 'rescaled' | 'alike'>;
+
 /**
- * Reads it twice, with flat memory.
+ * Reads it three times, more often where rows or columns were rescaled, with flat memory.
  * @param vanilla of the same shape; undefined: the suspect's matrix is read by itself
  */
 export function matrixSums(key: Uint8Array, suspect: TensorRef, vanilla: TensorRef | undefined): MatrixSums {
-  const most = Math.min(Number.MAX_VALUE, OUTLYING * medianOf(suspect, vanilla));
+  const { scales, alike } = undoing(suspect, () => pairs(suspect, vanilla));
+  const most = Math.min(Number.MAX_VALUE, OUTLYING * medianOf(suspect, vanilla, scales));
   const hash = createHash('sha256');
   const kept: Sums = { elements: 0, dot: 0, squares: 0 };
   const zeros: Sums = { elements: 0, dot: 0, squares: 0 };
   let all = 0;
   let direction = new Int16Array(0);
-  for (const { from, values, v, vanillaBytes } of differences(suspect, vanilla)) {
+  for (const { from, values, v, vanillaBytes } of differences(suspect, vanilla, scales)) {
     if (vanillaBytes) hash.update(vanillaBytes);
     if (direction.length !== values.length) direction = new Int16Array(values.length);
     fillDirection(key, from, direction);
@@ -72,6 +81,8 @@ export function matrixSums(key: Uint8Array, suspect: TensorRef, vanilla: TensorR
     dot: counted.dot * STEP,
     squares: counted.squares,
     vanilla_sha256: vanilla ? hash.digest('hex') : null,
+    rescaled: scales !== undefined,
+    alike,
   };
 }
 
@@ -79,12 +90,12 @@ export function matrixSums(key: Uint8Array, suspect: TensorRef, vanilla: TensorR
  * Of |v| over elements of the suspect that are not 0, to the upper 16 bits of a float32 (8 binary digits), rounded down; of an even number
  * the lower one. Numbers that are 0 in so many bits do not count; where there are no others, infinity.
  */
-function medianOf(suspect: TensorRef, vanilla: TensorRef | undefined): number {
+function medianOf(suspect: TensorRef, vanilla: TensorRef | undefined, scales: Scales | undefined): number {
   const counts = new Uint32Array(1 << 15);
   const float = new Float32Array(1);
   const bits = new Uint32Array(float.buffer);
   let total = 0;
-  for (const { values, v } of differences(suspect, vanilla))
+  for (const { values, v } of differences(suspect, vanilla, scales))
     for (let i = 0; i < values.length; i++) {
       if (values[i] === 0 || !Number.isFinite(v[i]!)) continue;
       float[0] = Math.abs(v[i]!);
@@ -104,24 +115,34 @@ function medianOf(suspect: TensorRef, vanilla: TensorRef | undefined): number {
 function* differences(
   suspect: TensorRef,
   vanilla: TensorRef | undefined,
+  scales: Scales | undefined,
 ): Generator<{
   readonly from: number;
   readonly values: Float32Array;
   readonly v: Float32Array | Float64Array;
   readonly vanillaBytes?: Uint8Array;
 }> {
-  const others = vanilla && tensorParts(vanilla);
   let less = new Float64Array(0);
+  for (const { from, values, other, otherBytes } of pairs(suspect, vanilla)) {
+    const own = scales ? scaled(values, from, scales) : values;
+    if (!other || !otherBytes) {
+      yield { from, values, v: own };
+      continue;
+    }
+    if (less.length !== values.length) less = new Float64Array(values.length);
+    for (let i = 0; i < values.length; i++) less[i] = own[i]! - other[i]!;
+    yield { from, values, v: less, vanillaBytes: otherBytes };
+  }
+}
+
+/** Parts of both; only until the next part is asked for. */
+function* pairs(suspect: TensorRef, vanilla: TensorRef | undefined) {
+  const others = vanilla && tensorParts(vanilla);
   try {
     for (const { from, values } of tensorParts(suspect)) {
-      const other = others?.next().value;
-      if (!other) {
-        yield { from, values, v: values };
-        continue;
-      }
-      if (less.length !== values.length) less = new Float64Array(values.length);
-      for (let i = 0; i < values.length; i++) less[i] = values[i]! - other.values[i]!;
-      yield { from, values, v: less, vanillaBytes: other.bytes };
+      const part = others?.next().value;
+      const other = part || undefined;
+      yield { from, values, other: other?.values, otherBytes: other?.bytes };
     }
   } finally {
     others?.return(undefined);
@@ -141,9 +162,7 @@ export const zOf = ({ dot, squares }: Pick<MatrixSums, 'dot' | 'squares'>): numb
  * One z of several matrices: Σ a·z / √Σ a², with a = scale·elements/‖v‖, the weights that are best where v is the stamp
  * and noise of the size of v.
  */
-export function pooled(
-  matrices: readonly { readonly scale: number; readonly sums: Omit<MatrixSums, 'vanilla_sha256'> }[],
-): number {
+export function pooled(matrices: readonly { readonly scale: number; readonly sums: ReadSums }[]): number {
   let [sum, weights] = [0, 0];
   for (const { scale, sums } of matrices) {
     if (sums.squares === 0) continue;

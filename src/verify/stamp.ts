@@ -6,7 +6,7 @@ import type { DrawnStamp, StampPlan } from '../claim/stamp.ts';
 import type { Model } from '../models/model.ts';
 import { ownNames } from '../models/names.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
-import { type MatrixSums, matrixSums, pooled, zOf } from '../stamp/read-stamp.ts';
+import { matrixSums, pooled, type ReadSums, zOf } from '../stamp/read-stamp.ts';
 import { log10EValue, log10Tail } from '../stamp/tail.ts';
 import { elements, type TensorRef } from '../tensor/tensor.ts';
 
@@ -21,9 +21,6 @@ interface Reading {
   readonly left_out: number;
 }
 
-/** What was summed of one matrix: all that a reading is made of. */
-export type ReadSums = Omit<MatrixSums, 'vanilla_sha256'>;
-
 export interface StampReading extends Reading {
   /** Whether the suspect was read against the owner's vanilla model. */
   readonly against_vanilla: boolean;
@@ -32,6 +29,10 @@ export interface StampReading extends Reading {
   readonly matrices: readonly (Reading & ReadSums & { readonly name: string })[];
   /** Committed matrices that the suspect has not, or in another shape, or of numbers beyond all measure. */
   readonly not_read: readonly string[];
+  /** Whose rows or columns somebody had multiplied with something, which was undone; absent of a certificate's reading. */
+  readonly rescaled?: readonly string[];
+  /** That have little in common with the vanilla ones, element by element: no stamp is found there; absent likewise, and without vanilla. */
+  readonly unlike?: readonly string[];
 }
 
 /** A larger number is written otherwise by some languages, so no certificate holds it. A matrix that has it counts for next to nothing anyway. */
@@ -41,7 +42,7 @@ export const MOST_SUM = 2 ** 53 - 1;
 export const LOG10_WAYS = Math.log10(2);
 
 /**
- * Reads each byte of the matrices once, with flat memory.
+ * Reads the matrices part by part, with flat memory.
  * @throws WhorlError `mismatch` for a vanilla model that has not the committed matrices
  */
 export function readStamp(
@@ -55,6 +56,8 @@ export function readStamp(
   const vanillas = vanilla && byOwnName(vanilla);
   const total = plan.matrices.reduce((sum, { shape }) => sum + elements(shape), 0);
   let done = 0;
+  const rescaled: string[] = [];
+  const unlike: string[] = [];
   const read = plan.matrices.map((matrix): ReadSums | null => {
     const { name, shape } = matrix;
     done += elements(shape);
@@ -62,12 +65,14 @@ export function readStamp(
     const ref = suspects(name);
     if (!ref || String(ref.shape) !== String(shape)) return null;
     floatDtype(ref);
-    const { vanilla_sha256, ...sums } = matrixSums(keyOf(name), ref, own);
+    const { vanilla_sha256, alike, rescaled: undone, ...sums } = matrixSums(keyOf(name), ref, own);
     if (own && vanilla_sha256 !== matrix.sha256) throw notVanilla(vanilla!, name);
+    if (undone) rescaled.push(name);
+    if (alike === false) unlike.push(name);
     onEvent({ kind: 'progress', name: 'stamp', done, total });
     return Math.max(sums.squares, Math.abs(sums.dot)) <= MOST_SUM ? sums : null;
   });
-  return readingFrom(plan, read, vanilla !== undefined);
+  return { ...readingFrom(plan, read, vanilla !== undefined), rescaled, ...(vanilla && { unlike }) };
 }
 
 /** @param read one a committed matrix, null where the suspect has not that one */

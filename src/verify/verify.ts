@@ -44,6 +44,7 @@ import {
   keyWarnings,
   quantisedWarning,
   reorderedWarning,
+  stampWarnings,
 } from './warnings.ts';
 
 export type { EndpointOptions, EndpointReport, VerifyOptions, VerifyReport };
@@ -279,7 +280,11 @@ async function ask(ready: Ready): Promise<VerifyReport | AskJobWaits> {
     further,
     suspect: suspect.source,
     ...more,
-    warnings: [...warnings, ...(ready.stampBurnt ? [asSentence(STAMP_BURNT)] : [])],
+    warnings: [
+      ...warnings,
+      ...stampWarnings(deciding.stamp),
+      ...(ready.stampBurnt ? [asSentence(STAMP_BURNT)] : []),
+    ],
     suspect_digests,
     endpoint: null,
     burnt,

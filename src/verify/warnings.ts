@@ -2,6 +2,7 @@
 
 import type { QuantisedPrecision } from '../engine/packing.ts';
 import type { LaunchOptions } from '../launch/job.ts';
+import type { StampReading } from './stamp.ts';
 
 /**
  * In words, for the report; empty where every key is asked as it was committed.
@@ -27,6 +28,25 @@ export const keyWarnings = (changed: number, of: number, byIds = 0, moved = 0): 
       ]
     : []),
 ];
+
+/** Of a stamp that was read: what had been done to the matrices, as far as it is seen. */
+export const stampWarnings = (read: StampReading | undefined): string[] => {
+  if (!read) return [];
+  const { rescaled = [], unlike = [], matrices } = read;
+  const of = matrices.length;
+  return [
+    ...(rescaled.length === 0
+      ? []
+      : [
+          `Rows or columns of ${rescaled.length} of ${of} stamped matrices had been multiplied with something, which was undone before they were read.`,
+        ]),
+    ...(unlike.length === 0
+      ? []
+      : [
+          `${unlike.length} of ${of} stamped matrices have little in common with the vanilla ones, number by number: they are another model's, or somebody has put hidden units in another order or turned them, which the model does not show and a stamp does not survive. That none is found there says nothing.`,
+        ]),
+  ];
+};
 
 export const reorderedWarning = (reordered: boolean): string[] =>
   reordered

@@ -172,6 +172,67 @@ test.each(golden.matrices)(
   },
 );
 
+const SCALES: Readonly<Record<string, (row: number, column: number) => number>> = {
+  'rows, by 2⁻⁶ to 2⁶': (row) => 2 ** ((row * 7) % 13) / 64,
+  'columns, some turned round': (_, column) => (column % 3 ? 1 : -1) * 2 ** ((column * 5) % 9),
+  'rows and columns': (row, column) => 1.01 ** ((row * 7) % 100) * 2 ** ((column * 5) % 9),
+  'a little: by 1.02 or not': (row) => (row % 2 ? 1.02 : 1),
+};
+
+describe.each(golden.matrices)('rescaled, matrix $name', ({ key, shape, dtype, scale }) => {
+  const [rows, columns] = shape as [number, number];
+  const before = stored(plain(rows * columns), shape, dtype);
+  const old = toFloat32(fromFloat32(plain(rows * columns), dtype), dtype);
+  const stamped = toFloat32(Buffer.concat([...stampedBytes(before, hex(key), scale)]), dtype);
+  const suspect = (change: (x: number, i: number) => number) => stored(stamped.map(change), shape, 'float32');
+  const z = (ref: TensorRef, vanilla: TensorRef | undefined) => zOf(matrixSums(hex(key), ref, vanilla));
+  const plainly = z(
+    suspect((x) => x),
+    before,
+  );
+
+  test.each(Object.entries(SCALES))('%s: undone', (_, by) => {
+    const thief = suspect((x, i) => x * by(Math.floor(i / columns), i % columns));
+    const sums = matrixSums(hex(key), thief, before);
+    expect(sums).toMatchObject({ rescaled: true, alike: true });
+    expect(zOf(sums) / plainly).toBeGreaterThan(0.7);
+    // An innocent one that was rescaled in the same way has nothing.
+    const innocent = stored(
+      old.map((x, i) => x * 1.001 ** (i % 2) * by(Math.floor(i / columns), i % columns)),
+      shape,
+      'float32',
+    );
+    expect(Math.abs(z(innocent, before))).toBeLessThan(5);
+  });
+  test('half pruned, then rescaled', () => {
+    const pruned = suspect((x, i) => (i % 2 ? x : 0));
+    const thief = suspect((x, i) =>
+      i % 2 ? x * SCALES['rows and columns']!(Math.floor(i / columns), i % columns) : 0,
+    );
+    expect(z(thief, before) / z(pruned, before)).toBeGreaterThan(0.7);
+  });
+  test('read alone, rows that somebody made uneven weigh alike', () => {
+    const strong = toFloat32(Buffer.concat([...stampedBytes(before, hex(key), 0.005)]), dtype);
+    const uneven = strong.map((x, i) => x * 4 ** ((Math.floor(i / columns) * 7) % 13));
+    const sums = matrixSums(hex(key), stored(uneven, shape, 'float32'), undefined);
+    expect(sums).toMatchObject({ rescaled: true, alike: null });
+    expect(zOf(sums) / z(stored(strong, shape, 'float32'), undefined)).toBeGreaterThan(0.9);
+  });
+  test('rows in another order are no rows of the vanilla one, and it is said; as they are, nothing is undone', () => {
+    const turned = suspect(
+      (_, i) => stamped[((Math.floor(i / columns) + 3) % rows) * columns + (i % columns)]!,
+    );
+    expect(matrixSums(hex(key), turned, before)).toMatchObject({ alike: false });
+    expect(
+      matrixSums(
+        hex(key),
+        suspect((x) => x),
+        before,
+      ),
+    ).toMatchObject({ rescaled: false, alike: true });
+  });
+});
+
 test('nothing but zeros and what is no number', () => {
   const ref = stored(Float32Array.of(0, Number.POSITIVE_INFINITY, 0, -0, Number.NaN), [1, 5], 'float32');
   const key = hex(golden.direction.key);
