@@ -113,7 +113,7 @@ const opened = (lines: readonly unknown[]): void => {
 const certificate = (name: string): Kind => ({
   value: CERTIFICATE_KINDS[name]!().statement,
   read: (wrong) => checkCertificate(seal(wrong as Json, KEYS.ed25519)),
-  optional: ['predicate.ranks', 'predicate.stopped'],
+  optional: ['predicate.decoys', 'predicate.ranks', 'predicate.stopped'],
   // Leaves by what they hash to; what fits no other part by that part.
   whole:
     /leaf 0 does not lead|the chain of answers|its subject is another suspect|leaves out what a verdict does not say|its claim|look|T6 is /,
