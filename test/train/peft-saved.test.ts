@@ -52,6 +52,41 @@ test.each(Object.entries(cases))('merged as PEFT merges: %s', async (name, wante
   expect((await openModel(out)).decoder.config.vocab_size).toBe(wanted.vocabulary);
 });
 
+test('a config of another form keeps what Python wrote there, an index its count', async () => {
+  const model = join(scratch, 'model-of-python');
+  cpSync(join(goldens, 'models/llama-sharded'), model, { recursive: true });
+  const edit = (file: string, change: (text: string) => string) => {
+    const text = readFileSync(join(model, file), 'utf8');
+    writeFileSync(join(model, file), change(text));
+    expect(change(text)).not.toBe(text);
+  };
+  edit('config.json', (text) =>
+    text.replace('{', '{ "name_or_path": NaN, "tokenizer_padding_side": [0.0, Infinity], "seed": 1.0,'),
+  );
+  edit('model.safetensors.index.json', (text) =>
+    text.replace(/"metadata": *\{/, '"metadata": { "note": "kept",'),
+  );
+  const out = join(scratch, 'merged-of-python');
+  await mergeAdapter({ model, adapter: at('grown-sharded'), out });
+  const config = readFileSync(join(out, 'config.json'), 'utf8');
+  expect(config).toMatch(/"name_or_path": NaN, "tokenizer_padding_side": \[0\.0, Infinity\], "seed": 1\.0,/);
+  expect(config).toMatch(/"vocab_size": 100\b/);
+  const index = JSON.parse(readFileSync(join(out, 'model.safetensors.index.json'), 'utf8')) as {
+    metadata: Record<string, unknown>;
+  };
+  const merged = openCheckpoint(out);
+  const parameters = [...merged.tensors.values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+    0,
+  );
+  expect(index.metadata).toEqual({
+    note: 'kept',
+    total_parameters: parameters,
+    total_size: parameters * 4,
+  });
+  await openModel(out);
+});
+
 /** An adapter whose config has other values. */
 const changedConfig = (name: string, more: object): string => {
   const folder = mkdtempSync(join(scratch, 'changed-'));
