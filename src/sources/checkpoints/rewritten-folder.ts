@@ -3,7 +3,13 @@
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { copyFileAtomic, makeFolder, writeFileAtomic, writeFolderAtomic, writeJsonAtomic } from '../../base/atomic.ts';
+import {
+  copyFileAtomic,
+  makeFolder,
+  writeFileAtomic,
+  writeFolderAtomic,
+  writeJsonAtomic,
+} from '../../base/atomic.ts';
 import { type Dtype, elements, type TensorRef } from '../../tensor/tensor.ts';
 import { BoundedReader } from '../bounded-reader.ts';
 import { changedJsonText } from '../rows/python-json.ts';
