@@ -283,7 +283,6 @@ describe('refused, by name', () => {
     [{ rope_scaling: { ...LONG, short_factor: Array(64).fill(0) } }, 'bad-file', 'rope_scaling.short_factor'],
     [{ rope_scaling: { ...LONG, short_mscale: 1.2 } }, 'unsupported', 'rope_scaling.short_mscale'],
     [{ rope_parameters: { rope_type: '__proto__' } }, 'unsupported', '"__proto__"'],
-    [{ rope_scaling: { type: 'linear', factor: 2, beta_fast: 32 } }, 'unsupported', 'rope_scaling.beta_fast'],
     [
       { rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.5 } },
       'unsupported',
