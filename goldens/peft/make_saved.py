@@ -39,6 +39,10 @@ CASES = {
     "grown-sharded": ("llama-sharded", dict(target_modules=Q, modules_to_save=["embed_tokens", "lm_head"]), dict(vocabulary=100)),
     "shrunk": ("llama-untied", dict(target_modules=["embed_tokens", "lm_head"]), dict(vocabulary=90)),
     "parameter": ("llama-untied", dict(target_modules=[], target_parameters=["q_proj.weight"])),
+    "experts": ("mixtral", dict(target_modules=Q, target_parameters=["experts.gate_up_proj", "experts.down_proj"], use_rslora=True)),
+    "experts-down": ("qwen2_moe", dict(target_modules=[], target_parameters=["layers.0.mlp.experts.down_proj"])),
+    "experts-pattern": ("qwen3_moe", dict(target_modules=[], target_parameters=["mlp.experts.down_proj", "mlp.experts.gate_up_proj"],
+                                          rank_pattern={"experts.gate_up_proj": 3}, alpha_pattern={"experts.down_proj": 7})),
     "begun-by-eva": ("llama-untied", dict(target_modules=Q)),
     "pickled": ("llama-untied", dict(target_modules=Q), dict(pickled=True)),
 }

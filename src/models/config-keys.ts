@@ -1,6 +1,8 @@
 // Keys of config.json that no family has to read: such as say nothing about the forward pass of a decoder, and such as
 // change it unless they have a value that stands for "not used". goldens/config measures both in transformers.
 
+import { TRANSFORMERS_KEYS } from './transformers-keys.ts';
+
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
 /** Every model of transformers may have these: PretrainedConfig of versions 4 and 5. */
@@ -31,7 +33,7 @@ const TOOLS = words(`
   _attn_implementation _flash_attn_2_enabled attention_dropout attention_probs_dropout_prob attn_dropout
   attn_implementation attn_pdrop auto_map bf16 bos_token classifier_dropout embd_pdrop embed_dropout embedding_dropout
   eos_token ffn_dropout fp16 fp32 gradient_checkpointing
-  hidden_dropout hidden_dropout_prob initializer_range is_llama_config max_sequence_length model_max_length
+  hidden_dropout hidden_dropout_prob initializer_range is_llama_config loss_type max_sequence_length model_max_length
   name_or_path neftune_noise_alpha num_labels output_router_logits pad_token pretraining_tp resid_dropout
   resid_pdrop router_aux_loss_coef seed seq_length tokenizer_model_max_length tokenizer_padding_side training_dtype
   transformers.js_config trust_remote_code unk_token_id unsloth_fixed unsloth_tiled_mlp unsloth_version
@@ -54,6 +56,15 @@ const all =
   (value) =>
     Array.isArray(value) && value.every((item) => neutral.includes(item));
 const never: Unused = () => false;
+/** A quantization_config that names no method, or bitsandbytes and neither of its widths, as it leaves plain weights. */
+const notQuantised: Unused = (value) => {
+  if (typeof value !== 'object' || value === null) return false;
+  const { quant_method, load_in_4bit, load_in_8bit, ...others } = value as Record<string, unknown>;
+  const isIdle = (item: unknown) => (item ?? false) === false || empty(item, {});
+  if (![load_in_4bit, load_in_8bit].every(isIdle)) return false;
+  if (quant_method === 'bitsandbytes') return load_in_4bit === false && load_in_8bit === false;
+  return (quant_method ?? null) === null && Object.values(others).every(isIdle);
+};
 
 const each = (unused: Unused, keys: string): [string, Unused][] => words(keys).map((key) => [key, unused]);
 
@@ -79,12 +90,13 @@ export const MATTERS: ReadonlyMap<string, Unused> = new Map([
   ...each(all('full_attention', 'attention'), 'layer_types'),
   ...each(all('dense'), 'mlp_layer_types'),
   ...each(all(1, true), 'no_rope_layers'),
+  ...each(notQuantised, 'quantization_config'),
   ...each(empty, 'pruned_heads per_layer_config mlp_only_layers'),
   ...each(
     never,
     `activation_function attention_chunk_size attention_multiplier clip_qkv first_k_dense_replace hidden_activation
      kv_lora_rank layer_norm_eps layer_norm_epsilon moe_intermediate_size n_routed_experts norm_eps num_experts
-     num_experts_per_tok num_local_experts position_embedding_type q_lora_rank quantization_config
+     num_experts_per_tok num_local_experts position_embedding_type q_lora_rank
      query_pre_attn_scalar rotary_dim sliding_window sliding_window_pattern text_config vision_config audio_config`,
   ),
 ]);
@@ -94,10 +106,17 @@ export const MATTERS: ReadonlyMap<string, Unused> = new Map([
  * transformers 5 (goldens/config/make_ignored.py). Code of the folder's own (`auto_map`) may.
  */
 export function isIgnored(key: string, config: Readonly<Record<string, unknown>>): boolean {
-  const { model_type: family, auto_map: code } = config;
-  if ((code ?? null) !== null || typeof family !== 'string' || !Object.hasOwn(READ_BY, family)) return false;
+  const { model_type: family } = config;
+  if (hasOwnCode(config) || typeof family !== 'string' || !Object.hasOwn(READ_BY, family)) return false;
   return IGNORED.has(key) && !READ_BY[family]!.includes(key);
 }
+
+/** Whether other classes of transformers declare a key and no family's class here looks at it (goldens/config/make_foreign.py). */
+export const isForeign = (key: string, config: Readonly<Record<string, unknown>>): boolean =>
+  TRANSFORMERS_KEYS.has(key) && !hasOwnCode(config);
+
+const hasOwnCode = ({ auto_map: code }: Readonly<Record<string, unknown>>): boolean =>
+  (code ?? null) !== null;
 
 const IGNORED: ReadonlySet<string> = new Set(
   words(`

@@ -4,7 +4,7 @@
 import { WhorlError } from '../base/error.ts';
 import { quantisedError } from '../sources/checkpoints/quantised.ts';
 import { ACTIVATIONS, type Activation } from './blocks/activations.ts';
-import { HARMLESS, isIgnored, MATTERS } from './config-keys.ts';
+import { HARMLESS, isForeign, isIgnored, MATTERS } from './config-keys.ts';
 import type { Rope } from './rope.ts';
 import { ROPE_KEYS, type RopeOptions, readRope } from './rope-config.ts';
 
@@ -189,7 +189,7 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
       const unknown = left.filter((key) => {
         const unused = MATTERS.get(key);
         if (unused && !unused(json[key], json) && !isIgnored(key, json)) unsupported(key);
-        return unused === undefined;
+        return unused === undefined && !isForeign(key, json);
       });
       if (unknown.length > 0) throw unknownKeys(unknown, json, where);
     },

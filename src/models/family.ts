@@ -139,6 +139,8 @@ export interface Decoder<C extends DecoderConfig = DecoderConfig> {
   readonly positionTable?: string;
   /** Whether a tensor is a matrix stored [in, out] (GPT-2's Conv1D) instead of [out, in]. */
   readonly transposed?: (name: string) => boolean;
+  /** transformers' name of a parameter that holds all experts of a layer → by expert, the matrices that its rows are. */
+  readonly stacked?: (parameter: string) => readonly (readonly string[])[] | undefined;
   /** What transformers calls a tensor that the folder has under another name; absent: the same. */
   readonly canonical?: (name: string) => string;
   /** Embedded rows x [T, E], as they stand in the table → final, normalised hidden states [T, E]. */

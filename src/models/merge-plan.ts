@@ -10,7 +10,7 @@ import { shown } from '../sources/checkpoints/safetensors.ts';
 import type { FloatDtype, TensorRef } from '../tensor/tensor.ts';
 import { familyOf } from './families/index.ts';
 import type { Decoder } from './family.ts';
-import { addPart, addVector, setRows } from './merged-tensor.ts';
+import { addExpert, addPart, addVector, setRows } from './merged-tensor.ts';
 import { ownNames } from './names.ts';
 import { tiedNames } from './tied-head.ts';
 
@@ -98,6 +98,24 @@ export function planMergedTensors(
       biasDraft(module, part).edits.push((values) =>
         addVector(values, readTensor(part.bias!).data, part.scale),
       );
+  }
+  for (const [parameter, part] of adapter.stacked) {
+    const experts = decoder?.stacked?.(parameter);
+    if (!experts) throw bad(parameter, `${model} has no such parameter for all experts of a layer`);
+    const scale = part.scale(experts.length);
+    for (const [expert, matrices] of experts.entries()) {
+      let from = 0;
+      for (const matrix of matrices) {
+        const draft = draftOf(own(matrix));
+        const [rows, width] = draft?.from.shape ?? [0, 0];
+        if (!draft || width !== part.a.shape[1])
+          throw bad(parameter, `${model} has no ${shown(matrix)} of […, ${part.a.shape[1]}]`);
+        const of = { expert, experts: experts.length, from, to: from + rows! };
+        draft.edits.push((values) => addExpert(values, part, scale, of));
+        from += rows!;
+      }
+      if (from !== part.b.shape[0]) throw bad(parameter, `it adds ${part.b.shape[0]} rows to ${from}`);
+    }
   }
   for (const [module, tokens] of adapter.tokens) {
     const draft = draftOf(own(`${module}.weight`));

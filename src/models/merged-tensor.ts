@@ -1,6 +1,6 @@
 // What an adapter makes of one tensor: W + scale·B·A, DoRA's lengths, rows of tokens. In float32, in place.
 
-import type { LowRankPart, TokenRows } from '../sources/checkpoints/peft.ts';
+import type { LowRankPart, StackedPart, TokenRows } from '../sources/checkpoints/peft.ts';
 import { readTensor } from '../sources/checkpoints/read.ts';
 
 /** @param transposed W is stored [in, out] */
@@ -8,6 +8,31 @@ export function addPart(w: Float32Array, part: LowRankPart, transposed: boolean)
   const { a, b, scale, magnitude } = part;
   addLowRank(w, readTensor(a).data, readTensor(b).data, a.shape[0]!, scale, transposed);
   if (magnitude) setLengths(w, readTensor(magnitude).data, transposed);
+}
+
+/** An expert, and which rows of its [out, in] a matrix is. */
+interface ExpertRows {
+  readonly expert: number;
+  readonly experts: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** w: rows `from` to `to` of an expert's matrix. */
+export function addExpert(
+  w: Float32Array,
+  part: Pick<StackedPart, 'a' | 'b'>,
+  scale: number,
+  { expert, experts, from, to }: ExpertRows,
+): void {
+  const [all, width] = part.a.shape as [number, number];
+  const rank = all / experts;
+  const ours = readTensor(part.a).data.subarray(expert * rank * width, (expert + 1) * rank * width);
+  const b = readTensor(part.b).data;
+  const columns = new Float32Array((to - from) * rank);
+  for (let o = from; o < to; o++)
+    for (let r = 0; r < rank; r++) columns[(o - from) * rank + r] = b[o * all + r * experts + expert]!;
+  addLowRank(w, ours, columns, rank, scale);
 }
 
 /** Every output's weights are given the length that DoRA learnt for it (Liu et al. 2024, eq. 5). */

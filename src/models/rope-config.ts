@@ -78,6 +78,7 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
       ...known,
     ],
     `${where}: ${key}`,
+    (json.auto_map ?? null) !== null,
   );
   const number = (name: string, fallback?: unknown): number => {
     const value = fields[name] ?? fallback;
@@ -139,10 +140,20 @@ function entryOf(parameters: unknown, kind: string, where: string): unknown {
   return (parameters as Record<string, unknown>)[kind];
 }
 
-function refuseOthers(fields: Readonly<Record<string, unknown>>, known: readonly string[], at: string): void {
+/** Of these it counts that they are there: they say which part of a head, or which layers. */
+const COUNT_ANYWHERE = ['full_attention', 'partial_rotary_factor', 'sliding_attention'];
+
+/** What belongs to another kind of scaling transformers does not look at (goldens/config/make_rope_fields.py); own code may. */
+function refuseOthers(
+  fields: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+  at: string,
+  hasOwnCode: boolean,
+): void {
   for (const [name, value] of Object.entries(fields)) {
     const harmless = value === null || (name === 'partial_rotary_factor' && value === 1);
-    if (known.includes(name) || harmless) continue;
+    const ofOtherKind = ROPE_FIELDS.has(name) && !COUNT_ANYWHERE.includes(name) && !hasOwnCode;
+    if (known.includes(name) || harmless || ofOtherKind) continue;
     const [said, mend] = ROPE_FIELDS.has(name)
       ? ["changes the model's mathematics and is not handled", 'this checkpoint needs a newer whorl']
       : [

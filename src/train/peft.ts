@@ -78,8 +78,8 @@ export function stateFromPeft(
 ): TrainState {
   const own = ownNames(decoder);
   const slots = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  const { parts, whole, tokens } = readPeftAdapter(folder);
-  const further = [...whole.keys(), ...tokens.keys()][0];
+  const { parts, stacked, whole, tokens } = readPeftAdapter(folder);
+  const further = [...stacked.keys(), ...whole.keys(), ...tokens.keys()][0];
   if (further !== undefined)
     throw new WhorlError(
       'unsupported',

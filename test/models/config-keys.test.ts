@@ -99,10 +99,39 @@ describe('what nobody knows', () => {
   });
   test('a field of rope_scaling', () => {
     const json = { ...PLAIN, rope_parameters: undefined, rope_theta: 5e4 };
-    const with_ = (field: string) => () =>
-      llamaConfig({ ...json, rope_scaling: { type: 'linear', factor: 2, [field]: 3 } }, 'x/config.json');
-    expect(with_('beta_fast')).toThrow(/beta_fast = 3 changes the model's mathematics/);
+    const with_ =
+      (field: string, more = {}) =>
+      () =>
+        llamaConfig(
+          { ...json, ...more, rope_scaling: { type: 'linear', factor: 2, [field]: 3 } },
+          'x/config.json',
+        );
+    expect(with_('partial_rotary_factor')).toThrow(/factor = 3 changes the model's mathematics/);
+    expect(with_('beta_fast', { auto_map: { AutoModelForCausalLM: 'x.Y' } })).toThrow(
+      /beta_fast = 3 changes the model's mathematics/,
+    );
     expect(with_('a_note')).toThrow(/--ignore-config-key rope_scaling\.a_note$/);
+  });
+  const rope = readJson('config/rope-fields.json') as {
+    kinds: Record<string, Json>;
+    fields: Json;
+    idle: Record<string, string[]>;
+    counts: Record<string, string[]>;
+  };
+  test.each(Object.entries(rope.kinds))('fields of other kinds of scaling: %s', (type, own) => {
+    const base = readJson('models/llama-untied/config.json');
+    const open = (more: Json) =>
+      llamaConfig(
+        { ...base, rope_parameters: undefined, rope_theta: 500, rope_scaling: { type, ...own, ...more } },
+        'config.json',
+      );
+    for (const field of rope.idle[type]!) expect(() => open({ [field]: rope.fields[field] })).not.toThrow();
+    if (type !== 'yarn')
+      // whose own fields count only beside others, or in longer heads
+      for (const field of rope.idle[type]!)
+        expect(open({ [field]: rope.fields[field] }), field).toEqual(open({}));
+    for (const field of rope.counts[type]!)
+      expect(open({ [field]: rope.fields[field] }), field).not.toEqual(open({}));
   });
   test('ignored keys: outer, inner, and such as are not there', () => {
     const config = { a: 1, b: { c: 2, d: 3 }, 'e.f': 4 };

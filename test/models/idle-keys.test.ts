@@ -57,6 +57,63 @@ test.each(Object.entries(ignored))(
   },
 );
 
+interface Foreign {
+  readonly values: readonly unknown[];
+  readonly keys: readonly string[];
+  readonly read: Readonly<Record<string, readonly string[]>>;
+  readonly tried: Readonly<Record<string, readonly { readonly value: unknown; readonly outcome: string }[]>>;
+}
+const foreign = JSON.parse(readFileSync(join(goldens, 'config/foreign.json'), 'utf8')) as Foreign;
+const known = new Set(Object.values(foreign.read).flat());
+
+test.each(Object.keys(foreign.read))(
+  '%s: keys of every class of transformers pass, whatever their value, unless some family reads them or they are its own',
+  (golden) => {
+    const config = configOf(golden);
+    const plain = familyOf(config, golden, new Map());
+    const others = foreign.keys.filter((key) => !known.has(key) && !Object.hasOwn(config, key));
+    expect(others.length).toBeGreaterThan(2000);
+    for (const value of foreign.values.slice(0, 2)) {
+      const all: Record<string, unknown> = Object.fromEntries(others.map((key) => [key, value]));
+      for (let i = 0; ; i++) {
+        try {
+          expect(familyOf({ ...config, ...all }, golden, new Map()).layers).toEqual(plain.layers);
+          break;
+        } catch (error) {
+          // What the family or Whorl knows by name it may refuse, one key at a time.
+          const [, key] = /: ([\w.]+) (?:=|is) /.exec((error as Error).message) ?? [];
+          expect(Object.hasOwn(all, key ?? ''), (error as Error).message).toBe(true);
+          expect((error as Error).message).not.toMatch(/does not know/);
+          delete all[key!];
+          expect(i).toBeLessThan(100);
+        }
+      }
+    }
+  },
+);
+
+test('a key that such a class declares may count where the folder brings code, and one that none declares anywhere', () => {
+  const open = (more: object) => () => familyOf({ ...configOf('llama-untied'), ...more }, 'llama', new Map());
+  expect(open({ time_step_limit: [0, Number.POSITIVE_INFINITY] })).not.toThrow();
+  expect(open({ time_step_limit: 3, auto_map: { AutoModelForCausalLM: 'x.Y' } })).toThrow(
+    /does not know time_step_limit/,
+  );
+  expect(open({ time_step_limits: 3 })).toThrow(/does not know time_step_limits/);
+});
+
+test.each(
+  Object.entries(foreign.tried).flatMap(([key, tries]) =>
+    tries.map(({ value, outcome }) => [key, value, outcome] as const),
+  ),
+)('%s: %j is %s in transformers', (key, value, outcome) => {
+  const open = () => familyOf({ ...configOf('llama-untied'), [key]: value }, 'llama', new Map());
+  // transformers refuses a quantization_config without a method; one that says nothing else leaves the weights what they are.
+  const saysNothing =
+    outcome === 'error: ValueError' && Object.values(value as object).every((item) => !item);
+  if (outcome === 'same' || saysNothing) expect(open).not.toThrow();
+  else expect(open).toThrow(/quantised/);
+});
+
 test.each<[golden: string, more: object]>([
   ['gemma', { use_bidirectional_attention: true }],
   ['mistral-window', { logit_scale: 0.5, auto_map: { AutoModelForCausalLM: 'modeling_x.X' } }],

@@ -52,6 +52,56 @@ test.each(Object.entries(cases))('merged as PEFT merges: %s', async (name, wante
   expect((await openModel(out)).decoder.config.vocab_size).toBe(wanted.vocabulary);
 });
 
+test('a config of another form keeps what Python wrote there, an index its count', async () => {
+  const model = join(scratch, 'model-of-python');
+  cpSync(join(goldens, 'models/llama-sharded'), model, { recursive: true });
+  const edit = (file: string, change: (text: string) => string) => {
+    const text = readFileSync(join(model, file), 'utf8');
+    writeFileSync(join(model, file), change(text));
+    expect(change(text)).not.toBe(text);
+  };
+  edit('config.json', (text) =>
+    text.replace('{', '{ "name_or_path": NaN, "tokenizer_padding_side": [0.0, Infinity], "seed": 1.0,'),
+  );
+  edit('model.safetensors.index.json', (text) =>
+    text.replace(/"metadata": *\{/, '"metadata": { "note": "kept",'),
+  );
+  const out = join(scratch, 'merged-of-python');
+  await mergeAdapter({ model, adapter: at('grown-sharded'), out });
+  const config = readFileSync(join(out, 'config.json'), 'utf8');
+  expect(config).toMatch(/"name_or_path": NaN, "tokenizer_padding_side": \[0\.0, Infinity\], "seed": 1\.0,/);
+  expect(config).toMatch(/"vocab_size": 100\b/);
+  const index = JSON.parse(readFileSync(join(out, 'model.safetensors.index.json'), 'utf8')) as {
+    metadata: Record<string, unknown>;
+  };
+  const merged = openCheckpoint(out);
+  const parameters = [...merged.tensors.values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+    0,
+  );
+  expect(index.metadata).toEqual({
+    note: 'kept',
+    total_parameters: parameters,
+    total_size: parameters * 4,
+  });
+  await openModel(out);
+});
+
+test.each<[string, string, object, RegExp]>([
+  ['llama-untied', 'experts', {}, /no such parameter for all experts/],
+  ['mixtral', 'experts', { r: 3 }, /has rank 3, but its tensors have 2/],
+  ['mixtral-one-expert', 'experts', {}, /has rank 2, but its tensors have 2\.6/],
+  ['mixtral', 'parameter', { target_parameters: ['q_proj.gate_up_proj'] }, /no such parameter/],
+  ['qwen3_moe', 'experts-down', {}, /no such parameter/], // its first layer has no experts
+])('experts that do not fit: %s, %s, %j', async (base, name, more, says) => {
+  const merged = mergeAdapter({
+    model: join(goldens, 'models', base),
+    adapter: changedConfig(name, more),
+    out: join(scratch, 'never'),
+  });
+  await expect(merged).rejects.toThrow(says);
+});
+
 /** An adapter whose config has other values. */
 const changedConfig = (name: string, more: object): string => {
   const folder = mkdtempSync(join(scratch, 'changed-'));
@@ -70,7 +120,9 @@ describe('refused', () => {
     ['tokens', { trainable_token_indices: { embed_tokens: [3], lm_head: [2] } }, 'bad-file', '1 rows'],
     ['saved', { trainable_token_indices: [3] }, 'bad-file', 'none were saved'],
     ['parameter', { target_parameters: ['k_proj.weight'] }, 'mismatch', 'target_modules'],
-    ['parameter', { target_parameters: ['q_proj.gate_up_proj'] }, 'unsupported', 'all experts'],
+    ['parameter', { target_parameters: ['q_proj.kernels'] }, 'unsupported', 'no matrix of experts'],
+    ['experts', { target_parameters: ['experts.down_proj'] }, 'mismatch', 'the tensors are of 2'],
+    ['experts', { target_parameters: [], target_modules: ['q_proj'] }, 'mismatch', 'target_modules'],
     ['begun-by-eva', { init_lora_weights: 'pissa' }, 'unsupported', 'init_lora_weights'],
     ['saved', { modules_to_save: 7 }, 'bad-file', 'modules_to_save'],
   ])('%s with %j', (name, more, code, says) => {

@@ -7,7 +7,7 @@ import { reshape, slice } from '../../engine/ops/shape.ts';
 import type { Decoder, DecoderConfig, ForwardInput, LayerAttention, Modules, Weights } from '../family.ts';
 import type { Rope } from '../rope.ts';
 import { ACTIVATIONS, type Activation } from './activations.ts';
-import { type ExpertsPart, expertShapes, expertShare, throughExperts } from './experts.ts';
+import { type ExpertsPart, expertShapes, expertShare, stackedExperts, throughExperts } from './experts.ts';
 import { projections, Shapes } from './linear.ts';
 import type { Norm } from './norms.ts';
 
@@ -93,7 +93,15 @@ export function decoderOf<C extends DecoderConfig & { readonly intermediate_size
     ...(plan.scores && { scores: plan.scores }),
     ...(plan.recomputedBeyond !== undefined && { recomputedBeyond: plan.recomputedBeyond }),
     modules: modulesOf(plan),
-    ...(plan.experts && { share: (name: string) => expertShare(plan.experts!, name) }),
+    ...(plan.experts && {
+      share: (name: string) => expertShare(plan.experts!, name),
+      stacked: (name: string) =>
+        stackedExperts(
+          plan.experts!,
+          Array.from({ length: config.num_hidden_layers }, (_, i) => layer(i)),
+          name,
+        ),
+    }),
     layer,
     ...(plan.logits && { logits: plan.logits }),
     hidden(w, x, input) {

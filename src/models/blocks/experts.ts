@@ -55,6 +55,26 @@ export function expertShapes(part: ExpertsPart, table: Shapes, at: string, E: nu
 export const expertShare = ({ count, perToken }: ExpertsPart, name: string): number =>
   /\.experts\.\d+\./.test(name) ? perToken / count : 1;
 
+/**
+ * A parameter in which transformers 5 stacks a matrix of all experts of a layer, [experts, out, in] → for each expert the
+ * matrices that its rows are, one below the other. Undefined for any other name.
+ */
+export function stackedExperts(
+  { block, count, gate, up, down, sparse }: ExpertsPart,
+  layers: readonly string[],
+  parameter: string,
+): readonly (readonly string[])[] | undefined {
+  const at = layers.find((layer, i) => sparse(i) && parameter.startsWith(`${layer}mlp.experts.`));
+  if (at === undefined) return undefined;
+  const rows = { gate_up_proj: [gate, up], down_proj: [down] } as const;
+  const last = parameter.slice(`${at}mlp.experts.`.length);
+  if (!Object.hasOwn(rows, last)) return undefined;
+  const of = rows[last as keyof typeof rows];
+  return Array.from({ length: count }, (_, n) =>
+    of.map((name) => `${at}${block}.experts.${n}.${name}.weight`),
+  );
+}
+
 /** x [T, E] → [T, E]. A token's result depends on no other token: an expert's rows are multiplied row by row. */
 export function throughExperts(part: ExpertsPart, w: Weights, at: string, x: Value): Value {
   const { count, shared, activation, gate, up, down } = part;

@@ -24,6 +24,7 @@ export function falcon(json: ConfigJson, where: string): Decoder {
     max_position_embeddings: read.size('max_position_embeddings', 2048),
     tie_word_embeddings: read.flag('tie_word_embeddings', true),
   };
+  read.skip('ff_factor'); // of Falcon 2 11B's config; the width is ffn_hidden_size, or four times the model's
   const bias = read.flag('bias', false);
   const alibi = read.flag('alibi', false);
   const { norms, parallel } = arrangement(read, newer);

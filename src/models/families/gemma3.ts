@@ -21,14 +21,14 @@ export function gemma3(json: ConfigJson, where: string): Decoder {
     activationKey: 'hidden_activation',
     tie_word_embeddings: true,
   });
-  read.skip('hidden_act');
+  // Its class in transformers keeps this cap and calls attention without it; llama.cpp has none either.
+  read.skip('hidden_act', 'attn_logit_softcapping');
   read.only('use_bidirectional_attention', false);
   const bias = read.flag('attention_bias', false);
   const eps = read.number('rms_norm_eps', 1e-6);
   const window = read.window('sliding_window', 4096);
   const pattern = read.size('sliding_window_pattern', read.size('_sliding_window_pattern', 6));
   const kinds = read.layerTypes(config.num_hidden_layers, (i) => (i + 1) % pattern !== 0);
-  const softcap = read.optionalNumber('attn_logit_softcapping');
   const cap = read.optionalNumber('final_logit_softcapping');
   const local = read.number('rope_local_base_freq', 10_000);
   const plan: Blueprint<LineConfig> = {
@@ -50,10 +50,7 @@ export function gemma3(json: ConfigJson, where: string): Decoder {
         ? { rope: kind === 'full_attention' ? GLOBAL : LOCAL }
         : { rope: LOCAL, window },
     ),
-    scores: {
-      scale: read.number('query_pre_attn_scalar', 256) ** -0.5,
-      ...(softcap !== undefined && { softcap }),
-    },
+    scores: { scale: read.number('query_pre_attn_scalar', 256) ** -0.5 },
     embeddingScale: Math.sqrt(config.hidden_size),
     ...(cap !== undefined && { logits: { softcap: cap } }),
   };

@@ -1,6 +1,7 @@
 // The LLaMA family (Touvron et al. 2023): RMS norm, rotary positions, grouped-query attention, SwiGLU.
 
 import { WhorlError } from '../../base/error.ts';
+import type { Activation } from '../blocks/activations.ts';
 import { decoderOf } from '../blocks/blueprint.ts';
 import { rms } from '../blocks/norms.ts';
 import { readConfig } from '../config.ts';
@@ -14,6 +15,7 @@ export interface LlamaConfig extends DecoderConfig {
   readonly rms_norm_eps: number;
   readonly attention_bias: boolean;
   readonly mlp_bias: boolean;
+  readonly hidden_act: Activation;
 }
 
 /** @throws WhorlError `unsupported` for a key that would change the mathematics and is not handled, `bad-file` for a wrong value */
@@ -37,9 +39,9 @@ export function llamaConfig(json: Readonly<Record<string, unknown>>, where: stri
     rope: read.rope({ max_position_embeddings, head_dim }),
     attention_bias: read.flag('attention_bias', false),
     mlp_bias: read.flag('mlp_bias', false),
+    hidden_act: read.activation('hidden_act', 'silu'),
     tie_word_embeddings: read.flag('tie_word_embeddings', false),
   };
-  read.only('hidden_act', 'silu', 'swish'); // two names of one
   read.only('rope_interleaved', false);
   read.only('partial_rotary_factor', 1);
   read.done();
@@ -58,7 +60,7 @@ export function llama(config: LlamaConfig): Decoder<LlamaConfig> {
     norm: rms(config.rms_norm_eps),
     norms: PRE_NORMS,
     attention: { bias: { in: config.attention_bias, out: config.attention_bias }, out: 'o_proj' },
-    mlp: { ...GATED, bias: config.mlp_bias, activation: 'silu' },
+    mlp: { ...GATED, bias: config.mlp_bias, activation: config.hidden_act },
     ropes: [config.rope],
   });
 }

@@ -183,13 +183,37 @@ export function parameterTargets(config: Config, path: string): (parameter: stri
   return (parameter) => names.some((name) => parameter === name || parameter.endsWith(`.${name}`));
 }
 
-/** A parameter that holds all experts of a layer, which a low-rank map of this module is on; undefined for a plain matrix. */
+/** Parameters that hold all experts of a layer, in the order in which a module has them: what PEFT wraps first is innermost. */
+const STACKED = ['gate_up_proj', 'down_proj'];
+
+/**
+ * The parameter for all experts of a layer that a low-rank map of this module is on: PEFT wraps one around the other
+ * (`base_layer`) where there are several. Undefined for a plain matrix. Throws `unsupported` for one of another name.
+ */
 export function stackedParameter(config: Config, module: string, path: string): string | undefined {
   const holder = module.replace(/(?:[.]base_layer)+$/, '');
-  return namesIn(config, 'target_parameters', path).find((name) => {
+  const named = namesIn(config, 'target_parameters', path).flatMap((name) => {
     const [of, parameter] = [name.slice(0, name.lastIndexOf('.')), name.slice(name.lastIndexOf('.') + 1)];
-    return parameter !== 'weight' && (holder === of || holder.endsWith(`.${of}`));
+    return parameter !== 'weight' && (holder === of || holder.endsWith(`.${of}`)) ? [parameter] : [];
   });
+  if (named.length === 0) return undefined;
+  const other = named.find((parameter) => !STACKED.includes(parameter));
+  if (other !== undefined)
+    throw new WhorlError(
+      'unsupported',
+      `${path}: target_parameters has ${shown(other)} of ${shown(holder)}, which is no matrix of experts that Whorl knows`,
+      'merge it with PEFT (merge_and_unload), then use the merged model',
+    );
+  const around = (module.length - holder.length) / '.base_layer'.length;
+  const parameters = STACKED.filter((parameter) => named.includes(parameter));
+  const parameter = parameters[parameters.length - 1 - around];
+  if (parameter === undefined)
+    throw new WhorlError(
+      'mismatch',
+      `${path}: target_parameters has ${parameters.length} parameters of ${shown(holder)}, the tensors are of ${around + 1}`,
+      'config and weights are of different adapters',
+    );
+  return `${holder}.${parameter}`;
 }
 
 /** Which rows the saved ones stand for: by the module's name or its end; a bare list is for the embedding. */

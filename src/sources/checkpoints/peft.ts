@@ -29,6 +29,16 @@ export interface LowRankPart extends Pair {
   readonly scale: number;
 }
 
+/** What is added to a parameter [experts, out, in]: to each expert scale · B·A of its own (PEFT's ParamWrapper). */
+export interface StackedPart {
+  /** [experts · rank, in], an expert's rows together. */
+  readonly a: TensorRef;
+  /** [out, rank · experts], columns of the same rank together. */
+  readonly b: TensorRef;
+  /** By the number of experts, which the adapter does not say. */
+  scale(experts: number): number;
+}
+
 /** Rows of a table that are other ones. */
 export interface TokenRows {
   readonly rows: readonly number[];
@@ -42,6 +52,8 @@ export interface PeftAdapter {
   readonly base: string | null;
   /** By the module's name (`model.layers.0.self_attn.q_proj`), in the file's order. */
   readonly parts: ReadonlyMap<string, LowRankPart>;
+  /** By the parameter's name (`model.layers.0.mlp.experts.down_proj`). */
+  readonly stacked: ReadonlyMap<string, StackedPart>;
   /** By the tensor's name: what stands in place of the base's own (`modules_to_save`, biases, grown tables). */
   readonly whole: ReadonlyMap<string, TensorRef>;
   /** By module: `trainable_token_indices`. */
@@ -76,6 +88,7 @@ export function readPeftAdapter(folder: string): PeftAdapter {
   const inLayers = layers(config, configPath);
   const byParameter = parameterTargets(config, configPath);
   const parts = new Map<string, LowRankPart>();
+  const stackedParts = new Map<string, StackedPart>();
   for (const [module, pair] of pairs) {
     const leftOut = (why: string) =>
       new WhorlError(
@@ -84,12 +97,11 @@ export function readPeftAdapter(folder: string): PeftAdapter {
         'PEFT would leave it out; correct one of the two files',
       );
     const stacked = stackedParameter(config, module, configPath);
-    if (stacked !== undefined)
-      throw new WhorlError(
-        'unsupported',
-        `${configPath}: target_parameters has ${shown(stacked)}, one parameter for all experts of a layer`,
-        'merge it with PEFT (merge_and_unload), then use the merged model',
-      );
+    if (stacked !== undefined) {
+      const { a, b } = pair;
+      stackedParts.set(stacked, { a, b, scale: (experts) => scaleOf(stacked, a.shape[0]! / experts) });
+      continue;
+    }
     if (!byParameter(`${module}.weight`)) {
       if (!targeted(module, config.target_modules)) throw leftOut('not among the target_modules');
       if (!inLayers(module)) throw leftOut('in no layer of layers_to_transform');
@@ -103,6 +115,7 @@ export function readPeftAdapter(folder: string): PeftAdapter {
     folder,
     base: typeof base === 'string' ? base : null,
     parts,
+    stacked: stackedParts,
     whole,
     tokens: tokenRows(config, tokens, configPath),
     savedModule: (name) => savedIn(saved, name),

@@ -1,10 +1,18 @@
 // A model folder written anew because tensors have other shapes, or there are more of them: the same files by name, every
 // other tensor with its own bytes, an index that fits.
 
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { copyFileAtomic, makeFolder, writeFolderAtomic, writeJsonAtomic } from '../../base/atomic.ts';
-import type { Dtype, TensorRef } from '../../tensor/tensor.ts';
+import {
+  copyFileAtomic,
+  makeFolder,
+  writeFileAtomic,
+  writeFolderAtomic,
+  writeJsonAtomic,
+} from '../../base/atomic.ts';
+import { type Dtype, elements, type TensorRef } from '../../tensor/tensor.ts';
 import { BoundedReader } from '../bounded-reader.ts';
+import { changedJsonText } from '../rows/python-json.ts';
 import { readJsonObject } from '../strict-json.ts';
 import { carriedFrom } from './carried.ts';
 import { assertUnchanged, type Checkpoint, INDEX, placesOf } from './checkpoint.ts';
@@ -79,12 +87,28 @@ function rewrite(base: Checkpoint, folder: string, { tensors, config, beside }: 
   }
   for (const { name, path } of base.files) {
     if (name.endsWith('.safetensors')) continue;
-    const more = name === INDEX ? { metadata: { total_size: size }, weight_map: map } : config;
-    writeJsonAtomic(join(folder, name), { ...readJsonObject(path, path), ...more });
+    const old = readJsonObject(path, path); // judged before it is changed as text
+    if (name === INDEX)
+      writeJsonAtomic(join(folder, name), {
+        ...old,
+        ...{ metadata: { ...totals(old.metadata, stored), total_size: size }, weight_map: map },
+      });
+    else writeFileAtomic(join(folder, name), changedJsonText(readFileSync(path, 'utf8'), config));
   }
   for (const [name, path] of new Map([...carriedFrom(base).files, ...beside])) {
     makeFolder(dirname(join(folder, name)));
     copyFileAtomic(path, join(folder, name));
   }
   assertUnchanged(base);
+}
+
+/** An index's metadata, with the count of parameters as it is now where it had one (transformers 5 writes it). */
+function totals(
+  metadata: unknown,
+  stored: readonly { readonly entries: readonly Entry[] }[],
+): Readonly<Record<string, unknown>> {
+  if (typeof metadata !== 'object' || metadata === null) return {};
+  if (!('total_parameters' in metadata)) return { ...metadata };
+  const all = stored.flatMap(({ entries }) => entries.map(({ shape }) => elements(shape)));
+  return { ...metadata, total_parameters: all.reduce((a, b) => a + b, 0) };
 }

@@ -32,6 +32,42 @@ export function parsePythonConfig(text: string): unknown {
   }
 }
 
+/**
+ * The text of an object in which some keys have other values, within an object of both only such as differ; all else
+ * stays as it was written (`NaN`, `1.0`, 20 digits), which what is parsed no longer tells. Throws SyntaxError.
+ */
+export function changedJsonText(text: string, changes: Readonly<Record<string, unknown>>): string {
+  const { members, end } = new Parser(text).members();
+  let changed = text;
+  const added: string[] = [];
+  const isRecord = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const places = Object.entries(changes).map(([key, value]) => ({ key, value, place: members.get(key) }));
+  for (const { key, value, place } of places.sort((a, b) => (b.place?.from ?? -1) - (a.place?.from ?? -1))) {
+    if (!place) {
+      added.push(`${JSON.stringify(key)}: ${JSON.stringify(value)}`);
+      continue;
+    }
+    const old = text.slice(place.from, place.to);
+    const was = parsePythonConfig(old);
+    const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+    const written =
+      isRecord(was) && isRecord(value)
+        ? changedJsonText(
+            old,
+            Object.fromEntries(Object.entries(value).filter(([inner, now]) => !same(now, was[inner]))),
+          )
+        : JSON.stringify(value);
+    changed = changed.slice(0, place.from) + written + changed.slice(place.to);
+  }
+  if (added.length === 0) return changed;
+  const close = end + changed.length - text.length;
+  const [head, space] = [changed.slice(0, close).trimEnd(), /\n *$/.exec(changed.slice(0, close))?.[0]];
+  const before = space === undefined ? (members.size === 0 ? '' : ' ') : `${space}  `;
+  const list = added.map((member) => before + member).join(',');
+  return `${head}${members.size === 0 ? '' : ','}${list}${space ?? ''}${changed.slice(close)}`;
+}
+
 /** Values one after another, with or without white space between them: what printed objects put together make. */
 export const parseJsonSequence = (text: string): unknown[] => new Parser(text).sequence();
 
@@ -47,6 +83,21 @@ class Parser {
     this.#take(SPACE);
     if (this.#at < this.text.length) throw this.#fault();
     return value;
+  }
+
+  /** Where an object's values stand, by key, and its closing bracket. */
+  members(): { members: ReadonlyMap<string, { from: number; to: number }>; end: number } {
+    const members = new Map<string, { from: number; to: number }>();
+    this.#take(SPACE);
+    if (this.text[this.#at] !== '{') throw this.#fault();
+    for (let next = this.#open('}'); next; next = this.#next('}')) {
+      const key = this.#key();
+      this.#take(SPACE);
+      const from = this.#at;
+      this.#value(1);
+      members.set(key, { from, to: this.#at });
+    }
+    return { members, end: this.#at - 1 };
   }
 
   sequence(): unknown[] {
@@ -75,13 +126,18 @@ class Parser {
   #object(depth: number): Record<string, unknown> {
     const entries: [string, unknown][] = [];
     for (let next = this.#open('}'); next; next = this.#next('}')) {
-      this.#take(SPACE);
-      const key = this.#string();
-      this.#take(SPACE);
-      this.#expect(':');
+      const key = this.#key();
       entries.push([key, this.#value(depth + 1)]);
     }
     return Object.fromEntries(entries);
+  }
+
+  #key(): string {
+    this.#take(SPACE);
+    const key = this.#string();
+    this.#take(SPACE);
+    this.#expect(':');
+    return key;
   }
 
   #array(depth: number): unknown[] {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { conversationReader } from '../../../src/datasets/conversations.ts';
 import { type ColumnMap, readInstructionRows } from '../../../src/datasets/instruction-rows.ts';
-import { parsePythonJson } from '../../../src/sources/rows/python-json.ts';
+import { changedJsonText, parsePythonJson } from '../../../src/sources/rows/python-json.ts';
 import { readRows } from '../../../src/sources/rows/read.ts';
 import { exactInteger, type Row } from '../../../src/sources/rows/row.ts';
 
@@ -158,5 +158,19 @@ describe('instruction rows', () => {
     expect(later[0]!.value).toBe('a\nInput:\nc');
     expect(read({ conversations: turns }, 'x', 3)).toEqual(turns);
     expect(() => read({ text: 'a' }, 'x', 4)).toThrow(/row 4: column "instruction" is missing/);
+  });
+});
+
+describe('an object of which some values are changed stays as Python wrote it', () => {
+  const { cases } = JSON.parse(
+    readFileSync(new URL('../../../goldens/python-json/changed.json', import.meta.url), 'utf8'),
+  ) as { cases: Record<string, { before: string; changes: Record<string, unknown>; after: string }> };
+  test.each(Object.entries(cases))('%s', (_, { before, changes, after }) => {
+    expect(changedJsonText(before, changes)).toBe(after);
+  });
+  test('on one line, and what is no object', () => {
+    expect(changedJsonText('{"a":1.0}\n', { b: 2 })).toBe('{"a":1.0, "b": 2}\n');
+    expect(changedJsonText(' {"a": 1.0, "b": NaN}', { a: 2 })).toBe(' {"a": 2, "b": NaN}');
+    expect(() => changedJsonText('[]', { b: 2 })).toThrow(SyntaxError);
   });
 });
