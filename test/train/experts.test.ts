@@ -49,7 +49,6 @@ describe('refused, by name', () => {
     [{ ...qwen, mlp_only_layers: [-1] }, 'mlp_only_layers is [-1]'],
     [{ ...qwen, decoder_sparse_step: 0 }, 'decoder_sparse_step is 0'],
     [{ ...qwen, norm_topk_prob: 'yes' }, 'norm_topk_prob'],
-    [{ ...mixtral, shared_expert_intermediate_size: 8 }, 'shared_expert_intermediate_size'],
     [{ ...load('phi3-4k').config, attention_bias: true }, 'attention_bias'],
   ])('%#', (config, says) => {
     expect(() => familyOf(config, 'config.json')).toThrow(says);
