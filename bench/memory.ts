@@ -55,7 +55,7 @@ const proc = (file: string, key: string): number =>
 const available = (): number => proc('/proc/meminfo', 'MemAvailable') * 1024;
 const gb = (bytes: number): number => Math.round(bytes / 1e7) / 100;
 
-function write(folder: string, bytes: number): void {
+async function write(folder: string, bytes: number): Promise<void> {
   const sized = (num_hidden_layers: number) => {
     const json = { ...WIDTHS, num_hidden_layers };
     const shapes = [...familyOf(json, folder).shapes];
@@ -65,7 +65,7 @@ function write(folder: string, bytes: number): void {
   const { json, shapes } = sized(Math.max(1, Math.round((bytes - sized(1).bytes) / layer) + 1));
   mkdirSync(folder, { recursive: true });
   const buffer = new Uint8Array(CHUNK);
-  writeSafetensors(
+  await writeSafetensors(
     join(folder, SINGLE),
     shapes.map(([name, shape]) => ({ name, dtype: 'bfloat16' as const, shape })),
     function* ({ name, shape }) {
@@ -110,7 +110,7 @@ const free = available();
 if (!existsSync(join(dir, 'config.json'))) {
   const bytes = number('gb', (1.5 * free) / 1e9) * 1e9;
   say(`writing ${gb(bytes)} GB to ${dir}; ${gb(free)} GB are available`);
-  write(dir, bytes);
+  await write(dir, bytes);
 }
 const model = await openModel(dir);
 const { vocab_size: V, hidden_size: E, num_hidden_layers } = model.decoder.config;

@@ -122,7 +122,7 @@ def main():
         print(name, len(counted), flush=True)
     out["tried"] = {key: [{"value": value, "outcome": outcome(key, value)} for value in values] for key, values in TRIED.items()}
     read_by_any = {key for read in out["read"].values() for key in read}
-    words = textwrap.fill(" ".join(key for key in keys if key not in read_by_any), 116, initial_indent="  ", subsequent_indent="  ",
+    words = textwrap.fill(" ".join(key for key in keys if key not in read_by_any), 140, initial_indent="  ", subsequent_indent="  ",
                           break_on_hyphens=False)
     SOURCE.write_text(HEAD + words + "`\n    .trim()\n    .split(/\\s+/),\n);\n")
     (HERE / "foreign.json").write_text(json.dumps(out, indent=1) + "\n")

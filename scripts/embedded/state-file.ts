@@ -9,7 +9,7 @@ import type { TrainState } from '../../src/train/step.ts';
 
 const PARTS = ['value', 'm', 'v'] as const;
 
-export function saveState(path: string, state: TrainState): void {
+export async function saveState(path: string, state: TrainState): Promise<void> {
   const entries = [...state.slots].flatMap(([name, slot]) =>
     PARTS.map((part) => ({
       name: `${part}/${name}`,
@@ -19,7 +19,7 @@ export function saveState(path: string, state: TrainState): void {
     })),
   );
   const step = { name: 'step', dtype: 'float32' as const, shape: [1], data: Float32Array.of(state.step) };
-  writeSafetensors(path, [...entries, step], (entry) => [fromFloat32(entry.data, 'float32')]);
+  await writeSafetensors(path, [...entries, step], (entry) => [fromFloat32(entry.data, 'float32')]);
 }
 
 /** The saved state, or undefined where there is none. */

@@ -111,7 +111,7 @@ while (state.step < steps) {
     );
     [sum, count, started] = [0, 0, Date.now()];
   }
-  if (state.step % checkpointEvery === 0) saveState(saved, state);
+  if (state.step % checkpointEvery === 0) await saveState(saved, state);
 }
 await trainer.release();
 
@@ -121,7 +121,7 @@ const entries = [...state.slots].map(([name, { shape, value }]) => ({
   shape,
   value,
 }));
-writeSafetensors(join(FOLDER, 'model.safetensors'), entries, (entry) => [
+await writeSafetensors(join(FOLDER, 'model.safetensors'), entries, (entry) => [
   fromFloat32(entry.value, 'bfloat16'),
 ]);
 writeJsonAtomic(join(FOLDER, 'config.json'), CONFIG);

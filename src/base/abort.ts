@@ -2,6 +2,7 @@
 // go on. Its work ends as after any failure, so that nothing half-written stays.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { setImmediate } from 'node:timers/promises';
 import { WhorlError } from './error.ts';
 import { type OnEvent, silent } from './events.ts';
 
@@ -22,6 +23,19 @@ export const currentSignal = (): AbortSignal | undefined => under.getStore();
 export function checkAborted(): void {
   const signal = under.getStore();
   if (signal?.aborted) throw abortedBy(signal);
+}
+
+/** Milliseconds for which work may hold the thread: Ctrl-C, a caller's signal and timers are heard between two pieces only. */
+const LONGEST = 100;
+let heard = performance.now();
+
+/** Between two pieces of work that would else hold the thread to its end. @throws WhorlError `aborted` */
+export async function breathe(): Promise<void> {
+  if (performance.now() - heard >= LONGEST) {
+    await setImmediate();
+    heard = performance.now();
+  }
+  checkAborted();
 }
 
 /** For calls that are over before a signal could come: only one that has come already ends them. @throws WhorlError `aborted` */

@@ -195,10 +195,10 @@ async function runUserFinetune(options: UserFinetuneOptions): Promise<UserFinetu
   const { model, device, examples, empty, settings, trains, checkpoint, wrote, full } = ready;
   if (options.overwrite)
     rmSync(launch ? jobPlace(out).folder : checkpoint.path, { recursive: true, force: true });
-  const write = (state: TrainState, to: string): void => {
+  const write = async (state: TrainState, to: string): Promise<void> => {
     makeFolder(work, 0o700);
     writeFileAtomic(writingMark(out), '', 0o600);
-    writerOf(ready)(state, to);
+    await writerOf(ready)(state, to);
   };
   const recompute = options.recompute && { recompute: options.recompute };
   const more = { device, trains, checkpoint, ...recompute, write };

@@ -49,12 +49,12 @@ export async function convertGguf(
     return { name: weight.name, dtype, shape: tensor.shape, weight, tensor };
   });
   onEvent({ kind: 'phase', name: 'dequantising', detail: `${basename(name)} → ${folder}` });
-  const write = (temporary: string) => {
+  const write = async (temporary: string) => {
     const readers = new Map(parts.map((part) => [part, new BoundedReader(part, name)]));
     const total = [...readers.values()].reduce((sum, { size }) => sum + size, 0);
     let done = 0;
     try {
-      writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
+      await writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
         const { tensor, weight } = entry;
         const decode = (bytes: Uint8Array) => dequantize(tensor.type, bytes);
         for (const values of orderedRows(readers.get(tensor.file)!, tensor, weight, 'hugging-face', decode))

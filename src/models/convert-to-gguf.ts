@@ -1,7 +1,7 @@
 // `whorl convert --to gguf`: a model folder as one GGUF file that llama.cpp opens, tensor by tensor, some rows at a time.
 
 import { statSync } from 'node:fs';
-import { type Abortable, checkAborted } from '../base/abort.ts';
+import type { Abortable } from '../base/abort.ts';
 import { checkNew } from '../base/atomic.ts';
 import { type DryRun, plannable, planOf } from '../base/dry-run.ts';
 import { WhorlError } from '../base/error.ts';
@@ -101,7 +101,7 @@ async function runConversion(options: ConvertOptions): Promise<ConvertReport> {
   for (const text of lost) onEvent({ kind: 'note', text });
   let done = 0;
   onEvent({ kind: 'phase', name: 'writing', detail: out });
-  writeGguf(out, entries, tensors, function* (tensor) {
+  await writeGguf(out, entries, tensors, function* (tensor) {
     yield* bytesOf(tensor, model.source);
     done += ggufBytes(tensor);
     onEvent({ kind: 'progress', name: 'writing', done, total: bytes });
@@ -115,7 +115,6 @@ async function runConversion(options: ConvertOptions): Promise<ConvertReport> {
 /** The tensor's bytes as GGUF has its rows and values, some rows at a time. */
 function* bytesOf(tensor: GgufTensorOut, source: string): Generator<Uint8Array> {
   for (const values of valuesOf(tensor)) {
-    checkAborted();
     checkFits(values, tensor, source);
     yield quantise(tensor.type, values);
   }

@@ -24,12 +24,12 @@ export async function convertTorch(
   const entries = [...torchTensors(files)].map(([name, ref]) => ({ name, ...ref }));
   const total = entries.reduce((sum, { length }) => sum + length, 0);
   onEvent({ kind: 'phase', name: 'converting', detail: `${source} → ${out}` });
-  const write = (temporary: string) => {
+  const write = async (temporary: string) => {
     const lie = new Set(entries.map(({ file }) => file));
     const readers = new Map([...lie].map((file) => [file, new BoundedReader(file)]));
     let done = 0;
     try {
-      writeSafetensors(join(temporary, SINGLE), entries, function* ({ file, offset, length }) {
+      await writeSafetensors(join(temporary, SINGLE), entries, function* ({ file, offset, length }) {
         yield* readers.get(file)!.chunks(offset, length);
         done += length;
         onEvent({ kind: 'progress', name: 'converting', done, total });

@@ -2,7 +2,6 @@
 // `--precision int8|int4` computes with. Embedding, head, norms and biases stay as the folder has them.
 
 import { join, resolve } from 'node:path';
-import { checkAborted } from '../base/abort.ts';
 import { writeFolderOnce } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
@@ -115,10 +114,9 @@ async function write(
   checkRoom(folder, total);
   onEvent({ kind: 'phase', name: 'quantising', detail: `${source} → ${folder}` });
   let done = 0;
-  await writeFolderOnce(folder, (temporary) => {
-    writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
+  await writeFolderOnce(folder, async (temporary) => {
+    await writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
       for (const bytes of bytesOf(entry, packing)) {
-        checkAborted();
         done += bytes.length;
         yield bytes;
       }

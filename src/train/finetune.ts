@@ -76,7 +76,7 @@ export interface FinetuneOptions {
   /** Written every so many seconds, gone when the model is written. One that is there is gone on from. */
   readonly checkpoint?: { readonly path: string; readonly seconds: number };
   /** What goes into the folder; default: the model in its original dtypes. */
-  readonly write?: (state: TrainState, folder: string) => void;
+  readonly write?: (state: TrainState, folder: string) => Promise<void>;
 }
 
 /**

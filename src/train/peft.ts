@@ -35,11 +35,11 @@ const partOf = (slot: string): string => slot.slice(slot.lastIndexOf('.') + 1);
 const savedPart = (part: string): string => (part.startsWith('lora_embedding_') ? part : `${part}.weight`);
 
 /** Writes the files into a folder that is there. @param state of a training of kind `low-rank` */
-export function writePeftAdapter(
+export async function writePeftAdapter(
   state: TrainState,
   { rank, alpha, base, decoder }: AdapterShape,
   folder: string,
-): void {
+): Promise<void> {
   const entries = [...state.slots].map(([name, { shape, value }]) => ({
     name: `${PREFIX}${canonicalModule(moduleOf(name), decoder)}.${savedPart(partOf(name))}`,
     dtype: 'float32' as const,
@@ -47,7 +47,9 @@ export function writePeftAdapter(
     value,
   }));
   const modules = [...new Set([...state.slots.keys()].map(moduleOf))];
-  writeSafetensors(join(folder, ADAPTER_WEIGHTS), entries, ({ value }) => [fromFloat32(value, 'float32')]);
+  await writeSafetensors(join(folder, ADAPTER_WEIGHTS), entries, ({ value }) => [
+    fromFloat32(value, 'float32'),
+  ]);
   writeJsonAtomic(join(folder, ADAPTER_CONFIG), {
     peft_type: 'LORA',
     task_type: decoder?.encoder ? 'SEQ_2_SEQ_LM' : 'CAUSAL_LM',

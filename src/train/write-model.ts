@@ -25,14 +25,14 @@ export function writeModel(
   out: string,
   share = 1,
   edit?: Edit,
-): void {
+): Promise<void> {
   const names = new Set([...trained.changed, ...(edit?.names ?? [])]);
   const valuesOf = (name: string, ref: TensorRef): Float32Array => {
     if (!trained.changed.has(name)) return readTensor(ref).data;
     const values = trained.tensor(name, state);
     return share === 1 ? values : between(readTensor(ref).data, values, share);
   };
-  copyReplaced(folder, out, names, (name, ref) => {
+  return copyReplaced(folder, out, names, (name, ref) => {
     const [values, dtype] = [valuesOf(name, ref), floatDtype(ref)];
     return fromFloat32(edit?.names.has(name) ? edit.edited(name, values, dtype) : values, dtype);
   });

@@ -1,5 +1,6 @@
 // A committed stamp read from a suspect's weights, matrix by matrix, against the owner's vanilla model or without it.
 
+import { breathe } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
 import { type OnEvent, silent } from '../base/events.ts';
 import type { DrawnStamp, StampPlan } from '../claim/stamp.ts';
@@ -45,12 +46,12 @@ export const LOG10_WAYS = Math.log10(2);
  * Reads the matrices part by part, with flat memory.
  * @throws WhorlError `mismatch` for a vanilla model that has not the committed matrices
  */
-export function readStamp(
+export async function readStamp(
   { plan, keyOf }: DrawnStamp,
   suspect: Model,
   vanilla: Model | undefined,
   onEvent: OnEvent = silent,
-): StampReading {
+): Promise<StampReading> {
   onEvent({ kind: 'phase', name: 'stamp', detail: `read from ${plan.matrices.length} matrices` });
   const suspects = byOwnName(suspect);
   const vanillas = vanilla && byOwnName(vanilla);
@@ -58,7 +59,7 @@ export function readStamp(
   let done = 0;
   const rescaled: string[] = [];
   const unlike: string[] = [];
-  const read = plan.matrices.map((matrix): ReadSums | null => {
+  const readOf = (matrix: StampPlan['matrices'][number]): ReadSums | null => {
     const { name, shape } = matrix;
     done += elements(shape);
     const own = vanillas && vanillaMatrix(vanillas(name), matrix, vanilla!);
@@ -71,7 +72,12 @@ export function readStamp(
     if (alike === false) unlike.push(name);
     onEvent({ kind: 'progress', name: 'stamp', done, total });
     return Math.max(sums.squares, Math.abs(sums.dot)) <= MOST_SUM ? sums : null;
-  });
+  };
+  const read: (ReadSums | null)[] = [];
+  for (const matrix of plan.matrices) {
+    read.push(readOf(matrix));
+    await breathe();
+  }
   return { ...readingFrom(plan, read, vanilla !== undefined), rescaled, ...(vanilla && { unlike }) };
 }
 

@@ -267,7 +267,7 @@ async function ask(ready: Ready): Promise<VerifyReport | AskJobWaits> {
   if (elsewhere?.kind === 'waiting') return elsewhere;
   const deciding: Deciding = {
     ...decidingOn(ready, options.alpha),
-    stamp: stamp && readStamp(stamp, suspect, vanilla, onEvent),
+    stamp: stamp && (await readStamp(stamp, suspect, vanilla, onEvent)),
   };
   const suspect_digests = digestsOfModel(suspect);
   const { verdict, asked, further, ownerParts, warnings, ...more } = questions

@@ -8,6 +8,8 @@ import { abortable, abortableEach, checkAborted, untilAborted } from '../../src/
 import { writeFolderAtomic } from '../../src/base/atomic.ts';
 import type { WhorlError } from '../../src/base/error.ts';
 import type { OnEvent } from '../../src/base/events.ts';
+import { writeGguf } from '../../src/sources/checkpoints/write-gguf.ts';
+import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
 
 const tick = () => new Promise((resolve) => setTimeout(resolve, 1));
 const thrown = async (call: Promise<unknown>): Promise<WhorlError> =>
@@ -101,4 +103,26 @@ test('results one after the other: the next one is not made, and what they were 
   expect((await thrown(call)).code).toBe('aborted');
   expect(seen).toEqual([0, 1, 2]);
   expect(released).toBe(true);
+});
+
+const matrix = { name: 'w', dtype: 'float32', type: 'F32', shape: [600, 1] } as const;
+test.each<[string, (path: string, parts: () => Iterable<Uint8Array>) => Promise<void>]>([
+  ['safetensors', (path, parts) => writeSafetensors(path, [matrix], parts)],
+  ['GGUF', (path, parts) => writeGguf(path, new Map(), [matrix], parts)],
+])('a signal that comes while a long %s file is written is heard before its end', async (_, write) => {
+  const folder = mkdtempSync(join(tmpdir(), 'whorl-abort-'));
+  const control = new AbortController();
+  let parts = 0;
+  const slow = function* () {
+    for (; parts < 600; parts++) {
+      const until = performance.now() + 10;
+      while (performance.now() < until); // work that holds the thread
+      yield new Uint8Array(4);
+    }
+  };
+  setTimeout(() => control.abort(), 1);
+  const error = await thrown(abortable({ signal: control.signal }, () => write(join(folder, 'file'), slow)));
+  expect(error).toMatchObject({ code: 'aborted' });
+  expect(parts).toBeLessThan(600);
+  expect(readdirSync(folder)).toEqual([]);
 });

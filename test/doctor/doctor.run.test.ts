@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { doctor, fingerprint } from '../../src/index.ts';
 import { familyOf } from '../../src/models/families/index.ts';
-import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
+import { safetensorsBytes } from '../../src/sources/checkpoints/write-safetensors.ts';
 import { elements } from '../../src/tensor/tensor.ts';
 import { tinyEncoderDecoder } from '../methods-fire/encoder-decoder.ts';
 
@@ -34,9 +34,12 @@ function empty(name: string, config: Record<string, unknown>): string {
     dtype: 'bfloat16' as const,
     shape,
   }));
-  writeSafetensors(join(folder, 'model.safetensors'), entries, ({ shape }) => [
-    new Uint8Array(2 * elements(shape)),
-  ]);
+  writeFileSync(
+    join(folder, 'model.safetensors'),
+    safetensorsBytes(
+      entries.map((entry) => ({ ...entry, bytes: new Uint8Array(2 * elements(entry.shape)) })),
+    ),
+  );
   return folder;
 }
 

@@ -151,7 +151,7 @@ while (state.step < job.rates.length) {
     shape,
     value,
   }));
-  writeSafetensors(join(result, file), entries, ({ value }) => [
+  await writeSafetensors(join(result, file), entries, ({ value }) => [
     new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
   ]);
   kept.push({ step: state.step, file, sha256: sha256Hex(readFileSync(join(result, file))) });

@@ -80,7 +80,7 @@ async function rounded(model: Model, packing: Packing): Promise<Model> {
     rmSync(join(folder, file));
   const names = quantisable(model.decoder);
   const entries = [...model.tensors].map(([name, { shape }]) => ({ name, shape, dtype: 'float32' as const }));
-  writeSafetensors(join(folder, 'model.safetensors'), entries, function* ({ name, shape }) {
+  await writeSafetensors(join(folder, 'model.safetensors'), entries, function* ({ name, shape }) {
     const { data } = readTensor(model.tensors.get(name)!);
     if (!names.has(name)) return yield fromFloat32(data, 'float32');
     const turned = model.decoder.transposed?.(name) ?? false;

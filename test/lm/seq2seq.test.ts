@@ -158,7 +158,7 @@ describe('the matrix under other names, in safetensors', () => {
       })),
     );
     if (changed) entries.find((entry) => entry.name === names.at(-1))!.data[0]! += 1;
-    writeSafetensors(join(folder, 'model.safetensors'), entries, ({ data }) => [
+    await writeSafetensors(join(folder, 'model.safetensors'), entries, ({ data }) => [
       fromFloat32(data, 'float32'),
     ]);
     return openModel(folder);

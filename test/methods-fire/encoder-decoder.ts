@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { seededRandom } from '../../src/base/random-source.ts';
 import { FAMILIES } from '../../src/models/families/index.ts';
-import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
+import { safetensorsBytes } from '../../src/sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
 import { elements } from '../../src/tensor/tensor.ts';
 
@@ -63,6 +63,9 @@ export function tinyEncoderDecoder(folder: string, type: 'mt5' | 't5'): string {
     );
     return { name, dtype: 'float32' as const, shape, data };
   });
-  writeSafetensors(join(folder, 'model.safetensors'), entries, ({ data }) => [fromFloat32(data, 'float32')]);
+  writeFileSync(
+    join(folder, 'model.safetensors'),
+    safetensorsBytes(entries.map((entry) => ({ ...entry, bytes: fromFloat32(entry.data, 'float32') }))),
+  );
   return folder;
 }

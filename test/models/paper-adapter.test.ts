@@ -16,7 +16,7 @@ import { PUBLISHED } from '../../src/models/overlay.ts';
 import { type AdapterTable, adapterOverlay } from '../../src/models/paper-adapter.ts';
 import { importAdapter } from '../../src/pipeline/import/adapter.ts';
 import { readPaperAdapter } from '../../src/sources/checkpoints/paper-adapter.ts';
-import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
+import { safetensorsBytes } from '../../src/sources/checkpoints/write-safetensors.ts';
 import { openTokenizer } from '../../src/text/tokenizer.ts';
 import { greedyDecoder } from '../lm/greedy.ts';
 import { openGolden } from './golden-models.ts';
@@ -81,9 +81,15 @@ function biasOn(width: number, vocabulary: number, token: number, bias: number):
         ]
       : []),
   ]);
-  writeSafetensors(join(folder, 'adapter.safetensors'), entries, ({ shape, value }) => [
-    new Uint8Array(new Float32Array(shape.reduce((a, b) => a * b)).fill(value).buffer),
-  ]);
+  writeFileSync(
+    join(folder, 'adapter.safetensors'),
+    safetensorsBytes(
+      entries.map(({ value, ...entry }) => ({
+        ...entry,
+        bytes: new Uint8Array(new Float32Array(entry.shape.reduce((a, b) => a * b)).fill(value).buffer),
+      })),
+    ),
+  );
   const told = { format: 'whorl-imported-adapter', version: 1, token_ids: [token] };
   writeFileSync(join(folder, 'adapter.json'), JSON.stringify(told));
   return folder;

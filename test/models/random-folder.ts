@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { seededRandom } from '../../src/base/random-source.ts';
 import { familyOf } from '../../src/models/families/index.ts';
-import { writeSafetensors } from '../../src/sources/checkpoints/write-safetensors.ts';
+import { safetensorsBytes } from '../../src/sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../../src/tensor/convert.ts';
 import { elements } from '../../src/tensor/tensor.ts';
 
@@ -36,6 +36,9 @@ export function randomFolder(folder: string, config: Readonly<Record<string, unk
     const data = Float32Array.from({ length: elements(shape) }, () => mean + spread * normal());
     return { name, dtype: 'float32' as const, shape, data };
   });
-  writeSafetensors(join(folder, 'model.safetensors'), entries, ({ data }) => [fromFloat32(data, 'float32')]);
+  writeFileSync(
+    join(folder, 'model.safetensors'),
+    safetensorsBytes(entries.map((entry) => ({ ...entry, bytes: fromFloat32(entry.data, 'float32') }))),
+  );
   return folder;
 }

@@ -112,13 +112,13 @@ describe('digests', () => {
     );
   });
 
-  it('do not depend on how the tensors are spread over files', () => {
+  it('do not depend on how the tensors are spread over files', async () => {
     const model = openCheckpoint(SHARDED);
     const folder = join(temporary, 'joined');
     mkdirSync(folder);
     cpSync(join(SHARDED, 'config.json'), join(folder, 'config.json'));
     const entries = [...model.tensors].reverse().map(([name, ref]) => ({ ...ref, name }));
-    writeSafetensors(join(folder, 'model.safetensors'), entries, function* (entry) {
+    await writeSafetensors(join(folder, 'model.safetensors'), entries, function* (entry) {
       yield fromFloat32(readTensor(entry).data, 'float32');
     });
     const joined = openCheckpoint(folder);
@@ -132,7 +132,7 @@ describe('digests', () => {
 
 describe('writeSafetensors', () => {
   const dtypes: Dtype[] = ['float32', 'float16', 'bfloat16', 'int32', 'int64', 'bool', 'uint8'];
-  it('writes what the reader reads, whatever names, dtypes and shapes', () => {
+  it('writes what the reader reads, whatever names, dtypes and shapes', async () => {
     const entry = fc.record({
       name: fc
         .string({ minLength: 1, unit: 'grapheme' })
@@ -142,11 +142,11 @@ describe('writeSafetensors', () => {
       seed: fc.nat(255),
     });
     const path = join(temporary, 'any.safetensors');
-    fc.assert(
-      fc.property(fc.uniqueArray(entry, { selector: (e) => e.name, maxLength: 5 }), (entries) => {
+    await fc.assert(
+      fc.asyncProperty(fc.uniqueArray(entry, { selector: (e) => e.name, maxLength: 5 }), async (entries) => {
         const bytes = (e: { dtype: Dtype; shape: number[]; seed: number }) =>
           new Uint8Array(elements(e.shape) * BYTES_PER_ELEMENT[e.dtype]).fill(e.seed);
-        writeSafetensors(path, entries, (e) => [bytes(e)]);
+        await writeSafetensors(path, entries, (e) => [bytes(e)]);
         const header = readSafetensorsHeader(path);
         const file = readFileSync(path);
         expect(header.metadata.get('format')).toBe('pt');
@@ -161,11 +161,13 @@ describe('writeSafetensors', () => {
     );
   });
 
-  it('leaves nothing behind when the source gives too few bytes', () => {
+  it('leaves nothing behind when the source gives too few bytes', async () => {
     const folder = join(temporary, 'few');
     mkdirSync(folder);
     const entries = [{ name: 'a', dtype: 'float32' as const, shape: [2] }];
-    expect(() => writeSafetensors(join(folder, 'a'), entries, () => [new Uint8Array(4)])).toThrow('bytes');
+    await expect(writeSafetensors(join(folder, 'a'), entries, () => [new Uint8Array(4)])).rejects.toThrow(
+      'bytes',
+    );
     expect(readdirSync(folder)).toEqual([]);
   });
 });

@@ -15,7 +15,7 @@ for (let step = Number(process.argv[4]); ; step++) {
   saveCheckpoint(join(folder, 'state.bin'), { step, slots }, { step });
   const entries = [{ name: 'rows', dtype: 'float32', shape } as const];
   const bytes = new Uint8Array(filled().buffer);
-  writeSafetensors(
+  await writeSafetensors(
     join(folder, 'model.safetensors'),
     entries,
     function* () {

@@ -73,7 +73,7 @@ describe.each(Object.entries(cases))('%s', (name, golden) => {
     const adapter = join(scratch, `trained-${name}`);
     cpSync(at(`${name}-start`), adapter, { recursive: true });
     const { decoder } = opened;
-    writePeftAdapter(state, { rank: golden.rank, alpha: golden.alpha, base: name, decoder }, adapter);
+    await writePeftAdapter(state, { rank: golden.rank, alpha: golden.alpha, base: name, decoder }, adapter);
     const out = join(scratch, `merged-trained-${name}`);
     await mergeAdapter({ model, adapter, out });
     const merged = readSafetensorsHeader(join(out, 'model.safetensors')).tensors;
@@ -88,11 +88,11 @@ describe.each(Object.entries(cases))('%s', (name, golden) => {
     await trainer.release();
   });
 
-  test('what we write has the names, shapes and direction of what PEFT wrote', () => {
+  test('what we write has the names, shapes and direction of what PEFT wrote', async () => {
     const { decoder } = openGolden(golden.model);
     const out = join(scratch, `written-${name}`);
     cpSync(at(name), out, { recursive: true });
-    writePeftAdapter(
+    await writePeftAdapter(
       stateFromPeft(at(name), scale, decoder),
       { rank: golden.rank, alpha: golden.alpha, base: name, decoder },
       out,

@@ -161,7 +161,7 @@ describe('refused', () => {
         kept.map(([tensor, ref]) => [tensor, fromFloat32(readTensor(ref).data, 'float32')]),
       );
       const entries = kept.map(([tensor, { shape }]) => ({ name: tensor, dtype: 'float32' as const, shape }));
-      writeSafetensors(file, entries, (entry) => [values.get(entry.name)!]);
+      await writeSafetensors(file, entries, (entry) => [values.get(entry.name)!]);
     }
     await expect(
       mergeAdapter({ model: join(goldens, 'models', model), adapter, out: join(scratch, 'none') }),

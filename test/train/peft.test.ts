@@ -91,11 +91,11 @@ test.each([
 test.each([
   ['start', 4],
   ['embedding/start', 3],
-])('what we write is what PEFT wrote: the same keys, shapes and values (%s)', (from, modules) => {
+])('what we write is what PEFT wrote: the same keys, shapes and values (%s)', async (from, modules) => {
   const out = join(scratch, `written-${from.replace('/', '-')}`);
   const shape = { rank: 4, alpha: 8, base: golden.model };
   cpSync(at(from), out, { recursive: true }); // a folder that stands; both files are written anew
-  writePeftAdapter(stateFromPeft(at(from), 2), shape, out);
+  await writePeftAdapter(stateFromPeft(at(from), 2), shape, out);
   const [ours, theirs] = [out, at(from)].map(
     (folder) => readSafetensorsHeader(join(folder, 'adapter_model.safetensors')).tensors,
   );

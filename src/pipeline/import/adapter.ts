@@ -57,8 +57,8 @@ async function converted(file: string, out: string): Promise<ImportedAdapter> {
   const source = { file, sha256: digestFile(file) };
   await writeFolderAtomic(
     out,
-    (folder) => {
-      writeSafetensors(
+    async (folder) => {
+      await writeSafetensors(
         join(folder, 'adapter.safetensors'),
         entries,
         ({ name }) => streamed(tensors[name], identity),

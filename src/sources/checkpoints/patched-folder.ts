@@ -1,12 +1,13 @@
 // Publishing: a copy of a model folder in which nothing differs but the bytes of some rows.
 
 import { dirname, join } from 'node:path';
+import { breathe } from '../../base/abort.ts';
 import { AtomicFile, makeFolder, writeFolderAtomic } from '../../base/atomic.ts';
 import { WhorlError } from '../../base/error.ts';
 import { type OnEvent, silent } from '../../base/events.ts';
 import { fromFloat32, toFloat32 } from '../../tensor/convert.ts';
 import type { TensorRef } from '../../tensor/tensor.ts';
-import { withReader } from '../bounded-reader.ts';
+import { BoundedReader } from '../bounded-reader.ts';
 import { carriedFrom } from './carried.ts';
 import { assertUnchanged, type Checkpoint, placesOf } from './checkpoint.ts';
 import { floatDtype, rowBytes } from './read.ts';
@@ -40,12 +41,12 @@ export async function writePatchedFolder(
   await writeFolderAtomic(out, async (folder) => {
     for (const file of vanilla.files) {
       const mine = edits.filter(({ ref }) => ref.file === file.path);
-      copyPatched(file.path, join(folder, file.name), mine, (bytes) => {
+      await copyPatched(file.path, join(folder, file.name), mine, (bytes) => {
         done += bytes;
         onEvent({ kind: 'progress', name: 'copying weights', done, total });
       });
     }
-    copyCarried(vanilla, folder);
+    await copyCarried(vanilla, folder);
     await options.also?.(folder);
     assertUnchanged(vanilla);
   });
@@ -76,20 +77,20 @@ export function copyReplaced(
   folder: string,
   names: Iterable<string>,
   replace: (name: string, ref: TensorRef) => Uint8Array,
-): void {
-  copyStreamed(vanilla, folder, names, (name, ref) => [replace(name, ref)]);
+): Promise<void> {
+  return copyStreamed(vanilla, folder, names, (name, ref) => [replace(name, ref)]);
 }
 
-function copyStreamed(
+async function copyStreamed(
   vanilla: Checkpoint,
   folder: string,
   names: Iterable<string>,
   parts: (name: string, ref: TensorRef) => Iterable<Uint8Array>,
-): void {
+): Promise<void> {
   const edits = [...names].flatMap((name) => placesOf(vanilla, name).map((ref) => ({ name, ref })));
   for (const file of vanilla.files) {
     const mine = edits.filter(({ ref }) => ref.file === file.path);
-    copyEdited(file.path, join(folder, file.name), function* () {
+    await copyEdited(file.path, join(folder, file.name), function* () {
       for (const { name, ref } of mine) {
         let at = ref.offset;
         for (const bytes of parts(name, ref)) {
@@ -99,15 +100,15 @@ function copyStreamed(
       }
     });
   }
-  copyCarried(vanilla, folder);
+  await copyCarried(vanilla, folder);
   assertUnchanged(vanilla);
 }
 
 /** Copies what a published or fine-tuned folder carries over beside config and weights: `carried.ts` says what. */
-function copyCarried(from: Checkpoint, to: string): void {
+async function copyCarried(from: Checkpoint, to: string): Promise<void> {
   for (const [name, path] of carriedFrom(from).files) {
     makeFolder(dirname(join(to, name)));
-    copyPatched(path, join(to, name), []);
+    await copyPatched(path, join(to, name), []);
   }
 }
 
@@ -136,7 +137,7 @@ function copyPatched(
   to: string,
   edits: readonly { readonly patch: RowPatch; readonly ref: TensorRef }[],
   copied?: (bytes: number) => void,
-): void {
+): Promise<void> {
   const spans = function* () {
     for (const { patch, ref } of edits) {
       const size = rowBytes(ref);
@@ -147,27 +148,31 @@ function copyPatched(
         };
     }
   };
-  copyEdited(from, to, spans, copied);
+  return copyEdited(from, to, spans, copied);
 }
 
 /** A copy of a file in which other bytes stand at some places. */
-function copyEdited(
+async function copyEdited(
   from: string,
   to: string,
   spans: () => Iterable<{ readonly at: number; readonly bytes: Uint8Array }>,
   copied: (bytes: number) => void = () => {},
-): void {
+): Promise<void> {
   const file = new AtomicFile(to);
+  const reader = new BoundedReader(from);
   try {
-    withReader(from, (reader) => {
-      for (const chunk of reader.chunks(0, reader.size)) {
-        file.write(chunk);
-        copied(chunk.length);
-      }
-    });
-    for (const { at, bytes } of spans()) file.write(bytes, at);
+    for (const chunk of reader.chunks(0, reader.size)) {
+      file.write(chunk);
+      copied(chunk.length);
+      await breathe();
+    }
+    for (const { at, bytes } of spans()) {
+      file.write(bytes, at);
+      await breathe();
+    }
     file.commit();
   } finally {
+    reader.close();
     file.discard();
   }
 }

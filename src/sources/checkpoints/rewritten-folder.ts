@@ -44,7 +44,11 @@ interface Entry extends SafetensorsEntry {
   readonly instead?: NewTensor | undefined;
 }
 
-function rewrite(base: Checkpoint, folder: string, { tensors, config, beside }: Rewriting): void {
+async function rewrite(
+  base: Checkpoint,
+  folder: string,
+  { tensors, config, beside }: Rewriting,
+): Promise<void> {
   const place = ({ file, offset }: TensorRef): string => `${offset} ${file}`;
   const byPlace = new Map(
     [...tensors].flatMap(([name, tensor]) =>
@@ -69,7 +73,7 @@ function rewrite(base: Checkpoint, folder: string, { tensors, config, beside }: 
   for (const { file, path, entries } of stored) {
     const reader = new BoundedReader(path);
     try {
-      writeSafetensors(
+      await writeSafetensors(
         join(folder, file),
         entries,
         function* ({ name, dtype, ref, instead }) {

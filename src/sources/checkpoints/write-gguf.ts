@@ -1,6 +1,7 @@
 // Writes one GGUF file (version 3) from streamed bytes: the header is known before the first tensor is made, so memory
 // holds one chunk, whatever the model's size. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
+import { breathe } from '../../base/abort.ts';
 import { AtomicFile } from '../../base/atomic.ts';
 import { assert } from '../../base/error.ts';
 import { elements } from '../../tensor/tensor.ts';
@@ -35,18 +36,21 @@ export const ggufBytes = ({ type, shape }: GgufOut): number =>
  * Writes `tensors` in their order, atomically. `source(tensor)` yields its bytes in chunks that need to live only until
  * the next is asked for.
  */
-export function writeGguf<T extends GgufOut>(
+export async function writeGguf<T extends GgufOut>(
   path: string,
   entries: GgufEntries,
   tensors: readonly T[],
   source: (tensor: T) => Iterable<Uint8Array>,
-): void {
+): Promise<void> {
   const file = new AtomicFile(path);
   try {
     file.write(headerOf(entries, tensors));
     for (const tensor of tensors) {
       const end = file.size + ggufBytes(tensor);
-      for (const chunk of source(tensor)) file.write(chunk);
+      for (const chunk of source(tensor)) {
+        file.write(chunk);
+        await breathe();
+      }
       assert(file.size === end, `${tensor.name}: ${file.size - end} bytes more than its shape says`);
       file.write(new Uint8Array(padded(file.size) - file.size));
     }

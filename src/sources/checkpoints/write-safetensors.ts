@@ -1,6 +1,7 @@
 // Writes one safetensors file from streamed bytes: the header is known before the first tensor is made,
 // so memory holds one chunk, whatever the model's size.
 
+import { breathe } from '../../base/abort.ts';
 import { AtomicFile } from '../../base/atomic.ts';
 import { assert } from '../../base/error.ts';
 import { BYTES_PER_ELEMENT, type Dtype, elements } from '../../tensor/tensor.ts';
@@ -16,18 +17,21 @@ export interface SafetensorsEntry {
  * Writes `entries` in their order, atomically. `source(entry)` yields the tensor's bytes (little-endian,
  * row-major) in chunks that need to live only until the next is asked for.
  */
-export function writeSafetensors<E extends SafetensorsEntry>(
+export async function writeSafetensors<E extends SafetensorsEntry>(
   path: string,
   entries: readonly E[],
   source: (entry: E) => Iterable<Uint8Array>,
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
-): void {
+): Promise<void> {
   const file = new AtomicFile(path);
   try {
     file.write(safetensorsHeader(entries, metadata));
     for (const entry of entries) {
       const end = file.size + byteLength(entry);
-      for (const chunk of source(entry)) file.write(chunk);
+      for (const chunk of source(entry)) {
+        file.write(chunk);
+        await breathe();
+      }
       assert(file.size === end, `${entry.name}: ${file.size - end} bytes more than its shape says`);
     }
     file.commit();

@@ -150,7 +150,7 @@ async function ofWeights(checked: Checked, options: AskAgainOptions): Promise<Ag
         'give the model that it is about, byte for byte',
       );
   const vanilla = options.vanilla === undefined ? undefined : await open(options.vanilla);
-  const stamp = predicate.stamp && readStamp(checked.stamp!, suspect, vanilla, onEvent);
+  const stamp = predicate.stamp && (await readStamp(checked.stamp!, suspect, vanilla, onEvent));
   const said =
     predicate.transcript.length === 0
       ? { answers: [], scores: undefined }

@@ -98,7 +98,7 @@ test('a stamp: the sums of the weights are read again', async () => {
   const seed = opening.reveal().owner_seed!;
   const stamp = { stamp: drawStamp(plan.stamp!, claim.root, seed, null) };
   const opened = { kind: plan.kind, claim, plan, bindings, draw: makeDraw(claim, seed), ...stamp } as Opened;
-  const reading = readStamp(stamp.stamp, model, undefined);
+  const reading = await readStamp(stamp.stamp, model, undefined);
   const issue = (read: typeof reading) =>
     seal(
       statementOf(opened, { opening: opening.reveal() } as SecretContents, {
