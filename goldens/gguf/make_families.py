@@ -4,9 +4,9 @@ families/<name>.gguf  names are those of gguf-py's tensor_mapping, layouts and k
 families/<name>.json  the config.json that stands for it (Hugging Face's, without what GGUF has no key for) and the sha256
                       of each tensor's float32 bytes under Hugging Face's name
 
-Run from this folder: python make_families.py   (needs gguf, numpy, safetensors, torch)
+Run from this folder: python make_families.py [name ...]   (needs gguf, numpy, safetensors, torch)
 """
-import hashlib, json
+import hashlib, json, sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -102,6 +102,14 @@ def write(name, folder, more=None):
     w.add_tokenizer_model("gpt2"); w.add_tokenizer_pre("gpt-2"); w.add_token_list([chr(65 + i) for i in range(vocab - 1)] + ["AB"])
     w.add_token_types([1] * vocab); w.add_token_merges(["A B"]); w.add_bos_token_id(1); w.add_eos_token_id(2)
     names, tensors = gguf.get_tensor_name_map(arch, layers), {}
+    for block, part, h in [(i, p, n) for i in range(layers) for p, n in [("q", heads), ("k", kv)]]:
+        # StableLMModel.modify_tensors: the norms of all heads are stacked.
+        at = f"model.layers.{block}.self_attn.{part}_layernorm"
+        own = [f"{at}.norms.{i}.weight" for i in range(h)]
+        if own[0] in state:
+            for key in own:
+                tensors[key] = {"shape": [head], "sha256": hashlib.sha256(state[key].astype("<f4").tobytes()).hexdigest()}
+            w.add_tensor(names.get_name(f"{at}.weight", try_suffixes=(".weight",)), np.stack([state.pop(key) for key in own]))
     for key, x in state.items():
         ours = names.get_name(key, try_suffixes=(".weight", ".bias"))
         if key == "lm_head.weight" and (c["tie_word_embeddings"] or ours is None):
@@ -145,8 +153,9 @@ def write(name, folder, more=None):
     print(name, (HERE / "families" / f"{name}.gguf").stat().st_size)
 
 
-for folder in sorted(MODELS.iterdir()):
+for folder in sorted(map(MODELS.joinpath, sys.argv[1:]) if sys.argv[1:] else MODELS.iterdir()):
     config = folder / "config.json"
     kind = json.loads(config.read_text())["model_type"] if config.exists() else "llama"
-    if kind in ARCH and kind != "llama":  # LLaMA's own are make.py's
+    # LLaMA's own are make.py's; Phi with norms of queries and keys is what llama.cpp has no tensors for.
+    if kind in ARCH and kind != "llama" and folder.name != "phi-qk-norm":
         write(folder.name, folder)

@@ -10,7 +10,7 @@ import { dequantize } from '../sources/checkpoints/gguf-blocks.ts';
 import { type PartTensor, readGgufParts } from '../sources/checkpoints/gguf-parts.ts';
 import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import type { FloatDtype } from '../tensor/tensor.ts';
+import { elements, type FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
 import { ggufConfigText } from './config-text.ts';
 import { GGUF_FAMILIES } from './families/gguf.ts';
@@ -46,7 +46,7 @@ export async function convertGguf(
   const config = { ...ggufConfig(family, file, values), torch_dtype: dtype };
   const entries = ggufWeights(family, file).map((weight) => {
     const tensor = file.tensors.get(weight.from)!;
-    return { name: weight.name, dtype, shape: tensor.shape, weight, tensor };
+    return { name: weight.name, dtype, shape: weight.shape, weight, tensor };
   });
   onEvent({ kind: 'phase', name: 'dequantising', detail: `${basename(name)} → ${folder}` });
   const write = async (temporary: string) => {
@@ -59,7 +59,7 @@ export async function convertGguf(
         const decode = (bytes: Uint8Array) => dequantize(tensor.type, bytes);
         for (const values of orderedRows(readers.get(tensor.file)!, tensor, weight, 'hugging-face', decode))
           yield fromFloat32(values, dtype);
-        done += tensor.length;
+        done += tensor.length * (elements(weight.shape) / elements(tensor.shape));
         onEvent({ kind: 'progress', name: 'dequantising', done, total });
       });
     } finally {

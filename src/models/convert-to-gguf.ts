@@ -123,6 +123,10 @@ function* bytesOf(tensor: GgufTensorOut, source: string): Generator<Uint8Array> 
 function* valuesOf(tensor: GgufTensorOut): Generator<Float32Array> {
   const { from, name } = tensor;
   if (from instanceof Float32Array) return yield from;
+  if (!('file' in from)) {
+    for (const part of from) yield* valuesOf({ ...tensor, from: part });
+    return;
+  }
   const dtype = floatDtype(from);
   const reader = new BoundedReader(from.file, name);
   try {

@@ -22,7 +22,8 @@ import { differences, sameWindows } from './same-decoder.ts';
 /** A tensor of the file and what it is made of. */
 export interface GgufTensorOut extends GgufOut, RowOrder {
   readonly type: WritableType;
-  readonly from: TensorRef | Float32Array;
+  /** Several: one after the other. */
+  readonly from: TensorRef | readonly TensorRef[] | Float32Array;
 }
 
 export interface GgufPlan {
@@ -54,13 +55,15 @@ export function ggufPlan(model: Model, wanted: GgufFileType): GgufPlan {
   const { type, file } = GGUF_TYPES[wanted];
   entries.set('general.file_type', { type: 'uint32', value: file });
   if (BLOCKS[type].elements > 1) entries.set('general.quantization_version', { type: 'uint32', value: 2 });
+  const { tensors: made, left } = tensorsOf(family, model, own.made, type);
   const tensors = [
     ...(factors
       ? [{ name: ROPE_FACTORS, type: 'F32' as const, shape: [factors.length], from: factors }]
       : []),
-    ...tensorsOf(family, model, own.made, type),
+    ...made,
   ];
   const lost = checkSaysAll(family, model, own, entries, tensors);
+  if (left !== undefined) throw unsaid(model, `the tensor ${left}`, family); // which no key of the config is the reason for
   return {
     architecture: family.architecture,
     entries,
@@ -138,13 +141,13 @@ function entryOf(
   return { type: ENTRY_TYPES[as], value } as GgufEntry;
 }
 
-/** Ours, by transformers' names, in the order: embedding, blocks, what follows them. */
-function* tensorsOf(
+/** Ours, by transformers' names, in the order: embedding, blocks, what follows them; and the first that has no place there. */
+function tensorsOf(
   family: GgufFamily,
   model: Model,
   plain: Decoder,
   wanted: WritableType,
-): Generator<GgufTensorOut> {
+): { readonly tensors: readonly GgufTensorOut[]; readonly left: string | undefined } {
   const { decoder } = model;
   const { config, shapes } = decoder;
   // The family's own names, whatever the folder or a wrapper calls them: the order is the same.
@@ -153,11 +156,25 @@ function* tensorsOf(
   const out = function* (from: string, rule: GgufName, prefix: string): Generator<GgufTensorOut> {
     const [to, layout] = typeof rule === 'string' ? [rule, {}] : [rule.to, rule];
     for (const leaf of ['weight', 'bias']) {
-      const own = byName.get(`${prefix}${to}.${leaf}`);
-      if (own === undefined) continue;
-      byName.delete(`${prefix}${to}.${leaf}`);
-      yield made(`${from}.${leaf}`, model.tensors.get(own)!, layout);
+      if (layout.rows === 'apart') {
+        const heads: TensorRef[] = [];
+        const next = () => taken(`${prefix}${to}.${heads.length}.${leaf}`);
+        for (let own = next(); own; own = next()) heads.push(own);
+        if (heads.length > 0) yield stacked(`${from}.${leaf}`, heads);
+        continue;
+      }
+      const own = taken(`${prefix}${to}.${leaf}`);
+      if (own) yield made(`${from}.${leaf}`, own, layout);
     }
+  };
+  const taken = (name: string): TensorRef | undefined => {
+    const own = byName.get(name);
+    byName.delete(name);
+    return own === undefined ? undefined : model.tensors.get(own)!;
+  };
+  const stacked = (name: string, from: readonly TensorRef[]): GgufTensorOut => {
+    const shape = [from.length, ...from[0]!.shape];
+    return { name, type: typeOf(name, shape, wanted), shape, from };
   };
   const made = (name: string, from: TensorRef, layout: GgufLayout): GgufTensorOut => ({
     name,
@@ -171,19 +188,21 @@ function* tensorsOf(
     ...(layout.plus !== undefined && { plus: -layout.plus }),
   });
   const { token_embd, ...after } = family.outside;
-  yield* out('token_embd', token_embd!, '');
-  for (let layer = 0; layer < config.num_hidden_layers; layer++)
-    for (const [part, rule] of Object.entries(family.block))
-      yield* out(`blk.${layer}.${part}`, rule, `${family.layers}${layer}.`);
-  for (const [part, rule] of Object.entries(after)) {
-    if (part === 'output' && decoder.head === decoder.embedding && family.head === 'stored')
-      yield made('output.weight', model.tensors.get(decoder.embedding)!, {});
-    if (part === 'output' && decoder.head !== decoder.embedding && family.head === 'tied')
-      throw unsaid(model, 'a head of its own (tie_word_embeddings = false)', family);
-    yield* out(part, rule, '');
-  }
-  const [left] = byName.keys();
-  if (left !== undefined) throw unsaid(model, `the tensor ${left}`, family);
+  const all = function* (): Generator<GgufTensorOut> {
+    yield* out('token_embd', token_embd!, '');
+    for (let layer = 0; layer < config.num_hidden_layers; layer++)
+      for (const [part, rule] of Object.entries(family.block))
+        yield* out(`blk.${layer}.${part}`, rule, `${family.layers}${layer}.`);
+    for (const [part, rule] of Object.entries(after)) {
+      if (part === 'output' && decoder.head === decoder.embedding && family.head === 'stored')
+        yield made('output.weight', model.tensors.get(decoder.embedding)!, {});
+      if (part === 'output' && decoder.head !== decoder.embedding && family.head === 'tied')
+        throw unsaid(model, 'a head of its own (tie_word_embeddings = false)', family);
+      yield* out(part, rule, '');
+    }
+  };
+  const tensors = [...all()];
+  return { tensors, left: [...byName.keys()][0] };
 }
 
 /** What llama.cpp takes where a row is no multiple of a type's block. */

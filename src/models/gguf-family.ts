@@ -14,8 +14,9 @@ export interface GgufLayout {
   /**
    * `interleaved`: within each head, row 2i + j of GGUF is row j·D/2 + i of ours (the two halves that RoPE turns together).
    * `by-part`: the rows of all heads' q, then of all k, then of all v; ours has each head's q, k and v side by side.
+   * `apart`: the weights of each head in a row; ours are tensors of their own, `{to}.{head}`.
    */
-  readonly rows?: 'interleaved' | 'by-part';
+  readonly rows?: 'interleaved' | 'by-part' | 'apart';
   /** What is added to GGUF's values; −1 where it stores 1 + w of a norm. */
   readonly plus?: number;
 }

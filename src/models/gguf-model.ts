@@ -12,6 +12,7 @@ interface GgufWeight extends RowOrder {
   readonly name: string;
   /** GGUF's name for it. */
   readonly from: string;
+  readonly shape: readonly number[];
 }
 
 // Keys of any architecture that are read below, or that change nothing.
@@ -32,7 +33,7 @@ const SHARED = [
   ...YARN_KEYS,
 ];
 const DEFAULT_THETA = 10_000; // llama.cpp's, whatever the family's in transformers
-const MAX_VECTOR = 1 << 20; // a bias is read whole, so bounded; the widest models have some ten thousand elements
+const MAX_VECTOR = 1 << 20; // a bias is read whole, heads' norms are one each: the widest models have some ten thousand elements
 
 /**
  * config.json without `torch_dtype`. @param values the elements of a tensor of the file, for what only a tensor says
@@ -99,7 +100,7 @@ export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly Gguf
   const sizes = sizesOf(new GgufKeys(file, family.architecture));
   const withBias = new Set([...(family.biased ?? []), ...Object.values(family.biases ?? {}).flat()]);
   const tensors = [...file.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS); // said by the config
-  return tensors.map((tensor) => {
+  return tensors.flatMap((tensor) => {
     const [, layer, part = '', leaf] =
       /^(?:blk\.(0|[1-9]\d{0,5})\.)?(.+)\.(weight|bias)$/.exec(tensor.name) ?? [];
     const names = layer === undefined ? family.outside : family.block;
@@ -108,14 +109,41 @@ export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly Gguf
       throw unsupported(file, `the tensor ${tensor.name} is not handled`, 'use another conversion');
     const [to, layout] = typeof rule === 'string' ? [rule, {}] : [rule.to, rule];
     const prefix = layer === undefined ? '' : `${family.layers}${layer}.`;
-    return {
-      name: `${prefix}${to}.${leaf}`,
-      from: tensor.name,
-      ...rowsOf(layout, tensor, sizes, file),
-      ...(layout.plus !== undefined && { plus: layout.plus }),
-    };
+    if (layout.rows === 'apart')
+      return apart(tensor, sizes, file).map((own, head) => ({
+        name: `${prefix}${to}.${head}.${leaf}`,
+        ...own,
+      }));
+    return [
+      {
+        name: `${prefix}${to}.${leaf}`,
+        from: tensor.name,
+        shape: tensor.shape,
+        ...rowsOf(layout, tensor, sizes, file),
+        ...(layout.plus !== undefined && { plus: layout.plus }),
+      },
+    ];
   });
 }
+
+/** A tensor's rows, each of them one head's. */
+function apart(
+  { name, shape }: GgufTensor,
+  { headDim }: GgufSizes,
+  file: GgufHeader,
+): readonly Omit<GgufWeight, 'name'>[] {
+  const [heads, width] = shape as [number, number];
+  if (shape.length !== 2 || width !== headDim || heads * width > MAX_VECTOR)
+    throw noHeads(name, headDim, file);
+  return Array.from({ length: heads }, (_, head) => ({
+    from: name,
+    shape: [width],
+    runs: [{ first: head, count: 1 }],
+  }));
+}
+
+const noHeads = (name: string, headDim: number, { path }: GgufHeader): WhorlError =>
+  new WhorlError('bad-file', `${path}: ${name} does not split into heads of ${headDim}`);
 
 /** How the rows of a tensor with this layout are put in our order. */
 function rowsOf(
@@ -128,7 +156,7 @@ function rowsOf(
   const [count] = shape as [number];
   const fits = rows === 'by-part' ? count === 3 * heads * headDim : count % headDim === 0;
   if (shape.length > 2 || (shape.length === 1 && count > MAX_VECTOR) || !fits)
-    throw new WhorlError('bad-file', `${file.path}: ${name} does not split into heads of ${headDim}`);
+    throw noHeads(name, headDim, file);
   if (rows === 'interleaved') return { headDim };
   return { runs: transposedRuns(3, heads, headDim) };
 }

@@ -198,6 +198,11 @@ describe('is refused before anything is written', () => {
     ],
     ['biases that llama.cpp has no place for', () => changed('olmo2-gqa-bias', {}), 'attention_bias = true'],
     ['no biases where llama.cpp wants them', () => changed('starcoder2-no-bias', {}), 'use_bias = false'],
+    [
+      'norms of queries and keys that llama.cpp has no tensors for',
+      () => changed('phi-qk-norm', {}),
+      'qk_layernorm = true',
+    ],
     ['dynamic positions', () => changed('llama-dynamic', {}), 'rope_type "dynamic"'],
     [
       'an untied head that llama.cpp never reads',

@@ -27,10 +27,14 @@ interface AttentionPart {
   readonly fused?: string;
   readonly out: string;
   /**
-   * Queries and keys normalised before they turn, by `q_norm` and `k_norm`: each head by the same weights [D], each head by
-   * its own [H, D], or all heads as one row [H·D].
+   * Queries and keys normalised before they turn, by `q_norm` and `k_norm` or what `names` says: each head by the same weights
+   * [D], each head by its own [H, D], or all heads as one row [H·D].
    */
-  readonly qkNorm?: { readonly over: 'head' | 'heads' | 'row'; readonly norm: Norm };
+  readonly qkNorm?: {
+    readonly over: 'head' | 'heads' | 'row';
+    readonly norm: Norm;
+    readonly names?: { readonly q: string; readonly k: string };
+  };
 }
 
 interface MlpPart {
@@ -69,6 +73,7 @@ export interface Blueprint<C extends DecoderConfig & { readonly intermediate_siz
 }
 
 const HEAD = 'lm_head.weight';
+const QK_NORMS = { q: 'q_norm', k: 'k_norm' };
 
 /** The decoder that a blueprint describes. */
 export function decoderOf<C extends DecoderConfig & { readonly intermediate_size: number }>(
@@ -159,14 +164,14 @@ function shapesOf(
       ] as const)
         table.linear(`${at}self_attn.${name}`, heads * D, E, attention.bias.in);
     table.linear(`${at}self_attn.${attention.out}`, E, H * D, attention.bias.out);
-    if (attention.qkNorm)
+    if (attention.qkNorm) {
+      const { over, norm: own, names = QK_NORMS } = attention.qkNorm;
       for (const [name, heads] of [
-        ['q_norm', H],
-        ['k_norm', K],
-      ] as const) {
-        const shape = { head: [D], heads: [heads, D], row: [heads * D] }[attention.qkNorm.over];
-        attention.qkNorm.norm.shapes(table, `${at}self_attn.${name}`, shape);
-      }
+        [names.q, H],
+        [names.k, K],
+      ] as const)
+        own.shapes(table, `${at}self_attn.${name}`, { head: [D], heads: [heads, D], row: [heads * D] }[over]);
+    }
     normAt(norms.afterAttention && at + norms.afterAttention);
     normAt(norms.beforeMlp && at + norms.beforeMlp);
     if (experts?.sparse(i)) expertShapes(experts, table, at, E);
@@ -207,14 +212,15 @@ function attention(plan: Sized, w: Weights, at: string, i: number, x: Value, inp
   const all = fused === undefined ? undefined : project(fused, x); // [T, (H + 2K)·D]
   const part = (name: string, from: number, heads: number): Value =>
     all ? slice(all, 1, from * D, (from + heads) * D) : project(name, x);
-  const normed = (name: string, y: Value, heads: number): Value => {
+  const normed = (which: 'q' | 'k', y: Value, heads: number): Value => {
     if (!qkNorm) return y;
-    if (qkNorm.over === 'row') return qkNorm.norm.apply(w, `${prefix}${name}`, y);
+    const name = `${prefix}${(qkNorm.names ?? QK_NORMS)[which]}`;
+    if (qkNorm.over === 'row') return qkNorm.norm.apply(w, name, y);
     const T = y.shape[0]!;
-    return reshape(qkNorm.norm.apply(w, `${prefix}${name}`, reshape(y, [T, heads, D])), [T, heads * D]);
+    return reshape(qkNorm.norm.apply(w, name, reshape(y, [T, heads, D])), [T, heads * D]);
   };
-  const q = input.rotate(i, normed('q_norm', part('q_proj', 0, H), H)); // [T, H·D]
-  const k = input.rotate(i, normed('k_norm', part('k_proj', H, K), K)); // [T, K·D]
+  const q = input.rotate(i, normed('q', part('q_proj', 0, H), H)); // [T, H·D]
+  const k = input.rotate(i, normed('k', part('k_proj', H, K), K)); // [T, K·D]
   const v = part('v_proj', H + K, K); // [T, K·D]
   return projections(w, prefix, bias.out)(out, input.attend(i, q, k, v));
 }

@@ -4,6 +4,7 @@ import type { Value } from '../../engine/graph.ts';
 import { add, cast, mul } from '../../engine/ops/arithmetic.ts';
 import { constant } from '../../engine/ops/leaves.ts';
 import { layerNorm, rmsNorm } from '../../engine/ops/normalise.ts';
+import { concat, reshape } from '../../engine/ops/shape.ts';
 import type { Weights } from '../family.ts';
 import type { Shapes } from './linear.ts';
 
@@ -39,10 +40,7 @@ export const layerWithBias = (eps: number): Norm => ({
 
 /** Layer norm that has learnt nothing: no weights, no bias. */
 export const layerBare = (eps: number): Norm => ({
-  apply(_w, _name, x) {
-    const width = x.shape.at(-1) as number;
-    return layerNorm(x, constant(x.scope, 'float32', [width], Array(width).fill(1)), undefined, eps);
-  },
+  apply: (_w, _name, x) => standardised(x, eps),
   shapes() {},
 });
 
@@ -51,9 +49,25 @@ export const layerWithoutBias = (eps: number): Norm => ({
   apply(w, name, x) {
     const gamma = w(`${name}.weight`);
     if (gamma.rank === 1) return layerNorm(x, gamma, undefined, eps);
-    const width = gamma.shape.at(-1) as number;
-    const ones = constant(x.scope, 'float32', [width], Array(width).fill(1));
-    return mul(layerNorm(x, ones, undefined, eps), cast(gamma, 'float32'));
+    return mul(standardised(x, eps), cast(gamma, 'float32'));
   },
   shapes: onlyWeight,
 });
+
+/** Layer norm without a bias of x [T, H, D], each head by a tensor of its own, `{name}.norms.{head}.weight` [D] (StableLM 2 12B). */
+export const layerOfHeads = (eps: number): Norm => ({
+  apply(w, name, x) {
+    const [, heads, width] = x.shape as [unknown, number, number];
+    const rows = Array.from({ length: heads }, (_, head) => w(`${name}.norms.${head}.weight`));
+    return mul(standardised(x, eps), cast(reshape(concat(rows, 0), [heads, width]), 'float32'));
+  },
+  shapes(table, name, [heads, width]) {
+    for (let head = 0; head < heads!; head++) table.tensor(`${name}.norms.${head}.weight`, [width!]);
+  },
+});
+
+/** Mean 0 and variance 1 along the last axis. */
+function standardised(x: Value, eps: number): Value {
+  const width = x.shape.at(-1) as number;
+  return layerNorm(x, constant(x.scope, 'float32', [width], Array(width).fill(1)), undefined, eps);
+}

@@ -25,6 +25,11 @@ const PROJECTIONS = {
 };
 const PRE_NORMS = { attn_norm: 'input_layernorm', ffn_norm: 'post_attention_layernorm' };
 const QK_NORMS = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' };
+/** Of each head its own tensor, which llama.cpp has as rows of one. */
+const QK_NORMS_APART: Readonly<Record<string, GgufName>> = {
+  attn_q_norm: { to: 'self_attn.q_layernorm.norms', rows: 'apart' },
+  attn_k_norm: { to: 'self_attn.k_layernorm.norms', rows: 'apart' },
+};
 const interleaved = (to: string): GgufName => ({ to, rows: 'interleaved' });
 /** The rows of q and k as llama.cpp's converter reorders them for architectures that turn neighbours. */
 const TURNED = {
@@ -186,7 +191,8 @@ const LIST: readonly GgufFamily[] = [
       use_parallel_residual: { name: 'use_parallel_residual', as: 'flag', absent: false },
     },
     rotaryShare: 'partial_rotary_factor',
-    block: { ...PROJECTIONS, ...PRE_NORMS, ...GATED },
+    switches: { qk_layernorm: 'attn_q_norm' },
+    block: { ...PROJECTIONS, ...QK_NORMS_APART, ...PRE_NORMS, ...GATED },
     biases: { use_qkv_bias: IN },
     biased: [...Object.keys(PRE_NORMS), 'output_norm'],
   }),

@@ -51,6 +51,9 @@ export const PRE_NORMS = {
   beforeMlp: 'post_attention_layernorm',
 } as const;
 
+/** Queries' and keys' norms under the names of families that call them layer norms. */
+export const QK_LAYERNORMS = { q: 'q_layernorm', k: 'k_layernorm' } as const;
+
 /** The gated MLP under LLaMA's names. */
 export const GATED = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' } as const;
 
