@@ -1,5 +1,5 @@
 // A model larger than what memory is free: random bf16 weights in Mistral 7B's shapes are written, scored, and stepped through
-// by `rows`, `adapter` and LoRA. Run: npx tsx bench/memory.ts --dir DIR [--gb N] [--rows 4] [--tokens 32] [--steps 2]
+// by `rows`, `adapter` and LoRA. Run: npx tsx bench/memory.ts --dir DIR | --gguf FILE [--gb N] [--rows 4] [--tokens 32] [--steps 2]
 
 import { randomFillSync } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -23,9 +23,9 @@ import { Trainer } from '../src/train/trainer.ts';
 import { lowRankEverywhere } from '../src/train/trains.ts';
 import { flag } from './machines.ts';
 
-const USAGE = 'npx tsx bench/memory.ts --dir DIR [--gb N] [--rows 4] [--tokens 32] [--steps 2]';
-const [dir] = flag('dir');
-if (!dir) throw new Error(USAGE);
+const USAGE = 'npx tsx bench/memory.ts --dir DIR | --gguf FILE [--gb N] [--rows 4] [--tokens 32] [--steps 2]';
+const [dir, gguf] = [flag('dir')[0], flag('gguf')[0]];
+if (!dir && !gguf) throw new Error(USAGE);
 const number = (name: string, fallback: number) => Number(flag(name)[0] ?? fallback);
 const [rows, tokens, steps] = [number('rows', 4), number('tokens', 32), number('steps', 2)];
 const say = (text: string) => process.stderr.write(`${text}\n`);
@@ -107,12 +107,14 @@ function watch(): { stop: () => Promise<number> } {
 }
 
 const free = available();
-if (!existsSync(join(dir, 'config.json'))) {
+if (dir && !existsSync(join(dir, 'config.json'))) {
   const bytes = number('gb', (1.5 * free) / 1e9) * 1e9;
   say(`writing ${gb(bytes)} GB to ${dir}; ${gb(free)} GB are available`);
   await write(dir, bytes);
 }
-const model = await openModel(dir);
+const model = await openModel((gguf ?? dir)!, {
+  onEvent: ({ kind, ...more }) => kind === 'phase' && say(JSON.stringify(more)),
+});
 const { vocab_size: V, hidden_size: E, num_hidden_layers } = model.decoder.config;
 const weights = [...model.tensors.values()].reduce((sum, { length }) => sum + length, 0);
 const random = seededRandom('memory');
