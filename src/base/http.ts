@@ -1,7 +1,8 @@
 // What every client of a server nobody vouches for does in the same way: bodies bounded while they come, waits read, silences
 // put into words. Where requests go, and what is tried again, is each client's own.
 
-import type { Dispatcher } from 'undici';
+import { type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { WhorlError } from './error.ts';
 
 type Body = Dispatcher.ResponseData['body'];
 
@@ -41,3 +42,37 @@ export function retryAfter(value: unknown): number | undefined {
   const ms = /^\d+(?:\.\d+)?$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
+
+const PROXY_KINDS: ReadonlySet<string> = new Set(['http:', 'https:', 'socks5:', 'socks:']);
+
+/**
+ * The proxy that an environment names, in curl's and Python's variables; undefined: none. What stands in them may hold a password, and
+ * is never shown.
+ * @throws WhorlError `usage` for a variable that names no proxy
+ */
+export function proxyOf(env: Readonly<Record<string, string | undefined>>): Dispatcher | undefined {
+  const read = (scheme: 'http' | 'https'): string => {
+    const names = [`${scheme}_proxy`, `${scheme}_proxy`.toUpperCase(), 'all_proxy', 'ALL_PROXY'];
+    const name = names.find((one) => env[one]);
+    if (name === undefined) return '';
+    const url = URL.canParse(env[name]!) ? new URL(env[name]!) : undefined;
+    if (url === undefined || url.hostname === '' || !PROXY_KINDS.has(url.protocol))
+      throw new WhorlError(
+        'usage',
+        `${name} is no address of a proxy`,
+        'write http://HOST:PORT (or https://, socks5://), or unset it',
+      );
+    return url.href;
+  };
+  const [httpProxy, httpsProxy] = [read('http'), read('https')];
+  if (httpProxy === '' && httpsProxy === '') return undefined;
+  return new EnvHttpProxyAgent({ httpProxy, httpsProxy, noProxy: env.no_proxy ?? env.NO_PROXY ?? '' });
+}
+
+/** What to look at where a connection fails: behind a proxy it is the proxy that may be silent. */
+export const networkToCheck = (env: Readonly<Record<string, string | undefined>>): string => {
+  const name = ['https_proxy', 'http_proxy', 'all_proxy']
+    .flatMap((one) => [one, one.toUpperCase()])
+    .find((one) => env[one]);
+  return name === undefined ? 'check the network' : `check the network, and the proxy that ${name} names`;
+};

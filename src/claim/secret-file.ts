@@ -96,7 +96,7 @@ function readBounded(path: string): Uint8Array {
   let size: number;
   try {
     const stat = statSync(path);
-    if (!stat.isFile()) throw bad(path, 'is not a file');
+    if (!stat.isFile()) throw bad(path, 'is not a file', 'give the path of secret.whorl');
     size = stat.size;
   } catch (cause) {
     if (cause instanceof WhorlError) throw cause;

@@ -8,6 +8,7 @@ import { debug, debugLevel, debugOut, megabytes } from '../base/debug.ts';
 import { WhorlError } from '../base/error.ts';
 import { packageRoot } from '../base/package-root.ts';
 import { systemError } from '../base/system-errors.ts';
+import { writtenOut } from '../base/unseen.ts';
 import { normaliseFlags } from './arguments.ts';
 import { COMMANDS, type CommandEntry, everyCommand, isCommand } from './commands.ts';
 import { dressHelp } from './help.ts';
@@ -126,4 +127,5 @@ function explain(thrown: unknown, args: readonly string[]): number {
   return ours && error.code === 'usage' ? EXIT.usage : EXIT.failed;
 }
 
-const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, ' ');
+/** Names of files and values stand in it: none may break the line, colour it or rub it out. */
+const oneLine = (message: string): string => writtenOut(message.replace(/\s*\n\s*/g, ' '));

@@ -5,6 +5,7 @@ import pc from 'picocolors';
 import stringWidth from 'string-width';
 import { debug, debugLevel, rssText } from '../base/debug.ts';
 import type { OnEvent, ProgressEvent } from '../base/events.ts';
+import { writtenOut } from '../base/unseen.ts';
 import { countText, cut, durationText, liveLine, type Paint } from './output.ts';
 import { untilStopped } from './stopping.ts';
 
@@ -93,9 +94,11 @@ export class Progress {
 
   /** Give this to a library call. */
   readonly onEvent: OnEvent = (event) => {
-    if (event.kind === 'phase') this.#begin(event.name, event.detail);
-    else if (event.kind === 'note') this.#permanent(`  ${this.#paint.dim(event.text)}`, `  ${event.text}`);
-    else this.#count(event);
+    if (event.kind === 'phase') this.#begin(event.name, event.detail && writtenOut(event.detail));
+    else if (event.kind === 'note') {
+      const text = writtenOut(event.text);
+      this.#permanent(`  ${this.#paint.dim(text)}`, `  ${text}`);
+    } else this.#count(event.note ? { ...event, note: writtenOut(event.note) } : event);
   };
 
   /** Ends the phase that runs; `failed` leaves it marked so. */

@@ -9,7 +9,7 @@ import { openDevice } from '../engine/session-device.ts';
 import { checkLaunch } from '../launch/check-launch.ts';
 import type { Model } from '../models/model.ts';
 import { configOptions, openModel } from '../models/open-model.ts';
-import { RunFolder } from '../runs/run-folder.ts';
+import { checkBesideModel, RunFolder } from '../runs/run-folder.ts';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import { fittingSettings } from './fitting-settings.ts';
@@ -81,6 +81,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
       `${run.path} holds a finished run`,
       'name a new folder with --out; --overwrite moves it aside',
     );
+  if (state === 'new') checkBesideModel(run.path, options.model);
   checkWritable(run.start);
   const device = await openDevice(options);
   if (method.kind === 'weights' && options.source !== undefined)

@@ -92,8 +92,10 @@ function readyToProve({ run: path, response, tsa, request, tsaRoot }: ProveOptio
   if (given.length !== 1)
     throw new WhorlError(
       'usage',
-      `${given.length} ways to a time stamp are given`,
-      'give one of response, tsa, request',
+      given.length === 0
+        ? 'no way to a time stamp is given'
+        : `${given.length} ways to a time stamp are given`,
+      'give one of --response, --tsa, --request',
     );
   const run = new RunFolder(path);
   return { run, claim: claimOf(run), trusted: request === undefined ? readTrusted(tsaRoot) : [] };

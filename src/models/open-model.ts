@@ -120,10 +120,9 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
   const dtype = options.dtype ?? 'float32';
   const cache = options.cacheDir ?? cacheFolder();
   const folder = join(resolve(cache), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
-  if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined)
-    await inCache(cache, () =>
-      convertGguf(parts, path, folder, dtype, checkUnchanged, options.onEvent ?? silent),
-    );
+  await inCache(cache, folder, () =>
+    convertGguf(parts, path, folder, dtype, checkUnchanged, options.onEvent ?? silent),
+  );
   const gguf = { path: source, sha256 };
   return { ...openFolder(folder, options), source, gguf, convertedFrom: dirname(source) };
 }
@@ -159,19 +158,18 @@ async function converted(
   const digest = createHash('sha256').update(named).digest('hex');
   const cache = resolve(options.cacheDir ?? cacheFolder());
   const folder = join(cache, 'torch', `${digest}-v${TORCH_CONVERSION}`);
-  if (statSync(join(folder, 'config.json'), { throwIfNoEntry: false }) === undefined)
-    await inCache(cache, () =>
-      convertTorch(path, weights, folder, checkUnchanged, options.onEvent ?? silent),
-    );
+  await inCache(cache, folder, () =>
+    convertTorch(path, weights, folder, checkUnchanged, options.onEvent ?? silent),
+  );
   return folder;
 }
 
 const CANNOT_WRITE: readonly string[] = ['bad-path', 'no-access', 'no-space', 'not-writable'];
 
-/** What cannot be written there is not what the user named: the error says how to name another cache. */
-async function inCache(cache: string, write: () => Promise<void>): Promise<void> {
+/** Makes `folder` unless it is there. What cannot be there is not what the user named: the error says how to name another cache. */
+async function inCache(cache: string, folder: string, write: () => Promise<void>): Promise<void> {
   try {
-    await write();
+    if (!isThere(join(folder, 'config.json'))) await write();
   } catch (error) {
     if (
       !(error instanceof WhorlError) ||

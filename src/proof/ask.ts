@@ -4,10 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import { MessageImprint, TimeStampReq, TimeStampReqVersion } from '@peculiar/asn1-tsp';
 import { AlgorithmIdentifier } from '@peculiar/asn1-x509';
-import { EnvHttpProxyAgent, request } from 'undici';
+import { Agent, request } from 'undici';
 import { checkAborted, currentSignal } from '../base/abort.ts';
 import { WhorlError } from '../base/error.ts';
-import { collect } from '../base/http.ts';
+import { collect, proxyOf } from '../base/http.ts';
 import { serialText } from './cms.ts';
 import { MAX_RESPONSE, SHA256 } from './time-stamp.ts';
 
@@ -56,7 +56,7 @@ async function answerOf(
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol))
     throw new WhorlError('usage', `${address} is no address`, 'give one that begins with https://');
-  const dispatcher = new EnvHttpProxyAgent();
+  const dispatcher = proxyOf(process.env) ?? new Agent();
   const given = currentSignal();
   const late = AbortSignal.timeout(MILLISECONDS);
   try {

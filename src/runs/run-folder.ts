@@ -1,7 +1,7 @@
 // Names of every file in a private run folder (docs/method.md, section 4). Only `published/` is for upload.
 
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { chmodSync, existsSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { makeFolder, moveFolder, writeFileAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
 
@@ -121,6 +121,30 @@ export class RunFolder {
   clean(): void {
     rmSync(join(this.path, 'work'), { recursive: true, force: true });
   }
+}
+
+/**
+ * A run holds the secret: it may not lie in the folder of its model, which is what people upload.
+ * @param model as it was given: a folder, or what is none
+ * @throws WhorlError `bad-path`
+ */
+export function checkBesideModel(out: string, model: string): void {
+  if (statSync(model, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  const within = relative(realpathSync(model), realPlace(out));
+  if (within.split(sep)[0] === '..' || isAbsolute(within)) return;
+  throw new WhorlError(
+    'bad-path',
+    `${resolve(out)} lies in the model's own folder, and would be uploaded with it, secret and all`,
+    'name a folder outside with --out',
+  );
+}
+
+/** Where a path leads, links followed as far as it is there. */
+function realPlace(path: string): string {
+  const whole = resolve(path);
+  if (existsSync(whole)) return realpathSync(whole);
+  const parent = dirname(whole);
+  return parent === whole ? whole : join(realPlace(parent), basename(whole));
 }
 
 function isOurs(path: string): boolean {

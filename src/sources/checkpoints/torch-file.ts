@@ -71,7 +71,11 @@ function refuseOtherFormats(start: Buffer, reader: BoundedReader): void {
     throw said('a tar archive (torch before 0.1.10)', again);
   if (start[0] === 0x80 && start[1]! <= 5) throw said('a bare pickle', 'Whorl reads what torch.save writes');
   if (start.readUInt32LE && start.length >= 4 && start.readUInt32LE(0) !== 0x04034b50)
-    throw new WhorlError('bad-file', `${reader.name} does not begin as a zip archive`);
+    throw new WhorlError(
+      'bad-file',
+      `${reader.name} does not begin as a zip archive`,
+      'give a file that torch.save wrote',
+    );
 }
 
 function rootOf(entries: ReadonlyMap<string, ZipEntry>, name: string): string {

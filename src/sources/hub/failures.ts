@@ -1,7 +1,7 @@
 // What the hub's refusals and silences mean to a person, in one line. No line holds a token, a query or an answer's body.
 
 import { WhorlError } from '../../base/error.ts';
-import { CONNECTION_REASONS } from '../../base/http.ts';
+import { CONNECTION_REASONS, networkToCheck } from '../../base/http.ts';
 import type { HubSettings } from './settings.ts';
 
 type Explain = (what: string, code: string, settings: HubSettings) => WhorlError;
@@ -69,13 +69,18 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** The connection failed; `cause` says how. */
-export function connectionError(what: string, host: string, cause: unknown): WhorlError {
+export function connectionError(
+  what: string,
+  host: string,
+  cause: unknown,
+  { env }: Pick<HubSettings, 'env'>,
+): WhorlError {
   const { code, name } = cause as NodeJS.ErrnoException;
   const reason = REASONS[code ?? ''] ?? REASONS[name] ?? `cannot be reached (${code ?? name})`;
   return new WhorlError(
     'unreachable',
     `${what}: ${host} ${reason}`,
-    'check the network; what is in the cache already opens with HF_HUB_OFFLINE=1',
+    `${networkToCheck(env)}; what is in the cache already opens with HF_HUB_OFFLINE=1`,
     { cause },
   );
 }

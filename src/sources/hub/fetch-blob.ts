@@ -179,7 +179,7 @@ async function take(job: BlobJob, { body }: Answer, partial: PartialFile, hash: 
     }
   } catch (cause) {
     if (cause instanceof WhorlError) throw cause;
-    throw new Transient(connectionError(what, job.url.host, cause));
+    throw new Transient(connectionError(what, job.url.host, cause, job.settings));
   }
   if (partial.size < file.size)
     throw new Transient(

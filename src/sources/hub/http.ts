@@ -2,10 +2,10 @@
 // send us to a private address, down to http or round in circles; bounded waits and bounded tries.
 
 import type { IncomingHttpHeaders } from 'node:http';
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { Agent, type Dispatcher, request } from 'undici';
 import { checkAborted, currentSignal, untilAborted } from '../../base/abort.ts';
 import { WhorlError } from '../../base/error.ts';
-import { collect, drop, retryAfter } from '../../base/http.ts';
+import { collect, drop, proxyOf, retryAfter } from '../../base/http.ts';
 import { parseStrictJson } from '../strict-json.ts';
 import {
   isPrivateAddress,
@@ -51,7 +51,7 @@ export class HubHttp {
   constructor(settings: HubSettings) {
     this.#settings = settings;
     const { connect: timeout } = settings.timeouts;
-    const proxy = proxyOf(settings);
+    const proxy = proxyOf(settings.env);
     this.#own = proxy ?? new Agent({ connect: { timeout } });
     // Behind a proxy it is the proxy that looks names up and connects.
     this.#foreign = proxy ?? new Agent({ connect: { timeout, lookup: publicLookup } });
@@ -154,7 +154,7 @@ export class HubHttp {
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === PRIVATE_ADDRESS)
         throw redirectError(what, `to ${url.host}, which has a private address`);
-      throw new Transient(connectionError(what, url.host, cause));
+      throw new Transient(connectionError(what, url.host, cause, this.#settings));
     }
   }
 
@@ -207,7 +207,7 @@ export class HubHttp {
 
   async #collect(body: Dispatcher.ResponseData['body'], what: string): Promise<Uint8Array> {
     const { bytes, isWhole } = await collect(body, MAX_JSON).catch((cause: unknown) => {
-      throw new Transient(connectionError(what, this.#settings.endpoint.host, cause));
+      throw new Transient(connectionError(what, this.#settings.endpoint.host, cause, this.#settings));
     });
     if (!isWhole) throw new WhorlError('hub', `${what}: the answer has more than ${MAX_JSON} bytes`);
     return bytes;
@@ -220,15 +220,6 @@ export class HubHttp {
     const url = new URL(next, from);
     return url.origin === from.origin ? url : undefined;
   }
-}
-
-function proxyOf({ env }: HubSettings): Dispatcher | undefined {
-  const read = (name: string) =>
-    env[name.toLowerCase()] || env[name.toUpperCase()] || env.all_proxy || env.ALL_PROXY;
-  const [httpProxy, httpsProxy] = [read('http_proxy'), read('https_proxy')];
-  if (!httpProxy && !httpsProxy) return undefined;
-  const noProxy = env.no_proxy ?? env.NO_PROXY ?? '';
-  return new EnvHttpProxyAgent({ httpProxy: httpProxy ?? '', httpsProxy: httpsProxy ?? '', noProxy });
 }
 
 const redirectError = (what: string, where: string): WhorlError =>

@@ -111,6 +111,12 @@ function bytesOf(base64: string, what: string): Buffer {
  * @throws WhorlError `bad-file`
  */
 export function unseal(text: string, keyIn: (statement: Json) => string): Json {
+  if (!text.startsWith('{'))
+    throw new WhorlError(
+      'bad-file',
+      'the file is no certificate',
+      'give what whorl verify --certificate wrote',
+    );
   if (!text.endsWith('\n')) refuse('is cut off');
   const outer = parseCanonical(text.slice(0, -1), 'envelope');
   const envelope = checkShape(envelopeSchema, outer, 'the certificate', 'bad-file');
