@@ -1,5 +1,5 @@
 """What llama.cpp says of GGUFs that we wrote: of each FOLDER/<name>.gguf of ours.ts the tokens of some prompts, by the file's own
-vocabulary, and their greedy text. Into llama-cpp.json.
+vocabulary, and their greedy text. Into llama-cpp.json, which keeps what it says of others.
 
 Keys and values are kept in float32: in float16, llama.cpp's default, logits are off by 1e-3.
 
@@ -15,7 +15,8 @@ PROMPTS = ["It was a truth", "She walked to the window, and", "Emma Woodhouse"]
 STEPS = 16
 FLOAT32 = 0
 
-models = {}
+kept = Path(__file__).with_name("llama-cpp.json")
+models = json.loads(kept.read_text())["models"] if kept.exists() else {}
 for path in sorted(Path(sys.argv[1]).glob("*.gguf")):
     model = llama_cpp.Llama(str(path), n_ctx=256, logits_all=True, verbose=False, n_threads=1, type_k=FLOAT32, type_v=FLOAT32)
     answers = []
@@ -38,4 +39,4 @@ for path in sorted(Path(sys.argv[1]).glob("*.gguf")):
     print(path.stem, repr(answers[0]["text"]), min(a["margin"] for a in answers), flush=True)
 out = {"versions": {"llama-cpp-python": version("llama-cpp-python")}, "prompts": PROMPTS, "models": models}
 lines = json.dumps(out, indent=1, ensure_ascii=False)
-Path(__file__).with_name("llama-cpp.json").write_text(lines + "\n")
+kept.write_text(lines + "\n")

@@ -1,4 +1,4 @@
-// npx tsx goldens/gguf/ours.ts FOLDER: a random model of every family that `whorl convert` writes and all of which a GGUF can
+// npx tsx goldens/gguf/ours.ts FOLDER [name ...]: a random model of every family that `whorl convert` writes and all of which a GGUF can
 // say, each as FOLDER/<name> and FOLDER/<name>.gguf: for make_llama_cpp.py.
 
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -9,9 +9,10 @@ import { convertModel } from '../../src/models/convert-to-gguf.ts';
 import { randomFolder } from '../../test/models/random-folder.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const out = process.argv[2]!;
+const [out, ...only] = process.argv.slice(2) as [string, ...string[]];
 for (const file of readdirSync(join(here, 'families')).filter((name) => name.endsWith('.json'))) {
   const name = file.slice(0, -'.json'.length);
+  if (only.length > 0 && !only.includes(name)) continue;
   const { config } = JSON.parse(readFileSync(join(here, 'families', file), 'utf8')) as { config: object };
   const gguf = join(out, `${name}.gguf`);
   const model = randomFolder(join(out, name), { ...config });

@@ -29,10 +29,11 @@ export function randomFolder(folder: string, config: Readonly<Record<string, unk
   const normal = (): number => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
   const { embedding, shapes } = familyOf(own, folder);
   const entries = [...shapes].map(([name, shape]) => {
-    const isNorm = shape.length === 1 || name.endsWith('norm.weight');
+    const scales = /norm(?:\.norms\.\d+)?\.weight$/.test(name);
+    const isNorm = shape.length === 1 || scales;
     const size = isNorm || name === embedding ? 0.1 : 1;
     const spread = isNorm ? size : size / Math.sqrt(shape.at(-1)!);
-    const mean = name.endsWith('norm.weight') && !String(config.model_type).startsWith('gemma') ? 1 : 0; // 1 + w there
+    const mean = scales && !String(config.model_type).startsWith('gemma') ? 1 : 0; // 1 + w there
     const data = Float32Array.from({ length: elements(shape) }, () => mean + spread * normal());
     return { name, dtype: 'float32' as const, shape, data };
   });

@@ -107,6 +107,20 @@ describe('refused by name', () => {
     });
   });
 
+  it('norms that are not a row for each head', async () => {
+    const bytes = readFileSync(join(goldens, 'stablelm-qk-norm-parallel.gguf'));
+    const names = ['blk.1.attn_q_norm.weight', 'blk.1.attn_output.weight'] as const;
+    const [norm, output] = names.map((name) => bytes.indexOf(name)) as [number, number];
+    bytes.write(names[1], norm);
+    bytes.write(names[0], output);
+    const path = join(cacheDir, 'swapped.gguf');
+    writeFileSync(path, bytes);
+    await expect(openModel(path, { cacheDir })).rejects.toMatchObject({
+      code: 'bad-file',
+      message: expect.stringContaining('blk.1.attn_q_norm.weight does not split into heads of 16') as string,
+    });
+  });
+
   it('a key that is missing', async () => {
     const path = renamed('gpt_neox-parallel', 'gptneox.block_count', 'xptneox.block_count');
     await expect(openModel(path, { cacheDir })).rejects.toMatchObject({
