@@ -33,7 +33,7 @@ it('says that layers behind the last are left out, and makes no model of such a 
   expect(notes[0]).toMatch(
     /model\.layers\.1\.\S+ and \d+ more tensors of its layers are not in what its config/,
   );
-  const out = join(folder, 'run');
+  const out = join(mkdtempSync(join(tmpdir(), 'whorl-left-over-')), 'run');
   await expect(fingerprint({ model: folder, out, method: 'rows' })).rejects.toMatchObject({
     code: 'bad-file',
   });
