@@ -9,17 +9,17 @@ what becomes of a plain LLaMA: `same`, `other`, or an `error`. Writes src/models
 import importlib
 import inspect
 import json
-import logging
 import pkgutil
 import shutil
 import tempfile
 import textwrap
-import warnings
 from pathlib import Path
 
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PretrainedConfig
+
+from quiet import quiet
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "models"
@@ -36,8 +36,8 @@ TRIED = {
                             {"quant_method": "bitsandbytes", "load_in_8bit": True}],
 }
 SOURCE = HERE.parent.parent / "src" / "models" / "transformers-keys.ts"
-HEAD = """// Keys of config.json that some class of transformers declares and none of the families here reads, made by
-// goldens/config/make_foreign.py. Whatever their values, a model of these families computes the same.
+HEAD = """// Keys of config.json that some class of transformers declares, made by goldens/config/make_foreign.py: whatever their values, a
+// model of a family here computes the same, unless its own config.json has them, which its family reads by itself.
 
 export const TRANSFORMERS_KEYS: ReadonlySet<string> = new Set(
   `
@@ -100,10 +100,7 @@ def outcome(key, value):
 
 
 def main():
-    warnings.simplefilter("ignore")
-    transformers.logging.set_verbosity(60)
-    transformers.logging.disable_progress_bar()
-    logging.disable(logging.ERROR)
+    quiet()
     torch.set_num_threads(1)
     keys = declared()
     out = {"made_by": "goldens/config/make_foreign.py", "values": VALUES, "keys": keys, "read": {},

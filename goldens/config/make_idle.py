@@ -5,15 +5,15 @@ Run: python goldens/config/make_idle.py   (torch, transformers 5; goldens/models
 Writes idle.json: for each family the keys that its logits do not depend on; keys that its own config.json has are left out.
 """
 import json
-import logging
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
+
+from quiet import quiet
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "models"
@@ -35,10 +35,7 @@ def logits(folder):
         return model(torch.tensor([[1, 5, 9, 4, 7, 6, 12, 3]])).logits
 
 
-warnings.simplefilter("ignore")
-transformers.logging.set_verbosity(60)
-transformers.logging.disable_progress_bar()
-logging.disable(logging.ERROR)
+quiet()
 out = {"made_by": "goldens/config/make_idle.py", "keys": KEYS, "same": {},
        "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}
 for family in FAMILIES:

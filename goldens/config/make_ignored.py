@@ -5,15 +5,15 @@ Writes ignored.json: for each model_type the keys with which the logits are the 
 whatever the values (KEYS has some that would count); a key that its own config.json has with a value is left out.
 """
 import json
-import logging
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
+
+from quiet import quiet
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "models"
@@ -64,10 +64,7 @@ def is_ignored(name, config, plain, key):
 
 
 def main():
-    warnings.simplefilter("ignore")
-    transformers.logging.set_verbosity(60)
-    transformers.logging.disable_progress_bar()
-    logging.disable(logging.ERROR)
+    quiet()
     torch.set_num_threads(1)
     out = {"made_by": "goldens/config/make_ignored.py", "keys": KEYS, "ignored": {},
            "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}

@@ -4,15 +4,15 @@ Run: python goldens/config/make_rope_fields.py   (torch, transformers 5; goldens
 Writes rope-fields.json: for each kind of KINDS the fields of FIELDS, beside those it has, with which a LLaMA's logits are the same bits.
 """
 import json
-import logging
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
+
+from quiet import quiet
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "models" / "llama-untied"
@@ -41,10 +41,7 @@ def logits(rope):
             return model(torch.tensor([[(7 * i) % 60 + 3 for i in range(CONFIG["max_position_embeddings"] + 8)]])).logits
 
 
-warnings.simplefilter("ignore")
-transformers.logging.set_verbosity(60)
-transformers.logging.disable_progress_bar()
-logging.disable(logging.ERROR)
+quiet()
 out = {"made_by": "goldens/config/make_rope_fields.py", "kinds": KINDS, "fields": FIELDS, "idle": {}, "counts": {},
        "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}
 for kind, own in KINDS.items():

@@ -111,7 +111,7 @@ export function isIgnored(key: string, config: Readonly<Record<string, unknown>>
   return IGNORED.has(key) && !READ_BY[family]!.includes(key);
 }
 
-/** Whether other classes of transformers declare a key and no family's class here looks at it (goldens/config/make_foreign.py). */
+/** Whether other classes of transformers declare a key that changes nothing where a family's own config has none (goldens/config/make_foreign.py). */
 export const isForeign = (key: string, config: Readonly<Record<string, unknown>>): boolean =>
   TRANSFORMERS_KEYS.has(key) && !hasOwnCode(config);
 

@@ -1,5 +1,5 @@
-// Keys of config.json that some class of transformers declares and none of the families here reads, made by
-// goldens/config/make_foreign.py. Whatever their values, a model of these families computes the same.
+// Keys of config.json that some class of transformers declares, made by goldens/config/make_foreign.py: whatever their values, a
+// model of a family here computes the same, unless its own config.json has them, which its family reads by itself.
 
 export const TRANSFORMERS_KEYS: ReadonlySet<string> = new Set(
   `

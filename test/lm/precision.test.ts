@@ -15,11 +15,7 @@ import { fullSampling } from '../../src/lm/sampling.ts';
 import type { Model } from '../../src/models/model.ts';
 import { VANILLA } from '../../src/models/overlay.ts';
 import { elements } from '../../src/tensor/tensor.ts';
-import { GOLDEN_MODELS, goldenOf, openGolden } from '../models/golden-models.ts';
-
-const HALF = GOLDEN_MODELS.filter((name) =>
-  [...openGolden(name).tensors.values()].every(({ dtype }) => dtype !== 'float32'),
-);
+import { goldenOf, HALF_MODELS, openGolden } from '../models/golden-models.ts';
 
 function load(name: string): {
   model: Model;
@@ -78,7 +74,7 @@ function castsOf(graph: Graph): { copied: number; inside: number } {
 
 afterEach(() => vi.restoreAllMocks());
 
-describe.each(HALF)('%s', (name) => {
+describe.each(HALF_MODELS)('%s', (name) => {
   test('stored and float32 give the same bits, and transformers’ tokens', async () => {
     const [stored, float32] = [await decoded(name, 'stored'), await decoded(name, 'float32')];
     expect(stored.out.length).toBeGreaterThan(1);

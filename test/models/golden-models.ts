@@ -17,6 +17,11 @@ export const GOLDEN_MODELS: readonly string[] = readdirSync(ROOT).filter((name) 
 export const openGolden = (name: string): Model =>
   bindModel({ ...openCheckpoint(join(ROOT, name)), source: name });
 
+/** Those whose every tensor is in half precision. */
+export const HALF_MODELS: readonly string[] = GOLDEN_MODELS.filter((name) =>
+  [...openGolden(name).tensors.values()].every(({ dtype }) => dtype !== 'float32'),
+);
+
 /** What transformers said of it, as JSON; `T` names the fields that the caller reads. */
 export const goldenOf = <T>(name: string): T =>
   JSON.parse(readFileSync(join(ROOT, name, 'golden.json'), 'utf8')) as T;
