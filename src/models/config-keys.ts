@@ -5,14 +5,14 @@ import { TRANSFORMERS_KEYS } from './transformers-keys.ts';
 
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
-/** Every model of transformers may have these: PretrainedConfig of versions 4 and 5. */
+/** Every model of transformers may have these: PretrainedConfig of versions 2 to 5. */
 const EVERY_CONFIG = words(`
   _attn_implementation_autoset _attn_implementation_internal _commit_hash _experts_implementation_internal
   _name_or_path _output_attentions _post_init_done architectures bos_token_id chunk_size_feed_forward
   cross_attention_hidden_size decoder_start_token_id dtype eos_token_id finetuning_task id2label is_decoder label2id
-  model_type output_attentions output_hidden_states pad_token_id prefix problem_type return_dict sep_token_id
+  model_type output_attentions output_hidden_states output_past pad_token_id prefix problem_type return_dict sep_token_id
   task_specific_params tf_legacy_loss tie_encoder_decoder tokenizer_class torch_dtype torchscript
-  transformers_version use_bfloat16 use_cache`);
+  transformers_version use_bfloat16 use_cache xla_device`);
 
 /** How text is chosen: GenerationConfig of versions 4 and 5, which older folders keep in config.json. */
 const GENERATION = words(`

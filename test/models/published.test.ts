@@ -23,6 +23,15 @@ function small(json: Json): Json {
   const pairs = Math.trunc(D * ((json.partial_rotary_factor as number) ?? 1)) / 2;
   const cut: Readonly<Record<string, (value: unknown) => unknown>> = {
     hidden_size: () => HEADS * D,
+    n_embd: () => HEADS * D,
+    n_embed: () => HEADS * D,
+    word_embed_proj_dim: (value) => (value === json.hidden_size ? HEADS * D : 24),
+    ffn_dim: () => 24,
+    ffn_hidden_size: () => 24,
+    rotary_dim: () => D / 2,
+    n_layer: () => LAYERS,
+    n_head: () => HEADS,
+    num_kv_heads: () => 2,
     d_model: () => HEADS * D,
     d_ff: () => 24,
     d_kv: () => D,
@@ -66,7 +75,7 @@ describe.each(Object.entries(CONFIGS))('%s', (name, json) => {
   test('opens as its family, and so does a small one that gives text', async () => {
     const large = familyOf(json, name);
     expect(large.model_type).toBe(json.model_type);
-    expect(large.layers).toHaveLength((json.num_hidden_layers ?? json.num_layers) as number);
+    expect(large.layers).toHaveLength((json.num_hidden_layers ?? json.num_layers ?? json.n_layer) as number);
     const decoder = familyOf(small(json), name);
     const next = uniform(3);
     const file = join(folder, 'weights');

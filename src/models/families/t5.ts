@@ -113,7 +113,6 @@ const family =
       'initializer_factor',
       'dense_act_fn',
       'is_gated_act',
-      'output_past',
       'tokenizer_class',
     );
     const layer = (i: number): string => `decoder.block.${i}.`;
