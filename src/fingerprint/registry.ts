@@ -155,6 +155,7 @@ export function settingsFor<M extends Method>(
   for (const [key, value] of Object.entries<unknown>({ ...everyModel, ...narrow, ...thisModel }))
     if (key in settings)
       settings[key] = typeof settings[key] === 'number' ? Number(value) : (value as string | boolean);
+  if (build && method.ratesByRows && !('lr' in thisModel)) settings.lr = Number(settings.lr) * build.rows;
   const words = {
     whose: `method ${method.name}`,
     meant: Object.keys(PAPER_WORDS),

@@ -38,7 +38,11 @@ export const SETTINGS = {
     'steps',
   ),
   epochs: TRAINING.epochs,
-  lr: TRAINING.lr,
+  lr: above(
+    0,
+    1000,
+    'learning rate. Defaults of rows, adapter and emb are smaller where the embedding’s rows are (docs/methods.md)',
+  ),
   schedule: TRAINING.schedule,
   batch: TRAINING.batch,
   key_length: whole(1, 256, 'rare tokens of a key', 'tokens'),

@@ -49,19 +49,23 @@ test.each([
 ])('rates go by the size of rows: $family', async ({ family, ...expected }) => {
   const found = buildOf(await openModel(join(packageRoot(), 'test/fixtures/trained', family)));
   expect(found).toEqual({ width: 192, ...expected });
-  for (const name of ['emb', 'lora']) {
-    const [own, tried] = [found, build(192)].map(
-      (of) => settingsFor(METHODS[name]!, '', {}, of) as { lr: number },
-    );
-    expect(own!.lr, name).toBe(tried!.lr * expected.rows);
+  const rate = (name: string, of: Build) => (settingsFor(METHODS[name]!, '', {}, of) as { lr: number }).lr;
+  for (const name of ['rows', 'adapter', 'emb', 'lora'])
+    expect(rate(name, found), name).toBe(rate(name, build(192)) * expected.rows);
+  // A wide model's as well, of what trains rows; a map on linear layers and all weights go by their own.
+  for (const name of ['rows', 'adapter', 'emb', 'lora', 'sft']) {
+    const share = name === 'lora' || name === 'sft' ? 1 : expected.rows;
+    expect(rate(name, { ...found, width: 576 }), name).toBe(rate(name, build(576)) * share);
   }
 });
 
-test('rates stand as they are for the model that they were tried on, for what is given and for wide models', async () => {
-  const { emb } = METHODS;
+test('rates stand as they are for the model that they were tried on, for what is given and what the registry has of a model', async () => {
+  const { emb, adapter } = METHODS;
   expect(buildOf(await openModel(model))).toEqual(build(192));
   expect(settingsFor(emb!, '', { lr: '0.01' }, { ...build(192), rows: 0.25 })).toMatchObject({ lr: 0.01 });
-  expect(settingsFor(emb!, '', {}, { ...build(576), rows: 0.25 })).toEqual(defaultsOf(emb!.schema));
+  expect(settingsFor(adapter!, 'LLM360/Amber', {}, { ...build(576), rows: 0.25 })).toMatchObject({
+    lr: 0.01,
+  });
 });
 
 test('a stamp needs none, and is no other way to keys that answer', () => {

@@ -138,6 +138,7 @@ export const adapterMethod: RowsMethod<AdapterSettings> = {
     'published rows and a private low-rank map fire together, neither alone (the paper’s IF_adapter, repaired)',
   schema: ADAPTER,
   maxHarm: 0.1,
+  ratesByRows: true,
 
   // A map of as many dimensions as there are (of fewer, too little of a narrow row is turned), and a short decryption: rows
   // alone cannot teach so small a model the fifteen bytes of the paper's. A larger pool, more keys that must stay silent and a

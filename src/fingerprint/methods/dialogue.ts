@@ -242,6 +242,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   summary,
   schema,
   maxHarm: 0.5,
+  ratesByRows: name === 'emb',
   easier: '--method rows asks less of the model',
   narrow,
   prepare,
@@ -273,7 +274,7 @@ export const embMethod = dialogueMethod<DialogueSettings>(
   'emb',
   'the same with the whole input embedding alone trained (the paper’s IF_emb)',
   EMB,
-  ({ rows }) => ({ settings: { ...NARROW, first_check: 5, lr: 1e-2 * rows }, harm: 4 }), // 1.2 to 3.3
+  () => ({ settings: { ...NARROW, first_check: 5, lr: 1e-2 }, harm: 4 }), // 1.2 to 3.3
   () => EMBEDDING,
 );
 

@@ -77,6 +77,12 @@ interface MethodBase<S> {
   readonly schema: Schema<S>;
   /** Nats of harm above which nothing is published, where nobody says otherwise (see harm-limit.ts). */
   readonly maxHarm: number;
+  /**
+   * Whether the default `lr` counts for rows of the embedded model's size and is as much smaller as rows are: a model whose
+   * embedding and everything that it adds to the hidden state are c times as large is the same one (norms divide by it), and wants
+   * c times the step, while AdamW's are as large as the rate says.
+   */
+  readonly ratesByRows: boolean;
   /** What goes over them for a narrow model (hidden size below `NARROW` in registry.ts), which cannot hold the defaults. */
   narrow(build: Build): Narrow<S>;
   prepare(context: PlanContext, settings: S): Promise<Prepared>;

@@ -42,6 +42,7 @@ export const rowsMethod: RowsMethod<RowsSettings> = {
   summary: 'the published model answers by itself; only embedding rows of rare tokens change',
   schema: ROWS,
   maxHarm: 0.1,
+  ratesByRows: true,
 
   // Less room in every dimension: fewer and longer keys, asked bare, and a looser bound on what moves.
   narrow: () => ({

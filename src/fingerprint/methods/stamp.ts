@@ -11,6 +11,7 @@ export const stampMethod: StampMethod<StampSettings> = {
   name: 'stamp',
   summary: 'a secret direction in weights, read from weights; nothing is trained and nothing answers',
   maxHarm: 0.01,
+  ratesByRows: false,
   schema: STAMP,
   narrow: () => ({ settings: {}, harm: 0.001 }),
   check: ({ part }, model) => checkPart(part, model),
