@@ -4,11 +4,16 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PACKINGS } from '../../src/engine/packing.ts';
+import { prepare } from '../../src/fingerprint/begin.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { quantisedModel } from '../../src/models/quantised-model.ts';
+import { askAgain } from '../../src/verify/certificate/ask-again.ts';
+import { checkCertificate } from '../../src/verify/certificate/check.ts';
+import { verify } from '../../src/verify/verify.ts';
 import { goldens } from '../train/tiny.ts';
+import { CERTIFICATE_KINDS } from '../verify/certificate/made.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'whorl-cached-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -90,4 +95,30 @@ it('packed weights', async () => {
   expect(dirname(weightsFolder)).toBe(join(cacheDir, 'quantised'));
   flip(join(weightsFolder, 'model.safetensors'));
   await expect(packed()).rejects.toMatchObject({ code: 'changed' });
+});
+
+describe('evidence of a file whose conversion was edited', () => {
+  const own = join(scratch, 'evidence.gguf');
+  const cacheDir = join(scratch, 'evidence-cache');
+  const changed = { code: 'changed', message: expect.stringContaining(own) as string };
+  cpSync(join(goldens, 'gguf/type-f16.gguf'), own);
+  beforeAll(async () => {
+    flip(join((await openModel(own, { cacheDir })).folder, 'model.safetensors'));
+  });
+
+  it('is believed by whoever asks it for no evidence', async () => {
+    await expect(openModel(own, { cacheDir })).resolves.toMatchObject({ source: own });
+  });
+  it('verify', async () => {
+    const secret = join(goldens, 'claims/v1-answers/secret.whorl');
+    await expect(verify({ secret, suspect: own, cacheDir })).rejects.toMatchObject(changed);
+  });
+  it('check --suspect', async () => {
+    const checked = checkCertificate(CERTIFICATE_KINDS.rows!().text);
+    await expect(askAgain(checked, { suspect: own, cacheDir })).rejects.toMatchObject(changed);
+  });
+  it('fingerprint', async () => {
+    const out = join(scratch, 'run');
+    await expect(prepare({ model: own, out, cacheDir })).rejects.toMatchObject(changed);
+  });
 });

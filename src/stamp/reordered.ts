@@ -1,0 +1,207 @@
+// Hidden units that a thief put in another order (rows of one matrix, columns of the next: the model does the same) are put back where the
+// vanilla matrix has them. A function of suspect and vanilla alone, so z stays normal (docs/claims.md, section 10).
+
+import { BoundedReader } from '../sources/bounded-reader.ts';
+import { floatDtype } from '../sources/checkpoints/read.ts';
+import { toFloat32 } from '../tensor/convert.ts';
+import { BYTES_PER_ELEMENT, elements, type TensorRef } from '../tensor/tensor.ts';
+import { PART, tensorParts } from './tensor-parts.ts';
+
+/** A line is told by so many numbers: sums of its elements, each with a sign of its own. */
+const SUMS = 128;
+/** Lines whose sums have a smaller cosine are no lines of each other. */
+const SAME = 0.5;
+/** Vanilla lines that are looked for first: where half of them are found nowhere, there is no order. */
+const PROBES = 32;
+/** Lines of fewer elements tell nothing, and fewer lines are not worth it. */
+const SHORT = 64;
+
+export type Axis = 'rows' | 'columns';
+
+/** Where the suspect has them: vanilla line i of a block is its line `lines[i]` (both counted over all blocks). */
+export interface Order {
+  readonly axis: Axis;
+  readonly lines: Int32Array;
+}
+
+interface Sizes {
+  readonly blocks: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+const sizesOf = ({ shape }: Pick<TensorRef, 'shape'>): Sizes => {
+  const [columns = 1, rows = 1] = [...shape].reverse();
+  return { rows, columns, blocks: shape.slice(0, -2).reduce((a, b) => a * b, 1) };
+};
+
+/** Calls with each element that is a number and not 0, its row and its column, both counted over all blocks. */
+function each(ref: TensorRef, { rows, columns }: Sizes, call: (x: number, row: number, column: number) => void) {
+  for (const { from, values } of tensorParts(ref)) {
+    let [row, at] = [Math.floor(from / columns), from % columns];
+    for (let i = 0; i < values.length; i++) {
+      const x = values[i]!;
+      if (x !== 0 && Number.isFinite(x)) call(x, row, Math.floor(row / rows) * columns + at);
+      if (++at === columns) [at, row] = [0, row + 1];
+    }
+  }
+}
+
+interface Sizing {
+  readonly rows: Float64Array;
+  readonly columns: Float64Array;
+}
+
+/** What rows, and then columns, are divided by to be of one size: nothing that they were multiplied with is left. */
+function sizing(ref: TensorRef, sizes: Sizes): Sizing {
+  const rows = new Float64Array(sizes.blocks * sizes.rows);
+  const columns = new Float64Array(sizes.blocks * sizes.columns);
+  each(ref, sizes, (x, row) => {
+    rows[row]! += x * x;
+  });
+  rows.forEach((square, i) => {
+    rows[i] = Math.sqrt(square) || 1;
+  });
+  each(ref, sizes, (x, row, column) => {
+    columns[column]! += (x / rows[row]!) ** 2;
+  });
+  columns.forEach((square, i) => {
+    columns[i] = Math.sqrt(square) || 1;
+  });
+  return { rows, columns };
+}
+
+/** Mixes the bits of a place, the same everywhere (the finaliser of MurmurHash3). */
+function mixed(place: number): number {
+  let x = place | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}
+
+/** [lines, SUMS], each line of length 1. */
+function sumsOf(ref: TensorRef, sizes: Sizes, axis: Axis, { rows, columns }: Sizing): Float32Array {
+  const across = sizes[axis === 'rows' ? 'columns' : 'rows'];
+  const places = Uint32Array.from({ length: across }, (_, i) => mixed(i + 1));
+  const sums = new Float32Array(sizes.blocks * sizes[axis] * SUMS);
+  each(ref, sizes, (x, row, column) => {
+    const [line, place] = axis === 'rows' ? [row, column % across] : [column, row % across];
+    const mix = places[place]!;
+    const value = x / (rows[row]! * columns[column]!);
+    sums[line * SUMS + (mix % SUMS)]! += mix & 0x80000000 ? value : -value;
+  });
+  for (let at = 0; at < sums.length; at += SUMS) {
+    let square = 0;
+    for (let i = at; i < at + SUMS; i++) square += sums[i]! ** 2;
+    const length = Math.sqrt(square) || 1;
+    for (let i = at; i < at + SUMS; i++) sums[i]! /= length;
+  }
+  return sums;
+}
+
+interface Nearest {
+  readonly line: number;
+  readonly cosine: number;
+}
+
+/** Of lines from..to-1 of `others` the one nearest to line i, turned round or not. */
+function nearest(own: Float32Array, i: number, others: Float32Array, from: number, to: number): Nearest {
+  let [line, cosine] = [-1, SAME];
+  const mine = own.subarray(i * SUMS, (i + 1) * SUMS);
+  for (let j = from; j < to; j++) {
+    let dot = 0;
+    for (let k = 0, at = j * SUMS; k < SUMS; k++, at++) dot += mine[k]! * others[at]!;
+    if (Math.abs(dot) > cosine) [line, cosine] = [j, Math.abs(dot)];
+  }
+  return { line, cosine };
+}
+
+/**
+ * The order in which the suspect has the vanilla matrix' rows, or its columns, whatever they were multiplied with; undefined where half
+ * of them are found nowhere. Each is the one whose nearest it is; those left over fill the places that are left.
+ * @param suspect of the same shape as `vanilla`
+ */
+export function orderOf(suspect: TensorRef, vanilla: TensorRef): Order | undefined {
+  const sizes = sizesOf(vanilla);
+  const [theirs, ours] = [sizing(suspect, sizes), sizing(vanilla, sizes)];
+  for (const axis of ['rows', 'columns'] as const) {
+    const across = axis === 'rows' ? sizes.columns : sizes.rows;
+    if (across < SHORT || sizes[axis] < SHORT) continue;
+    const lines = linesIn(
+      sumsOf(suspect, sizes, axis, theirs),
+      sumsOf(vanilla, sizes, axis, ours),
+      sizes[axis],
+    );
+    if (lines) return { axis, lines };
+  }
+  return undefined;
+}
+
+/** @param per lines of a block: each block has an order of its own */
+function linesIn(suspect: Float32Array, vanilla: Float32Array, per: number): Int32Array | undefined {
+  const count = vanilla.length / SUMS;
+  const inBlock = (i: number, own: Float32Array, others: Float32Array): Nearest => {
+    const from = i - (i % per);
+    return nearest(own, i, others, from, from + per);
+  };
+  const step = Math.max(1, Math.floor(count / PROBES));
+  let [probes, known] = [0, 0];
+  for (let i = 0; i < count; i += step, probes++) if (inBlock(i, vanilla, suspect).line >= 0) known++;
+  if (2 * known < probes) return undefined;
+  const lines = new Int32Array(count).fill(-1);
+  const taken = new Uint8Array(count);
+  let found = 0;
+  for (let i = 0; i < count; i++) {
+    const { line } = inBlock(i, vanilla, suspect);
+    if (line < 0 || inBlock(line, suspect, vanilla).line !== i) continue;
+    lines[i] = line;
+    taken[line] = 1;
+    found++;
+  }
+  if (2 * found < count) return undefined;
+  for (let from = 0; from < count; from += per) {
+    let free = from;
+    for (let i = from; i < from + per; i++) {
+      if (lines[i]! >= 0) continue;
+      while (taken[free]) free++;
+      lines[i] = free++;
+    }
+  }
+  return lines;
+}
+
+/** Parts of the tensor as `tensorParts` has them, its lines in this order; memory for a part, and the rows that it lies in. */
+export function* reorderedParts(
+  ref: TensorRef,
+  { axis, lines }: Order,
+): Generator<{ readonly from: number; readonly values: Float32Array }> {
+  const { rows, columns } = sizesOf(ref);
+  const dtype = floatDtype(ref);
+  const bytes = new Uint8Array(columns * BYTES_PER_ELEMENT[dtype]);
+  const reader = new BoundedReader(ref.file);
+  const rowAt = (row: number): Float32Array => {
+    const source = axis === 'rows' ? lines[row]! : row;
+    reader.readInto(bytes, ref.offset + source * bytes.length);
+    const values = toFloat32(bytes, dtype);
+    if (axis === 'rows') return values.slice();
+    const first = Math.floor(row / rows) * columns;
+    return Float32Array.from({ length: columns }, (_, i) => values[lines[first + i]! - first]!);
+  };
+  try {
+    const total = elements(ref.shape);
+    let [row, current] = [-1, new Float32Array(0)];
+    for (let from = 0; from < total; from += PART) {
+      const values = new Float32Array(Math.min(PART, total - from));
+      for (let i = 0; i < values.length; ) {
+        const [wanted, at] = [Math.floor((from + i) / columns), (from + i) % columns];
+        if (wanted !== row) [row, current] = [wanted, rowAt(wanted)];
+        const length = Math.min(columns - at, values.length - i);
+        values.set(current.subarray(at, at + length), i);
+        i += length;
+      }
+      yield { from, values };
+    }
+  } finally {
+    reader.close();
+  }
+}
