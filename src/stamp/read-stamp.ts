@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { fillDirection } from './direction.ts';
 import { STEP } from './normal-cells.ts';
-import { type Order, orderOf, reorderedParts } from './reordered.ts';
+import { type Known, type Order, orderOf, reorderedParts } from './reordered.ts';
 import { type Scales, scaled, undoing } from './rescaled.ts';
 import { tensorParts } from './tensor-parts.ts';
 
@@ -57,15 +57,15 @@ interface Suspected {
 /**
  * Reads it three times, more often where rows or columns were rescaled or put in another order, with flat memory.
  * @param vanilla of the same shape; undefined: the suspect's matrix is read by itself
- * @param search whether an order is looked for, where it is not alike
+ * @param known what may have moved, where it is not alike; null: no other order is looked for
  */
 export function matrixSums(
   key: Uint8Array,
   ref: TensorRef,
   vanilla: TensorRef | undefined,
-  search = true,
+  known: Known | null = {},
 ): MatrixSums {
-  const { suspect, scales, alike } = undone(ref, vanilla, search);
+  const { suspect, scales, alike } = undone(ref, vanilla, known);
   const most = Math.min(Number.MAX_VALUE, OUTLYING * medianOf(suspect, vanilla, scales));
   const hash = createHash('sha256');
   const kept: Sums = { elements: 0, dot: 0, squares: 0 };
@@ -103,10 +103,10 @@ export function matrixSums(
 }
 
 /** How it is to be read. */
-function undone(ref: TensorRef, vanilla: TensorRef | undefined, search: boolean) {
+function undone(ref: TensorRef, vanilla: TensorRef | undefined, known: Known | null) {
   const read = (suspect: Suspected) => ({ suspect, ...undoing(ref, () => pairs(suspect, vanilla)) });
   const plainly = read({ ref });
-  const order = vanilla && plainly.alike === false && search ? orderOf(ref, vanilla) : undefined;
+  const order = vanilla && known && plainly.alike === false ? orderOf(ref, vanilla, known) : undefined;
   const reordered = order && read({ ref, order });
   return reordered?.alike ? reordered : plainly;
 }

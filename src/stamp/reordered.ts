@@ -16,12 +16,18 @@ const PROBES = 32;
 /** Lines of fewer elements tell nothing, and fewer lines are not worth it. */
 const SHORT = 64;
 
-export type Axis = 'rows' | 'columns';
+type Axis = 'rows' | 'columns';
 
-/** Where the suspect has them: vanilla line i of a block is its line `lines[i]` (both counted over all blocks). */
+/** Where the suspect has them: vanilla row (column) i is its row `rows[i]` (both counted over all blocks); absent: as they are. */
 export interface Order {
-  readonly axis: Axis;
-  readonly lines: Int32Array;
+  readonly rows?: Int32Array;
+  readonly columns?: Int32Array;
+}
+
+/** What else may have moved. */
+export interface Known {
+  /** In which order the suspect has the elements of hidden states, all matrices alike: vanilla's element i is its element `[i]`. */
+  readonly residual?: () => Int32Array | undefined;
 }
 
 interface Sizes {
@@ -79,15 +85,39 @@ function mixed(place: number): number {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
+/** How sums are made of a line. */
+interface Summing {
+  /** Of magnitudes, less their mean: elements that were turned round, one by one, do not matter. */
+  readonly magnitudes: boolean;
+  /** Vanilla's element i of a line is element `[i]`; undefined: it is element i. */
+  readonly across?: Int32Array | undefined;
+}
+
 /** [lines, SUMS], each line of length 1. */
-function sumsOf(ref: TensorRef, sizes: Sizes, axis: Axis, { rows, columns }: Sizing): Float32Array {
-  const across = sizes[axis === 'rows' ? 'columns' : 'rows'];
-  const places = Uint32Array.from({ length: across }, (_, i) => mixed(i + 1));
+function sumsOf(
+  ref: TensorRef,
+  sizes: Sizes,
+  axis: Axis,
+  { rows, columns }: Sizing,
+  { magnitudes, across }: Summing,
+): Float32Array {
+  const length = sizes[axis === 'rows' ? 'columns' : 'rows'];
+  const places = new Uint32Array(length);
+  for (let i = 0; i < length; i++) places[across?.[i] ?? i] = mixed(i + 1);
+  let [mean, count] = [0, 0];
+  if (magnitudes) {
+    each(ref, sizes, (x, row, column) => {
+      mean += Math.abs(x) / (rows[row]! * columns[column]!);
+      count++;
+    });
+    mean /= count || 1;
+  }
   const sums = new Float32Array(sizes.blocks * sizes[axis] * SUMS);
   each(ref, sizes, (x, row, column) => {
-    const [line, place] = axis === 'rows' ? [row, column % across] : [column, row % across];
+    const [line, place] = axis === 'rows' ? [row, column % length] : [column, row % length];
     const mix = places[place]!;
-    const value = x / (rows[row]! * columns[column]!);
+    const even = x / (rows[row]! * columns[column]!);
+    const value = magnitudes ? Math.abs(even) - mean : even;
     sums[line * SUMS + (mix % SUMS)]! += mix & 0x80000000 ? value : -value;
   });
   for (let at = 0; at < sums.length; at += SUMS) {
@@ -121,20 +151,42 @@ function nearest(own: Float32Array, i: number, others: Float32Array, from: numbe
  * of them are found nowhere. Each is the one whose nearest it is; those left over fill the places that are left.
  * @param suspect of the same shape as `vanilla`
  */
-export function orderOf(suspect: TensorRef, vanilla: TensorRef): Order | undefined {
+export function orderOf(suspect: TensorRef, vanilla: TensorRef, { residual }: Known = {}): Order | undefined {
   const sizes = sizesOf(vanilla);
   const [theirs, ours] = [sizing(suspect, sizes), sizing(vanilla, sizes)];
-  for (const axis of ['rows', 'columns'] as const) {
-    const across = axis === 'rows' ? sizes.columns : sizes.rows;
-    if (across < SHORT || sizes[axis] < SHORT) continue;
-    const lines = linesIn(
-      sumsOf(suspect, sizes, axis, theirs),
-      sumsOf(vanilla, sizes, axis, ours),
-      sizes[axis],
-    );
-    if (lines) return { axis, lines };
-  }
+  const moved = residual?.();
+  const orders = moved ? [undefined, moved] : [undefined];
+  for (const across of orders)
+    for (const magnitudes of [false, true])
+      for (const axis of ['rows', 'columns'] as const) {
+        const other = axis === 'rows' ? 'columns' : 'rows';
+        if (sizes[other] < SHORT || sizes[axis] < SHORT) continue;
+        if (across && across.length !== sizes[other]) continue;
+        const found = linesIn(
+          sumsOf(suspect, sizes, axis, theirs, { magnitudes, across }),
+          sumsOf(vanilla, sizes, axis, ours, { magnitudes }),
+          sizes[axis],
+        );
+        if (found) return { [axis]: found, ...(across && { [other]: inEachBlock(across, sizes.blocks) }) };
+      }
   return undefined;
+}
+
+const inEachBlock = (order: Int32Array, blocks: number): Int32Array =>
+  Int32Array.from(
+    { length: blocks * order.length },
+    (_, i) => i - (i % order.length) + order[i % order.length]!,
+  );
+
+/** `Known.residual`, by the columns of an embedding [V, E] whose rows are where they were. */
+export function residualOrder(suspect: TensorRef, vanilla: TensorRef): Int32Array | undefined {
+  if (String(suspect.shape) !== String(vanilla.shape)) return undefined;
+  const sizes = sizesOf(vanilla);
+  if (sizes.rows < SHORT || sizes.columns < SHORT) return undefined;
+  const sums = (ref: TensorRef) =>
+    sumsOf(ref, sizes, 'columns', sizing(ref, sizes), { magnitudes: false });
+  const found = linesIn(sums(suspect), sums(vanilla), sizes.columns);
+  return found?.every((line, i) => line === i) ? undefined : found;
 }
 
 /** @param per lines of a block: each block has an order of its own */
@@ -173,19 +225,18 @@ function linesIn(suspect: Float32Array, vanilla: Float32Array, per: number): Int
 /** Parts of the tensor as `tensorParts` has them, its lines in this order; memory for a part, and the rows that it lies in. */
 export function* reorderedParts(
   ref: TensorRef,
-  { axis, lines }: Order,
+  { rows: ofRows, columns: ofColumns }: Order,
 ): Generator<{ readonly from: number; readonly values: Float32Array }> {
   const { rows, columns } = sizesOf(ref);
   const dtype = floatDtype(ref);
   const bytes = new Uint8Array(columns * BYTES_PER_ELEMENT[dtype]);
   const reader = new BoundedReader(ref.file);
   const rowAt = (row: number): Float32Array => {
-    const source = axis === 'rows' ? lines[row]! : row;
-    reader.readInto(bytes, ref.offset + source * bytes.length);
+    reader.readInto(bytes, ref.offset + (ofRows?.[row] ?? row) * bytes.length);
     const values = toFloat32(bytes, dtype);
-    if (axis === 'rows') return values.slice();
+    if (!ofColumns) return values.slice();
     const first = Math.floor(row / rows) * columns;
-    return Float32Array.from({ length: columns }, (_, i) => values[lines[first + i]! - first]!);
+    return Float32Array.from({ length: columns }, (_, i) => values[ofColumns[first + i]! - first]!);
   };
   try {
     const total = elements(ref.shape);

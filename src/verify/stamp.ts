@@ -8,6 +8,7 @@ import type { Model } from '../models/model.ts';
 import { ownNames } from '../models/names.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { matrixSums, pooled, type ReadSums, zOf } from '../stamp/read-stamp.ts';
+import { residualOrder } from '../stamp/reordered.ts';
 import { log10EValue, log10Tail } from '../stamp/tail.ts';
 import { elements, type TensorRef } from '../tensor/tensor.ts';
 
@@ -65,6 +66,12 @@ export async function readStamp(
   const rescaled: string[] = [];
   const unlike: string[] = [];
   const reordered: string[] = [];
+  let order: { readonly residual: Int32Array | undefined } | undefined;
+  const residual = (): Int32Array | undefined => {
+    const embedding = ({ tensors, decoder }: Model): TensorRef => tensors.get(decoder.embedding)!;
+    order ??= { residual: vanilla && residualOrder(embedding(suspect), embedding(vanilla)) };
+    return order.residual;
+  };
   const readOf = (matrix: StampPlan['matrices'][number]): ReadSums | null => {
     const { name, shape } = matrix;
     done += elements(shape);
@@ -73,8 +80,8 @@ export async function readStamp(
     if (!ref || String(ref.shape) !== String(shape)) return null;
     floatDtype(ref);
     // Another model's matrices are in no order: after some of them none is looked for.
-    const search = reordered.length > 0 || unlike.length < TRIES;
-    const found = matrixSums(keyOf(name), ref, own, search);
+    const known = reordered.length > 0 || unlike.length < TRIES ? { residual } : null;
+    const found = matrixSums(keyOf(name), ref, own, known);
     const { vanilla_sha256, alike, rescaled: undone, reordered: moved, ...sums } = found;
     if (own && vanilla_sha256 !== matrix.sha256) throw notVanilla(vanilla!, name);
     if (undone) rescaled.push(name);
