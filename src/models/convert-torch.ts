@@ -29,7 +29,11 @@ export function torchFiles(
   };
 }
 
-function* bytesAt({ file, offset, length }: Pick<TensorRef, 'file' | 'offset' | 'length'>): Generator<Uint8Array> {
+function* bytesAt({
+  file,
+  offset,
+  length,
+}: Pick<TensorRef, 'file' | 'offset' | 'length'>): Generator<Uint8Array> {
   const reader = new BoundedReader(file);
   try {
     yield* reader.chunks(offset, length);

@@ -42,7 +42,11 @@ const sizesOf = ({ shape }: Pick<TensorRef, 'shape'>): Sizes => {
 };
 
 /** Calls with each element that is a number and not 0, its row and its column, both counted over all blocks. */
-function each(ref: TensorRef, { rows, columns }: Sizes, call: (x: number, row: number, column: number) => void) {
+function each(
+  ref: TensorRef,
+  { rows, columns }: Sizes,
+  call: (x: number, row: number, column: number) => void,
+) {
   for (const { from, values } of tensorParts(ref)) {
     let [row, at] = [Math.floor(from / columns), from % columns];
     for (let i = 0; i < values.length; i++) {
@@ -183,8 +187,7 @@ export function residualOrder(suspect: TensorRef, vanilla: TensorRef): Int32Arra
   if (String(suspect.shape) !== String(vanilla.shape)) return undefined;
   const sizes = sizesOf(vanilla);
   if (sizes.rows < SHORT || sizes.columns < SHORT) return undefined;
-  const sums = (ref: TensorRef) =>
-    sumsOf(ref, sizes, 'columns', sizing(ref, sizes), { magnitudes: false });
+  const sums = (ref: TensorRef) => sumsOf(ref, sizes, 'columns', sizing(ref, sizes), { magnitudes: false });
   const found = linesIn(sums(suspect), sums(vanilla), sizes.columns);
   return found?.every((line, i) => line === i) ? undefined : found;
 }

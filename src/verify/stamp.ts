@@ -95,7 +95,11 @@ export async function readStamp(
     read.push(readOf(matrix));
     await breathe();
   }
-  return { ...readingFrom(plan, read, vanilla !== undefined), rescaled, ...(vanilla && { reordered, unlike }) };
+  return {
+    ...readingFrom(plan, read, vanilla !== undefined),
+    rescaled,
+    ...(vanilla && { reordered, unlike }),
+  };
 }
 
 /** @param read one a committed matrix, null where the suspect has not that one */

@@ -68,7 +68,9 @@ describe.each([
     edit(folder);
     await expect(openModel(own, { cacheDir, checkCache: true })).rejects.toMatchObject({
       code: 'changed',
-      message: expect.stringContaining(`${join(folder, at)} in the cache is not what ${own} becomes`) as string,
+      message: expect.stringContaining(
+        `${join(folder, at)} in the cache is not what ${own} becomes`,
+      ) as string,
       fix: `remove ${folder}, which is made again`,
     });
     rmSync(folder, { recursive: true });
