@@ -133,21 +133,11 @@ function sumsOf(
   return sums;
 }
 
-interface Nearest {
-  readonly line: number;
-  readonly cosine: number;
-}
-
-/** Of lines from..to-1 of `others` the one nearest to line i, turned round or not. */
-function nearest(own: Float32Array, i: number, others: Float32Array, from: number, to: number): Nearest {
-  let [line, cosine] = [-1, SAME];
-  const mine = own.subarray(i * SUMS, (i + 1) * SUMS);
-  for (let j = from; j < to; j++) {
-    let dot = 0;
-    for (let k = 0, at = j * SUMS; k < SUMS; k++, at++) dot += mine[k]! * others[at]!;
-    if (Math.abs(dot) > cosine) [line, cosine] = [j, Math.abs(dot)];
-  }
-  return { line, cosine };
+/** The cosine of two lines, turned round or not. */
+function cosine(own: Float32Array, i: number, others: Float32Array, j: number): number {
+  let dot = 0;
+  for (let k = 0, a = i * SUMS, b = j * SUMS; k < SUMS; k++, a++, b++) dot += own[a]! * others[b]!;
+  return Math.abs(dot);
 }
 
 /**
@@ -195,24 +185,26 @@ export function residualOrder(suspect: TensorRef, vanilla: TensorRef): Int32Arra
 /** @param per lines of a block: each block has an order of its own */
 function linesIn(suspect: Float32Array, vanilla: Float32Array, per: number): Int32Array | undefined {
   const count = vanilla.length / SUMS;
-  const inBlock = (i: number, own: Float32Array, others: Float32Array): Nearest => {
-    const from = i - (i % per);
-    return nearest(own, i, others, from, from + per);
-  };
   const step = Math.max(1, Math.floor(count / PROBES));
   let [probes, known] = [0, 0];
-  for (let i = 0; i < count; i += step, probes++) if (inBlock(i, vanilla, suspect).line >= 0) known++;
+  for (let i = 0; i < count; i += step, probes++) {
+    const from = i - (i % per);
+    for (let j = from; j < from + per; j++)
+      if (cosine(vanilla, i, suspect, j) > SAME) {
+        known++;
+        break;
+      }
+  }
   if (2 * known < probes) return undefined;
   const lines = new Int32Array(count).fill(-1);
   const taken = new Uint8Array(count);
   let found = 0;
-  for (let i = 0; i < count; i++) {
-    const { line } = inBlock(i, vanilla, suspect);
-    if (line < 0 || inBlock(line, suspect, vanilla).line !== i) continue;
-    lines[i] = line;
-    taken[line] = 1;
-    found++;
-  }
+  for (let from = 0; from < count; from += per)
+    for (const [i, line] of mutual(suspect, vanilla, from, from + per)) {
+      lines[i] = line;
+      taken[line] = 1;
+      found++;
+    }
   if (2 * found < count) return undefined;
   for (let from = 0; from < count; from += per) {
     let free = from;
@@ -223,6 +215,24 @@ function linesIn(suspect: Float32Array, vanilla: Float32Array, per: number): Int
     }
   }
   return lines;
+}
+
+/** Of lines from..to-1: vanilla's and the suspect's that are each other's nearest. */
+function mutual(suspect: Float32Array, vanilla: Float32Array, from: number, to: number): [number, number][] {
+  const nearest = (): Int32Array => new Int32Array(to - from).fill(-1);
+  const [theirs, ours] = [nearest(), nearest()];
+  const best = new Float64Array(to - from).fill(SAME);
+  for (let i = from; i < to; i++) {
+    let most = SAME;
+    for (let j = from; j < to; j++) {
+      const alike = cosine(vanilla, i, suspect, j);
+      if (alike > most) [most, theirs[i - from]] = [alike, j];
+      if (alike > best[j - from]!) [best[j - from], ours[j - from]] = [alike, i];
+    }
+  }
+  return [...theirs].flatMap((j, i): [number, number][] =>
+    j >= 0 && ours[j - from] === from + i ? [[from + i, j]] : [],
+  );
 }
 
 /** Parts of the tensor as `tensorParts` has them, its lines in this order; memory for a part, and the rows that it lies in. */

@@ -132,7 +132,7 @@ test('files of another kind: what is wanted is said', async () => {
     [
       ['inspect', 'a'.repeat(3000)],
       1,
-      `${'a'.repeat(200)}…${'a'.repeat(200)} (3000 characters) is longer than this system's paths may be: name another place`,
+      `${'a'.repeat(200)}…${'a'.repeat(200)} (3000 characters) is longer than the file system allows: give a shorter name`,
     ],
     [['prove', empty], 2, 'no way to a time stamp is given: give one of --response, --tsa, --request'],
   ];
