@@ -136,5 +136,8 @@ const oneLine = (message: string): string =>
   writtenOut(
     message
       .replace(/\s*\n\s*/g, ' ')
-      .replace(LONG_WORD, (word) => `${word.slice(0, SHOWN)}…${word.slice(-SHOWN)} (${word.length} characters)`),
+      .replace(
+        LONG_WORD,
+        (word) => `${word.slice(0, SHOWN)}…${word.slice(-SHOWN)} (${word.length} characters)`,
+      ),
   );
