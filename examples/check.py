@@ -45,12 +45,10 @@ def need(condition, what):
 
 
 def number(x):  # as ECMAScript prints a double
-    if isinstance(x, int):
-        need(abs(x) < 2**53, "a number is too large")
-        return str(x)
-    need(math.isfinite(x), "a number is not finite")
-    if x == int(x) and abs(x) < 1e21:
+    need(abs(x) < 10**21 if isinstance(x, int) else math.isfinite(x), "a number is too large, or none")
+    if abs(x) < 2**53 and x == int(x):
         return str(int(x))
+    x = float(x)
     digits, power = re.sub(r"\.0(?=e)", "", f"{x!r}e0").split("e")[:2]
     sign, digits = ("-", digits[1:]) if digits[0] == "-" else ("", digits)
     whole, _, rest = digits.partition(".")
@@ -59,7 +57,7 @@ def number(x):  # as ECMAScript prints a double
     point -= len(whole + rest) - len(digits)
     digits = digits.rstrip("0")
     if 0 < point <= 21:
-        return sign + digits[:point] + "." + digits[point:]
+        return sign + (digits[:point] + "." + digits[point:] if point < len(digits) else digits + "0" * (point - len(digits)))
     if -6 < point <= 0:
         return sign + "0." + "0" * -point + digits
     power = point - 1
@@ -81,8 +79,12 @@ def canonical(x):  # RFC 8785
     return "{" + ",".join(canonical(key) + ":" + canonical(x[key]) for key in keys) + "}"
 
 
+def no_json(constant):
+    raise Wrong(f"{constant} is no JSON")
+
+
 def parse(text):
-    x = json.loads(text)
+    x = json.loads(text, parse_constant=no_json)
     need(canonical(x) == text, "not in canonical form")
     return x
 
@@ -106,7 +108,7 @@ def whole(x, least=0, most=2**31 - 1):
 
 
 def text(x, most=2**20):
-    need(isinstance(x, str) and len(x.encode("utf-16-le")) <= 2 * most, "a text")
+    need(isinstance(x, str) and len(x) <= most, "a text")
 
 
 def moment(x, what):  # seconds since 1970
@@ -642,7 +644,8 @@ def server_of(p):  # a server shows neither weights nor tokens
 
 
 def header_of(p):
-    claim = json.loads(p["claim"], parse_float=lambda x: int(float(x)) if float(x).is_integer() else float(x))
+    text(p["claim"])
+    claim = json.loads(p["claim"], parse_constant=no_json, parse_float=lambda x: int(float(x)) if float(x).is_integer() else float(x))
     direction = claim["kind"] == "drawn-direction"
     need(claim["channels"] in ([["stamp"]] if direction else [["keys"], ["keys", "stamp"]]), "channels")
     size = {"drawn-answers": "n m", "drawn-membership": "n pool negatives", "drawn-direction": ""}[claim["kind"]]
@@ -895,7 +898,7 @@ def replay(p, claim, header, dice, early, trusted):
 def verdict_of(raw, roots=()):  # (exit code, line)
     try:
         word, unchecked = check(raw, roots)
-    except (Wrong, StopIteration, *([rfc3161.Wrong] if rfc3161 else []), ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+    except (Wrong, StopIteration, *([rfc3161.Wrong] if rfc3161 else []), ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
         return 1, f"does not hold: {error}"
     if unchecked:
         return 2, f"no word here: {word}, if what was not checked holds: the signature of its {' and of its '.join(unchecked)}"

@@ -25,6 +25,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { checkAborted } from './abort.ts';
 import { WhorlError } from './error.ts';
+import { jsonText } from './json.ts';
 import { systemError } from './system-errors.ts';
 
 const MOST_OF_NAME = 50; // a name may have 255 bytes, and the temporary one is not to be the first that is too long
@@ -218,7 +219,7 @@ export function writeFileAtomic(path: string, data: string | Uint8Array, mode = 
 }
 
 export const writeJsonAtomic = (path: string, value: unknown, mode = 0o644): void =>
-  writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`, mode);
+  writeFileAtomic(path, jsonText(value), mode);
 
 /** A private file that a child process writes its own words to, after those that are there. @returns its descriptor, to be closed */
 export const openLog = (path: string): number => writing(path, () => openSync(path, 'a', 0o600));

@@ -1,4 +1,4 @@
-// JSON that is checked for its shape next, so that what is none needs no words of its own.
+// JSON as it is written, and what is read and checked for its shape next, so that what is none needs no words of its own.
 
 /** undefined for a text that is no JSON. */
 export function jsonOrNothing(text: string): unknown {
@@ -8,6 +8,9 @@ export function jsonOrNothing(text: string): unknown {
     return undefined;
   }
 }
+
+/** As files have it that people may read. */
+export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /**
  * Whether JSON is nested deeper than so many levels. Said before it is parsed: that takes seconds for a megabyte of brackets, and

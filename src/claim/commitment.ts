@@ -223,11 +223,12 @@ export function checkCommitment<K extends ClaimKind>(
   bindings: Bindings,
   opening: Opening,
   recordedDraw: DrawOf[K],
+  file = 'claim.json',
 ): void {
   const differs = (what: string): never => {
     throw new WhorlError(
       'mismatch',
-      `${what} is not what claim.json commits to`,
+      `${what} is not what ${file} commits to`,
       'use the secret and claim of one run',
     );
   };

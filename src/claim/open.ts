@@ -27,9 +27,10 @@ export type Opened = { [K in ClaimKind]: OpenedOf<K> }[ClaimKind];
 /**
  * Recomputes the commitment and the draw. Throws WhorlError 'mismatch' naming the first part of claim or secret
  * that is not as committed.
+ * @param file where the claim was read, for messages
  */
-export function openClaim(claim: Claim, secret: SecretContents): Opened {
-  if (canonicalJson(claim) !== canonicalJson(secret.claim)) differs('claim.json');
+export function openClaim(claim: Claim, secret: SecretContents, file = 'claim.json'): Opened {
+  if (canonicalJson(claim) !== canonicalJson(secret.claim)) differs(file);
   const { draw: recorded } = secret;
   if (recorded === null)
     throw new WhorlError(
@@ -38,7 +39,7 @@ export function openClaim(claim: Claim, secret: SecretContents): Opened {
       'whorl draw RUN, then whorl fingerprint --out RUN',
     );
   if (claim.kind !== recorded.kind) differs('the draw');
-  checkCommitment(claim, secret.plan, secret.bindings, secret.opening, recorded);
+  checkCommitment(claim, secret.plan, secret.bindings, secret.opening, recorded, file);
   const draw = drawnAgain(claim, secret, recorded);
   if (canonicalJson(draw) !== canonicalJson(recorded)) differs('the draw');
   checkPrivatePart(secret);

@@ -128,4 +128,16 @@ function explain(thrown: unknown, args: readonly string[]): number {
 }
 
 /** Names of files and values stand in it: none may break the line, colour it or rub it out. */
-const oneLine = (message: string): string => writtenOut(message.replace(/\s*\n\s*/g, ' '));
+/** Of a name that somebody made longer than any path: the reader needs to know which, not all of it. */
+const LONG_WORD = /\S{1024,}/g;
+const SHOWN = 200;
+
+const oneLine = (message: string): string =>
+  writtenOut(
+    message
+      .replace(/\s*\n\s*/g, ' ')
+      .replace(
+        LONG_WORD,
+        (word) => `${word.slice(0, SHOWN)}…${word.slice(-SHOWN)} (${word.length} characters)`,
+      ),
+  );

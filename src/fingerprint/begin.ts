@@ -89,6 +89,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
   const model = await openModel(options.model, {
     onEvent,
     whole: true,
+    checkCache: true, // the claim commits to it
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });

@@ -146,7 +146,7 @@ async function openLocal(
 async function weightsFor(
   model: Model,
   { precision, provider }: Device,
-  { cacheDir, onEvent }: OpenOptions,
+  { cacheDir, checkCache, onEvent }: OpenOptions,
 ): Promise<ModelWeights | undefined> {
   if (!isQuantised(precision)) return undefined;
   if (provider !== 'cpu')
@@ -154,6 +154,6 @@ async function weightsFor(
   const { quantisedModel } = await import('../models/quantised-model.ts'); // for those who ask for it
   return quantisedModel(model, precision, PACKINGS[precision], {
     ...(cacheDir !== undefined && { cacheDir }),
-    ...(onEvent && { onEvent }),
+    ...{ checkCache, onEvent },
   });
 }

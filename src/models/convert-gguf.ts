@@ -1,37 +1,31 @@
 // A GGUF file dequantised into a Hugging Face folder, under Hugging Face's names and in its order of rows.
 
-import { basename, join } from 'node:path';
-import { writeFileAtomic, writeFolderOnce, writeJsonAtomic } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
-import type { OnEvent } from '../base/events.ts';
 import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
 import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
 import { dequantize } from '../sources/checkpoints/gguf-blocks.ts';
 import { type PartTensor, readGgufParts } from '../sources/checkpoints/gguf-parts.ts';
-import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
 import { fromFloat32 } from '../tensor/convert.ts';
-import { elements, type FloatDtype } from '../tensor/tensor.ts';
+import { BYTES_PER_ELEMENT, elements, type FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
 import { ggufConfigText } from './config-text.ts';
 import { GGUF_FAMILIES } from './families/gguf.ts';
 import { ggufConfig, ggufWeights } from './gguf-model.ts';
 import { orderedRows } from './gguf-rows.ts';
+import { type MadeFile, madeJson, madeText, madeWeights } from './made-folder.ts';
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
 export const CONVERSION = 4;
 
 /**
- * Writes the model of a GGUF file, or of all its parts, as a Hugging Face folder, weights in `dtype`, some rows at a time.
- * `name` is what messages call it.
+ * The Hugging Face folder that a GGUF file, or all its parts, become, weights in `dtype`, some rows at a time.
+ * @param name what messages call it
  */
-export async function convertGguf(
+export function ggufFiles(
   parts: readonly string[],
   name: string,
-  folder: string,
   dtype: FloatDtype,
-  checkUnchanged: () => void,
-  onEvent: OnEvent,
-): Promise<void> {
+): { readonly files: readonly MadeFile[]; readonly total: number } {
   const file = { ...readGgufParts(parts, name), path: name };
   const architecture = file.metadata.get('general.architecture');
   const family = GGUF_FAMILIES.get(String(architecture));
@@ -48,29 +42,24 @@ export async function convertGguf(
     const tensor = file.tensors.get(weight.from)!;
     return { name: weight.name, dtype, shape: weight.shape, weight, tensor };
   });
-  onEvent({ kind: 'phase', name: 'dequantising', detail: `${basename(name)} → ${folder}` });
-  const write = async (temporary: string) => {
-    const readers = new Map(parts.map((part) => [part, new BoundedReader(part, name)]));
-    const total = [...readers.values()].reduce((sum, { size }) => sum + size, 0);
-    let done = 0;
-    try {
-      await writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
-        const { tensor, weight } = entry;
+  const beside = tokenizerFilesFromGguf(Object.fromEntries(file.metadata));
+  return {
+    total: entries.reduce((sum, { shape }) => sum + elements(shape) * BYTES_PER_ELEMENT[dtype], 0),
+    files: [
+      madeWeights(SINGLE, entries, function* ({ tensor, weight }) {
         const decode = (bytes: Uint8Array) => dequantize(tensor.type, bytes);
-        for (const values of orderedRows(readers.get(tensor.file)!, tensor, weight, 'hugging-face', decode))
-          yield fromFloat32(values, dtype);
-        done += tensor.length * (elements(weight.shape) / elements(tensor.shape));
-        onEvent({ kind: 'progress', name: 'dequantising', done, total });
-      });
-    } finally {
-      for (const reader of readers.values()) reader.close();
-    }
-    for (const [fileName, json] of Object.entries(tokenizerFilesFromGguf(Object.fromEntries(file.metadata))))
-      writeJsonAtomic(join(temporary, fileName), json);
-    writeFileAtomic(join(temporary, 'config.json'), ggufConfigText(family, config));
-    checkUnchanged(); // the folder's name says what the file was
+        const reader = new BoundedReader(tensor.file, name);
+        try {
+          for (const values of orderedRows(reader, tensor, weight, 'hugging-face', decode))
+            yield fromFloat32(values, dtype);
+        } finally {
+          reader.close();
+        }
+      }),
+      ...Object.entries(beside).map(([fileName, json]) => madeJson(fileName, json)),
+      madeText('config.json', ggufConfigText(family, config)),
+    ],
   };
-  await writeFolderOnce(folder, write);
 }
 
 /** A small tensor whole. */

@@ -1,58 +1,53 @@
 // A folder whose weights are torch's pickles, written anew with the same bytes as safetensors.
 
-import { dirname, join } from 'node:path';
-import { AtomicFile, makeFolder, writeFolderOnce } from '../base/atomic.ts';
-import type { OnEvent } from '../base/events.ts';
-import { BoundedReader, withReader } from '../sources/bounded-reader.ts';
+import { BoundedReader } from '../sources/bounded-reader.ts';
 import { filesBesideWeights } from '../sources/checkpoints/carried.ts';
 import { SINGLE } from '../sources/checkpoints/checkpoint.ts';
 import { sourceFolder } from '../sources/checkpoints/folder.ts';
 import { torchTensors } from '../sources/checkpoints/torch-folder.ts';
-import { writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
+import type { TensorRef } from '../tensor/tensor.ts';
+import { type MadeFile, madeWeights } from './made-folder.ts';
 
 /** Goes into the cache folder's name: raise it when the conversion's output changes. */
 export const TORCH_CONVERSION = 1;
 
 /** @param files the weights of `source`, as `torchWeights` gives them */
-export async function convertTorch(
+export function torchFiles(
   source: string,
   files: readonly string[],
-  out: string,
-  checkUnchanged: () => void,
-  onEvent: OnEvent,
-): Promise<void> {
+): { readonly files: readonly MadeFile[]; readonly total: number } {
   const entries = [...torchTensors(files)].map(([name, ref]) => ({ name, ...ref }));
-  const total = entries.reduce((sum, { length }) => sum + length, 0);
-  onEvent({ kind: 'phase', name: 'converting', detail: `${source} → ${out}` });
-  const write = async (temporary: string) => {
-    const lie = new Set(entries.map(({ file }) => file));
-    const readers = new Map([...lie].map((file) => [file, new BoundedReader(file)]));
-    let done = 0;
-    try {
-      await writeSafetensors(join(temporary, SINGLE), entries, function* ({ file, offset, length }) {
-        yield* readers.get(file)!.chunks(offset, length);
-        done += length;
-        onEvent({ kind: 'progress', name: 'converting', done, total });
-      });
-    } finally {
-      for (const reader of readers.values()) reader.close();
-    }
-    for (const [name, path] of filesBesideWeights(sourceFolder(source))) copy(path, join(temporary, name));
-    checkUnchanged(); // the folder's name says what the files were
+  return {
+    total: entries.reduce((sum, { length }) => sum + length, 0),
+    files: [
+      madeWeights(SINGLE, entries, bytesAt),
+      ...filesBesideWeights(sourceFolder(source)).map(([name, path]) => ({
+        name,
+        bytes: () => wholeFile(path),
+      })),
+    ],
   };
-  await writeFolderOnce(out, write);
+}
+
+function* bytesAt({
+  file,
+  offset,
+  length,
+}: Pick<TensorRef, 'file' | 'offset' | 'length'>): Generator<Uint8Array> {
+  const reader = new BoundedReader(file);
+  try {
+    yield* reader.chunks(offset, length);
+  } finally {
+    reader.close();
+  }
 }
 
 /** A file as it stands. */
-function copy(from: string, to: string): void {
-  makeFolder(dirname(to));
-  const file = new AtomicFile(to);
+function* wholeFile(path: string): Generator<Uint8Array> {
+  const reader = new BoundedReader(path);
   try {
-    withReader(from, (reader) => {
-      for (const chunk of reader.chunks(0, reader.size)) file.write(chunk);
-    });
-    file.commit();
+    yield* reader.chunks(0, reader.size);
   } finally {
-    file.discard();
+    reader.close();
   }
 }

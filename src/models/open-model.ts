@@ -23,10 +23,11 @@ import { readJsonObject } from '../sources/strict-json.ts';
 import { webAddress } from '../sources/web-address.ts';
 import type { FloatDtype } from '../tensor/tensor.ts';
 import { quantised, withoutKeys } from './config.ts';
-import { CONVERSION, convertGguf } from './convert-gguf.ts';
-import { convertTorch, TORCH_CONVERSION } from './convert-torch.ts';
+import { CONVERSION, ggufFiles } from './convert-gguf.ts';
+import { TORCH_CONVERSION, torchFiles } from './convert-torch.ts';
 import { familyOf } from './families/index.ts';
 import { leftOverError, leftOverNote } from './left-over.ts';
+import { type MadeOptions, type Making, madeFolder } from './made-folder.ts';
 import { bindModel, type Model, type ModelFolder } from './model.ts';
 import { withTiedHead } from './tied-head.ts';
 
@@ -40,12 +41,11 @@ export interface ConfigOptions {
 export const configOptions = ({ ignoreConfigKeys }: ConfigOptions): ConfigOptions =>
   ignoreConfigKeys === undefined ? {} : { ignoreConfigKeys };
 
-export interface OpenModelOptions extends ConfigOptions {
+export interface OpenModelOptions extends ConfigOptions, MadeOptions {
   /** Default: `WHORL_CACHE`, else `whorl` in the system's cache folder. */
   readonly cacheDir?: string;
   /** What a GGUF is dequantised to; float32 unless said. A folder keeps its own. */
   readonly dtype?: FloatDtype;
-  readonly onEvent?: OnEvent;
   /** An adapter that its caller applies: no word of one that lies in the model's own folder. */
   readonly appliedAdapter?: string;
   /** Whether every tensor of its layers must be what the config speaks of, as for making another model of it; default: a note. */
@@ -118,11 +118,9 @@ async function openPath(path: string, options: OpenModelOptions): Promise<ModelF
   const checkUnchanged = watched(parts, path);
   const sha256 = digestOf(parts);
   const dtype = options.dtype ?? 'float32';
-  const cache = options.cacheDir ?? cacheFolder();
-  const folder = join(resolve(cache), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
-  await inCache(cache, folder, () =>
-    convertGguf(parts, path, folder, dtype, checkUnchanged, options.onEvent ?? silent),
-  );
+  const folder = join(cacheOf(options), 'gguf', `${sha256}-${dtype}-v${CONVERSION}`);
+  const files = () => ggufFiles(parts, path, dtype);
+  await inCache(folder, { from: path, phase: 'dequantising', files, checkUnchanged }, options);
   const gguf = { path: source, sha256 };
   return { ...openFolder(folder, options), source, gguf, convertedFrom: dirname(source) };
 }
@@ -156,25 +154,25 @@ async function converted(
   const checkUnchanged = watched(files, path);
   const named = files.map((file) => `${basename(file)} ${digestFile(file)}\n`).join('');
   const digest = createHash('sha256').update(named).digest('hex');
-  const cache = resolve(options.cacheDir ?? cacheFolder());
-  const folder = join(cache, 'torch', `${digest}-v${TORCH_CONVERSION}`);
-  await inCache(cache, folder, () =>
-    convertTorch(path, weights, folder, checkUnchanged, options.onEvent ?? silent),
-  );
+  const folder = join(cacheOf(options), 'torch', `${digest}-v${TORCH_CONVERSION}`);
+  const made = () => torchFiles(path, weights);
+  await inCache(folder, { from: path, phase: 'converting', files: made, checkUnchanged }, options);
   return folder;
 }
 
 const CANNOT_WRITE: readonly string[] = ['bad-path', 'no-access', 'no-space', 'not-writable'];
 
+const cacheOf = ({ cacheDir }: OpenModelOptions): string => resolve(cacheDir ?? cacheFolder());
+
 /** Makes `folder` unless it is there. What cannot be there is not what the user named: the error says how to name another cache. */
-async function inCache(cache: string, folder: string, write: () => Promise<void>): Promise<void> {
+async function inCache(folder: string, making: Making, options: OpenModelOptions): Promise<void> {
   try {
-    if (!isThere(join(folder, 'config.json'))) await write();
+    await madeFolder(folder, 'config.json', making, options);
   } catch (error) {
     if (
       !(error instanceof WhorlError) ||
       !CANNOT_WRITE.includes(error.code) ||
-      !error.message.includes(resolve(cache))
+      !error.message.includes(cacheOf(options))
     )
       throw error;
     throw new WhorlError(error.code, error.what, 'name another folder for the cache in WHORL_CACHE', {

@@ -2,20 +2,17 @@
 // `--precision int8|int4` computes with. Embedding, head, norms and biases stay as the folder has them.
 
 import { join, resolve } from 'node:path';
-import { writeFolderOnce } from '../base/atomic.ts';
 import { WhorlError } from '../base/error.ts';
-import { type OnEvent, silent } from '../base/events.ts';
-import { checkRoom } from '../base/room.ts';
-import { isThere } from '../base/system-errors.ts';
 import { type Packing, packedBlocks } from '../engine/packing.ts';
 import { BoundedReader } from '../sources/bounded-reader.ts';
 import { assertUnchanged, SINGLE } from '../sources/checkpoints/checkpoint.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { readSafetensorsHeader } from '../sources/checkpoints/safetensors.ts';
-import { type SafetensorsEntry, writeSafetensors } from '../sources/checkpoints/write-safetensors.ts';
+import type { SafetensorsEntry } from '../sources/checkpoints/write-safetensors.ts';
 import { toFloat32 } from '../tensor/convert.ts';
 import { BYTES_PER_ELEMENT, elements, type TensorRef } from '../tensor/tensor.ts';
 import type { Decoder } from './family.ts';
+import { type MadeFile, type MadeOptions, madeFolder, madeWeights } from './made-folder.ts';
 import { type Model, type ModelWeights, weightsDigest } from './model.ts';
 import { cacheFolder } from './open-model.ts';
 import { packRows } from './quantise-rows.ts';
@@ -26,9 +23,8 @@ const CHUNK_ELEMENTS = 1 << 20;
 const PACKED = '.packed';
 const SCALES = '.scales';
 
-export interface QuantisedOptions {
+export interface QuantisedOptions extends MadeOptions {
   readonly cacheDir?: string;
-  readonly onEvent?: OnEvent;
 }
 
 /** The matrices of a decoder's blocks, and of what reads its source: what goes through `linear` alone. */
@@ -47,7 +43,7 @@ export async function quantisedModel(
   model: Model,
   name: string,
   packing: Packing,
-  { cacheDir = cacheFolder(), onEvent = silent }: QuantisedOptions = {},
+  options: QuantisedOptions = {},
 ): Promise<ModelWeights> {
   const { decoder } = model;
   const names = quantisable(decoder);
@@ -58,8 +54,17 @@ export async function quantisedModel(
       'leave --precision out',
     );
   const made = `${weightsDigest(model)}-${name}-${packing.block}-v${QUANTISATION}`;
-  const folder = join(resolve(cacheDir), 'quantised', made);
-  if (!isThere(join(folder, SINGLE))) await write(model, names, packing, folder, onEvent);
+  const folder = join(resolve(options.cacheDir ?? cacheFolder()), 'quantised', made);
+  await madeFolder(
+    folder,
+    SINGLE,
+    {
+      ...{ from: model.source, phase: 'quantising' },
+      files: () => packedFiles(model, names, packing),
+      checkUnchanged: () => assertUnchanged(model), // the folder's name says what the weights were
+    },
+    options,
+  );
   const { tensors } = readSafetensorsHeader(join(folder, SINGLE));
   const plain = [...tensors].filter(([tensor]) => !tensor.endsWith(PACKED) && !tensor.endsWith(SCALES));
   const quantised = [...names].map((tensor) => {
@@ -86,14 +91,11 @@ type Entry = SafetensorsEntry &
     | { readonly scales: Uint8Array[] }
   );
 
-async function write(
-  model: Model,
+function packedFiles(
+  { decoder, tensors }: Model,
   names: ReadonlySet<string>,
   packing: Packing,
-  folder: string,
-  onEvent: OnEvent,
-): Promise<void> {
-  const { decoder, tensors, source } = model;
+): { readonly files: readonly MadeFile[]; readonly total: number } {
   const entries = [...decoder.shapes.keys()].flatMap((name): Entry[] => {
     const from = tensors.get(name)!;
     if (!names.has(name)) return [{ name, dtype: from.dtype, shape: from.shape, from }];
@@ -111,19 +113,7 @@ async function write(
     (sum, { dtype, shape }) => sum + elements(shape) * BYTES_PER_ELEMENT[dtype],
     0,
   );
-  checkRoom(folder, total);
-  onEvent({ kind: 'phase', name: 'quantising', detail: `${source} → ${folder}` });
-  let done = 0;
-  await writeFolderOnce(folder, async (temporary) => {
-    await writeSafetensors(join(temporary, SINGLE), entries, function* (entry) {
-      for (const bytes of bytesOf(entry, packing)) {
-        done += bytes.length;
-        yield bytes;
-      }
-      onEvent({ kind: 'progress', name: 'quantising', done, total });
-    });
-    assertUnchanged(model); // the folder's name says what the weights were
-  });
+  return { total, files: [madeWeights(SINGLE, entries, (entry) => bytesOf(entry, packing))] };
 }
 
 function* bytesOf(entry: Entry, packing: Packing): Generator<Uint8Array> {

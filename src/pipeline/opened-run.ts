@@ -42,7 +42,7 @@ export interface OpenedRun {
 export async function openRun(options: RunOptions): Promise<OpenedRun> {
   const { run, flavour, set } = options;
   const contents = (await readSecret(run.secret, options.unlock)).reveal();
-  const opened = openClaim(parseClaim(readFileSync(run.claim, 'utf8'), run.claim), contents);
+  const opened = openClaim(parseClaim(readFileSync(run.claim, 'utf8'), run.claim), contents, run.claim);
   await checkModels(options, contents);
   const roles = keyRoles(opened);
   const drawn = roles.filter(({ role }) => role === 'trained').length;

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import type { TensorRef } from '../tensor/tensor.ts';
 import { fillDirection } from './direction.ts';
 import { STEP } from './normal-cells.ts';
+import { type Known, type Order, orderOf, reorderedParts } from './reordered.ts';
 import { type Scales, scaled, undoing } from './rescaled.ts';
 import { tensorParts } from './tensor-parts.ts';
 
@@ -38,19 +39,33 @@ export interface MatrixSums {
   readonly vanilla_sha256: string | null;
   /** Whether rows or columns had been multiplied with something, which was undone. */
   readonly rescaled: boolean;
+  /** Whether rows or columns had been put in another order, which was undone. */
+  readonly reordered: boolean;
   /** Whether it has, row by row, half of its squares in common with the vanilla matrix; null where it was read without one. */
   readonly alike: boolean | null;
 }
 
 /** What was summed: all that a reading is made of. */
-export type ReadSums = Omit<MatrixSums, 'vanilla_sha256' | 'rescaled' | 'alike'>;
+export type ReadSums = Omit<MatrixSums, 'vanilla_sha256' | 'rescaled' | 'reordered' | 'alike'>;
+
+/** A suspect's matrix, and the order in which it is read where that is another one. */
+interface Suspected {
+  readonly ref: TensorRef;
+  readonly order?: Order | undefined;
+}
 
 /**
- * Reads it three times, more often where rows or columns were rescaled, with flat memory.
+ * Reads it three times, more often where rows or columns were rescaled or put in another order, with flat memory.
  * @param vanilla of the same shape; undefined: the suspect's matrix is read by itself
+ * @param known what may have moved, where it is not alike; null: no other order is looked for
  */
-export function matrixSums(key: Uint8Array, suspect: TensorRef, vanilla: TensorRef | undefined): MatrixSums {
-  const { scales, alike } = undoing(suspect, () => pairs(suspect, vanilla));
+export function matrixSums(
+  key: Uint8Array,
+  ref: TensorRef,
+  vanilla: TensorRef | undefined,
+  known: Known | null = {},
+): MatrixSums {
+  const { suspect, scales, alike } = undone(ref, vanilla, known);
   const most = Math.min(Number.MAX_VALUE, OUTLYING * medianOf(suspect, vanilla, scales));
   const hash = createHash('sha256');
   const kept: Sums = { elements: 0, dot: 0, squares: 0 };
@@ -82,15 +97,25 @@ export function matrixSums(key: Uint8Array, suspect: TensorRef, vanilla: TensorR
     squares: counted.squares,
     vanilla_sha256: vanilla ? hash.digest('hex') : null,
     rescaled: scales !== undefined,
+    reordered: suspect.order !== undefined,
     alike,
   };
+}
+
+/** How it is to be read. */
+function undone(ref: TensorRef, vanilla: TensorRef | undefined, known: Known | null) {
+  const read = (suspect: Suspected) => ({ suspect, ...undoing(ref, () => pairs(suspect, vanilla)) });
+  const plainly = read({ ref });
+  const order = vanilla && known && plainly.alike === false ? orderOf(ref, vanilla, known) : undefined;
+  const reordered = order && read({ ref, order });
+  return reordered?.alike ? reordered : plainly;
 }
 
 /**
  * Of |v| over elements of the suspect that are not 0, to the upper 16 bits of a float32 (8 binary digits), rounded down; of an even number
  * the lower one. Numbers that are 0 in so many bits do not count; where there are no others, infinity.
  */
-function medianOf(suspect: TensorRef, vanilla: TensorRef | undefined, scales: Scales | undefined): number {
+function medianOf(suspect: Suspected, vanilla: TensorRef | undefined, scales: Scales | undefined): number {
   const counts = new Uint32Array(1 << 15);
   const float = new Float32Array(1);
   const bits = new Uint32Array(float.buffer);
@@ -113,7 +138,7 @@ function medianOf(suspect: TensorRef, vanilla: TensorRef | undefined, scales: Sc
 
 /** Parts of the suspect's matrix and its v; both only until the next part is asked for. */
 function* differences(
-  suspect: TensorRef,
+  suspect: Suspected,
   vanilla: TensorRef | undefined,
   scales: Scales | undefined,
 ): Generator<{
@@ -136,10 +161,10 @@ function* differences(
 }
 
 /** Parts of both; only until the next part is asked for. */
-function* pairs(suspect: TensorRef, vanilla: TensorRef | undefined) {
+function* pairs({ ref, order }: Suspected, vanilla: TensorRef | undefined) {
   const others = vanilla && tensorParts(vanilla);
   try {
-    for (const { from, values } of tensorParts(suspect)) {
+    for (const { from, values } of order ? reorderedParts(ref, order) : tensorParts(ref)) {
       const part = others?.next().value;
       const other = part || undefined;
       yield { from, values, other: other?.values, otherBytes: other?.bytes };

@@ -44,7 +44,7 @@ export async function openedClaim(options: {
   const beside = options.claim ?? join(dirname(options.secret), 'claim.json');
   const claimFile = options.claim !== undefined || existsSync(beside) ? beside : null;
   const claim = claimFile === null ? claimOf(contents) : parseClaim(readClaim(claimFile), claimFile);
-  const opened = openClaim(claim, contents);
+  const opened = openClaim(claim, contents, claimFile ?? undefined);
   const besides = claimFile === null ? NOTHING_BESIDE : readBeside(claimFile);
   const found = checkEvidence(besides, claim, readTrusted(options.tsaRoot));
   if (found.randomness !== '' && found.randomness !== contents.randomness)

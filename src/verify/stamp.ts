@@ -8,6 +8,7 @@ import type { Model } from '../models/model.ts';
 import { ownNames } from '../models/names.ts';
 import { floatDtype } from '../sources/checkpoints/read.ts';
 import { matrixSums, pooled, type ReadSums, zOf } from '../stamp/read-stamp.ts';
+import { residualOrder } from '../stamp/reordered.ts';
 import { log10EValue, log10Tail } from '../stamp/tail.ts';
 import { elements, type TensorRef } from '../tensor/tensor.ts';
 
@@ -32,12 +33,17 @@ export interface StampReading extends Reading {
   readonly not_read: readonly string[];
   /** Whose rows or columns somebody had multiplied with something, which was undone; absent of a certificate's reading. */
   readonly rescaled?: readonly string[];
+  /** Whose rows or columns had been put in another order, which was undone; absent likewise, and without vanilla. */
+  readonly reordered?: readonly string[];
   /** That have little in common with the vanilla ones, element by element: no stamp is found there; absent likewise, and without vanilla. */
   readonly unlike?: readonly string[];
 }
 
 /** A larger number is written otherwise by some languages, so no certificate holds it. A matrix that has it counts for next to nothing anyway. */
 export const MOST_SUM = 2 ** 53 - 1;
+
+/** Matrices unlike the vanilla ones after which no other order is looked for, if none was found. */
+const TRIES = 8;
 
 /** With the vanilla model and without it: e-values are averaged, and the one not read is at least 0. */
 export const LOG10_WAYS = Math.log10(2);
@@ -59,6 +65,13 @@ export async function readStamp(
   let done = 0;
   const rescaled: string[] = [];
   const unlike: string[] = [];
+  const reordered: string[] = [];
+  let order: { readonly residual: Int32Array | undefined } | undefined;
+  const residual = (): Int32Array | undefined => {
+    const embedding = ({ tensors, decoder }: Model): TensorRef => tensors.get(decoder.embedding)!;
+    order ??= { residual: vanilla && residualOrder(embedding(suspect), embedding(vanilla)) };
+    return order.residual;
+  };
   const readOf = (matrix: StampPlan['matrices'][number]): ReadSums | null => {
     const { name, shape } = matrix;
     done += elements(shape);
@@ -66,9 +79,13 @@ export async function readStamp(
     const ref = suspects(name);
     if (!ref || String(ref.shape) !== String(shape)) return null;
     floatDtype(ref);
-    const { vanilla_sha256, alike, rescaled: undone, ...sums } = matrixSums(keyOf(name), ref, own);
+    // Another model's matrices are in no order: after some of them none is looked for.
+    const known = reordered.length > 0 || unlike.length < TRIES ? { residual } : null;
+    const found = matrixSums(keyOf(name), ref, own, known);
+    const { vanilla_sha256, alike, rescaled: undone, reordered: moved, ...sums } = found;
     if (own && vanilla_sha256 !== matrix.sha256) throw notVanilla(vanilla!, name);
     if (undone) rescaled.push(name);
+    if (moved) reordered.push(name);
     if (alike === false) unlike.push(name);
     onEvent({ kind: 'progress', name: 'stamp', done, total });
     return Math.max(sums.squares, Math.abs(sums.dot)) <= MOST_SUM ? sums : null;
@@ -78,7 +95,11 @@ export async function readStamp(
     read.push(readOf(matrix));
     await breathe();
   }
-  return { ...readingFrom(plan, read, vanilla !== undefined), rescaled, ...(vanilla && { unlike }) };
+  return {
+    ...readingFrom(plan, read, vanilla !== undefined),
+    rescaled,
+    ...(vanilla && { reordered, unlike }),
+  };
 }
 
 /** @param read one a committed matrix, null where the suspect has not that one */

@@ -140,7 +140,7 @@ async function beforeAsking<T>(options: VerifyOptions, call: (ready: Ready) => T
   checkGiven(options, hasKeys, opened.stamp !== undefined);
   const issuing =
     options.certificate === undefined ? undefined : certifier(options.certificate, claim, options);
-  const cache = options.cacheDir ? { cacheDir: options.cacheDir } : {};
+  const cache = { ...(options.cacheDir && { cacheDir: options.cacheDir }), checkCache: true };
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
   // The body is the vanilla model, byte for byte: what is asked through it is read against it.

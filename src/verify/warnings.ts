@@ -32,7 +32,7 @@ export const keyWarnings = (changed: number, of: number, byIds = 0, moved = 0): 
 /** Of a stamp that was read: what had been done to the matrices, as far as it is seen. */
 export const stampWarnings = (read: StampReading | undefined): string[] => {
   if (!read) return [];
-  const { rescaled = [], unlike = [], matrices } = read;
+  const { rescaled = [], reordered = [], unlike = [], matrices } = read;
   const of = matrices.length;
   return [
     ...(rescaled.length === 0
@@ -40,10 +40,15 @@ export const stampWarnings = (read: StampReading | undefined): string[] => {
       : [
           `Rows or columns of ${rescaled.length} of ${of} stamped matrices had been multiplied with something, which was undone before they were read.`,
         ]),
+    ...(reordered.length === 0
+      ? []
+      : [
+          `Rows or columns of ${reordered.length} of ${of} stamped matrices had been put in another order, which was undone before they were read.`,
+        ]),
     ...(unlike.length === 0
       ? []
       : [
-          `${unlike.length} of ${of} stamped matrices have little in common with the vanilla ones, number by number: they are another model's, or somebody has put hidden units in another order or turned them, which the model does not show and a stamp does not survive. That none is found there says nothing.`,
+          `${unlike.length} of ${of} stamped matrices have little in common with the vanilla ones, number by number: they are another model's, or somebody has turned hidden units, or put those of the whole model or its experts in another order, which the model does not show and a stamp does not survive. That none is found there says nothing.`,
         ]),
   ];
 };

@@ -105,6 +105,8 @@ test('files of another kind: what is wanted is said', async () => {
   mkdirSync(empty);
   const png = join(folder, 'x.png');
   writeFileSync(png, '\x89PNG\r\n\x1a\n', 'latin1');
+  const secret = 'goldens/claims/v1-answers/secret.whorl';
+  const other = 'goldens/claims/v1-membership/claim.json';
   const LINES: readonly (readonly [string[], number, string])[] = [
     [
       ['verify', '--secret', empty, '--suspect', model],
@@ -116,7 +118,22 @@ test('files of another kind: what is wanted is said', async () => {
       1,
       `${png} does not begin as a zip archive: give a file that torch.save wrote`,
     ],
-    [['check', png], 1, 'the file is no certificate: give what whorl verify --certificate wrote'],
+    [['check', png], 1, `${png}: the file is no certificate: give what whorl verify --certificate wrote`],
+    [
+      ['verify', '--secret', secret, '--claim', other, '--suspect', model],
+      1,
+      `${other} does not belong to this secret: use the secret and claim of one run`,
+    ],
+    [
+      ['score', '--model', model, '--continuation', ''],
+      2,
+      '--continuation is empty: give it at least one token',
+    ],
+    [
+      ['inspect', 'a'.repeat(3000)],
+      1,
+      `${'a'.repeat(200)}…${'a'.repeat(200)} (3000 characters) is longer than the file system allows: give a shorter name`,
+    ],
     [['prove', empty], 2, 'no way to a time stamp is given: give one of --response, --tsa, --request'],
   ];
   for (const [args, expected, says] of LINES) {

@@ -218,10 +218,8 @@ describe.each(golden.matrices)('rescaled, matrix $name', ({ key, shape, dtype, s
     expect(sums).toMatchObject({ rescaled: true, alike: null });
     expect(zOf(sums) / z(stored(strong, shape, 'float32'), undefined)).toBeGreaterThan(0.9);
   });
-  test('rows in another order are no rows of the vanilla one, and it is said; as they are, nothing is undone', () => {
-    const turned = suspect(
-      (_, i) => stamped[((Math.floor(i / columns) + 3) % rows) * columns + (i % columns)]!,
-    );
+  test('rows of another matrix are none of the vanilla one, and it is said; as they are, nothing is undone', () => {
+    const turned = suspect((_, i) => Math.sin(i * i) / 64);
     expect(matrixSums(hex(key), turned, before)).toMatchObject({ alike: false });
     expect(
       matrixSums(

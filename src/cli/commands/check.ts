@@ -75,10 +75,12 @@ async function runCheck(
   const { endpoint, compute } = againFrom(suspect, how, more);
   if (html !== undefined) checkWritable(html);
   const { checkCertificate } = await import('../../verify/certificate/check.ts');
-  const checked = checkCertificate(textOf(file), {
+  const text = textOf(file);
+  const options = {
     ...(key !== undefined && { signer: spkiOf(key) }),
     ...(tsaRoot !== undefined && { tsaRoot }),
-  });
+  };
+  const checked = naming(file, () => checkCertificate(text, options));
   if (dryRun) return showPlan(planned(checked, html, suspect), json);
   if (html !== undefined) {
     const { certificatePage } = await import('../../verify/certificate/page.ts');
@@ -207,6 +209,16 @@ function showAgain({ answers, stamp, ranks, differs, verdict, confirmed }: Asked
 
 const nameOf = (suspect: Checked['statement']['predicate']['suspect']): string =>
   'endpoint' in suspect ? `${suspect.model_name} at ${suspect.endpoint}` : suspect.source;
+
+/** Whoever checks many reads which it was. What is wrong with another file says so itself. */
+function naming<T>(file: string, check: () => T): T {
+  try {
+    return check();
+  } catch (cause) {
+    if (!(cause instanceof WhorlError && /^the (certificate|file)\b/.test(cause.what))) throw cause;
+    throw new WhorlError(cause.code, `${file}: ${cause.what}`, cause.fix, { cause });
+  }
+}
 
 /** @throws WhorlError `missing-file`, `bad-file` */
 function textOf(path: string): string {

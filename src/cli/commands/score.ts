@@ -30,6 +30,8 @@ async function runScore(asked: Given<typeof WHO>, flags: Given<typeof OWN>): Pro
   oneInput(direct, flags.input !== undefined, '--input rows.jsonl, or --context and --continuation');
   if (direct && flags.continuation === undefined)
     throw new WhorlError('usage', 'a --context without --continuation', 'give both');
+  if (flags.continuation === '')
+    throw new WhorlError('usage', '--continuation is empty', 'give it at least one token');
   const requests = direct
     ? [{ context: flags.context ?? '', continuation: flags.continuation! }]
     : rowsOf(flags.input!, readRequest);

@@ -13,30 +13,42 @@ export interface SafetensorsEntry {
   readonly shape: readonly number[];
 }
 
-/**
- * Writes `entries` in their order, atomically. `source(entry)` yields the tensor's bytes (little-endian,
- * row-major) in chunks that need to live only until the next is asked for.
- */
+/** A tensor's bytes (little-endian, row-major), in chunks that need to live only until the next is asked for. */
+export type BytesOf<E extends SafetensorsEntry> = (entry: E) => Iterable<Uint8Array>;
+
+/** Writes `entries` in their order, atomically. */
 export async function writeSafetensors<E extends SafetensorsEntry>(
   path: string,
   entries: readonly E[],
-  source: (entry: E) => Iterable<Uint8Array>,
-  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+  source: BytesOf<E>,
+  metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
   const file = new AtomicFile(path);
   try {
-    file.write(safetensorsHeader(entries, metadata));
-    for (const entry of entries) {
-      const end = file.size + byteLength(entry);
-      for (const chunk of source(entry)) {
-        file.write(chunk);
-        await breathe();
-      }
-      assert(file.size === end, `${entry.name}: ${file.size - end} bytes more than its shape says`);
+    for (const chunk of safetensorsChunks(entries, source, metadata)) {
+      file.write(chunk);
+      await breathe();
     }
     file.commit();
   } finally {
     file.discard();
+  }
+}
+
+/** The file's bytes, header first. */
+export function* safetensorsChunks<E extends SafetensorsEntry>(
+  entries: readonly E[],
+  source: BytesOf<E>,
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): Generator<Uint8Array> {
+  yield safetensorsHeader(entries, metadata);
+  for (const entry of entries) {
+    let left = byteLength(entry);
+    for (const chunk of source(entry)) {
+      left -= chunk.length;
+      yield chunk;
+    }
+    assert(left === 0, `${entry.name}: ${-left} bytes more than its shape says`);
   }
 }
 

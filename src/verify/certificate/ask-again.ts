@@ -138,7 +138,7 @@ async function ofWeights(checked: Checked, options: AskAgainOptions): Promise<Ag
   const { predicate } = checked.statement;
   const { onEvent = silent, cacheDir } = options;
   const device = await openDevice(options, undefined, true);
-  const cache = cacheDir ? { cacheDir } : {};
+  const cache = { ...(cacheDir && { cacheDir }), checkCache: true };
   const open = (model: string) => openModel(model, { onEvent, ...cache, ...configOptions(options) });
   const suspect = await open(options.suspect);
   const digests = digestsOfModel(suspect);

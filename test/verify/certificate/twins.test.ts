@@ -7,11 +7,11 @@ import { sha256Hex } from '../../../src/base/sha256.ts';
 import { canonicalJson, type Json } from '../../../src/claim/canonical.ts';
 import type { ClaimPlan } from '../../../src/claim/plan.ts';
 import { PAYLOAD_TYPE, signedBytes } from '../../../src/proof/pae.ts';
-import type { Statement } from '../../../src/verify/certificate/statement.ts';
+import { chainedRanks, type Statement } from '../../../src/verify/certificate/statement.ts';
 import { answersPlan } from '../../claim/plans.ts';
 import { ROUND, roundOf, stamped } from '../../proof/claims.ts';
 import { golden } from '../../proof/tokens.ts';
-import { KEYS, made } from './made.ts';
+import { CERTIFICATE_KINDS, KEYS, made } from './made.ts';
 import { codeOf, improved } from './mutants.ts';
 import { hasPython, pythonCodes } from './python.ts';
 
@@ -57,6 +57,8 @@ const claimWith = (from: string, to: string): string =>
     expect(p.claim).toContain(from);
     p.claim = p.claim.replace(from, to);
   });
+
+const suspectOf = ({ suspect }: Statement['predicate']) => suspect as { source: string };
 
 /** By what is wrong with them. */
 const REFUSED: Readonly<Record<string, () => string[]>> = {
@@ -111,6 +113,16 @@ const REFUSED: Readonly<Record<string, () => string[]>> = {
     expect(codeOf(drawn.text)).toBe(4);
     return [edited((p) => void (p.created = '2026-09-16T12:00:00Z'), drawn)];
   },
+  'a claim that is no JSON, longer than any, nested without end': () => [
+    claimWith('"n": 16,', '"n": NaN, "n": 16,'),
+    claimWith('"n": 16,', '"n": Infinity, "n": 16,'),
+    claimWith('"n": 16,', '"n": 16, "n": 1e400,'),
+    edited((p) => void (p.claim = p.claim.padEnd(2 ** 20 + 1))),
+    claimWith('"root"', `"x": ${'['.repeat(63)}${']'.repeat(63)}, "root"`),
+  ],
+  'a name of more characters than it may have': () => [
+    edited((p) => void (suspectOf(p).source = '\u{1f600}'.repeat(4097))),
+  ],
   'a time stamp in another spelling of base64': () => {
     const { response } = golden.tokens.right!;
     const beside = { beacon: roundOf(ROUND), proofs: [Buffer.from(response, 'base64')] };
@@ -138,7 +150,29 @@ const READ: Readonly<Record<string, () => string>> = {
   'a member of the claim that stands twice: the last one counts': () =>
     claimWith('"root"', '"root": "x", "root"'),
   'a fraction of a second': () => edited((p) => void (p.created = '2026-11-27T06:00:00.123456789Z')),
+  'a name of as many characters as it may have, each of two units': () =>
+    edited((p) => void (suspectOf(p).source = '\u{1f600}'.repeat(4096))),
+  'a claim as long as it may be': () => edited((p) => void (p.claim = p.claim.padEnd(2 ** 20))),
 };
+
+/** Log-probabilities that a server could say: whole numbers beyond 2^53 are written otherwise by many languages. */
+test.each([-(2 ** 53), -(2 ** 53) - 2, -1e20, -123456789012345680000, -1e21, -1e300, -5e-324])(
+  'a score of %d is read alike by both',
+  (worst) => {
+    const { statement } = CERTIFICATE_KINDS.ranked!();
+    const text = improved(statement, KEYS.ed25519, ({ predicate }) => {
+      const { transcript, stamp, ranks } = predicate;
+      const scores = structuredClone(ranks!.scores);
+      const row = scores[0]!;
+      row[row.indexOf(Math.min(...row.map((x) => x ?? 0)))] = worst;
+      if (worst > -1) row.fill(worst);
+      predicate.ranks = chainedRanks(transcript, stamp, { scores, log10_p: ranks!.log10_p });
+    });
+    const codes = [codeOf(text), ...(hasPython ? pythonCodes([text]) : [])];
+    expect(new Set(codes).size).toBe(1);
+    if (worst < -1) expect(codes[0]).toBe(4);
+  },
+);
 
 test.each(Object.entries(READ))('read alike by both: %s', (_, make) => {
   const text = make();
