@@ -160,6 +160,19 @@ const READ_BY: Readonly<Record<string, readonly string[]>> = {
   falcon: [],
   bloom: [],
   opt: [],
+  ministral: [],
+  ministral3: [],
+  olmo: [],
+  olmo3: [],
+  olmoe: [],
+  cohere2: [],
+  exaone4: [],
+  seed_oss: [],
+  ernie4_5: [],
+  glm: [],
+  glm4: [],
+  nemotron: [],
+  arcee: [],
 };
 
 /** Fields of `rope_scaling` that some kind of scaling reads. */
