@@ -88,7 +88,6 @@ export function ministral3(given: ConfigJson, where: string): Decoder {
     );
   const plan = planOf(config, read.number('rms_norm_eps', 1e-5));
   const queryGrowth = growthOf((said ?? GROWN) as ConfigJson, `${where}: rope_parameters`);
-  read.skip('layer_types'); // its class takes all layers for one kind
   read.done();
   return decoderOf<LineConfig>({
     ...plan,
