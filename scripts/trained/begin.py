@@ -26,6 +26,9 @@ class Embedded:
         layer["mlp.down_proj.weight"] = down[:, kept]
         return layer
 
+    def query_heads(self, i, size):
+        return self.layer(i)["self_attn.q_proj.weight"].shape[0] // size
+
     def heads(self, i, count, size):
         """Queries, keys and values of a layer, each [count, size, E]: one of its own for every head."""
         layer = self.layer(i)
@@ -86,21 +89,20 @@ def gpt_neox(model, embedded):
         attention.dense.weight.copy_(embedded.layer(i)["self_attn.o_proj.weight"])
 
 
-def mt5(model, embedded):
+def encoder_decoder(model, embedded, mlp_parts):
     """Both stacks: layers read what LLaMA's do. Scores are not scaled there, so that queries bring the scale along; distances
     are classes, of which near ones begin as the better. What attends to the source begins as the decoder's own does."""
     model.shared.weight.copy_(embedded.rows)
-    model.config.tie_word_embeddings = False  # transformers 5 ties what comes without a head, whatever a config says
-    model.lm_head.weight = torch.nn.Parameter(embedded.rows.clone())
     for stack in (model.encoder, model.decoder):
         stack.final_layer_norm.weight.copy_(embedded.last_norm)
         for i, block in enumerate(stack.block):
             layer = embedded.layer(i)
             for part in block.layer[:-1]:
                 attention = part.SelfAttention if hasattr(part, "SelfAttention") else part.EncDecAttention
-                size = attention.key_value_proj_dim
-                q, k, v = (each.flatten(0, 1) for each in embedded.heads(i, attention.n_heads, size))
-                for name, matrix in dict(q=q * size**-0.5, k=k, v=v, o=layer["self_attn.o_proj.weight"]).items():
+                size, width = attention.key_value_proj_dim, attention.inner_dim  # it may have fewer heads: the first
+                q, k, v = (each.flatten(0, 1)[:width] for each in embedded.heads(i, embedded.query_heads(i, size), size))
+                out = layer["self_attn.o_proj.weight"][:, :width]
+                for name, matrix in dict(q=q * size**-0.5, k=k, v=v, o=out).items():
                     getattr(attention, name).weight.copy_(matrix)
                 part.layer_norm.weight.copy_(layer["input_layernorm.weight"])
             bias = getattr(block.layer[0].SelfAttention, "relative_attention_bias", None)
@@ -109,8 +111,20 @@ def mt5(model, embedded):
                 bias.weight.copy_(-0.15 * (classes % (len(classes) // 2) if stack is model.encoder else classes))
             block.layer[-1].layer_norm.weight.copy_(layer["post_attention_layernorm.weight"])
             mlp = block.layer[-1].DenseReluDense
-            for name, own in dict(wi_0="gate_proj", wi_1="up_proj", wo="down_proj").items():
+            for name, own in mlp_parts.items():
                 getattr(mlp, name).weight.copy_(layer[f"mlp.{own}.weight"])
 
 
-BEGIN = {"mt5": mt5, "gpt_neox": gpt_neox, "mistral": line, "qwen3": qwen3, "gemma3_text": gemma3_text, "gpt2": gpt2}
+def mt5(model, embedded):
+    encoder_decoder(model, embedded, dict(wi_0="gate_proj", wi_1="up_proj", wo="down_proj"))
+    model.config.tie_word_embeddings = False  # transformers 5 ties what comes without a head, whatever a config says
+    model.lm_head.weight = torch.nn.Parameter(embedded.rows.clone())
+
+
+def t5(model, embedded):
+    """The first T5: no gate, one matrix for both ends, whose products are divided by the root of the width."""
+    encoder_decoder(model, embedded, dict(wi="gate_proj", wo="down_proj"))
+    model.decoder.final_layer_norm.weight.mul_(model.config.d_model**0.5)
+
+
+BEGIN = {"mt5": mt5, "t5": t5, "gpt_neox": gpt_neox, "mistral": line, "qwen3": qwen3, "gemma3_text": gemma3_text, "gpt2": gpt2}

@@ -33,6 +33,10 @@ CONFIGS = {
     "mt5": (torch.bfloat16, 240, 3e-3, dict(vocab_size=5120, d_model=192, d_kv=32, d_ff=256, num_layers=2,
         num_decoder_layers=2, num_heads=6, feed_forward_proj="gated-gelu", dropout_rate=0.0,
         tie_word_embeddings=False, decoder_start_token_id=0, eos_token_id=0, pad_token_id=0)),
+    # As the first T5: ReLU, a tied head that is scaled; heads narrower than the model, stacks of unequal depth, few classes.
+    "t5": (torch.bfloat16, 240, 3e-3, dict(vocab_size=5120, d_model=192, d_kv=32, d_ff=256, num_layers=2,
+        num_decoder_layers=3, num_heads=4, feed_forward_proj="relu", dropout_rate=0.0, relative_attention_num_buckets=16,
+        relative_attention_max_distance=64, decoder_start_token_id=0, eos_token_id=0, pad_token_id=0)),
 }
 
 

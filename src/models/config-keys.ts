@@ -31,10 +31,10 @@ const GENERATION = words(`
 /** Training, kernels, bookkeeping of tools: read by no forward pass in inference. */
 const TOOLS = words(`
   _attn_implementation _flash_attn_2_enabled attention_dropout attention_probs_dropout_prob attn_dropout
-  attn_implementation attn_pdrop auto_map bf16 bos_token classifier_dropout embd_pdrop embed_dropout embedding_dropout
+  attn_implementation attn_pdrop auto_map bf16 bos_token classifier_dropout custom_pipelines embd_pdrop embed_dropout embedding_dropout
   eos_token ffn_dropout fp16 fp32 gradient_checkpointing
   hidden_dropout hidden_dropout_prob initializer_range is_llama_config loss_type max_sequence_length model_max_length
-  name_or_path neftune_noise_alpha num_labels output_router_logits pad_token pretraining_tp resid_dropout
+  n_special name_or_path neftune_noise_alpha num_labels output_router_logits pad_token predict_special_tokens pretraining_tp resid_dropout
   resid_pdrop router_aux_loss_coef seed seq_length tokenizer_model_max_length tokenizer_padding_side training_dtype
   transformers.js_config trust_remote_code unk_token_id unsloth_fixed unsloth_tiled_mlp unsloth_version
   use_flash_attention_2`);
@@ -80,7 +80,7 @@ export const MATTERS: ReadonlyMap<string, Unused> = new Map([
   ...each(
     exactly(1),
     `attention_in_multiplier attention_out_multiplier decoder_sparse_step embedding_multiplier key_multiplier
-     lm_head_multiplier logit_scale logits_scaling partial_rotary_factor residual_multiplier rope_ratio rotary_pct scale_emb`,
+     lm_head_multiplier logit_scale logits_scaling partial_rotary_factor residual_multiplier rope_ratio rotary_pct rotary_scaling_factor scale_emb`,
   ),
   ...each(
     exactly(0),
@@ -160,6 +160,21 @@ const READ_BY: Readonly<Record<string, readonly string[]>> = {
   falcon: [],
   bloom: [],
   opt: [],
+  t5: [],
+  mt5: [],
+  ministral: [],
+  ministral3: [],
+  olmo: [],
+  olmo3: [],
+  olmoe: [],
+  cohere2: [],
+  exaone4: [],
+  seed_oss: [],
+  ernie4_5: [],
+  glm: [],
+  glm4: [],
+  nemotron: [],
+  arcee: [],
 };
 
 /** Fields of `rope_scaling` that some kind of scaling reads. */
@@ -167,5 +182,5 @@ export const ROPE_FIELDS: ReadonlySet<string> = new Set(
   words(`
   attention_factor beta_fast beta_slow factor high_freq_factor long_factor long_mscale low_freq_factor mrope_interleaved
   mrope_section mscale mscale_all_dim original_max_position_embeddings partial_rotary_factor short_factor
-  short_mscale truncate alpha full_attention sliding_attention`),
+  short_mscale truncate alpha finetuned full_attention sliding_attention`),
 );

@@ -19,6 +19,8 @@ export interface ConfigReader {
   /** A whole number from 0. */
   count(key: string, fallback: number): number;
   number(key: string, fallback: number): number;
+  /** A number from 0, which must be there. */
+  amount(key: string): number;
   /** null: undefined; absent: the fallback. */
   optionalNumber(key: string, fallback?: number): number | undefined;
   /** A sliding window in tokens; null: none, absent: the fallback. */
@@ -130,6 +132,11 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
       const value = get(key) ?? fallback;
       if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) bad(key, 'a positive number');
       return said(key, value as number);
+    },
+    amount(key) {
+      const value = get(key);
+      if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) bad(key, 'a number from 0');
+      return value as number;
     },
     indices(key) {
       const value = get(key) ?? [];

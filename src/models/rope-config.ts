@@ -35,6 +35,8 @@ export interface RopeOptions {
   readonly aliases?: Readonly<Record<string, RopeType>>;
   /** Of a family that has `original_max_position_embeddings` beside the scaling, which goes first: its default there. */
   readonly original_max_position_embeddings?: number;
+  /** Fields of `rope_parameters` that the family itself reads. */
+  readonly own?: readonly string[];
 }
 
 const DEFAULT_THETA = 10_000;
@@ -75,6 +77,7 @@ export function readRope(json: Readonly<Record<string, unknown>>, where: string,
       'type',
       'rope_theta',
       ...(partial_rotary_factor === undefined ? [] : ['partial_rotary_factor']),
+      ...(options.own ?? []),
       ...known,
     ],
     `${where}: ${key}`,

@@ -1,7 +1,7 @@
 // Tokenizer over the files a model folder carries. Text and ids go through the native `tokenizers`; everything
 // about the vocabulary is read by us, so that a later tokenizer in a child process need only encode and decode.
 
-import { lstatSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WhorlError } from '../base/error.ts';
@@ -147,12 +147,16 @@ async function fromSentencePiece(
     const bytes = await readBounded(origin, MAX_TOKENIZER_BYTES);
     if (bytes !== undefined) return { ...read(bytes, settings, origin), origin };
   }
+  const other = OTHERS.find((name) => existsSync(join(folder, name)));
   throw new WhorlError(
     'missing-file',
-    `${folder} has neither tokenizer.json nor tokenizer.model`,
+    `${folder} has neither tokenizer.json nor tokenizer.model${other === undefined ? '' : `, only ${other}`}`,
     'save the tokenizer with transformers (`AutoTokenizer…save_pretrained`), which writes tokenizer.json',
   );
 }
+
+/** Vocabularies of other libraries (mistral_common, tiktoken) and of slow tokenizers, which transformers makes a tokenizer.json of. */
+const OTHERS = ['tekken.json', 'qwen.tiktoken', 'tokenizer.tiktoken', 'vocab.json'] as const;
 
 /** SentencePiece's own file by what LLaMA's line and T5's call it, and how each reads it. */
 const SENTENCEPIECE = [

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { cpu } from '../../src/engine/session.ts';
 import { Encoder } from '../../src/models/encode.ts';
 import { FAMILIES } from '../../src/models/families/index.ts';
+import { languagePart } from '../../src/models/families/wrappers.ts';
 import type { Model } from '../../src/models/model.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { greedyDecoder } from '../lm/greedy.ts';
@@ -40,7 +41,7 @@ function logSoftmaxAt(logits: Float32Array, row: number, width: number, token: n
 test('every family has a golden model, and is found by what its config says', () => {
   const types = GOLDEN_MODELS.map((name) => {
     const { config, decoder } = openGolden(name);
-    const own = (config.text_config ?? config) as { model_type: unknown };
+    const own = languagePart(config, name)?.config ?? config;
     expect(decoder.model_type).toBe(own.model_type);
     return decoder.model_type;
   });

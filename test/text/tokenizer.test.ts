@@ -32,6 +32,16 @@ describe('a folder', () => {
     expect(tokenizer.tokenOf(tokenizer.idOf('a')!)).toBe('a');
   });
 
+  it("says which other library's vocabulary is there instead", async () => {
+    const mistral = await mkdtemp(join(tmpdir(), 'whorl-tekken-'));
+    await writeFile(join(mistral, 'tekken.json'), '{}');
+    await expect(openTokenizer(mistral)).rejects.toMatchObject({
+      code: 'missing-file',
+      message: expect.stringContaining('only tekken.json') as string,
+    });
+    await rm(mistral, { recursive: true });
+  });
+
   it('says which file is missing', async () => {
     await expect(openTokenizer(join(folder, 'nothing'))).rejects.toMatchObject({
       code: 'missing-file',

@@ -2,7 +2,7 @@
 // Families of that line say what they have; shapes and forward pass follow from it here.
 
 import type { Value } from '../../engine/graph.ts';
-import { add, mul } from '../../engine/ops/arithmetic.ts';
+import { add, cast, div, log, min, mul, neg } from '../../engine/ops/arithmetic.ts';
 import { reshape, slice } from '../../engine/ops/shape.ts';
 import type { Decoder, DecoderConfig, ForwardInput, LayerAttention, Modules, Weights } from '../family.ts';
 import type { Rope } from '../rope.ts';
@@ -35,6 +35,10 @@ interface AttentionPart {
     readonly norm: Norm;
     readonly names?: { readonly q: string; readonly k: string };
   };
+  /** Queries, keys and values are kept between −clip and clip, before they turn. */
+  readonly clip?: number;
+  /** A turned query at position p is multiplied with 1 + beta·ln(1 + ⌊p / every⌋) (Llama 4). */
+  readonly queryGrowth?: { readonly beta: number; readonly every: number };
 }
 
 interface MlpPart {
@@ -205,7 +209,7 @@ function modulesOf({ attention, mlp, experts }: Pick<Sized, 'attention' | 'mlp' 
 }
 
 function attention(plan: Sized, w: Weights, at: string, i: number, x: Value, input: ForwardInput): Value {
-  const { bias, fused, out, qkNorm } = plan.attention;
+  const { bias, fused, out, qkNorm, clip, queryGrowth } = plan.attention;
   const { num_attention_heads: H, num_key_value_heads: K, head_dim: D } = plan.config;
   const prefix = `${at}self_attn.`;
   const project = projections(w, prefix, bias.in);
@@ -219,10 +223,20 @@ function attention(plan: Sized, w: Weights, at: string, i: number, x: Value, inp
     const T = y.shape[0]!;
     return reshape(qkNorm.norm.apply(w, name, reshape(y, [T, heads, D])), [T, heads * D]);
   };
-  const q = input.rotate(i, normed('q', part('q_proj', 0, H), H)); // [T, H·D]
-  const k = input.rotate(i, normed('k', part('k_proj', H, K), K)); // [T, K·D]
-  const v = part('v_proj', H + K, K); // [T, K·D]
+  const kept = (y: Value): Value => (clip === undefined ? y : clipped(y, clip));
+  const turned = input.rotate(i, kept(normed('q', part('q_proj', 0, H), H))); // [T, H·D]
+  const q = queryGrowth ? mul(turned, growth(queryGrowth, input.positions)) : turned;
+  const k = input.rotate(i, kept(normed('k', part('k_proj', H, K), K))); // [T, K·D]
+  const v = kept(part('v_proj', H + K, K)); // [T, K·D]
   return projections(w, prefix, bias.out)(out, input.attend(i, q, k, v));
+}
+
+const clipped = (x: Value, most: number): Value => neg(min(neg(min(x, most)), most));
+
+/** What queries at positions int32 [T] are multiplied with, [T, 1]. */
+function growth({ beta, every }: NonNullable<AttentionPart['queryGrowth']>, positions: Value): Value {
+  const rounds = cast(cast(div(cast(positions, 'float32'), every), 'int32'), 'float32');
+  return reshape(add(mul(log(add(rounds, 1)), beta), 1), [positions.shape[0]!, 1]);
 }
 
 function feedForward({ bias, activation, gate, up, down }: MlpPart, w: Weights, at: string, x: Value): Value {

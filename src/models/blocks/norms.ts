@@ -38,6 +38,12 @@ export const layerWithBias = (eps: number): Norm => ({
   },
 });
 
+/** Layer norm with a bias, whose weight counts from 1 (Nemotron). */
+export const layerPlusOne = (eps: number): Norm => ({
+  ...layerWithBias(eps),
+  apply: (w, name, x) => layerNorm(x, add(cast(w(`${name}.weight`), 'float32'), 1), w(`${name}.bias`), eps),
+});
+
 /** Layer norm that has learnt nothing: no weights, no bias. */
 export const layerBare = (eps: number): Norm => ({
   apply: (_w, _name, x) => standardised(x, eps),

@@ -6,6 +6,16 @@ import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
 import { GATED, type LineConfig, lineConfig } from './line.ts';
 
+/** What Cohere's own code is told of the same mathematics; transformers' classes read none of them. */
+export const NOTES = [
+  'layer_switch',
+  'order_of_interleaved_layers',
+  'use_embedding_sharing',
+  'use_gated_activation',
+  'use_parallel_block',
+  'use_parallel_embedding',
+] as const;
+
 export function cohere(json: ConfigJson, where: string): Decoder {
   const read = readConfig(json, where);
   const config = lineConfig(read, {
@@ -31,6 +41,7 @@ export function cohere(json: ConfigJson, where: string): Decoder {
     ropes: [read.rope({ ...config, interleaved: true, rope_theta: 500_000 })],
     logits: { scale: logit_scale },
   };
+  read.skip(...NOTES);
   read.done();
   return decoderOf(plan);
 }

@@ -4,20 +4,29 @@ import { WhorlError } from '../../base/error.ts';
 import { nameHint } from '../../base/near-name.ts';
 import type { Decoder } from '../family.ts';
 import { asStored, called } from '../names.ts';
+import { arcee } from './arcee.ts';
 import { bloom } from './bloom.ts';
 import { cohere } from './cohere.ts';
+import { cohere2 } from './cohere2.ts';
+import { ernie } from './ernie.ts';
+import { exaone4 } from './exaone4.ts';
 import { falcon } from './falcon.ts';
 import { gemma } from './gemma.ts';
 import { gemma2 } from './gemma2.ts';
 import { gemma3 } from './gemma3.ts';
+import { glm, glm4 } from './glm.ts';
 import { gptNeox, gptNeoxConfig } from './gpt-neox.ts';
 import { gpt2 } from './gpt2.ts';
 import { gptj } from './gptj.ts';
 import { granite } from './granite.ts';
 import { llama, llamaConfig } from './llama.ts';
-import { mistral } from './mistral.ts';
+import { ministral, ministral3, mistral } from './mistral.ts';
 import { mixtral } from './mixtral.ts';
+import { nemotron } from './nemotron.ts';
+import { olmo } from './olmo.ts';
 import { olmo2 } from './olmo2.ts';
+import { olmo3 } from './olmo3.ts';
+import { olmoe } from './olmoe.ts';
 import { opt } from './opt.ts';
 import { phi } from './phi.ts';
 import { phi3 } from './phi3.ts';
@@ -25,6 +34,7 @@ import { qwen2 } from './qwen2.ts';
 import { qwen2Moe } from './qwen2-moe.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen3Moe } from './qwen3-moe.ts';
+import { seedOss } from './seed-oss.ts';
 import { smollm3 } from './smollm3.ts';
 import { stablelm } from './stablelm.ts';
 import { starcoder2 } from './starcoder2.ts';
@@ -42,19 +52,31 @@ export const FAMILIES: Readonly<
     ) => Decoder
   >
 > = {
+  arcee,
   bloom,
   cohere,
+  cohere2,
+  ernie4_5: ernie,
+  exaone4,
   falcon,
   gemma,
   gemma2,
   gemma3_text: gemma3,
+  glm,
+  glm4,
   gpt2,
   gptj,
   granite,
+  ministral,
+  ministral3,
   mistral,
   mixtral,
   mt5,
+  nemotron,
+  olmo,
   olmo2,
+  olmo3,
+  olmoe,
   opt,
   phi,
   phi3,
@@ -62,6 +84,7 @@ export const FAMILIES: Readonly<
   qwen2_moe: qwen2Moe,
   qwen3,
   qwen3_moe: qwen3Moe,
+  seed_oss: seedOss,
   smollm3,
   stablelm,
   starcoder2,

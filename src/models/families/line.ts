@@ -51,11 +51,26 @@ export const PRE_NORMS = {
   beforeMlp: 'post_attention_layernorm',
 } as const;
 
+/** The norms of a block that normalises what comes out, as in OLMo 2. */
+export const POST_NORMS = {
+  afterAttention: 'post_attention_layernorm',
+  afterMlp: 'post_feedforward_layernorm',
+} as const;
+
 /** Queries' and keys' norms under the names of families that call them layer norms. */
 export const QK_LAYERNORMS = { q: 'q_layernorm', k: 'k_layernorm' } as const;
 
 /** The gated MLP under LLaMA's names. */
 export const GATED = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' } as const;
+
+/** An MLP without a gate, under the same names. */
+export const UNGATED = { up: 'up_proj', down: 'down_proj' } as const;
+
+/** Layers of which those that see a window turn, and the others have no positions at all. */
+export const turnWhereTheySlide = (
+  kinds: readonly ('full_attention' | 'sliding_attention')[],
+  window: number,
+): LayerAttention[] => kinds.map((kind) => (kind === 'sliding_attention' ? { rope: 0, window } : {}));
 
 /** A layer for each of its kinds: one rope for all, the window where the layer slides. */
 export const slidingLayers = (

@@ -4,7 +4,7 @@ import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { rms } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
-import { GATED, type LineConfig, lineConfig } from './line.ts';
+import { GATED, type LineConfig, lineConfig, POST_NORMS } from './line.ts';
 
 export function olmo2(json: ConfigJson, where: string): Decoder {
   const read = readConfig(json, where);
@@ -19,7 +19,7 @@ export function olmo2(json: ConfigJson, where: string): Decoder {
   const plan: Blueprint<LineConfig> = {
     config,
     norm,
-    norms: { afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' },
+    norms: POST_NORMS,
     attention: { bias: { in: bias, out: bias }, out: 'o_proj', qkNorm: { over: 'row', norm } },
     mlp: { ...GATED, bias: false, activation: config.hidden_act },
     ropes: [read.rope(config)],

@@ -13,6 +13,11 @@ export interface WrapperNames {
   readonly stored: readonly Renaming[];
 }
 
+interface Wrapper extends WrapperNames {
+  /** Of a part that is a family of its own here but for its name, and whose three positions (time, height, width) are one in a text. */
+  readonly as?: { readonly model_type: string; readonly defaults: ConfigJson };
+}
+
 const LANGUAGE_MODEL: WrapperNames = {
   inside: [['model.', 'model.language_model.']],
   stored: [
@@ -24,8 +29,25 @@ const LANGUAGE_MODEL: WrapperNames = {
 };
 const TEXT_MODEL: WrapperNames = { inside: [['model.', 'model.text_model.']], stored: [] };
 
+/** Qwen's first files have the part under its own names, beside `visual.`. */
+const QWEN_NAMES: WrapperNames = {
+  inside: LANGUAGE_MODEL.inside,
+  stored: [[['model.language_model.', 'model.']]],
+};
+const QWEN2_PART: Wrapper = {
+  ...QWEN_NAMES,
+  as: {
+    model_type: 'qwen2',
+    defaults: { num_key_value_heads: 8, rms_norm_eps: 1e-5, rope_theta: 1_000_000, max_window_layers: 80 },
+  },
+};
+const QWEN3_PART: Wrapper = {
+  ...QWEN_NAMES,
+  as: { model_type: 'qwen3', defaults: { max_position_embeddings: 128_000, rope_theta: 500_000 } },
+};
+
 /** By `model_type`: those whose language part is a decoder of its own that sees a text as any other does. */
-export const WRAPPERS: ReadonlyMap<string, WrapperNames> = new Map([
+export const WRAPPERS: ReadonlyMap<string, Wrapper> = new Map([
   ['gemma3', LANGUAGE_MODEL],
   ['idefics3', TEXT_MODEL],
   ['internvl', LANGUAGE_MODEL],
@@ -33,6 +55,9 @@ export const WRAPPERS: ReadonlyMap<string, WrapperNames> = new Map([
   ['llava_next', LANGUAGE_MODEL],
   ['llava_onevision', LANGUAGE_MODEL],
   ['mistral3', LANGUAGE_MODEL],
+  ['qwen2_5_vl', QWEN2_PART],
+  ['qwen2_vl', QWEN2_PART],
+  ['qwen3_vl', QWEN3_PART],
   ['smolvlm', TEXT_MODEL],
 ]);
 
@@ -68,7 +93,7 @@ export function languagePart(config: ConfigJson, where: string): LanguagePart | 
       'save that part alone and give its folder (docs/models.md lists wrappers that are opened as they are)',
     );
   }
-  const text = objectAt(config, 'text_config');
+  const text = objectAt(config, 'text_config') ?? (names.as && withoutSight(config));
   if (text === undefined)
     throw new WhorlError('bad-file', `${where}: a ${type} without text_config`, 'get the checkpoint again');
   // The head and the way weights are stored are the whole model's.
@@ -77,5 +102,28 @@ export function languagePart(config: ConfigJson, where: string): LanguagePart | 
       (config[name] ?? null) === null ? [] : [[name, config[name]]],
     ),
   );
+  if (names.as) return { config: asFamily(names.as, text, outer), names };
   return { config: { ...text, ...outer }, names };
+}
+
+/** A wrapper's config that has the keys of its language part beside its own (Qwen2-VL's first). */
+const withoutSight = (config: ConfigJson): ConfigJson =>
+  Object.fromEntries(Object.entries(config).filter(([key]) => !/^(?:vision_|image_|video_)/.test(key)));
+
+function asFamily(
+  { model_type, defaults }: NonNullable<Wrapper['as']>,
+  text: ConfigJson,
+  outer: ConfigJson,
+): ConfigJson {
+  const config: Record<string, unknown> = { ...defaults, ...text, ...outer, model_type };
+  // Either of the two ties there.
+  config.tie_word_embeddings = [text, outer].some((each) => each.tie_word_embeddings === true);
+  for (const key of ['rope_scaling', 'rope_parameters']) {
+    const fields = objectAt(config, key);
+    if (fields)
+      config[key] = Object.fromEntries(
+        Object.entries(fields).map(([name, value]) => [name, value === 'mrope' ? 'default' : value]),
+      );
+  }
+  return config;
 }
