@@ -6,7 +6,7 @@ import type { ConfigJson } from '../config.ts';
 import type { Renaming } from '../names.ts';
 
 /** What the language part's tensors are called in the whole model. */
-export interface WrapperNames {
+interface WrapperNames {
   /** In transformers 5, from the part's own names. */
   readonly inside: Renaming;
   /** In files, from those: transformers 4 kept the part with its head in one place. */
