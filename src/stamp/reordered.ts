@@ -253,7 +253,8 @@ export function* reorderedParts(
   };
   try {
     const total = elements(ref.shape);
-    let [row, current] = [-1, new Float32Array(0)];
+    let row = -1;
+    let current: Float32Array = new Float32Array(0);
     for (let from = 0; from < total; from += PART) {
       const values = new Float32Array(Math.min(PART, total - from));
       for (let i = 0; i < values.length; ) {
