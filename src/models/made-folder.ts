@@ -58,7 +58,6 @@ export async function madeFolder(
   const { files, total } = filesOf();
   const name = isKept ? 'comparing' : phase;
   onEvent({ kind: 'phase', name, detail: `${from} ${isKept ? 'and' : '→'} ${folder}` });
-  if (!isKept) checkRoom(folder, total);
   let done = 0;
   const each = async (bytes: Iterable<Uint8Array>, take: (chunk: Uint8Array) => void): Promise<void> => {
     for (const chunk of bytes) {
@@ -70,6 +69,7 @@ export async function madeFolder(
   };
   if (isKept) return compare(folder, files, from, each);
   await writeFolderOnce(folder, async (temporary) => {
+    checkRoom(folder, total);
     for (const { name, bytes } of files) {
       const file = new AtomicFile(join(temporary, name));
       try {
