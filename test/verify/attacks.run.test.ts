@@ -450,7 +450,9 @@ test('every small file that a folder can carry over or a tokenizer is read from 
   const known = new Set<string>([...SMALL_FILES.tokenizer, ...SMALL_FILES.config]);
   for (const name of CARRIED)
     if (!/^(LICENSE|NOTICE|USE_POLICY)/.test(name)) expect([...known]).toContain(name);
-  const source = readFileSync(join(packageRoot(), 'src/text/tokenizer.ts'), 'utf8');
+  const text = readFileSync(join(packageRoot(), 'src/text/tokenizer.ts'), 'utf8');
+  const source = text.replace(/const OTHERS = \[[^\]]*\]/, ''); // named in an error, and never read
+  expect(source).not.toBe(text);
   const read = [...source.matchAll(/'(\w+\.(?:json|jinja|model|txt))'/g)].map(([, name]) => name!);
   expect(read.length).toBeGreaterThan(5);
   for (const name of read) expect([...known]).toContain(name);
