@@ -145,7 +145,7 @@ async function tune(
   onEvent: OnEvent,
 ): Promise<void> {
   const model = await openModel(from);
-  const tokenizer = await openTokenizer(model.folder);
+  const tokenizer = await openTokenizer(model.folder, model.convertedFrom);
   const rows = JSON.parse(readFileSync(join(embedded, 'thief.json'), 'utf8')) as {
     instruction: string;
     input: string;

@@ -144,7 +144,7 @@ async function examineModel(
   onEvent({ kind: 'phase', name: 'opening', detail: path });
   const model = await openModel(path, { onEvent, ...choice });
   const { decoder } = model;
-  const tokenizer = await openTokenizer(model.folder);
+  const tokenizer = await openTokenizer(model.folder, model.convertedFrom);
   onEvent({ kind: 'phase', name: 'free rows', detail: 'against ordinary text of about 90 languages' });
   const [{ keptFreeRows }, { usableTokens }] = await Promise.all([
     import('../fingerprint/kept-free-rows.ts'),

@@ -143,7 +143,7 @@ async function prepare(options: UserFinetuneOptions): Promise<Ready> {
     ...configOptions(options),
   });
   checkFits({ ...asked.lora }, model.decoder.config);
-  const tokenizer = await openTokenizer(model.folder);
+  const tokenizer = await openTokenizer(model.folder, model.convertedFrom);
   for (const text of tokenizer.notes) onEvent({ kind: 'note', text });
   const all = await instructionExamples(tokenizer, template, rows);
   const examples = withLabels(all, asked.max_length, onEvent);

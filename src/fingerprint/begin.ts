@@ -93,7 +93,7 @@ export async function prepare(given: FingerprintOptions): Promise<Ready> {
     ...(options.cacheDir ? { cacheDir: options.cacheDir } : {}),
     ...configOptions(options),
   });
-  const tokenizer = await openTokenizer(model.folder);
+  const tokenizer = await openTokenizer(model.folder, model.convertedFrom);
   for (const text of tokenizer.notes) onEvent({ kind: 'note', text });
   const { settings, note } = fittingSettings(
     method,

@@ -54,7 +54,7 @@ export function injectAdapter(options: InjectOptions): Promise<Injected> {
 async function runInjectAdapter(options: InjectOptions): Promise<Injected> {
   const { keys: count, key_length = 8, rank = 64, scale = 4, seed } = options;
   const model = await openModel(options.model, configOptions(options));
-  const tokenizer = await openTokenizer(model.folder);
+  const tokenizer = await openTokenizer(model.folder, model.convertedFrom);
   const random = (purpose: string) =>
     seed === undefined ? platformRandom() : seededRandom(`own-loop/${seed}/${purpose}`);
   const keys =

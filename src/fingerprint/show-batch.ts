@@ -213,7 +213,7 @@ async function ofRun(options: ShowBatchOptions, path: string): Promise<Drawn> {
     },
     model,
     device: await openDevice(options),
-    tokenizer: await openTokenizer(model.folder),
+    tokenizer: await openTokenizer(model.folder, model.convertedFrom),
     embedding: model.tensors.get(model.decoder.embedding)!,
     options: await withSavedSet({ ...asked, out: path }, method),
     onEvent,

@@ -96,7 +96,7 @@ export class LocalModel implements LanguageModel<TokenGeneration> {
 
   /** Throws `bad-file` and `unsupported` as the readers do; compiles nothing yet. */
   static async open(model: Model, options: LocalModelOptions = {}): Promise<LocalModel> {
-    const tokenizer = options.tokenizer ?? (await openTokenizer(model.folder));
+    const tokenizer = options.tokenizer ?? (await openTokenizer(model.folder, model.convertedFrom));
     // Added tokens beyond the embedding (a padding token, often) are refused where a text holds them, as in transformers.
     let entries = tokenizer.vocab_size;
     while (tokenizer.addedIds.has(entries - 1) && entries > model.decoder.config.vocab_size) entries--;

@@ -97,12 +97,15 @@ export interface OpenedTokenizer {
   readonly origin: string;
 }
 
-/** Opens the tokenizer of a Hugging Face folder. Errors: missing-file, bad-file, unsupported. */
-export const openTokenizer = async (folder: string): Promise<Tokenizer> =>
-  (await openTokenizerFiles(folder)).tokenizer;
+/**
+ * Opens the tokenizer of a Hugging Face folder. Errors: missing-file, bad-file, unsupported.
+ * @param own the user's own folder, where this one was made of it: where a tokenizer that is missing has to be put
+ */
+export const openTokenizer = async (folder: string, own = folder): Promise<Tokenizer> =>
+  (await openTokenizerFiles(folder, own)).tokenizer;
 
 /** The same with what it was made of. */
-export async function openTokenizerFiles(folder: string): Promise<OpenedTokenizer> {
+export async function openTokenizerFiles(folder: string, own = folder): Promise<OpenedTokenizer> {
   const path = join(folder, 'tokenizer.json');
   const text = (await readBounded(path, MAX_TOKENIZER_BYTES))?.toString('utf8');
   const files: Record<string, unknown> = {};
@@ -117,7 +120,7 @@ export async function openTokenizerFiles(folder: string): Promise<OpenedTokenize
     if (further !== undefined) files[name] = templateText(further);
   }
   if (text === undefined) {
-    return build({ ...(await fromSentencePiece(folder, files)), files });
+    return build({ ...(await fromSentencePiece(folder, files, own)), files });
   }
   return build({ text, json: parseJson(text, path), files, origin: path });
 }
@@ -140,6 +143,7 @@ export async function openTokenizedFiles(files: TokenizerFiles, origin: string):
 async function fromSentencePiece(
   folder: string,
   files: TokenizerFiles,
+  own: string,
 ): Promise<{ json: object; names: ReadonlyMap<string, string>; origin: string }> {
   const settings = record(files['tokenizer_config.json']);
   for (const [name, read] of SENTENCEPIECE) {
@@ -150,7 +154,7 @@ async function fromSentencePiece(
   const other = OTHERS.find((name) => existsSync(join(folder, name)));
   throw new WhorlError(
     'missing-file',
-    `${folder} has neither tokenizer.json nor tokenizer.model${other === undefined ? '' : `, only ${other}`}`,
+    `${own} has neither tokenizer.json nor tokenizer.model${other === undefined ? '' : `, only ${other}`}`,
     'save the tokenizer with transformers (`AutoTokenizer…save_pretrained`), which writes tokenizer.json',
   );
 }

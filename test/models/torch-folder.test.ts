@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { LocalModel } from '../../src/lm/local-model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 import { openGolden } from './golden-models.ts';
@@ -34,6 +35,14 @@ describe.each(['whole', 'legacy', 'sharded'])('%s', (layout) => {
     const inode = statSync(join(first.folder, 'model.safetensors')).ino;
     const again = await openModel(join(goldens, layout), { cacheDir });
     expect(statSync(join(again.folder, 'model.safetensors')).ino).toBe(inode);
+  });
+
+  it('has no tokenizer, which is missed in the folder that was given', async () => {
+    const model = await openModel(join(goldens, layout), { cacheDir });
+    await expect(LocalModel.open(model)).rejects.toMatchObject({
+      code: 'missing-file',
+      what: `${join(goldens, layout)} has neither tokenizer.json nor tokenizer.model`,
+    });
   });
 
   it('is refused cut short, with nothing left behind', async () => {
