@@ -257,10 +257,7 @@ function checkSaysAll(
   }
   const unread = family.windowUnread && own.made.layers.some(({ window }) => window !== undefined);
   const isLong = own.made.ropes.some(({ rope_scaling }) => rope_scaling.rope_type === 'longrope');
-  return [
-    ...(unread || !sameWindows(own.made, read.made) ? [WINDOW] : []),
-    ...(isLong ? [BY_CONTEXT] : []),
-  ];
+  return [...(unread || !sameWindows(own.made, read.made) ? [WINDOW] : []), ...(isLong ? [BY_CONTEXT] : [])];
 }
 
 /** llama.cpp opens some architectures with their biases alone, others without them alone. */

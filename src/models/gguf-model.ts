@@ -67,15 +67,18 @@ export function ggufConfig(
       file,
       `${family.architecture}.rope.dimension_count is not the size of a head, ${headDim}`,
     );
+  checkExperts(keys);
   const embedding = file.tensors.get('token_embd.weight');
   if (embedding?.shape.length !== 2) throw keys.bad('no matrix token_embd.weight');
   const theta = keys.get('rope.freq_base') === undefined ? DEFAULT_THETA : keys.positive('rope.freq_base');
   const scaling = family.longrope ? longropeScaling : ropeScaling;
-  const said = Object.entries(family.keys).flatMap(([key, { name, as, absent, none }]): [string, unknown][] => {
-    if (none !== undefined && keys.get(key) === none) return [[name, null]];
-    if (keys.get(key) !== undefined || absent === undefined) return [[name, keys[as](key)]];
-    return absent === null ? [] : [[name, absent]];
-  });
+  const said = Object.entries(family.keys).flatMap(
+    ([key, { name, as, absent, none }]): [string, unknown][] => {
+      if (none !== undefined && keys.get(key) === none) return [[name, null]];
+      if (keys.get(key) !== undefined || absent === undefined) return [[name, keys[as](key)]];
+      return absent === null ? [] : [[name, absent]];
+    },
+  );
   return {
     ...family.config,
     ...Object.fromEntries(said),
@@ -103,6 +106,16 @@ export function ggufConfig(
     pad_token_id: null, // else transformers takes the family's own, which a smaller vocabulary may not have
     ...tokenId(file, 'padding_token_id', 'pad_token_id'),
   };
+}
+
+/** The number of experts, before as many weights are expected: that of any router. */
+function checkExperts(keys: GgufKeys): void {
+  const count = keys.get('expert_count') ?? 0;
+  const router = [...keys.file.tensors.values()].find(({ name }) => name.endsWith('.ffn_gate_inp.weight'));
+  if (router && router.shape[0] !== count)
+    throw keys.bad(
+      `${router.name} is [${router.shape}], ${keys.architecture}.expert_count is ${String(count)}`,
+    );
 }
 
 /** Every weight of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
