@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WhorlError } from '../src/base/error.ts';
 import { packageRoot } from '../src/base/package-root.ts';
-import { GGUF_FAMILIES } from '../src/models/families/gguf.ts';
+import { ggufFamilyOf } from '../src/models/families/gguf.ts';
 import { familyOf } from '../src/models/families/index.ts';
 import { ggufConfig, ggufWeights } from '../src/models/gguf-model.ts';
 import { readGguf } from '../src/sources/checkpoints/gguf.ts';
@@ -60,7 +60,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
       const path = join(folder, 'x.gguf');
       writeFileSync(path, bytes);
       const file = { ...readGguf(path), path };
-      const family = GGUF_FAMILIES.get(String(file.metadata.get('general.architecture')));
+      const family = ggufFamilyOf(file.metadata);
       if (family) {
         familyOf(
           ggufConfig(family, file, () => new Float32Array(8)),

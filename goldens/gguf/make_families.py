@@ -6,7 +6,7 @@ families/<name>.json  the config.json that stands for it (Hugging Face's, withou
 
 Run from this folder: python make_families.py [name ...]   (needs gguf, numpy, safetensors, torch)
 """
-import hashlib, json, sys
+import hashlib, json, math, re, sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,12 +22,15 @@ LLAMA_LINE = {A.LLAMA, A.GRANITE, A.SMOLLM3}  # LlamaModel of the converter and 
 GEMMA = {A.GEMMA, A.GEMMA2, A.GEMMA3}
 ARCH = {"llama": A.LLAMA, "mistral": A.LLAMA, "qwen2": A.QWEN2, "qwen3": A.QWEN3, "gemma": A.GEMMA, "gemma2": A.GEMMA2,
         "gemma3_text": A.GEMMA3, "olmo2": A.OLMO2, "granite": A.GRANITE, "smollm3": A.SMOLLM3, "cohere": A.COMMAND_R,
-        "starcoder2": A.STARCODER2, "stablelm": A.STABLELM, "phi": A.PHI2, "gpt_neox": A.GPTNEOX}
+        "starcoder2": A.STARCODER2, "stablelm": A.STABLELM, "phi": A.PHI2, "phi3": A.PHI3, "gpt_neox": A.GPTNEOX, "mixtral": A.LLAMA, "qwen2_moe": A.QWEN2MOE,
+        "qwen3_moe": A.QWEN3MOE}
 # What the file cannot say is what llama.cpp computes instead: no window outside of Gemma; Gemma's scores are scaled by the
 # size of a head, Gemma 2 has caps of 50 and 30, Gemma 3 turns its sliding layers by 10,000 and every sixth layer is full.
 NO_WINDOW = {"mistral": {"model_type": "llama", "sliding_window": None}, "qwen2": {"use_sliding_window": False, "layer_types": None},
              "qwen3": {"use_sliding_window": False, "layer_types": None}, "starcoder2": {"sliding_window": None},
-             "smollm3": {"use_sliding_window": False, "layer_types": None, "no_rope_layers": None, "no_rope_layer_interval": 4}}
+             "smollm3": {"use_sliding_window": False, "layer_types": None, "no_rope_layers": None, "no_rope_layer_interval": 4},
+             "mixtral": {"sliding_window": None}, "qwen2_moe": {"use_sliding_window": False, "layer_types": None},
+             "qwen3_moe": {"use_sliding_window": False, "norm_topk_prob": True}}  # which llama.cpp takes for granted
 
 
 def interleave(x, heads):
@@ -66,18 +69,34 @@ def write(name, folder, more=None):
     w.add_feed_forward_length(c["intermediate_size"]); w.add_head_count(heads)
     if arch != A.GPTNEOX:
         w.add_head_count_kv(kv)
-    if "head_dim" in c:
+    if c.get("head_dim"):
         w.add_key_length(head); w.add_value_length(head)
     rope, local = rope_of(c)
     theta = rope["rope_theta"]
     w.add_rope_freq_base(theta)
     share = rope.get("partial_rotary_factor", 1)
-    if share != 1 or arch in LLAMA_LINE:
+    if share != 1 or arch in LLAMA_LINE or arch == A.PHI3:
         w.add_rope_dimension_count(int(head * share))
     if rope.get("rope_type", "default") == "linear":
         w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR); w.add_rope_scaling_factor(rope["factor"])
+    elif rope.get("rope_type", "default") == "longrope":
+        # Phi3MiniModel.generate_extra_tensors
+        assert arch == A.PHI3, rope
+        most, original = c["max_position_embeddings"], c["original_max_position_embeddings"]
+        scale = most / original
+        w.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(scale) / math.log(original)) if scale > 1 else 1.0)
+        for kept, list_name in [(gguf.MODEL_TENSOR.ROPE_FACTORS_LONG, "long_factor"), (gguf.MODEL_TENSOR.ROPE_FACTORS_SHORT, "short_factor")]:
+            w.add_tensor(gguf.TENSOR_NAMES[kept] + ".weight", np.array(rope[list_name], dtype=np.float32))
     else:
         assert rope.get("rope_type", "default") == "default", rope
+    if arch == A.PHI3:
+        w.add_rope_scaling_orig_ctx_len(c["original_max_position_embeddings"]); w.add_sliding_window(c["sliding_window"] or 0)
+    if "num_experts_per_tok" in c:
+        w.add_expert_count(c.get("num_local_experts") or c["num_experts"]); w.add_expert_used_count(c["num_experts_per_tok"])
+    if "moe_intermediate_size" in c:
+        w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+    if "shared_expert_intermediate_size" in c:
+        w.add_expert_shared_feed_forward_length(c["shared_expert_intermediate_size"])
     if arch == A.COMMAND_R:
         w.add_rope_scaling_type(gguf.RopeScalingType.NONE)
     if "rms_norm_eps" in c:
@@ -110,6 +129,17 @@ def write(name, folder, more=None):
             for key in own:
                 tensors[key] = {"shape": [head], "sha256": hashlib.sha256(state[key].astype("<f4").tobytes()).hexdigest()}
             w.add_tensor(names.get_name(f"{at}.weight", try_suffixes=(".weight",)), np.stack([state.pop(key) for key in own]))
+    # Qwen2MoeModel's and LlamaModel's: the experts of a layer are stacked.
+    listed = {}
+    for key in [key for key in state if ".experts." in key]:
+        at, expert, leaf = re.fullmatch(r"(.+\.experts)\.(\d+)\.(.+)\.weight", key).groups()
+        tensors[key] = {"shape": list(state[key].shape), "sha256": hashlib.sha256(state[key].astype("<f4").tobytes()).hexdigest()}
+        listed.setdefault(f"{at}.{leaf}".replace("model.layers", "layers").replace("block_sparse_moe", "feed_forward")
+                          if kind == "mixtral" else f"{at}.{leaf}", {})[int(expert)] = state.pop(key)
+    for merged, parts in listed.items():
+        ours = names.get_name(f"{merged}.weight", try_suffixes=(".weight",))
+        assert ours and sorted(parts) == list(range(c.get("num_local_experts") or c["num_experts"])), merged
+        w.add_tensor(ours, np.stack([parts[i] for i in range(len(parts))]))
     for key, x in state.items():
         ours = names.get_name(key, try_suffixes=(".weight", ".bias"))
         if key == "lm_head.weight" and (c["tie_word_embeddings"] or ours is None):
@@ -156,6 +186,6 @@ def write(name, folder, more=None):
 for folder in sorted(map(MODELS.joinpath, sys.argv[1:]) if sys.argv[1:] else MODELS.iterdir()):
     config = folder / "config.json"
     kind = json.loads(config.read_text())["model_type"] if config.exists() else "llama"
-    # LLaMA's own are make.py's; Phi with norms of queries and keys is what llama.cpp has no tensors for.
-    if kind in ARCH and kind != "llama" and folder.name != "phi-qk-norm":
+    # LLaMA's own are make.py's; what llama.cpp has no tensors for: Phi with norms of queries and keys, Qwen's experts beside dense layers.
+    if kind in ARCH and kind != "llama" and folder.name not in ("phi-qk-norm", "qwen2_moe-window", "qwen3_moe"):
         write(folder.name, folder)

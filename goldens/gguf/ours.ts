@@ -8,6 +8,8 @@ import { WhorlError } from '../../src/base/error.ts';
 import { convertModel } from '../../src/models/convert-to-gguf.ts';
 import { randomFolder } from '../../test/models/random-folder.ts';
 
+/** Texts here are all on one side of the length that LongRoPE's divisors change at, and so is llama.cpp's context. */
+const ONE_LIST = new Set(['phi3-short-factors', 'phi3-long-factors']);
 const here = fileURLToPath(new URL('.', import.meta.url));
 const [out, ...only] = process.argv.slice(2) as [string, ...string[]];
 for (const file of readdirSync(join(here, 'families')).filter((name) => name.endsWith('.json'))) {
@@ -18,7 +20,7 @@ for (const file of readdirSync(join(here, 'families')).filter((name) => name.end
   const model = randomFolder(join(out, name), { ...config });
   try {
     const { lost } = await convertModel({ model, to: 'gguf', type: 'f32', out: gguf });
-    if (lost.length === 0) continue;
+    if (lost.length === 0 || (ONE_LIST.has(name) && lost.every((text) => text.startsWith('long_factor')))) continue;
     console.log(`${name}: lost ${lost.join('; ')}`);
     rmSync(gguf);
   } catch (error) {

@@ -3,7 +3,14 @@
 import type { GgufFamily } from './gguf-family.ts';
 
 /** Of `rope_scaling`; in a GGUF's config no others are nested. */
-const ROPE_FLOATS = ['factor', 'beta_fast', 'beta_slow', 'low_freq_factor', 'high_freq_factor'];
+const ROPE_FLOATS = [
+  'attention_factor',
+  'beta_fast',
+  'beta_slow',
+  'factor',
+  'high_freq_factor',
+  'low_freq_factor',
+];
 
 /** Keys whose numbers are floats to transformers, wherever in the config they stand. */
 const floatsOf = ({ keys, ropeTheta, rotaryShare }: GgufFamily): ReadonlySet<string> =>

@@ -9,7 +9,7 @@ import { fromFloat32 } from '../tensor/convert.ts';
 import { BYTES_PER_ELEMENT, elements, type FloatDtype } from '../tensor/tensor.ts';
 import { tokenizerFilesFromGguf } from '../text/gguf-tokenizer.ts';
 import { ggufConfigText } from './config-text.ts';
-import { GGUF_FAMILIES } from './families/gguf.ts';
+import { ggufFamilyOf } from './families/gguf.ts';
 import { ggufConfig, ggufWeights } from './gguf-model.ts';
 import { orderedRows } from './gguf-rows.ts';
 import { type MadeFile, madeJson, madeText, madeWeights } from './made-folder.ts';
@@ -28,7 +28,7 @@ export function ggufFiles(
 ): { readonly files: readonly MadeFile[]; readonly total: number } {
   const file = { ...readGgufParts(parts, name), path: name };
   const architecture = file.metadata.get('general.architecture');
-  const family = GGUF_FAMILIES.get(String(architecture));
+  const family = ggufFamilyOf(file.metadata);
   if (family === undefined)
     throw new WhorlError(
       'unsupported',

@@ -45,6 +45,10 @@ export interface ConvertReport {
   readonly lost: readonly string[];
 }
 
+/** Where the name says so, llama.cpp looks these up, and does not open a file without them (llama-vocab.cpp). */
+const namesPhi3 = (name: string): boolean => /phi-?3/i.test(name);
+const PHI3_TOKENS = ['</s>', '<unk>', '<s>', '<|endoftext|>'];
+
 const HALF_MOST = 65_520; // from here on float16 rounds to infinity
 
 /**
@@ -73,7 +77,13 @@ async function prepare(options: ConvertOptions): Promise<Prepared> {
   const { vocab_size } = model.decoder.config;
   const files = await openTokenizerFiles(model.folder);
   const vocabulary = await ggufVocabulary(files, vocab_size, model.folder);
-  const named: GgufEntries = new Map([['general.name', { type: 'string', value: modelName(model) }]]);
+  const name = modelName(model);
+  const tokens = vocabulary.entries.get('tokenizer.ggml.tokens')?.value as readonly string[];
+  const named: GgufEntries = new Map(
+    namesPhi3(name) && !PHI3_TOKENS.every((token) => tokens.includes(token))
+      ? []
+      : [['general.name', { type: 'string', value: name }]],
+  );
   const bytes = plan.tensors.reduce((sum, tensor) => sum + ggufBytes(tensor), 0);
   checkRoom(out, bytes);
   return {

@@ -14,7 +14,7 @@ import type { Decoder } from './family.ts';
 import type { GgufFamily, GgufKey, GgufLayout, GgufName } from './gguf-family.ts';
 import type { GgufHeader } from './gguf-keys.ts';
 import { ggufConfig, ggufWeights } from './gguf-model.ts';
-import { ROPE_FACTORS, ropeOut } from './gguf-rope.ts';
+import { ROPE_FACTORS, type RopeOut, ropeOut } from './gguf-rope.ts';
 import { type RowOrder, transposedRuns } from './gguf-rows.ts';
 import type { Model } from './model.ts';
 import { differences, sameWindows } from './same-decoder.ts';
@@ -57,9 +57,7 @@ export function ggufPlan(model: Model, wanted: GgufFileType): GgufPlan {
   if (BLOCKS[type].elements > 1) entries.set('general.quantization_version', { type: 'uint32', value: 2 });
   const { tensors: made, left } = tensorsOf(family, model, own.made, type);
   const tensors = [
-    ...(factors
-      ? [{ name: ROPE_FACTORS, type: 'F32' as const, shape: [factors.length], from: factors }]
-      : []),
+    ...factors.map(([name, from]) => ({ name, type: 'F32' as const, shape: [from.length], from })),
     ...made,
   ];
   const lost = checkSaysAll(family, model, own, entries, tensors);
@@ -74,8 +72,7 @@ export function ggufPlan(model: Model, wanted: GgufFileType): GgufPlan {
 
 function familyFor({ decoder, source }: Model): GgufFamily {
   const type = decoder.model_type;
-  const all = [...GGUF_FAMILIES.values()];
-  const family = all.find(({ config, also }) => config.model_type === type || also?.includes(type));
+  const family = GGUF_FAMILIES.find(({ config, also }) => config.model_type === type || also?.includes(type));
   if (family) return family;
   throw new WhorlError(
     'unsupported',
@@ -92,7 +89,7 @@ function entriesOf(
   family: GgufFamily,
   { decoder, source }: Model,
   values: ReadonlyMap<string, unknown>,
-): { entries: Map<string, GgufEntry>; factors: Float32Array | undefined } {
+): { entries: Map<string, GgufEntry>; factors: NonNullable<RopeOut['tensors']> } {
   const { config, ropes } = decoder;
   const { architecture } = family;
   const entries = new Map<string, GgufEntry>([
@@ -113,7 +110,7 @@ function entriesOf(
       throw new WhorlError('unsupported', `${source}/config.json has no ${said.name}, which GGUF needs`);
   }
   const [rope] = ropes;
-  const words = rope && ropeOut(rope);
+  const words = rope && ropeOut(rope, family.longrope === true);
   if (!words)
     throw new WhorlError(
       'unsupported',
@@ -123,20 +120,25 @@ function entriesOf(
   set('rope.dimension_count', count(rope.dim));
   set('rope.freq_base', { type: 'float32', value: rope.rope_theta });
   for (const [key, entry] of words.entries) set(key, entry);
-  return { entries, factors: words.factors };
+  return { entries, factors: words.tensors ?? [] };
 }
 
-/** transformers 5 has the base of Gemma's windows among `rope_parameters`. */
+/** What config.json may have among `rope_parameters`, beside them, or not at all. */
+const OF_ROPE: Readonly<Record<string, (ropes: Decoder['ropes']) => number | undefined>> = {
+  rope_local_base_freq: (ropes) => ropes[1]?.rope_theta,
+  original_max_position_embeddings: (ropes) => ropes[0]?.rope_scaling.original_max_position_embeddings,
+};
+
 const saidOf = (name: string, { ropes }: Decoder, values: ReadonlyMap<string, unknown>): unknown =>
-  (name === 'rope_local_base_freq' ? ropes[1]?.rope_theta : undefined) ?? values.get(name);
+  OF_ROPE[name]?.(ropes) ?? values.get(name);
 
 /** undefined: nothing to say. What the architecture is taken to be anyway is not said, since llama.cpp would not read it. */
 function entryOf(
-  { name, as, absent }: GgufKey,
+  { name, as, absent, none }: GgufKey,
   value: unknown,
   { config }: GgufFamily,
 ): GgufEntry | undefined {
-  if (value === undefined || value === null) return undefined;
+  if (value === undefined || value === null) return none === undefined ? undefined : count(none);
   if (absent === null && config[name] === value) return undefined;
   return { type: ENTRY_TYPES[as], value } as GgufEntry;
 }
@@ -157,10 +159,10 @@ function tensorsOf(
     const [to, layout] = typeof rule === 'string' ? [rule, {}] : [rule.to, rule];
     for (const leaf of ['weight', 'bias']) {
       if (layout.rows === 'apart') {
-        const heads: TensorRef[] = [];
-        const next = () => taken(`${prefix}${to}.${heads.length}.${leaf}`);
-        for (let own = next(); own; own = next()) heads.push(own);
-        if (heads.length > 0) yield stacked(`${from}.${leaf}`, heads);
+        const parts: TensorRef[] = [];
+        const next = () => taken(`${prefix}${to.replace('*', `${parts.length}`)}.${leaf}`);
+        for (let own = next(); own; own = next()) parts.push(own);
+        if (parts.length > 0) yield stacked(`${from}.${leaf}`, parts);
         continue;
       }
       const own = taken(`${prefix}${to}.${leaf}`);
@@ -208,9 +210,9 @@ function tensorsOf(
 /** What llama.cpp takes where a row is no multiple of a type's block. */
 const INSTEAD: { readonly [T in WritableType]?: WritableType } = { Q4_K: 'Q5_0' };
 
-/** Vectors and norms stay float32, as llama.cpp's kernels want them. */
+/** Vectors, norms and routers stay float32, as llama.cpp's kernels want them and its converter has them. */
 function typeOf(name: string, shape: readonly number[], wanted: WritableType): WritableType {
-  if (shape.length === 1 || name.endsWith('_norm.weight')) return 'F32';
+  if (shape.length === 1 || /(_norm|ffn_gate_inp(_shexp)?)\.weight$/.test(name)) return 'F32';
   const fits = (type: WritableType): boolean => shape.at(-1)! % BLOCKS[type].elements === 0;
   const type = fits(wanted) ? wanted : (INSTEAD[wanted] ?? 'F16');
   return fits(type) ? type : 'F16';
@@ -225,6 +227,9 @@ function checkSaysAll(
   tensors: readonly GgufTensorOut[],
 ): readonly string[] {
   // The factors are llama3's own: whether its numbers can be found in them again is the reader's affair.
+  const factors = new Map(
+    tensors.flatMap(({ name, from }) => (from instanceof Float32Array ? [[name, from] as const] : [])),
+  );
   const keyed = tensors.filter(({ name }) => name !== ROPE_FACTORS);
   const header: GgufHeader = {
     path: model.source,
@@ -236,7 +241,7 @@ function checkSaysAll(
     ),
   };
   const read = withValues(() => {
-    const config = ggufConfig(family, header, () => new Float32Array());
+    const config = ggufConfig(family, header, (name) => factors.get(name)!);
     const rope_scaling = keyed.length < tensors.length && llama3Of(own.made);
     return familyOf({ ...config, ...(rope_scaling && { rope_scaling }) }, model.source);
   });
@@ -250,7 +255,9 @@ function checkSaysAll(
     const said = keys.map(([key, value]) => `${key} = ${JSON.stringify(value ?? null)}`);
     throw unsaid(model, said.length > 0 ? said.join(', ') : parts.join(', '), family);
   }
-  return sameWindows(own.made, read.made) ? [] : [WINDOW];
+  const unread = family.windowUnread && own.made.layers.some(({ window }) => window !== undefined);
+  const isLong = own.made.ropes.some(({ rope_scaling }) => rope_scaling.rope_type === 'longrope');
+  return [...(unread || !sameWindows(own.made, read.made) ? [WINDOW] : []), ...(isLong ? [BY_CONTEXT] : [])];
 }
 
 /** llama.cpp opens some architectures with their biases alone, others without them alone. */
@@ -266,6 +273,8 @@ function checkBiases(family: GgufFamily, model: Model, { tensors }: GgufHeader):
 type Read = ReturnType<typeof withValues<Decoder>>;
 
 const WINDOW = 'sliding_window: texts that are no longer than it are the same';
+const BY_CONTEXT =
+  'long_factor and short_factor: llama.cpp takes them by the context that it is opened with, not by the length of the text';
 const OTHER_PARTS = 'what the model has beside its language part';
 
 function llama3Of({ ropes: [rope] }: Decoder): object {

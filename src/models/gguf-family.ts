@@ -7,6 +7,8 @@ export interface GgufKey {
   readonly as: 'count' | 'positive' | 'flag';
   /** What config.json says where the file has no such key; null: nothing. Without it the file must have the key. */
   readonly absent?: number | boolean | null;
+  /** What the file holds where config.json says null. */
+  readonly none?: 0;
 }
 
 /** How GGUF's tensor differs from Hugging Face's. */
@@ -14,9 +16,11 @@ export interface GgufLayout {
   /**
    * `interleaved`: within each head, row 2i + j of GGUF is row j·D/2 + i of ours (the two halves that RoPE turns together).
    * `by-part`: the rows of all heads' q, then of all k, then of all v; ours has each head's q, k and v side by side.
-   * `apart`: the weights of each head in a row; ours are tensors of their own, `{to}.{head}`.
+   * `apart`: the weights of all heads [heads, D] or experts [experts, out, in]; ours are tensors of their own, with their number
+   * in place of the star of `to`.
+   * `one`: a matrix of one row, a vector in files of older converters.
    */
-  readonly rows?: 'interleaved' | 'by-part' | 'apart';
+  readonly rows?: 'interleaved' | 'by-part' | 'apart' | 'one';
   /** What is added to GGUF's values; −1 where it stores 1 + w of a norm. */
   readonly plus?: number;
 }
@@ -49,10 +53,14 @@ export interface GgufFamily {
   readonly keys: Readonly<Record<string, GgufKey>>;
   /** Keys of config.json that follow from the sizes. */
   readonly derived?: (sizes: GgufSizes) => Readonly<Record<string, unknown>>;
-  /** config.json's name for the size of a head; absent where it has none. */
-  readonly headDim?: 'head_dim';
+  /** config.json's name for the size of a head; absent where llama.cpp takes hidden_size / heads. */
+  readonly headDim?: 'head_dim' | undefined;
   /** config.json's name for the share of a head that turns; absent where all of it does. */
   readonly rotaryShare?: 'partial_rotary_factor' | 'rotary_pct';
+  /** Whether its files hold LongRoPE's divisors, as tensors. */
+  readonly longrope?: true;
+  /** Whether llama.cpp computes without the window that its files say. */
+  readonly windowUnread?: true;
   /** config.json's name for the base of rotary frequencies. */
   readonly ropeTheta: 'rope_theta' | 'rotary_emb_base';
   /** Tensors outside of blocks. */

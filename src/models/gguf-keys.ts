@@ -70,7 +70,7 @@ export class GgufKeys {
 const isOff = (value: GgufValue): boolean => value === 0 || value === false;
 
 /** The shortest decimal that is the same float32: GGUF stores 1e-5 as 9.999999747378752e-6. */
-function shortest(value: number): number {
+export function shortest(value: number): number {
   for (let digits = 1; digits <= 9; digits++) {
     const short = Number(value.toPrecision(digits));
     if (Math.fround(short) === Math.fround(value)) return short;

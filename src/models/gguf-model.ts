@@ -4,7 +4,14 @@ import { WhorlError } from '../base/error.ts';
 import type { GgufTensor } from '../sources/checkpoints/gguf.ts';
 import type { GgufFamily, GgufLayout, GgufSizes } from './gguf-family.ts';
 import { type GgufHeader, GgufKeys } from './gguf-keys.ts';
-import { ROPE_FACTORS, ropeScaling, YARN_KEYS } from './gguf-rope.ts';
+import {
+  LONGROPE_FACTORS,
+  LONGROPE_KEYS,
+  longropeScaling,
+  ROPE_FACTORS,
+  ropeScaling,
+  YARN_KEYS,
+} from './gguf-rope.ts';
 import { type RowOrder, transposedRuns } from './gguf-rows.ts';
 
 /** One Hugging Face tensor and the GGUF tensor it is made of. */
@@ -45,7 +52,8 @@ export function ggufConfig(
   values: (tensor: string) => Float32Array,
 ): Record<string, unknown> {
   const keys = new GgufKeys(file, family.architecture);
-  keys.only(new Set([...SHARED, ...Object.keys(family.keys)]));
+  const long = family.longrope ? LONGROPE_KEYS : [];
+  keys.only(new Set([...SHARED, ...long, ...Object.keys(family.keys)]));
   const sizes = sizesOf(keys);
   const { headDim } = sizes;
   if ((keys.optionalCount('attention.value_length') ?? headDim) !== headDim)
@@ -59,13 +67,18 @@ export function ggufConfig(
       file,
       `${family.architecture}.rope.dimension_count is not the size of a head, ${headDim}`,
     );
+  checkExperts(keys);
   const embedding = file.tensors.get('token_embd.weight');
   if (embedding?.shape.length !== 2) throw keys.bad('no matrix token_embd.weight');
   const theta = keys.get('rope.freq_base') === undefined ? DEFAULT_THETA : keys.positive('rope.freq_base');
-  const said = Object.entries(family.keys).flatMap(([key, { name, as, absent }]) => {
-    if (keys.get(key) !== undefined || absent === undefined) return [[name, keys[as](key)]];
-    return absent === null ? [] : [[name, absent]];
-  });
+  const scaling = family.longrope ? longropeScaling : ropeScaling;
+  const said = Object.entries(family.keys).flatMap(
+    ([key, { name, as, absent, none }]): [string, unknown][] => {
+      if (none !== undefined && keys.get(key) === none) return [[name, null]];
+      if (keys.get(key) !== undefined || absent === undefined) return [[name, keys[as](key)]];
+      return absent === null ? [] : [[name, absent]];
+    },
+  );
   return {
     ...family.config,
     ...Object.fromEntries(said),
@@ -84,7 +97,7 @@ export function ggufConfig(
     num_hidden_layers: sizes.layers,
     ...(family.headDim && { [family.headDim]: headDim }),
     ...(family.rotaryShare && { [family.rotaryShare]: shareOf(turned, headDim) }),
-    rope_scaling: ropeScaling(keys, { rope_theta: theta, head_dim: turned }, values),
+    rope_scaling: scaling(keys, { rope_theta: theta, head_dim: turned }, values),
     [family.ropeTheta]: theta,
     tie_word_embeddings: !file.tensors.has('output.weight'),
     vocab_size: embedding.shape[0],
@@ -95,11 +108,22 @@ export function ggufConfig(
   };
 }
 
+/** The number of experts, before as many weights are expected: that of any router. */
+function checkExperts(keys: GgufKeys): void {
+  const count = keys.get('expert_count') ?? 0;
+  const router = [...keys.file.tensors.values()].find(({ name }) => name.endsWith('.ffn_gate_inp.weight'));
+  if (router && router.shape[0] !== count)
+    throw keys.bad(
+      `${router.name} is [${router.shape}], ${keys.architecture}.expert_count is ${String(count)}`,
+    );
+}
+
 /** Every weight of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
 export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly GgufWeight[] {
   const sizes = sizesOf(new GgufKeys(file, family.architecture));
   const withBias = new Set([...(family.biased ?? []), ...Object.values(family.biases ?? {}).flat()]);
-  const tensors = [...file.tensors.values()].filter(({ name }) => name !== ROPE_FACTORS); // said by the config
+  const inConfig = [ROPE_FACTORS, ...(family.longrope ? LONGROPE_FACTORS : [])];
+  const tensors = [...file.tensors.values()].filter(({ name }) => !inConfig.includes(name));
   return tensors.flatMap((tensor) => {
     const [, layer, part = '', leaf] =
       /^(?:blk\.(0|[1-9]\d{0,5})\.)?(.+)\.(weight|bias)$/.exec(tensor.name) ?? [];
@@ -110,15 +134,15 @@ export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly Gguf
     const [to, layout] = typeof rule === 'string' ? [rule, {}] : [rule.to, rule];
     const prefix = layer === undefined ? '' : `${family.layers}${layer}.`;
     if (layout.rows === 'apart')
-      return apart(tensor, sizes, file).map((own, head) => ({
-        name: `${prefix}${to}.${head}.${leaf}`,
+      return apart(tensor, sizes, file).map((own, i) => ({
+        name: `${prefix}${to.replace('*', `${i}`)}.${leaf}`,
         ...own,
       }));
     return [
       {
         name: `${prefix}${to}.${leaf}`,
         from: tensor.name,
-        shape: tensor.shape,
+        shape: layout.rows === 'one' && tensor.shape.length === 1 ? [1, ...tensor.shape] : tensor.shape,
         ...rowsOf(layout, tensor, sizes, file),
         ...(layout.plus !== undefined && { plus: layout.plus }),
       },
@@ -126,19 +150,20 @@ export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly Gguf
   });
 }
 
-/** A tensor's rows, each of them one head's. */
+/** A tensor's rows, each of them one head's, or its matrices, each of them one expert's. */
 function apart(
   { name, shape }: GgufTensor,
   { headDim }: GgufSizes,
   file: GgufHeader,
 ): readonly Omit<GgufWeight, 'name'>[] {
-  const [heads, width] = shape as [number, number];
-  if (shape.length !== 2 || width !== headDim || heads * width > MAX_VECTOR)
-    throw noHeads(name, headDim, file);
-  return Array.from({ length: heads }, (_, head) => ({
+  const [parts, ...own] = shape as [number, ...number[]];
+  const isHeads = own.length === 1 && own[0] === headDim && parts * headDim <= MAX_VECTOR;
+  if (!isHeads && own.length !== 2) throw noHeads(name, headDim, file);
+  const count = isHeads ? 1 : own[0]!;
+  return Array.from({ length: parts }, (_, i) => ({
     from: name,
-    shape: [width],
-    runs: [{ first: head, count: 1 }],
+    shape: own,
+    runs: [{ first: i * count, count }],
   }));
 }
 
@@ -152,7 +177,7 @@ function rowsOf(
   { heads, headDim }: GgufSizes,
   file: GgufHeader,
 ): RowOrder {
-  if (rows === undefined) return {};
+  if (rows === undefined || rows === 'one') return {};
   const [count] = shape as [number];
   const fits = rows === 'by-part' ? count === 3 * heads * headDim : count % headDim === 0;
   if (shape.length > 2 || (shape.length === 1 && count > MAX_VECTOR) || !fits)

@@ -1,13 +1,18 @@
 // RoPE scaling of a GGUF as config.json says it: keys of `<architecture>.rope.*`, and the tensor `rope_freqs.weight` in which
-// llama.cpp's converter leaves llama3's four numbers multiplied out, one factor a frequency.
+// llama.cpp's converter leaves llama3's four numbers multiplied out, one factor a frequency; LongRoPE's divisors are two more.
 
 import { WhorlError } from '../base/error.ts';
 import type { GgufEntry } from '../sources/checkpoints/write-gguf.ts';
 import { ROPE_KINDS } from './blocks/rope-scaling.ts';
-import type { GgufKeys } from './gguf-keys.ts';
+import { type GgufKeys, shortest } from './gguf-keys.ts';
 import type { Rope, RopeType } from './rope.ts';
+import { longropeGrowth } from './rope-fields.ts';
 
 export const ROPE_FACTORS = 'rope_freqs.weight';
+const LONGROPE = { short_factor: 'rope_factors_short.weight', long_factor: 'rope_factors_long.weight' };
+export const LONGROPE_FACTORS: readonly string[] = Object.values(LONGROPE);
+/** Keys of files with these tensors alone. */
+export const LONGROPE_KEYS: readonly string[] = ['rope.scaling.attn_factor'];
 
 /** Closeness of a recovered factor to the file's float32: far below what any other round numbers would give. */
 const TOLERANCE = 1e-4;
@@ -27,13 +32,7 @@ export function ropeScaling(
   const { file } = keys;
   const keyed = scalingOf(keys);
   if (!file.tensors.has(ROPE_FACTORS)) return keyed;
-  const { shape } = file.tensors.get(ROPE_FACTORS)!;
-  if (shape.length !== 1 || shape[0] !== head.head_dim / 2)
-    throw new WhorlError(
-      'bad-file',
-      `${file.path}: ${ROPE_FACTORS} is [${shape}], not [${head.head_dim / 2}]`,
-    );
-  const factors = values(ROPE_FACTORS);
+  const factors = factorsOf(keys, ROPE_FACTORS, head, values);
   if (factors.every((factor) => factor === 1)) return keyed;
   const found = keyed === null ? llama3From(factors, head) : undefined;
   if (found === undefined)
@@ -43,6 +42,41 @@ export function ropeScaling(
       'give the Hugging Face folder',
     );
   return found;
+}
+
+/** A factor or divisor for each pair. */
+function factorsOf(
+  { file }: GgufKeys,
+  name: string,
+  { head_dim }: RopeHead,
+  values: (tensor: string) => Float32Array,
+): Float32Array {
+  const shape = file.tensors.get(name)?.shape ?? [];
+  if (shape.length !== 1 || shape[0] !== head_dim / 2)
+    throw new WhorlError('bad-file', `${file.path}: ${name} is [${shape}], not [${head_dim / 2}]`);
+  return values(name);
+}
+
+/** `rope_scaling` of a family that may have LongRoPE, or null. Without `attn_factor` llama.cpp lets cos and sin as they are. */
+export function longropeScaling(
+  keys: GgufKeys,
+  head: RopeHead,
+  values: (tensor: string) => Float32Array,
+): Record<string, unknown> | null {
+  if (!LONGROPE_FACTORS.some((name) => keys.file.tensors.has(name))) return ropeScaling(keys, head, values);
+  const original = keys.count('rope.scaling.original_context_length');
+  const [attn] = LONGROPE_KEYS;
+  const said = keys.get(attn!) === undefined ? 1 : keys.positive(attn!);
+  const own = longropeGrowth(keys.count('context_length') / original, original);
+  const lists = Object.entries(LONGROPE).map(([name, tensor]) => [
+    name,
+    [...factorsOf(keys, tensor, head, values)].map(shortest),
+  ]);
+  return {
+    rope_type: 'longrope',
+    ...Object.fromEntries(lists),
+    ...(Math.fround(own) !== Math.fround(said) && { attention_factor: said }),
+  };
 }
 
 // llama.cpp takes a factor without a type as linear, and `rope.scale_linear` as its older name.
@@ -85,12 +119,14 @@ export const YARN_KEYS: readonly string[] = Object.values(YARN_BETAS);
 export interface RopeOut {
   /** Keys without the architecture. */
   readonly entries: readonly (readonly [string, GgufEntry])[];
-  /** `rope_freqs.weight`. */
-  readonly factors?: Float32Array;
+  readonly tensors?: readonly (readonly [string, Float32Array])[];
 }
 
-/** How a GGUF says the scaling of these positions; undefined where it has no word for it. */
-export const ropeOut = (rope: Rope): RopeOut | undefined => WORDS[rope.rope_scaling.rope_type]?.(rope);
+/** How a GGUF says the scaling of these positions; undefined where it has no word for it. @param longrope whether it may be that */
+export function ropeOut(rope: Rope, longrope: boolean): RopeOut | undefined {
+  const { rope_type } = rope.rope_scaling;
+  return rope_type === 'longrope' && !longrope ? undefined : WORDS[rope_type]?.(rope);
+}
 
 const float = (value: number): GgufEntry => ({ type: 'float32', value });
 const WORDS: { readonly [T in RopeType]?: (rope: Rope) => RopeOut } = {
@@ -112,8 +148,17 @@ const WORDS: { readonly [T in RopeType]?: (rope: Rope) => RopeOut } = {
   }),
   llama3: (rope) => {
     const [plain, scaled] = [ROPE_KINDS.default, ROPE_KINDS.llama3].map((kind) => kind.frequencies(rope, 1));
-    return { entries: [], factors: Float32Array.from(plain!, (frequency, i) => frequency / scaled![i]!) };
+    const factors = Float32Array.from(plain!, (frequency, i) => frequency / scaled![i]!);
+    return { entries: [], tensors: [[ROPE_FACTORS, factors]] };
   },
+  // The length that it was made for is a key of the family's, which has it in any of its files.
+  longrope: ({ rope_scaling: { attention_factor, longrope } }) => ({
+    entries: [[LONGROPE_KEYS[0]!, float(attention_factor ?? 1)]],
+    tensors: [
+      [LONGROPE.long_factor, Float32Array.from(longrope!.long_factor)],
+      [LONGROPE.short_factor, Float32Array.from(longrope!.short_factor)],
+    ],
+  }),
 };
 
 /**

@@ -44,13 +44,16 @@ function yarn(at: RopeFields): Scaling {
   };
 }
 
+/** LongRoPE's growth of cos and sin for a context that is longer by `factor`. */
+export const longropeGrowth = (factor: number, original: number): number =>
+  factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+
 function longrope(at: RopeFields): Scaling {
   const original = at.original_max_position_embeddings;
   const factor = at.number('factor', ratio(at));
-  const own = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
   return {
     factor,
-    attention_factor: at.number('attention_factor', own),
+    attention_factor: at.number('attention_factor', longropeGrowth(factor, original)),
     longrope: { short_factor: divisors(at, 'short_factor'), long_factor: divisors(at, 'long_factor') },
   };
 }

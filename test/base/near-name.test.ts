@@ -261,7 +261,7 @@ test.each<[string, string, () => Iterable<string>]>([
   ['functions', 'evaluate.md', () => Object.keys(FUNCTIONS)],
   ['wrappers', 'commands.md', () => WRAPPERS.keys()],
   ['model types', 'models.md', () => [...Object.keys(FAMILIES), ...WRAPPING.keys()]],
-  ['architectures of a GGUF', 'models.md', () => GGUF_FAMILIES.keys()],
+  ['architectures of a GGUF', 'models.md', () => GGUF_FAMILIES.map(({ architecture }) => architecture)],
 ])('the list of %s that messages point to is docs/%s', (_, file, names) => {
   const all = [...names()];
   expect(all.length).toBeGreaterThan(10);

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { convertModel } from '../../src/models/convert-to-gguf.ts';
-import { GGUF_FAMILIES } from '../../src/models/families/gguf.ts';
+import { ggufFamilyOf } from '../../src/models/families/gguf.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readGguf } from '../../src/sources/checkpoints/gguf.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
@@ -68,6 +68,7 @@ const REFUSED = new Set([
   'gpt_neox-no-bias-old',
   'olmo2-gqa-bias',
   'qwen3-bias-window',
+  'qwen3_moe-raw-bias-window',
   'starcoder2-no-bias',
 ]);
 const families = readdirSync(join(goldens, 'gguf/families'))
@@ -103,7 +104,7 @@ describe.each(families)('%s', (name) => {
       expect({ [tensor]: ours.get(tensor) }).toEqual({ [tensor]: content });
     // Where llama.cpp wants a head that is tied, it is the embedding once more.
     const more = [...ours.keys()].filter((tensor) => !theirs.has(tensor));
-    const { head } = GGUF_FAMILIES.get(made.metadata.get('general.architecture') as string)!;
+    const { head } = ggufFamilyOf(made.metadata)!;
     const wanted = head === 'stored' && config.tie_word_embeddings === true;
     expect(more).toEqual(wanted ? ['output.weight'] : []);
     if (wanted) expect(ours.get('output.weight')).toEqual(ours.get('token_embd.weight'));
@@ -203,6 +204,31 @@ describe('is refused before anything is written', () => {
       () => changed('phi-qk-norm', {}),
       'qk_layernorm = true',
     ],
+    ['experts beside dense layers', () => changed('qwen3_moe', {}), 'decoder_sparse_step = 2'],
+    [
+      'weights of experts that llama.cpp makes to add up to one',
+      () => changed('qwen3_moe-all-sparse', { norm_topk_prob: false }),
+      'norm_topk_prob = false',
+    ],
+    [
+      'weights of experts that it does not',
+      () => changed('qwen2_moe', { norm_topk_prob: true }),
+      'norm_topk_prob = true',
+    ],
+    [
+      'divisors of positions in a family whose files have none',
+      () =>
+        changed(llama, {
+          rope_parameters: {
+            rope_type: 'longrope',
+            rope_theta: 10_000,
+            original_max_position_embeddings: 16,
+            short_factor: [1, 1, 1, 1],
+            long_factor: [2, 2, 2, 2],
+          },
+        }),
+      'rope_type "longrope"',
+    ],
     ['dynamic positions', () => changed('llama-dynamic', {}), 'rope_type "dynamic"'],
     [
       'an untied head that llama.cpp never reads',
@@ -241,6 +267,82 @@ describe('is refused before anything is written', () => {
       message: expect.stringContaining('blk.0.ffn_up.weight holds 100000') as string,
     });
     expect(readdirSync(scratch).filter((name) => name.includes('refused'))).toEqual([]);
+  });
+
+  it('what llama.cpp does otherwise with a Phi-3 is said, and its file says all the same', async () => {
+    const out = join(scratch, 'phi3.gguf');
+    const folder = changed('phi3-window-old-bf16', {});
+    const { lost } = await convertModel({ model: folder, to: 'gguf', type: 'bf16', out });
+    expect(lost).toEqual([
+      expect.stringContaining('sliding_window'),
+      expect.stringContaining('long_factor and short_factor'),
+    ]);
+    const [before, after] = await Promise.all([openModel(folder), openModel(out, { cacheDir })]);
+    expect(after.decoder.layers).toEqual(before.decoder.layers);
+    expect(after.decoder.ropes).toEqual(before.decoder.ropes);
+  });
+
+  it('an attention factor that the lengths do not give comes back', async () => {
+    const out = join(scratch, 'phi3-attention-factor.gguf');
+    const { rope_parameters } = configOf('phi3-longrope') as { rope_parameters: object };
+    const folder = changed('phi3-longrope', {
+      rope_parameters: { ...rope_parameters, attention_factor: 1.25 },
+    });
+    await convertModel({ model: folder, to: 'gguf', type: 'f32', out });
+    const { decoder } = await openModel(out, { cacheDir });
+    expect(decoder.ropes[0]!.rope_scaling.attention_factor).toBe(1.25);
+  });
+
+  it('routers stay float32', async () => {
+    const out = join(scratch, 'routers.gguf');
+    await convertModel({ model: changed('qwen2_moe', {}), to: 'gguf', type: 'q8_0', out });
+    const types = [...readGguf(out).tensors.values()].map(({ name, type }) => [
+      name.replace(/^blk\.\d\./, ''),
+      type,
+    ]);
+    expect(Object.fromEntries(types)).toMatchObject({
+      'ffn_gate_inp.weight': 'F32',
+      'ffn_gate_inp_shexp.weight': 'F32',
+      'ffn_gate_exps.weight': 'Q8_0',
+      'ffn_gate_shexp.weight': 'Q8_0',
+    });
+  });
+
+  it('a name by which llama.cpp would look for tokens that are not there is left out', async () => {
+    const named = async (folder: string) => {
+      const out = join(scratch, `named-${count++}.gguf`);
+      await convertModel({ model: folder, to: 'gguf', type: 'f16', out });
+      return readGguf(out).metadata.get('general.name');
+    };
+    const phi3 = changed('phi3-longrope', {});
+    expect(await named(phi3)).toBeUndefined();
+    const tokenizer = json(join(phi3, 'tokenizer.json')) as { model: { vocab: Record<string, number> } };
+    const added = ['</s>', '<unk>', '<s>', '<|endoftext|>'].map((content, i) => ({
+      id: 56 + i,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
+    }));
+    const letters = Object.entries(tokenizer.model.vocab).filter(([, id]) => id < 56 || id > 59);
+    writeFileSync(
+      join(phi3, 'tokenizer.json'),
+      JSON.stringify({
+        ...tokenizer,
+        added_tokens: added,
+        model: {
+          ...tokenizer.model,
+          vocab: {
+            ...Object.fromEntries(letters),
+            ...Object.fromEntries(added.map(({ content, id }) => [content, id])),
+          },
+        },
+      }),
+    );
+    expect(await named(phi3)).toMatch(/^phi3-longrope/);
+    expect(await named(changed(llama, {}))).toMatch(/^llama-gqa/);
   });
 
   it('a window outside of Gemma is said to be lost', async () => {

@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { GGUF_FAMILIES } from '../../src/models/families/gguf.ts';
+import { GGUF_FAMILIES, ggufFamilyOf } from '../../src/models/families/gguf.ts';
 import { familyOf } from '../../src/models/families/index.ts';
+import { ggufWeights } from '../../src/models/gguf-model.ts';
 import { openModel } from '../../src/models/open-model.ts';
+import { readGguf } from '../../src/sources/checkpoints/gguf.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
 
 const goldens = fileURLToPath(new URL('../../goldens/gguf/families/', import.meta.url));
@@ -31,7 +33,7 @@ const asFloats = (text: string): ReadonlyMap<string, boolean> =>
     [...text.matchAll(/"(\w+)": (-?\d[\d.e+-]*)/g)].map(([, key, number]) => [key!, /[.e]/.test(number!)]),
   );
 /** What a decoder keeps in closures, so that only config.json shows it. */
-const IN_FORWARD = /eps|multiplier|logit|softcapping|hidden_act|bias$|parallel/;
+const IN_FORWARD = /eps|multiplier|logit|softcapping|hidden_act|bias$|parallel|per_tok|topk_prob/;
 
 describe.each(names)('%s', (name) => {
   const { config, tensors } = read(name);
@@ -76,7 +78,7 @@ describe.each(names)('%s', (name) => {
 
 it('every architecture but LLaMA has a golden of its own', () => {
   const there = new Set(names.map((name) => read(name).config.model_type));
-  const known = [...GGUF_FAMILIES.values()].map(({ config }) => config.model_type);
+  const known = GGUF_FAMILIES.map(({ config }) => config.model_type);
   expect(known.filter((type) => !there.has(type as string))).toEqual([]);
 });
 
@@ -119,6 +121,53 @@ describe('refused by name', () => {
       code: 'bad-file',
       message: expect.stringContaining('blk.1.attn_q_norm.weight does not split into heads of 16') as string,
     });
+  });
+
+  it.each([3, 2 ** 30])('experts of another number than is said: %i', async (experts) => {
+    const bytes = readFileSync(join(goldens, 'mixtral.gguf'));
+    const key = 'llama.expert_count';
+    bytes.writeUInt32LE(experts, bytes.indexOf(key) + key.length + 4); // behind the type of its value
+    const path = join(cacheDir, `experts-${experts}.gguf`);
+    writeFileSync(path, bytes);
+    await expect(openModel(path, { cacheDir })).rejects.toMatchObject({
+      code: 'bad-file',
+      message: expect.stringContaining(
+        `blk.0.ffn_gate_inp.weight is [4,32], llama.expert_count is ${experts}`,
+      ) as string,
+    });
+  });
+
+  it('divisors that are not one a pair', async () => {
+    const path = renamed('phi3-window-old-bf16', 'rope_factors_long.weight', 'rope_factors_lang.weight');
+    await expect(openModel(path, { cacheDir })).rejects.toMatchObject({
+      code: 'bad-file',
+      message: expect.stringContaining('rope_factors_long.weight is [], not [4]') as string,
+    });
+  });
+
+  it('no experts, said by a number, are a LLaMA', () => {
+    const metadata = new Map<string, number | string>([
+      ['general.architecture', 'llama'],
+      ['llama.expert_count', 0],
+    ]);
+    expect(ggufFamilyOf(metadata)?.config.model_type).toBe('llama');
+    expect(ggufFamilyOf(metadata.set('llama.expert_count', 8))?.config.model_type).toBe('mixtral');
+  });
+
+  it('a shared expert’s gate is a vector in files of older converters', async () => {
+    const file = readGguf(join(goldens, 'qwen2_moe.gguf'));
+    const tensors = new Map(
+      [...file.tensors].map(([name, tensor]) => [
+        name,
+        name.endsWith('ffn_gate_inp_shexp.weight') ? { ...tensor, shape: [32] } : tensor,
+      ]),
+    );
+    const weights = ggufWeights(ggufFamilyOf(file.metadata)!, { ...file, path: 'old', tensors });
+    const gates = weights.filter(({ name }) => name.endsWith('shared_expert_gate.weight'));
+    expect(gates.map(({ shape }) => shape)).toEqual([
+      [1, 32],
+      [1, 32],
+    ]);
   });
 
   it('a key that is missing', async () => {

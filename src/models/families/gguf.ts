@@ -1,7 +1,8 @@
 // The families that llama.cpp knows, as it writes them: keys, names, layouts. What it keeps in no key stands in `config`:
-// the activation of the family's published models; a window outside of Gemma is lost, as it is to llama.cpp.
+// the activation of the family's published models; a window outside of Gemma is lost, as it is to llama.cpp (Phi-3's files say theirs).
 
 import type { GgufFamily, GgufKey, GgufName } from '../gguf-family.ts';
+import type { GgufHeader } from '../gguf-keys.ts';
 
 const count = (name: string): GgufKey => ({ name, as: 'count' });
 const positive = (name: string): GgufKey => ({ name, as: 'positive' });
@@ -27,9 +28,22 @@ const PRE_NORMS = { attn_norm: 'input_layernorm', ffn_norm: 'post_attention_laye
 const QK_NORMS = { attn_q_norm: 'self_attn.q_norm', attn_k_norm: 'self_attn.k_norm' };
 /** Of each head its own tensor, which llama.cpp has as rows of one. */
 const QK_NORMS_APART: Readonly<Record<string, GgufName>> = {
-  attn_q_norm: { to: 'self_attn.q_layernorm.norms', rows: 'apart' },
-  attn_k_norm: { to: 'self_attn.k_layernorm.norms', rows: 'apart' },
+  attn_q_norm: { to: 'self_attn.q_layernorm.norms.*', rows: 'apart' },
+  attn_k_norm: { to: 'self_attn.k_layernorm.norms.*', rows: 'apart' },
 };
+/** The router, and of each expert its own tensors, which llama.cpp has stacked. @param mlp ours, and its parts' names */
+const experts = (mlp: string, gate: string, up: string, down: string): Record<string, GgufName> => ({
+  ffn_gate_inp: `${mlp}.gate`,
+  ffn_gate_exps: { to: `${mlp}.experts.*.${gate}`, rows: 'apart' },
+  ffn_up_exps: { to: `${mlp}.experts.*.${up}`, rows: 'apart' },
+  ffn_down_exps: { to: `${mlp}.experts.*.${down}`, rows: 'apart' },
+});
+const QWEN_EXPERTS = experts('mlp', 'gate_proj', 'up_proj', 'down_proj');
+/** @param name config.json's for how many there are */
+const expertKeys = (name: string): Record<string, GgufKey> => ({
+  expert_count: count(name),
+  expert_used_count: count('num_experts_per_tok'),
+});
 const interleaved = (to: string): GgufName => ({ to, rows: 'interleaved' });
 /** The rows of q and k as llama.cpp's converter reorders them for architectures that turn neighbours. */
 const TURNED = {
@@ -83,17 +97,57 @@ const CAPS = {
   final_logit_softcapping: { ...positive('final_logit_softcapping'), absent: null },
 };
 
-const LIST: readonly GgufFamily[] = [
+/** Families that we read from GGUF and write as such. */
+export const GGUF_FAMILIES: readonly GgufFamily[] = [
   // Mistral's files say "llama", too; the window of its first version is in none of them.
   line('llama', 'llama', 'Llama', {
     also: ['mistral'],
     block: { ...TURNED, ...PRE_NORMS, ...GATED },
     biases: LLAMA_BIASES,
   }),
+  line('llama', 'mixtral', 'Mixtral', {
+    keys: { ...LINE, ...RMS, ...expertKeys('num_local_experts') },
+    block: { ...TURNED, ...PRE_NORMS, ...experts('block_sparse_moe', 'w1', 'w3', 'w2') },
+  }),
   line('qwen2', 'qwen2', 'Qwen2', { block: { ...PROJECTIONS, ...PRE_NORMS, ...GATED }, biased: IN }),
   line('qwen3', 'qwen3', 'Qwen3', {
     wants: 'no-biases',
     block: { ...PROJECTIONS, ...QK_NORMS, ...PRE_NORMS, ...GATED },
+    biases: { attention_bias: ATTENTION },
+  }),
+  // llama.cpp takes every layer's MLP for sparse; what a token's experts weigh together is one in Qwen3's alone.
+  line('qwen2moe', 'qwen2_moe', 'Qwen2Moe', {
+    headDim: undefined,
+    head: 'stored',
+    config: { norm_topk_prob: false },
+    keys: {
+      ...LINE,
+      ...RMS,
+      ...expertKeys('num_experts'),
+      expert_feed_forward_length: count('moe_intermediate_size'),
+      expert_shared_feed_forward_length: count('shared_expert_intermediate_size'),
+    },
+    block: {
+      ...PROJECTIONS,
+      ...PRE_NORMS,
+      ...QWEN_EXPERTS,
+      ffn_gate_inp_shexp: { to: 'mlp.shared_expert_gate', rows: 'one' },
+      ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
+      ffn_up_shexp: 'mlp.shared_expert.up_proj',
+      ffn_down_shexp: 'mlp.shared_expert.down_proj',
+    },
+    biases: { qkv_bias: IN },
+  }),
+  line('qwen3moe', 'qwen3_moe', 'Qwen3Moe', {
+    wants: 'no-biases',
+    config: { norm_topk_prob: true },
+    keys: {
+      ...LINE,
+      ...RMS,
+      ...expertKeys('num_experts'),
+      expert_feed_forward_length: count('moe_intermediate_size'),
+    },
+    block: { ...PROJECTIONS, ...QK_NORMS, ...PRE_NORMS, ...QWEN_EXPERTS },
     biases: { attention_bias: ATTENTION },
   }),
   line('gemma', 'gemma', 'Gemma', {
@@ -211,6 +265,25 @@ const LIST: readonly GgufFamily[] = [
     },
     biased: [...ATTENTION, 'attn_norm', 'ffn_up', 'ffn_down', 'output_norm', 'output'],
   }),
+  line('phi3', 'phi3', 'Phi3', {
+    headDim: undefined,
+    longrope: true,
+    windowUnread: true,
+    keys: {
+      ...LINE,
+      ...RMS,
+      'attention.sliding_window': { ...count('sliding_window'), absent: null, none: 0 },
+      'rope.scaling.original_context_length': { ...count('original_max_position_embeddings'), absent: null },
+    },
+    rotaryShare: 'partial_rotary_factor',
+    block: {
+      attn_qkv: 'self_attn.qkv_proj',
+      attn_output: 'self_attn.o_proj',
+      ...PRE_NORMS,
+      ffn_up: 'mlp.gate_up_proj',
+      ffn_down: 'mlp.down_proj',
+    },
+  }),
   {
     architecture: 'gptneox',
     wants: 'biases',
@@ -242,7 +315,12 @@ const LIST: readonly GgufFamily[] = [
   },
 ];
 
-/** Families that we read from GGUF, by `general.architecture`. */
-export const GGUF_FAMILIES: ReadonlyMap<string, GgufFamily> = new Map(
-  LIST.map((family) => [family.architecture, family]),
-);
+/**
+ * The family of a file with this metadata; undefined: none of ours. Mixtral's files are LLaMA's with a number of experts.
+ */
+export function ggufFamilyOf(metadata: GgufHeader['metadata']): GgufFamily | undefined {
+  const architecture = metadata.get('general.architecture');
+  const sparse = Number(metadata.get(`${String(architecture)}.expert_count`) ?? 0) > 0;
+  const own = GGUF_FAMILIES.filter((family) => family.architecture === architecture);
+  return own.find(({ keys }) => 'expert_count' in keys === sparse) ?? own[0];
+}
