@@ -31,7 +31,7 @@ const asFloats = (text: string): ReadonlyMap<string, boolean> =>
     [...text.matchAll(/"(\w+)": (-?\d[\d.e+-]*)/g)].map(([, key, number]) => [key!, /[.e]/.test(number!)]),
   );
 /** What a decoder keeps in closures, so that only config.json shows it. */
-const IN_FORWARD = /eps|multiplier|logit|softcapping|hidden_act|bias$|parallel/;
+const IN_FORWARD = /eps|multiplier|logit|softcapping|hidden_act|^activation|^alibi|residual_connection|bias$|parallel/;
 
 describe.each(names)('%s', (name) => {
   const { config, tensors } = read(name);
@@ -58,7 +58,7 @@ describe.each(names)('%s', (name) => {
     const ours = asFloats(readFileSync(join(folder, 'config.json'), 'utf8'));
     const bases = ['rope_theta', 'rotary_emb_base']; // old configs have them either way
     const both = [...ours].filter(([key]) => theirs.has(key) && !bases.includes(key));
-    expect(both.length).toBeGreaterThan(7);
+    expect(both.length).toBeGreaterThan(3); // the fewest where sizes go by other names
     expect(bases.map((key) => ours.get(key) ?? true)).toEqual([true, true]);
     expect(both).toEqual(both.map(([key]) => [key, theirs.get(key)]));
   });
