@@ -61,10 +61,7 @@ export interface GgufFamily {
   /** config.json's names of sizes where they are not `hidden_size`, `num_attention_heads`, `num_hidden_layers`. */
   readonly sizes?: Readonly<Partial<Record<'hidden' | 'heads' | 'layers', string>>>;
   /** Keys of config.json that follow from the sizes, and from whether a block has a part. */
-  readonly derived?: (
-    sizes: GgufSizes,
-    has: (part: string) => boolean,
-  ) => Readonly<Record<string, unknown>>;
+  readonly derived?: (sizes: GgufSizes, has: (part: string) => boolean) => Readonly<Record<string, unknown>>;
   /** config.json's name for the size of a head; absent where it has none. */
   readonly headDim?: 'head_dim';
   /** config.json's name for the share of a head that turns; absent where all of it does. */

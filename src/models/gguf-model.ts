@@ -76,10 +76,7 @@ export function ggufConfig(
       Object.entries(family.biases ?? {}).map(([name, tensors]) => [name, hasBiases(file, tensors)]),
     ),
     ...Object.fromEntries(
-      Object.entries(family.switches ?? {}).map(([name, part]) => [
-        name,
-        hasPart(file, part),
-      ]),
+      Object.entries(family.switches ?? {}).map(([name, part]) => [name, hasPart(file, part)]),
     ),
     ...family.derived?.(sizes, (part) => hasPart(file, part)),
     [family.sizes?.hidden ?? 'hidden_size']: sizes.hidden,

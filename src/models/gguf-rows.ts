@@ -28,7 +28,7 @@ interface Stored {
 }
 
 const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
-const TRANSPOSED_ELEMENTS = 1 << 24; // 64 MB of columns, for each of which all rows are read: GPT-2's matrices at once
+const TRANSPOSED_ELEMENTS = 1 << 22; // 16 MB of columns at a time, for which all rows are read
 
 /** The tensor's values as `to` has them. @param decode bytes of whole rows; of a vector, of all of it */
 export function* orderedRows(

@@ -31,7 +31,8 @@ const asFloats = (text: string): ReadonlyMap<string, boolean> =>
     [...text.matchAll(/"(\w+)": (-?\d[\d.e+-]*)/g)].map(([, key, number]) => [key!, /[.e]/.test(number!)]),
   );
 /** What a decoder keeps in closures, so that only config.json shows it. */
-const IN_FORWARD = /eps|multiplier|logit|softcapping|hidden_act|^activation|^alibi|residual_connection|bias$|parallel/;
+const IN_FORWARD =
+  /eps|multiplier|logit|softcapping|hidden_act|^activation|^alibi|residual_connection|bias$|parallel/;
 
 describe.each(names)('%s', (name) => {
   const { config, tensors } = read(name);
