@@ -123,7 +123,8 @@ describe.each(families)('%s', (name) => {
       openModel(out, { cacheDir }),
       openModel(folderOf(name, config)),
     ]);
-    for (const [tensor, ref] of before.tensors) {
+    for (const tensor of before.decoder.shapes.keys()) {
+      const ref = before.tensors.get(tensor)!;
       // Files of a model without its head leave the prefix out.
       const own = back.tensors.get(tensor) ?? back.tensors.get(`transformer.${tensor}`);
       const [ours, theirs] = [readTensor(own!).data, readTensor(ref).data];

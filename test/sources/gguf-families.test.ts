@@ -122,6 +122,28 @@ describe('refused by name', () => {
     });
   });
 
+  it('a layout of q, k and v that is not the one of all files', async () => {
+    await expect(openModel(renamed('falcon-7b', 'jploski', 'another'), { cacheDir })).rejects.toMatchObject({
+      code: 'unsupported',
+      message: expect.stringContaining('falcon.tensor_data_layout is not "jploski"') as string,
+    });
+  });
+
+  it.each([
+    [2, 'unsupported', 'bloom.attention.head_count_kv is not that of all heads, 4'],
+    [3, 'bad-file', 'bloom.attention.head_count_kv 3 does not divide 4 heads'],
+  ])('%i heads of keys where the family has as many as of queries', async (heads, code, says) => {
+    const bytes = readFileSync(join(goldens, 'bloom.gguf'));
+    const key = 'bloom.attention.head_count_kv';
+    bytes.writeUInt32LE(heads, bytes.indexOf(key) + key.length + 4); // after the value's type
+    const path = join(cacheDir, `bloom-${heads}.gguf`);
+    writeFileSync(path, bytes);
+    await expect(openModel(path, { cacheDir })).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(says) as string,
+    });
+  });
+
   it('a key that is missing', async () => {
     const path = renamed('gpt_neox-parallel', 'gptneox.block_count', 'xptneox.block_count');
     await expect(openModel(path, { cacheDir })).rejects.toMatchObject({
