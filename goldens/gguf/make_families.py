@@ -23,7 +23,8 @@ GEMMA = {A.GEMMA, A.GEMMA2, A.GEMMA3}
 ARCH = {"llama": A.LLAMA, "mistral": A.LLAMA, "qwen2": A.QWEN2, "qwen3": A.QWEN3, "gemma": A.GEMMA, "gemma2": A.GEMMA2,
         "gemma3_text": A.GEMMA3, "olmo2": A.OLMO2, "granite": A.GRANITE, "smollm3": A.SMOLLM3, "cohere": A.COMMAND_R,
         "starcoder2": A.STARCODER2, "stablelm": A.STABLELM, "phi": A.PHI2, "phi3": A.PHI3, "gpt_neox": A.GPTNEOX, "mixtral": A.LLAMA, "qwen2_moe": A.QWEN2MOE,
-        "qwen3_moe": A.QWEN3MOE}
+        "qwen3_moe": A.QWEN3MOE, "gpt2": A.GPT2, "falcon": A.FALCON, "bloom": A.BLOOM}
+OLDER = {A.GPT2, A.FALCON, A.BLOOM}  # their converters say nothing of positions that turn, nor of a head's size
 # What the file cannot say is what llama.cpp computes instead: no window outside of Gemma; Gemma's scores are scaled by the
 # size of a head, Gemma 2 has caps of 50 and 30, Gemma 3 turns its sliding layers by 10,000 and every sixth layer is full.
 NO_WINDOW = {"mistral": {"model_type": "llama", "sliding_window": None}, "qwen2": {"use_sliding_window": False, "layer_types": None},
@@ -43,6 +44,26 @@ def by_part(x, heads):
     return x.reshape(heads, 3, -1, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape)
 
 
+def in_parts(x, heads, kv):
+    """FalconModel.modify_tensors: of each head of keys the queries, k and v become all q, all k, all v; with a head of keys for
+    each of queries BloomModel's."""
+    head = x.shape[0] // (heads + 2 * kv)
+    groups = x.reshape(kv, heads // kv + 2, head, *x.shape[1:])
+    return np.concatenate([part.reshape(-1, *x.shape[1:]) for part in (groups[:, :-2], groups[:, -2], groups[:, -1])])
+
+
+def sizes_of(c):
+    """The config under the names that most families have, with what it means where it says nothing."""
+    own = {"n_embd": "hidden_size", "n_embed": "hidden_size", "n_head": "num_attention_heads", "n_layer": "num_hidden_layers",
+           "n_positions": "max_position_embeddings", "seq_length": "max_position_embeddings", "layer_norm_epsilon": "layer_norm_eps"}
+    c = c | {own[k]: v for k, v in c.items() if k in own}
+    c["max_position_embeddings"] = c.get("max_position_embeddings", 2048)
+    c["intermediate_size"] = c.get("n_inner") or c.get("ffn_hidden_size") or 4 * c["hidden_size"]
+    if c["model_type"] == "falcon":
+        c["num_key_value_heads"] = c["num_kv_heads"] if c["new_decoder_architecture"] else 1 if c["multi_query"] else c["num_attention_heads"]
+    return c
+
+
 def rope_of(c):
     p = c.get("rope_parameters")
     if p is not None and "full_attention" in p:
@@ -59,21 +80,27 @@ def rope_of(c):
 
 def write(name, folder, more=None):
     c = json.loads((folder / "config.json").read_text()) | (more or {})
-    kind, layers, heads, hidden = c["model_type"], c["num_hidden_layers"], c["num_attention_heads"], c["hidden_size"]
-    arch, head = ARCH[kind], c.get("head_dim") or hidden // heads
+    kind, arch = c["model_type"], ARCH[c["model_type"]]
+    told, c = c, sizes_of(c) if arch in OLDER else c
+    layers, heads, hidden = c["num_hidden_layers"], c["num_attention_heads"], c["hidden_size"]
+    head = c.get("head_dim") or hidden // heads
     kv = c.get("num_key_value_heads", heads)
     state = {k: v.float().numpy() for f in sorted(folder.glob("model*.safetensors")) for k, v in load_file(f).items()}
     (HERE / "families").mkdir(exist_ok=True)
     w = gguf.GGUFWriter(HERE / "families" / f"{name}.gguf", gguf.MODEL_ARCH_NAMES[arch])
     w.add_block_count(layers); w.add_context_length(c["max_position_embeddings"]); w.add_embedding_length(hidden)
-    w.add_feed_forward_length(c["intermediate_size"]); w.add_head_count(heads)
-    if arch != A.GPTNEOX:
+    feed_forward = c["intermediate_size"]
+    w.add_feed_forward_length(feed_forward); w.add_head_count(heads)
+    if arch not in (A.GPTNEOX, A.GPT2):
         w.add_head_count_kv(kv)
+    if arch == A.FALCON:
+        w.add_tensor_data_layout("jploski")
     if c.get("head_dim"):
         w.add_key_length(head); w.add_value_length(head)
     rope, local = rope_of(c)
     theta = rope["rope_theta"]
-    w.add_rope_freq_base(theta)
+    if arch not in OLDER or theta != 10000:
+        w.add_rope_freq_base(theta)
     share = rope.get("partial_rotary_factor", 1)
     if share != 1 or arch in LLAMA_LINE or arch == A.PHI3:
         w.add_rope_dimension_count(int(head * share))
@@ -141,7 +168,10 @@ def write(name, folder, more=None):
         assert ours and sorted(parts) == list(range(c.get("num_local_experts") or c["num_experts"])), merged
         w.add_tensor(ours, np.stack([parts[i] for i in range(len(parts))]))
     for key, x in state.items():
-        ours = names.get_name(key, try_suffixes=(".weight", ".bias"))
+        if key.endswith((".attn.bias", ".attn.masked_bias")):
+            continue  # of older GPT-2s: no weights
+        # BloomModel.modify_tensors takes the prefix off; GPT-2's and Falcon's names are known with it, GPT-2's without, too.
+        ours = names.get_name(key.removeprefix("transformer.") if arch == A.BLOOM else key, try_suffixes=(".weight", ".bias"))
         if key == "lm_head.weight" and (c["tie_word_embeddings"] or ours is None):
             c["tie_word_embeddings"] = True  # Command R's heads are always tied
             continue
@@ -155,12 +185,20 @@ def write(name, folder, more=None):
         if arch in LLAMA_LINE and ".k_proj." in key:
             x = interleave(x, kv)
         if "query_key_value" in key:
-            x = by_part(x, heads)
+            x = in_parts(x, heads, kv) if arch in OLDER else by_part(x, heads)
+        if arch == A.GPT2 and key.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
+            x = x.T
         w.add_tensor(ours, np.ascontiguousarray(x))
+        key = key if arch not in OLDER or key.startswith(("transformer.", "lm_head.")) else f"transformer.{key}"
         tensors[key] = {"shape": list(expected.shape), "sha256": hashlib.sha256(expected.astype("<f4").tobytes()).hexdigest()}
     w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
+    if arch in OLDER:
+        c = {k: v for k, v in told.items() if k not in ("n_inner", "ffn_hidden_size")}
+        c |= {"ffn_hidden_size" if arch == A.FALCON else "n_inner": feed_forward}
+        c |= {"gpt2": {"activation_function": "gelu_new", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False},
+              "falcon": {"activation": "gelu"}, "bloom": {"apply_residual_connection_post_layernorm": False}}[kind]
     c |= {"bos_token_id": 1, "eos_token_id": 2, "head_dim": head} | NO_WINDOW.get(kind, {})
-    if kind == "gpt_neox":
+    if kind == "gpt_neox" or arch in OLDER:
         c.pop("head_dim")
     if arch == A.GEMMA:
         c["hidden_act"] = "gelu_pytorch_tanh"  # which the first configs call "gelu"
@@ -186,6 +224,8 @@ def write(name, folder, more=None):
 for folder in sorted(map(MODELS.joinpath, sys.argv[1:]) if sys.argv[1:] else MODELS.iterdir()):
     config = folder / "config.json"
     kind = json.loads(config.read_text())["model_type"] if config.exists() else "llama"
-    # LLaMA's own are make.py's; what llama.cpp has no tensors for: Phi with norms of queries and keys, Qwen's experts beside dense layers.
-    if kind in ARCH and kind != "llama" and folder.name not in ("phi-qk-norm", "qwen2_moe-window", "qwen3_moe"):
+    # LLaMA's own are make.py's; what llama.cpp has no tensors or code for: Phi with norms of queries and keys, Qwen's experts
+    # beside dense layers, Falcon with slopes.
+    if kind in ARCH and kind != "llama" and folder.name not in (
+        "phi-qk-norm", "qwen2_moe-window", "qwen3_moe", "falcon-rw", "falcon-multi-query-alibi"):
         write(folder.name, folder)

@@ -17,7 +17,7 @@ const floatsOf = ({ keys, ropeTheta, rotaryShare }: GgufFamily): ReadonlySet<str
   new Set([
     ...Object.values(keys).flatMap(({ name, as }) => (as === 'positive' ? [name] : [])),
     ...ROPE_FLOATS,
-    ropeTheta,
+    ...(ropeTheta === undefined ? [] : [ropeTheta]),
     ...(rotaryShare === undefined ? [] : [rotaryShare]),
   ]);
 

@@ -13,9 +13,9 @@ import { languagePart } from './families/wrappers.ts';
 import type { Decoder } from './family.ts';
 import type { GgufFamily, GgufKey, GgufLayout, GgufName } from './gguf-family.ts';
 import type { GgufHeader } from './gguf-keys.ts';
-import { ggufConfig, ggufWeights } from './gguf-model.ts';
+import { ggufConfig, ggufWeights, nameOf } from './gguf-model.ts';
 import { ROPE_FACTORS, type RopeOut, ropeOut } from './gguf-rope.ts';
-import { type RowOrder, transposedRuns } from './gguf-rows.ts';
+import { partRuns, type RowOrder } from './gguf-rows.ts';
 import type { Model } from './model.ts';
 import { differences, sameWindows } from './same-decoder.ts';
 
@@ -100,21 +100,25 @@ function entriesOf(
   set('block_count', count(config.num_hidden_layers));
   set('embedding_length', count(config.hidden_size));
   set('attention.head_count', count(config.num_attention_heads));
+  set('attention.head_count_kv', count(config.num_key_value_heads));
   set('vocab_size', count(config.vocab_size));
+  for (const [key, value] of Object.entries(family.texts ?? {})) set(key, { type: 'string', value });
   if (family.headDim)
     for (const key of ['attention.key_length', 'attention.value_length']) set(key, count(config.head_dim));
   for (const [key, said] of Object.entries(family.keys)) {
-    const entry = entryOf(said, saidOf(said.name, decoder, values), family);
+    if (entries.has(`${architecture}.${key}`)) continue;
+    const entry = entryOf(said, saidOf(said, decoder, values), family);
     if (entry) set(key, entry);
     else if (said.absent === undefined)
       throw new WhorlError('unsupported', `${source}/config.json has no ${said.name}, which GGUF needs`);
   }
   const [rope] = ropes;
-  const words = rope && ropeOut(rope, family.longrope === true);
+  if (!rope) return { entries, factors: [] };
+  const words = ropeOut(rope, family.longrope === true);
   if (!words)
     throw new WhorlError(
       'unsupported',
-      `${source}/config.json: GGUF has no word for rope_type ${JSON.stringify(rope?.rope_scaling.rope_type)}`,
+      `${source}/config.json: GGUF has no word for rope_type ${JSON.stringify(rope.rope_scaling.rope_type)}`,
       'llama.cpp cannot run this model',
     );
   set('rope.dimension_count', count(rope.dim));
@@ -129,8 +133,11 @@ const OF_ROPE: Readonly<Record<string, (ropes: Decoder['ropes']) => number | und
   original_max_position_embeddings: (ropes) => ropes[0]?.rope_scaling.original_max_position_embeddings,
 };
 
-const saidOf = (name: string, { ropes }: Decoder, values: ReadonlyMap<string, unknown>): unknown =>
-  OF_ROPE[name]?.(ropes) ?? values.get(name);
+const saidOf = (
+  { name, otherwise }: GgufKey,
+  { config, ropes }: Decoder,
+  values: ReadonlyMap<string, unknown>,
+): unknown => OF_ROPE[name]?.(ropes) ?? values.get(name) ?? otherwise?.(config);
 
 /** undefined: nothing to say. What the architecture is taken to be anyway is not said, since llama.cpp would not read it. */
 function entryOf(
@@ -156,7 +163,8 @@ function tensorsOf(
   const stored = [...shapes.keys()];
   const byName = new Map([...plain.shapes.keys()].map((name, i) => [name, stored[i]!]));
   const out = function* (from: string, rule: GgufName, prefix: string): Generator<GgufTensorOut> {
-    const [to, layout] = typeof rule === 'string' ? [rule, {}] : [rule.to, rule];
+    const layout: GgufLayout = typeof rule === 'string' ? {} : rule;
+    const to = nameOf(rule, () => byName.has(`${prefix}${layout.beside!.to}.weight`));
     for (const leaf of ['weight', 'bias']) {
       if (layout.rows === 'apart') {
         const parts: TensorRef[] = [];
@@ -178,17 +186,21 @@ function tensorsOf(
     const shape = [from.length, ...from[0]!.shape];
     return { name, type: typeOf(name, shape, wanted), shape, from };
   };
-  const made = (name: string, from: TensorRef, layout: GgufLayout): GgufTensorOut => ({
-    name,
-    type: typeOf(name, from.shape, wanted),
-    shape: from.shape,
-    from,
-    ...(layout.rows === 'interleaved' && { headDim: config.head_dim }),
-    ...(layout.rows === 'by-part' && {
-      runs: transposedRuns(config.num_attention_heads, 3, config.head_dim), // each head's q, k, v → all q, all k, all v
-    }),
-    ...(layout.plus !== undefined && { plus: -layout.plus }),
-  });
+  const made = (name: string, from: TensorRef, { rows, plus }: GgufLayout): GgufTensorOut => {
+    const shape = rows === 'transposed' ? from.shape.toReversed() : from.shape;
+    return {
+      name,
+      type: typeOf(name, shape, wanted),
+      shape,
+      from,
+      ...(rows === 'interleaved' && { headDim: config.head_dim }),
+      ...(rows === 'by-part' && {
+        runs: partRuns(config.num_attention_heads, config.num_key_value_heads, config.head_dim),
+      }),
+      ...(rows === 'transposed' && { transposed: true }),
+      ...(plus !== undefined && { plus: -plus }),
+    };
+  };
   const { token_embd, ...after } = family.outside;
   const all = function* (): Generator<GgufTensorOut> {
     yield* out('token_embd', token_embd!, '');
@@ -210,9 +222,9 @@ function tensorsOf(
 /** What llama.cpp takes where a row is no multiple of a type's block. */
 const INSTEAD: { readonly [T in WritableType]?: WritableType } = { Q4_K: 'Q5_0' };
 
-/** Vectors, norms and routers stay float32, as llama.cpp's kernels want them and its converter has them. */
+/** Vectors, norms, routers and learnt positions stay float32, as llama.cpp's kernels want them and its converter has them. */
 function typeOf(name: string, shape: readonly number[], wanted: WritableType): WritableType {
-  if (shape.length === 1 || /(_norm|ffn_gate_inp(_shexp)?)\.weight$/.test(name)) return 'F32';
+  if (shape.length === 1 || /(_norm|ffn_gate_inp(_shexp)?|position_embd)\.weight$/.test(name)) return 'F32';
   const fits = (type: WritableType): boolean => shape.at(-1)! % BLOCKS[type].elements === 0;
   const type = fits(wanted) ? wanted : (INSTEAD[wanted] ?? 'F16');
   return fits(type) ? type : 'F16';
@@ -246,7 +258,6 @@ function checkSaysAll(
     return familyOf({ ...config, ...(rope_scaling && { rope_scaling }) }, model.source);
   });
   ggufWeights(family, header);
-  checkBiases(family, model, header);
   const parts = differences(own.made, read.made);
   if (parts.length > 0) {
     const keys = [...own.values].filter(
@@ -255,6 +266,7 @@ function checkSaysAll(
     const said = keys.map(([key, value]) => `${key} = ${JSON.stringify(value ?? null)}`);
     throw unsaid(model, said.length > 0 ? said.join(', ') : parts.join(', '), family);
   }
+  checkBiases(family, model, header);
   const unread = family.windowUnread && own.made.layers.some(({ window }) => window !== undefined);
   const isLong = own.made.ropes.some(({ rope_scaling }) => rope_scaling.rope_type === 'longrope');
   return [...(unread || !sameWindows(own.made, read.made) ? [WINDOW] : []), ...(isLong ? [BY_CONTEXT] : [])];

@@ -1,6 +1,8 @@
 // What a family must say so that its GGUF files can be read as a Hugging Face folder: all of it data. `gguf-model.ts` reads
 // any file by it. Names and layouts: gguf-py's constants.py and tensor_mapping.py of https://github.com/ggml-org/llama.cpp.
 
+import type { DecoderConfig } from './family.ts';
+
 /** A key of config.json, and what the GGUF key that says it holds. */
 export interface GgufKey {
   readonly name: string;
@@ -9,20 +11,26 @@ export interface GgufKey {
   readonly absent?: number | boolean | null;
   /** What the file holds where config.json says null. */
   readonly none?: 0;
+  /** What the file says where config.json says nothing of it. */
+  readonly otherwise?: (config: DecoderConfig) => number;
 }
 
 /** How GGUF's tensor differs from Hugging Face's. */
 export interface GgufLayout {
   /**
    * `interleaved`: within each head, row 2i + j of GGUF is row j·D/2 + i of ours (the two halves that RoPE turns together).
-   * `by-part`: the rows of all heads' q, then of all k, then of all v; ours has each head's q, k and v side by side.
+   * `by-part`: the rows of all heads' q, then of all k, then of all v; ours has for each head of keys the q that share it, then
+   * its k and its v.
    * `apart`: the weights of all heads [heads, D] or experts [experts, out, in]; ours are tensors of their own, with their number
    * in place of the star of `to`.
    * `one`: a matrix of one row, a vector in files of older converters.
+   * `transposed`: the columns of our matrix, which is [in, out].
    */
-  readonly rows?: 'interleaved' | 'by-part' | 'apart' | 'one';
+  readonly rows?: 'interleaved' | 'by-part' | 'apart' | 'one' | 'transposed';
   /** What is added to GGUF's values; −1 where it stores 1 + w of a norm. */
   readonly plus?: number;
+  /** Another name of ours, in blocks that have this part of GGUF's as well. */
+  readonly beside?: { readonly part: string; readonly to: string };
 }
 
 /** Our name, or with a layout of its own. Names stand without `.weight` or `.bias`. */
@@ -31,6 +39,7 @@ export type GgufName = string | (GgufLayout & { readonly to: string });
 export interface GgufSizes {
   readonly hidden: number;
   readonly heads: number;
+  readonly kvHeads: number;
   readonly headDim: number;
   readonly layers: number;
 }
@@ -51,8 +60,12 @@ export interface GgufFamily {
   readonly config: Readonly<Record<string, unknown>>;
   /** By GGUF's key without the architecture. */
   readonly keys: Readonly<Record<string, GgufKey>>;
-  /** Keys of config.json that follow from the sizes. */
-  readonly derived?: (sizes: GgufSizes) => Readonly<Record<string, unknown>>;
+  /** Keys that hold the same text in all its files. */
+  readonly texts?: Readonly<Record<string, string>>;
+  /** config.json's names of sizes where they are not `hidden_size`, `num_attention_heads`, `num_hidden_layers`. */
+  readonly sizes?: Readonly<Partial<Record<'hidden' | 'heads' | 'layers', string>>>;
+  /** Keys of config.json that follow from the sizes, and from whether a block has a part. */
+  readonly derived?: (sizes: GgufSizes, has: (part: string) => boolean) => Readonly<Record<string, unknown>>;
   /** config.json's name for the size of a head; absent where llama.cpp takes hidden_size / heads. */
   readonly headDim?: 'head_dim' | undefined;
   /** config.json's name for the share of a head that turns; absent where all of it does. */
@@ -61,8 +74,8 @@ export interface GgufFamily {
   readonly longrope?: true;
   /** Whether llama.cpp computes without the window that its files say. */
   readonly windowUnread?: true;
-  /** config.json's name for the base of rotary frequencies. */
-  readonly ropeTheta: 'rope_theta' | 'rotary_emb_base';
+  /** config.json's name for the base of rotary frequencies; absent where nothing turns. */
+  readonly ropeTheta?: 'rope_theta' | 'rotary_emb_base';
   /** Tensors outside of blocks. */
   readonly outside: Readonly<Record<string, GgufName>>;
   /** What names of a block's tensors begin with, and the rest of them by GGUF's after `blk.N.`. */

@@ -2,7 +2,7 @@
 
 import { WhorlError } from '../base/error.ts';
 import type { GgufTensor } from '../sources/checkpoints/gguf.ts';
-import type { GgufFamily, GgufLayout, GgufSizes } from './gguf-family.ts';
+import type { GgufFamily, GgufLayout, GgufName, GgufSizes } from './gguf-family.ts';
 import { type GgufHeader, GgufKeys } from './gguf-keys.ts';
 import {
   LONGROPE_FACTORS,
@@ -12,7 +12,7 @@ import {
   ropeScaling,
   YARN_KEYS,
 } from './gguf-rope.ts';
-import { type RowOrder, transposedRuns } from './gguf-rows.ts';
+import { groupRuns, type RowOrder } from './gguf-rows.ts';
 
 /** One Hugging Face tensor and the GGUF tensor it is made of. */
 interface GgufWeight extends RowOrder {
@@ -25,6 +25,7 @@ interface GgufWeight extends RowOrder {
 // Keys of any architecture that are read below, or that change nothing.
 const SHARED = [
   'attention.head_count',
+  'attention.head_count_kv',
   'attention.key_length',
   'attention.value_length',
   'block_count',
@@ -53,25 +54,26 @@ export function ggufConfig(
 ): Record<string, unknown> {
   const keys = new GgufKeys(file, family.architecture);
   const long = family.longrope ? LONGROPE_KEYS : [];
-  keys.only(new Set([...SHARED, ...long, ...Object.keys(family.keys)]));
-  const sizes = sizesOf(keys);
+  const texts = Object.entries(family.texts ?? {});
+  keys.only(new Set([...SHARED, ...long, ...Object.keys(family.keys), ...texts.map(([key]) => key)]));
+  for (const [key, text] of texts)
+    if ((keys.get(key) ?? text) !== text)
+      throw unsupported(file, `${family.architecture}.${key} is not ${JSON.stringify(text)}`);
+  const sizes = sizesOf(keys, family);
   const { headDim } = sizes;
   if ((keys.optionalCount('attention.value_length') ?? headDim) !== headDim)
     throw unsupported(
       file,
       `${family.architecture}.attention.value_length is not the size of a head, ${headDim}`,
     );
-  const turned = keys.optionalCount('rope.dimension_count') ?? headDim;
-  if (turned > headDim || (turned !== headDim && family.rotaryShare === undefined))
+  if (sizes.kvHeads !== sizes.heads && !('attention.head_count_kv' in family.keys))
     throw unsupported(
       file,
-      `${family.architecture}.rope.dimension_count is not the size of a head, ${headDim}`,
+      `${family.architecture}.attention.head_count_kv is not that of all heads, ${sizes.heads}`,
     );
   checkExperts(keys);
   const embedding = file.tensors.get('token_embd.weight');
   if (embedding?.shape.length !== 2) throw keys.bad('no matrix token_embd.weight');
-  const theta = keys.get('rope.freq_base') === undefined ? DEFAULT_THETA : keys.positive('rope.freq_base');
-  const scaling = family.longrope ? longropeScaling : ropeScaling;
   const said = Object.entries(family.keys).flatMap(
     ([key, { name, as, absent, none }]): [string, unknown][] => {
       if (none !== undefined && keys.get(key) === none) return [[name, null]];
@@ -86,19 +88,14 @@ export function ggufConfig(
       Object.entries(family.biases ?? {}).map(([name, tensors]) => [name, hasBiases(file, tensors)]),
     ),
     ...Object.fromEntries(
-      Object.entries(family.switches ?? {}).map(([name, part]) => [
-        name,
-        file.tensors.has(`blk.0.${part}.weight`),
-      ]),
+      Object.entries(family.switches ?? {}).map(([name, part]) => [name, hasPart(file, part)]),
     ),
-    ...family.derived?.(sizes),
-    hidden_size: sizes.hidden,
-    num_attention_heads: sizes.heads,
-    num_hidden_layers: sizes.layers,
+    ...family.derived?.(sizes, (part) => hasPart(file, part)),
+    [family.sizes?.hidden ?? 'hidden_size']: sizes.hidden,
+    [family.sizes?.heads ?? 'num_attention_heads']: sizes.heads,
+    [family.sizes?.layers ?? 'num_hidden_layers']: sizes.layers,
     ...(family.headDim && { [family.headDim]: headDim }),
-    ...(family.rotaryShare && { [family.rotaryShare]: shareOf(turned, headDim) }),
-    rope_scaling: scaling(keys, { rope_theta: theta, head_dim: turned }, values),
-    [family.ropeTheta]: theta,
+    ...(family.ropeTheta && rotary(family, keys, { headDim, ropeTheta: family.ropeTheta, values })),
     tie_word_embeddings: !file.tensors.has('output.weight'),
     vocab_size: embedding.shape[0],
     ...tokenId(file, 'bos_token_id', 'bos_token_id'),
@@ -118,11 +115,46 @@ function checkExperts(keys: GgufKeys): void {
     );
 }
 
+/** What config.json says of the turning of positions. */
+function rotary(
+  { architecture, rotaryShare, longrope }: GgufFamily,
+  keys: GgufKeys,
+  {
+    headDim,
+    ropeTheta,
+    values,
+  }: {
+    readonly headDim: number;
+    readonly ropeTheta: string;
+    readonly values: (tensor: string) => Float32Array;
+  },
+): Record<string, unknown> {
+  const turned = keys.optionalCount('rope.dimension_count') ?? headDim;
+  if (turned > headDim || (turned !== headDim && rotaryShare === undefined))
+    throw unsupported(
+      keys.file,
+      `${architecture}.rope.dimension_count is not the size of a head, ${headDim}`,
+    );
+  const theta = keys.get('rope.freq_base') === undefined ? DEFAULT_THETA : keys.positive('rope.freq_base');
+  return {
+    ...(rotaryShare && { [rotaryShare]: shareOf(turned, headDim) }),
+    rope_scaling: (longrope ? longropeScaling : ropeScaling)(
+      keys,
+      { rope_theta: theta, head_dim: turned },
+      values,
+    ),
+    [ropeTheta]: theta,
+  };
+}
+
 /** Every weight of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
 export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly GgufWeight[] {
-  const sizes = sizesOf(new GgufKeys(file, family.architecture));
+  const sizes = sizesOf(new GgufKeys(file, family.architecture), family);
   const withBias = new Set([...(family.biased ?? []), ...Object.values(family.biases ?? {}).flat()]);
-  const inConfig = [ROPE_FACTORS, ...(family.longrope ? LONGROPE_FACTORS : [])];
+  const inConfig = [
+    ...(family.ropeTheta ? [ROPE_FACTORS] : []),
+    ...(family.longrope ? LONGROPE_FACTORS : []),
+  ];
   const tensors = [...file.tensors.values()].filter(({ name }) => !inConfig.includes(name));
   return tensors.flatMap((tensor) => {
     const [, layer, part = '', leaf] =
@@ -131,7 +163,8 @@ export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly Gguf
     const rule = Object.hasOwn(names, part) ? names[part]! : undefined;
     if (rule === undefined || Number(layer ?? 0) >= sizes.layers || (leaf === 'bias' && !withBias.has(part)))
       throw unsupported(file, `the tensor ${tensor.name} is not handled`, 'use another conversion');
-    const [to, layout] = typeof rule === 'string' ? [rule, {}] : [rule.to, rule];
+    const layout: GgufLayout = typeof rule === 'string' ? {} : rule;
+    const to = nameOf(rule, (beside) => hasPart(file, beside, layer));
     const prefix = layer === undefined ? '' : `${family.layers}${layer}.`;
     if (layout.rows === 'apart')
       return apart(tensor, sizes, file).map((own, i) => ({
@@ -142,12 +175,18 @@ export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly Gguf
       {
         name: `${prefix}${to}.${leaf}`,
         from: tensor.name,
-        shape: layout.rows === 'one' && tensor.shape.length === 1 ? [1, ...tensor.shape] : tensor.shape,
+        shape: shapeOf(tensor.shape, layout.rows),
         ...rowsOf(layout, tensor, sizes, file),
         ...(layout.plus !== undefined && { plus: layout.plus }),
       },
     ];
   });
+}
+
+/** Our shape of a tensor that is one of ours. */
+function shapeOf(shape: readonly number[], rows: GgufLayout['rows']): readonly number[] {
+  if (rows === 'transposed') return shape.toReversed();
+  return rows === 'one' && shape.length === 1 ? [1, ...shape] : shape;
 }
 
 /** A tensor's rows, each of them one head's, or its matrices, each of them one expert's. */
@@ -174,26 +213,39 @@ const noHeads = (name: string, headDim: number, { path }: GgufHeader): WhorlErro
 function rowsOf(
   { rows }: GgufLayout,
   { name, shape }: GgufTensor,
-  { heads, headDim }: GgufSizes,
+  { heads, kvHeads, headDim }: GgufSizes,
   file: GgufHeader,
 ): RowOrder {
   if (rows === undefined || rows === 'one') return {};
+  if (rows === 'transposed') return { transposed: true };
   const [count] = shape as [number];
-  const fits = rows === 'by-part' ? count === 3 * heads * headDim : count % headDim === 0;
+  const fits = rows === 'by-part' ? count === (heads + 2 * kvHeads) * headDim : count % headDim === 0;
   if (shape.length > 2 || (shape.length === 1 && count > MAX_VECTOR) || !fits)
     throw noHeads(name, headDim, file);
   if (rows === 'interleaved') return { headDim };
-  return { runs: transposedRuns(3, heads, headDim) };
+  return { runs: groupRuns(heads, kvHeads, headDim) };
 }
 
-function sizesOf(keys: GgufKeys): GgufSizes {
+function sizesOf(keys: GgufKeys, { ropeTheta }: GgufFamily): GgufSizes {
   const heads = keys.count('attention.head_count');
   const hidden = keys.count('embedding_length');
   const headDim = keys.optionalCount('attention.key_length') ?? hidden / heads;
-  if (!Number.isInteger(headDim) || headDim % 2 !== 0)
+  if (!Number.isInteger(headDim) || (ropeTheta && headDim % 2 !== 0))
     throw keys.bad(`${keys.architecture}.embedding_length ${hidden} does not split into ${heads} heads`);
-  return { hidden, heads, headDim, layers: keys.count('block_count') };
+  const kvHeads = keys.optionalCount('attention.head_count_kv') ?? heads;
+  if (heads % kvHeads !== 0)
+    throw keys.bad(`${keys.architecture}.attention.head_count_kv ${kvHeads} does not divide ${heads} heads`);
+  return { hidden, heads, kvHeads, headDim, layers: keys.count('block_count') };
 }
+
+/** Our name of a tensor in a block that has other parts of GGUF's, too. */
+export const nameOf = (rule: GgufName, has: (part: string) => boolean): string => {
+  if (typeof rule === 'string') return rule;
+  return rule.beside && has(rule.beside.part) ? rule.beside.to : rule.to;
+};
+
+const hasPart = ({ tensors }: GgufHeader, part: string, layer = '0'): boolean =>
+  tensors.has(`blk.${layer}.${part}.weight`);
 
 /** A share of `dim` of which transformers, rounding down, makes `turned`. */
 const shareOf = (turned: number, dim: number): number =>

@@ -9,6 +9,8 @@ export interface RowOrder {
   readonly runs?: readonly Run[];
   /** Rows lie otherwise within groups of this many: row j·D/2 + i of Hugging Face's is row 2i + j of GGUF's. */
   readonly headDim?: number;
+  /** The columns of a matrix are wanted as rows. */
+  readonly transposed?: boolean;
   /** Added to every value. */
   readonly plus?: number;
 }
@@ -26,12 +28,13 @@ interface Stored {
 }
 
 const CHUNK_ELEMENTS = 1 << 20; // 4 MB of float32 at a time, however large the tensor
+const TRANSPOSED_ELEMENTS = 1 << 22; // 16 MB of columns at a time, for which all rows are read
 
 /** The tensor's values as `to` has them. @param decode bytes of whole rows; of a vector, of all of it */
 export function* orderedRows(
   reader: BoundedReader,
   { name, shape, offset, length }: Stored,
-  { runs, headDim = 1, plus = 0 }: RowOrder,
+  { runs, headDim = 1, transposed: turned = false, plus = 0 }: RowOrder,
   to: 'gguf' | 'hugging-face',
   decode: (bytes: Uint8Array) => Float32Array,
 ): Generator<Float32Array> {
@@ -52,6 +55,11 @@ export function* orderedRows(
     return;
   }
   const rowLength = (length / elements(shape)) * columns;
+  if (turned) {
+    const chunk = Math.max(1, Math.floor(CHUNK_ELEMENTS / columns)) * rowLength;
+    const chunks = () => reader.chunks(offset, length, chunk);
+    return yield* columnsOf(chunks, decode, length / rowLength, columns);
+  }
   const wanted = Math.max(1, Math.floor(CHUNK_ELEMENTS / (columns * headDim))) * headDim * rowLength;
   for (const { first, count } of runs ?? [{ first: 0, count: length / rowLength }])
     for (const bytes of reader.chunks(offset + first * rowLength, count * rowLength, wanted))
@@ -69,8 +77,42 @@ function transposed(values: Float32Array, columns: number, outer: number, inner:
   return out;
 }
 
-/** Pieces of `count` rows that lie as [outer, inner], read as [inner, outer]. */
-export const transposedRuns = (outer: number, inner: number, count: number): readonly Run[] =>
-  Array.from({ length: inner }, (_, i) =>
-    Array.from({ length: outer }, (_, o) => ({ first: (o * inner + i) * count, count })),
-  ).flat();
+/** The columns of a matrix as rows, some at a time. @param chunks its rows from the first */
+function* columnsOf(
+  chunks: () => Iterable<Uint8Array>,
+  decode: (bytes: Uint8Array) => Float32Array,
+  rows: number,
+  columns: number,
+): Generator<Float32Array> {
+  const wanted = Math.max(1, Math.floor(TRANSPOSED_ELEMENTS / rows));
+  for (let first = 0; first < columns; first += wanted) {
+    const count = Math.min(wanted, columns - first);
+    const out = new Float32Array(count * rows);
+    let row = 0;
+    for (const bytes of chunks()) {
+      const values = decode(bytes);
+      for (let at = first; at < values.length; at += columns, row++)
+        for (let column = 0; column < count; column++) out[column * rows + row] = values[at + column]!;
+    }
+    yield out;
+  }
+}
+
+/** Rows of all q, of all k, of all v, read group by group: of each head of keys the q that share it, its k, its v. */
+export const groupRuns = (heads: number, kvHeads: number, D: number): readonly Run[] =>
+  Array.from({ length: kvHeads }, (_, group) => [
+    { first: (group * heads * D) / kvHeads, count: (heads * D) / kvHeads },
+    { first: (heads + group) * D, count: D },
+    { first: (heads + kvHeads + group) * D, count: D },
+  ]).flat();
+
+/** The way back of `groupRuns`. */
+export function partRuns(heads: number, kvHeads: number, D: number): readonly Run[] {
+  const shared = heads / kvHeads;
+  const part = (first: number, count: number): Run[] =>
+    Array.from({ length: kvHeads }, (_, group) => ({
+      first: (group * (shared + 2) + first) * D,
+      count: count * D,
+    }));
+  return [...part(0, shared), ...part(shared, 1), ...part(shared + 1, 1)];
+}

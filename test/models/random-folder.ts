@@ -14,8 +14,8 @@ const EMBEDDED = join(packageRoot(), 'assets/embedded/model');
 const ROWS = 5120;
 
 /**
- * Matrices of one over the root of what goes in, norms near what does nothing. Rows of the embedding are small: a tied head would
- * otherwise say the last token again.
+ * Matrices of one over the root of what goes in, norms near what does nothing. Rows of the embedding are small, learnt positions
+ * and a norm of the embedding, too: a tied head would otherwise say the last token again.
  */
 export function randomFolder(folder: string, config: Readonly<Record<string, unknown>>): string {
   mkdirSync(folder, { recursive: true });
@@ -27,14 +27,15 @@ export function randomFolder(folder: string, config: Readonly<Record<string, unk
   const random = seededRandom(`random ${String(config.model_type)}`);
   const uniform = (): number => (random.int(2 ** 24) + 0.5) / 2 ** 24;
   const normal = (): number => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
-  const { embedding, shapes } = familyOf(own, folder);
+  const { embedding, positionTable, shapes } = familyOf(own, folder);
   const entries = [...shapes].map(([name, shape]) => {
-    const scales = /norm(?:\.norms\.\d+)?\.weight$/.test(name);
+    const scales = /(?:norm(?:\.norms\.\d+)?|\.ln_\w+)\.weight$/.test(name);
     const isNorm = shape.length === 1 || scales;
-    const size = isNorm || name === embedding ? 0.1 : 1;
+    const size = isNorm || name === embedding || name === positionTable ? 0.1 : 1;
     const spread = isNorm ? size : size / Math.sqrt(shape.at(-1)!);
+    const ofRows = /embeddings_layernorm\.weight$/.test(name) ? 0.1 : 1;
     const mean = scales && !String(config.model_type).startsWith('gemma') ? 1 : 0; // 1 + w there
-    const data = Float32Array.from({ length: elements(shape) }, () => mean + spread * normal());
+    const data = Float32Array.from({ length: elements(shape) }, () => ofRows * (mean + spread * normal()));
     return { name, dtype: 'float32' as const, shape, data };
   });
   writeFileSync(
