@@ -342,10 +342,7 @@ describe('is refused before anything is written', () => {
     const added = ['</s>', '<unk>', '<s>', '<|endoftext|>'].map((content, i) => ({
       id: 56 + i,
       content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
+      ...Object.fromEntries(['single_word', 'lstrip', 'rstrip', 'normalized'].map((flag) => [flag, false])),
       special: true,
     }));
     const letters = Object.entries(tokenizer.model.vocab).filter(([, id]) => id < 56 || id > 59);

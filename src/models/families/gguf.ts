@@ -44,6 +44,12 @@ const expertKeys = (name: string): Record<string, GgufKey> => ({
   expert_count: count(name),
   expert_used_count: count('num_experts_per_tok'),
 });
+const QWEN_EXPERT_KEYS = {
+  ...LINE,
+  ...RMS,
+  ...expertKeys('num_experts'),
+  expert_feed_forward_length: count('moe_intermediate_size'),
+};
 const interleaved = (to: string): GgufName => ({ to, rows: 'interleaved' });
 /** The rows of q and k as llama.cpp's converter reorders them for architectures that turn neighbours. */
 const TURNED = {
@@ -120,10 +126,7 @@ const LIST: readonly GgufFamily[] = [
     head: 'stored',
     config: { norm_topk_prob: false },
     keys: {
-      ...LINE,
-      ...RMS,
-      ...expertKeys('num_experts'),
-      expert_feed_forward_length: count('moe_intermediate_size'),
+      ...QWEN_EXPERT_KEYS,
       expert_shared_feed_forward_length: count('shared_expert_intermediate_size'),
     },
     block: {
@@ -140,12 +143,7 @@ const LIST: readonly GgufFamily[] = [
   line('qwen3moe', 'qwen3_moe', 'Qwen3Moe', {
     wants: 'no-biases',
     config: { norm_topk_prob: true },
-    keys: {
-      ...LINE,
-      ...RMS,
-      ...expertKeys('num_experts'),
-      expert_feed_forward_length: count('moe_intermediate_size'),
-    },
+    keys: QWEN_EXPERT_KEYS,
     block: { ...PROJECTIONS, ...QK_NORMS, ...PRE_NORMS, ...QWEN_EXPERTS },
     biases: { attention_bias: ATTENTION },
   }),
