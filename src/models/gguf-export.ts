@@ -222,9 +222,9 @@ function tensorsOf(
 /** What llama.cpp takes where a row is no multiple of a type's block. */
 const INSTEAD: { readonly [T in WritableType]?: WritableType } = { Q4_K: 'Q5_0' };
 
-/** Vectors, norms, routers and learnt positions stay float32, as llama.cpp's kernels want them and its converter has them. */
+/** Vectors, norms, learnt positions and routers stay float32, as llama.cpp's kernels want them and its converter has them. */
 function typeOf(name: string, shape: readonly number[], wanted: WritableType): WritableType {
-  if (shape.length === 1 || /(_norm|ffn_gate_inp(_shexp)?|position_embd)\.weight$/.test(name)) return 'F32';
+  if (shape.length === 1 || /(_norm|^position_embd|ffn_gate_inp(_shexp)?)\.weight$/.test(name)) return 'F32';
   const fits = (type: WritableType): boolean => shape.at(-1)! % BLOCKS[type].elements === 0;
   const type = fits(wanted) ? wanted : (INSTEAD[wanted] ?? 'F16');
   return fits(type) ? type : 'F16';

@@ -9,11 +9,14 @@ export interface GgufKey {
   readonly as: 'count' | 'positive' | 'flag';
   /** What config.json says where the file has no such key; null: nothing. Without it the file must have the key. */
   readonly absent?: number | boolean | null;
-  /** What the file holds where config.json says null. */
-  readonly none?: 0;
   /** What the file says where config.json says nothing of it. */
   readonly otherwise?: (config: DecoderConfig) => number;
+  /** What the file holds where config.json says null. */
+  readonly none?: 0;
 }
+
+export const count = (name: string): GgufKey => ({ name, as: 'count' });
+export const positive = (name: string): GgufKey => ({ name, as: 'positive' });
 
 /** How GGUF's tensor differs from Hugging Face's. */
 export interface GgufLayout {

@@ -105,19 +105,9 @@ export function ggufConfig(
   };
 }
 
-/** The number of experts, before as many weights are expected: that of any router. */
-function checkExperts(keys: GgufKeys): void {
-  const count = keys.get('expert_count') ?? 0;
-  const router = [...keys.file.tensors.values()].find(({ name }) => name.endsWith('.ffn_gate_inp.weight'));
-  if (router && router.shape[0] !== count)
-    throw keys.bad(
-      `${router.name} is [${router.shape}], ${keys.architecture}.expert_count is ${String(count)}`,
-    );
-}
-
 /** What config.json says of the turning of positions. */
 function rotary(
-  { architecture, rotaryShare, longrope }: GgufFamily,
+  { architecture, longrope, rotaryShare }: GgufFamily,
   keys: GgufKeys,
   {
     headDim,
@@ -136,15 +126,22 @@ function rotary(
       `${architecture}.rope.dimension_count is not the size of a head, ${headDim}`,
     );
   const theta = keys.get('rope.freq_base') === undefined ? DEFAULT_THETA : keys.positive('rope.freq_base');
+  const scaling = longrope ? longropeScaling : ropeScaling;
   return {
     ...(rotaryShare && { [rotaryShare]: shareOf(turned, headDim) }),
-    rope_scaling: (longrope ? longropeScaling : ropeScaling)(
-      keys,
-      { rope_theta: theta, head_dim: turned },
-      values,
-    ),
+    rope_scaling: scaling(keys, { rope_theta: theta, head_dim: turned }, values),
     [ropeTheta]: theta,
   };
+}
+
+/** The number of experts, before as many weights are expected: that of any router. */
+function checkExperts(keys: GgufKeys): void {
+  const count = keys.get('expert_count') ?? 0;
+  const router = [...keys.file.tensors.values()].find(({ name }) => name.endsWith('.ffn_gate_inp.weight'));
+  if (router && router.shape[0] !== count)
+    throw keys.bad(
+      `${router.name} is [${router.shape}], ${keys.architecture}.expert_count is ${String(count)}`,
+    );
 }
 
 /** Every weight of the file, under its Hugging Face name; a tensor without one is `unsupported`. */
@@ -175,18 +172,12 @@ export function ggufWeights(family: GgufFamily, file: GgufHeader): readonly Gguf
       {
         name: `${prefix}${to}.${leaf}`,
         from: tensor.name,
-        shape: shapeOf(tensor.shape, layout.rows),
+        shape: shapeOf(tensor, layout),
         ...rowsOf(layout, tensor, sizes, file),
         ...(layout.plus !== undefined && { plus: layout.plus }),
       },
     ];
   });
-}
-
-/** Our shape of a tensor that is one of ours. */
-function shapeOf(shape: readonly number[], rows: GgufLayout['rows']): readonly number[] {
-  if (rows === 'transposed') return shape.toReversed();
-  return rows === 'one' && shape.length === 1 ? [1, ...shape] : shape;
 }
 
 /** A tensor's rows, each of them one head's, or its matrices, each of them one expert's. */
@@ -208,6 +199,11 @@ function apart(
 
 const noHeads = (name: string, headDim: number, { path }: GgufHeader): WhorlError =>
   new WhorlError('bad-file', `${path}: ${name} does not split into heads of ${headDim}`);
+
+function shapeOf({ shape }: GgufTensor, { rows }: GgufLayout): readonly number[] {
+  if (rows === 'transposed') return shape.toReversed();
+  return rows === 'one' && shape.length === 1 ? [1, ...shape] : shape;
+}
 
 /** How the rows of a tensor with this layout are put in our order. */
 function rowsOf(

@@ -127,3 +127,18 @@ test('slopes are those of the paper: a power of two, and a number between two', 
   expect(twelve.slice(0, 8)).toEqual(slopesOf(8));
   expect(twelve.slice(8)).toEqual([0, 2, 4, 6].map((i) => slopesOf(16)[i]));
 });
+
+/** 2^30 layers took all memory, as many experts half a minute: each has names of its own. */
+test.each([
+  ['gemma3', { num_hidden_layers: 2 ** 30 }, 'num_hidden_layers is 1073741824, more than 10000'],
+  ['gpt2', { n_layer: 10_001 }, 'n_layer is 10001, more than 10000'],
+  ['mt5', { num_decoder_layers: 2 ** 31 - 1 }, 'num_decoder_layers is 2147483647, more than 10000'],
+  ['mixtral', { num_local_experts: 2 ** 30 }, 'num_local_experts is 1073741824, more than 10000'],
+  [
+    'mixtral',
+    { num_local_experts: 5000, num_hidden_layers: 5000 },
+    '5000 layers of 5000 experts are 25000000, more than 200000',
+  ],
+])('more layers or experts than can be named: %s %j', (golden, change, says) => {
+  expect(() => familyOf({ ...configOf(golden), ...change }, 'config.json')).toThrow(`config.json: ${says}`);
+});

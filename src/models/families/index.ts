@@ -106,6 +106,7 @@ export function familyOf(
   const type = config.model_type;
   const make = typeof type === 'string' && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
   if (make) {
+    checkCounted(config, where);
     const decoder = make(config, where, stored);
     return stored ? asStored(decoder, stored) : decoder;
   }
@@ -122,3 +123,28 @@ export function familyOf(
     nameHint(typeof type === 'string' ? type : '', known, { list: 'docs/models.md lists those that are' }),
   );
 }
+
+const LAYERS = ['num_hidden_layers', 'n_layer', 'num_layers', 'num_decoder_layers'];
+const EXPERTS = ['num_local_experts', 'num_experts'];
+/** Far more of each, and of experts in all layers, than any model has: every tensor of theirs is named before one is looked for. */
+const [MOST_LAYERS, MOST_EXPERTS, MOST_TOGETHER] = [10_000, 10_000, 200_000];
+
+/** @throws WhorlError `bad-file` for more layers or experts than can be named */
+function checkCounted(config: Readonly<Record<string, unknown>>, where: string): void {
+  const said = (keys: readonly string[], most: number): number => {
+    let largest = 1;
+    for (const key of keys) {
+      const value = config[key];
+      if (typeof value !== 'number') continue;
+      if (value > most) throw tooMany(`${where}: ${key} is ${value}`, most);
+      largest = Math.max(largest, value);
+    }
+    return largest;
+  };
+  const [layers, experts] = [said(LAYERS, MOST_LAYERS), said(EXPERTS, MOST_EXPERTS)];
+  if (experts > 1 && layers * experts > MOST_TOGETHER)
+    throw tooMany(`${where}: ${layers} layers of ${experts} experts are ${layers * experts}`, MOST_TOGETHER);
+}
+
+const tooMany = (what: string, most: number): WhorlError =>
+  new WhorlError('bad-file', `${what}, more than ${most}`, 'get the checkpoint again');
