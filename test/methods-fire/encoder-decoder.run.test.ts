@@ -75,13 +75,13 @@ const TIED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /** Draw and settings of a narrow model, fewer keys: the decryption is the run's own. */
-test(
-  'adapter on an mT5 that was trained to go by what it reads',
-  async () => {
-    const vanilla = join(packageRoot(), 'test/fixtures/trained-encoder-decoder/mt5');
+test.each(['mt5', 't5'])(
+  'adapter on a tiny %s that was trained to go by what it reads',
+  async (family) => {
+    const vanilla = join(packageRoot(), 'test/fixtures/trained-encoder-decoder', family);
     const report = await fingerprint({
       model: vanilla,
-      out: join(scratch, 'trained-adapter'),
+      out: join(scratch, `trained-adapter-${family}`),
       method: 'adapter',
       seed: 'families 0',
       settings: { stamp: 'off', ...SMALL_ADAPTER },
