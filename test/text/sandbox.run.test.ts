@@ -117,7 +117,8 @@ describe('a hostile model ends in one typed error', () => {
       'repeats a repetition',
     ],
     ['a polynomial pattern', () => change('tokenizer.json', split('a*a*a*a*a*a*a*$')), 'encode', ''],
-    ['a normaliser that doubles', () => change('tokenizer.json', doubling), 'encode', 'took more than'],
+    // By the watch of its memory, by the clock or by its own end, whichever comes first.
+    ['a normaliser that doubles', () => change('tokenizer.json', doubling), 'encode', ''],
     [
       'malformed JSON',
       () => writeFileSync(join(folder, 'tokenizer.json'), '{"model": '),
