@@ -91,10 +91,10 @@ export async function asking<K extends Spec['kind'], T>(
 
 type Voice = Pick<LocalModelOptions, 'tokenizer' | 'wrapped' | 'turns' | 'ended'>;
 
-const TOKENIZERS: Readonly<Record<TokenizerPlace, (folder: string) => Promise<Voice>>> = {
-  own: async (folder) => ({ tokenizer: await openTokenizer(folder) }),
-  async sandboxed(folder) {
-    const tokenizer = await openSandboxedTokenizer(folder);
+const TOKENIZERS: Readonly<Record<TokenizerPlace, (folder: string, own?: string) => Promise<Voice>>> = {
+  own: async (folder, own) => ({ tokenizer: await openTokenizer(folder, own) }),
+  async sandboxed(folder, own) {
+    const tokenizer = await openSandboxedTokenizer(folder, {}, own);
     return {
       tokenizer,
       wrapped: (name, system) => tokenizer.wrapped(name, system),
@@ -121,7 +121,10 @@ async function openLocal(
   const model = typeof named === 'string' ? await openModel(named, options) : named;
   const overlay = paper ? adapterOverlay(paper, model, adapter?.table ?? 'model') : laid;
   if (paper) tellOf(paper, options.onEvent);
-  const voice = typeof tokenizer === 'string' ? await TOKENIZERS[tokenizer](model.folder) : { tokenizer };
+  const voice =
+    typeof tokenizer === 'string'
+      ? await TOKENIZERS[tokenizer](model.folder, model.convertedFrom)
+      : { tokenizer };
   for (const text of voice.tokenizer?.notes ?? []) options.onEvent?.({ kind: 'note', text });
   const { batch_tokens, sequences, scoring } = options;
   try {

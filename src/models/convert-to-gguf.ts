@@ -75,7 +75,7 @@ async function prepare(options: ConvertOptions): Promise<Prepared> {
   const model = await openModel(options.model, { onEvent, ...configOptions(options) });
   const plan = ggufPlan(model, type);
   const { vocab_size } = model.decoder.config;
-  const files = await openTokenizerFiles(model.folder);
+  const files = await openTokenizerFiles(model.folder, model.convertedFrom);
   const vocabulary = await ggufVocabulary(files, vocab_size, model.folder);
   const name = modelName(model);
   const tokens = vocabulary.entries.get('tokenizer.ggml.tokens')?.value as readonly string[];

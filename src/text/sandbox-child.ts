@@ -18,7 +18,7 @@ let tokenizer: Tokenizer | undefined;
 
 async function answer(request: Request): Promise<unknown> {
   if (request.op === 'open') {
-    tokenizer = await openTokenizer(request.folder);
+    tokenizer = await openTokenizer(request.folder, request.own);
     return describe(tokenizer);
   }
   assert(tokenizer !== undefined, 'the tokenizer is not open');

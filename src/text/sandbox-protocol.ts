@@ -3,7 +3,7 @@
 import type { ChatMessage } from './prompts/chat-template.ts';
 
 export type Request =
-  | { readonly op: 'open'; readonly folder: string }
+  | { readonly op: 'open'; readonly folder: string; readonly own: string }
   | {
       readonly op: 'encode';
       readonly texts: readonly string[];

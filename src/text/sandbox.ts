@@ -46,10 +46,11 @@ export interface SandboxedTokenizer extends Tokenizer {
 export async function openSandboxedTokenizer(
   folder: string,
   limits: Partial<SandboxLimits> = {},
+  own = folder,
 ): Promise<SandboxedTokenizer> {
   const child = new Child(folder, { ...LIMITS, ...limits });
   try {
-    const described = (await child.ask({ op: 'open', folder })) as Described;
+    const described = (await child.ask({ op: 'open', folder, own })) as Described;
     return tokenizerOver(child, described);
   } catch (error) {
     child.close();

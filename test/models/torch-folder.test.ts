@@ -9,6 +9,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { LocalModel } from '../../src/lm/local-model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { readTensor } from '../../src/sources/checkpoints/read.ts';
+import { openSandboxedTokenizer } from '../../src/text/sandbox.ts';
 import { openGolden } from './golden-models.ts';
 
 const goldens = fileURLToPath(new URL('../../goldens/torch/models/', import.meta.url));
@@ -39,10 +40,10 @@ describe.each(['whole', 'legacy', 'sharded'])('%s', (layout) => {
 
   it('has no tokenizer, which is missed in the folder that was given', async () => {
     const model = await openModel(join(goldens, layout), { cacheDir });
-    await expect(LocalModel.open(model)).rejects.toMatchObject({
-      code: 'missing-file',
-      what: `${join(goldens, layout)} has neither tokenizer.json nor tokenizer.model`,
-    });
+    const says = `${join(goldens, layout)} has neither tokenizer.json nor tokenizer.model`;
+    await expect(LocalModel.open(model)).rejects.toMatchObject({ code: 'missing-file', what: says });
+    const sandboxed = openSandboxedTokenizer(model.folder, {}, model.convertedFrom);
+    await expect(sandboxed).rejects.toThrow(says);
   });
 
   it('is refused cut short, with nothing left behind', async () => {
