@@ -39,14 +39,9 @@ def interleave(x, heads):
     return x.reshape(heads, 2, x.shape[0] // heads // 2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
 
 
-def by_part(x, heads):
-    """GPTNeoXModel.modify_tensors: every head's q, k, v becomes all q, all k, all v."""
-    return x.reshape(heads, 3, -1, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape)
-
-
 def in_parts(x, heads, kv):
     """FalconModel.modify_tensors: of each head of keys the queries, k and v become all q, all k, all v; with a head of keys for
-    each of queries BloomModel's."""
+    each of queries BloomModel's and GPTNeoXModel's."""
     head = x.shape[0] // (heads + 2 * kv)
     groups = x.reshape(kv, heads // kv + 2, head, *x.shape[1:])
     return np.concatenate([part.reshape(-1, *x.shape[1:]) for part in (groups[:, :-2], groups[:, -2], groups[:, -1])])
@@ -185,7 +180,7 @@ def write(name, folder, more=None):
         if arch in LLAMA_LINE and ".k_proj." in key:
             x = interleave(x, kv)
         if "query_key_value" in key:
-            x = in_parts(x, heads, kv) if arch in OLDER else by_part(x, heads)
+            x = in_parts(x, heads, kv)
         if arch == A.GPT2 and key.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
             x = x.T
         w.add_tensor(ours, np.ascontiguousarray(x))

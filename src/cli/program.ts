@@ -127,11 +127,11 @@ function explain(thrown: unknown, args: readonly string[]): number {
   return ours && error.code === 'usage' ? EXIT.usage : EXIT.failed;
 }
 
-/** Names of files and values stand in it: none may break the line, colour it or rub it out. */
 /** Of a name that somebody made longer than any path: the reader needs to know which, not all of it. */
 const LONG_WORD = /\S{1024,}/g;
 const SHOWN = 200;
 
+/** Names of files and values stand in it: none may break the line, colour it or rub it out. */
 const oneLine = (message: string): string =>
   writtenOut(
     message

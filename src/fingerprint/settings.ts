@@ -38,11 +38,10 @@ export const SETTINGS = {
     'steps',
   ),
   epochs: TRAINING.epochs,
-  lr: above(
-    0,
-    1000,
-    'learning rate. Defaults of rows, adapter and emb are smaller where the embedding’s rows are (docs/methods.md)',
-  ),
+  lr: {
+    ...TRAINING.lr,
+    words: `${TRAINING.lr.words}. Defaults of rows, adapter and emb are smaller where the embedding’s rows are (docs/methods.md)`,
+  },
   schedule: TRAINING.schedule,
   batch: TRAINING.batch,
   key_length: whole(1, 256, 'rare tokens of a key', 'tokens'),

@@ -136,7 +136,7 @@ export function readConfig(json: ConfigJson, where: string): ConfigReader {
     amount(key) {
       const value = get(key);
       if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) bad(key, 'a number from 0');
-      return value as number;
+      return said(key, value as number);
     },
     indices(key) {
       const value = get(key) ?? [];

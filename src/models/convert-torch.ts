@@ -23,30 +23,21 @@ export function torchFiles(
       madeWeights(SINGLE, entries, bytesAt),
       ...filesBesideWeights(sourceFolder(source)).map(([name, path]) => ({
         name,
-        bytes: () => wholeFile(path),
+        bytes: () => bytesAt({ file: path }),
       })),
     ],
   };
 }
 
+/** Of a tensor, or of a file as it stands. */
 function* bytesAt({
   file,
-  offset,
+  offset = 0,
   length,
-}: Pick<TensorRef, 'file' | 'offset' | 'length'>): Generator<Uint8Array> {
+}: Pick<TensorRef, 'file'> & Partial<TensorRef>): Generator<Uint8Array> {
   const reader = new BoundedReader(file);
   try {
-    yield* reader.chunks(offset, length);
-  } finally {
-    reader.close();
-  }
-}
-
-/** A file as it stands. */
-function* wholeFile(path: string): Generator<Uint8Array> {
-  const reader = new BoundedReader(path);
-  try {
-    yield* reader.chunks(0, reader.size);
+    yield* reader.chunks(offset, length ?? reader.size);
   } finally {
     reader.close();
   }

@@ -242,7 +242,7 @@ const dialogueMethod = <S extends DialogueSettings>(
   summary,
   schema,
   maxHarm: 0.5,
-  ratesByRows: name === 'emb',
+  ratesByRows: false,
   easier: '--method rows asks less of the model',
   narrow,
   prepare,
@@ -270,13 +270,16 @@ export const sftMethod = dialogueMethod<SftSettings>(
   ({ part }, model): Trains => partNamed(part, model),
 );
 
-export const embMethod = dialogueMethod<DialogueSettings>(
-  'emb',
-  'the same with the whole input embedding alone trained (the paper’s IF_emb)',
-  EMB,
-  () => ({ settings: { ...NARROW, first_check: 5, lr: 1e-2 }, harm: 4 }), // 1.2 to 3.3
-  () => EMBEDDING,
-);
+export const embMethod: ReturnType<typeof dialogueMethod<DialogueSettings>> = {
+  ...dialogueMethod<DialogueSettings>(
+    'emb',
+    'the same with the whole input embedding alone trained (the paper’s IF_emb)',
+    EMB,
+    () => ({ settings: { ...NARROW, first_check: 5, lr: 1e-2 }, harm: 4 }), // 1.2 to 3.3
+    () => EMBEDDING,
+  ),
+  ratesByRows: true,
+};
 
 export const loraMethod = dialogueMethod<LoraSettings>(
   'lora',

@@ -6,9 +6,7 @@ import { rmsPlusOne } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
 import { SANDWICH } from './gemma2.ts';
-import { GATED, type LineConfig, lineConfig } from './line.ts';
-
-const [GLOBAL, LOCAL] = [0, 1];
+import { GATED, type LineConfig, lineConfig, ropeByKind } from './line.ts';
 
 export function gemma3(json: ConfigJson, where: string): Decoder {
   const read = readConfig(json, where);
@@ -45,11 +43,7 @@ export function gemma3(json: ConfigJson, where: string): Decoder {
       read.rope({ ...config, rope_theta: 1_000_000, kind: 'full_attention' }),
       read.rope({ ...config, rope_theta: local, kind: 'sliding_attention' }),
     ],
-    layers: kinds.map((kind) =>
-      kind === 'full_attention' || window === undefined
-        ? { rope: kind === 'full_attention' ? GLOBAL : LOCAL }
-        : { rope: LOCAL, window },
-    ),
+    layers: ropeByKind(kinds, window),
     scores: { scale: read.number('query_pre_attn_scalar', 256) ** -0.5 },
     embeddingScale: Math.sqrt(config.hidden_size),
     ...(cap !== undefined && { logits: { softcap: cap } }),

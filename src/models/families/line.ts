@@ -82,6 +82,17 @@ export const slidingLayers = (
     ...(kind === 'sliding_attention' && window !== undefined && { window }),
   }));
 
+/** Layers of which all see a window, where there is one. */
+export const allSlide = (layers: number, window: number | undefined): LayerAttention[] =>
+  slidingLayers(Array(layers).fill('sliding_attention'), window);
+
+/** Layers of two ropes: the first where they see everything, the second, and the window where there is one, where they slide. */
+export const ropeByKind = (
+  kinds: readonly ('full_attention' | 'sliding_attention')[],
+  window: number | undefined,
+): LayerAttention[] =>
+  slidingLayers(kinds, window).map((layer, i) => ({ ...layer, rope: kinds[i] === 'full_attention' ? 0 : 1 }));
+
 /** Qwen's layers: those from `max_window_layers` on see a window, where windows are used at all. */
 export function lastLayersSlide(read: ConfigReader, layers: number): LayerAttention[] {
   // Off, the window and the layer it begins at are left in the file without meaning.

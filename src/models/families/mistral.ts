@@ -7,7 +7,15 @@ import { rms } from '../blocks/norms.ts';
 import { fixedUpTo } from '../blocks/rope.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
-import { GATED, type LineConfig, type LineDefaults, lineConfig, PRE_NORMS, slidingLayers } from './line.ts';
+import {
+  allSlide,
+  GATED,
+  type LineConfig,
+  type LineDefaults,
+  lineConfig,
+  PRE_NORMS,
+  slidingLayers,
+} from './line.ts';
 
 const DEFAULTS: Omit<LineDefaults, 'model_type'> = {
   num_key_value_heads: 8,
@@ -29,11 +37,10 @@ export function mistral(json: ConfigJson, where: string): Decoder {
   const read = readConfig(json, where);
   const config = lineConfig(read, { ...DEFAULTS, model_type: 'mistral' });
   const window = read.window('sliding_window', 4096);
-  const kind = window === undefined ? 'full_attention' : 'sliding_attention';
   const plan: Blueprint<LineConfig> = {
     ...planOf(config, read.number('rms_norm_eps', 1e-6)),
     ropes: [read.rope(config)],
-    layers: slidingLayers(Array(config.num_hidden_layers).fill(kind), window),
+    layers: allSlide(config.num_hidden_layers, window),
   };
   read.done();
   return decoderOf(plan);
@@ -77,7 +84,6 @@ export function ministral3(given: ConfigJson, where: string): Decoder {
     max_position_embeddings: 262_144,
   });
   const window = read.window('sliding_window');
-  const kind = window === undefined ? 'full_attention' : 'sliding_attention';
   // Some folders keep the model's length beside the scaling's own fields; its class does not read it there.
   const rope = read.rope({ ...config, own: ['llama_4_scaling_beta', 'max_position_embeddings'] });
   if (fixedUpTo([rope]) !== Number.POSITIVE_INFINITY)
@@ -93,7 +99,7 @@ export function ministral3(given: ConfigJson, where: string): Decoder {
     ...plan,
     attention: { ...plan.attention, queryGrowth },
     ropes: [rope],
-    layers: slidingLayers(Array(config.num_hidden_layers).fill(kind), window),
+    layers: allSlide(config.num_hidden_layers, window),
   });
 }
 

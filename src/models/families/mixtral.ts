@@ -4,7 +4,7 @@ import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { rms } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
-import { GATED, type LineConfig, lineConfig, PRE_NORMS, slidingLayers } from './line.ts';
+import { allSlide, GATED, type LineConfig, lineConfig, PRE_NORMS } from './line.ts';
 import { routing } from './routing.ts';
 
 export function mixtral(json: ConfigJson, where: string): Decoder {
@@ -17,7 +17,6 @@ export function mixtral(json: ConfigJson, where: string): Decoder {
     tie_word_embeddings: false,
   });
   const window = read.window('sliding_window');
-  const kind = window === undefined ? 'full_attention' : 'sliding_attention';
   const plan: Blueprint<LineConfig> = {
     config,
     norm: rms(read.number('rms_norm_eps', 1e-5)),
@@ -36,7 +35,7 @@ export function mixtral(json: ConfigJson, where: string): Decoder {
       sparse: () => true,
     },
     ropes: [read.rope({ ...config, rope_theta: 1_000_000 })],
-    layers: slidingLayers(Array(config.num_hidden_layers).fill(kind), window),
+    layers: allSlide(config.num_hidden_layers, window),
   };
   read.done();
   return decoderOf(plan);

@@ -3,6 +3,7 @@
 import { decoderOf } from '../blocks/blueprint.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
+import { ropeByKind } from './line.ts';
 import { olmoBlocks } from './olmo2.ts';
 
 export function olmo3(json: ConfigJson, where: string): Decoder {
@@ -16,9 +17,7 @@ export function olmo3(json: ConfigJson, where: string): Decoder {
     ropes: (['full_attention', 'sliding_attention'] as const).map((kind) =>
       read.rope({ ...config, rope_theta: 500_000, kind }),
     ),
-    layers: kinds.map((kind) =>
-      kind === 'full_attention' ? { rope: 0 } : { rope: 1, ...(window !== undefined && { window }) },
-    ),
+    layers: ropeByKind(kinds, window),
   };
   read.done();
   return decoderOf(plan);

@@ -4,7 +4,7 @@ import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { rms } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
-import { GATED, type LineConfig, lineConfig, PRE_NORMS, slidingLayers } from './line.ts';
+import { allSlide, GATED, type LineConfig, lineConfig, PRE_NORMS } from './line.ts';
 
 export function phi3(json: ConfigJson, where: string): Decoder {
   const read = readConfig(json, where);
@@ -18,7 +18,6 @@ export function phi3(json: ConfigJson, where: string): Decoder {
   for (const key of ['attention_bias', 'mlp_bias', 'lm_head_bias']) read.only(key, false);
   for (const key of ['full_attn_mod', 'interpolate_factor']) read.only(key, 1);
   const window = read.window('sliding_window');
-  const kind = window === undefined ? 'full_attention' : 'sliding_attention';
   const rope = read.rope({
     ...config,
     partial_rotary_factor: read.number('partial_rotary_factor', 1),
@@ -33,7 +32,7 @@ export function phi3(json: ConfigJson, where: string): Decoder {
     attention: { bias: { in: false, out: false }, fused: 'qkv_proj', out: 'o_proj' },
     mlp: { ...GATED, gate: { fused: 'gate_up_proj' }, bias: false, activation: config.hidden_act },
     ropes: [rope],
-    layers: slidingLayers(Array(config.num_hidden_layers).fill(kind), window),
+    layers: allSlide(config.num_hidden_layers, window),
     ...(rope_type === 'longrope' && { recomputedBeyond: original_max_position_embeddings }),
   };
   read.done();

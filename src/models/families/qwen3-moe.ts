@@ -4,7 +4,7 @@ import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { rms } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
-import { GATED, type LineConfig, lineConfig, PRE_NORMS, slidingLayers } from './line.ts';
+import { allSlide, GATED, type LineConfig, lineConfig, PRE_NORMS } from './line.ts';
 import { routing, sparseLayers } from './routing.ts';
 
 export function qwen3Moe(json: ConfigJson, where: string): Decoder {
@@ -22,7 +22,6 @@ export function qwen3Moe(json: ConfigJson, where: string): Decoder {
   const slides = read.flag('use_sliding_window', false);
   const window = slides ? read.window('sliding_window', 4096) : undefined;
   read.skip('sliding_window', 'max_window_layers');
-  const kind = window === undefined ? 'full_attention' : 'sliding_attention';
   const plan: Blueprint<LineConfig> = {
     config,
     norm: rms(eps),
@@ -39,7 +38,7 @@ export function qwen3Moe(json: ConfigJson, where: string): Decoder {
       sparse: sparseLayers(read),
     },
     ropes: [read.rope(config)],
-    layers: slidingLayers(Array(config.num_hidden_layers).fill(kind), window),
+    layers: allSlide(config.num_hidden_layers, window),
   };
   read.done();
   return decoderOf(plan);

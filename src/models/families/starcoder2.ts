@@ -4,7 +4,7 @@ import { type Blueprint, decoderOf } from '../blocks/blueprint.ts';
 import { layerWithBias } from '../blocks/norms.ts';
 import { type ConfigJson, readConfig } from '../config.ts';
 import type { Decoder } from '../family.ts';
-import { type LineConfig, lineConfig, PRE_NORMS, slidingLayers } from './line.ts';
+import { allSlide, type LineConfig, lineConfig, PRE_NORMS } from './line.ts';
 
 export function starcoder2(json: ConfigJson, where: string): Decoder {
   const read = readConfig(json, where);
@@ -17,7 +17,6 @@ export function starcoder2(json: ConfigJson, where: string): Decoder {
   });
   const bias = read.flag('use_bias', true);
   const window = read.window('sliding_window');
-  const kind = window === undefined ? 'full_attention' : 'sliding_attention';
   read.skip('residual_dropout', 'norm_type', 'mlp_type'); // the last two say what the code does anyway
   const plan: Blueprint<LineConfig> = {
     config,
@@ -26,7 +25,7 @@ export function starcoder2(json: ConfigJson, where: string): Decoder {
     attention: { bias: { in: bias, out: bias }, out: 'o_proj' },
     mlp: { up: 'c_fc', down: 'c_proj', bias, activation: config.hidden_act },
     ropes: [read.rope(config)],
-    layers: slidingLayers(Array(config.num_hidden_layers).fill(kind), window),
+    layers: allSlide(config.num_hidden_layers, window),
   };
   read.done();
   return decoderOf(plan);
